@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "eal.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "options.h"
+
+#define EAL_ARGS_MAX 64
+
+static unsigned long read_number(const char *path)
+{
+	unsigned long n = 0;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%lu", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n;
+}
+
+static bool huge_pages_free(void)
+{
+	glob_t found;
+	bool any = false;
+
+	if (glob("/sys/kernel/mm/hugepages/hugepages-*/free_hugepages", 0, NULL, &found) != 0)
+		return false;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		any |= read_number(found.gl_pathv[i]) > 0;
+	globfree(&found);
+	return any;
+}
+
+/*
+ * "0@(0,1,2),1@2": the control thread is lcore 0 and may run wherever this process may; worker
+ * n is lcore n on its own CPU.
+ */
+static char *lcores_argument(const struct options *o)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	cpu_set_t allowed;
+	unsigned lcore = 0;
+	const char *comma = "";
+
+	if (!out)
+		return NULL;
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	fprintf(out, "--lcores=0@(");
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &allowed)) {
+			fprintf(out, "%s%u", comma, cpu);
+			comma = ",";
+		}
+	}
+	fprintf(out, ")");
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &o->worker_cpus))
+			fprintf(out, ",%u@%u", ++lcore, cpu);
+	fclose(out);
+	return text;
+}
+
+int eal_start(const struct options *o)
+{
+	const char *argv[EAL_ARGS_MAX] = {"vswitchd", "--no-pci", "--no-telemetry"};
+	int argc = 3, err = 0;
+	bool no_huge = o->no_huge;
+	char *lcores = lcores_argument(o);
+
+	if (!lcores)
+		return -ENOMEM;
+	argv[argc++] = lcores;
+	argv[argc++] = o->log_level >= LOG_DEBUG ? "--log-level=*:info" : "--log-level=*:critical";
+	if (!no_huge && !huge_pages_free()) {
+		log_warn("no huge page is free on this machine, using ordinary pages; reserve some "
+			 "with: echo 64 > /proc/sys/vm/nr_hugepages");
+		no_huge = true;
+	}
+	/* Either way no file stays behind; the EAL takes --in-memory only with huge pages. */
+	argv[argc++] = no_huge ? "--no-huge" : "--in-memory";
+	argv[argc++] = "--no-shconf";
+	if (argc + o->eal_argc >= EAL_ARGS_MAX) {
+		log_error("too many EAL options after --");
+		free(lcores);
+		return -E2BIG;
+	}
+	for (int i = 0; i < o->eal_argc; i++)
+		argv[argc++] = o->eal_argv[i];
+	if (rte_eal_init(argc, (char **)(uintptr_t)argv) < 0) {
+		err = rte_errno ? -rte_errno : -EIO;
+		log_error("DPDK's environment did not start: %s; --log-level debug tells more",
+		    strerror(-err));
+	}
+	free(lcores);
+	return err;
+}

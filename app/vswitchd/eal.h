@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Start DPDK's environment as the options want it: worker threads on their CPUs, memory. */
+#pragma once
+
+struct options;
+
+/* Faults are logged. Falls back to ordinary pages, with a warning, when no huge page is free. */
+int eal_start(const struct options *o);

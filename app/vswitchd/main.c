@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* vswitchd: parse arguments, wire the floors, run the control loop until told to end. */
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "control/report.h"
+#include "control/vswitch.h"
+#include "eal.h"
+#include "options.h"
+
+#define FDB_ENTRIES 65536
+#define FDB_AGE_S   300
+
+struct daemon {
+	struct options options;
+	struct event_base *base;
+	struct event *signal[3];
+	struct vswitch *sw;
+};
+
+static void report(struct daemon *d)
+{
+	report_text(d->sw, stdout);
+	if (d->options.stats_json)
+		report_write(d->sw, d->options.stats_json);
+}
+
+static void on_report_signal(evutil_socket_t signum, short what, void *arg)
+{
+	(void)signum;
+	(void)what;
+	report(arg);
+}
+
+static void on_end_signal(evutil_socket_t signum, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)what;
+	log_info("ending on %s", strsignal(signum));
+	event_base_loopbreak(d->base);
+}
+
+static int watch_signals(struct daemon *d)
+{
+	const struct {
+		int signum;
+		event_callback_fn handler;
+	} table[] = {
+	    {SIGUSR1, on_report_signal},
+	    {SIGTERM, on_end_signal},
+	    {SIGINT, on_end_signal},
+	};
+
+	_Static_assert(ARRAY_SIZE(table) == ARRAY_SIZE(d->signal), "one event per signal");
+	signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		d->signal[i] = evsignal_new(d->base, table[i].signum, table[i].handler, d);
+		if (!d->signal[i] || event_add(d->signal[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int add_ports(struct daemon *d)
+{
+	const struct options *o = &d->options;
+
+	for (unsigned i = 0; i < o->n_ports; i++) {
+		char name[16];
+		struct vhost_endpoint_config config = {
+		    .mode = o->client ? VHOST_ENDPOINT_CLIENT : VHOST_ENDPOINT_SERVER,
+		    .path = o->port[i].path,
+		    .fd = o->port[i].fd,
+		    .socket_mode = o->socket_mode,
+		    .owner = o->socket_owner,
+		    .group = o->socket_group,
+		};
+		int err;
+
+		if (!config.path) {
+			snprintf(name, sizeof(name), "fd %d", config.fd);
+			config.path = name;
+			config.mode = VHOST_ENDPOINT_FD;
+		}
+		err = vswitch_add_port(d->sw, &config);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int daemon_start(struct daemon *d)
+{
+	const struct vswitch_config config = {
+	    .fdb_entries = FDB_ENTRIES,
+	    .fdb_age_s = FDB_AGE_S,
+	    .idle_sleep = d->options.idle_sleep,
+	};
+	int err = eal_start(&d->options);
+
+	if (err)
+		return err;
+	d->base = event_base_new();
+	if (!d->base)
+		return -ENOMEM;
+	err = watch_signals(d);
+	if (err)
+		return err;
+	err = vswitch_create(d->base, &config, &d->sw);
+	if (err)
+		return err;
+	return add_ports(d);
+}
+
+static void daemon_end(struct daemon *d)
+{
+	vswitch_destroy(d->sw);
+	for (unsigned i = 0; i < ARRAY_SIZE(d->signal); i++)
+		if (d->signal[i])
+			event_free(d->signal[i]);
+	if (d->base)
+		event_base_free(d->base);
+}
+
+int main(int argc, char *argv[])
+{
+	static struct daemon d;
+	int err;
+
+	switch (options_parse(argc, argv, &d.options)) {
+	case OPTIONS_DONE:
+		return EXIT_SUCCESS;
+	case OPTIONS_BAD:
+		return 2;
+	case OPTIONS_RUN:
+		break;
+	}
+	log_set_level(d.options.log_level);
+	err = daemon_start(&d);
+	if (!err) {
+		log_info("ready: %u ports, %u workers", d.options.n_ports, d.options.n_workers);
+		event_base_dispatch(d.base);
+		report(&d);
+	}
+	daemon_end(&d);
+	rte_eal_cleanup();
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

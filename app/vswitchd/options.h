@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line of vswitchd. */
+#pragma once
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "datapath/port.h"
+
+enum options_outcome {
+	OPTIONS_RUN,  /* start the switch */
+	OPTIONS_DONE, /* what was asked for has been printed: exit 0 */
+	OPTIONS_BAD,  /* the fault has been named on stderr: exit 2 */
+};
+
+/* One --socket-path or --fd, in command line order. */
+struct port_option {
+	const char *path; /* or NULL */
+	int fd;           /* or -1 */
+};
+
+struct options {
+	unsigned n_ports;
+	struct port_option port[PORTS_MAX];
+	bool client;
+	unsigned n_workers;
+	cpu_set_t worker_cpus; /* exactly n_workers of them */
+	bool no_huge;
+	bool idle_sleep;
+	int socket_mode; /* -1: as the umask has it */
+	uid_t socket_owner;
+	gid_t socket_group;
+	enum log_level log_level;
+	const char *stats_json; /* or NULL */
+	int eal_argc;           /* what follows -- */
+	char **eal_argv;
+};
+
+enum options_outcome options_parse(int argc, char *argv[], struct options *ret);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Small things every floor needs and libc does not have. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)     ((a) > (b) ? (a) : (b))
+
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#define CACHE_LINE    64
+#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* Read memory another party may be writing exactly once. */
+#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bridge/forward.h"
+
+/* 01:80:c2:00:00:00 to 0f, as mac_load() reads them. */
+#define LINK_LOCAL      UINT64_C(0x000000c28001)
+#define LINK_LOCAL_MASK UINT64_C(0xf0ffffffffff)
+
+static bool source_valid(uint64_t mac)
+{
+	return mac != 0 && !mac_is_group(mac);
+}
+
+static uint16_t decide(const struct fdb *fdb, uint16_t in_port, uint64_t dst)
+{
+	uint16_t port;
+
+	if (UNLIKELY(mac_is_group(dst)))
+		return (dst & LINK_LOCAL_MASK) == LINK_LOCAL ? FORWARD_DROP_LINK_LOCAL
+							     : FORWARD_FLOOD;
+	port = fdb_lookup(fdb, dst);
+	if (UNLIKELY(port == in_port))
+		return FORWARD_DROP_HAIRPIN;
+	return port == FDB_NONE ? FORWARD_FLOOD : port;
+}
+
+/* Bring in the buckets that differ from the frame before: they miss together, not in turn. */
+static void prefetch_buckets(
+    const struct fdb *fdb, unsigned n, const uint64_t dst[], const uint64_t src[])
+{
+	for (unsigned i = 1; i < n; i++) {
+		if (dst[i] != dst[i - 1])
+			fdb_prefetch(fdb, dst[i]);
+		if (src[i] != src[i - 1])
+			fdb_prefetch(fdb, src[i]);
+	}
+}
+
+void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
+    const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
+{
+	/* The last answers. No valid source is 0; the first destination is looked up. */
+	uint64_t last_src = 0, last_dst = 0;
+	uint16_t last_verdict = 0;
+	bool have_dst = false;
+
+	prefetch_buckets(fdb, n, dst, src);
+	for (unsigned i = 0; i < n; i++) {
+		if (UNLIKELY(src[i] != last_src || src[i] == 0)) {
+			if (!source_valid(src[i])) {
+				ret_verdict[i] = FORWARD_DROP_BAD_SOURCE;
+				continue;
+			}
+			if (!fdb_known(fdb, src[i], in_port, now_s))
+				fdb_learn(fdb, src[i], in_port, now_s);
+			last_src = src[i];
+			/* What was learned may answer for the destination too. */
+			have_dst = false;
+		}
+		if (UNLIKELY(dst[i] != last_dst || !have_dst)) {
+			last_verdict = decide(fdb, in_port, dst[i]);
+			last_dst = dst[i];
+			have_dst = true;
+		}
+		ret_verdict[i] = last_verdict;
+	}
+}

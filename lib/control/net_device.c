@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/net_device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "control/vswitch.h"
+#include "vhost/wire.h"
+
+#define MTU_MIN 68
+
+/*
+ * What is offered is what the switch can keep: an offload that one guest uses and another does
+ * not understand is finished in software (datapath/fallback.c). CTRL_VQ, STATUS and
+ * GUEST_ANNOUNCE are served by the front-end; offering them lets it.
+ */
+#define NET_FEATURES                                                                               \
+	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) |           \
+	    VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO6) |                          \
+	    VIRTIO_BIT(NET_F_GUEST_ECN) | VIRTIO_BIT(NET_F_GUEST_UFO) |                            \
+	    VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_HOST_TSO6) |                            \
+	    VIRTIO_BIT(NET_F_HOST_ECN) | VIRTIO_BIT(NET_F_HOST_UFO) |                              \
+	    VIRTIO_BIT(NET_F_GUEST_USO4) | VIRTIO_BIT(NET_F_GUEST_USO6) |                          \
+	    VIRTIO_BIT(NET_F_HOST_USO) | VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(NET_F_STATUS) |  \
+	    VIRTIO_BIT(NET_F_CTRL_VQ) | VIRTIO_BIT(NET_F_CTRL_RX) |                                \
+	    VIRTIO_BIT(NET_F_GUEST_ANNOUNCE) | VIRTIO_BIT(NET_F_MQ) | VIRTIO_BIT(F_ANY_LAYOUT) |   \
+	    VIRTIO_BIT(F_INDIRECT_DESC) | VIRTIO_BIT(F_EVENT_IDX) | VIRTIO_BIT(F_VERSION_1) |      \
+	    VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER))
+
+#define NET_PROTOCOL_FEATURES                                                                      \
+	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | (1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) |          \
+	    (1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) |                                              \
+	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |                                  \
+	    (1ULL << VHOST_USER_PROTOCOL_F_STATUS))
+
+/* Feature bit a driver negotiates -> what frames it accepts unfinished. */
+static const struct {
+	uint64_t feature;
+	uint32_t accepts;
+} accept_table[] = {
+    {VIRTIO_BIT(NET_F_GUEST_CSUM), OFFLOAD_CSUM},
+    {VIRTIO_BIT(NET_F_GUEST_TSO4), OFFLOAD_TSO4},
+    {VIRTIO_BIT(NET_F_GUEST_TSO6), OFFLOAD_TSO6},
+    {VIRTIO_BIT(NET_F_GUEST_ECN), OFFLOAD_ECN},
+    {VIRTIO_BIT(NET_F_GUEST_UFO), OFFLOAD_UFO},
+    {VIRTIO_BIT(NET_F_GUEST_USO4), OFFLOAD_USO4},
+    {VIRTIO_BIT(NET_F_GUEST_USO6), OFFLOAD_USO6},
+};
+
+static uint32_t offloads_accepted(uint64_t features)
+{
+	uint32_t accepts = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(accept_table); i++)
+		if (features & accept_table[i].feature)
+			accepts |= accept_table[i].accepts;
+	return accepts;
+}
+
+/* A ring's queue, made the first time the ring is used. NULL: no memory. */
+static struct queue *queue_get(struct vport *vp, unsigned index)
+{
+	struct queue *q = vp->queue[index];
+
+	if (q)
+		return q;
+	q = aligned_alloc(CACHE_LINE, sizeof(*q));
+	if (!q) {
+		log_error("%s: no memory for ring %u, which stays unused", vp->path, index);
+		return NULL;
+	}
+	*q = (struct queue){.port = &vp->port, .index = index, .call_fd = -1};
+	rte_spinlock_init(&q->lock);
+	vp->queue[index] = q;
+	return q;
+}
+
+/* The worker with the least queues takes the next one. */
+static unsigned worker_choose(const struct vswitch *sw, const struct vport *self)
+{
+	unsigned n = workers_count(sw->workers), best = 0;
+	unsigned load[RTE_MAX_LCORE] = {0};
+
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		const struct vport *vp = sw->vport[p];
+
+		for (unsigned i = 0; (vp->up || vp == self) && i < vp->n_polled; i++)
+			load[vp->polled[i]->worker]++;
+	}
+	for (unsigned w = 1; w < n; w++)
+		if (load[w] < load[best])
+			best = w;
+	return best;
+}
+
+static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
+{
+	struct queue *q = queue_get(vp, index);
+	struct port *port = &vp->port;
+
+	if (!q)
+		return;
+	q->ring = &v->ring;
+	q->enabled = v->enabled;
+	q->call_fd = v->call_fd;
+	q->shared = workers_count(vp->sw->workers) > 1;
+	vp->reported[index] = VRING_BREAK_NONE;
+	vring_kick_disable(&v->ring);
+	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
+	if (index % 2) {
+		q->worker = worker_choose(vp->sw, vp);
+		vp->polled[vp->n_polled++] = q;
+	} else if (v->enabled) {
+		port->deliver[port->n_deliver++] = q;
+	}
+}
+
+static void net_pause(struct vhost_device *dev)
+{
+	struct vport *vp = dev->opaque;
+
+	vp->up = false;
+	vswitch_republish(vp->sw);
+}
+
+static void net_resume(struct vhost_device *dev)
+{
+	struct vport *vp = dev->opaque;
+	uint64_t features = dev->state.features;
+	struct port *port = &vp->port;
+
+	port->hdr_len = virtio_net_hdr_len(features);
+	port->sends_offload = VIRTIO_HAS(features, NET_F_CSUM);
+	port->accepts = offloads_accepted(features);
+	port->n_deliver = 0;
+	vp->n_polled = 0;
+	for (unsigned i = 0; i < dev->n_vrings; i++)
+		if (dev->vring[i] && dev->vring[i]->active)
+			ring_take(vp, i, dev->vring[i]);
+	vp->up = vhost_device_active(dev);
+	vswitch_republish(vp->sw);
+}
+
+static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
+{
+	(void)dev;
+	return mtu < MTU_MIN ? -EINVAL : 0;
+}
+
+const struct vhost_device_type net_device_type = {
+    .name = "net",
+    .features = NET_FEATURES,
+    .protocol_features = NET_PROTOCOL_FEATURES,
+    .n_rings = VHOST_RINGS_MAX,
+    .pause = net_pause,
+    .resume = net_resume,
+    .set_mtu = net_set_mtu,
+};

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/vswitch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include <rte_cycles.h>
+
+#include "base/log.h"
+#include "bridge/fdb.h"
+#include "control/net_device.h"
+#include "datapath/forwarding.h"
+
+/* The whole address table is looked at for old entries once in this many ticks. */
+#define AGE_TICKS 8
+
+static unsigned collect_polled(const struct vswitch *sw, struct queue *queues[])
+{
+	unsigned n = 0;
+
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		const struct vport *vp = sw->vport[p];
+
+		for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
+			queues[n++] = vp->polled[i];
+	}
+	return n;
+}
+
+static unsigned count_polled(const struct vswitch *sw)
+{
+	unsigned n = 0;
+
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		if (sw->vport[p]->up)
+			n += sw->vport[p]->n_polled;
+	return n;
+}
+
+void vswitch_republish(struct vswitch *sw)
+{
+	struct port **ports = calloc(sw->n_ports + 1, sizeof(*ports));
+	struct queue **queues = calloc(count_polled(sw) + 1, sizeof(*queues));
+	struct forwarding_config config = {
+	    .n_ports = sw->n_ports,
+	    .n_workers = workers_count(sw->workers),
+	    .port = ports,
+	    .queue = queues,
+	};
+	struct forwarding *fwd = NULL;
+
+	if (ports && queues) {
+		for (unsigned p = 0; p < sw->n_ports; p++)
+			ports[p] = sw->vport[p]->up ? &sw->vport[p]->port : NULL;
+		config.n_queues = collect_polled(sw, queues);
+		forwarding_create(&config, &fwd);
+	}
+	if (!fwd)
+		log_error("out of memory: all ports are down until the next change");
+	forwarding_destroy(workers_publish(sw->workers, fwd));
+	free(queues);
+	free(ports);
+}
+
+static void report_broken_rings(struct vport *vp)
+{
+	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
+		const struct vhost_vring *v = vp->device.vring[i];
+
+		if (!v || !v->active || v->ring.broken == vp->reported[i])
+			continue; /* nothing new to say */
+		vp->reported[i] = v->ring.broken;
+		log_warn("%s: ring %u is stopped until the driver resets it: %s", vp->path, i,
+		    vring_break_text(v->ring.broken));
+	}
+}
+
+static uint32_t table_clock(void)
+{
+	return rte_rdtsc() / rte_get_tsc_hz();
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct vswitch *sw = arg;
+
+	(void)fd;
+	(void)what;
+	fdb_age_some(sw->fdb, table_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		report_broken_rings(sw->vport[p]);
+}
+
+static int tick_start(struct vswitch *sw)
+{
+	const struct timeval second = {.tv_sec = 1};
+
+	sw->tick = event_new(sw->base, -1, EV_PERSIST, on_tick, sw);
+	if (!sw->tick || event_add(sw->tick, &second) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int vswitch_create(
+    struct event_base *base, const struct vswitch_config *config, struct vswitch **ret_sw)
+{
+	struct vswitch *sw = calloc(1, sizeof(*sw));
+	struct workers_config workers = {.idle_sleep = config->idle_sleep};
+	int err = -ENOMEM;
+
+	if (!sw)
+		goto fail;
+	sw->base = base;
+	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
+	if (!sw->fdb)
+		goto fail;
+	workers.fdb = sw->fdb;
+	err = workers_start(&workers, &sw->workers);
+	if (err)
+		goto fail;
+	err = tick_start(sw);
+	if (err)
+		goto fail;
+	*ret_sw = sw;
+	return 0;
+fail:
+	log_error("cannot set up the switch: %s", strerror(-err));
+	vswitch_destroy(sw);
+	return err;
+}
+
+static void vport_destroy(struct vport *vp)
+{
+	if (!vp)
+		return;
+	vhost_endpoint_destroy(vp->endpoint);
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		free(vp->queue[i]);
+	free(vp->path);
+	free(vp);
+}
+
+void vswitch_destroy(struct vswitch *sw)
+{
+	if (!sw)
+		return;
+	/* While the workers still run: an endpoint that goes takes its port from them. */
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		vhost_endpoint_destroy(sw->vport[p]->endpoint);
+		sw->vport[p]->endpoint = NULL;
+	}
+	if (sw->workers) {
+		forwarding_destroy(workers_publish(sw->workers, NULL));
+		workers_stop(sw->workers);
+	}
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		vport_destroy(sw->vport[p]);
+	if (sw->tick)
+		event_free(sw->tick);
+	fdb_destroy(sw->fdb);
+	free(sw);
+}
+
+int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint)
+{
+	struct vport *vp;
+	int err;
+
+	if (sw->n_ports == PORTS_MAX) {
+		log_error("%s: more than %u ports", endpoint->path, PORTS_MAX);
+		return -ENOSPC;
+	}
+	vp = aligned_alloc(CACHE_LINE, sizeof(*vp));
+	if (!vp)
+		return -ENOMEM;
+	memset(vp, 0, sizeof(*vp));
+	vp->sw = sw;
+	vp->port.index = sw->n_ports;
+	vp->path = strdup(endpoint->path);
+	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
+	if (!err)
+		err = vhost_endpoint_create(sw->base, endpoint, &vp->device, &vp->endpoint);
+	if (err) {
+		vport_destroy(vp);
+		return err;
+	}
+	sw->vport[sw->n_ports++] = vp;
+	return 0;
+}

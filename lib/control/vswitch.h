@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The switch as a whole: its ports, its address table, its workers.
+ *
+ * Threads: the control thread only. This is where the control thread and the workers meet:
+ * whatever a front-end changes, vswitch_republish() turns it into a new immutable forwarding
+ * and returns when no worker uses the old one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datapath/port.h"
+#include "vhost/device.h"
+#include "vhost/endpoint.h"
+#include "worker/worker.h"
+
+struct event_base;
+struct event;
+struct fdb;
+
+/* One port: a vhost-user device, the endpoint it is reached by, and its face to the workers. */
+struct vport {
+	struct vswitch *sw;
+	struct vhost_endpoint *endpoint;
+	struct vhost_device device;
+	char *path;
+	bool up; /* in the published forwarding */
+	struct port port;
+	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept, with its books, over reconnects */
+	unsigned n_polled;                    /* receive queues that workers poll */
+	struct queue *polled[PORT_QUEUES_MAX];
+	uint8_t reported[VHOST_RINGS_MAX]; /* enum vring_break already logged */
+};
+
+struct vswitch {
+	struct event_base *base;
+	struct event *tick;
+	struct fdb *fdb;
+	struct workers *workers;
+	unsigned n_ports;
+	struct vport *vport[PORTS_MAX];
+};
+
+struct vswitch_config {
+	uint32_t fdb_entries;
+	unsigned fdb_age_s;
+	bool idle_sleep;
+};
+
+/* Needs an initialised EAL. Errors are logged. */
+int vswitch_create(
+    struct event_base *base, const struct vswitch_config *config, struct vswitch **ret_sw);
+void vswitch_destroy(struct vswitch *sw);
+
+/* Add a port that is reached as `endpoint` says. Errors are logged. -ENOSPC: too many. */
+int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint);
+
+/* Make the workers see the ports that are up now, and no others. */
+void vswitch_republish(struct vswitch *sw);

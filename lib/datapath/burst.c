@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/burst.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "datapath/deliver.h"
+#include "datapath/fallback.h"
+
+unsigned burst_run(
+    struct burst *b, const struct forwarding *fwd, struct queue *source, uint32_t now_s)
+{
+	b->source = source;
+	b->fwd = fwd;
+	b->now_s = now_s;
+	if (burst_fetch(b) == 0)
+		return 0;
+	if (source->enabled) {
+		burst_snapshot(b);
+		burst_lookup(b);
+		burst_forward(b);
+	} else {
+		/* A started but disabled queue is drained (vhost-user, "Ring states"). */
+		source->stats.drops[DROP_QUEUE_DISABLED] += b->n;
+	}
+	burst_complete(b);
+	return b->n;
+}
+
+int burst_create(struct fdb *fdb, struct burst **ret_burst)
+{
+	size_t size = (sizeof(struct burst) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+	struct burst *b = aligned_alloc(CACHE_LINE, size);
+
+	if (!b)
+		return -ENOMEM;
+	*b = (struct burst){.fdb = fdb};
+	b->fallback = fallback_create();
+	if (!b->fallback) {
+		free(b);
+		return -ENOMEM;
+	}
+	*ret_burst = b;
+	return 0;
+}
+
+void burst_destroy(struct burst *b)
+{
+	if (!b)
+		return;
+	fallback_destroy(b->fallback);
+	free(b);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a burst: up to 32 frames taken from one guest queue, until the last of them has
+ * been delivered or dropped. One stage per file, in this order:
+ *
+ *	fetch.c     descriptors into locals                      burst_fetch
+ *	snapshot.c  first bytes of every frame into locals       burst_snapshot
+ *	lookup.c    learn the source, decide the destination     burst_lookup
+ *	group.c     by destination: flood, then unicast          burst_forward
+ *	deliver.c   reserve, copy, complete, notify              deliver_frames
+ *	fallback.c  frames whose offload the guest cannot take   deliver_fallback
+ *	complete.c  give the source its buffers back, account    burst_complete
+ *
+ * burst_run() strings them together. A burst is one worker's scratch memory and holds
+ * nothing between two calls of burst_run.
+ *
+ * Trust: b->in came from vring_fetch, so its segments are mapped, but their content may change
+ * at any time. Every decision is made on `head`, the private copy of a frame's first bytes, and
+ * `head` is what is delivered in their place.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "bridge/fdb.h"
+#include "datapath/port.h"
+#include "virtio/virtio.h"
+
+#define BURST_FRAMES 32
+#define HEAD_BYTES   64 /* of each frame, after the net header */
+#define HEAD_STRIDE  128
+#define FRAME_MIN    14
+#define FRAME_MAX    (65535 + 14 + 8)
+
+/* Where a frame goes: a port index, or one of these. */
+#define DEST_FLOOD 0xffff
+#define DEST_NONE  0xfffe /* already dropped */
+
+struct frame {
+	uint32_t len;        /* Ethernet bytes */
+	uint16_t head_len;   /* of those, how many are in the head */
+	uint16_t dest;       /* port index, DEST_FLOOD or DEST_NONE */
+	uint32_t needs;      /* enum offload */
+	uint32_t hash;       /* flow hash; valid once has_hash */
+	uint16_t segment;    /* where the rest begins: first segment, */
+	uint16_t n_segments; /* how many, */
+	uint32_t offset;     /* and bytes to skip in the first */
+};
+
+/* The net header as we vouch for it, then the first bytes of the frame. */
+struct head {
+	struct virtio_net_hdr net;
+	uint8_t data[HEAD_STRIDE - VIRTIO_NET_HDR_LEN];
+} CACHE_ALIGNED;
+
+/* One destination queue and the frames of the burst that go there, in order. */
+struct group {
+	struct queue *queue;
+	uint32_t slot; /* of the queue, among all deliver queues */
+	unsigned n;
+	unsigned done; /* delivered or dropped so far */
+	uint8_t frame[BURST_FRAMES];
+};
+
+struct burst {
+	struct queue *source;
+	const struct forwarding *fwd;
+	struct fdb *fdb;
+	uint32_t now_s;
+	unsigned n;
+	struct frame frame[BURST_FRAMES];
+	struct head head[BURST_FRAMES];
+	unsigned n_groups;
+	struct group group[BURST_FRAMES];
+	/* 1 + group of the deliver queue in that slot; all 0 between bursts. */
+	uint8_t group_of_slot[PORTS_MAX * PORT_QUEUES_MAX];
+	struct vring_burst in;
+	struct vring_burst out;
+	struct fallback *fallback;
+};
+
+/* Memory for one worker's bursts; -ENOMEM. */
+int burst_create(struct fdb *fdb, struct burst **ret_burst);
+void burst_destroy(struct burst *b);
+
+/*
+ * Move what one receive queue holds, at most BURST_FRAMES frames. Returns how many were taken
+ * from the guest; 0 when the queue was empty.
+ */
+unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
+    uint32_t now_s);
+
+/* The stages. */
+unsigned burst_fetch(struct burst *b);
+void burst_snapshot(struct burst *b);
+void burst_lookup(struct burst *b);
+void burst_forward(struct burst *b);
+void burst_complete(struct burst *b);
+
+/* Drop frame i, counted at the queue it came from. */
+static inline void burst_drop(struct burst *b, unsigned i, enum drop_reason reason)
+{
+	b->source->stats.drops[reason]++;
+	b->frame[i].dest = DEST_NONE;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Stage 6 and 7 for the source: its buffers go back, the frames are in the books. */
+#include "datapath/burst.h"
+#include "datapath/notify.h"
+
+void burst_complete(struct burst *b)
+{
+	struct queue *q = b->source;
+
+	q->stats.frames += b->n;
+	vring_complete(q->ring, &b->in);
+	queue_notify(q);
+}

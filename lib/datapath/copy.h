@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Copying between guests. Source and destination are memory that guests may write at the same
+ * time; what arrives then is that guest's own affair.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#include <immintrin.h>
+
+#include "base/util.h"
+#include "virtio/vring.h"
+
+/* Above this libc's copy, which chooses its instructions when the program starts, is better. */
+#define COPY_INLINE_MAX 256
+
+static ALWAYS_INLINE void copy_16(uint8_t *to, const uint8_t *from)
+{
+	_mm_storeu_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+}
+
+static ALWAYS_INLINE void copy_small(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	if (n >= 8) {
+		uint64_t first, last;
+
+		memcpy(&first, from, 8);
+		memcpy(&last, from + n - 8, 8);
+		memcpy(to, &first, 8);
+		memcpy(to + n - 8, &last, 8);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		to[i] = from[i];
+}
+
+static ALWAYS_INLINE void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	if (n > COPY_INLINE_MAX) {
+		memcpy(to, from, n);
+		return;
+	}
+	if (n < 16) {
+		copy_small(to, from, n);
+		return;
+	}
+	for (uint32_t i = 0; i + 16 <= n; i += 16)
+		copy_16(to + i, from + i);
+	copy_16(to + n - 16, from + n - 16);
+}
+
+/* Where the next byte goes in the buffers of one vring_room. */
+struct scatter {
+	const struct vring_burst *out;
+	const struct vring_chain *chain;
+	unsigned segment; /* of the chain */
+	uint32_t offset;  /* in the segment */
+};
+
+static inline void scatter_begin(
+    struct scatter *s, const struct vring_burst *out, const struct vring_room *room)
+{
+	*s = (struct scatter){.out = out, .chain = &out->chain[room->chain]};
+}
+
+/* The caller has asked for enough room: it never runs out of buffers here. */
+static inline void scatter_write(struct scatter *s, const uint8_t *from, uint32_t n)
+{
+	while (n) {
+		const struct vring_segment *seg =
+		    &s->out->segment[s->chain->segment + s->segment];
+		uint32_t part = MIN(n, seg->len - s->offset);
+
+		copy_bytes(seg->addr + s->offset, from, part);
+		from += part;
+		n -= part;
+		s->offset += part;
+		if (s->offset < seg->len)
+			return;
+		s->offset = 0;
+		if (++s->segment == s->chain->n_segments) {
+			s->segment = 0;
+			s->chain++;
+		}
+	}
+}

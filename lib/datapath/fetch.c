@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Stage 1: what the guest has to send, as locals. */
+#include "datapath/burst.h"
+
+unsigned burst_fetch(struct burst *b)
+{
+	b->in.n = 0;
+	b->in.n_segments = 0;
+	b->n = vring_fetch(b->source->ring, &b->in, BURST_FRAMES);
+	return b->n;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/flow_hash.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <nmmintrin.h>
+
+#define ETH_LEN   14
+#define IPV4_LEN  20
+#define IPV6_LEN  40
+#define PORTS_LEN 4
+
+static uint16_t load16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static uint64_t mix_bytes(uint64_t hash, const uint8_t *p, uint32_t len)
+{
+	for (; len >= 8; p += 8, len -= 8) {
+		uint64_t word;
+
+		memcpy(&word, p, 8);
+		hash = _mm_crc32_u64(hash, word);
+	}
+	for (; len >= 2; p += 2, len -= 2)
+		hash = _mm_crc32_u16(hash, load16(p));
+	return hash;
+}
+
+static bool has_ports(uint8_t proto)
+{
+	return proto == 6 || proto == 17 || proto == 132;
+}
+
+static uint64_t mix_ports(
+    uint64_t hash, const uint8_t *frame, uint32_t at, uint32_t len, uint8_t proto)
+{
+	hash = _mm_crc32_u8(hash, proto);
+	if (has_ports(proto) && at + PORTS_LEN <= len)
+		hash = mix_bytes(hash, frame + at, PORTS_LEN);
+	return hash;
+}
+
+static uint64_t mix_ipv4(uint64_t hash, const uint8_t *frame, uint32_t at, uint32_t len)
+{
+	const uint8_t *ip = frame + at;
+
+	if (at + IPV4_LEN > len)
+		return hash;
+	hash = mix_bytes(hash, ip + 12, 8);
+	/* Only the first fragment has ports: no fragment may be told apart by them. */
+	if (load16(ip + 6) & 0x3fff)
+		return hash;
+	return mix_ports(hash, frame, at + (ip[0] & 15) * 4u, len, ip[9]);
+}
+
+static uint64_t mix_ipv6(uint64_t hash, const uint8_t *frame, uint32_t at, uint32_t len)
+{
+	const uint8_t *ip = frame + at;
+
+	if (at + IPV6_LEN > len)
+		return hash;
+	hash = mix_bytes(hash, ip + 8, 32);
+	/* Ports only directly behind: a fragment header comes between and ends the matter. */
+	return has_ports(ip[6]) ? mix_ports(hash, frame, at + IPV6_LEN, len, ip[6]) : hash;
+}
+
+/* crc32 is linear; a multiplication spreads it into the high bits that choose the queue. */
+static uint32_t finish(uint64_t hash)
+{
+	uint64_t product = (hash & 0xffffffff) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return product >> 32;
+}
+
+uint32_t flow_hash(const uint8_t *frame, uint32_t len)
+{
+	uint32_t at = ETH_LEN - 2;
+	uint64_t hash;
+	uint16_t type;
+
+	if (len < ETH_LEN)
+		return 0;
+	type = load16(frame + at);
+	for (unsigned tags = 0; tags < 2 && (type == 0x8100 || type == 0x88a8); tags++) {
+		at += 4;
+		if (at + 2 > len)
+			break;
+		type = load16(frame + at);
+	}
+	at += 2;
+	if (type == 0x0800 && at + IPV4_LEN <= len)
+		hash = mix_ipv4(1, frame, at, len);
+	else if (type == 0x86dd && at + IPV6_LEN <= len)
+		hash = mix_ipv6(1, frame, at, len);
+	else
+		hash = _mm_crc32_u16(mix_bytes(1, frame, 12), type);
+	return finish(hash);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Build the immutable picture of the switch that workers run on. Control thread only. */
+#pragma once
+
+#include "datapath/port.h"
+
+struct forwarding_config {
+	unsigned n_ports;
+	struct port *const *port; /* NULL entries: down */
+	unsigned n_queues;        /* receive queues to poll, each with its worker set */
+	struct queue *const *queue;
+	unsigned n_workers;
+};
+
+/* One allocation, to be released with forwarding_destroy. -ENOMEM. */
+int forwarding_create(const struct forwarding_config *config, struct forwarding **ret_forwarding);
+void forwarding_destroy(struct forwarding *fwd);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 4: sort the burst by destination queue, and hand each group over.
+ *
+ * Each destination ring is visited once for all its frames. Floods go first: a frame that had to
+ * be flooded may be older than its flow's first unicast frame in the same burst, never younger.
+ * A destination that is full gets a second chance after everybody else has been served, a few
+ * times, and then its frames are dropped: a slow guest must not hold up the others.
+ */
+#include "datapath/burst.h"
+
+#include <rte_pause.h>
+
+#include "datapath/deliver.h"
+#include "datapath/flow_hash.h"
+
+#define RETRIES     8
+#define RETRY_PAUSE 4
+
+/* Which of a port's queues a frame goes to: the same for all frames of a flow. */
+static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
+{
+	if (LIKELY(to->n_deliver == 1))
+		return 0;
+	b->frame[i].hash = flow_hash(b->head[i].data, b->frame[i].head_len);
+	return ((uint64_t)b->frame[i].hash * to->n_deliver) >> 32;
+}
+
+static void group_add(struct burst *b, const struct port *to, unsigned i)
+{
+	unsigned k = choose_queue(b, to, i);
+	uint32_t slot = to->index * PORT_QUEUES_MAX + k;
+	unsigned g = b->group_of_slot[slot];
+	struct group *group;
+
+	if (g == 0) {
+		g = ++b->n_groups;
+		b->group_of_slot[slot] = g;
+		group = &b->group[g - 1];
+		group->queue = to->deliver[k];
+		group->slot = slot;
+		group->n = 0;
+		group->done = 0;
+	}
+	group = &b->group[g - 1];
+	group->frame[group->n++] = i;
+}
+
+static void groups_reset(struct burst *b)
+{
+	for (unsigned g = 0; g < b->n_groups; g++)
+		b->group_of_slot[b->group[g].slot] = 0;
+	b->n_groups = 0;
+}
+
+/* Give each group's queue what it takes now. True when some queue was full. */
+static bool groups_deliver(struct burst *b)
+{
+	bool full = false;
+
+	for (unsigned g = 0; g < b->n_groups; g++) {
+		struct group *group = &b->group[g];
+
+		if (group->done == group->n)
+			continue; /* nothing left for this queue */
+		group->done += deliver_frames(
+		    b, group->queue, group->frame + group->done, group->n - group->done);
+		full |= group->done < group->n;
+	}
+	return full;
+}
+
+static void groups_drop_rest(struct burst *b)
+{
+	for (unsigned g = 0; g < b->n_groups; g++)
+		deliver_drop_full(b->group[g].queue, b->group[g].n - b->group[g].done);
+}
+
+/* Deliver all groups, with the bounded second chances, and forget them. */
+static void groups_finish(struct burst *b)
+{
+	bool full = groups_deliver(b);
+
+	for (unsigned try = 0; UNLIKELY(full) && try < RETRIES; try++) {
+		for (unsigned i = 0; i < RETRY_PAUSE; i++)
+			rte_pause();
+		full = groups_deliver(b);
+	}
+	if (UNLIKELY(full))
+		groups_drop_rest(b);
+	groups_reset(b);
+}
+
+/* Copy the frames listed to every port but their own. */
+static void flood(struct burst *b, const uint8_t frames[], unsigned n)
+{
+	const struct forwarding *fwd = b->fwd;
+	struct queue_stats *stats = &b->source->stats;
+	unsigned copies = 0;
+
+	for (unsigned u = 0; u < fwd->n_up; u++) {
+		const struct port *to = fwd->port[fwd->up[u]];
+
+		if (to == b->source->port || to->n_deliver == 0)
+			continue; /* not a destination of a flood */
+		for (unsigned i = 0; i < n; i++)
+			group_add(b, to, frames[i]);
+		groups_finish(b);
+		copies++;
+	}
+	if (copies == 0) {
+		stats->drops[DROP_NO_DESTINATION] += n;
+		return;
+	}
+	stats->flooded += n;
+	stats->flood_copies += (uint64_t)copies * n;
+}
+
+void burst_forward(struct burst *b)
+{
+	const struct forwarding *fwd = b->fwd;
+	uint8_t flooded[BURST_FRAMES];
+	unsigned n_flooded = 0, n_unicast = 0;
+
+	for (unsigned i = 0; i < b->n; i++)
+		if (UNLIKELY(b->frame[i].dest == DEST_FLOOD))
+			flooded[n_flooded++] = i;
+	if (UNLIKELY(n_flooded))
+		flood(b, flooded, n_flooded);
+
+	for (unsigned i = 0; i < b->n; i++) {
+		unsigned dest = b->frame[i].dest;
+
+		if (UNLIKELY(dest >= DEST_NONE))
+			continue; /* dropped with its reason, or flooded above */
+		const struct port *to = dest < fwd->n_ports ? fwd->port[dest] : NULL;
+
+		if (UNLIKELY(!to || to->n_deliver == 0)) {
+			burst_drop(b, i, DROP_PORT_DOWN);
+			continue;
+		}
+		group_add(b, to, i);
+		n_unicast++;
+	}
+	b->source->stats.unicast += n_unicast;
+	groups_finish(b);
+}

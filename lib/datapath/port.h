@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ports and queues as the workers see them.
+ *
+ * The control thread fills these in while no worker can see them, publishes them inside a
+ * `struct forwarding`, and changes them again only after it has published a forwarding
+ * without them and every worker has passed a quiescent point. Counters are the exception:
+ * the worker that uses a queue writes them, anybody may read them.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_spinlock.h>
+
+#include "base/util.h"
+#include "datapath/drop.h"
+#include "virtio/vring.h"
+
+#define PORTS_MAX       1024
+#define PORT_QUEUES_MAX 128 /* each way */
+
+/*
+ * Offloads a frame may need from whoever takes it, and a port may accept. A frame that needs
+ * what its destination does not accept is finished in software.
+ */
+enum offload {
+	OFFLOAD_CSUM = 1 << 0,
+	OFFLOAD_TSO4 = 1 << 1,
+	OFFLOAD_TSO6 = 1 << 2,
+	OFFLOAD_ECN = 1 << 3,
+	OFFLOAD_UFO = 1 << 4,
+	OFFLOAD_USO4 = 1 << 5,
+	OFFLOAD_USO6 = 1 << 6,
+};
+
+/*
+ * The books of one queue. A receive queue: frames == unicast + flooded + all drops. Over the
+ * whole switch: unicast + flood_copies + segments of all receive queues == frames + drops of
+ * all deliver queues.
+ */
+struct queue_stats {
+	uint64_t frames; /* received: taken from the guest; delivered: given to the guest */
+	uint64_t bytes;  /* of Ethernet frames, without net header */
+	uint64_t drops[DROP_N];
+	/* Receive queues only: */
+	uint64_t unicast;      /* frames sent to one port */
+	uint64_t flooded;      /* frames sent to all others */
+	uint64_t flood_copies; /* how many ports those went to */
+	uint64_t segments;     /* frames made in software out of one, beyond the first */
+};
+
+struct port;
+
+/* One virtqueue. Written by one worker at a time; `lock` serialises a shared deliver queue. */
+struct queue {
+	struct vring *ring;
+	struct port *port;
+	uint16_t index;  /* the virtqueue's */
+	uint16_t worker; /* receive queues: who polls it */
+	bool enabled;
+	bool shared; /* deliver queues: more than one worker may write */
+	int call_fd; /* -1: the driver wants no calls */
+	rte_spinlock_t lock;
+	struct queue_stats stats;
+} CACHE_ALIGNED;
+
+struct port {
+	uint16_t index;
+	uint8_t hdr_len;    /* of the net header: 10 or 12 */
+	bool sends_offload; /* its net headers may carry offload requests */
+	uint32_t accepts;   /* enum offload */
+	unsigned n_deliver; /* enabled queues that take frames */
+	struct queue *deliver[PORT_QUEUES_MAX];
+} CACHE_ALIGNED;
+
+/* What one worker polls. */
+struct poll_list {
+	unsigned n;
+	struct queue **queue;
+};
+
+/* An immutable picture of the whole switch. One allocation; see lib/worker. */
+struct forwarding {
+	unsigned n_ports;  /* entries of port[] */
+	struct port **port; /* by index; NULL: down */
+	unsigned n_up;
+	uint16_t *up; /* indices of the ports that are not NULL */
+	unsigned n_workers;
+	struct poll_list poll[];
+};

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 2: a private copy of what decisions are made on.
+ *
+ * The net header, where the port may ask for offloads, and the first HEAD_BYTES of every frame
+ * are read once into b->head. From here on nothing reads those bytes from the guest again: the
+ * copy is what is looked up, and the copy is what is delivered.
+ */
+#include "datapath/burst.h"
+
+#include <string.h>
+
+#include <rte_prefetch.h>
+
+#include "datapath/offload.h"
+
+#define WHOLE_HEAD (VIRTIO_NET_HDR_LEN + HEAD_BYTES)
+
+static const struct virtio_net_hdr plain_header = {.num_buffers = 1};
+
+static void prefetch_heads(const struct burst *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		const uint8_t *p = b->in.segment[b->in.chain[i].segment].addr;
+
+		if (b->in.chain[i].n_segments == 0)
+			continue; /* a faulty chain; dropped below */
+		rte_prefetch0(p);
+		rte_prefetch0(p + CACHE_LINE);
+	}
+}
+
+/* The head in pieces: short frames, legacy headers, headers spread over descriptors. */
+static void gather_head(const struct burst *b, const struct vring_chain *c, unsigned hdr_len,
+    struct frame *f, struct head *h)
+{
+	uint8_t *to[2] = {(uint8_t *)&h->net, h->data};
+	uint32_t want[2] = {hdr_len, MIN(f->len, HEAD_BYTES)};
+	const struct vring_segment *s = &b->in.segment[c->segment];
+	uint32_t offset = 0;
+
+	f->head_len = want[1];
+	for (unsigned part = 0; part < 2; part++) {
+		while (want[part]) {
+			uint32_t n = MIN(want[part], s->len - offset);
+
+			memcpy(to[part], s->addr + offset, n);
+			to[part] += n;
+			want[part] -= n;
+			offset += n;
+			if (offset == s->len) {
+				s++;
+				offset = 0;
+			}
+		}
+	}
+	f->segment = s - b->in.segment;
+	f->n_segments = c->segment + c->n_segments - f->segment;
+	f->offset = offset;
+}
+
+static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_chain *c,
+    unsigned hdr_len, struct frame *f, struct head *h)
+{
+	const struct vring_segment *s = &b->in.segment[c->segment];
+
+	if (UNLIKELY(s->len < WHOLE_HEAD || hdr_len != VIRTIO_NET_HDR_LEN)) {
+		gather_head(b, c, hdr_len, f, h);
+		return;
+	}
+	bool whole = s->len == WHOLE_HEAD;
+
+	memcpy(h, s->addr, WHOLE_HEAD);
+	f->head_len = HEAD_BYTES;
+	f->segment = c->segment + whole;
+	f->n_segments = c->n_segments - whole;
+	f->offset = whole ? 0 : WHOLE_HEAD;
+}
+
+/* Keep of the guest's header what is meaningful and true, nothing else. */
+static int vouch_for_header(const struct port *from, struct frame *f, struct head *h)
+{
+	struct virtio_net_hdr *net = &h->net;
+	int err;
+
+	if (LIKELY(!from->sends_offload || (net->flags == 0 && net->gso_type == 0))) {
+		*net = plain_header;
+		f->needs = 0;
+		return 0;
+	}
+	err = offload_check(net, f->len);
+	if (err)
+		return err;
+	net->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	net->hdr_len = MIN(net->hdr_len, f->len);
+	net->num_buffers = 1;
+	f->needs = offload_needs(net, h->data, f->head_len);
+	return 0;
+}
+
+void burst_snapshot(struct burst *b)
+{
+	const struct port *from = b->source->port;
+	unsigned hdr_len = from->hdr_len;
+	uint64_t bytes = 0;
+
+	prefetch_heads(b);
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct vring_chain *c = &b->in.chain[i];
+		struct frame *f = &b->frame[i];
+
+		f->dest = DEST_FLOOD; /* until looked up */
+		if (UNLIKELY(c->fault)) {
+			burst_drop(b, i, DROP_BAD_CHAIN);
+			continue;
+		}
+		if (UNLIKELY(c->len < hdr_len + FRAME_MIN)) {
+			burst_drop(b, i, DROP_RUNT);
+			continue;
+		}
+		f->len = c->len - hdr_len;
+		bytes += f->len;
+		if (UNLIKELY(f->len > FRAME_MAX)) {
+			burst_drop(b, i, DROP_OVERSIZE);
+			continue;
+		}
+		copy_head(b, c, hdr_len, f, &b->head[i]);
+		if (UNLIKELY(vouch_for_header(from, f, &b->head[i]) < 0))
+			burst_drop(b, i, DROP_BAD_OFFLOAD);
+	}
+	b->source->stats.bytes += bytes;
+}

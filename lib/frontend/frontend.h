@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A vhost-user front-end: the socket and the guest memory.
+ *
+ * For tests, fuzzing and traffic generation. It has two floors: frontend_send() and
+ * frontend_receive_reply() move any message with any descriptors, so that everything wrong can
+ * be said; the typed calls below say what a good front-end says. frontend_net.h puts a
+ * network driver on top.
+ *
+ * Nothing waits longer than timeout_ms (2000 unless changed): -ETIMEDOUT. A peer that hung up
+ * gives -ECONNRESET. One thread at a time per front-end.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vhost/wire.h"
+#include "virtio/virtio.h"
+
+#define FRONTEND_REGIONS_MAX 512
+
+/* One region of guest memory: a memfd of its own, mapped here. size 0: not in use. */
+struct frontend_region {
+	uint64_t gpa, size;
+	uint64_t uaddr; /* what the back-end is told; the mapping's address unless chosen */
+	uint64_t mmap_offset;
+	uint8_t *host;
+	int fd;
+};
+
+struct frontend {
+	int fd; /* the socket; -1: not connected */
+	int timeout_ms;
+	uint64_t features;          /* offered, then negotiated */
+	uint64_t protocol_features; /* likewise */
+	unsigned n_regions;
+	struct frontend_region region[FRONTEND_REGIONS_MAX];
+};
+
+/* An unconnected front-end without memory. */
+void frontend_init(struct frontend *fe);
+
+/* Close the socket, unmap and close all regions. The front-end may be used again. */
+void frontend_cleanup(struct frontend *fe);
+
+/* Hang up; keep the memory. */
+void frontend_disconnect(struct frontend *fe);
+
+/* Connect to a back-end that listens at path, trying again until timeout_ms. 0 or -errno. */
+int frontend_connect(struct frontend *fe, const char *path);
+
+/* Listen at path for a back-end in client mode: a listening descriptor or -errno. */
+int frontend_listen(const char *path);
+
+/* Take the next back-end from a listening descriptor. 0 or -errno (-ETIMEDOUT). */
+int frontend_accept(struct frontend *fe, int listen_fd);
+
+/*
+ * Send one message: header and payload exactly as given, descriptors with its first byte.
+ * VHOST_VERSION is not added to flags. 0 or -errno.
+ */
+int frontend_send(struct frontend *fe, uint32_t id, uint32_t flags, const void *payload,
+    uint32_t size, const int *fds, unsigned n_fds);
+
+/* Send bytes that need not be a message. */
+int frontend_send_bytes(struct frontend *fe, const void *bytes, size_t size);
+
+/*
+ * Wait for the reply to message id and copy its payload (at most room bytes). Returns the
+ * payload's size or -errno; -EPROTO when something else came. A descriptor that comes with it
+ * goes to *ret_fd (-1: none), or is closed when ret_fd is NULL.
+ */
+int frontend_receive_reply(
+    struct frontend *fe, uint32_t id, void *payload, uint32_t room, int *ret_fd);
+
+/*
+ * Send a message that has no reply of its own; with REPLY_ACK negotiated, ask for an answer and
+ * wait. 0; -errno; -EREMOTEIO when the back-end answered "failed".
+ */
+int frontend_call(struct frontend *fe, uint32_t id, const void *payload, uint32_t size,
+    const int *fds, unsigned n_fds);
+
+/* Send a message without payload and wait for its u64. */
+int frontend_get_u64(struct frontend *fe, uint32_t id, uint64_t *ret_value);
+int frontend_set_u64(struct frontend *fe, uint32_t id, uint64_t value);
+
+/*
+ * GET_FEATURES, protocol features, SET_OWNER, SET_FEATURES: keep what is wanted and offered.
+ * fe->features is the outcome (VHOST_USER_F_PROTOCOL_FEATURES included).
+ */
+int frontend_negotiate(struct frontend *fe, uint64_t features, uint64_t protocol_features);
+
+/* Whole-device message: wait until the back-end has worked off everything sent before. */
+int frontend_sync(struct frontend *fe);
+
+/*
+ * Memory. A region is a new memfd of size bytes (huge: from huge pages, -ENOMEM when there are
+ * none); it is known to the back-end only after one of the calls below. uaddr 0: the
+ * address of the mapping. Returns the region's index or -errno.
+ */
+int frontend_region_create(
+    struct frontend *fe, uint64_t gpa, uint64_t size, uint64_t uaddr, bool huge);
+
+/* Unmap and close it. Its index becomes free. Does not tell the back-end. */
+void frontend_region_destroy(struct frontend *fe, unsigned index);
+
+/* The mapping of [gpa, gpa + len), or NULL when it is not in one region. */
+void *frontend_memory(struct frontend *fe, uint64_t gpa, uint64_t len);
+
+/* The uaddr of a gpa; 0 when there is no such memory. */
+uint64_t frontend_uaddr(const struct frontend *fe, uint64_t gpa);
+
+/* SET_MEM_TABLE with the first (at most 8) regions in use. */
+int frontend_set_mem_table(struct frontend *fe);
+
+int frontend_add_mem_reg(struct frontend *fe, unsigned index);
+int frontend_rem_mem_reg(struct frontend *fe, unsigned index);
+
+/* Ring messages. fd -1: bit 8, no descriptor. */
+int frontend_set_vring_num(struct frontend *fe, unsigned ring, unsigned num);
+int frontend_set_vring_base(struct frontend *fe, unsigned ring, uint32_t base);
+int frontend_get_vring_base(struct frontend *fe, unsigned ring, uint32_t *ret_base);
+int frontend_set_vring_addr(
+    struct frontend *fe, unsigned ring, uint64_t desc, uint64_t driver, uint64_t device);
+int frontend_set_vring_enable(struct frontend *fe, unsigned ring, bool enable);
+/* id: VHOST_USER_SET_VRING_KICK, _CALL or _ERR. */
+int frontend_set_vring_fd(struct frontend *fe, uint32_t id, unsigned ring, int fd);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/device.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vhost/memory.h"
+#include "vhost/ring.h"
+
+int vhost_device_init(
+    struct vhost_device *dev, const struct vhost_device_type *type, const char *name, void *opaque)
+{
+	if ((uintptr_t)dev % CACHE_LINE != 0 || type->n_rings > VHOST_RINGS_MAX)
+		return -EINVAL;
+	dev->type = type;
+	dev->name = name;
+	dev->opaque = opaque;
+	dev->paused = true;
+	return 0;
+}
+
+void vhost_device_reset(struct vhost_device *dev)
+{
+	vhost_device_pause(dev);
+	vhost_rings_forget(dev);
+	vhost_memory_forget(dev);
+	memset(&dev->state, 0, sizeof(dev->state));
+	dev->warned_pages = false;
+	dev->complaints = 0;
+	dev->handling = NULL;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A vhost-user device: what a front-end has told us about it, and what we derived from that.
+ *
+ * lib/vhost knows no Ethernet. The kind of device plugs in through vhost_device_type: the
+ * features it offers and a few callbacks.
+ *
+ * The state is split in two. vhost_device_state is plain values, exactly what another process
+ * would need (together with the file descriptors) to go on from here; the rest of vhost_device
+ * is derived from it: mapped memory, host addresses of rings, running vrings.
+ *
+ * Threads. Everything here belongs to the control thread. The device's workers may use
+ * (only) the rings whose `active` is true, and the guest memory behind them, between resume
+ * and pause:
+ *
+ *	pause(dev)    returns when no worker touches any ring or memory of the device;
+ *	...           the library changes whatever the front-end asked for;
+ *	resume(dev)   workers may use the rings that are active now.
+ *
+ * Calls alternate, starting with resume; a device without active rings is not paused.
+ * A pause lasts microseconds: nothing between the two blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "virtio/guest_memory.h"
+#include "virtio/vring.h"
+
+#define VHOST_RINGS_MAX     256
+#define VHOST_MEM_SLOTS_MAX 509
+
+/* One ring, as told by SET_VRING_*; valid in any order of messages. */
+struct vhost_vring_state {
+	uint32_t size;                 /* SET_VRING_NUM, raw: checked when the ring starts */
+	uint32_t addr_flags;           /* SET_VRING_ADDR flags */
+	uint64_t desc, driver, device; /* SET_VRING_ADDR: front-end virtual addresses */
+	uint64_t log;
+	struct vring_position position; /* valid if have_base; advanced by the worker */
+	uint32_t base;                  /* SET_VRING_BASE, raw: decoded when the ring starts */
+	bool base_pending;              /* base was told and not decoded yet */
+	bool have_addr;
+	bool have_base; /* told by SET_VRING_BASE, or the ring has run */
+	bool started;   /* between SET_VRING_KICK and GET_VRING_BASE */
+	bool enabled;   /* independent of started */
+} CACHE_ALIGNED;
+
+struct vhost_region_state {
+	uint64_t gpa, size, uaddr, mmap_offset;
+};
+
+struct vhost_device_state {
+	uint64_t features;
+	uint64_t protocol_features;
+	uint64_t status;
+	uint16_t mtu; /* 0: not told */
+	bool owned;
+	bool have_features;
+	unsigned n_regions;
+	struct vhost_region_state region[VHOST_MEM_SLOTS_MAX];
+	struct vhost_vring_state vring[VHOST_RINGS_MAX];
+};
+
+/* A ring's derived side. */
+struct vhost_vring {
+	struct vring ring; /* valid while active */
+	bool active;       /* started, sized, addressed, mapped: workers may use it */
+	bool enabled;      /* copy of the state, refreshed under pause */
+	/* Non-blocking eventfds, never anything else. */
+	int kick_fd; /* -1: none, poll */
+	int call_fd; /* -1: the driver wants no calls. Workers write it while active */
+	int err_fd;
+	/* Private to ring.c. */
+	bool dirty;       /* to be started anew: something it was started with has changed */
+	bool call_owed;   /* a call may have been lost; make up for it once active */
+	uint8_t obstacle; /* why a started ring is not active, as last logged */
+};
+
+struct vhost_device;
+
+struct vhost_device_type {
+	const char *name;
+	uint64_t features;          /* what GET_FEATURES offers, besides bit 30 */
+	uint64_t protocol_features; /* VHOST_USER_PROTOCOL_F_* masks */
+	unsigned n_rings;           /* most rings, at most VHOST_RINGS_MAX */
+	void (*pause)(struct vhost_device *dev);
+	void (*resume)(struct vhost_device *dev);
+	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */
+	int (*set_mtu)(struct vhost_device *dev, uint16_t mtu);
+};
+
+struct vhost_device {
+	const struct vhost_device_type *type;
+	void *opaque;     /* the owner's */
+	const char *name; /* for log lines: the socket's path */
+	struct vhost_device_state state;
+	/* Derived: */
+	struct guest_memory *memory;                /* NULL before a memory table */
+	struct vhost_mapping *mapping;              /* per region; memory.c */
+	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
+	unsigned n_vrings;                          /* 1 + highest index mentioned */
+	bool paused;          /* no ring is active, or between the two calls */
+	bool warned_pages;    /* said that guest memory has small pages */
+	unsigned complaints;  /* faults of this front-end logged so far */
+	const char *handling; /* the message being handled, for log lines */
+};
+
+/*
+ * dev is zeroed memory of the caller, aligned to CACHE_LINE; name must outlive it.
+ * -EINVAL: misaligned, or the type has too many rings.
+ */
+int vhost_device_init(
+    struct vhost_device *dev, const struct vhost_device_type *type, const char *name, void *opaque);
+
+/*
+ * Forget the front-end: pause, unmap, close, and be as after init. What a disconnect does.
+ * The device stays usable for the next connection.
+ */
+void vhost_device_reset(struct vhost_device *dev);
+
+/* Any ring active? */
+bool vhost_device_active(const struct vhost_device *dev);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The handlers that the message table names; see handlers_*.c. */
+#pragma once
+
+#include "vhost/message.h"
+
+/* handlers_device.c */
+vhost_handler handle_get_features;
+vhost_handler handle_set_features;
+vhost_handler handle_set_owner;
+vhost_handler handle_reset_owner;
+vhost_handler handle_get_protocol_features;
+vhost_handler handle_set_protocol_features;
+vhost_handler handle_get_queue_num;
+vhost_handler handle_net_set_mtu;
+vhost_handler handle_reset_device;
+vhost_handler handle_set_status;
+vhost_handler handle_get_status;
+
+/* handlers_memory.c */
+vhost_handler handle_set_mem_table;
+vhost_handler handle_get_max_mem_slots;
+vhost_handler handle_add_mem_reg;
+vhost_handler handle_rem_mem_reg;
+
+/* handlers_ring.c */
+vhost_handler handle_set_vring_num;
+vhost_handler handle_set_vring_addr;
+vhost_handler handle_set_vring_base;
+vhost_handler handle_get_vring_base;
+vhost_handler handle_set_vring_kick;
+vhost_handler handle_set_vring_call;
+vhost_handler handle_set_vring_err;
+vhost_handler handle_set_vring_enable;

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Messages about the device as a whole: features, ownership, status, limits. */
+#include <errno.h>
+
+#include "base/log.h"
+#include "vhost/handlers.h"
+#include "vhost/ring.h"
+
+/* Bits that say nothing about how rings are read and written. */
+#define FEATURES_ASIDE (VIRTIO_BIT(VHOST_F_LOG_ALL) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+
+static int answer(struct vhost_message *msg, uint64_t value)
+{
+	msg->payload.u64 = value;
+	msg->header.size = sizeof(value);
+	return 0;
+}
+
+static uint64_t features_offered(const struct vhost_device *dev)
+{
+	return dev->type->features | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
+static uint64_t protocol_features_offered(const struct vhost_device *dev)
+{
+	uint64_t served = dev->type->protocol_features & VHOST_PROTOCOL_FEATURES_SERVED;
+
+	return dev->type->set_mtu ? served : served & ~VHOST_PROTOCOL_BIT(NET_MTU);
+}
+
+int handle_get_features(struct vhost_device *dev, struct vhost_message *msg)
+{
+	return answer(msg, features_offered(dev));
+}
+
+static void rings_enable(struct vhost_device *dev, bool enable)
+{
+	for (unsigned i = 0; i < dev->type->n_rings; i++)
+		dev->state.vring[i].enabled = enable;
+}
+
+/*
+ * Without bit 30 rings are enabled here. But QEMU before 7.2 leaves the bit out and uses
+ * SET_VRING_ENABLE all the same, and repeats SET_FEATURES on a running device when a migration
+ * begins: that must not enable what it has disabled.
+ */
+static bool enables_rings(const struct vhost_device *dev, uint64_t features)
+{
+	bool legacy = !VIRTIO_HAS(features, VHOST_USER_F_PROTOCOL_FEATURES);
+	bool was_legacy = dev->state.have_features &&
+	    !VIRTIO_HAS(dev->state.features, VHOST_USER_F_PROTOCOL_FEATURES);
+
+	return legacy && !(was_legacy && vhost_rings_started(dev));
+}
+
+int handle_set_features(struct vhost_device *dev, struct vhost_message *msg)
+{
+	uint64_t features = msg->payload.u64;
+	uint64_t unknown = features & ~features_offered(dev);
+	uint64_t changed = dev->state.features ^ features;
+
+	if (unknown)
+		return vhost_complain(
+		    dev, -EINVAL, "features 0x%llx were not offered", (unsigned long long)unknown);
+	if (!dev->state.have_features || (changed & ~FEATURES_ASIDE))
+		vhost_rings_change(dev);
+	if (VIRTIO_HAS(changed, F_RING_PACKED))
+		vhost_rings_forget_positions(dev);
+	if (enables_rings(dev, features))
+		rings_enable(dev, true);
+	dev->state.features = features;
+	dev->state.have_features = true;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+int handle_set_owner(struct vhost_device *dev, struct vhost_message *msg)
+{
+	(void)msg;
+	dev->state.owned = true;
+	return 0;
+}
+
+/* Deprecated, and read differently by everyone: the specification asks to do no more than this. */
+int handle_reset_owner(struct vhost_device *dev, struct vhost_message *msg)
+{
+	(void)msg;
+	dev->state.owned = false;
+	rings_enable(dev, false);
+	vhost_device_settle(dev);
+	return 0;
+}
+
+int handle_get_protocol_features(struct vhost_device *dev, struct vhost_message *msg)
+{
+	return answer(msg, protocol_features_offered(dev));
+}
+
+int handle_set_protocol_features(struct vhost_device *dev, struct vhost_message *msg)
+{
+	uint64_t unknown = msg->payload.u64 & ~protocol_features_offered(dev);
+
+	if (unknown)
+		return vhost_complain(dev, -EINVAL, "protocol features 0x%llx were not offered",
+		    (unsigned long long)unknown);
+	dev->state.protocol_features = msg->payload.u64;
+	return 0;
+}
+
+/*
+ * Front-ends disagree whether this counts rings or pairs of them. The number of rings is an
+ * answer that both can live with; a ring beyond it is refused when it is named.
+ */
+int handle_get_queue_num(struct vhost_device *dev, struct vhost_message *msg)
+{
+	return answer(msg, dev->type->n_rings);
+}
+
+int handle_net_set_mtu(struct vhost_device *dev, struct vhost_message *msg)
+{
+	uint64_t mtu = msg->payload.u64;
+
+	if (mtu < VHOST_MTU_MIN || mtu > VHOST_MTU_MAX || dev->type->set_mtu(dev, mtu) < 0)
+		return vhost_complain(
+		    dev, -EINVAL, "an MTU of %llu is not possible", (unsigned long long)mtu);
+	dev->state.mtu = mtu;
+	return 0;
+}
+
+/* Ready to be set up anew: no features, no ring enabled. Bases and the connection stay. */
+int handle_reset_device(struct vhost_device *dev, struct vhost_message *msg)
+{
+	(void)msg;
+	vhost_rings_change(dev);
+	rings_enable(dev, false);
+	dev->state.features = 0;
+	dev->state.have_features = false;
+	dev->state.status = 0;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+/*
+ * Status 0 is the driver's reset: rings stop. QEMU asks for their bases before or after it,
+ * depending on its version, so these, and the features they are read with, stay.
+ */
+int handle_set_status(struct vhost_device *dev, struct vhost_message *msg)
+{
+	uint64_t status = msg->payload.u64;
+
+	if (status > UINT8_MAX)
+		return vhost_complain(
+		    dev, -EINVAL, "a status of 0x%llx does not exist", (unsigned long long)status);
+	dev->state.status = status;
+	if (status == 0) {
+		for (unsigned i = 0; i < dev->type->n_rings; i++)
+			dev->state.vring[i].started = false;
+		vhost_device_settle(dev);
+	}
+	return 0;
+}
+
+int handle_get_status(struct vhost_device *dev, struct vhost_message *msg)
+{
+	return answer(msg, dev->state.status);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Messages about one ring. They come in any order, before or after features and memory, on a
+ * stopped or a running ring. Each handler checks only what can be judged now, stores it, and
+ * lets vhost_device_settle() find out what follows from it.
+ *
+ * Started and enabled are two things. SET_VRING_KICK starts a ring at once, without waiting
+ * for a kick: after a reconnect the driver, which kicked long ago, would never kick again.
+ * GET_VRING_BASE stops that one ring and forgets nothing else about it. SET_VRING_CALL is
+ * never needed: without it the driver polls.
+ *
+ * Descriptors for kick and call must be eventfds. Workers write and sleep on them; a pipe
+ * or a file of the front-end's choice could block them or raise SIGPIPE.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vhost/handlers.h"
+#include "vhost/ring.h"
+
+int handle_set_vring_num(struct vhost_device *dev, struct vhost_message *msg)
+{
+	const struct vhost_wire_vring_state *wire = &msg->payload.state;
+	struct vhost_vring *ring;
+	int error = vhost_ring_find(dev, wire->index, &ring);
+
+	if (error)
+		return error;
+	if (wire->num == 0 || wire->num > VRING_SIZE_MAX)
+		return vhost_complain(
+		    dev, -EINVAL, "ring %u cannot have %u entries", wire->index, wire->num);
+	if (dev->state.vring[wire->index].size != wire->num)
+		vhost_ring_change(dev, ring);
+	dev->state.vring[wire->index].size = wire->num;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+/* Comes on a running ring, too, to switch the dirty log of that ring on and off. */
+int handle_set_vring_addr(struct vhost_device *dev, struct vhost_message *msg)
+{
+	const struct vhost_wire_vring_addr *wire = &msg->payload.addr;
+	struct vhost_vring_state *st;
+	struct vhost_vring *ring;
+	int error = vhost_ring_find(dev, wire->index, &ring);
+
+	if (error)
+		return error;
+	st = &dev->state.vring[wire->index];
+	if (st->desc != wire->desc || st->driver != wire->avail || st->device != wire->used)
+		vhost_ring_change(dev, ring);
+	st->addr_flags = wire->flags;
+	st->desc = wire->desc;
+	st->driver = wire->avail;
+	st->device = wire->used;
+	st->log = wire->log;
+	st->have_addr = true;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+int handle_set_vring_base(struct vhost_device *dev, struct vhost_message *msg)
+{
+	const struct vhost_wire_vring_state *wire = &msg->payload.state;
+	struct vhost_vring_state *st;
+	struct vhost_vring *ring;
+	int error = vhost_ring_find(dev, wire->index, &ring);
+
+	if (error)
+		return error;
+	vhost_ring_change(dev, ring);
+	st = &dev->state.vring[wire->index];
+	st->base = wire->num;
+	st->base_pending = true;
+	st->have_base = true;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+static void replace_fd(int *slot, int fd)
+{
+	if (*slot >= 0)
+		close(*slot);
+	*slot = fd;
+}
+
+int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
+{
+	struct vhost_wire_vring_state *wire = &msg->payload.state;
+	struct vhost_vring *ring;
+	int error = vhost_ring_find(dev, wire->index, &ring);
+
+	if (error)
+		return error;
+	if (ring->active)
+		vhost_device_pause(dev);
+	dev->state.vring[wire->index].started = false;
+	wire->num = vhost_ring_base(dev, wire->index);
+	replace_fd(&ring->kick_fd, -1);
+	replace_fd(&ring->call_fd, -1);
+	vhost_device_settle(dev);
+	return 0;
+}
+
+static bool is_eventfd(int fd)
+{
+	char link[32], target[32];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	return strcmp(target, "anon_inode:[eventfd]") == 0;
+}
+
+/*
+ * The descriptor of SET_VRING_KICK, CALL or ERR, made non-blocking; -1 when there is none by
+ * intent. Anything but an eventfd is closed and taken for none. -EINVAL: it is missing.
+ */
+static int take_notifier(struct vhost_device *dev, struct vhost_message *msg, int *ret_fd)
+{
+	bool nofd = msg->payload.u64 & VHOST_VRING_NOFD;
+	int flags;
+
+	*ret_fd = -1;
+	if (nofd)
+		return 0;
+	if (msg->n_fds == 0)
+		return vhost_complain(dev, -EINVAL, "the descriptor is missing");
+	flags = fcntl(msg->fd[0], F_GETFL);
+	if (!is_eventfd(msg->fd[0]) || fcntl(msg->fd[0], F_SETFL, flags | O_NONBLOCK) < 0) {
+		vhost_complain(dev, 0, "the descriptor is not an eventfd and is ignored");
+		return 0;
+	}
+	*ret_fd = vhost_message_take_fd(msg, 0);
+	return 0;
+}
+
+static int find_notified(struct vhost_device *dev, struct vhost_message *msg, unsigned *ret_index,
+    struct vhost_vring **ring)
+{
+	*ret_index = msg->payload.u64 & VHOST_VRING_INDEX_MASK;
+	return vhost_ring_find(dev, *ret_index, ring);
+}
+
+int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
+{
+	struct vhost_vring *ring;
+	unsigned index;
+	int fd, error = find_notified(dev, msg, &index, &ring);
+
+	if (!error)
+		error = take_notifier(dev, msg, &fd);
+	if (error)
+		return error;
+	vhost_ring_change(dev, ring);
+	replace_fd(&ring->kick_fd, fd);
+	ring->call_owed = true;
+	dev->state.vring[index].started = true;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
+{
+	struct vhost_vring *ring;
+	unsigned index;
+	int fd, error = find_notified(dev, msg, &index, &ring);
+
+	if (!error)
+		error = take_notifier(dev, msg, &fd);
+	if (error)
+		return error;
+	/* Workers write it, so not under their eyes; the ring itself runs on as it is. */
+	if (ring->active)
+		vhost_device_pause(dev);
+	replace_fd(&ring->call_fd, fd);
+	ring->call_owed = true;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+/* No worker uses it. */
+int handle_set_vring_err(struct vhost_device *dev, struct vhost_message *msg)
+{
+	struct vhost_vring *ring;
+	unsigned index;
+	int fd, error = find_notified(dev, msg, &index, &ring);
+
+	if (!error)
+		error = take_notifier(dev, msg, &fd);
+	if (error)
+		return error;
+	replace_fd(&ring->err_fd, fd);
+	return 0;
+}
+
+int handle_set_vring_enable(struct vhost_device *dev, struct vhost_message *msg)
+{
+	const struct vhost_wire_vring_state *wire = &msg->payload.state;
+	struct vhost_vring *ring;
+	int error = vhost_ring_find(dev, wire->index, &ring);
+
+	if (error)
+		return error;
+	if (wire->num > 1)
+		return vhost_complain(
+		    dev, -EINVAL, "ring %u: %u is neither 0 nor 1", wire->index, wire->num);
+	dev->state.vring[wire->index].enabled = wire->num;
+	vhost_device_settle(dev);
+	return 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Guest memory of a vhost device: maps what the front-end passes, and changes the table under
+ * running rings. All errors are logged with vhost_complain.
+ */
+#pragma once
+
+#include "vhost/device.h"
+
+/*
+ * Replace the whole table by n regions in fds (still the caller's). Regions that stay as they
+ * are keep their mappings. On failure the old table stays.
+ * -EINVAL: a region is empty, wraps, overlaps another or reaches beyond its file; else what
+ * the system said.
+ */
+int vhost_memory_replace(struct vhost_device *dev, const struct vhost_region_state regions[],
+    const int fds[], unsigned n);
+
+/* Add one region. One that is there already is fine. Also -ENOSPC: all slots are taken. */
+int vhost_memory_add(struct vhost_device *dev, const struct vhost_region_state *region, int fd);
+
+/* Remove the region of this gpa, uaddr and size. -ENOENT. */
+int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_state *region);
+
+/* Unmap everything. The workers must be paused and the rings stopped for good. */
+void vhost_memory_forget(struct vhost_device *dev);

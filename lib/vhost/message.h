@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What each front-end message looks like and who handles it: one table, from which names,
+ * checks and dispatch come.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhost/device.h"
+#include "vhost/wire.h"
+
+/* No message, known or not, may have more payload: beyond that the framing is lost. */
+#define VHOST_PAYLOAD_MAX 4096
+
+/* A message while it is received, handled and answered. */
+struct vhost_message {
+	struct vhost_header header;
+	unsigned n_fds;
+	int fd[VHOST_FDS_RECEIVE];
+	union {
+		union vhost_payload payload; /* zero beyond header.size */
+		uint8_t raw[VHOST_PAYLOAD_MAX];
+	};
+};
+
+/*
+ * Do what msg asks. Size and number of descriptors were checked. A handler that keeps a
+ * descriptor takes it with vhost_message_take_fd; the rest are closed after it. Messages with
+ * a reply of their own overwrite payload and header.size. Returns 0 or a negative errno, after
+ * saying why with vhost_complain.
+ */
+typedef int vhost_handler(struct vhost_device *dev, struct vhost_message *msg);
+
+enum vhost_reply_rule {
+	VHOST_REPLY_ACK, /* u64 0 or 1 if asked for (NEED_REPLY) and negotiated (REPLY_ACK) */
+	VHOST_REPLY_OWN, /* always a reply of its own, NEED_REPLY or not */
+};
+
+struct vhost_message_spec {
+	const char *name;
+	uint16_t payload_min, payload_max;
+	uint8_t fds_min, fds_max;
+	uint8_t reply; /* enum vhost_reply_rule */
+	uint64_t gate; /* protocol features (masks) that must have been negotiated */
+	vhost_handler *handler;
+};
+
+/*
+ * X(name, payload min, payload max, fds min, fds max, gate, reply rule, handler)
+ *
+ * Gate is a protocol feature, or ANY. Handler NULL: not served, refused like an unknown id.
+ * SET_VRING_ENABLE has no gate: QEMU before 7.2 sends it without acknowledging bit 30.
+ */
+#define VHOST_MESSAGE_TABLE(X) \
+	X(GET_FEATURES, 0, 0, 0, 0, ANY, OWN, handle_get_features) \
+	X(SET_FEATURES, 8, 8, 0, 0, ANY, ACK, handle_set_features) \
+	X(SET_OWNER, 0, 0, 0, 0, ANY, ACK, handle_set_owner) \
+	X(RESET_OWNER, 0, 0, 0, 0, ANY, ACK, handle_reset_owner) \
+	X(SET_MEM_TABLE, 8, 264, 0, 8, ANY, ACK, handle_set_mem_table) \
+	X(SET_LOG_BASE, 8, 16, 0, 1, ANY, OWN, NULL) \
+	X(SET_LOG_FD, 0, 8, 1, 1, ANY, ACK, NULL) \
+	X(SET_VRING_NUM, 8, 8, 0, 0, ANY, ACK, handle_set_vring_num) \
+	X(SET_VRING_ADDR, 40, 40, 0, 0, ANY, ACK, handle_set_vring_addr) \
+	X(SET_VRING_BASE, 8, 8, 0, 0, ANY, ACK, handle_set_vring_base) \
+	X(GET_VRING_BASE, 8, 8, 0, 0, ANY, OWN, handle_get_vring_base) \
+	X(SET_VRING_KICK, 8, 8, 0, 1, ANY, ACK, handle_set_vring_kick) \
+	X(SET_VRING_CALL, 8, 8, 0, 1, ANY, ACK, handle_set_vring_call) \
+	X(SET_VRING_ERR, 8, 8, 0, 1, ANY, ACK, handle_set_vring_err) \
+	X(GET_PROTOCOL_FEATURES, 0, 0, 0, 0, ANY, OWN, handle_get_protocol_features) \
+	X(SET_PROTOCOL_FEATURES, 8, 8, 0, 0, ANY, ACK, handle_set_protocol_features) \
+	X(GET_QUEUE_NUM, 0, 0, 0, 0, MQ, OWN, handle_get_queue_num) \
+	X(SET_VRING_ENABLE, 8, 8, 0, 0, ANY, ACK, handle_set_vring_enable) \
+	X(SEND_RARP, 8, 8, 0, 0, RARP, ACK, NULL) \
+	X(NET_SET_MTU, 8, 8, 0, 0, NET_MTU, ACK, handle_net_set_mtu) \
+	X(SET_BACKEND_REQ_FD, 0, 0, 1, 1, BACKEND_REQ, ACK, NULL) \
+	X(IOTLB_MSG, 32, 32, 0, 0, ANY, ACK, NULL) \
+	X(SET_VRING_ENDIAN, 8, 8, 0, 0, CROSS_ENDIAN, ACK, NULL) \
+	X(GET_CONFIG, 12, 268, 0, 0, CONFIG, OWN, NULL) \
+	X(SET_CONFIG, 12, 268, 0, 0, CONFIG, ACK, NULL) \
+	X(CREATE_CRYPTO_SESSION, 0, 4096, 0, 0, CRYPTO_SESSION, OWN, NULL) \
+	X(CLOSE_CRYPTO_SESSION, 8, 8, 0, 0, CRYPTO_SESSION, ACK, NULL) \
+	X(POSTCOPY_ADVISE, 0, 0, 0, 0, PAGEFAULT, OWN, NULL) \
+	X(POSTCOPY_LISTEN, 0, 0, 0, 0, PAGEFAULT, ACK, NULL) \
+	X(POSTCOPY_END, 0, 0, 0, 0, PAGEFAULT, OWN, NULL) \
+	X(GET_INFLIGHT_FD, 20, 24, 0, 0, INFLIGHT_SHMFD, OWN, NULL) \
+	X(SET_INFLIGHT_FD, 20, 24, 1, 1, INFLIGHT_SHMFD, ACK, NULL) \
+	X(GPU_SET_SOCKET, 0, 0, 1, 1, ANY, ACK, NULL) \
+	X(RESET_DEVICE, 0, 0, 0, 0, RESET_DEVICE, ACK, handle_reset_device) \
+	X(VRING_KICK, 8, 8, 0, 0, INBAND_NOTIFICATIONS, ACK, NULL) \
+	X(GET_MAX_MEM_SLOTS, 0, 0, 0, 0, CONFIGURE_MEM_SLOTS, OWN, handle_get_max_mem_slots) \
+	X(ADD_MEM_REG, 36, 40, 1, 1, CONFIGURE_MEM_SLOTS, ACK, handle_add_mem_reg) \
+	X(REM_MEM_REG, 36, 40, 0, 1, CONFIGURE_MEM_SLOTS, ACK, handle_rem_mem_reg) \
+	X(SET_STATUS, 8, 8, 0, 0, STATUS, ACK, handle_set_status) \
+	X(GET_STATUS, 0, 0, 0, 0, STATUS, OWN, handle_get_status) \
+	X(GET_SHARED_OBJECT, 16, 16, 0, 0, SHARED_OBJECT, OWN, NULL) \
+	X(SET_DEVICE_STATE_FD, 8, 8, 1, 1, DEVICE_STATE, OWN, NULL) \
+	X(CHECK_DEVICE_STATE, 0, 0, 0, 0, DEVICE_STATE, OWN, NULL) \
+	X(GET_SHMEM_CONFIG, 0, 0, 0, 0, ANY, OWN, NULL)
+
+/*
+ * The protocol features that this library can keep: what is negotiated is never more, whatever
+ * a device type asks for.
+ */
+#define VHOST_PROTOCOL_FEATURES_SERVED \
+	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) | VHOST_PROTOCOL_BIT(NET_MTU) | \
+	    VHOST_PROTOCOL_BIT(RESET_DEVICE) | VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | \
+	    VHOST_PROTOCOL_BIT(STATUS))
+
+/* The entry of a request id; NULL if there is no such message. */
+const struct vhost_message_spec *vhost_message_find(uint32_t request);
+
+/* Its name, for people; "message N" is not made up: NULL if there is no such message. */
+const char *vhost_message_name(uint32_t request);
+
+/* Take descriptor i out of msg: it is the caller's now. -1 if msg has none. */
+int vhost_message_take_fd(struct vhost_message *msg, unsigned i);
+
+/* Close all descriptors still in msg. */
+void vhost_message_close_fds(struct vhost_message *msg);

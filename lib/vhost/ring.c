@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Front-ends tell a ring's size, addresses, base, descriptors, features and memory in any
+ * order, and change them on a live ring. So handlers only store what was told and then call
+ * vhost_device_settle(), which asks of every ring the same question: with all we know now, can
+ * it run? The answer is an *obstacle* or a complete vring_config. Only the differences to what
+ * runs are carried out, under one pause; a message that changes nothing disturbs no worker.
+ *
+ * A ring runs ("active") while it is started (SET_VRING_KICK to GET_VRING_BASE), features,
+ * size and addresses are known, and each of its areas lies wholly in one mapped region. A
+ * ring whose memory goes away stops and comes back, at the same position, with the memory.
+ *
+ * Threads: control thread. What is changed here under a worker's eyes is changed paused.
+ */
+#include "vhost/ring.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* Complaints per connection before the log goes quiet. */
+#define COMPLAINTS_MAX 32
+
+/* Why a ring does not run. Those that merely wait for another message come first. */
+#define OBSTACLES(X) \
+	X(NONE, "nothing") \
+	X(STOPPED, "it is not started") \
+	X(NO_FEATURES, "features are not set") \
+	X(NO_SIZE, "its size is not set") \
+	X(NO_ADDRESS, "its addresses are not set") \
+	X(NO_MEMORY, "there is no guest memory") \
+	X(SIZE, "its size is not allowed in its format") \
+	X(DESC, "its descriptors are not inside one region of guest memory") \
+	X(DRIVER, "its driver area is not inside one region of guest memory") \
+	X(DEVICE, "its device area is not inside one region of guest memory") \
+	X(START, "its areas are misaligned or its base is outside the ring")
+
+#define X(id, text) OBSTACLE_##id,
+enum obstacle { OBSTACLES(X) };
+#undef X
+
+static const char *const obstacle_text[] = {
+#define X(id, text) text,
+    OBSTACLES(X)
+#undef X
+};
+
+int vhost_complain(struct vhost_device *dev, int error, const char *fmt, ...)
+{
+	enum log_level level = dev->complaints < COMPLAINTS_MAX ? LOG_WARN : LOG_DEBUG;
+	const char *handling = dev->handling;
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_write(
+	    level, "%s: %s%s%s", dev->name, handling ? handling : "", handling ? ": " : "", text);
+	if (++dev->complaints == COMPLAINTS_MAX)
+		log_warn("%s: too many faults, no more are logged until it reconnects", dev->name);
+	return error;
+}
+
+void vhost_device_pause(struct vhost_device *dev)
+{
+	if (dev->paused)
+		return;
+	dev->type->pause(dev);
+	dev->paused = true;
+}
+
+static struct vhost_vring *ring_create(void)
+{
+	struct vhost_vring *ring;
+	size_t size = (sizeof(*ring) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+
+	/* Lines of its own: workers write here. */
+	ring = aligned_alloc(CACHE_LINE, size);
+	if (!ring)
+		return NULL;
+	memset(ring, 0, size);
+	ring->kick_fd = ring->call_fd = ring->err_fd = -1;
+	return ring;
+}
+
+int vhost_ring_find(struct vhost_device *dev, uint64_t index, struct vhost_vring **ret_ring)
+{
+	if (index >= dev->type->n_rings)
+		return vhost_complain(dev, -EINVAL, "there is no ring %llu, only 0 to %u",
+		    (unsigned long long)index, dev->type->n_rings - 1);
+	if (!dev->vring[index]) {
+		dev->vring[index] = ring_create();
+		if (!dev->vring[index])
+			return vhost_complain(dev, -ENOMEM, "no memory for a ring");
+		dev->n_vrings = MAX(dev->n_vrings, (unsigned)index + 1);
+	}
+	*ret_ring = dev->vring[index];
+	return 0;
+}
+
+void vhost_ring_change(struct vhost_device *dev, struct vhost_vring *ring)
+{
+	if (ring->active)
+		vhost_device_pause(dev);
+	ring->dirty = true;
+}
+
+void vhost_rings_change(struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i])
+			vhost_ring_change(dev, dev->vring[i]);
+	}
+}
+
+bool vhost_rings_started(const struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->state.vring[i].started)
+			return true;
+	}
+	return false;
+}
+
+bool vhost_device_active(const struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i] && dev->vring[i]->active)
+			return true;
+	}
+	return false;
+}
+
+static void ring_destroy(struct vhost_vring *ring)
+{
+	const int fds[] = {ring->kick_fd, ring->call_fd, ring->err_fd};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	free(ring);
+}
+
+void vhost_rings_forget(struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i])
+			ring_destroy(dev->vring[i]);
+		dev->vring[i] = NULL;
+	}
+	dev->n_vrings = 0;
+}
+
+static bool is_packed(const struct vhost_device *dev)
+{
+	return VIRTIO_HAS(dev->state.features, F_RING_PACKED);
+}
+
+/*
+ * Packed: each half of the base is a slot and its wrap counter, avail below, used above. Not
+ * every front-end fills the upper half; after a stop both are equal, so the lower one counts.
+ * Split: the avail index; what lies before it was used before the stop, or is lost in a crash.
+ */
+static struct vring_position base_decode(uint32_t base, bool packed)
+{
+	uint16_t slot = packed ? base & 0x7fff : base & 0xffff;
+	bool wrap = packed && (base & 0x8000);
+
+	return (struct vring_position){
+	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};
+}
+
+static uint32_t base_encode(const struct vring_position *position, bool packed)
+{
+	uint32_t avail = position->avail, used = position->used;
+
+	if (!packed)
+		return avail;
+	avail |= position->avail_wrap ? 0x8000u : 0;
+	used |= position->used_wrap ? 0x8000u : 0;
+	return avail | used << 16;
+}
+
+/* Where the ring stands or would begin. */
+static struct vring_position ring_position(const struct vhost_device *dev, unsigned index)
+{
+	const struct vhost_vring_state *st = &dev->state.vring[index];
+
+	if (st->base_pending)
+		return base_decode(st->base, is_packed(dev));
+	return st->have_base ? st->position : vring_position_initial(is_packed(dev));
+}
+
+uint32_t vhost_ring_base(const struct vhost_device *dev, unsigned index)
+{
+	struct vring_position position = ring_position(dev, index);
+
+	return base_encode(&position, is_packed(dev));
+}
+
+void vhost_rings_forget_positions(struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->type->n_rings; i++)
+		dev->state.vring[i].have_base = dev->state.vring[i].base_pending;
+}
+
+/* What still keeps the ring from running; if nothing, how to start it. */
+static enum obstacle ring_examine(
+    struct vhost_device *dev, unsigned index, struct vring_config *ret_config)
+{
+	struct vhost_vring_state *st = &dev->state.vring[index];
+	const struct guest_memory *memory = dev->memory;
+	struct vring_layout layout;
+	bool packed = is_packed(dev);
+
+	if (!st->started)
+		return OBSTACLE_STOPPED;
+	if (!dev->state.have_features)
+		return OBSTACLE_NO_FEATURES;
+	if (st->size == 0)
+		return OBSTACLE_NO_SIZE;
+	if (!st->have_addr)
+		return OBSTACLE_NO_ADDRESS;
+	if (!memory)
+		return OBSTACLE_NO_MEMORY;
+	if (st->size > VRING_SIZE_MAX || !vring_size_valid(st->size, packed))
+		return OBSTACLE_SIZE;
+	layout = vring_layout(st->size, packed);
+	*ret_config = (struct vring_config){
+	    /* Odd rings are the driver's transmit queues, as in every paired device. */
+	    .direction = index % 2 ? VRING_TRANSMIT : VRING_RECEIVE,
+	    .features = dev->state.features,
+	    .size = st->size,
+	    .desc = guest_memory_from_uaddr(memory, st->desc, layout.desc),
+	    .driver = guest_memory_from_uaddr(memory, st->driver, layout.driver),
+	    .device = guest_memory_from_uaddr(memory, st->device, layout.device),
+	    .position = &st->position,
+	    .memory = memory,
+	};
+	if (!ret_config->desc)
+		return OBSTACLE_DESC;
+	if (!ret_config->driver)
+		return OBSTACLE_DRIVER;
+	return ret_config->device ? OBSTACLE_NONE : OBSTACLE_DEVICE;
+}
+
+/* Paused. Begin at the position told or reached. */
+static enum obstacle ring_start(
+    struct vhost_device *dev, unsigned index, const struct vring_config *config)
+{
+	struct vhost_vring_state *st = &dev->state.vring[index];
+	struct vhost_vring *ring = dev->vring[index];
+
+	st->position = ring_position(dev, index);
+	st->have_base = true;
+	st->base_pending = false;
+	if (vring_start(&ring->ring, config) < 0)
+		return OBSTACLE_START;
+	ring->call_owed |= !ring->active;
+	ring->active = true;
+	ring->dirty = false;
+	return OBSTACLE_NONE;
+}
+
+static void ring_stop(struct vhost_device *dev, struct vhost_vring *ring)
+{
+	if (!ring->active)
+		return;
+	vhost_device_pause(dev);
+	ring->active = false;
+}
+
+static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum obstacle obstacle)
+{
+	struct vhost_vring *ring = dev->vring[index];
+
+	if (ring->obstacle == obstacle)
+		return;
+	ring->obstacle = obstacle;
+	if (obstacle > OBSTACLE_NO_MEMORY)
+		vhost_complain(dev, 0, "ring %u cannot run: %s", index, obstacle_text[obstacle]);
+	else
+		log_debug("%s: ring %u waits for %s", dev->name, index, obstacle_text[obstacle]);
+}
+
+static void ring_settle(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_vring *ring = dev->vring[index];
+	bool enabled = dev->state.vring[index].enabled;
+	struct vring_config config;
+	enum obstacle obstacle = ring_examine(dev, index, &config);
+
+	if (obstacle == OBSTACLE_NONE && (!ring->active || ring->dirty)) {
+		vhost_device_pause(dev);
+		obstacle = ring_start(dev, index, &config);
+	}
+	if (obstacle != OBSTACLE_NONE)
+		ring_stop(dev, ring);
+	ring_note_obstacle(dev, index, obstacle);
+	if (ring->enabled != enabled) {
+		if (ring->active)
+			vhost_device_pause(dev);
+		ring->enabled = enabled;
+	}
+}
+
+/* The calls that got lost before we were there, or with the descriptor before this one. */
+static void ring_pay_call(struct vhost_vring *ring)
+{
+	const uint64_t one = 1;
+
+	if (!ring->active || !ring->call_owed || ring->call_fd < 0)
+		return;
+	ring->call_owed = false;
+	if (write(ring->call_fd, &one, sizeof(one)) < 0)
+		return; /* its counter is full: the driver has been told often enough */
+}
+
+/* "NET_F_MRG_RXBUF" -> "mrg_rxbuf" */
+static void append_feature(char *text, size_t size, const char *name)
+{
+	size_t n = strlen(text);
+
+	name = strstr(name, "F_") + 2;
+	if (n + strlen(name) + 2 > size)
+		return;
+	text[n++] = ' ';
+	while (*name)
+		text[n++] = tolower((unsigned char)*name++);
+	text[n] = '\0';
+}
+
+static void log_start(const struct vhost_device *dev)
+{
+	char text[640] = "";
+
+#define X(name, bit) \
+	if (VIRTIO_HAS(dev->state.features, name)) \
+		append_feature(text, sizeof(text), #name);
+	VIRTIO_FEATURES(X)
+#undef X
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (!dev->vring[i] || !dev->vring[i]->active)
+			continue;
+		log_info("%s: running with %s rings of %u, features%s", dev->name,
+		    is_packed(dev) ? "packed" : "split", dev->state.vring[i].size,
+		    text[0] ? text : " none");
+		return;
+	}
+}
+
+void vhost_device_settle(struct vhost_device *dev)
+{
+	bool was_active = vhost_device_active(dev);
+
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i])
+			ring_settle(dev, i);
+	}
+	if (dev->paused && vhost_device_active(dev)) {
+		if (!was_active)
+			log_start(dev);
+		dev->paused = false;
+		dev->type->resume(dev);
+	}
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i])
+			ring_pay_call(dev->vring[i]);
+	}
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A session is a state machine on a non-blocking stream socket. `got` counts the bytes of the
+ * current message that have arrived: first the header, then as much payload as it announces,
+ * never a byte more, so that the descriptors of the next message cannot slip into this one.
+ * When a message is whole it is checked against the table in message.h, handled, answered,
+ * and its remaining descriptors are closed.
+ *
+ * Nothing from the socket is trusted. There are three outcomes for a bad message:
+ *
+ *	framing	(version, direction, size not what the table allows, truncated descriptors,
+ *		end of stream): the connection is dropped, for what follows means nothing;
+ *	refusal	(unknown id, feature not negotiated, wrong number of descriptors, a handler's
+ *		error): answered with 1 if an answer was asked for, and the connection lives;
+ *	refusal of a message with a reply of its own: dropped, for there is no way to say "no"
+ *		and the front-end would wait for ever.
+ *
+ * Answers are sent without blocking: a front-end that asks but does not read fills its socket
+ * buffer and is dropped.
+ */
+#include "vhost/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vhost/message.h"
+#include "vhost/ring.h"
+
+/* Messages per call: one front-end cannot keep the control thread for itself. */
+#define MESSAGES_PER_CALL 32
+
+struct vhost_session {
+	int fd;
+	struct vhost_device *dev;
+	size_t got; /* bytes of the current message */
+	struct vhost_message msg;
+};
+
+int session_create(int fd, struct vhost_device *dev, struct vhost_session **ret_session)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct vhost_session *session;
+	int error;
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	session = calloc(1, sizeof(*session));
+	if (!session) {
+		close(fd);
+		return -ENOMEM;
+	}
+	session->fd = fd;
+	session->dev = dev;
+	*ret_session = session;
+	return 0;
+}
+
+void session_destroy(struct vhost_session *session)
+{
+	if (!session)
+		return;
+	vhost_message_close_fds(&session->msg);
+	close(session->fd);
+	free(session);
+}
+
+/* Keep the descriptors of one control message; close those there is no room for. */
+static bool keep_fds(struct vhost_message *msg, const struct cmsghdr *cmsg)
+{
+	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	bool all = true;
+
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+		if (msg->n_fds < VHOST_FDS_RECEIVE) {
+			msg->fd[msg->n_fds++] = fd;
+		} else {
+			close(fd);
+			all = false;
+		}
+	}
+	return all;
+}
+
+/* Read up to len bytes and the descriptors beside them. The number read, or -EAGAIN and others. */
+static ssize_t receive_part(struct vhost_session *session, void *to, size_t len)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(VHOST_FDS_RECEIVE * sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = to, .iov_len = len};
+	struct msghdr mh = {
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes),
+	};
+	bool all = true;
+	ssize_t n;
+
+	do {
+		n = recvmsg(session->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return -EAGAIN;
+	if (n < 0 && errno == ECONNRESET)
+		return -EPIPE;
+	if (n < 0)
+		return vhost_complain(session->dev, -errno, "cannot read: %s", strerror(errno));
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh); cmsg; cmsg = CMSG_NXTHDR(&mh, cmsg)) {
+		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+			all &= keep_fds(&session->msg, cmsg);
+	}
+	if (!all || (mh.msg_flags & MSG_CTRUNC))
+		return vhost_complain(session->dev, -EBADMSG, "too many descriptors");
+	return n;
+}
+
+/* A whole header has arrived. Can the payload be read? */
+static int check_header(struct vhost_session *session)
+{
+	const struct vhost_header *header = &session->msg.header;
+	const struct vhost_message_spec *spec = vhost_message_find(header->request);
+	uint32_t size = header->size;
+
+	session->dev->handling = spec ? spec->name : NULL;
+	if ((header->flags & VHOST_VERSION_MASK) != VHOST_VERSION)
+		return vhost_complain(session->dev, -EBADMSG,
+		    "request %u has flags 0x%x: not version 1", header->request, header->flags);
+	if (header->flags & VHOST_REPLY)
+		return vhost_complain(
+		    session->dev, -EBADMSG, "request %u is marked as a reply", header->request);
+	if (size > VHOST_PAYLOAD_MAX)
+		return vhost_complain(session->dev, -EBADMSG,
+		    "request %u has a payload of %u bytes, beyond any message", header->request,
+		    size);
+	if (spec && spec->handler && (size < spec->payload_min || size > spec->payload_max))
+		return vhost_complain(session->dev, -EBADMSG, "a payload of %u bytes, not %u to %u",
+		    size, spec->payload_min, spec->payload_max);
+	return 0;
+}
+
+/* Read more of the current message. 1: it is whole; 0: nothing more for now. */
+static int receive_message(struct vhost_session *session)
+{
+	struct vhost_message *msg = &session->msg;
+	const size_t header = sizeof(msg->header);
+
+	for (;;) {
+		bool in_header = session->got < header;
+		size_t done = in_header ? session->got : session->got - header;
+		size_t whole = in_header ? header : msg->header.size;
+		uint8_t *to = in_header ? (uint8_t *)&msg->header : msg->raw;
+		ssize_t n;
+		int error;
+
+		if (!in_header && done == whole)
+			return 1;
+		n = receive_part(session, to + done, whole - done);
+		if (n == -EAGAIN)
+			return 0;
+		if (n == 0 && session->got == 0)
+			return -EPIPE;
+		if (n == 0)
+			return vhost_complain(
+			    session->dev, -ECONNRESET, "the connection ended inside a message");
+		if (n < 0)
+			return (int)n;
+		session->got += n;
+		if (session->got == header && in_header) {
+			error = check_header(session);
+			if (error)
+				return error;
+		}
+	}
+}
+
+/* Send the message in session->msg back as a reply. */
+static int send_reply(struct vhost_session *session)
+{
+	struct vhost_message *msg = &session->msg;
+	struct iovec iov[2] = {
+	    {.iov_base = &msg->header, .iov_len = sizeof(msg->header)},
+	    {.iov_base = msg->raw, .iov_len = msg->header.size},
+	};
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n;
+
+	msg->header.flags = VHOST_REPLY_FLAGS;
+	do {
+		n = sendmsg(session->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)(sizeof(msg->header) + msg->header.size))
+		return 0;
+	if (n < 0 && errno == EPIPE)
+		return -EPIPE;
+	return vhost_complain(session->dev, -EIO, "the front-end does not take the reply");
+}
+
+static int send_ack(struct vhost_session *session, bool good)
+{
+	session->msg.payload.u64 = good ? 0 : 1;
+	session->msg.header.size = sizeof(uint64_t);
+	return send_reply(session);
+}
+
+static bool served(const struct vhost_device *dev, const struct vhost_message_spec *spec)
+{
+	return spec && spec->handler && (dev->state.protocol_features & spec->gate) == spec->gate;
+}
+
+static int dispatch(
+    struct vhost_device *dev, const struct vhost_message_spec *spec, struct vhost_message *msg)
+{
+	if (!served(dev, spec)) {
+		if (spec && spec->handler)
+			return vhost_complain(dev, -EOPNOTSUPP, "its feature was not negotiated");
+		return vhost_complain(
+		    dev, -EOPNOTSUPP, "request %u is not supported", msg->header.request);
+	}
+	if (msg->n_fds < spec->fds_min || msg->n_fds > spec->fds_max)
+		return vhost_complain(dev, -EINVAL, "%u descriptors, not %u to %u", msg->n_fds,
+		    spec->fds_min, spec->fds_max);
+	return spec->handler(dev, msg);
+}
+
+/* A whole message is here. */
+static int handle_message(struct vhost_session *session)
+{
+	struct vhost_device *dev = session->dev;
+	struct vhost_message *msg = &session->msg;
+	const struct vhost_message_spec *spec = vhost_message_find(msg->header.request);
+	bool need_reply = msg->header.flags & VHOST_NEED_REPLY;
+	bool own_reply = served(dev, spec) && spec->reply == VHOST_REPLY_OWN;
+	int error;
+
+	log_debug("%s: %s (%u), %u bytes, %u descriptors", dev->name, spec ? spec->name : "unknown",
+	    msg->header.request, msg->header.size, msg->n_fds);
+	error = dispatch(dev, spec, msg);
+	vhost_message_close_fds(msg);
+	if (own_reply)
+		return error ? error : send_reply(session);
+	/* Asked after handling: the message may be the one that negotiates the feature. */
+	if (need_reply && VHOST_PROTOCOL_HAS(dev->state.protocol_features, REPLY_ACK))
+		return send_ack(session, error == 0);
+	return 0;
+}
+
+int session_receive(struct vhost_session *session)
+{
+	for (unsigned i = 0; i < MESSAGES_PER_CALL; i++) {
+		int error = receive_message(session);
+
+		if (error <= 0)
+			return error;
+		error = handle_message(session);
+		session->got = 0;
+		session->dev->handling = NULL;
+		memset(&session->msg, 0, sizeof(session->msg));
+		if (error)
+			return error;
+	}
+	return 0;
+}

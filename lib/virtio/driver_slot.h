@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Inside the driver side: what it remembers of each chain, and the two formats.
+ *
+ * Nothing that decides is read back from ring memory: chains and free lists are kept here. A
+ * split ring's slots are its descriptors; a packed ring's slots are its buffer ids.
+ */
+#pragma once
+
+#include "virtio/driver.h"
+
+struct driver_slot {
+	void *token;
+	uint32_t n_in_bytes; /* device-writable bytes of the chain */
+	uint16_t n;          /* descriptors in the ring; 0: not outstanding */
+	uint16_t next;       /* next of the chain, or of the free list */
+};
+
+/* What the device reads of a chain: buffers, or one indirect table. */
+struct driver_chain {
+	const struct driver_buffer *buffers;
+	unsigned n_out, n; /* n: out and in */
+	uint16_t flags;    /* of every descriptor besides NEXT and WRITE */
+	uint32_t n_in_bytes;
+	void *token;
+};
+
+int driver_split_add(struct driver_ring *dr, const struct driver_chain *c);
+void driver_split_publish(struct driver_ring *dr);
+bool driver_split_kick_needed(struct driver_ring *dr);
+int driver_split_reap(struct driver_ring *dr, void **ret_token, uint32_t *ret_len);
+void driver_split_call_disable(struct driver_ring *dr);
+bool driver_split_call_enable(struct driver_ring *dr);
+
+int driver_packed_add(struct driver_ring *dr, const struct driver_chain *c);
+void driver_packed_publish(struct driver_ring *dr);
+bool driver_packed_kick_needed(struct driver_ring *dr);
+int driver_packed_reap(struct driver_ring *dr, void **ret_token, uint32_t *ret_len);
+void driver_packed_call_disable(struct driver_ring *dr);
+bool driver_packed_call_enable(struct driver_ring *dr);
+
+/* Does a position `event` lie among those passed going from old to now (2.7.7.2)? */
+static inline bool driver_event_passed(uint16_t event, uint16_t now, uint16_t old)
+{
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+/* Device-writable bytes and direction flag of the i-th buffer. */
+static inline uint16_t driver_flags(const struct driver_chain *c, unsigned i)
+{
+	uint16_t next = i + 1 < c->n ? VRING_DESC_F_NEXT : 0;
+
+	return c->flags | next | (i >= c->n_out ? VRING_DESC_F_WRITE : 0);
+}

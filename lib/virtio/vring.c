@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What is the same for both formats: starting a ring, and finding room for frames.
+ *
+ * vring_reserve works on whole chains. It fetches as many as there are frames, which is all it
+ * takes when every buffer holds a frame, and only fetches more while it merges buffers. Chains
+ * that no frame needed are given back at the end: they are the last ones fetched, because
+ * frames take chains in ring order.
+ *
+ * A frame that finds too few buffers gives back those it had gathered. A faulty chain cannot be
+ * given back, or it would stop the ring for ever: the frame that met it is refused, and the chain
+ * and whatever the frame had gathered before it are consumed with nothing written.
+ */
+#include "virtio/vring.h"
+
+#include <errno.h>
+
+#include "virtio/vring_chain.h"
+
+static const char *const break_texts[] = {
+#define X(id, text) text,
+    VRING_BREAKS(X)
+#undef X
+};
+
+static const char *const fault_texts[] = {
+#define X(id, text) text,
+    VRING_FAULTS(X)
+#undef X
+};
+
+const char *vring_break_text(enum vring_break b)
+{
+	return break_texts[b];
+}
+
+const char *vring_fault_text(enum vring_fault f)
+{
+	return fault_texts[f];
+}
+
+struct vring_layout vring_layout(uint16_t size, bool packed)
+{
+	if (packed)
+		return (struct vring_layout){
+		    .desc = size * 16u,
+		    .driver = sizeof(struct vring_packed_event),
+		    .device = sizeof(struct vring_packed_event),
+		};
+	return (struct vring_layout){
+	    .desc = size * 16u,
+	    .driver = 6u + 2u * size,
+	    .device = 6u + 8u * size,
+	};
+}
+
+bool vring_size_valid(uint16_t size, bool packed)
+{
+	if (size == 0 || size > VRING_SIZE_MAX)
+		return false;
+	return packed || (size & (size - 1)) == 0;
+}
+
+struct vring_position vring_position_initial(bool packed)
+{
+	return (struct vring_position){.avail_wrap = packed, .used_wrap = packed};
+}
+
+static bool aligned(const void *p, uintptr_t to)
+{
+	return p && ((uintptr_t)p & (to - 1)) == 0;
+}
+
+static bool config_valid(const struct vring_config *c, bool packed)
+{
+	if (!vring_size_valid(c->size, packed) || !c->memory || !c->position)
+		return false;
+	if (packed && (c->position->avail >= c->size || c->position->used >= c->size))
+		return false;
+	return aligned(c->desc, 16) && aligned(c->driver, packed ? 4 : 2) && aligned(c->device, 4);
+}
+
+int vring_start(struct vring *vr, const struct vring_config *c)
+{
+	bool packed = VIRTIO_HAS(c->features, F_RING_PACKED);
+	bool in_order = VIRTIO_HAS(c->features, F_IN_ORDER);
+
+	if (!config_valid(c, packed))
+		return -EINVAL;
+	*vr = (struct vring){
+	    .ops = packed ? vring_packed_ops(in_order) : vring_split_ops(in_order),
+	    .position = c->position,
+	    .memory = c->memory,
+	    .size = c->size,
+	    .avail_seen = c->position->avail,
+	    .event_idx = VIRTIO_HAS(c->features, F_EVENT_IDX),
+	    .in_order = in_order,
+	    .indirect = VIRTIO_HAS(c->features, F_INDIRECT_DESC),
+	    .mergeable = VIRTIO_HAS(c->features, NET_F_MRG_RXBUF),
+	    .direction = c->direction,
+	};
+	if (packed) {
+		vr->packed.desc = c->desc;
+		vr->packed.driver_event = c->driver;
+		vr->packed.device_event = c->device;
+	} else {
+		vr->split.desc = c->desc;
+		vr->split.avail = c->driver;
+		vr->split.used = c->device;
+	}
+	return 0;
+}
+
+const void *indirect_table(struct vring *vr, uint64_t addr, uint32_t len, uint32_t *ret_n)
+{
+	uint32_t there;
+	const void *table;
+
+	if (!vr->indirect || len == 0 || len % 16 != 0 || len / 16 > VRING_SIZE_MAX)
+		return NULL;
+	table = guest_memory_resolve(vr->memory, &vr->last_region, addr, len, &there);
+	if (!table || there < len || ((uintptr_t)table & 7))
+		return NULL;
+	*ret_n = len / 16;
+	return table;
+}
+
+/* The next chain for a frame, fetched when it has not been yet. NULL: none to be had now. */
+static struct vring_chain *next_chain(struct vring *vr, struct vring_burst *burst, unsigned at)
+{
+	if (at == burst->n && vring_fetch(vr, burst, 1) == 0)
+		return NULL;
+	return &burst->chain[at];
+}
+
+static void unwrite(struct vring_burst *burst, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		burst->chain[i].written = 0;
+}
+
+/*
+ * Gather chains from `at` on for one frame. On success and on a fault *ret_taken chains are
+ * consumed; otherwise none.
+ */
+static enum vring_room_status gather(struct vring *vr, struct vring_burst *burst, unsigned at,
+    uint32_t len, unsigned *ret_taken)
+{
+	unsigned taken = 0;
+
+	*ret_taken = 0;
+	while (len) {
+		struct vring_chain *c;
+
+		if (at + taken == VRING_BURST_CHAINS)
+			break; /* the caller tells a full burst from a hopeless frame */
+		c = next_chain(vr, burst, at + taken);
+		if (!c)
+			break;
+		taken++;
+		if (UNLIKELY(c->fault)) {
+			unwrite(burst, at, at + taken);
+			*ret_taken = taken;
+			return VRING_ROOM_FAULT;
+		}
+		if (c->len < len && !vr->mergeable)
+			return VRING_ROOM_TOO_SMALL;
+		c->written = MIN(len, c->len);
+		len -= c->written;
+	}
+	if (len == 0) {
+		*ret_taken = taken;
+		return VRING_ROOM_OK;
+	}
+	unwrite(burst, at, at + taken);
+	if (at == 0 && taken == VRING_BURST_CHAINS)
+		return VRING_ROOM_TOO_SMALL;
+	return VRING_ROOM_NONE;
+}
+
+unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n,
+    struct vring_room room[])
+{
+	unsigned at = 0, i;
+
+	burst->n = 0;
+	burst->n_segments = 0;
+	vring_fetch(vr, burst, n);
+	for (i = 0; i < n; i++) {
+		unsigned taken;
+
+		if (LIKELY(at < burst->n && burst->chain[at].len >= len[i])) {
+			burst->chain[at].written = len[i];
+			room[i] = (struct vring_room){VRING_ROOM_OK, at++, 1};
+			continue; /* one buffer holds it */
+		}
+		room[i].status = gather(vr, burst, at, len[i], &taken);
+		room[i].chain = at;
+		room[i].n_chains = taken;
+		at += taken;
+		if (room[i].status != VRING_ROOM_NONE)
+			continue; /* settled, one way or another */
+		if (at > 0 && (burst->n == VRING_BURST_CHAINS ||
+				  burst->n_segments > VRING_BURST_SEGMENTS / 2))
+			break; /* perhaps only the burst is full: the caller comes again */
+		for (; i < n; i++)
+			room[i].status = VRING_ROOM_NONE;
+		break;
+	}
+	vring_unfetch(vr, burst, at);
+	return i;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device side of a virtqueue, split (virtio 1.2, 2.7) or packed (2.8).
+ *
+ * Everything in ring and descriptor memory belongs to the guest, who may change it under
+ * our eyes. So every descriptor is read once into a local, checked, turned into host
+ * ranges ("segments"), and never looked at again. What leaves this file is safe to touch:
+ * segments lie inside guest memory, chains end, counts fit the burst.
+ *
+ * Life of a burst:
+ *
+ *	transmit queue:  vring_fetch -> ... use segments ... -> vring_complete
+ *	receive queue:   vring_reserve -> ... fill segments ... -> vring_complete
+ *
+ * and after vring_complete: if (vring_call_needed()) write the call eventfd.
+ *
+ * The format is chosen once, in vring_start: per burst there is one indirect call, per
+ * frame none. A ring that cannot be understood any more (an index that jumped, a head out
+ * of range) becomes *broken*: nothing more is fetched and nothing more is written, until
+ * the front-end starts it again. A chain that is merely wrong carries a fault and is
+ * completed with length 0.
+ *
+ * Threads: a vring has one user at a time. No function here locks, allocates, logs or makes
+ * a system call.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "virtio/guest_memory.h"
+#include "virtio/virtio.h"
+
+/*
+ * Where a device stands in its ring. Plain values: given these, the ring's addresses and the
+ * memory, another process could go on. Between bursts avail and used agree in the packed
+ * format; split keeps free-running 16-bit indices.
+ */
+struct vring_position {
+	uint16_t avail;  /* next slot to fetch */
+	uint16_t used;   /* next slot to complete */
+	bool avail_wrap; /* packed only */
+	bool used_wrap;
+};
+
+/* Why a ring is broken. The text is for people. */
+#define VRING_BREAKS(X)                                                                            \
+	X(NONE, "not broken")                                                                      \
+	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size")                 \
+	X(HEAD_RANGE, "an avail ring entry names a descriptor outside the ring")                   \
+	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring")
+
+#define X(id, text) VRING_BREAK_##id,
+enum vring_break { VRING_BREAKS(X) };
+#undef X
+
+/* Why a chain cannot be used. */
+#define VRING_FAULTS(X)                                                                            \
+	X(NONE, "good")                                                                            \
+	X(ADDRESS, "a descriptor points outside guest memory")                                     \
+	X(DIRECTION, "a descriptor is writable where it must be readable, or the reverse")         \
+	X(CHAIN, "a next index is out of range or the chain loops")                                \
+	X(INDIRECT, "an indirect table is empty, nested, not negotiated or has a bad length")      \
+	X(TOO_LONG, "a chain has more segments or bytes than one frame may have")
+
+#define X(id, text) VRING_FAULT_##id,
+enum vring_fault { VRING_FAULTS(X) };
+#undef X
+
+const char *vring_break_text(enum vring_break b);
+const char *vring_fault_text(enum vring_fault f);
+
+struct vring_segment {
+	uint8_t *addr;
+	uint32_t len; /* never 0 */
+};
+
+struct vring_chain {
+	uint32_t len;     /* bytes in all segments */
+	uint32_t written; /* what vring_complete will report; 0 unless vring_reserve set it */
+	uint16_t id;      /* head index (split) or buffer id (packed) */
+	uint16_t slots;   /* ring slots it takes */
+	uint16_t segment; /* its first segment in the burst */
+	uint16_t n_segments;
+	uint8_t fault; /* enum vring_fault; a faulty chain has no segments and len 0 */
+};
+
+#define VRING_BURST_CHAINS   256
+#define VRING_BURST_SEGMENTS 2048
+/* One frame's chain may not be longer than this: 64 KiB, net header, tags, and slack. */
+#define VRING_CHAIN_BYTES_MAX (128 * 1024)
+
+/* Chains between fetch and complete, in ring order. Large: keep one per use, not on a stack. */
+struct vring_burst {
+	unsigned n;
+	unsigned n_segments;
+	struct vring_chain chain[VRING_BURST_CHAINS];
+	struct vring_segment segment[VRING_BURST_SEGMENTS];
+};
+
+struct vring;
+
+struct vring_ops {
+	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
+	void (*unfetch)(struct vring *vr, struct vring_burst *burst, unsigned keep);
+	void (*complete)(struct vring *vr, const struct vring_burst *burst);
+	bool (*call_needed)(struct vring *vr);
+	void (*kick_disable)(struct vring *vr);
+	bool (*kick_enable)(struct vring *vr);
+	bool (*has_avail)(const struct vring *vr);
+};
+
+enum vring_direction {
+	VRING_TRANSMIT, /* guest to switch: descriptors must be device-readable */
+	VRING_RECEIVE,  /* switch to guest: descriptors must be device-writable */
+};
+
+/* How to start a ring. Addresses are host addresses, whole areas checked to be mapped. */
+struct vring_config {
+	enum vring_direction direction;
+	uint64_t features; /* negotiated; read for PACKED, IN_ORDER, EVENT_IDX, INDIRECT, MRG */
+	uint16_t size;
+	void *desc;   /* split: descriptor table; packed: descriptor ring. 16-byte aligned */
+	void *driver; /* split: avail ring (2); packed: driver event suppression (4) */
+	void *device; /* split: used ring (4); packed: device event suppression (4) */
+	struct vring_position *position; /* owned by the caller, advanced by the ring */
+	const struct guest_memory *memory;
+};
+
+struct vring {
+	const struct vring_ops *ops;
+	union {
+		struct {
+			const struct vring_split_desc *desc;
+			const struct vring_split_avail *avail;
+			struct vring_split_used *used;
+		} split;
+		struct {
+			struct vring_packed_desc *desc;
+			const struct vring_packed_event *driver_event;
+			struct vring_packed_event *device_event;
+		} packed;
+	};
+	struct vring_position *position;
+	const struct guest_memory *memory;
+	const struct guest_region *last_region;
+	uint16_t size;
+	uint16_t avail_seen; /* split: the avail index as last read */
+	bool event_idx;
+	bool in_order;
+	bool indirect;
+	bool mergeable;
+	uint8_t direction;
+	uint8_t broken; /* enum vring_break; the control thread may read it */
+	/* Notification state. */
+	bool signalled_valid;   /* false until the first completion after a start */
+	bool signalled_wrap;    /* packed: used wrap counter at the last call decision */
+	uint16_t signalled;     /* used position at the last call decision */
+	uint32_t faults;        /* faulty chains so far */
+};
+
+/* Bytes of each area of a ring, for checking that it is mapped as a whole. */
+struct vring_layout {
+	uint32_t desc, driver, device;
+};
+struct vring_layout vring_layout(uint16_t size, bool packed);
+
+/* Is this a size the format can have? Split: a power of two. Both: 1 to 32768. */
+bool vring_size_valid(uint16_t size, bool packed);
+
+/* The position of a ring that has never run. */
+struct vring_position vring_position_initial(bool packed);
+
+/*
+ * Begin to use a ring. Writes nothing into the guest.
+ * -EINVAL: bad size, misaligned area, or a position outside the ring.
+ */
+int vring_start(struct vring *vr, const struct vring_config *config);
+
+/*
+ * Append up to max chains that the driver made available to the burst; the number appended,
+ * 0 when there are none, the burst is full or the ring is broken. Start with burst->n =
+ * burst->n_segments = 0. The chains' slots are taken; complete or unfetch them.
+ */
+static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	return vr->ops->fetch(vr, burst, max);
+}
+
+/* Give back, unused, all chains of the burst after the first keep. They must be the last fetched. */
+static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+{
+	if (keep < burst->n)
+		vr->ops->unfetch(vr, burst, keep);
+}
+
+/*
+ * Return every chain of the burst to the driver, in order, and make them visible with one
+ * store. Empties nothing: the caller resets the burst.
+ */
+static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_burst *burst)
+{
+	if (burst->n)
+		vr->ops->complete(vr, burst);
+}
+
+/*
+ * Does the driver want to be notified of what was completed since the last question?
+ * Costs a full barrier. Always true for the first completion after a start unless the driver
+ * has interrupts disabled outright (2.7.7, 2.8.14 flags).
+ */
+static inline bool vring_call_needed(struct vring *vr)
+{
+	return vr->ops->call_needed(vr);
+}
+
+/* Ask the driver not to kick (best effort), or to kick again. */
+static inline void vring_kick_disable(struct vring *vr)
+{
+	vr->ops->kick_disable(vr);
+}
+
+/* True when chains became available meanwhile: poll once more before sleeping. */
+static inline bool vring_kick_enable(struct vring *vr)
+{
+	return vr->ops->kick_enable(vr);
+}
+
+/* Is something to fetch? One read of guest memory, no side effect. */
+static inline bool vring_has_avail(const struct vring *vr)
+{
+	return vr->ops->has_avail(vr);
+}
+
+/* What became of one frame's request for room. */
+enum vring_room_status {
+	VRING_ROOM_OK,
+	VRING_ROOM_NONE,      /* no (more) buffers now; later frames got none either */
+	VRING_ROOM_TOO_SMALL, /* the next buffer cannot hold this frame; it is kept for others */
+	VRING_ROOM_FAULT,     /* the next buffer was faulty; it is consumed, completed with 0 */
+};
+
+struct vring_room {
+	uint8_t status;
+	uint16_t chain;    /* first chain in the burst */
+	uint16_t n_chains; /* 1 unless the driver merges buffers; the header's num_buffers */
+};
+
+/*
+ * Find room for n frames of len[i] bytes (net header included) in a receive queue, in order.
+ * Fills room[i] and sets each chain's written. Starts from an empty burst (resets it).
+ * Returns how many leading entries of room[] were decided; fewer than n only when the burst
+ * itself is full: deliver and complete those, then call again for the rest.
+ */
+unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n,
+    struct vring_room room[]);

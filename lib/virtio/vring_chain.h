@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From descriptors to segments: what the two ring formats share.
+ *
+ * A chain under construction is appended to the burst's segment pool. Descriptors arrive here as
+ * locals; nothing in this file reads ring memory, except indirect tables, whose entries it hands
+ * out one local copy at a time.
+ */
+#pragma once
+
+#include "virtio/vring.h"
+
+/* (addr, len) of one descriptor, and its 16-bit fields as they lie in the second word. */
+struct descriptor {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t third;  /* split: flags; packed: id */
+	uint16_t fourth; /* split: next;  packed: flags */
+};
+
+/* Read a 16-byte descriptor once: two 8-byte loads, the second word first. */
+static ALWAYS_INLINE struct descriptor descriptor_read(const void *at)
+{
+	const uint64_t *word = at;
+	uint64_t second = __atomic_load_n(&word[1], __ATOMIC_ACQUIRE);
+
+	return (struct descriptor){
+	    .addr = __atomic_load_n(&word[0], __ATOMIC_RELAXED),
+	    .len = (uint32_t)second,
+	    .third = second >> 32,
+	    .fourth = second >> 48,
+	};
+}
+
+static ALWAYS_INLINE bool direction_matches(const struct vring *vr, uint16_t flags)
+{
+	return !!(flags & VRING_DESC_F_WRITE) == (vr->direction == VRING_RECEIVE);
+}
+
+/*
+ * Append the host ranges of [addr, addr + len) to the burst and their bytes to the chain.
+ * Usually one range; more where the buffer crosses into a neighbouring region.
+ */
+static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_burst *burst,
+    struct vring_chain *chain, uint64_t addr, uint32_t len)
+{
+	while (len) {
+		uint32_t part;
+		uint8_t *host =
+		    guest_memory_resolve(vr->memory, &vr->last_region, addr, len, &part);
+
+		if (UNLIKELY(!host))
+			return VRING_FAULT_ADDRESS;
+		if (UNLIKELY(burst->n_segments == VRING_BURST_SEGMENTS ||
+			part > VRING_CHAIN_BYTES_MAX - chain->len))
+			return VRING_FAULT_TOO_LONG;
+		burst->segment[burst->n_segments++] =
+		    (struct vring_segment){.addr = host, .len = part};
+		chain->len += part;
+		addr += part;
+		len -= part;
+	}
+	return VRING_FAULT_NONE;
+}
+
+static inline void chain_begin(const struct vring_burst *burst, struct vring_chain *chain)
+{
+	*chain = (struct vring_chain){.segment = burst->n_segments};
+}
+
+/* A chain that ends in a fault keeps its slots and id, and loses its segments. */
+static inline void chain_fail(struct vring *vr, struct vring_burst *burst,
+    struct vring_chain *chain, enum vring_fault fault)
+{
+	burst->n_segments = chain->segment;
+	chain->len = 0;
+	chain->fault = fault;
+	vr->faults++;
+}
+
+/*
+ * An indirect table is guest memory like any buffer: it must lie in one region as a whole.
+ * Returns its host address and sets *ret_n; NULL if it cannot be used.
+ */
+const void *indirect_table(struct vring *vr, uint64_t addr, uint32_t len, uint32_t *ret_n);
+
+/* What vring_start has to know of each format. */
+const struct vring_ops *vring_split_ops(bool in_order);
+const struct vring_ops *vring_packed_ops(bool in_order);
+
+/* The cheapest full barrier there is on x86. */
+static inline void full_barrier(void)
+{
+	__asm__ volatile("lock; addl $0, -128(%%rsp)" ::: "memory", "cc");
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device side of a packed ring (virtio 1.2, 2.8).
+ *
+ * A descriptor's flags, id and length lie in one 8-byte word: one acquiring load tells whether it
+ * is available and reads all three. The driver makes the first descriptor of a chain available
+ * last, so the others need no check of their own. The chain's id is the last descriptor's.
+ *
+ * Used descriptors are one store each. The first one's comes last, so that a driver that sees it
+ * sees the whole burst.
+ *
+ * Sizes need not be powers of two; positions are slot numbers with a wrap counter beside.
+ */
+#include "virtio/vring_chain.h"
+
+#define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
+#define FLAGS_SHIFT 48
+
+static ALWAYS_INLINE bool is_avail(uint16_t flags, bool wrap)
+{
+	return !!(flags & VRING_DESC_F_AVAIL) == wrap && !!(flags & VRING_DESC_F_USED) != wrap;
+}
+
+/* Move a slot number on by `by` slots, at most the ring's size. */
+static ALWAYS_INLINE void advance(const struct vring *vr, uint32_t *slot, bool *wrap, uint32_t by)
+{
+	*slot += by;
+	if (*slot >= vr->size) {
+		*slot -= vr->size;
+		*wrap = !*wrap;
+	}
+}
+
+static enum vring_fault walk_indirect(
+    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
+{
+	const struct vring_packed_desc *table;
+	uint32_t n;
+
+	if (d.fourth & VRING_DESC_F_NEXT)
+		return VRING_FAULT_INDIRECT;
+	table = indirect_table(vr, d.addr, d.len, &n);
+	if (!table)
+		return VRING_FAULT_INDIRECT;
+	/* In a packed table the entries follow each other; of the flags only WRITE counts. */
+	for (uint32_t i = 0; i < n; i++) {
+		struct descriptor entry = descriptor_read(&table[i]);
+		enum vring_fault fault;
+
+		if (entry.fourth & VRING_DESC_F_INDIRECT)
+			return VRING_FAULT_INDIRECT;
+		/*
+		 * Only a buffer that will be written must be writable: DPDK's driver marks the
+		 * header that it sends as writable, too.
+		 */
+		if (vr->direction == VRING_RECEIVE && !direction_matches(vr, entry.fourth))
+			return VRING_FAULT_DIRECTION;
+		fault = chain_append(vr, burst, chain, entry.addr, entry.len);
+		if (fault)
+			return fault;
+	}
+	return VRING_FAULT_NONE;
+}
+
+/*
+ * A chain over several slots. Walks to its end even after a fault, for the end tells the id and
+ * how many slots to give back; a chain without end breaks the ring.
+ */
+static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
+    struct vring_burst *burst, struct vring_chain *chain, uint32_t slot, struct descriptor d)
+{
+	enum vring_fault fault = VRING_FAULT_NONE;
+
+	for (;;) {
+		if (!fault && (d.fourth & VRING_DESC_F_INDIRECT) && chain->slots > 1)
+			fault = VRING_FAULT_INDIRECT;
+		else if (!fault && (d.fourth & VRING_DESC_F_INDIRECT))
+			fault = walk_indirect(vr, burst, chain, d);
+		else if (!fault && !direction_matches(vr, d.fourth))
+			fault = VRING_FAULT_DIRECTION;
+		else if (!fault)
+			fault = chain_append(vr, burst, chain, d.addr, d.len);
+		if (!(d.fourth & VRING_DESC_F_NEXT))
+			break;
+		if (chain->slots == vr->size) {
+			vr->broken = VRING_BREAK_CHAIN_ENDLESS;
+			break;
+		}
+		chain->slots++;
+		if (++slot == vr->size)
+			slot = 0;
+		d = descriptor_read(&vr->packed.desc[slot]);
+	}
+	chain->id = d.third;
+	return fault;
+}
+
+static ALWAYS_INLINE enum vring_fault read_chain(struct vring *vr, struct vring_burst *burst,
+    struct vring_chain *chain, uint32_t slot, struct descriptor d)
+{
+	chain->slots = 1;
+	chain->id = d.third;
+	if (UNLIKELY(d.fourth & LINKED))
+		return walk_chain(vr, burst, chain, slot, d);
+	if (UNLIKELY(!direction_matches(vr, d.fourth)))
+		return VRING_FAULT_DIRECTION;
+	return chain_append(vr, burst, chain, d.addr, d.len);
+}
+
+static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct vring_position *pos = vr->position;
+	uint32_t slot = pos->avail;
+	bool wrap = pos->avail_wrap;
+	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+
+	if (UNLIKELY(vr->broken))
+		return 0;
+	for (k = 0; k < n; k++) {
+		struct descriptor d = descriptor_read(&vr->packed.desc[slot]);
+		struct vring_chain *chain = &burst->chain[burst->n];
+		enum vring_fault fault;
+
+		if (!is_avail(d.fourth, wrap))
+			break;
+		chain_begin(burst, chain);
+		fault = read_chain(vr, burst, chain, slot, d);
+		if (UNLIKELY(vr->broken)) {
+			burst->n_segments = chain->segment;
+			break;
+		}
+		if (UNLIKELY(fault)) {
+			bool alone = chain->segment == 0;
+
+			burst->n_segments = chain->segment;
+			if (fault == VRING_FAULT_TOO_LONG && !alone)
+				break; /* perhaps it fits into an empty burst */
+			chain_fail(vr, burst, chain, fault);
+		}
+		chain->n_segments = burst->n_segments - chain->segment;
+		burst->n++;
+		advance(vr, &slot, &wrap, chain->slots);
+	}
+	pos->avail = slot;
+	pos->avail_wrap = wrap;
+	return k;
+}
+
+static uint32_t slots_of(const struct vring_burst *burst, unsigned from)
+{
+	uint32_t slots = 0;
+
+	for (unsigned i = from; i < burst->n; i++)
+		slots += burst->chain[i].slots;
+	return slots;
+}
+
+static void packed_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+{
+	struct vring_position *pos = vr->position;
+	uint32_t back = slots_of(burst, keep);
+
+	/* One chain at a time would do; a hostile ring may have offered more slots than it has. */
+	while (back >= vr->size) {
+		back -= vr->size;
+		pos->avail_wrap = !pos->avail_wrap;
+	}
+	if (back > pos->avail) {
+		pos->avail += vr->size;
+		pos->avail_wrap = !pos->avail_wrap;
+	}
+	pos->avail -= back;
+	burst->n_segments = burst->chain[keep].segment;
+	burst->n = keep;
+}
+
+static ALWAYS_INLINE uint64_t *second_word(struct vring *vr, uint32_t slot)
+{
+	return (uint64_t *)(void *)((char *)&vr->packed.desc[slot] + 8);
+}
+
+static ALWAYS_INLINE uint64_t used_word(const struct vring_chain *chain, bool wrap)
+{
+	uint64_t flags = wrap ? VRING_DESC_F_AVAIL | VRING_DESC_F_USED : 0;
+
+	if (chain->written)
+		flags |= VRING_DESC_F_WRITE;
+	return flags << FLAGS_SHIFT | (uint64_t)chain->id << 32 | chain->written;
+}
+
+static void store_position(struct vring *vr, uint32_t slot, bool wrap)
+{
+	vr->position->used = slot;
+	vr->position->used_wrap = wrap;
+}
+
+static void packed_complete(struct vring *vr, const struct vring_burst *burst)
+{
+	uint32_t first_slot = vr->position->used, slot = first_slot;
+	bool wrap = vr->position->used_wrap;
+	uint64_t first = used_word(&burst->chain[0], wrap);
+
+	advance(vr, &slot, &wrap, burst->chain[0].slots);
+	for (unsigned i = 1; i < burst->n; i++) {
+		__atomic_store_n(second_word(vr, slot), used_word(&burst->chain[i], wrap),
+		    __ATOMIC_RELAXED);
+		advance(vr, &slot, &wrap, burst->chain[i].slots);
+	}
+	__atomic_store_n(second_word(vr, first_slot), first, __ATOMIC_RELEASE);
+	store_position(vr, slot, wrap);
+}
+
+static void packed_complete_in_order(struct vring *vr, const struct vring_burst *burst)
+{
+	uint32_t slot = vr->position->used;
+	bool wrap = vr->position->used_wrap;
+
+	if (vr->direction == VRING_RECEIVE) {
+		packed_complete(vr, burst);
+		return;
+	}
+	__atomic_store_n(second_word(vr, slot), used_word(&burst->chain[burst->n - 1], wrap),
+	    __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < burst->n; i++)
+		advance(vr, &slot, &wrap, burst->chain[i].slots);
+	store_position(vr, slot, wrap);
+}
+
+/* Both halves of an event suppression structure in one load. */
+static struct vring_packed_event event_read(const struct vring_packed_event *at)
+{
+	uint32_t word = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_RELAXED);
+
+	return (struct vring_packed_event){.off_wrap = word, .flags = word >> 16};
+}
+
+/*
+ * Has the used position passed the driver's event slot since old? Slots are laid out on a
+ * line that ends at the used position: what is behind the wrap lies a ring's size lower.
+ */
+static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now, uint16_t old)
+{
+	uint16_t event = off_wrap & 0x7fff;
+
+	if (!!(off_wrap & 0x8000) != vr->position->used_wrap)
+		event -= vr->size;
+	if (now <= old)
+		old -= vr->size;
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+static bool packed_call_needed(struct vring *vr)
+{
+	uint16_t now = vr->position->used, old = vr->signalled;
+	bool first = !vr->signalled_valid;
+	struct vring_packed_event event;
+
+	if (!first && now == old && vr->position->used_wrap == vr->signalled_wrap)
+		return false;
+	vr->signalled = now;
+	vr->signalled_wrap = vr->position->used_wrap;
+	vr->signalled_valid = true;
+	full_barrier();
+	event = event_read(vr->packed.driver_event);
+	if (event.flags == VRING_PACKED_EVENT_DISABLE)
+		return false;
+	if (first || event.flags != VRING_PACKED_EVENT_DESC || !vr->event_idx)
+		return true;
+	return event_passed(vr, event.off_wrap, now, old);
+}
+
+static void packed_kick_disable(struct vring *vr)
+{
+	__atomic_store_n(
+	    &vr->packed.device_event->flags, VRING_PACKED_EVENT_DISABLE, __ATOMIC_RELAXED);
+}
+
+static bool packed_has_avail(const struct vring *vr)
+{
+	const struct vring_position *pos = vr->position;
+	uint16_t flags = __atomic_load_n(&vr->packed.desc[pos->avail].flags, __ATOMIC_ACQUIRE);
+
+	return !vr->broken && is_avail(flags, pos->avail_wrap);
+}
+
+static bool packed_kick_enable(struct vring *vr)
+{
+	const struct vring_position *pos = vr->position;
+	struct vring_packed_event *event = vr->packed.device_event;
+	uint16_t flags = VRING_PACKED_EVENT_ENABLE;
+
+	if (vr->event_idx) {
+		__atomic_store_n(&event->off_wrap, pos->avail | pos->avail_wrap << 15,
+		    __ATOMIC_RELAXED);
+		flags = VRING_PACKED_EVENT_DESC;
+	}
+	__atomic_store_n(&event->flags, flags, __ATOMIC_RELEASE);
+	full_barrier();
+	return packed_has_avail(vr);
+}
+
+#define PACKED_OPS(complete_)                                                                      \
+	{                                                                                          \
+		.fetch = packed_fetch, .unfetch = packed_unfetch, .complete = complete_,           \
+		.call_needed = packed_call_needed, .kick_disable = packed_kick_disable,            \
+		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail,                  \
+	}
+
+const struct vring_ops *vring_packed_ops(bool in_order)
+{
+	static const struct vring_ops any_order = PACKED_OPS(packed_complete);
+	static const struct vring_ops ordered = PACKED_OPS(packed_complete_in_order);
+
+	return in_order ? &ordered : &any_order;
+}

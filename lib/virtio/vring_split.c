@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device side of a split ring (virtio 1.2, 2.7).
+ *
+ * The driver's avail index is read once per burst at most. Every avail entry and every descriptor
+ * is read once; a chain of one descriptor, by far the most common, never leaves the fetch loop.
+ * Used elements are written one store each and published together with the index.
+ *
+ * In order: the driver promised to recycle buffers in the order it offered them, so one used
+ * element, naming the last chain, stands for a whole burst of transmit buffers (2.7.9). Receive
+ * buffers still need one each, for their lengths.
+ */
+#include "virtio/vring_chain.h"
+
+#define LINKED (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
+
+static ALWAYS_INLINE uint16_t avail_index(const struct vring *vr)
+{
+	return __atomic_load_n(&vr->split.avail->idx, __ATOMIC_ACQUIRE);
+}
+
+/* A chain of more than one descriptor, in the ring's table and then perhaps an indirect one. */
+static __attribute__((noinline)) enum vring_fault walk_chain(
+    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
+{
+	const struct vring_split_desc *table = vr->split.desc;
+	uint32_t n = vr->size;
+	bool in_table = false;
+
+	for (uint32_t left = n; left > 0; left--) {
+		enum vring_fault fault;
+
+		if (d.third & VRING_DESC_F_INDIRECT) {
+			if (in_table || (d.third & VRING_DESC_F_NEXT))
+				return VRING_FAULT_INDIRECT;
+			table = indirect_table(vr, d.addr, d.len, &n);
+			if (!table)
+				return VRING_FAULT_INDIRECT;
+			in_table = true;
+			left = n + 1;
+			d = descriptor_read(&table[0]);
+			continue; /* the table's first descriptor is the next one */
+		}
+		if (!direction_matches(vr, d.third))
+			return VRING_FAULT_DIRECTION;
+		fault = chain_append(vr, burst, chain, d.addr, d.len);
+		if (fault)
+			return fault;
+		if (!(d.third & VRING_DESC_F_NEXT))
+			return VRING_FAULT_NONE;
+		if (d.fourth >= n)
+			return VRING_FAULT_CHAIN;
+		d = descriptor_read(&table[d.fourth]);
+	}
+	return VRING_FAULT_CHAIN; /* more links than descriptors: a loop */
+}
+
+static ALWAYS_INLINE enum vring_fault read_chain(
+    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, uint16_t head)
+{
+	struct descriptor d = descriptor_read(&vr->split.desc[head]);
+
+	if (UNLIKELY(d.third & LINKED))
+		return walk_chain(vr, burst, chain, d);
+	if (UNLIKELY(!direction_matches(vr, d.third)))
+		return VRING_FAULT_DIRECTION;
+	return chain_append(vr, burst, chain, d.addr, d.len);
+}
+
+/* How many chains wait, at least up to max. */
+static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsigned max)
+{
+	uint16_t ready = vr->avail_seen - from;
+
+	if (ready >= max)
+		return max;
+	vr->avail_seen = avail_index(vr);
+	ready = vr->avail_seen - from;
+	if (UNLIKELY(ready > vr->size)) {
+		vr->avail_seen = from;
+		vr->broken = VRING_BREAK_AVAIL_JUMP;
+		return 0;
+	}
+	return MIN(ready, max);
+}
+
+static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	uint16_t avail = vr->position->avail;
+	uint16_t mask = vr->size - 1;
+	unsigned n, k;
+
+	if (UNLIKELY(vr->broken))
+		return 0;
+	n = chains_ready(vr, avail, MIN(max, VRING_BURST_CHAINS - burst->n));
+	for (k = 0; k < n; k++) {
+		uint16_t head = READ_ONCE(vr->split.avail->ring[(avail + k) & mask]);
+		struct vring_chain *chain = &burst->chain[burst->n];
+		enum vring_fault fault;
+
+		if (UNLIKELY(head >= vr->size)) {
+			vr->broken = VRING_BREAK_HEAD_RANGE;
+			break;
+		}
+		chain_begin(burst, chain);
+		chain->id = head;
+		chain->slots = 1;
+		fault = read_chain(vr, burst, chain, head);
+		if (UNLIKELY(fault)) {
+			bool alone = chain->segment == 0;
+
+			burst->n_segments = chain->segment;
+			if (fault == VRING_FAULT_TOO_LONG && !alone)
+				break; /* perhaps it fits into an empty burst */
+			chain_fail(vr, burst, chain, fault);
+		}
+		chain->n_segments = burst->n_segments - chain->segment;
+		burst->n++;
+	}
+	vr->position->avail = avail + k;
+	return k;
+}
+
+static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+{
+	vr->position->avail -= burst->n - keep;
+	burst->n_segments = burst->chain[keep].segment;
+	burst->n = keep;
+}
+
+static ALWAYS_INLINE void write_used(struct vring *vr, uint16_t at, uint32_t id, uint32_t len)
+{
+	uint64_t element = (uint64_t)len << 32 | id;
+	uint64_t *slot = (uint64_t *)(void *)((char *)vr->split.used->ring +
+	    8u * (at & (vr->size - 1u)));
+
+	__builtin_memcpy(slot, &element, 8);
+}
+
+static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
+{
+	__atomic_store_n(&vr->split.used->idx, used, __ATOMIC_RELEASE);
+	vr->position->used = used;
+}
+
+static void split_complete(struct vring *vr, const struct vring_burst *burst)
+{
+	uint16_t used = vr->position->used;
+
+	if (UNLIKELY(vr->broken && !burst->n))
+		return;
+	for (unsigned i = 0; i < burst->n; i++)
+		write_used(vr, used + i, burst->chain[i].id, burst->chain[i].written);
+	publish_used(vr, used + burst->n);
+}
+
+static void split_complete_in_order(struct vring *vr, const struct vring_burst *burst)
+{
+	uint16_t used = vr->position->used;
+
+	if (vr->direction == VRING_RECEIVE) {
+		split_complete(vr, burst);
+		return;
+	}
+	write_used(vr, used, burst->chain[burst->n - 1].id, 0);
+	publish_used(vr, used + burst->n);
+}
+
+/* Did the index pass event on its way from old to now? (2.7.10) */
+static bool event_passed(uint16_t event, uint16_t now, uint16_t old)
+{
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+static bool split_call_needed(struct vring *vr)
+{
+	uint16_t now = vr->position->used, old = vr->signalled;
+	bool first = !vr->signalled_valid;
+
+	if (first)
+		old = now - 1;
+	else if (now == old)
+		return false;
+	vr->signalled = now;
+	vr->signalled_valid = true;
+	full_barrier();
+	if (!vr->event_idx)
+		return !(READ_ONCE(vr->split.avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+	return first || event_passed(READ_ONCE(vr->split.avail->ring[vr->size]), now, old);
+}
+
+static uint16_t *avail_event(struct vring *vr)
+{
+	return (uint16_t *)(void *)((char *)vr->split.used->ring + 8u * vr->size);
+}
+
+static void split_kick_disable(struct vring *vr)
+{
+	if (vr->event_idx) {
+		/* As far behind as can be: not asked for again before the index has wrapped. */
+		__atomic_store_n(avail_event(vr), vr->position->avail - 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&vr->split.used->flags, 0, __ATOMIC_RELAXED);
+	} else {
+		__atomic_store_n(
+		    &vr->split.used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	}
+}
+
+static bool split_has_avail(const struct vring *vr)
+{
+	return !vr->broken && avail_index(vr) != vr->position->avail;
+}
+
+static bool split_kick_enable(struct vring *vr)
+{
+	if (vr->event_idx)
+		__atomic_store_n(avail_event(vr), vr->position->avail, __ATOMIC_RELAXED);
+	__atomic_store_n(&vr->split.used->flags, 0, __ATOMIC_RELAXED);
+	full_barrier();
+	return split_has_avail(vr);
+}
+
+#define SPLIT_OPS(complete_)                                                                       \
+	{                                                                                          \
+		.fetch = split_fetch, .unfetch = split_unfetch, .complete = complete_,             \
+		.call_needed = split_call_needed, .kick_disable = split_kick_disable,              \
+		.kick_enable = split_kick_enable, .has_avail = split_has_avail,                    \
+	}
+
+const struct vring_ops *vring_split_ops(bool in_order)
+{
+	static const struct vring_ops any_order = SPLIT_OPS(split_complete);
+	static const struct vring_ops ordered = SPLIT_OPS(split_complete_in_order);
+
+	return in_order ? &ordered : &any_order;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_pause.h>
+#include <rte_rcu_qsbr.h>
+
+#include "base/log.h"
+#include "bridge/fdb.h"
+#include "datapath/burst.h"
+
+#define IDLE_SPIN_US  200 /* of finding nothing before a worker rests */
+#define IDLE_SLEEP_NS 50000
+
+struct worker {
+	struct workers *all;
+	unsigned index;
+	struct burst *burst;
+	struct worker_stats stats;
+} CACHE_ALIGNED;
+
+struct workers {
+	_Atomic(struct forwarding *) current;
+	atomic_bool stop;
+	bool idle_sleep;
+	unsigned n;
+	struct rte_rcu_qsbr *rcu;
+	struct worker worker[];
+};
+
+/* The seconds that table entries age by; coarse on purpose. */
+static uint32_t clock_seconds(uint64_t tsc, uint64_t hz)
+{
+	return tsc / hz;
+}
+
+/* Every queue of this worker once. Returns frames moved. */
+static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
+{
+	const struct poll_list *list = &fwd->poll[w->index];
+	unsigned frames = 0;
+
+	for (unsigned i = 0; i < list->n; i++)
+		frames += burst_run(w->burst, fwd, list->queue[i], now_s);
+	return frames;
+}
+
+static void worker_sleep(struct worker *w)
+{
+	const struct timespec rest = {.tv_nsec = IDLE_SLEEP_NS};
+
+	rte_rcu_qsbr_thread_offline(w->all->rcu, w->index);
+	nanosleep(&rest, NULL);
+	rte_rcu_qsbr_thread_online(w->all->rcu, w->index);
+}
+
+static void worker_loop(struct worker *w)
+{
+	struct workers *all = w->all;
+	uint64_t hz = rte_get_tsc_hz();
+	uint64_t spin = hz / 1000000 * IDLE_SPIN_US;
+	uint64_t then = rte_rdtsc(), last_work = then, next_second = then;
+	uint32_t now_s = 0;
+
+	while (!atomic_load_explicit(&all->stop, memory_order_relaxed)) {
+		const struct forwarding *fwd =
+		    atomic_load_explicit(&all->current, memory_order_acquire);
+		unsigned frames = fwd ? worker_turn(w, fwd, now_s) : 0;
+
+		rte_rcu_qsbr_quiescent(all->rcu, w->index);
+
+		uint64_t now = rte_rdtsc();
+
+		if (now >= next_second) {
+			now_s = clock_seconds(now, hz);
+			next_second = (now_s + UINT64_C(1)) * hz;
+		}
+		if (frames) {
+			w->stats.busy_cycles += now - then;
+			w->stats.frames += frames;
+			w->stats.turns++;
+			then = last_work = now;
+			continue; /* no rest while there is work */
+		}
+		w->stats.idle_cycles += now - then;
+		then = now;
+		if (all->idle_sleep && now - last_work > spin) {
+			worker_sleep(w);
+			then = rte_rdtsc();
+			w->stats.sleep_cycles += then - now;
+		} else {
+			rte_pause();
+		}
+	}
+}
+
+static int worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	/* Sleep 50 us when asked to, not 50 us more. */
+	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+	rte_rcu_qsbr_thread_online(w->all->rcu, w->index);
+	worker_loop(w);
+	rte_rcu_qsbr_thread_offline(w->all->rcu, w->index);
+	return 0;
+}
+
+static void workers_free(struct workers *all)
+{
+	for (unsigned i = 0; i < all->n; i++)
+		burst_destroy(all->worker[i].burst);
+	free(all->rcu);
+	free(all);
+}
+
+static int workers_prepare(struct workers *all, const struct workers_config *config)
+{
+	size_t size = rte_rcu_qsbr_get_memsize(all->n);
+	unsigned lcore, i = 0;
+
+	all->rcu = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
+	if (!all->rcu || rte_rcu_qsbr_init(all->rcu, all->n) != 0)
+		return -ENOMEM;
+	RTE_LCORE_FOREACH_WORKER(lcore)
+	{
+		struct worker *w = &all->worker[i];
+
+		w->all = all;
+		w->index = i;
+		w->stats.lcore = lcore;
+		rte_rcu_qsbr_thread_register(all->rcu, i);
+		if (burst_create(config->fdb, &w->burst) < 0)
+			return -ENOMEM;
+		i++;
+	}
+	return 0;
+}
+
+int workers_start(const struct workers_config *config, struct workers **ret_workers)
+{
+	unsigned n = rte_lcore_count() - 1;
+	size_t size = sizeof(struct workers) + n * sizeof(struct worker);
+	struct workers *all;
+	int err;
+
+	if (n == 0) {
+		log_error("no core is left for a worker: give at least one with --lcores");
+		return -ENODEV;
+	}
+	all = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
+	if (!all)
+		return -ENOMEM;
+	memset(all, 0, size);
+	all->n = n;
+	all->idle_sleep = config->idle_sleep;
+	err = workers_prepare(all, config);
+	if (err) {
+		log_error("out of memory for %u workers", n);
+		workers_free(all);
+		return err;
+	}
+	for (unsigned i = 0; i < n; i++)
+		rte_eal_remote_launch(worker_main, &all->worker[i], all->worker[i].stats.lcore);
+	*ret_workers = all;
+	return 0;
+}
+
+void workers_stop(struct workers *all)
+{
+	if (!all)
+		return;
+	atomic_store(&all->stop, true);
+	rte_eal_mp_wait_lcore();
+	workers_free(all);
+}
+
+unsigned workers_count(const struct workers *all)
+{
+	return all->n;
+}
+
+struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
+{
+	struct forwarding *old = atomic_exchange(&all->current, fwd);
+	uint64_t token = rte_rcu_qsbr_start(all->rcu);
+
+	/* Yield, not spin: a worker may be waiting for this very core. */
+	while (!rte_rcu_qsbr_check(all->rcu, token, false))
+		sched_yield();
+	return old;
+}
+
+void workers_read_stats(const struct workers *all, unsigned worker, struct worker_stats *ret)
+{
+	*ret = all->worker[worker].stats;
+}

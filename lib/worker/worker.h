@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Workers: one thread per DPDK worker lcore, each polling its share of the receive queues.
+ *
+ * The control thread hands them a `struct forwarding`. A worker loads the pointer once per
+ * turn of its loop, polls every queue on its list, and reports a quiescent state. So once
+ * workers_publish() has returned, no worker will ever again touch anything that is only
+ * reachable through the previous forwarding.
+ *
+ * A worker that found nothing for a while sleeps 50 us at a time (unless told to poll without
+ * rest); it is off-line for the control thread meanwhile, so a sleeping worker delays nobody.
+ *
+ * Threads: all functions are for the control thread. Statistics may be read at any time; they
+ * are written by the workers without locks, each its own cache lines.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datapath/port.h"
+
+struct fdb;
+struct workers;
+
+struct workers_config {
+	struct fdb *fdb;
+	bool idle_sleep;
+};
+
+struct worker_stats {
+	unsigned lcore;
+	uint64_t busy_cycles;  /* TSC, turns that moved frames */
+	uint64_t idle_cycles;  /* turns that found nothing */
+	uint64_t sleep_cycles; /* asleep */
+	uint64_t turns;        /* that moved frames */
+	uint64_t frames;       /* taken from guests */
+};
+
+/*
+ * Start one worker on every EAL worker lcore. -ENODEV: there is none; -ENOMEM. They idle until
+ * something is published.
+ */
+int workers_start(const struct workers_config *config, struct workers **ret_workers);
+
+/* Stop and join them. The last forwarding stays the caller's to destroy. */
+void workers_stop(struct workers *workers);
+
+unsigned workers_count(const struct workers *workers);
+
+/*
+ * Let the workers run on fwd from now on, wait until none uses the previous one any more, and
+ * return that (NULL the first time), to be destroyed. Takes microseconds; the burst in hand is
+ * finished first.
+ */
+struct forwarding *workers_publish(struct workers *workers, struct forwarding *fwd);
+
+void workers_read_stats(const struct workers *workers, unsigned worker, struct worker_stats *ret);

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real Linux guests in QEMU (TCG), obeying over their serial console."""
+
+import itertools
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from lab import LabError, Process, huge_pages_free, wait_for
+
+HERE = Path(__file__).resolve().parent
+OFFLOADS_OFF = ",".join(
+    f"{feature}=off"
+    for feature in (
+        "csum gso host_tso4 host_tso6 host_ecn host_ufo "
+        "guest_csum guest_tso4 guest_tso6 guest_ecn guest_ufo"
+    ).split()
+)
+
+
+def kernel():
+    """The newest Debian cloud kernel: (image, version)."""
+    images = sorted(Path("/boot").glob("vmlinuz-*-cloud-amd64"))
+    if not images:
+        raise LabError("no cloud kernel in /boot: package linux-image-cloud-amd64 is missing")
+    return images[-1], images[-1].name.removeprefix("vmlinuz-")
+
+
+def initramfs(lab):
+    """The guests' initramfs, built once per lab."""
+    path = lab.dir / "initramfs.gz"
+    if not path.exists():
+        subprocess.run([HERE / "guest/mkinitramfs", kernel()[1], path], check=True)
+    return path
+
+
+class Guest(Process):
+    """One guest with one virtio-net device. Its address is 10.0.0.N and fd00::N."""
+
+    def __init__(self, lab, number, path, *, packed=False, offloads=True, mrg_rxbuf=True, mtu=1500,
+                 pairs=1, cpus=None, device="", huge=False, server=False, name=None):
+        self.number = number
+        self.lab = lab
+        self.ip = f"10.0.0.{number}"
+        self.ip6 = f"fd00::{number}"
+        self.mac = f"52:54:00:00:00:{number:02x}"
+        self.mtu = mtu
+        self.marks = itertools.count()
+        self.console = None
+        name = name or f"guest{number}"
+        self.console_path = lab.dir / f"{name}.console"
+        self.transcript = bytearray()
+        memory = "memory-backend-memfd,id=mem,size=256M,share=on"
+        if huge and huge_pages_free() >= 128:
+            memory += ",hugetlb=on,hugetlbsize=2M"
+        net = f"virtio-net-pci,netdev=n0,mac={self.mac},vectors=0,packed={'on' if packed else 'off'}"
+        net += f",mrg_rxbuf={'on' if mrg_rxbuf else 'off'}"
+        if not offloads:
+            net += "," + OFFLOADS_OFF
+        if mtu != 1500:
+            net += f",host_mtu={mtu}"
+        if pairs > 1:
+            net += ",mq=on"
+        if device:
+            net += "," + device
+        argv = [
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-m", "256M",
+            "-smp", cpus or pairs, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-object", memory, "-numa", "node,memdev=mem",
+            "-chardev", f"socket,id=s0,path={self.console_path},server=on,wait=on",
+            "-chardev", f"socket,id=c0,path={path}" + (",server=on,wait=on" if server else ""),
+            "-netdev", f"vhost-user,id=n0,chardev=c0,queues={pairs}", "-device", net,
+            "-serial", "chardev:s0", "-kernel", kernel()[0], "-initrd", initramfs(lab),
+            "-append", "console=ttyS0 panic=-1 quiet",
+        ]
+        super().__init__(lab, name, argv)
+        self.console = self._connect()
+
+    def wait_boot(self, timeout=60):
+        """Wait for its shell, then give its interface MTU and addresses."""
+        self._read_until(b"guest: ready", timeout)
+        self.run(
+            "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; "
+            f"ip link set eth0 mtu {self.mtu} up && "
+            f"ip addr add {self.ip}/24 dev eth0 && ip -6 addr add {self.ip6}/64 dev eth0",
+        )
+        return self
+
+    def _connect(self):
+        def attempt():
+            if not self.alive():
+                raise LabError(f"{self.name} did not start:\n{self.err()}")
+            console = socket.socket(socket.AF_UNIX)
+            try:
+                console.connect(str(self.console_path))
+            except OSError:
+                console.close()
+                return None
+            return console
+
+        return wait_for(attempt, f"console of {self.name}")
+
+    def _read_until(self, mark, timeout):
+        """Bytes of the console up to a mark, a regular expression's match is returned."""
+        end = time.monotonic() + timeout
+        pattern = re.compile(mark)
+        start = len(self.transcript)
+        while True:
+            match = pattern.search(self.transcript, start)
+            if match:
+                return bytes(self.transcript[start : match.start()]).decode(errors="replace"), match
+            left = end - time.monotonic()
+            if left <= 0:
+                raise LabError(f"{self.name}: nothing like {mark!r} within {timeout:g} s")
+            self.console.settimeout(left)
+            try:
+                data = self.console.recv(65536)
+            except (TimeoutError, ConnectionResetError):
+                continue
+            if not data:
+                raise LabError(f"{self.name} ended:\n{self.err()}")
+            self.transcript += data
+
+    def start(self, command):
+        """Type a command; finish() waits for its end."""
+        mark = f"done-{self.number}-{next(self.marks)}"
+        # Two words that meet only when the shell has joined them: an echo cannot be taken for it.
+        line = f"{{ {command}; }} </dev/null 2>&1; echo \"=\"{mark}=$?=\n"
+        self.console.sendall(line.encode())
+        return mark
+
+    def finish(self, mark, timeout=30, check=True):
+        output, match = self._read_until(f"={mark}=([0-9]+)=\n?".encode(), timeout)
+        status = int(match.group(1))
+        output = output.replace("\r", "").strip("\n")
+        if check and status != 0:
+            raise LabError(f"{self.name}: status {status}:\n{output}")
+        return output
+
+    def run(self, command, timeout=30, check=True):
+        """Run a shell command in the guest and return what it printed."""
+        return self.finish(self.start(command), timeout, check)
+
+    def counter(self, name):
+        return int(self.run(f"cat /sys/class/net/eth0/statistics/{name}"))
+
+    def close(self):
+        if self.console:
+            self.console.close()
+        super().close()
+
+    def story(self):
+        text = super().story()
+        tail = bytes(self.transcript[-1500:]).decode(errors="replace").replace("\r", "")
+        return text + f"console: ...\n{tail}\n"
+
+
+def ping(source, target, count=20, size=56, interval=0.05, ipv6=False):
+    """Ping and return (sent, received)."""
+    command = f"ping {'-6 ' if ipv6 else ''}-c {count} -i {interval} -W 2 -s {size} "
+    output = source.run(command + (target.ip6 if ipv6 else target.ip), timeout=60, check=False)
+    match = re.search(r"(\d+) packets transmitted, (\d+) packets received", output)
+    if not match:
+        raise LabError(f"ping said:\n{output}")
+    return int(match.group(1)), int(match.group(2))

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vswitchd's stderr goes to a file in the test's directory. The file is polled for the line
+ * that says "ready", and printed when a test fails. Counters are read from the file that
+ * vswitchd writes on SIGUSR1 and at its end; it appears whole, by a rename.
+ */
+#include "switch_process.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "functional.h"
+
+#define START_MS 20000
+#define STOP_MS  10000
+
+static const char *binary;
+static char running_log[96]; /* printed when a test fails */
+
+void switch_binary(const char *path)
+{
+	binary = path;
+}
+
+void print_switch_log(void)
+{
+	char line[512];
+	FILE *f = running_log[0] ? fopen(running_log, "r") : NULL;
+
+	while (f && fgets(line, sizeof(line), f))
+		fprintf(stderr, "    | %s", line);
+	if (f)
+		fclose(f);
+}
+
+static bool log_contains(const struct switch_process *sw, const char *text)
+{
+	char line[512];
+	bool found = false;
+	FILE *f = fopen(sw->log, "r");
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, text) != NULL;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void exec_switch(const struct switch_process *sw)
+{
+	const char *argv[2 * SWITCH_PORTS_MAX + 12];
+	char workers[12];
+	int n = 0, fd = open(sw->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(fd, 2);
+	dup2(fd, 1);
+	snprintf(workers, sizeof(workers), "%u", sw->n_workers);
+	argv[n++] = binary;
+	for (unsigned i = 0; i < sw->n_ports; i++) {
+		argv[n++] = "--socket-path";
+		argv[n++] = sw->path[i];
+	}
+	if (sw->client)
+		argv[n++] = "--client";
+	argv[n++] = "--no-huge";
+	argv[n++] = "--workers";
+	argv[n++] = workers;
+	argv[n++] = "--stats-json";
+	argv[n++] = sw->stats;
+	argv[n] = NULL;
+	execv(binary, (char **)argv);
+	perror(binary);
+	_exit(127);
+}
+
+void switch_start_again(struct switch_process *sw)
+{
+	uint64_t deadline = now_ns() + START_MS * UINT64_C(1000000);
+
+	unlink(sw->log);
+	unlink(sw->stats);
+	sw->pid = fork();
+	must(sw->pid >= 0, "fork");
+	if (sw->pid == 0)
+		exec_switch(sw);
+	while (!log_contains(sw, "vswitchd: info: ready")) {
+		must(switch_alive(sw), "vswitchd ended while it started");
+		must(now_ns() < deadline, "vswitchd does not get ready");
+		usleep(10000);
+	}
+}
+
+void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client)
+{
+	if (!binary)
+		binary = getenv("VSWITCHD");
+	must(binary != NULL, "no vswitchd: give its path as argument or in $VSWITCHD");
+	*sw = (struct switch_process){.n_ports = n_ports, .n_workers = n_workers, .client = client};
+	strcpy(sw->dir, "/tmp/vswitchd-test-XXXXXX");
+	must(mkdtemp(sw->dir) != NULL, "mkdtemp");
+	for (unsigned i = 0; i < n_ports; i++)
+		snprintf(sw->path[i], sizeof(sw->path[i]), "%s/%u.sock", sw->dir, i);
+	snprintf(sw->stats, sizeof(sw->stats), "%s/stats.json", sw->dir);
+	snprintf(sw->log, sizeof(sw->log), "%s/log", sw->dir);
+	strcpy(running_log, sw->log);
+	switch_start_again(sw);
+}
+
+bool switch_alive(struct switch_process *sw)
+{
+	if (sw->pid && waitpid(sw->pid, NULL, WNOHANG) == sw->pid)
+		sw->pid = 0;
+	return sw->pid != 0;
+}
+
+void switch_kill(struct switch_process *sw)
+{
+	must(switch_alive(sw), "vswitchd died");
+	kill(sw->pid, SIGKILL);
+	waitpid(sw->pid, NULL, 0);
+	sw->pid = 0;
+}
+
+static json_t *read_stats(struct switch_process *sw, unsigned timeout_ms)
+{
+	uint64_t deadline = now_ns() + timeout_ms * UINT64_C(1000000);
+	json_t *stats;
+
+	while (!(stats = json_load_file(sw->stats, 0, NULL))) {
+		must(now_ns() < deadline, "vswitchd writes no counters");
+		usleep(5000);
+	}
+	unlink(sw->stats);
+	return stats;
+}
+
+json_t *switch_stats(struct switch_process *sw)
+{
+	must(switch_alive(sw), "vswitchd died");
+	kill(sw->pid, SIGUSR1);
+	return read_stats(sw, STOP_MS);
+}
+
+json_t *switch_stop(struct switch_process *sw)
+{
+	uint64_t deadline = now_ns() + STOP_MS * UINT64_C(1000000);
+	int status;
+
+	must(switch_alive(sw), "vswitchd died");
+	unlink(sw->stats);
+	kill(sw->pid, SIGTERM);
+	while (waitpid(sw->pid, &status, WNOHANG) != sw->pid) {
+		must(now_ns() < deadline, "vswitchd does not end on SIGTERM");
+		usleep(5000);
+	}
+	sw->pid = 0;
+	must(WIFEXITED(status) && WEXITSTATUS(status) == 0, "vswitchd ended badly");
+	return read_stats(sw, 1000);
+}
+
+void switch_remove(struct switch_process *sw)
+{
+	char path[384];
+	DIR *d = opendir(sw->dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/%s", sw->dir, e->d_name);
+		unlink(path);
+	}
+	if (d)
+		closedir(d);
+	rmdir(sw->dir);
+	running_log[0] = '\0';
+}
+
+static json_t *port_queues(const json_t *stats, unsigned port)
+{
+	return json_object_get(json_array_get(json_object_get(stats, "ports"), port), "queues");
+}
+
+static bool is_direction(const json_t *queue, const char *direction)
+{
+	return strcmp(json_string_value(json_object_get(queue, "direction")), direction) == 0;
+}
+
+static uint64_t counter(const json_t *queue, const char *name)
+{
+	return json_integer_value(json_object_get(queue, name));
+}
+
+static uint64_t drops(const json_t *queue, const char *reason)
+{
+	uint64_t sum = 0;
+	const char *name;
+	json_t *n;
+
+	json_object_foreach(json_object_get(queue, "drops"), name, n)
+	{
+		if (!reason || strcmp(name, reason) == 0)
+			sum += json_integer_value(n);
+	}
+	return sum;
+}
+
+uint64_t switch_drops(const json_t *stats, unsigned port, const char *direction, const char *reason)
+{
+	uint64_t sum = 0;
+	size_t i;
+	json_t *q;
+
+	json_array_foreach(port_queues(stats, port), i, q)
+	{
+		if (is_direction(q, direction))
+			sum += drops(q, reason);
+	}
+	return sum;
+}
+
+uint64_t switch_counter(const json_t *stats, unsigned port, const char *direction, const char *name)
+{
+	uint64_t sum = 0;
+	size_t i;
+	json_t *q;
+
+	json_array_foreach(port_queues(stats, port), i, q)
+	{
+		if (is_direction(q, direction))
+			sum += counter(q, name);
+	}
+	return sum;
+}
+
+void switch_check_books(const json_t *stats)
+{
+	uint64_t forwarded = 0, arrived = 0;
+	size_t i, n = json_array_size(json_object_get(stats, "ports"));
+	json_t *q;
+
+	must(n > 0, "no port in the counters");
+	for (size_t p = 0; p < n; p++) {
+		json_array_foreach(port_queues(stats, p), i, q)
+		{
+			uint64_t frames = counter(q, "frames");
+
+			if (is_direction(q, "deliver")) {
+				arrived += frames + drops(q, NULL);
+				continue;
+			}
+			must_equal(counter(q, "unicast") + counter(q, "flooded") + drops(q, NULL),
+			    frames, "frames received and accounted for");
+			forwarded += counter(q, "unicast") + counter(q, "flood_copies") +
+			    counter(q, "segments");
+		}
+	}
+	must_equal(arrived, forwarded, "frames forwarded and accounted for");
+	must(json_is_true(json_object_get(json_object_get(stats, "books"), "balanced")),
+	    "vswitchd itself says that its books do not balance");
+}
+
+void switch_finish(struct switch_process *sw)
+{
+	json_t *stats = switch_stop(sw);
+
+	switch_check_books(stats);
+	json_decref(stats);
+	switch_remove(sw);
+}
+
+static unsigned count_entries(const char *path)
+{
+	unsigned n = 0;
+	DIR *d = opendir(path);
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+struct switch_usage switch_usage(const struct switch_process *sw)
+{
+	struct switch_usage u = {0};
+	char path[64], line[512];
+	unsigned long kib;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)sw->pid);
+	u.n_fds = count_entries(path);
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)sw->pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		u.n_maps += strchr(line, '\n') != NULL;
+	if (f)
+		fclose(f);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)sw->pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "RssAnon: %lu", &kib) == 1)
+			u.private_kib = kib;
+	if (f)
+		fclose(f);
+	return u;
+}

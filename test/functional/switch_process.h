@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A vswitchd of one's own: started in a fresh directory, with a socket path per port, and
+ * ended with its books read and checked. Every function ends the test when something is wrong
+ * that no test expects.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#define SWITCH_PORTS_MAX 8
+
+struct switch_process {
+	pid_t pid; /* 0: not running */
+	unsigned n_ports;
+	bool client;
+	unsigned n_workers;
+	char dir[64];
+	char path[SWITCH_PORTS_MAX][96];
+	char stats[96];
+	char log[96]; /* what it wrote to stderr */
+};
+
+/* Where the binary is: $VSWITCHD, or what this sets (the program's first argument). */
+void switch_binary(const char *path);
+
+/* Make the directory and start; returns when vswitchd says that it is ready. */
+void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client);
+
+/* Start again after switch_kill() or switch_stop(), with the same paths. */
+void switch_start_again(struct switch_process *sw);
+
+/* SIGKILL and wait. */
+void switch_kill(struct switch_process *sw);
+
+/* SIGTERM; must end by itself with status 0. Returns the counters it wrote; see json_decref. */
+json_t *switch_stop(struct switch_process *sw);
+
+/* SIGUSR1: the counters now. */
+json_t *switch_stats(struct switch_process *sw);
+
+/* Remove the directory. */
+void switch_remove(struct switch_process *sw);
+
+/* Is it running? */
+bool switch_alive(struct switch_process *sw);
+
+/*
+ * Check that the books balance: per receive queue frames == unicast + flooded + drops; over
+ * all, unicast + flood copies + segments == delivered + dropped at deliver queues.
+ */
+void switch_check_books(const json_t *stats);
+
+/* Stop, check the books, remove. */
+void switch_finish(struct switch_process *sw);
+
+/* A counter of one direction ("receive" or "deliver") of a port, summed over its queues. */
+uint64_t switch_counter(
+    const json_t *stats, unsigned port, const char *direction, const char *counter);
+/* The same for a drop reason; NULL: all reasons. */
+uint64_t switch_drops(
+    const json_t *stats, unsigned port, const char *direction, const char *reason);
+
+/* What the kernel knows of the process. */
+struct switch_usage {
+	unsigned n_fds, n_maps;
+	uint64_t private_kib; /* anonymous memory that is resident */
+};
+struct switch_usage switch_usage(const struct switch_process *sw);

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line of vswitchd: exact outcomes of what people and launchers get right and wrong."""
+
+import grp
+import json
+import os
+import pwd
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import VSWITCHD, Switch, wait_for
+
+HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+
+
+def run(*arguments, timeout=20, **more):
+    return subprocess.run(
+        [VSWITCHD, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, **more
+    )
+
+
+def assert_refused(done, line, status=1):
+    """Exactly this one line on stderr, nothing on stdout, and the status of its kind."""
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"vswitchd: error: {line}\n")
+
+
+def assert_cannot_listen(path, why):
+    assert_refused(run("--no-huge", "--socket-path", path), f"{path}: cannot listen: {why}")
+
+
+def test_print_capabilities():
+    done = run("--print-capabilities")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == '{"type":"net"}\n'
+    assert json.loads(done.stdout) == {"type": "net"}
+
+
+def test_version():
+    done = run("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    name, version = done.stdout.split()
+    assert name == "vswitchd" and version[0].isdigit()
+
+
+def test_help_names_every_option():
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for option in (
+        "socket-path fd print-capabilities lcores workers no-huge socket-mode socket-owner "
+        "socket-group client idle stats-json log-level version help"
+    ).split():
+        assert f"--{option} " in done.stdout
+
+
+PORT = ["--socket-path", "a.sock"]
+
+# What is asked, and the one line that answers.
+BAD_ARGUMENTS = [
+    ([], "no port is given: name at least one with --socket-path PATH"),
+    (["--no-such-option"], "--no-such-option: no such option; see vswitchd --help"),
+    (["-x"], "-x: no such option; see vswitchd --help"),
+    (["--socket-path"], "--socket-path: an argument is missing; see vswitchd --help"),
+    (["--socket-path", ""], "--socket-path: '' is not a path"),
+    (PORT * 2, "--socket-path: a.sock is given twice"),
+    (["--fd", "stdin"], "--fd: 'stdin' is not the number of an open stream socket"),
+    (["--fd", "77"], "--fd: '77' is not the number of an open stream socket"),
+    (["--fd", "0"], "--fd: '0' is not the number of an open stream socket"),
+    (["a.sock"], "'a.sock' is not an option; EAL options follow a --"),
+    ([*PORT, "stray"], "'stray' is not an option; EAL options follow a --"),
+    ([*PORT, "--workers", "0"], "--workers: '0' is not a number from 1 to 127"),
+    ([*PORT, "--workers", "many"], "--workers: 'many' is not a number from 1 to 127"),
+    ([*PORT, "--workers", "128"], "--workers: '128' is not a number from 1 to 127"),
+    ([*PORT, "--workers", "2", "--lcores", "0"],
+     "--workers 2 and --lcores with 1 CPUs: give one of them"),
+    ([*PORT, "--lcores", "1-"], "--lcores: '1-' is not a list of CPUs such as 1,3-5"),
+    ([*PORT, "--lcores", "900"],
+     "--lcores: '900' is not a list of CPUs this process may run on"),
+    ([*PORT, "--socket-mode", "0999"],
+     "--socket-mode: '0999' is not an octal file mode such as 0660"),
+    ([*PORT, "--socket-owner", "nobody-here"],
+     "--socket-owner: 'nobody-here' is not a user of this machine"),
+    ([*PORT, "--socket-group", "nobody-here"],
+     "--socket-group: 'nobody-here' is not a group of this machine"),
+    ([*PORT, "--log-level", "loud"],
+     "--log-level: 'loud' is not one of error, warning, info, debug"),
+    ([*PORT, "--idle", "nap"], "--idle: 'nap' is not 'sleep' or 'poll'"),
+    ([*PORT, "--no-huge=yes"], "--no-huge takes no argument"),
+]
+
+
+@pytest.mark.parametrize(
+    "arguments, line", BAD_ARGUMENTS,
+    ids=["_".join(arguments) or "none" for arguments, _ in BAD_ARGUMENTS],
+)
+def test_bad_arguments_are_named(tmp_path, arguments, line):
+    assert_refused(run(*arguments, cwd=tmp_path, stdin=subprocess.DEVNULL), line, status=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_workers_than_processors(tmp_path):
+    allowed = len(os.sched_getaffinity(0))
+    if allowed >= 127:
+        pytest.fail("this machine has too many processors for a number that is too great")
+    assert_refused(
+        run(*PORT, "--workers", allowed + 1, cwd=tmp_path),
+        f"--workers {allowed + 1}: this process may use only {allowed} CPUs", status=2,
+    )
+
+
+def test_more_ports_than_there_can_be(tmp_path):
+    paths = [word for number in range(1025) for word in ("--socket-path", f"{number}.sock")]
+    assert_refused(run(*paths, cwd=tmp_path), "more than 1024 ports", status=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_live_socket_is_left_alone(lab):
+    switch = Switch(lab, ["a.sock"])
+    path = switch.paths[0]
+    assert_cannot_listen(path, "another process is listening there")
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    with socket.socket(socket.AF_UNIX) as front_end:
+        front_end.connect(str(path))
+    switch.stop()
+
+
+def test_stale_socket_is_replaced(lab):
+    path = lab.dir / "a.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+        stale.listen()
+    switch = Switch(lab, ["a.sock"])
+    with socket.socket(socket.AF_UNIX) as front_end:
+        front_end.connect(str(path))
+    switch.stop()
+
+
+def test_killed_switch_leaves_what_the_next_one_replaces(lab):
+    first = Switch(lab, ["a.sock"], name="first")
+    first.signal(signal.SIGKILL)
+    first.wait(5)
+    assert first.paths[0].exists()
+    Switch(lab, ["a.sock"], name="second").stop()
+
+
+def test_other_file_at_the_path_is_not_deleted(lab):
+    path = lab.dir / "precious"
+    path.write_text("data")
+    assert_cannot_listen(path, "there is a file that is not a socket")
+    assert path.read_text() == "data"
+
+
+def test_directory_that_is_not_there(lab):
+    path = lab.dir / "nowhere" / "a.sock"
+    assert_cannot_listen(path, "No such file or directory")
+
+
+def test_directory_that_may_not_be_written(lab):
+    """Root may everything; so ask as somebody else, whose program is a copy that he may run."""
+    nobody = pwd.getpwnam("nobody")
+    locked = lab.dir / "locked"
+    locked.mkdir(mode=0o700)
+    os.chmod(lab.dir, 0o755)
+    program = lab.dir / "vswitchd"
+    program.write_bytes(Path(VSWITCHD).read_bytes())
+    program.chmod(0o755)
+    path = locked / "a.sock"
+    home = lab.dir / "home"
+    home.mkdir()
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    done = subprocess.run(
+        [program, "--no-huge", "--socket-path", path, "--", "--no-shconf"],
+        capture_output=True, text=True, timeout=20, user=nobody.pw_uid, group=nobody.pw_gid,
+        extra_groups=[], env={"XDG_RUNTIME_DIR": str(home), "PATH": os.environ["PATH"]},
+    )
+    assert_refused(done, f"{path}: cannot listen: Permission denied")
+
+
+def test_path_that_is_too_long(lab):
+    path = lab.dir / ("a" * 120)
+    assert_cannot_listen(path, "the path is too long for a socket")
+
+
+@pytest.mark.parametrize("eal", (["--no-such-option"], ["-l", "77"]), ids="_".join)
+def test_bad_eal_arguments_are_one_line(lab, eal):
+    path = lab.dir / "a.sock"
+    done = run("--no-huge", "--socket-path", path, "--", *eal)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("vswitchd: error: "), done.stderr
+    assert done.stdout == "", "DPDK's own usage is not ours"
+    assert not path.exists()
+
+
+def test_all_or_nothing(lab):
+    """When the second socket cannot be made, the first does not stay."""
+    good, bad = lab.dir / "a.sock", lab.dir / "nowhere" / "b.sock"
+    assert_refused(
+        run("--no-huge", "--socket-path", good, "--socket-path", bad),
+        f"{bad}: cannot listen: No such file or directory",
+    )
+    assert not good.exists()
+
+
+def test_mode_owner_and_group_of_the_socket(lab):
+    switch = Switch(
+        lab, ["a.sock"], "--socket-mode", "0620", "--socket-owner", "nobody", "--socket-group", "users"
+    )
+    status = switch.paths[0].stat()
+    assert stat.S_IMODE(status.st_mode) == 0o620
+    assert status.st_uid == pwd.getpwnam("nobody").pw_uid
+    assert status.st_gid == grp.getgrnam("users").gr_gid
+    switch.stop()
+
+
+def test_fd_is_a_port(lab):
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        switch = Switch(lab, [], "--fd", str(theirs.fileno()), pass_fds=[theirs.fileno()])
+        theirs.close()
+        # VHOST_USER_GET_FEATURES, answered with the flag of a reply and 8 bytes.
+        ours.sendall((1).to_bytes(4, "little") + (1).to_bytes(4, "little") + bytes(4))
+        ours.settimeout(5)
+        reply = ours.recv(20)
+        assert reply[:12] == bytes((1, 0, 0, 0, 5, 0, 0, 0, 8, 0, 0, 0))
+        features = int.from_bytes(reply[12:], "little")
+        assert features & 1 << 32, "VERSION_1 is offered"
+        assert len(switch.stats()["ports"]) == 1
+        switch.stop()
+
+
+@pytest.mark.parametrize("signum", (signal.SIGTERM, signal.SIGINT), ids=("SIGTERM", "SIGINT"))
+def test_signal_ends_it_within_a_second(lab, signum):
+    switch = Switch(lab, ["a.sock", "b.sock"])
+    assert all(path.exists() for path in switch.paths)
+    switch.stop(signum, limit=1.0)
+    assert not any(path.exists() for path in switch.paths)
+
+
+def test_signal_ends_it_with_a_front_end_connected(lab):
+    switch = Switch(lab, ["a.sock", "b.sock"])
+    with socket.socket(socket.AF_UNIX) as front_end:
+        front_end.connect(str(switch.paths[0]))
+        wait_for(lambda: switch.stats()["ports"][0]["connected"], "connection")
+        switch.stop()
+    assert not any(path.exists() for path in switch.paths)
+
+
+def test_sigusr1_prints_the_ports(lab):
+    switch = Switch(lab, ["a.sock", "b.sock"])
+    switch.signal(signal.SIGUSR1)
+    wait_for(lambda: str(switch.paths[1]) in switch.out(), "table")
+    heading, first, second = switch.out().splitlines()
+    for word in ("port", "received", "delivered", "bytes", "dropped"):
+        assert word in heading
+    assert first.split()[0] == "0" and first.endswith(str(switch.paths[0]))
+    assert second.split()[0] == "1" and second.endswith(str(switch.paths[1]))
+    switch.stop()
+    assert switch.out().count(heading) == 2, "and once more at the end"
+
+
+@pytest.fixture
+def no_huge_pages():
+    """The machine without huge pages, for a while."""
+    before = HUGE_PAGES.read_text()
+    HUGE_PAGES.write_text("0")
+    yield
+    HUGE_PAGES.write_text(before)
+
+
+def start_plain(lab, *options):
+    """vswitchd as a person starts it, without the choices the lab makes."""
+    path = lab.dir / "a.sock"
+    return Switch(lab, [], "--socket-path", str(path), *options, plain=True)
+
+
+def test_without_huge_pages_it_warns_and_runs(lab, no_huge_pages):
+    switch = start_plain(lab)
+    warnings = [line for line in switch.err().splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "huge page" in warnings[0], switch.err()
+    switch.stop()
+
+
+def test_no_huge_is_quiet(lab):
+    switch = start_plain(lab, "--no-huge")
+    assert "warning" not in switch.err()
+    switch.stop()
+
+
+def test_with_huge_pages_it_is_quiet_and_leaves_no_file(lab):
+    if int(HUGE_PAGES.read_text()) < 64:
+        pytest.fail("no huge pages on this machine: scripts/setup reserves them")
+    before = set(os.listdir("/dev/hugepages"))
+    switch = start_plain(lab)
+    assert "warning" not in switch.err()
+    switch.stop()
+    assert set(os.listdir("/dev/hugepages")) <= before

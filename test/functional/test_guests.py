@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real Linux guests reach each other through the switch, over every kind of ring they bring."""
+
+import json
+
+import pytest
+
+from guest import Guest, ping
+from lab import Lab, Switch, assert_balanced, dropped, queues, wait_for
+
+PLAIN = dict(offloads=False)
+PACKED = dict(packed=True)
+
+# name: what both guests have, what the first one has, what the second one has.
+CASES = {
+    "split": ({}, {}, {}),
+    "packed-mtu9000": (dict(packed=True, mtu=9000), {}, {}),
+    "split-to-packed-without-offloads": ({}, {}, dict(packed=True, offloads=False)),
+    "packed-to-split-without-offloads-mtu9000": (dict(mtu=9000), PACKED, PLAIN),
+    "without-offloads-and-mergeable": (dict(offloads=False, mrg_rxbuf=False), {}, PACKED),
+    "one-buffer-a-frame-with-offloads": (dict(mrg_rxbuf=False), PACKED, {}),
+    "split-4-queue-pairs": (dict(pairs=4), {}, {}),
+    "packed-4-queue-pairs-without-offloads": (dict(pairs=4, packed=True, mtu=9000), {}, PLAIN),
+    "legacy-device": ({}, dict(device="disable-modern=on,disable-legacy=off"), {}),
+}
+
+
+class Pair:
+    """Two guests of one case on one switch."""
+
+    def __init__(self, lab, case):
+        both, first, second = CASES[case]
+        self.lab = lab
+        self.switch = Switch(lab, ["vm1.sock", "vm2.sock"])
+        self.mtu = both.get("mtu", 1500)
+        self.pairs = both.get("pairs", 1)
+        self.guests = [
+            Guest(lab, number + 1, path, huge=number == 0, **{**both, **own})
+            for number, (path, own) in enumerate(zip(self.switch.paths, (first, second)))
+        ]
+        for guest in self.guests:
+            guest.wait_boot()
+
+
+@pytest.fixture(scope="module", params=CASES)
+def pair(request):
+    with Lab() as lab:
+        the_pair = None
+        try:
+            the_pair = Pair(lab, request.param)
+        except Exception:
+            print(lab.story())
+            raise
+        yield the_pair
+
+
+@pytest.fixture(autouse=True)
+def books(request):
+    """After every test the switch lives and its books balance."""
+    yield
+    if "pair" in request.fixturenames:
+        switch = request.getfixturevalue("pair").switch
+        assert switch.alive(), switch.err()
+        assert_balanced(switch.quiet_stats())
+
+
+def start_servers(guest, *ports):
+    for port in ports:
+        guest.run(f"iperf3 -s -D -1 -p {port} >/dev/null 2>&1")
+        wait_for(lambda: f":{port} " in guest.run("netstat -ltn"), "iperf3 server")
+
+
+def iperf(source, target, *options, seconds=3):
+    """One iperf3 run; its end report."""
+    start_servers(target, 5201)
+    text = source.run(
+        f"iperf3 -J -c {target.ip} -t {seconds} {' '.join(options)}", timeout=seconds + 30, check=False
+    )
+    assert "{" in text, text
+    report = json.loads(text[text.index("{") :])
+    assert "error" not in report, report["error"]
+    return report["end"]
+
+
+def test_ping_without_loss(pair):
+    for source, target in (pair.guests, pair.guests[::-1]):
+        ping(source, target, count=1)  # addresses are resolved
+        ping(source, target, count=1, ipv6=True)
+        assert ping(source, target) == (20, 20)
+        assert ping(source, target, ipv6=True, count=10) == (10, 10)
+
+
+def test_ping_of_every_size_without_loss(pair):
+    one, two = pair.guests
+    for size in (1, pair.mtu - 28, pair.mtu - 27, 20000):
+        assert ping(one, two, count=5, size=size) == (5, 5), size
+        assert ping(two, one, count=5, size=size, ipv6=True) == (5, 5), size
+
+
+def test_frames_keep_the_mtu(pair):
+    for guest in pair.guests:
+        assert int(guest.run("cat /sys/class/net/eth0/mtu")) == pair.mtu
+
+
+@pytest.mark.parametrize("direction", (1, -1), ids=("there", "back"))
+def test_tcp_stream(pair, direction):
+    source, target = pair.guests[::direction]
+    end = iperf(source, target, "-P", str(pair.pairs))
+    received = end["sum_received"]
+    assert received["bits_per_second"] > 20e6
+    # What is still under way when the time is up is no loss, a buffer full at most.
+    assert received["bytes"] > 0.5 * end["sum_sent"]["bytes"]
+
+
+def test_udp_datagrams_of_many_frames(pair):
+    one, two = pair.guests
+    # Room for many datagrams, so that a guest that waits for its turn loses none of its own.
+    two.run("echo 8388608 >/proc/sys/net/core/rmem_max; echo 8388608 >/proc/sys/net/core/rmem_default")
+    before = dropped(pair.switch.stats())
+    end = iperf(one, two, "-u", "-b", "15M", "-l", "40000", seconds=2)
+    said = (end["sum"], before, dropped(pair.switch.stats()))
+    assert end["sum"]["packets"] > 50, said
+    assert end["sum"]["lost_packets"] <= 0.02 * end["sum"]["packets"], said
+
+
+@pytest.mark.parametrize("direction", (1, -1), ids=("there", "back"))
+def test_file_arrives_as_it_was(pair, direction):
+    source, target = pair.guests[::direction]
+    source.run("dd if=/dev/urandom of=/tmp/sent bs=64k count=256 2>/dev/null", timeout=60)
+    source.run("pidof httpd >/dev/null || httpd -p 8080 -h /tmp")
+    target.run(f"wget -q -O /tmp/arrived http://{source.ip}:8080/sent", timeout=60)
+    sums = [
+        guest.run(f"sha256sum <{file}", timeout=60)
+        for guest, file in ((source, "/tmp/sent"), (target, "/tmp/arrived"))
+    ]
+    assert sums[0] == sums[1]
+
+
+def test_checksums_that_arrive_are_right(pair):
+    """Nobody counts a bad checksum, and nobody lost frames to the ring or the driver."""
+    for guest in pair.guests:
+        text = guest.run("cat /proc/net/snmp /proc/net/snmp6")
+        lines = [line.split() for line in text.splitlines()]
+        for names, values in zip(lines, lines[1:]):
+            if names[0] == values[0] and names[0] in ("Tcp:", "Udp:", "Icmp:"):
+                bad = dict(zip(names, values)).get("InCsumErrors", "0")
+                assert bad == "0", (names[0], bad)
+        assert guest.counter("rx_errors") == 0
+
+
+def test_queue_pairs_are_used(pair):
+    """With four pairs, frames come in on several queues and go out on several."""
+    if pair.pairs == 1:
+        stats = pair.switch.stats()
+        assert sum(queue["frames"] > 0 for queue in queues(stats, "receive", 0)) == 1
+        return
+    one, two = pair.guests
+    for cpu in range(4):
+        one.run(f"taskset {1 << cpu:x} ping -c 3 -i 0.02 {two.ip} >/dev/null")
+    stats = pair.switch.stats()
+    assert sum(queue["frames"] > 0 for queue in queues(stats, "receive", 0)) >= 3
+    assert sum(queue["frames"] > 0 for queue in queues(stats, "deliver", 1)) >= 2
+
+
+def test_third_guest_hears_broadcasts_and_nobody_elses_unicasts(lab):
+    switch = Switch(lab, ["vm1.sock", "vm2.sock", "vm3.sock"])
+    guests = [
+        Guest(lab, number + 1, path, packed=number == 2) for number, path in enumerate(switch.paths)
+    ]
+    one, two, three = [guest.wait_boot() for guest in guests]
+    ping(one, two, count=2)
+    ping(three, one, count=2)
+    before = [guest.counter("rx_packets") for guest in guests]
+    one.run("ping -c 20 -i 0.05 -W 1 10.0.0.255 || true")
+    after = [guest.counter("rx_packets") for guest in guests]
+    assert after[1] - before[1] >= 20
+    assert after[2] - before[2] >= 20
+
+    before = three.counter("rx_packets")
+    frames = sum(queue["frames"] for queue in queues(switch.stats(), "deliver", 1))
+    iperf(one, two, seconds=2)
+    ping(one, two, count=20)
+    moved = sum(queue["frames"] for queue in queues(switch.stats(), "deliver", 1)) - frames
+    heard = three.counter("rx_packets") - before
+    assert moved > 200
+    # Guests now and then look for neighbours by broadcast and multicast of their own.
+    assert heard <= 5, f"the third guest heard {heard} of {moved} frames"
+    assert_balanced(switch.quiet_stats())
+    switch.stop(limit=5)

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a switch does: learn, flood, deliver to the owner only, follow a station that moves; and
+ * what it refuses is counted under its reason, at the right port.
+ */
+#include "functional.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define N 3
+
+struct lab {
+	struct switch_process sw;
+	struct net_driver *nd[N];
+	uint8_t mac[N][6];
+	uint64_t random;
+};
+
+static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
+
+static struct lab *lab_open(const struct net_config *c, unsigned n_workers)
+{
+	struct lab *l = calloc(1, sizeof(*l));
+
+	switch_start(&l->sw, N, n_workers, false);
+	for (unsigned i = 0; i < N; i++) {
+		l->nd[i] = attach(&l->sw, i, c);
+		station_mac(l->mac[i], i, 0);
+	}
+	introduce(l->nd, N);
+	l->random = 7;
+	return l;
+}
+
+static void lab_close(struct lab *l)
+{
+	switch_finish(&l->sw);
+	for (unsigned i = 0; i < N; i++)
+		net_driver_destroy(l->nd[i]);
+	free(l);
+}
+
+static int lab_setup(void **state)
+{
+	struct net_config c = usual_config(FEATURES_BASE, 1);
+
+	*state = lab_open(&c, 1);
+	return 0;
+}
+
+static int lab_teardown(void **state)
+{
+	lab_close(*state);
+	return 0;
+}
+
+/* Send a frame from a port; it must arrive, unchanged and once, at just the ports in mask. */
+static void expect_at(
+    struct lab *l, unsigned from, const uint8_t *dst, const uint8_t *src, unsigned mask)
+{
+	uint8_t frame[100];
+
+	make_frame(frame, sizeof(frame), dst, src, &l->random);
+	send_surely(l->nd[from], 0, frame, sizeof(frame), NULL, NULL);
+	for (unsigned i = 0; i < N; i++) {
+		bool wanted = mask & (1u << i);
+		struct net_frame f;
+		bool got = receive_within(l->nd[i], 0, &f, wanted ? 1000 : 30);
+
+		must_equal(got, wanted, "whether the frame is at a port");
+		if (!got)
+			continue;
+		must_equal(f.len, sizeof(frame), "length of a frame");
+		must(memcmp(f.bytes, frame, f.len) == 0, "the bytes of a frame changed");
+		must(!receive_within(l->nd[i], 0, &f, 20), "a frame arrives twice");
+	}
+}
+
+static void expect_drops(
+    struct lab *l, unsigned port, const char *direction, const char *reason, uint64_t n)
+{
+	json_t *stats = switch_stats(&l->sw);
+
+	must_equal(switch_drops(stats, port, direction, reason), n, reason);
+	json_decref(stats);
+}
+
+static void test_broadcast_multicast_and_unknown_go_to_all_others_once(void **state)
+{
+	static const uint8_t multicast[6] = {0x01, 0x00, 0x5e, 1, 2, 3};
+	static const uint8_t unknown[6] = {2, 9, 9, 9, 9, 9};
+	struct lab *l = *state;
+
+	for (unsigned i = 0; i < N; i++) {
+		expect_at(l, i, broadcast, l->mac[i], 7 & ~(1u << i));
+		expect_at(l, i, multicast, l->mac[i], 7 & ~(1u << i));
+		expect_at(l, i, unknown, l->mac[i], 7 & ~(1u << i));
+	}
+}
+
+static void test_unicast_goes_to_its_owner_only(void **state)
+{
+	struct lab *l = *state;
+
+	for (unsigned i = 0; i < N; i++)
+		for (unsigned k = 0; k < N; k++)
+			if (i != k)
+				expect_at(l, i, l->mac[k], l->mac[i], 1u << k);
+}
+
+static void test_a_station_that_moves_is_followed(void **state)
+{
+	struct lab *l = *state;
+
+	expect_at(l, 0, l->mac[1], l->mac[0], 1u << 1);
+	expect_at(l, 2, broadcast, l->mac[1], 3); /* station 1 speaks at port 2 now */
+	expect_at(l, 0, l->mac[1], l->mac[0], 1u << 2);
+	expect_at(l, 1, broadcast, l->mac[1], 5); /* and is back */
+	expect_at(l, 0, l->mac[1], l->mac[0], 1u << 1);
+}
+
+static void test_hairpin_is_dropped_and_counted(void **state)
+{
+	struct lab *l = *state;
+	uint8_t second[6];
+
+	station_mac(second, 0, 1);
+	expect_at(l, 0, broadcast, second, 6);
+	expect_at(l, 0, l->mac[0], second, 0);
+	expect_at(l, 0, second, l->mac[0], 0);
+	expect_drops(l, 0, "receive", "hairpin", 2);
+}
+
+static void test_bad_sources_are_dropped_and_counted(void **state)
+{
+	static const uint8_t zero[6], group[6] = {3, 0, 0, 0, 0, 1};
+	struct lab *l = *state;
+
+	expect_at(l, 0, l->mac[1], zero, 0);
+	expect_at(l, 0, broadcast, group, 0);
+	expect_at(l, 0, broadcast, broadcast, 0);
+	expect_drops(l, 0, "receive", "bad-source", 3);
+	/* And nothing of it was learned. */
+	expect_at(l, 1, group, l->mac[1], 5);
+}
+
+static void test_runts_are_dropped_and_counted(void **state)
+{
+	struct lab *l = *state;
+	uint8_t frame[14] = {0};
+
+	for (unsigned len = 1; len < 14; len++)
+		send_surely(l->nd[0], 0, frame, len, NULL, NULL);
+	expect_at(l, 0, l->mac[1], l->mac[0], 2);
+	expect_drops(l, 0, "receive", "runt", 13);
+}
+
+static void test_frames_for_a_port_that_left_are_counted(void **state)
+{
+	struct lab *l = *state;
+	uint8_t frame[100];
+	json_t *stats;
+	uint64_t lost;
+	struct net_frame f;
+
+	frontend_disconnect(&l->nd[2]->fe);
+	usleep(200000);
+	make_frame(frame, sizeof(frame), l->mac[2], l->mac[0], &l->random);
+	for (unsigned i = 0; i < 10; i++)
+		send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
+	while (receive_within(l->nd[1], 0, &f, 100))
+		must(memcmp(f.bytes, frame, 6) == 0, "a frame of nobody");
+	stats = switch_stats(&l->sw);
+	/* Dropped as port-down, or flooded because the station was forgotten: never silent. */
+	lost = switch_drops(stats, 0, "receive", "port-down");
+	must_equal(lost + switch_counter(stats, 0, "receive", "flooded"), 10 + 1,
+	    "frames for a port that is gone, and the introduction");
+	json_decref(stats);
+	must_equal(-net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a second connection");
+	expect_at(l, 2, broadcast, l->mac[2], 3);
+	expect_at(l, 0, l->mac[2], l->mac[0], 4);
+}
+
+static void test_a_full_receiver_is_counted(void **state)
+{
+	struct lab *l = *state;
+	uint8_t frame[100];
+	struct net_frame f;
+	unsigned n = 0;
+
+	make_frame(frame, sizeof(frame), l->mac[1], l->mac[0], &l->random);
+	for (unsigned i = 0; i < 1000; i++)
+		send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
+	while (net_reap_sent(l->nd[0], 0) >= 0 && l->nd[0]->queue[1].n_outstanding)
+		usleep(100);
+	usleep(50000);
+	expect_drops(l, 1, "deliver", "ring-full", 1000 - 256);
+	while (receive_within(l->nd[1], 0, &f, 50))
+		n++;
+	must_equal(n, 256, "frames that found room");
+	expect_at(l, 0, l->mac[1], l->mac[0], 2);
+}
+
+static void test_a_disabled_transmit_queue_is_drained_and_counted(void **state)
+{
+	struct lab *l = *state;
+
+	must_equal(-frontend_set_vring_enable(&l->nd[0]->fe, 1, false), 0, "errno of disable");
+	expect_at(l, 0, l->mac[1], l->mac[0], 0);
+	expect_at(l, 0, broadcast, l->mac[0], 0);
+	expect_drops(l, 0, "receive", "queue-disabled", 2);
+	must_equal(-frontend_set_vring_enable(&l->nd[0]->fe, 1, true), 0, "errno of enable");
+	expect_at(l, 0, l->mac[1], l->mac[0], 2);
+}
+
+static void test_too_small_buffers_are_counted(void **state)
+{
+	struct net_config c = usual_config(FEATURES_BASE & ~VIRTIO_BIT(NET_F_MRG_RXBUF), 1);
+	struct lab *l;
+	uint8_t frame[300];
+
+	(void)state;
+	c.receive_shape = (struct net_shape){.n = 2, .len = {12, 200}, .gap = 8};
+	l = lab_open(&c, 1);
+	make_frame(frame, sizeof(frame), l->mac[1], l->mac[0], &l->random);
+	send_surely(l->nd[0], 0, frame, 201, NULL, NULL);
+	send_surely(l->nd[0], 0, frame, 300, NULL, NULL);
+	expect_at(l, 0, l->mac[1], l->mac[0], 2);
+	expect_drops(l, 1, "deliver", "buffer-too-small", 2);
+	lab_close(l);
+}
+
+/* 64 flows, numbered frames each: whichever queue a flow comes out of, it keeps to it. */
+static void run_flows(uint64_t features, unsigned n_workers)
+{
+	enum { FLOWS = 64, FRAMES = 50, PAIRS = 4 };
+	struct net_config c = usual_config(features, PAIRS);
+	struct lab *l = lab_open(&c, n_workers);
+	unsigned queue_of[FLOWS], next[FLOWS] = {0}, used[PAIRS] = {0}, got = 0;
+	struct net_frame f;
+
+	for (unsigned k = 0; k < FRAMES; k++) {
+		for (unsigned flow = 0; flow < FLOWS; flow++) {
+			/* IPv4, UDP; the flow is the source port. */
+			uint8_t frame[64] = {0};
+
+			memcpy(frame, l->mac[1], 6);
+			memcpy(frame + 6, l->mac[0], 6);
+			memcpy(frame + 12,
+			    (uint8_t[]){8, 0, 0x45, 0, 0, 50, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1,
+				10, 0, 0, 2, 4, flow, 0, 53, 0, 30},
+			    28);
+			frame[50] = k;
+			send_surely(l->nd[0], flow % PAIRS, frame, sizeof(frame), NULL, NULL);
+		}
+		for (unsigned pair = 0; pair < PAIRS; pair++) {
+			while (receive_within(l->nd[1], pair, &f, got < (k + 1) * FLOWS ? 5 : 0)) {
+				unsigned flow = f.bytes[35];
+
+				must(flow < FLOWS && f.len == 64, "a frame of nobody");
+				must_equal(f.bytes[50], next[flow]++, "number of a flow's frame");
+				if (f.bytes[50] == 0)
+					queue_of[flow] = pair;
+				must_equal(queue_of[flow], pair, "queue of a flow");
+				used[pair]++;
+				got++;
+			}
+		}
+	}
+	for (unsigned pair = 0; pair < PAIRS; pair++) {
+		while (receive_within(l->nd[1], pair, &f, 200)) {
+			must_equal(f.bytes[50], next[f.bytes[35]]++, "number of a flow's frame");
+			got++;
+		}
+		must(used[pair] > 0, "a receive queue is not used");
+	}
+	must_equal(got, FLOWS * FRAMES, "frames of all flows");
+	lab_close(l);
+}
+
+static void test_flows_keep_queue_and_order_with_one_worker(void **state)
+{
+	(void)state;
+	run_flows(FEATURES_BASE, 1);
+	run_flows(FEATURES_PACKED, 1);
+}
+
+static void test_flows_keep_queue_and_order_with_two_workers(void **state)
+{
+	(void)state;
+	run_flows(FEATURES_BASE, 2);
+	run_flows(FEATURES_PACKED, 2);
+}
+
+#define LAB(test) cmocka_unit_test_setup_teardown(test, lab_setup, lab_teardown)
+
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest tests[] = {
+	    LAB(test_broadcast_multicast_and_unknown_go_to_all_others_once),
+	    LAB(test_unicast_goes_to_its_owner_only),
+	    LAB(test_a_station_that_moves_is_followed),
+	    LAB(test_hairpin_is_dropped_and_counted),
+	    LAB(test_bad_sources_are_dropped_and_counted),
+	    LAB(test_runts_are_dropped_and_counted),
+	    LAB(test_frames_for_a_port_that_left_are_counted),
+	    LAB(test_a_full_receiver_is_counted),
+	    LAB(test_a_disabled_transmit_queue_is_drained_and_counted),
+	    cmocka_unit_test(test_too_small_buffers_are_counted),
+	    cmocka_unit_test(test_flows_keep_queue_and_order_with_one_worker),
+	    cmocka_unit_test(test_flows_keep_queue_and_order_with_two_workers),
+	};
+
+	if (argc > 1)
+		switch_binary(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "bridge/fdb.h"
+
+#define AGE_S 300
+
+/* Unicast address number n of a port: locally administered, the group bit clear. */
+static uint64_t mac_of(uint16_t port, uint32_t n)
+{
+	return 2 | (uint64_t)port << 8 | (uint64_t)n << 24;
+}
+
+static struct fdb *table(uint32_t max_entries)
+{
+	struct fdb *fdb = fdb_create(max_entries, AGE_S);
+
+	assert_non_null(fdb);
+	return fdb;
+}
+
+static void learn_many(struct fdb *fdb, uint16_t port, uint32_t from, uint32_t n, uint32_t now_s)
+{
+	for (uint32_t i = from; i < from + n; i++)
+		fdb_learn(fdb, mac_of(port, i), port, now_s);
+}
+
+static uint32_t found(const struct fdb *fdb, uint16_t port, uint32_t from, uint32_t n)
+{
+	uint32_t hits = 0;
+
+	for (uint32_t i = from; i < from + n; i++)
+		hits += fdb_lookup(fdb, mac_of(port, i)) == port;
+	return hits;
+}
+
+static void tally(uint64_t mac, uint16_t port, uint32_t last_s, void *arg)
+{
+	uint32_t *by_port = arg;
+
+	(void)mac;
+	(void)last_s;
+	by_port[port]++;
+}
+
+/* The counters say what a walk over the whole table finds. */
+static void assert_counts_true(const struct fdb *fdb)
+{
+	uint32_t *by_port = calloc(FDB_PORTS_MAX, sizeof(*by_port)), sum = 0;
+
+	assert_non_null(by_port);
+	fdb_foreach(fdb, tally, by_port);
+	for (unsigned p = 0; p < FDB_PORTS_MAX; p++) {
+		assert_int_equal(by_port[p], fdb_port_count(fdb, p));
+		sum += by_port[p];
+	}
+	assert_int_equal(sum, fdb_count(fdb));
+	free(by_port);
+}
+
+static void create_refuses_impossible_sizes(void **state)
+{
+	(void)state;
+	errno = 0;
+	assert_null(fdb_create(0, AGE_S));
+	assert_int_equal(errno, EINVAL);
+	assert_null(fdb_create(FDB_ENTRIES_MAX + 1, AGE_S));
+	fdb_destroy(NULL);
+}
+
+static void there_are_two_slots_for_each_entry(void **state)
+{
+	static const uint32_t sizes[] = {1, 8, 9, 1000, 65536};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct fdb *fdb = table(sizes[i]);
+		uint32_t buckets = fdb_buckets(fdb);
+
+		assert_true(buckets >= 2 && (buckets & (buckets - 1)) == 0);
+		assert_true(buckets * FDB_BUCKET_SLOTS >= 2 * sizes[i]);
+		fdb_destroy(fdb);
+	}
+}
+
+static void mac_load_reads_six_bytes_anywhere(void **state)
+{
+	uint8_t frame[8] = {0xff, 0x02, 0x11, 0x22, 0x33, 0x44, 0x55, 0xff};
+
+	(void)state;
+	assert_int_equal(mac_load(frame + 1), UINT64_C(0x554433221102));
+	assert_false(mac_is_group(mac_load(frame + 1)));
+	frame[1] = 0x03;
+	assert_true(mac_is_group(mac_load(frame + 1)));
+}
+
+static void what_was_learned_is_found(void **state)
+{
+	struct fdb *fdb = table(1000);
+
+	(void)state;
+	assert_int_equal(fdb_lookup(fdb, mac_of(3, 1)), FDB_NONE);
+	learn_many(fdb, 3, 1, 1, 10);
+	learn_many(fdb, FDB_PORTS_MAX - 1, 1, 1, 10);
+	learn_many(fdb, 0, 1, 1, 10);
+	assert_int_equal(fdb_lookup(fdb, mac_of(3, 1)), 3);
+	assert_int_equal(fdb_lookup(fdb, mac_of(FDB_PORTS_MAX - 1, 1)), FDB_PORTS_MAX - 1);
+	assert_int_equal(fdb_lookup(fdb, mac_of(0, 1)), 0);
+	assert_int_equal(fdb_lookup(fdb, mac_of(3, 2)), FDB_NONE);
+	assert_int_equal(fdb_count(fdb), 3);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void a_full_promise_is_kept(void **state)
+{
+	struct fdb *fdb = table(4096);
+
+	(void)state;
+	/* Sequential addresses, as VM managers hand them out. Few pairs may overflow. */
+	learn_many(fdb, 1, 0, 4096, 10);
+	assert_true(found(fdb, 1, 0, 4096) > 4096 * 97 / 100);
+	assert_int_equal(found(fdb, 1, 0, 4096), fdb_count(fdb));
+	fdb_destroy(fdb);
+}
+
+static void zero_group_and_strange_ports_are_not_learned(void **state)
+{
+	struct fdb *fdb = table(100);
+
+	(void)state;
+	fdb_learn(fdb, 0, 0, 10);
+	fdb_learn(fdb, 0, 7, 10);
+	fdb_learn(fdb, UINT64_C(0xffffffffffff), 7, 10);
+	fdb_learn(fdb, mac_of(7, 1) | 1, 7, 10);
+	fdb_learn(fdb, mac_of(7, 1), FDB_PORTS_MAX, 10);
+	fdb_learn(fdb, mac_of(7, 1), FDB_NONE, 10);
+	assert_int_equal(fdb_count(fdb), 0);
+	assert_int_equal(fdb_lookup(fdb, 0), FDB_NONE);
+	assert_int_equal(fdb_port_count(fdb, FDB_NONE), 0);
+	fdb_destroy(fdb);
+}
+
+static void an_address_moves_and_is_counted_once(void **state)
+{
+	struct fdb *fdb = table(100);
+
+	(void)state;
+	fdb_learn(fdb, mac_of(1, 1), 1, 10);
+	fdb_learn(fdb, mac_of(1, 1), 1, 11);
+	assert_int_equal(fdb_moves(fdb), 0);
+	fdb_learn(fdb, mac_of(1, 1), 2, 11);
+	assert_int_equal(fdb_lookup(fdb, mac_of(1, 1)), 2);
+	assert_int_equal(fdb_moves(fdb), 1);
+	assert_int_equal(fdb_count(fdb), 1);
+	assert_int_equal(fdb_port_count(fdb, 1), 0);
+	assert_int_equal(fdb_port_count(fdb, 2), 1);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void known_means_this_port_and_this_second(void **state)
+{
+	struct fdb *fdb = table(100);
+	uint64_t mac = mac_of(1, 1);
+
+	(void)state;
+	assert_false(fdb_known(fdb, mac, 1, 10));
+	fdb_learn(fdb, mac, 1, 10);
+	assert_true(fdb_known(fdb, mac, 1, 10));
+	assert_false(fdb_known(fdb, mac, 2, 10));
+	assert_false(fdb_known(fdb, mac, 1, 11));
+	fdb_learn(fdb, mac, 1, 11);
+	assert_true(fdb_known(fdb, mac, 1, 11));
+	/* A core whose clock is behind neither sees it as unknown nor turns it back. */
+	assert_true(fdb_known(fdb, mac, 1, 10));
+	fdb_learn(fdb, mac, 1, 10);
+	assert_true(fdb_known(fdb, mac, 1, 11));
+	fdb_destroy(fdb);
+}
+
+static void age_at(uint32_t learned_s, uint32_t now_s, uint32_t expect)
+{
+	struct fdb *fdb = table(100);
+
+	fdb_learn(fdb, mac_of(1, 1), 1, learned_s);
+	fdb_age_some(fdb, now_s, fdb_buckets(fdb));
+	assert_int_equal(fdb_count(fdb), expect);
+	assert_int_equal(fdb_lookup(fdb, mac_of(1, 1)), expect ? 1 : FDB_NONE);
+	assert_int_equal(fdb_port_count(fdb, 1), expect);
+	fdb_destroy(fdb);
+}
+
+static void entries_go_when_older_than_the_ageing_time(void **state)
+{
+	(void)state;
+	age_at(10, 10 + AGE_S, 1);
+	age_at(10, 10 + AGE_S + 1, 0);
+	age_at(10, 9, 1); /* the control thread's clock is behind */
+	age_at(UINT32_MAX - 5, AGE_S - 6, 1);
+	age_at(UINT32_MAX - 5, AGE_S - 5, 0);
+}
+
+static void a_confirmed_entry_stays(void **state)
+{
+	struct fdb *fdb = table(100);
+
+	(void)state;
+	learn_many(fdb, 1, 0, 2, 10);
+	learn_many(fdb, 1, 0, 1, 200);
+	fdb_age_some(fdb, 10 + AGE_S + 1, fdb_buckets(fdb));
+	assert_int_equal(found(fdb, 1, 0, 1), 1);
+	assert_int_equal(found(fdb, 1, 1, 1), 0);
+	fdb_destroy(fdb);
+}
+
+static void ageing_in_slices_covers_the_table_once_a_round(void **state)
+{
+	struct fdb *fdb = table(1000);
+	uint32_t before;
+
+	(void)state;
+	learn_many(fdb, 1, 0, 500, 10);
+	before = fdb_count(fdb);
+	for (uint32_t b = 0; b < fdb_buckets(fdb); b++) {
+		fdb_age_some(fdb, 10 + AGE_S + 1, 1);
+		assert_true(fdb_count(fdb) <= before);
+		assert_true(before - fdb_count(fdb) <= FDB_BUCKET_SLOTS);
+		before = fdb_count(fdb);
+	}
+	assert_int_equal(before, 0);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void flush_forgets_one_port(void **state)
+{
+	struct fdb *fdb = table(1000);
+
+	(void)state;
+	learn_many(fdb, 1, 0, 200, 10);
+	learn_many(fdb, 2, 0, 100, 10);
+	fdb_flush_port(fdb, 1);
+	assert_int_equal(found(fdb, 1, 0, 200), 0);
+	assert_int_equal(found(fdb, 2, 0, 100), 100);
+	assert_int_equal(fdb_count(fdb), 100);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void a_port_that_invents_addresses_pushes_out_nobody(void **state)
+{
+	struct fdb *fdb = table(4096);
+
+	(void)state;
+	for (uint16_t p = 1; p <= 20; p++)
+		learn_many(fdb, p, 0, 10, 10);
+	learn_many(fdb, 999, 0, 200000, 11);
+	for (uint16_t p = 1; p <= 20; p++)
+		assert_int_equal(found(fdb, p, 0, 10), 10);
+	assert_true(fdb_port_count(fdb, 999) > 3000);
+	assert_true(fdb_count(fdb) <= 4096);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void small_ports_get_in_while_the_table_is_flooded(void **state)
+{
+	struct fdb *fdb = table(4096);
+
+	(void)state;
+	learn_many(fdb, 999, 0, 200000, 10);
+	assert_true(fdb_count(fdb) <= 4096);
+	for (uint16_t p = 1; p <= 20; p++) {
+		learn_many(fdb, p, 0, 20, 11);
+		learn_many(fdb, 999, 300000 + p * 5000, 5000, 11);
+	}
+	for (uint16_t p = 1; p <= 20; p++)
+		assert_int_equal(found(fdb, p, 0, 20), 20);
+	assert_true(fdb_count(fdb) <= fdb_buckets(fdb) * FDB_BUCKET_SLOTS);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void two_flooders_share_and_spare_the_rest(void **state)
+{
+	struct fdb *fdb = table(2048);
+
+	(void)state;
+	learn_many(fdb, 1, 0, 50, 10);
+	for (uint32_t n = 0; n < 100000; n++) {
+		fdb_learn(fdb, mac_of(500, n), 500, 11);
+		fdb_learn(fdb, mac_of(501, n), 501, 11);
+	}
+	assert_int_equal(found(fdb, 1, 0, 50), 50);
+	assert_true(fdb_port_count(fdb, 500) > 500);
+	assert_true(fdb_port_count(fdb, 501) > 500);
+	fdb_destroy(fdb);
+}
+
+/* The smallest table: one pair, where everything is at close quarters. */
+static void the_limit_holds_for_one_port_and_its_oldest_goes(void **state)
+{
+	(void)state;
+	for (uint32_t oldest = 0; oldest < 8; oldest++) {
+		struct fdb *fdb = table(8);
+
+		learn_many(fdb, 1, 0, 8, 10);
+		for (uint32_t n = 0; n < 8; n++)
+			if (n != oldest)
+				fdb_learn(fdb, mac_of(1, n), 1, 20);
+		fdb_learn(fdb, mac_of(1, 8), 1, 21);
+		assert_int_equal(fdb_count(fdb), 8);
+		assert_int_equal(found(fdb, 1, oldest, 1), 0);
+		assert_int_equal(found(fdb, 1, 0, 9), 8);
+		fdb_destroy(fdb);
+	}
+}
+
+static void the_biggest_port_pays_and_its_equals_do_not(void **state)
+{
+	struct fdb *fdb = table(8);
+
+	(void)state;
+	learn_many(fdb, 1, 0, 6, 10);
+	learn_many(fdb, 2, 0, 2, 9); /* older, but few */
+	learn_many(fdb, 3, 0, 2, 11);
+	assert_int_equal(found(fdb, 2, 0, 2), 2);
+	assert_int_equal(found(fdb, 3, 0, 2), 2);
+	assert_int_equal(fdb_port_count(fdb, 1), 4);
+	assert_int_equal(fdb_count(fdb), 8);
+	/* Port 1 is still the biggest: whatever it adds, it pays for itself. */
+	learn_many(fdb, 1, 100, 50, 12);
+	assert_int_equal(fdb_port_count(fdb, 1), 4);
+	assert_int_equal(found(fdb, 2, 0, 2) + found(fdb, 3, 0, 2), 4);
+	fdb_destroy(fdb);
+}
+
+/* The next address of port from *n on that belongs to this pair of buckets. */
+static uint64_t mac_in_pair(const struct fdb *fdb, uint16_t port, uint32_t pair, uint32_t *n)
+{
+	while (fdb_hash(fdb, mac_of(port, *n)) / 2 != pair)
+		++*n;
+	return mac_of(port, (*n)++);
+}
+
+static void nobody_gives_way_to_an_equal(void **state)
+{
+	const uint16_t learner = 100;
+	struct fdb *fdb = table(9); /* two pairs */
+	uint32_t n = 0;
+
+	(void)state;
+	assert_int_equal(fdb_buckets(fdb), 4);
+	fdb_learn(fdb, mac_in_pair(fdb, learner, 1, &n), learner, 20);
+	/* Ports with one address each fill the other pair, past the limit. */
+	for (uint16_t p = 1; p <= 2 * FDB_BUCKET_SLOTS; p++) {
+		uint32_t first = 0;
+
+		fdb_learn(fdb, mac_in_pair(fdb, p, 0, &first), p, 10);
+		assert_int_equal(fdb_port_count(fdb, p), 1);
+	}
+	fdb_learn(fdb, mac_in_pair(fdb, learner, 0, &n), learner, 20);
+	assert_int_equal(fdb_port_count(fdb, learner), 1);
+	for (uint16_t p = 1; p <= 2 * FDB_BUCKET_SLOTS; p++)
+		assert_int_equal(fdb_port_count(fdb, p), 1);
+	assert_int_equal(fdb_refused(fdb), 1);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+#define THREADS     4
+#define SHARED_MACS 64
+#define ROUNDS      20000
+
+struct hammer {
+	struct fdb *fdb;
+	uint16_t port;
+	uint32_t strange; /* look-ups that gave what nobody learned */
+};
+
+/* Own addresses, addresses all threads fight for, and addresses from nowhere. */
+static void *hammer_run(void *arg)
+{
+	struct hammer *h = arg;
+
+	for (uint32_t r = 0; r < ROUNDS; r++) {
+		uint64_t shared = mac_of(100, r % SHARED_MACS);
+		uint64_t own = mac_of(h->port, r % 16);
+		uint16_t at;
+
+		if (!fdb_known(h->fdb, own, h->port, r / 1000))
+			fdb_learn(h->fdb, own, h->port, r / 1000);
+		fdb_learn(h->fdb, shared, h->port, r / 1000);
+		if (h->port == 0)
+			fdb_learn(h->fdb, mac_of(0, 1000 + r), 0, r / 1000);
+		at = fdb_lookup(h->fdb, shared);
+		h->strange += at != FDB_NONE && at >= THREADS;
+		at = fdb_lookup(h->fdb, own);
+		h->strange += at != FDB_NONE && at != h->port;
+	}
+	return NULL;
+}
+
+static void threads_learn_and_look_up_at_once(void **state)
+{
+	struct fdb *fdb = table(1024);
+	struct hammer h[THREADS];
+	pthread_t thread[THREADS];
+
+	(void)state;
+	for (unsigned t = 0; t < THREADS; t++) {
+		h[t] = (struct hammer){.fdb = fdb, .port = t};
+		assert_int_equal(pthread_create(&thread[t], NULL, hammer_run, &h[t]), 0);
+	}
+	/* The control thread ages, flushes and lists meanwhile. */
+	for (unsigned i = 0; i < 200; i++) {
+		uint32_t by_port[FDB_PORTS_MAX] = {0};
+
+		fdb_age_some(fdb, i % 20, fdb_buckets(fdb) / 10);
+		fdb_flush_port(fdb, i % THREADS);
+		fdb_foreach(fdb, tally, by_port);
+	}
+	for (unsigned t = 0; t < THREADS; t++)
+		assert_int_equal(pthread_join(thread[t], NULL), 0);
+
+	/* Now that all is quiet, nothing is counted wrong, and no lock was left behind. */
+	assert_counts_true(fdb);
+	/* Port 0 was the flooder: at the limit, fairness may refuse it. */
+	fdb_flush_port(fdb, 0);
+	for (unsigned t = 0; t < THREADS; t++) {
+		assert_int_equal(h[t].strange, 0);
+		learn_many(fdb, t, 0, 16, 1000);
+		assert_int_equal(found(fdb, t, 0, 16), 16);
+	}
+	for (uint32_t n = 0; n < SHARED_MACS; n++)
+		fdb_learn(fdb, mac_of(100, n), 100, 1000);
+	assert_int_equal(found(fdb, 100, 0, SHARED_MACS), SHARED_MACS);
+	assert_true(fdb_count(fdb) <= fdb_buckets(fdb) * FDB_BUCKET_SLOTS);
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void a_busy_bucket_is_skipped_not_waited_for(void **state)
+{
+	struct fdb *fdb = table(8);
+
+	(void)state;
+	fdb->lock[0] = 1;
+	fdb_learn(fdb, mac_of(1, 1), 1, 10);
+	assert_int_equal(fdb_count(fdb), 0);
+	fdb->lock[0] = 0;
+	fdb_learn(fdb, mac_of(1, 1), 1, 10);
+	assert_int_equal(fdb_count(fdb), 1);
+	fdb_destroy(fdb);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(create_refuses_impossible_sizes),
+	    cmocka_unit_test(there_are_two_slots_for_each_entry),
+	    cmocka_unit_test(mac_load_reads_six_bytes_anywhere),
+	    cmocka_unit_test(what_was_learned_is_found),
+	    cmocka_unit_test(a_full_promise_is_kept),
+	    cmocka_unit_test(zero_group_and_strange_ports_are_not_learned),
+	    cmocka_unit_test(an_address_moves_and_is_counted_once),
+	    cmocka_unit_test(known_means_this_port_and_this_second),
+	    cmocka_unit_test(entries_go_when_older_than_the_ageing_time),
+	    cmocka_unit_test(a_confirmed_entry_stays),
+	    cmocka_unit_test(ageing_in_slices_covers_the_table_once_a_round),
+	    cmocka_unit_test(flush_forgets_one_port),
+	    cmocka_unit_test(a_port_that_invents_addresses_pushes_out_nobody),
+	    cmocka_unit_test(small_ports_get_in_while_the_table_is_flooded),
+	    cmocka_unit_test(two_flooders_share_and_spare_the_rest),
+	    cmocka_unit_test(the_limit_holds_for_one_port_and_its_oldest_goes),
+	    cmocka_unit_test(the_biggest_port_pays_and_its_equals_do_not),
+	    cmocka_unit_test(nobody_gives_way_to_an_equal),
+	    cmocka_unit_test(threads_learn_and_look_up_at_once),
+	    cmocka_unit_test(a_busy_bucket_is_skipped_not_waited_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

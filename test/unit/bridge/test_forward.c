@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "bridge/forward.h"
+
+#define NOW_S    100
+#define MAC(...) mac_load((const uint8_t[]){__VA_ARGS__})
+
+#define HOST(n)   MAC(0x02, 0, 0, 0, 0, n)
+#define BROADCAST MAC(0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
+
+static struct fdb *table(void)
+{
+	struct fdb *fdb = fdb_create(1000, 300);
+
+	assert_non_null(fdb);
+	return fdb;
+}
+
+static uint16_t forward_one(struct fdb *fdb, uint16_t in_port, uint64_t dst, uint64_t src)
+{
+	uint16_t verdict = 1234;
+
+	forward_burst(fdb, in_port, NOW_S, 1, &dst, &src, &verdict);
+	return verdict;
+}
+
+static void each_rule_has_its_verdict(void **state)
+{
+	const struct {
+		uint64_t dst, src;
+		uint16_t verdict;
+	} frame[] = {
+	    {HOST(1), HOST(9), 1},
+	    {HOST(2), HOST(9), 2},
+	    {HOST(3), HOST(9), FORWARD_FLOOD}, /* never seen */
+	    {HOST(8), HOST(9), FORWARD_DROP_HAIRPIN},
+	    {HOST(9), HOST(9), FORWARD_DROP_HAIRPIN}, /* to itself */
+	    {0, HOST(9), FORWARD_FLOOD},
+	    {BROADCAST, HOST(9), FORWARD_FLOOD},
+	    {MAC(0x01, 0x00, 0x5e, 0, 0, 1), HOST(9), FORWARD_FLOOD},
+	    {MAC(0x33, 0x33, 0, 0, 0, 1), HOST(9), FORWARD_FLOOD},
+	    {MAC(0x01, 0x80, 0xc2, 0, 0, 0x00), HOST(9), FORWARD_DROP_LINK_LOCAL},
+	    {MAC(0x01, 0x80, 0xc2, 0, 0, 0x0e), HOST(9), FORWARD_DROP_LINK_LOCAL},
+	    {MAC(0x01, 0x80, 0xc2, 0, 0, 0x0f), HOST(9), FORWARD_DROP_LINK_LOCAL},
+	    {MAC(0x01, 0x80, 0xc2, 0, 0, 0x10), HOST(9), FORWARD_FLOOD},
+	    {MAC(0x01, 0x80, 0xc2, 0, 1, 0x00), HOST(9), FORWARD_FLOOD},
+	    {MAC(0x03, 0x80, 0xc2, 0, 0, 0x00), HOST(9), FORWARD_FLOOD},
+	    {HOST(1), 0, FORWARD_DROP_BAD_SOURCE},
+	    {HOST(1), BROADCAST, FORWARD_DROP_BAD_SOURCE},
+	    {HOST(1), MAC(0x03, 0, 0, 0, 0, 9), FORWARD_DROP_BAD_SOURCE},
+	    {BROADCAST, BROADCAST, FORWARD_DROP_BAD_SOURCE},
+	    {MAC(0x01, 0x80, 0xc2, 0, 0, 0), 0, FORWARD_DROP_BAD_SOURCE},
+	};
+	uint64_t dst[ARRAY_SIZE(frame)], src[ARRAY_SIZE(frame)];
+	uint16_t verdict[ARRAY_SIZE(frame)];
+	struct fdb *fdb = table();
+
+	(void)state;
+	fdb_learn(fdb, HOST(1), 1, NOW_S);
+	fdb_learn(fdb, HOST(2), 2, NOW_S);
+	fdb_learn(fdb, HOST(8), 9, NOW_S);
+	for (unsigned i = 0; i < ARRAY_SIZE(frame); i++) {
+		dst[i] = frame[i].dst;
+		src[i] = frame[i].src;
+		assert_int_equal(forward_one(fdb, 9, dst[i], src[i]), frame[i].verdict);
+	}
+	/* The same all at once, where answers are remembered from frame to frame. */
+	forward_burst(fdb, 9, NOW_S, ARRAY_SIZE(frame), dst, src, verdict);
+	for (unsigned i = 0; i < ARRAY_SIZE(frame); i++)
+		assert_int_equal(verdict[i], frame[i].verdict);
+	/* Of the senders, only the good one is in the table. */
+	assert_int_equal(fdb_count(fdb), 4);
+	fdb_destroy(fdb);
+}
+
+static void sources_are_learned_even_from_frames_not_forwarded(void **state)
+{
+	struct fdb *fdb = table();
+
+	(void)state;
+	forward_one(fdb, 5, MAC(0x01, 0x80, 0xc2, 0, 0, 0), HOST(1));
+	forward_one(fdb, 6, BROADCAST, HOST(2));
+	assert_int_equal(fdb_lookup(fdb, HOST(1)), 5);
+	assert_int_equal(fdb_lookup(fdb, HOST(2)), 6);
+	fdb_destroy(fdb);
+}
+
+static void an_answer_reaches_the_asker(void **state)
+{
+	struct fdb *fdb = table();
+
+	(void)state;
+	assert_int_equal(forward_one(fdb, 1, BROADCAST, HOST(1)), FORWARD_FLOOD);
+	assert_int_equal(forward_one(fdb, 2, HOST(1), HOST(2)), 1);
+	assert_int_equal(forward_one(fdb, 1, HOST(2), HOST(1)), 2);
+	/* The host migrates: its next frame moves it, and frames follow. */
+	assert_int_equal(forward_one(fdb, 3, BROADCAST, HOST(2)), FORWARD_FLOOD);
+	assert_int_equal(forward_one(fdb, 1, HOST(2), HOST(1)), 3);
+	assert_int_equal(fdb_moves(fdb), 1);
+	fdb_destroy(fdb);
+}
+
+static void what_a_frame_taught_holds_for_the_rest_of_its_burst(void **state)
+{
+	const uint64_t dst[] = {HOST(2), HOST(2), HOST(2)};
+	const uint64_t src[] = {HOST(1), HOST(2), HOST(1)};
+	uint16_t verdict[3];
+	struct fdb *fdb = table();
+
+	(void)state;
+	forward_burst(fdb, 1, NOW_S, 3, dst, src, verdict);
+	assert_int_equal(verdict[0], FORWARD_FLOOD);
+	assert_int_equal(verdict[1], FORWARD_DROP_HAIRPIN);
+	assert_int_equal(verdict[2], FORWARD_DROP_HAIRPIN);
+	fdb_destroy(fdb);
+}
+
+static void a_bad_source_does_not_spoil_its_neighbours(void **state)
+{
+	const uint64_t dst[] = {0, HOST(2), HOST(2), HOST(2), HOST(2)};
+	const uint64_t src[] = {0, HOST(1), BROADCAST, HOST(1), 0};
+	uint16_t verdict[5];
+	struct fdb *fdb = table();
+
+	(void)state;
+	fdb_learn(fdb, HOST(2), 2, NOW_S);
+	forward_burst(fdb, 1, NOW_S, 5, dst, src, verdict);
+	assert_int_equal(verdict[0], FORWARD_DROP_BAD_SOURCE);
+	assert_int_equal(verdict[1], 2);
+	assert_int_equal(verdict[2], FORWARD_DROP_BAD_SOURCE);
+	assert_int_equal(verdict[3], 2);
+	assert_int_equal(verdict[4], FORWARD_DROP_BAD_SOURCE);
+	fdb_destroy(fdb);
+}
+
+static void see_stamp(uint64_t mac, uint16_t port, uint32_t last_s, void *arg)
+{
+	(void)mac;
+	(void)port;
+	*(uint32_t *)arg = last_s;
+}
+
+static void a_source_is_confirmed_once_a_second(void **state)
+{
+	uint64_t dst = BROADCAST, src = HOST(1);
+	uint32_t last_s = 0;
+	uint16_t verdict;
+	struct fdb *fdb = table();
+
+	(void)state;
+	for (uint32_t now_s = 10; now_s < 13; now_s++) {
+		forward_burst(fdb, 1, now_s, 1, &dst, &src, &verdict);
+		fdb_foreach(fdb, see_stamp, &last_s);
+		assert_int_equal(last_s, now_s);
+	}
+	assert_int_equal(fdb_count(fdb), 1);
+	fdb_destroy(fdb);
+}
+
+static void a_burst_of_strangers_agrees_with_one_by_one(void **state)
+{
+	enum { N = 64 };
+	uint64_t dst[N], src[N];
+	uint16_t verdict[N];
+	struct fdb *fdb = table();
+
+	(void)state;
+	for (unsigned i = 0; i < N; i++) {
+		dst[i] = MAC(0x02, 1, 0, 0, 0, i);
+		src[i] = MAC(0x02, 2, 0, 0, 0, i);
+		if (i % 3)
+			fdb_learn(fdb, dst[i], i, NOW_S);
+	}
+	forward_burst(fdb, 500, NOW_S, N, dst, src, verdict);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(verdict[i], i % 3 ? i : FORWARD_FLOOD);
+		assert_int_equal(fdb_lookup(fdb, src[i]), 500);
+	}
+	forward_burst(fdb, 500, NOW_S, 0, NULL, NULL, NULL);
+	fdb_destroy(fdb);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_rule_has_its_verdict),
+	    cmocka_unit_test(sources_are_learned_even_from_frames_not_forwarded),
+	    cmocka_unit_test(an_answer_reaches_the_asker),
+	    cmocka_unit_test(what_a_frame_taught_holds_for_the_rest_of_its_burst),
+	    cmocka_unit_test(a_bad_source_does_not_spoil_its_neighbours),
+	    cmocka_unit_test(a_source_is_confirmed_once_a_second),
+	    cmocka_unit_test(a_burst_of_strangers_agrees_with_one_by_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

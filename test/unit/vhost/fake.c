@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fake.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define FILE_NAME "vhost-test"
+
+static unsigned fds_before;
+
+static void fake_pause(struct vhost_device *dev)
+{
+	struct fake *f = dev->opaque;
+
+	assert_true(f->running);
+	f->running = false;
+	f->pauses++;
+}
+
+static void fake_resume(struct vhost_device *dev)
+{
+	struct fake *f = dev->opaque;
+
+	assert_false(f->running);
+	assert_true(vhost_device_active(dev));
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		struct vhost_vring *ring = dev->vring[i];
+
+		if (!ring || !ring->active)
+			continue;
+		/* Reads the ring: it has to be mapped. */
+		vring_has_avail(&ring->ring);
+		assert_ptr_equal(ring->ring.memory, dev->memory);
+		assert_int_equal(ring->enabled, dev->state.vring[i].enabled);
+	}
+	f->running = true;
+	f->resumes++;
+}
+
+static int fake_set_mtu(struct vhost_device *dev, uint16_t mtu)
+{
+	struct fake *f = dev->opaque;
+
+	if (mtu == 1000)
+		return -EINVAL;
+	f->mtu = mtu;
+	return 0;
+}
+
+const struct vhost_device_type fake_type = {
+    .name = "fake",
+    .features = FAKE_FEATURES,
+    .protocol_features = ~UINT64_C(0),
+    .n_rings = FAKE_RINGS,
+    .pause = fake_pause,
+    .resume = fake_resume,
+    .set_mtu = fake_set_mtu,
+};
+
+void fake_create(struct fake *f)
+{
+	size_t size = (sizeof(*f->dev) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+
+	*f = (struct fake){.peer = -1};
+	f->dev = aligned_alloc(CACHE_LINE, size);
+	assert_non_null(f->dev);
+	memset(f->dev, 0, size);
+	assert_int_equal(vhost_device_init(f->dev, &fake_type, "fake", f), 0);
+}
+
+void fake_connect(struct fake *f)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	f->peer = pair[0];
+	f->own = pair[1];
+	assert_int_equal(session_create(pair[1], f->dev, &f->session), 0);
+}
+
+void fake_disconnect(struct fake *f)
+{
+	session_destroy(f->session);
+	f->session = NULL;
+	if (f->peer >= 0)
+		close(f->peer);
+	f->peer = -1;
+	vhost_device_reset(f->dev);
+	assert_false(f->running);
+}
+
+void fake_destroy(struct fake *f)
+{
+	fake_disconnect(f);
+	free(f->dev);
+}
+
+int fake_setup(void **state)
+{
+	struct fake *f = malloc(sizeof(*f));
+
+	log_set_level(LOG_ERROR);
+	fds_before = count_fds();
+	fake_create(f);
+	fake_connect(f);
+	*state = f;
+	return 0;
+}
+
+int fake_teardown(void **state)
+{
+	fake_destroy(*state);
+	free(*state);
+	assert_int_equal(count_fds(), fds_before);
+	assert_int_equal(count_mapped(), 0);
+	return 0;
+}
+
+void fake_send(struct fake *f, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+    const int fds[], unsigned n_fds)
+{
+	struct vhost_header header = {request, VHOST_VERSION | flags, size};
+	struct iovec iov[2] = {
+	    {&header, sizeof(header)},
+	    {(void *)(uintptr_t)payload, size},
+	};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))] = "";
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+
+	if (n_fds) {
+		mh.msg_control = control;
+		mh.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
+	}
+	assert_int_equal(sendmsg(f->peer, &mh, MSG_NOSIGNAL), sizeof(header) + size);
+}
+
+int fake_run(struct fake *f)
+{
+	int pending, error = 0;
+
+	do {
+		char byte;
+
+		error = session_receive(f->session);
+		pending = recv(f->own, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	} while (!error && pending > 0);
+	return error;
+}
+
+bool fake_reply(struct fake *f, struct vhost_header *ret_header, union vhost_payload *ret_payload)
+{
+	ssize_t n = recv(f->peer, ret_header, sizeof(*ret_header), MSG_DONTWAIT);
+
+	memset(ret_payload, 0, sizeof(*ret_payload));
+	if (n <= 0)
+		return false;
+	assert_int_equal(n, sizeof(*ret_header));
+	assert_true(ret_header->size <= sizeof(*ret_payload));
+	if (ret_header->size) {
+		n = recv(f->peer, ret_payload, ret_header->size, MSG_DONTWAIT);
+		assert_int_equal(n, ret_header->size);
+	}
+	return true;
+}
+
+static void take_reply(struct fake *f, uint32_t request, union vhost_payload *ret_payload)
+{
+	struct vhost_header header, more;
+	union vhost_payload payload;
+
+	assert_true(fake_reply(f, &header, ret_payload));
+	assert_int_equal(header.request, request);
+	assert_int_equal(header.flags, 0x5);
+	assert_int_equal(header.size, 8);
+	assert_false(fake_reply(f, &more, &payload));
+}
+
+uint64_t fake_ask(struct fake *f, uint32_t request, const void *payload, uint32_t size,
+    const int fds[], unsigned n_fds)
+{
+	union vhost_payload reply;
+
+	fake_send(f, request, VHOST_NEED_REPLY, payload, size, fds, n_fds);
+	assert_int_equal(fake_run(f), LIVES);
+	take_reply(f, request, &reply);
+	assert_true(reply.u64 <= 1);
+	return reply.u64;
+}
+
+uint64_t fake_get(struct fake *f, uint32_t request)
+{
+	union vhost_payload reply;
+
+	fake_send(f, request, 0, NULL, 0, NULL, 0);
+	assert_int_equal(fake_run(f), LIVES);
+	take_reply(f, request, &reply);
+	return reply.u64;
+}
+
+uint64_t fake_u64(struct fake *f, uint32_t request, uint64_t value)
+{
+	return fake_ask(f, request, &value, sizeof(value), NULL, 0);
+}
+
+uint64_t fake_vring(struct fake *f, uint32_t request, uint32_t index, uint32_t num)
+{
+	struct vhost_wire_vring_state state = {index, num};
+
+	return fake_ask(f, request, &state, sizeof(state), NULL, 0);
+}
+
+uint64_t fake_notifier(struct fake *f, uint32_t request, uint64_t value, int fd)
+{
+	return fake_ask(f, request, &value, sizeof(value), &fd, fd >= 0);
+}
+
+uint64_t fake_addr(struct fake *f, uint32_t index, uint64_t desc, uint64_t avail, uint64_t used)
+{
+	struct vhost_wire_vring_addr addr = {
+	    .index = index, .desc = desc, .avail = avail, .used = used};
+
+	return fake_ask(f, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+}
+
+uint64_t fake_table(
+    struct fake *f, const struct vhost_wire_region regions[], const int fds[], unsigned n)
+{
+	struct vhost_wire_mem_table table = {.n_regions = n};
+
+	if (n)
+		memcpy(table.region, regions, n * sizeof(regions[0]));
+	return fake_ask(f, VHOST_USER_SET_MEM_TABLE, &table,
+	    offsetof(struct vhost_wire_mem_table, region) + n * sizeof(regions[0]), fds, n);
+}
+
+uint64_t fake_region(struct fake *f, uint32_t request, struct vhost_wire_region region, int fd)
+{
+	struct vhost_wire_mem_region mem = {.region = region};
+
+	return fake_ask(f, request, &mem, sizeof(mem), &fd, fd >= 0);
+}
+
+uint32_t fake_get_base(struct fake *f, uint32_t index)
+{
+	struct vhost_wire_vring_state state = {index, 0};
+	union vhost_payload reply;
+
+	fake_send(f, VHOST_USER_GET_VRING_BASE, 0, &state, sizeof(state), NULL, 0);
+	assert_int_equal(fake_run(f), LIVES);
+	take_reply(f, VHOST_USER_GET_VRING_BASE, &reply);
+	assert_int_equal(reply.state.index, index);
+	return reply.state.num;
+}
+
+void fake_negotiate(struct fake *f)
+{
+	uint64_t offered = fake_get(f, VHOST_USER_GET_PROTOCOL_FEATURES);
+
+	assert_int_equal(fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, offered), 0);
+}
+
+int memory_file(size_t size)
+{
+	int fd = memfd_create(FILE_NAME, MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	return fd;
+}
+
+int event_file(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+unsigned count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+size_t count_mapped(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long from, to;
+	size_t bytes = 0;
+	char line[512];
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (strstr(line, "memfd:" FILE_NAME) && sscanf(line, "%lx-%lx", &from, &to) == 2)
+			bytes += to - from;
+	}
+	fclose(maps);
+	return bytes;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A tiny device, without Ethernet, and a front-end that sends it whatever a test wants. The
+ * device checks what lib/vhost promises to every device: that resume and pause alternate, that
+ * there is an active ring between them, and that active rings are mapped.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "vhost/device.h"
+#include "vhost/session.h"
+#include "vhost/wire.h"
+
+#define FAKE_RINGS 6
+#define FAKE_FEATURES \
+	(VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_EVENT_IDX) | \
+	    VIRTIO_BIT(VHOST_F_LOG_ALL))
+#define FAKE_BIT30 VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
+
+/* What fake_run says of a connection. */
+#define LIVES 0
+
+struct fake {
+	struct vhost_device *dev;
+	struct vhost_session *session;
+	int own, peer; /* the session's end, only to look at; the front-end's end */
+	/* Seen by the device. */
+	bool running;
+	unsigned pauses, resumes;
+	uint16_t mtu;
+};
+
+extern const struct vhost_device_type fake_type;
+
+/* A device without a connection, and with one. fake_destroy undoes both. */
+void fake_create(struct fake *f);
+void fake_connect(struct fake *f);
+void fake_disconnect(struct fake *f);
+void fake_destroy(struct fake *f);
+
+/* cmocka fixtures: *state is a connected fake. The teardown checks that
+ * neither descriptors nor mappings have leaked. */
+int fake_setup(void **state);
+int fake_teardown(void **state);
+
+/* Send one message, with copies of the n_fds descriptors. */
+void fake_send(struct fake *f, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+    const int fds[], unsigned n_fds);
+
+/* Have the session read until nothing is left: LIVES or what session_receive returned. */
+int fake_run(struct fake *f);
+
+/* Take one reply, payload zero-filled. False: there is none. */
+bool fake_reply(struct fake *f, struct vhost_header *ret_header, union vhost_payload *ret_payload);
+
+/* Send with NEED_REPLY, run, and return the acknowledgement: 0 good, 1 refused. */
+uint64_t fake_ask(struct fake *f, uint32_t request, const void *payload, uint32_t size,
+    const int fds[], unsigned n_fds);
+
+/* Send a GET_* without payload, run, return the u64. */
+uint64_t fake_get(struct fake *f, uint32_t request);
+
+/* Shorthands; all demand REPLY_ACK, so start with fake_negotiate. */
+uint64_t fake_u64(struct fake *f, uint32_t request, uint64_t value);
+uint64_t fake_vring(struct fake *f, uint32_t request, uint32_t index, uint32_t num);
+uint64_t fake_notifier(struct fake *f, uint32_t request, uint64_t value, int fd);
+uint64_t fake_addr(struct fake *f, uint32_t index, uint64_t desc, uint64_t avail, uint64_t used);
+uint64_t fake_table(
+    struct fake *f, const struct vhost_wire_region regions[], const int fds[], unsigned n);
+uint64_t fake_region(struct fake *f, uint32_t request, struct vhost_wire_region region, int fd);
+uint32_t fake_get_base(struct fake *f, uint32_t index);
+
+/* SET_PROTOCOL_FEATURES, everything that is offered. */
+void fake_negotiate(struct fake *f);
+
+/* A memory file of that many bytes, and an eventfd. The caller closes them. */
+int memory_file(size_t size);
+int event_file(void);
+
+/* Open descriptors of this process. */
+unsigned count_fds(void);
+
+/* Bytes of memory_file() files mapped into this process. */
+size_t count_mapped(void);

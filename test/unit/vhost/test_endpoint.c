@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sockets: found stale, found live, protected, waiting, reconnecting, cleaned up. */
+#include "vhost/endpoint.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fake.h"
+
+/* Everything a test needs; one at a time. */
+static struct {
+	struct fake fake;
+	struct event_base *base;
+	struct vhost_endpoint *endpoint;
+	char dir[64], path[96];
+	unsigned fds;
+} t;
+
+static unsigned connects, disconnects;
+
+static void changed(struct vhost_device *dev, bool connected)
+{
+	static const struct vhost_device_state blank;
+
+	assert_ptr_equal(dev, t.fake.dev);
+	if (connected)
+		connects++;
+	else
+		disconnects++;
+	/* Both before the first message and after the last the device is as new. */
+	assert_memory_equal(&dev->state, &blank, sizeof(blank));
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	log_set_level(LOG_ERROR);
+	memset(&t, 0, sizeof(t));
+	t.fds = count_fds();
+	connects = disconnects = 0;
+	snprintf(t.dir, sizeof(t.dir), "/tmp/vhost-test-XXXXXX");
+	assert_non_null(mkdtemp(t.dir));
+	snprintf(t.path, sizeof(t.path), "%s/socket", t.dir);
+	t.base = event_base_new();
+	assert_non_null(t.base);
+	fake_create(&t.fake);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	vhost_endpoint_destroy(t.endpoint);
+	assert_int_equal(connects, disconnects);
+	fake_destroy(&t.fake);
+	event_base_free(t.base);
+	unlink(t.path);
+	assert_int_equal(rmdir(t.dir), 0);
+	assert_int_equal(count_fds(), t.fds);
+	return 0;
+}
+
+static int create_with(enum vhost_endpoint_mode mode, const char *path, int fd, int socket_mode)
+{
+	struct vhost_endpoint_config config = {
+	    .mode = mode,
+	    .path = path,
+	    .fd = fd,
+	    .socket_mode = socket_mode,
+	    .owner = -1,
+	    .group = -1,
+	    .connection_changed = changed,
+	};
+
+	return vhost_endpoint_create(t.base, &config, t.fake.dev, &t.endpoint);
+}
+
+static int serve(const char *path)
+{
+	/* Failures are meant here; the log need not say so. */
+	return create_with(VHOST_ENDPOINT_SERVER, path, -1, -1);
+}
+
+static void run_ms(unsigned ms)
+{
+	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	event_base_loopexit(t.base, &tv);
+	event_base_dispatch(t.base);
+}
+
+/* Run until the counter has that value, for at most five seconds. */
+static void run_until(const unsigned *counter, unsigned value)
+{
+	for (unsigned i = 0; i < 250 && *counter != value; i++)
+		run_ms(20);
+	assert_int_equal(*counter, value);
+}
+
+static struct sockaddr_un address(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%.100s", t.path);
+	return a;
+}
+
+/* A socket bound to the test's path; listening or not. */
+static int bound_socket(int type, bool listening)
+{
+	struct sockaddr_un a = address();
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (listening)
+		assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+static int front_end(void)
+{
+	struct sockaddr_un a = address();
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+/* Ask for the features and wait for the answer. */
+static void converse(int fd)
+{
+	struct vhost_header ask = {VHOST_USER_GET_FEATURES, VHOST_VERSION, 0};
+	struct {
+		struct vhost_header header;
+		uint8_t features[8];
+	} reply;
+	ssize_t n = -1;
+
+	assert_int_equal(send(fd, &ask, sizeof(ask), MSG_NOSIGNAL), sizeof(ask));
+	for (unsigned i = 0; i < 100 && n != (ssize_t)sizeof(reply); i++) {
+		run_ms(5);
+		n = recv(fd, &reply, sizeof(reply), MSG_DONTWAIT);
+	}
+	assert_int_equal(n, sizeof(reply));
+	assert_int_equal(reply.header.flags, 0x5);
+}
+
+static bool exists(void)
+{
+	struct stat st;
+
+	return lstat(t.path, &st) == 0;
+}
+
+static void a_server_serves_and_cleans_up(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	assert_true(exists());
+	assert_false(vhost_endpoint_connected(t.endpoint));
+	int fd = front_end();
+	run_until(&connects, 1);
+	assert_true(vhost_endpoint_connected(t.endpoint));
+	converse(fd);
+	close(fd);
+	run_until(&disconnects, 1);
+	assert_false(vhost_endpoint_connected(t.endpoint));
+	vhost_endpoint_destroy(t.endpoint);
+	t.endpoint = NULL;
+	assert_false(exists());
+}
+
+static void front_ends_come_and_go(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	unsigned fds = count_fds();
+	for (unsigned i = 1; i <= 20; i++) {
+		int fd = front_end();
+
+		converse(fd);
+		assert_int_equal(connects, i);
+		close(fd);
+		run_until(&disconnects, i);
+		assert_int_equal(count_fds(), fds);
+	}
+}
+
+static void a_second_front_end_waits_for_the_first_to_go(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int first = front_end();
+	converse(first);
+	int second = front_end();
+	run_ms(30);
+	assert_int_equal(connects, 1);
+	converse(first);
+	close(first);
+	converse(second);
+	assert_int_equal(connects, 2);
+	assert_int_equal(disconnects, 1);
+	close(second);
+	run_until(&disconnects, 2);
+}
+
+static void a_front_end_that_breaks_the_protocol_is_dropped(void **state)
+{
+	char byte;
+
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int fd = front_end();
+	assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
+	run_until(&disconnects, 1);
+	assert_true(recv(fd, &byte, 1, MSG_DONTWAIT) <= 0);
+	close(fd);
+	fd = front_end();
+	converse(fd);
+	close(fd);
+	run_until(&disconnects, 2);
+}
+
+static void a_stale_socket_is_replaced(void **state)
+{
+	(void)state;
+	close(bound_socket(SOCK_STREAM, true));
+	assert_true(exists());
+	assert_int_equal(serve(t.path), 0);
+	int fd = front_end();
+	converse(fd);
+	close(fd);
+	run_until(&disconnects, 1);
+}
+
+static void a_live_socket_is_left_alone(void **state)
+{
+	(void)state;
+	int other = bound_socket(SOCK_STREAM, true);
+	assert_int_equal(serve(t.path), -EADDRINUSE);
+	assert_true(exists());
+	close(front_end());
+	close(other);
+	unlink(t.path);
+	other = bound_socket(SOCK_SEQPACKET, true);
+	assert_int_equal(serve(t.path), -EADDRINUSE);
+	close(other);
+}
+
+static void a_file_that_is_no_socket_is_left_alone(void **state)
+{
+	(void)state;
+	int file = open(t.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(file >= 0);
+	assert_int_equal(write(file, "mine", 4), 4);
+	close(file);
+	assert_int_equal(serve(t.path), -EEXIST);
+	struct stat st;
+	assert_int_equal(stat(t.path, &st), 0);
+	assert_int_equal(st.st_size, 4);
+	unlink(t.path);
+	assert_int_equal(symlink("/etc/passwd", t.path), 0);
+	assert_int_equal(serve(t.path), -EEXIST);
+	unlink(t.path);
+	assert_int_equal(mkdir(t.path, 0700), 0);
+	assert_int_equal(serve(t.path), -EEXIST);
+	rmdir(t.path);
+}
+
+static void bad_paths_are_errors(void **state)
+{
+	char path[200], longest[108];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/none/socket", t.dir);
+	assert_int_equal(serve(path), -ENOENT);
+	assert_int_equal(serve(""), -EINVAL);
+	memset(path, 'x', 150);
+	path[150] = 0;
+	assert_int_equal(serve(path), -ENAMETOOLONG);
+	assert_int_equal(create_with(VHOST_ENDPOINT_CLIENT, path, -1, -1), -ENAMETOOLONG);
+	/* 107 characters fit. */
+	memset(longest, 'x', sizeof(longest));
+	memcpy(longest, t.dir, strlen(t.dir));
+	longest[strlen(t.dir)] = '/';
+	longest[107] = 0;
+	assert_int_equal(serve(longest), 0);
+	vhost_endpoint_destroy(t.endpoint);
+	t.endpoint = NULL;
+}
+
+static void permissions_are_exact(void **state)
+{
+	static const int modes[] = {0600, 0660, 0666, 0777, 0};
+	mode_t mask = umask(027);
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		struct stat st;
+
+		assert_int_equal(create_with(VHOST_ENDPOINT_SERVER, t.path, -1, modes[i]), 0);
+		assert_int_equal(stat(t.path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, modes[i]);
+		vhost_endpoint_destroy(t.endpoint);
+		t.endpoint = NULL;
+	}
+	assert_int_equal(umask(mask), 027);
+}
+
+static void the_owner_is_set(void **state)
+{
+	struct vhost_endpoint_config config = {
+	    .path = t.path, .socket_mode = 0640, .owner = getuid(), .group = getgid()};
+	bool root = geteuid() == 0;
+	struct stat st;
+
+	(void)state;
+	if (root) {
+		config.owner = 12345;
+		config.group = 54321;
+	}
+	assert_int_equal(vhost_endpoint_create(t.base, &config, t.fake.dev, &t.endpoint), 0);
+	assert_int_equal(stat(t.path, &st), 0);
+	assert_int_equal(st.st_uid, config.owner);
+	assert_int_equal(st.st_gid, config.group);
+	assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+static void a_socket_that_is_not_ours_any_more_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	unlink(t.path);
+	int other = bound_socket(SOCK_STREAM, true);
+	vhost_endpoint_destroy(t.endpoint);
+	t.endpoint = NULL;
+	assert_true(exists());
+	close(other);
+}
+
+static void a_client_connects_as_soon_as_somebody_listens(void **state)
+{
+	(void)state;
+	assert_int_equal(create_with(VHOST_ENDPOINT_CLIENT, t.path, -1, -1), 0);
+	run_ms(50);
+	assert_int_equal(connects, 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		int listener = bound_socket(SOCK_STREAM, true);
+
+		run_until(&connects, i);
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		assert_true(fd >= 0);
+		converse(fd);
+		close(fd);
+		close(listener);
+		unlink(t.path);
+		run_until(&disconnects, i);
+	}
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec * 1e-9;
+}
+
+/* 100, 200, 400 ... ms: attempts are few, and the first are quick. */
+static void a_client_backs_off(void **state)
+{
+	(void)state;
+	int listener = bound_socket(SOCK_STREAM, true);
+	assert_int_equal(create_with(VHOST_ENDPOINT_CLIENT, t.path, -1, -1), 0);
+	double gaps[5], last = now();
+	for (unsigned i = 0; i < 4; i++) {
+		run_until(&connects, i + 1);
+		close(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+		run_until(&disconnects, i + 1);
+		gaps[i] = now() - last;
+		last = now();
+	}
+	/* Success sets it back: never more than the shortest wait (and this loop's steps). */
+	for (unsigned i = 1; i < 4; i++)
+		assert_true(gaps[i] > 0.09 && gaps[i] < 0.5);
+	close(listener);
+	unlink(t.path);
+	/* Attempts at 0.1, 0.3, 0.7 s fail; the next is at 1.5 s. */
+	last = now();
+	run_ms(900);
+	listener = bound_socket(SOCK_STREAM, true);
+	run_until(&connects, 5);
+	assert_true(now() - last > 1.3);
+	/* Connected: the next wait is short again. */
+	close(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+	run_until(&disconnects, 5);
+	last = now();
+	run_until(&connects, 6);
+	assert_true(now() - last < 0.5);
+	close(listener);
+}
+
+static void a_given_connection_is_served_once(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(create_with(VHOST_ENDPOINT_FD, "fd", pair[1], -1), 0);
+	assert_int_equal(connects, 0);
+	converse(pair[0]);
+	assert_int_equal(connects, 1);
+	close(pair[0]);
+	run_until(&disconnects, 1);
+	run_ms(150);
+	assert_int_equal(connects, 1);
+}
+
+static void a_given_listener_is_served(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    create_with(VHOST_ENDPOINT_FD, "fd", bound_socket(SOCK_STREAM, true), -1), 0);
+	for (unsigned i = 1; i <= 2; i++) {
+		int fd = front_end();
+
+		converse(fd);
+		close(fd);
+		run_until(&disconnects, i);
+	}
+	/* The file is whoever's who made it. */
+	vhost_endpoint_destroy(t.endpoint);
+	t.endpoint = NULL;
+	assert_true(exists());
+}
+
+static void a_given_descriptor_must_be_a_stream_socket(void **state)
+{
+	(void)state;
+	unsigned fds = count_fds();
+	assert_int_equal(create_with(VHOST_ENDPOINT_FD, "fd", memory_file(1), -1), -ENOTSOCK);
+	assert_int_equal(
+	    create_with(VHOST_ENDPOINT_FD, "fd", socket(AF_UNIX, SOCK_DGRAM, 0), -1), -EINVAL);
+	assert_int_equal(create_with(VHOST_ENDPOINT_FD, "fd", -1, -1), -EBADF);
+	assert_int_equal(count_fds(), fds);
+}
+
+static void destroying_a_connected_endpoint_ends_the_connection(void **state)
+{
+	char byte;
+
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int fd = front_end();
+	converse(fd);
+	vhost_endpoint_destroy(t.endpoint);
+	t.endpoint = NULL;
+	assert_int_equal(disconnects, 1);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	close(fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_server_serves_and_cleans_up),
+	    TEST(front_ends_come_and_go),
+	    TEST(a_second_front_end_waits_for_the_first_to_go),
+	    TEST(a_front_end_that_breaks_the_protocol_is_dropped),
+	    TEST(a_stale_socket_is_replaced),
+	    TEST(a_live_socket_is_left_alone),
+	    TEST(a_file_that_is_no_socket_is_left_alone),
+	    TEST(bad_paths_are_errors),
+	    TEST(permissions_are_exact),
+	    TEST(the_owner_is_set),
+	    TEST(a_socket_that_is_not_ours_any_more_stays),
+	    TEST(a_client_connects_as_soon_as_somebody_listens),
+	    TEST(a_client_backs_off),
+	    TEST(a_given_connection_is_served_once),
+	    TEST(a_given_listener_is_served),
+	    TEST(a_given_descriptor_must_be_a_stream_socket),
+	    TEST(destroying_a_connected_endpoint_ends_the_connection),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
