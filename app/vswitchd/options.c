@@ -220,7 +220,8 @@ static const struct {
 	option_take take;
 	const char *help;
 } option_table[] = {
-    {"socket-path", "PATH", take_socket_path, "a port: a vhost-user socket at PATH; repeat for more"},
+    {"socket-path", "PATH", take_socket_path,
+	"a port: a vhost-user socket at PATH; repeat for more"},
     {"fd", "N", take_fd, "a port: the socket that is open as descriptor N"},
     {"client", NULL, take_client, "connect to the socket paths instead of listening there"},
     {"workers", "N", take_workers, "how many cores move frames (default 1)"},
@@ -272,8 +273,8 @@ static enum options_outcome choose_cpus(struct options *o)
 	}
 	sched_getaffinity(0, sizeof(allowed), &allowed);
 	if (wanted > (unsigned)CPU_COUNT(&allowed)) {
-		log_error("--workers %u: this process may use only %d CPUs", wanted,
-		    CPU_COUNT(&allowed));
+		log_error(
+		    "--workers %u: this process may use only %d CPUs", wanted, CPU_COUNT(&allowed));
 		return OPTIONS_BAD;
 	}
 	o->n_workers = wanted;

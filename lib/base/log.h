@@ -9,10 +9,10 @@
 
 #include <stdbool.h>
 
-#define LOG_LEVELS(X)                                                                              \
-	X(ERROR, "error")                                                                          \
-	X(WARN, "warning")                                                                         \
-	X(INFO, "info")                                                                            \
+#define LOG_LEVELS(X) \
+	X(ERROR, "error") \
+	X(WARN, "warning") \
+	X(INFO, "info") \
 	X(DEBUG, "debug")
 
 enum log_level {

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "control/vswitch.h"
-#include "vhost/wire.h"
+#include "virtio/vhost_user.h"
 
 #define MTU_MIN 68
 
@@ -15,23 +15,23 @@
  * not understand is finished in software (datapath/fallback.c). CTRL_VQ, STATUS and
  * GUEST_ANNOUNCE are served by the front-end; offering them lets it.
  */
-#define NET_FEATURES                                                                               \
-	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) |           \
-	    VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO6) |                          \
-	    VIRTIO_BIT(NET_F_GUEST_ECN) | VIRTIO_BIT(NET_F_GUEST_UFO) |                            \
-	    VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_HOST_TSO6) |                            \
-	    VIRTIO_BIT(NET_F_HOST_ECN) | VIRTIO_BIT(NET_F_HOST_UFO) |                              \
-	    VIRTIO_BIT(NET_F_GUEST_USO4) | VIRTIO_BIT(NET_F_GUEST_USO6) |                          \
-	    VIRTIO_BIT(NET_F_HOST_USO) | VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(NET_F_STATUS) |  \
-	    VIRTIO_BIT(NET_F_CTRL_VQ) | VIRTIO_BIT(NET_F_CTRL_RX) |                                \
-	    VIRTIO_BIT(NET_F_GUEST_ANNOUNCE) | VIRTIO_BIT(NET_F_MQ) | VIRTIO_BIT(F_ANY_LAYOUT) |   \
-	    VIRTIO_BIT(F_INDIRECT_DESC) | VIRTIO_BIT(F_EVENT_IDX) | VIRTIO_BIT(F_VERSION_1) |      \
+#define NET_FEATURES \
+	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) | \
+	    VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO6) | \
+	    VIRTIO_BIT(NET_F_GUEST_ECN) | VIRTIO_BIT(NET_F_GUEST_UFO) | \
+	    VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_HOST_TSO6) | \
+	    VIRTIO_BIT(NET_F_HOST_ECN) | VIRTIO_BIT(NET_F_HOST_UFO) | \
+	    VIRTIO_BIT(NET_F_GUEST_USO4) | VIRTIO_BIT(NET_F_GUEST_USO6) | \
+	    VIRTIO_BIT(NET_F_HOST_USO) | VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(NET_F_STATUS) | \
+	    VIRTIO_BIT(NET_F_CTRL_VQ) | VIRTIO_BIT(NET_F_CTRL_RX) | \
+	    VIRTIO_BIT(NET_F_GUEST_ANNOUNCE) | VIRTIO_BIT(NET_F_MQ) | VIRTIO_BIT(F_ANY_LAYOUT) | \
+	    VIRTIO_BIT(F_INDIRECT_DESC) | VIRTIO_BIT(F_EVENT_IDX) | VIRTIO_BIT(F_VERSION_1) | \
 	    VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER))
 
-#define NET_PROTOCOL_FEATURES                                                                      \
-	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | (1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) |          \
-	    (1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) |                                              \
-	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |                                  \
+#define NET_PROTOCOL_FEATURES \
+	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | (1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_STATUS))
 
 /* Feature bit a driver negotiates -> what frames it accepts unfinished. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The network device, as a plug-in of lib/vhost: what it offers, and how its rings become a port. */
+/* The network device, as a plug-in of lib/vhost: what it offers, and how its rings become a port.
+ */
 #pragma once
 
 #include "vhost/device.h"

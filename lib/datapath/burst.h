@@ -87,8 +87,8 @@ void burst_destroy(struct burst *b);
  * Move what one receive queue holds, at most BURST_FRAMES frames. Returns how many were taken
  * from the guest; 0 when the queue was empty.
  */
-unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
-    uint32_t now_s);
+unsigned burst_run(
+    struct burst *b, const struct forwarding *fwd, struct queue *source, uint32_t now_s);
 
 /* The stages. */
 unsigned burst_fetch(struct burst *b);

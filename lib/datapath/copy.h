@@ -69,8 +69,7 @@ static inline void scatter_begin(
 static inline void scatter_write(struct scatter *s, const uint8_t *from, uint32_t n)
 {
 	while (n) {
-		const struct vring_segment *seg =
-		    &s->out->segment[s->chain->segment + s->segment];
+		const struct vring_segment *seg = &s->out->segment[s->chain->segment + s->segment];
 		uint32_t part = MIN(n, seg->len - s->offset);
 
 		copy_bytes(seg->addr + s->offset, from, part);

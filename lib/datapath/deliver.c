@@ -86,8 +86,7 @@ static void prefetch_room(const struct burst *b, const struct vring_room room[],
 }
 
 /* Frames that q's driver can take as they are. Returns how many are settled. */
-static unsigned deliver_native(
-    struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
+static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
 	struct vring_room room[BURST_FRAMES];
 	uint32_t need[BURST_FRAMES];
@@ -97,8 +96,8 @@ static unsigned deliver_native(
 	for (unsigned k = 0; k < n; k++)
 		need[k] = b->frame[frames[k]].len + hdr_len;
 	while (settled < n) {
-		unsigned decided = vring_reserve(
-		    q->ring, &b->out, need + settled, n - settled, room);
+		unsigned decided =
+		    vring_reserve(q->ring, &b->out, need + settled, n - settled, room);
 		unsigned k;
 
 		prefetch_room(b, room, decided);

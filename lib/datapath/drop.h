@@ -7,22 +7,22 @@
  */
 #pragma once
 
-#define DROP_REASONS(X)                                                                            \
-	X(BAD_CHAIN, "bad-descriptors", "the guest's descriptor chain cannot be used")             \
-	X(RUNT, "runt", "shorter than a net header and an Ethernet header")                        \
-	X(OVERSIZE, "oversize", "longer than any frame can be")                                    \
-	X(BAD_OFFLOAD, "bad-offload", "the net header asks for an offload that cannot be")         \
-	X(QUEUE_DISABLED, "queue-disabled", "sent on a queue the driver has not enabled")          \
-	X(BAD_SOURCE, "bad-source", "the source address is a group address or zero")               \
-	X(LINK_LOCAL, "link-local", "a link-local protocol that bridges do not forward")           \
-	X(HAIRPIN, "hairpin", "the destination is on the port it came from")                       \
-	X(NO_DESTINATION, "no-destination", "to be flooded, but no other port is up")              \
-	X(PORT_DOWN, "port-down", "the destination's port has no queue to take it")                \
-	X(RING_FULL, "ring-full", "the guest offered no receive buffer in time")                   \
-	X(RING_BROKEN, "ring-broken", "the guest's receive ring makes no sense")                   \
-	X(TOO_SMALL, "buffer-too-small", "the guest's receive buffer cannot hold the frame")       \
-	X(BAD_BUFFER, "bad-buffer", "the guest's receive buffer cannot be used")                   \
-	X(CANNOT_SEGMENT, "cannot-segment",                                                        \
+#define DROP_REASONS(X) \
+	X(BAD_CHAIN, "bad-descriptors", "the guest's descriptor chain cannot be used") \
+	X(RUNT, "runt", "shorter than a net header and an Ethernet header") \
+	X(OVERSIZE, "oversize", "longer than any frame can be") \
+	X(BAD_OFFLOAD, "bad-offload", "the net header asks for an offload that cannot be") \
+	X(QUEUE_DISABLED, "queue-disabled", "sent on a queue the driver has not enabled") \
+	X(BAD_SOURCE, "bad-source", "the source address is a group address or zero") \
+	X(LINK_LOCAL, "link-local", "a link-local protocol that bridges do not forward") \
+	X(HAIRPIN, "hairpin", "the destination is on the port it came from") \
+	X(NO_DESTINATION, "no-destination", "to be flooded, but no other port is up") \
+	X(PORT_DOWN, "port-down", "the destination's port has no queue to take it") \
+	X(RING_FULL, "ring-full", "the guest offered no receive buffer in time") \
+	X(RING_BROKEN, "ring-broken", "the guest's receive ring makes no sense") \
+	X(TOO_SMALL, "buffer-too-small", "the guest's receive buffer cannot hold the frame") \
+	X(BAD_BUFFER, "bad-buffer", "the guest's receive buffer cannot be used") \
+	X(CANNOT_SEGMENT, "cannot-segment", \
 	    "the guest does not take this offload and the frame cannot be done in software")
 
 #define X(id, name, text) DROP_##id,

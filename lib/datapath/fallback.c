@@ -51,8 +51,8 @@ static void linearize(const struct burst *b, unsigned i, uint8_t *to)
 	}
 }
 
-static void write_segment(struct burst *b, struct queue *q, const struct gso_segment *seg,
-    const struct vring_room *room)
+static void write_segment(
+    struct burst *b, struct queue *q, const struct gso_segment *seg, const struct vring_room *room)
 {
 	struct virtio_net_hdr net = {.num_buffers = room->n_chains};
 	struct scatter to;

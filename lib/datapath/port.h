@@ -84,7 +84,7 @@ struct poll_list {
 
 /* An immutable picture of the whole switch. One allocation; see lib/worker. */
 struct forwarding {
-	unsigned n_ports;  /* entries of port[] */
+	unsigned n_ports;   /* entries of port[] */
 	struct port **port; /* by index; NULL: down */
 	unsigned n_up;
 	uint16_t *up; /* indices of the ports that are not NULL */

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vhost/wire.h"
+#include "virtio/vhost_user.h"
 #include "virtio/virtio.h"
 
 #define FRONTEND_REGIONS_MAX 512

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "vhost/device.h"
-#include "vhost/wire.h"
+#include "virtio/vhost_user.h"
 
 /* No message, known or not, may have more payload: beyond that the framing is lost. */
 #define VHOST_PAYLOAD_MAX 4096

@@ -12,44 +12,44 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "virtio rings are read as they lie");
 
 /* Feature bits of a network device and of its transport (5.1.3, 6). */
-#define VIRTIO_FEATURES(X)                                                                         \
-	X(NET_F_CSUM, 0)                                                                           \
-	X(NET_F_GUEST_CSUM, 1)                                                                     \
-	X(NET_F_CTRL_GUEST_OFFLOADS, 2)                                                            \
-	X(NET_F_MTU, 3)                                                                            \
-	X(NET_F_MAC, 5)                                                                            \
-	X(NET_F_GSO, 6)                                                                            \
-	X(NET_F_GUEST_TSO4, 7)                                                                     \
-	X(NET_F_GUEST_TSO6, 8)                                                                     \
-	X(NET_F_GUEST_ECN, 9)                                                                      \
-	X(NET_F_GUEST_UFO, 10)                                                                     \
-	X(NET_F_HOST_TSO4, 11)                                                                     \
-	X(NET_F_HOST_TSO6, 12)                                                                     \
-	X(NET_F_HOST_ECN, 13)                                                                      \
-	X(NET_F_HOST_UFO, 14)                                                                      \
-	X(NET_F_MRG_RXBUF, 15)                                                                     \
-	X(NET_F_STATUS, 16)                                                                        \
-	X(NET_F_CTRL_VQ, 17)                                                                       \
-	X(NET_F_CTRL_RX, 18)                                                                       \
-	X(NET_F_CTRL_VLAN, 19)                                                                     \
-	X(NET_F_GUEST_ANNOUNCE, 21)                                                                \
-	X(NET_F_MQ, 22)                                                                            \
-	X(NET_F_CTRL_MAC_ADDR, 23)                                                                 \
-	X(F_NOTIFY_ON_EMPTY, 24)                                                                   \
-	X(VHOST_F_LOG_ALL, 26)                                                                     \
-	X(F_ANY_LAYOUT, 27)                                                                        \
-	X(F_INDIRECT_DESC, 28)                                                                     \
-	X(F_EVENT_IDX, 29)                                                                         \
-	X(VHOST_USER_F_PROTOCOL_FEATURES, 30)                                                      \
-	X(F_VERSION_1, 32)                                                                         \
-	X(F_ACCESS_PLATFORM, 33)                                                                   \
-	X(F_RING_PACKED, 34)                                                                       \
-	X(F_IN_ORDER, 35)                                                                          \
-	X(F_ORDER_PLATFORM, 36)                                                                    \
-	X(F_NOTIFICATION_DATA, 38)                                                                 \
-	X(F_RING_RESET, 40)                                                                        \
-	X(NET_F_GUEST_USO4, 54)                                                                    \
-	X(NET_F_GUEST_USO6, 55)                                                                    \
+#define VIRTIO_FEATURES(X) \
+	X(NET_F_CSUM, 0) \
+	X(NET_F_GUEST_CSUM, 1) \
+	X(NET_F_CTRL_GUEST_OFFLOADS, 2) \
+	X(NET_F_MTU, 3) \
+	X(NET_F_MAC, 5) \
+	X(NET_F_GSO, 6) \
+	X(NET_F_GUEST_TSO4, 7) \
+	X(NET_F_GUEST_TSO6, 8) \
+	X(NET_F_GUEST_ECN, 9) \
+	X(NET_F_GUEST_UFO, 10) \
+	X(NET_F_HOST_TSO4, 11) \
+	X(NET_F_HOST_TSO6, 12) \
+	X(NET_F_HOST_ECN, 13) \
+	X(NET_F_HOST_UFO, 14) \
+	X(NET_F_MRG_RXBUF, 15) \
+	X(NET_F_STATUS, 16) \
+	X(NET_F_CTRL_VQ, 17) \
+	X(NET_F_CTRL_RX, 18) \
+	X(NET_F_CTRL_VLAN, 19) \
+	X(NET_F_GUEST_ANNOUNCE, 21) \
+	X(NET_F_MQ, 22) \
+	X(NET_F_CTRL_MAC_ADDR, 23) \
+	X(F_NOTIFY_ON_EMPTY, 24) \
+	X(VHOST_F_LOG_ALL, 26) \
+	X(F_ANY_LAYOUT, 27) \
+	X(F_INDIRECT_DESC, 28) \
+	X(F_EVENT_IDX, 29) \
+	X(VHOST_USER_F_PROTOCOL_FEATURES, 30) \
+	X(F_VERSION_1, 32) \
+	X(F_ACCESS_PLATFORM, 33) \
+	X(F_RING_PACKED, 34) \
+	X(F_IN_ORDER, 35) \
+	X(F_ORDER_PLATFORM, 36) \
+	X(F_NOTIFICATION_DATA, 38) \
+	X(F_RING_RESET, 40) \
+	X(NET_F_GUEST_USO4, 54) \
+	X(NET_F_GUEST_USO6, 55) \
 	X(NET_F_HOST_USO, 56)
 
 #define X(name, bit) VIRTIO_##name = bit,

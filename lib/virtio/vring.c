@@ -143,8 +143,8 @@ static void unwrite(struct vring_burst *burst, unsigned from, unsigned to)
  * Gather chains from `at` on for one frame. On success and on a fault *ret_taken chains are
  * consumed; otherwise none.
  */
-static enum vring_room_status gather(struct vring *vr, struct vring_burst *burst, unsigned at,
-    uint32_t len, unsigned *ret_taken)
+static enum vring_room_status gather(
+    struct vring *vr, struct vring_burst *burst, unsigned at, uint32_t len, unsigned *ret_taken)
 {
 	unsigned taken = 0;
 
@@ -178,8 +178,8 @@ static enum vring_room_status gather(struct vring *vr, struct vring_burst *burst
 	return VRING_ROOM_NONE;
 }
 
-unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n,
-    struct vring_room room[])
+unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[],
+    unsigned n, struct vring_room room[])
 {
 	unsigned at = 0, i;
 
@@ -200,8 +200,9 @@ unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32
 		at += taken;
 		if (room[i].status != VRING_ROOM_NONE)
 			continue; /* settled, one way or another */
-		if (at > 0 && (burst->n == VRING_BURST_CHAINS ||
-				  burst->n_segments > VRING_BURST_SEGMENTS / 2))
+		if (at > 0 &&
+		    (burst->n == VRING_BURST_CHAINS ||
+			burst->n_segments > VRING_BURST_SEGMENTS / 2))
 			break; /* perhaps only the burst is full: the caller comes again */
 		for (; i < n; i++)
 			room[i].status = VRING_ROOM_NONE;

@@ -45,10 +45,10 @@ struct vring_position {
 };
 
 /* Why a ring is broken. The text is for people. */
-#define VRING_BREAKS(X)                                                                            \
-	X(NONE, "not broken")                                                                      \
-	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size")                 \
-	X(HEAD_RANGE, "an avail ring entry names a descriptor outside the ring")                   \
+#define VRING_BREAKS(X) \
+	X(NONE, "not broken") \
+	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size") \
+	X(HEAD_RANGE, "an avail ring entry names a descriptor outside the ring") \
 	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring")
 
 #define X(id, text) VRING_BREAK_##id,
@@ -56,12 +56,12 @@ enum vring_break { VRING_BREAKS(X) };
 #undef X
 
 /* Why a chain cannot be used. */
-#define VRING_FAULTS(X)                                                                            \
-	X(NONE, "good")                                                                            \
-	X(ADDRESS, "a descriptor points outside guest memory")                                     \
-	X(DIRECTION, "a descriptor is writable where it must be readable, or the reverse")         \
-	X(CHAIN, "a next index is out of range or the chain loops")                                \
-	X(INDIRECT, "an indirect table is empty, nested, not negotiated or has a bad length")      \
+#define VRING_FAULTS(X) \
+	X(NONE, "good") \
+	X(ADDRESS, "a descriptor points outside guest memory") \
+	X(DIRECTION, "a descriptor is writable where it must be readable, or the reverse") \
+	X(CHAIN, "a next index is out of range or the chain loops") \
+	X(INDIRECT, "an indirect table is empty, nested, not negotiated or has a bad length") \
 	X(TOO_LONG, "a chain has more segments or bytes than one frame may have")
 
 #define X(id, text) VRING_FAULT_##id,
@@ -154,10 +154,10 @@ struct vring {
 	uint8_t direction;
 	uint8_t broken; /* enum vring_break; the control thread may read it */
 	/* Notification state. */
-	bool signalled_valid;   /* false until the first completion after a start */
-	bool signalled_wrap;    /* packed: used wrap counter at the last call decision */
-	uint16_t signalled;     /* used position at the last call decision */
-	uint32_t faults;        /* faulty chains so far */
+	bool signalled_valid; /* false until the first completion after a start */
+	bool signalled_wrap;  /* packed: used wrap counter at the last call decision */
+	uint16_t signalled;   /* used position at the last call decision */
+	uint32_t faults;      /* faulty chains so far */
 };
 
 /* Bytes of each area of a ring, for checking that it is mapped as a whole. */
@@ -188,7 +188,8 @@ static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *
 	return vr->ops->fetch(vr, burst, max);
 }
 
-/* Give back, unused, all chains of the burst after the first keep. They must be the last fetched. */
+/* Give back, unused, all chains of the burst after the first keep. They must be the last fetched.
+ */
 static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
 {
 	if (keep < burst->n)
@@ -253,5 +254,5 @@ struct vring_room {
  * Returns how many leading entries of room[] were decided; fewer than n only when the burst
  * itself is full: deliver and complete those, then call again for the rest.
  */
-unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n,
-    struct vring_room room[]);
+unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[],
+    unsigned n, struct vring_room room[]);

@@ -69,8 +69,8 @@ static inline void chain_begin(const struct vring_burst *burst, struct vring_cha
 }
 
 /* A chain that ends in a fault keeps its slots and id, and loses its segments. */
-static inline void chain_fail(struct vring *vr, struct vring_burst *burst,
-    struct vring_chain *chain, enum vring_fault fault)
+static inline void chain_fail(
+    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, enum vring_fault fault)
 {
 	burst->n_segments = chain->segment;
 	chain->len = 0;

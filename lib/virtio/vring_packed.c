@@ -202,8 +202,8 @@ static void packed_complete(struct vring *vr, const struct vring_burst *burst)
 
 	advance(vr, &slot, &wrap, burst->chain[0].slots);
 	for (unsigned i = 1; i < burst->n; i++) {
-		__atomic_store_n(second_word(vr, slot), used_word(&burst->chain[i], wrap),
-		    __ATOMIC_RELAXED);
+		__atomic_store_n(
+		    second_word(vr, slot), used_word(&burst->chain[i], wrap), __ATOMIC_RELAXED);
 		advance(vr, &slot, &wrap, burst->chain[i].slots);
 	}
 	__atomic_store_n(second_word(vr, first_slot), first, __ATOMIC_RELEASE);
@@ -219,8 +219,8 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 		packed_complete(vr, burst);
 		return;
 	}
-	__atomic_store_n(second_word(vr, slot), used_word(&burst->chain[burst->n - 1], wrap),
-	    __ATOMIC_RELEASE);
+	__atomic_store_n(
+	    second_word(vr, slot), used_word(&burst->chain[burst->n - 1], wrap), __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < burst->n; i++)
 		advance(vr, &slot, &wrap, burst->chain[i].slots);
 	store_position(vr, slot, wrap);
@@ -290,8 +290,8 @@ static bool packed_kick_enable(struct vring *vr)
 	uint16_t flags = VRING_PACKED_EVENT_ENABLE;
 
 	if (vr->event_idx) {
-		__atomic_store_n(&event->off_wrap, pos->avail | pos->avail_wrap << 15,
-		    __ATOMIC_RELAXED);
+		__atomic_store_n(
+		    &event->off_wrap, pos->avail | pos->avail_wrap << 15, __ATOMIC_RELAXED);
 		flags = VRING_PACKED_EVENT_DESC;
 	}
 	__atomic_store_n(&event->flags, flags, __ATOMIC_RELEASE);
@@ -299,11 +299,11 @@ static bool packed_kick_enable(struct vring *vr)
 	return packed_has_avail(vr);
 }
 
-#define PACKED_OPS(complete_)                                                                      \
-	{                                                                                          \
-		.fetch = packed_fetch, .unfetch = packed_unfetch, .complete = complete_,           \
-		.call_needed = packed_call_needed, .kick_disable = packed_kick_disable,            \
-		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail,                  \
+#define PACKED_OPS(complete_) \
+	{ \
+		.fetch = packed_fetch, .unfetch = packed_unfetch, .complete = complete_, \
+		.call_needed = packed_call_needed, .kick_disable = packed_kick_disable, \
+		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail, \
 	}
 
 const struct vring_ops *vring_packed_ops(bool in_order)

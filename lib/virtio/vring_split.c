@@ -131,8 +131,8 @@ static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned 
 static ALWAYS_INLINE void write_used(struct vring *vr, uint16_t at, uint32_t id, uint32_t len)
 {
 	uint64_t element = (uint64_t)len << 32 | id;
-	uint64_t *slot = (uint64_t *)(void *)((char *)vr->split.used->ring +
-	    8u * (at & (vr->size - 1u)));
+	uint64_t *slot =
+	    (uint64_t *)(void *)((char *)vr->split.used->ring + 8u * (at & (vr->size - 1u)));
 
 	__builtin_memcpy(slot, &element, 8);
 }
@@ -201,8 +201,7 @@ static void split_kick_disable(struct vring *vr)
 		__atomic_store_n(avail_event(vr), vr->position->avail - 1, __ATOMIC_RELAXED);
 		__atomic_store_n(&vr->split.used->flags, 0, __ATOMIC_RELAXED);
 	} else {
-		__atomic_store_n(
-		    &vr->split.used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+		__atomic_store_n(&vr->split.used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
 	}
 }
 
@@ -220,11 +219,11 @@ static bool split_kick_enable(struct vring *vr)
 	return split_has_avail(vr);
 }
 
-#define SPLIT_OPS(complete_)                                                                       \
-	{                                                                                          \
-		.fetch = split_fetch, .unfetch = split_unfetch, .complete = complete_,             \
-		.call_needed = split_call_needed, .kick_disable = split_kick_disable,              \
-		.kick_enable = split_kick_enable, .has_avail = split_has_avail,                    \
+#define SPLIT_OPS(complete_) \
+	{ \
+		.fetch = split_fetch, .unfetch = split_unfetch, .complete = complete_, \
+		.call_needed = split_call_needed, .kick_disable = split_kick_disable, \
+		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
 	}
 
 const struct vring_ops *vring_split_ops(bool in_order)

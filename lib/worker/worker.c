@@ -1,4 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A worker's turn: load the current forwarding, run a burst of every queue on its list, report a
+ * quiescent state, read the clock. Nothing from the forwarding is kept beyond that report, which
+ * is what makes workers_publish() a safe point for the control thread.
+ *
+ * Time is accounted turn by turn: busy if frames moved, idle if not, asleep in between. One clock
+ * reading a turn serves this, the idle policy, and the seconds that table entries age by.
+ *
+ * A sleeping worker is off-line for the control thread. It loads the forwarding anew after it came
+ * back on-line, so it cannot return to one that was replaced meanwhile.
+ */
 #include "worker/worker.h"
 
 #include <errno.h>

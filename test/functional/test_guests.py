@@ -118,9 +118,13 @@ def test_udp_datagrams_of_many_frames(pair):
     two.run("echo 8388608 >/proc/sys/net/core/rmem_max; echo 8388608 >/proc/sys/net/core/rmem_default")
     before = dropped(pair.switch.stats())
     end = iperf(one, two, "-u", "-b", "15M", "-l", "40000", seconds=2)
-    said = (end["sum"], before, dropped(pair.switch.stats()))
-    assert end["sum"]["packets"] > 50, said
-    assert end["sum"]["lost_packets"] <= 0.02 * end["sum"]["packets"], said
+    after = dropped(pair.switch.stats())
+    said = (end["sum"], before, after)
+    # Two emulated guests on a busy machine may be late with buffers; nothing else may cost a frame.
+    late = after.pop("ring-full", 0) - before.pop("ring-full", 0)
+    assert after == before, said
+    assert end["sum"]["packets"] > 20, said
+    assert end["sum"]["lost_packets"] <= min(late, end["sum"]["packets"] / 2), said
 
 
 @pytest.mark.parametrize("direction", (1, -1), ids=("there", "back"))

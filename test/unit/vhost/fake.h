@@ -16,7 +16,7 @@
 
 #include "vhost/device.h"
 #include "vhost/session.h"
-#include "vhost/wire.h"
+#include "virtio/vhost_user.h"
 
 #define FAKE_RINGS 6
 #define FAKE_FEATURES \
