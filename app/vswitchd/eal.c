@@ -2,10 +2,12 @@
 #include "eal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -71,6 +73,53 @@ static char *lcores_argument(const struct options *o)
 	return text;
 }
 
+/* Point stdout and stderr at nothing; what they were goes to saved. */
+static void output_mute(int saved[2])
+{
+	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	fflush(stdout);
+	for (int i = 0; i < 2; i++) {
+		saved[i] = fcntl(STDOUT_FILENO + i, F_DUPFD_CLOEXEC, 3);
+		if (nowhere >= 0)
+			dup2(nowhere, STDOUT_FILENO + i);
+	}
+	if (nowhere >= 0)
+		close(nowhere);
+}
+
+static void output_restore(int saved[2])
+{
+	fflush(stdout);
+	for (int i = 0; i < 2; i++) {
+		if (saved[i] < 0)
+			continue; /* could not be saved: stays mute */
+		dup2(saved[i], STDOUT_FILENO + i);
+		close(saved[i]);
+	}
+}
+
+/* The EAL prints its usage and several lines of its own; one that names the cause will do. */
+static int eal_init(int argc, const char *argv[], bool verbose)
+{
+	int saved[2], n, err;
+
+	if (!verbose)
+		output_mute(saved);
+	n = rte_eal_init(argc, (char **)(uintptr_t)argv);
+	err = n < 0 ? (rte_errno ? -rte_errno : -EIO) : 0;
+	if (!verbose)
+		output_restore(saved);
+	if (err)
+		log_error("DPDK's environment did not start: %s; --log-level debug tells more",
+		    strerror(-err));
+	else if (n + 1 < argc) {
+		log_error("'%s' is not an EAL option", argv[n + 1]);
+		err = -EINVAL;
+	}
+	return err;
+}
+
 int eal_start(const struct options *o)
 {
 	const char *argv[EAL_ARGS_MAX] = {"vswitchd", "--no-pci", "--no-telemetry"};
@@ -97,11 +146,7 @@ int eal_start(const struct options *o)
 	}
 	for (int i = 0; i < o->eal_argc; i++)
 		argv[argc++] = o->eal_argv[i];
-	if (rte_eal_init(argc, (char **)(uintptr_t)argv) < 0) {
-		err = rte_errno ? -rte_errno : -EIO;
-		log_error("DPDK's environment did not start: %s; --log-level debug tells more",
-		    strerror(-err));
-	}
+	err = eal_init(argc, argv, o->log_level >= LOG_DEBUG);
 	free(lcores);
 	return err;
 }

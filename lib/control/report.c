@@ -99,6 +99,7 @@ json_t *report_json(const struct vswitch *sw)
 	json_t *ports = json_array(), *workers = json_array();
 	struct books books = {0};
 
+	workers_synchronize(sw->workers);
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		json_array_append_new(ports, port_json(sw->vport[p], &books));
 	for (unsigned w = 0; w < workers_count(sw->workers); w++)

@@ -31,6 +31,8 @@
 
 #define IDLE_SPIN_US  200 /* of finding nothing before a worker rests */
 #define IDLE_SLEEP_NS 50000
+#define SYNC_YIELDS   64
+#define SYNC_SLEEP_NS 20000
 
 struct worker {
 	struct workers *all;
@@ -200,14 +202,25 @@ unsigned workers_count(const struct workers *all)
 	return all->n;
 }
 
+void workers_synchronize(const struct workers *all)
+{
+	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
+	uint64_t token = rte_rcu_qsbr_start(all->rcu);
+
+	/* A worker may be waiting for this very core: yield, and before long get out of its way. */
+	for (unsigned turn = 0; !rte_rcu_qsbr_check(all->rcu, token, false); turn++) {
+		if (turn < SYNC_YIELDS)
+			sched_yield();
+		else
+			nanosleep(&rest, NULL);
+	}
+}
+
 struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 {
 	struct forwarding *old = atomic_exchange(&all->current, fwd);
-	uint64_t token = rte_rcu_qsbr_start(all->rcu);
 
-	/* Yield, not spin: a worker may be waiting for this very core. */
-	while (!rte_rcu_qsbr_check(all->rcu, token, false))
-		sched_yield();
+	workers_synchronize(all);
 	return old;
 }
 

@@ -49,6 +49,12 @@ void workers_stop(struct workers *workers);
 unsigned workers_count(const struct workers *workers);
 
 /*
+ * Wait until every burst that is in hand now has been finished and is in the books. A frame that
+ * somebody has already received is then counted everywhere.
+ */
+void workers_synchronize(const struct workers *workers);
+
+/*
  * Let the workers run on fwd from now on, wait until none uses the previous one any more, and
  * return that (NULL the first time), to be destroyed. Takes microseconds; the burst in hand is
  * finished first.
