@@ -292,7 +292,7 @@ static void device_receives(struct model *m)
 	unsigned n = 1 + draw(m, 32), decided;
 
 	for (unsigned i = 0; i < n; i++)
-		len[i] = 1 + draw(m, draw(m, 2) ? 64 : FRAME_MAX);
+		len[i] = 1 + draw(m, draw(m, 2) ? (draw(m, 2) ? 1 : 64) : FRAME_MAX);
 	decided = vring_reserve(&m->ring, m->burst, len, n, room);
 	assert_true(decided <= n);
 	assert_int_equal(m->ring.broken, VRING_BREAK_NONE);

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device side against a driver that lies.
+ *
+ * Guest memory is two regions with a page that must not be touched around each: whatever leaves the
+ * rings is checked to lie inside, and an access outside ends the test with a fault. Directed cases
+ * name each lie and what it must lead to; the rest is noise, from the same thread and from
+ * another one that scribbles while the device works.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "virtio/vring.h"
+
+#define SIZE    16
+#define PAGE    4096
+#define REGION  (16 * PAGE)
+#define LOW     UINT64_C(0x10000)
+#define HIGH    (LOW + REGION) /* a neighbour by address, mapped elsewhere */
+#define NOWHERE (HIGH + REGION)
+#define RING    (8 * PAGE) /* where the ring lies in the low region */
+#define TABLE   (12 * PAGE)
+
+struct world {
+	uint8_t *map[2], *region[2];
+	struct guest_memory *memory;
+	struct vring ring;
+	struct vring_position position;
+	struct vring_burst burst;
+	void *area[3];
+	bool packed, receive;
+};
+
+static struct world w;
+
+static uint8_t *map_guarded(uint8_t **ret_map)
+{
+	uint8_t *map = mmap(NULL, REGION + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(map, MAP_FAILED);
+	assert_int_equal(mprotect(map + PAGE, REGION, PROT_READ | PROT_WRITE), 0);
+	*ret_map = map;
+	return map + PAGE;
+}
+
+static void restart_at(struct vring_position position, uint64_t more_features)
+{
+	struct vring_config c = {
+	    .direction = w.receive ? VRING_RECEIVE : VRING_TRANSMIT,
+	    .features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_INDIRECT_DESC) |
+		VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(F_EVENT_IDX) |
+		(w.packed ? VIRTIO_BIT(F_RING_PACKED) : 0) | more_features,
+	    .size = SIZE,
+	    .desc = w.area[0],
+	    .driver = w.area[1],
+	    .device = w.area[2],
+	    .position = &w.position,
+	    .memory = w.memory,
+	};
+
+	w.position = position;
+	w.burst.n = w.burst.n_segments = 0;
+	assert_int_equal(vring_start(&w.ring, &c), 0);
+}
+
+static void restart(uint64_t more_features)
+{
+	restart_at(vring_position_initial(w.packed), more_features);
+}
+
+static void open_world(bool packed, bool receive)
+{
+	struct guest_region r[2] = {{.gpa = LOW, .size = REGION, .uaddr = LOW},
+	    {.gpa = HIGH, .size = REGION, .uaddr = HIGH}};
+
+	memset(&w, 0, sizeof(w));
+	w.packed = packed;
+	w.receive = receive;
+	for (unsigned i = 0; i < 2; i++)
+		r[i].host = w.region[i] = map_guarded(&w.map[i]);
+	assert_int_equal(guest_memory_create(r, 2, &w.memory), 0);
+	for (unsigned i = 0; i < 3; i++)
+		w.area[i] = w.region[0] + RING + i * PAGE;
+	restart(0);
+}
+
+static void close_world(void)
+{
+	guest_memory_destroy(w.memory);
+	for (unsigned i = 0; i < 2; i++)
+		munmap(w.map[i], REGION + 2 * PAGE);
+}
+
+static void set_desc(
+    void *table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+	struct vring_split_desc *s = (struct vring_split_desc *)table + i;
+	struct vring_packed_desc *p = (struct vring_packed_desc *)table + i;
+
+	if (w.packed)
+		*p = (struct vring_packed_desc){
+		    .addr = addr, .len = len, .id = i, .flags = flags | VRING_DESC_F_AVAIL};
+	else
+		*s = (struct vring_split_desc){
+		    .addr = addr, .len = len, .flags = flags, .next = next};
+}
+
+static void offer(uint16_t head, uint16_t idx)
+{
+	struct vring_split_avail *avail = w.area[1];
+
+	if (w.packed)
+		return;
+	avail->ring[0] = head;
+	avail->idx = idx;
+}
+
+/* Every segment lies inside one of the two regions, and the sums agree. */
+static void check_burst(void)
+{
+	const struct vring_burst *b = &w.burst;
+
+	assert_true(b->n <= VRING_BURST_CHAINS && b->n_segments <= VRING_BURST_SEGMENTS);
+	for (unsigned i = 0; i < b->n; i++) {
+		const struct vring_chain *c = &b->chain[i];
+		uint64_t len = 0;
+
+		assert_true(c->segment + c->n_segments <= b->n_segments);
+		assert_true(c->len <= VRING_CHAIN_BYTES_MAX && c->written <= c->len);
+		for (unsigned k = 0; k < c->n_segments; k++) {
+			const struct vring_segment *s = &b->segment[c->segment + k];
+			unsigned r = s->addr >= w.region[1] && s->addr < w.region[1] + REGION;
+
+			assert_true(s->addr >= w.region[r] && s->len > 0);
+			assert_true(s->addr + s->len <= w.region[r] + REGION);
+			len += s->len;
+		}
+		assert_int_equal(len, c->len);
+	}
+}
+
+static void expect_fault(enum vring_fault fault)
+{
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 1);
+	assert_int_equal(w.burst.chain[0].fault, fault);
+	assert_int_equal(w.burst.n_segments, 0);
+	assert_int_equal(w.burst.chain[0].len, 0);
+	assert_int_equal(w.ring.broken, VRING_BREAK_NONE);
+	vring_complete(&w.ring, &w.burst);
+}
+
+/* One descriptor, offered, in each format and direction. */
+static void each_lie(void (*lie)(uint16_t flags))
+{
+	for (unsigned v = 0; v < 4; v++) {
+		open_world(v & 1, v & 2);
+		lie(v & 2 ? VRING_DESC_F_WRITE : 0);
+		close_world();
+	}
+}
+
+static void lie_about_addresses(uint16_t flags)
+{
+	const struct {
+		uint64_t addr;
+		uint32_t len;
+	} bad[] = {
+	    {NOWHERE, 1},
+	    {NOWHERE - 1, 2},
+	    {LOW - 1, 2},
+	    {0, 64},
+	    {UINT64_MAX, 2},
+	    {UINT64_MAX - 63, 64},
+	    {LOW, UINT32_MAX},
+	    {HIGH + REGION - 64, 65},
+	};
+
+	for (unsigned i = 0; i < 8; i++) {
+		restart(0);
+		set_desc(w.area[0], 0, bad[i].addr, bad[i].len, flags, 0);
+		offer(0, 1);
+		expect_fault(VRING_FAULT_ADDRESS);
+	}
+}
+
+static void addresses_outside_memory_are_faults(void **state)
+{
+	(void)state;
+	each_lie(lie_about_addresses);
+}
+
+static void buffer_over_two_regions(uint16_t flags)
+{
+	set_desc(w.area[0], 0, HIGH - 10, 30, flags, 0);
+	offer(0, 1);
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 1);
+	check_burst();
+	assert_int_equal(w.burst.chain[0].fault, VRING_FAULT_NONE);
+	assert_int_equal(w.burst.n_segments, 2);
+	assert_ptr_equal(w.burst.segment[0].addr, w.region[0] + REGION - 10);
+	assert_ptr_equal(w.burst.segment[1].addr, w.region[1]);
+	assert_int_equal(w.burst.segment[1].len, 20);
+}
+
+static void a_buffer_over_two_regions_becomes_two_segments(void **state)
+{
+	(void)state;
+	each_lie(buffer_over_two_regions);
+}
+
+static void lie_about_direction(uint16_t flags)
+{
+	set_desc(w.area[0], 0, LOW, 64, flags ^ VRING_DESC_F_WRITE, 0);
+	offer(0, 1);
+	expect_fault(VRING_FAULT_DIRECTION);
+}
+
+static void the_wrong_direction_is_a_fault(void **state)
+{
+	(void)state;
+	each_lie(lie_about_direction);
+}
+
+static void lie_about_indirect(uint16_t flags)
+{
+	const struct {
+		uint64_t addr;
+		uint32_t len;
+		uint16_t flags;
+	} bad[] = {
+	    {LOW + TABLE, 0, 0}, {LOW + TABLE, 15, 0}, {LOW + TABLE, 24, 0},
+	    {LOW + TABLE + 3, 32, 0}, {HIGH - 16, 32, 0}, {NOWHERE, 16, 0},
+	    {LOW + TABLE, UINT32_MAX & ~15u, 0}, {LOW + TABLE, 16, VRING_DESC_F_NEXT},
+	    {LOW + TABLE, 16, 0}, /* nested */
+	};
+
+	for (unsigned i = 0; i < 9; i++) {
+		restart(0);
+		set_desc(w.region[0] + TABLE, 0, LOW, 16,
+		    flags | (i == 8 ? VRING_DESC_F_INDIRECT : 0), 0);
+		set_desc(
+		    w.area[0], 0, bad[i].addr, bad[i].len, VRING_DESC_F_INDIRECT | bad[i].flags, 1);
+		if (!w.packed || (bad[i].flags & VRING_DESC_F_NEXT))
+			set_desc(w.area[0], 1, LOW, 16, flags, 0);
+		else
+			memset((uint8_t *)w.area[0] + 16, 0, 16);
+		offer(0, 1);
+		expect_fault(VRING_FAULT_INDIRECT);
+	}
+}
+
+static void bad_indirect_tables_are_faults(void **state)
+{
+	(void)state;
+	each_lie(lie_about_indirect);
+}
+
+static void indirect_must_have_been_negotiated(void **state)
+{
+	(void)state;
+	open_world(false, false);
+	w.ring.indirect = false;
+	set_desc(w.region[0] + TABLE, 0, LOW, 16, 0, 0);
+	set_desc(w.area[0], 0, LOW + TABLE, 16, VRING_DESC_F_INDIRECT, 0);
+	offer(0, 1);
+	expect_fault(VRING_FAULT_INDIRECT);
+	close_world();
+}
+
+/* With and without bytes: a loop of empty descriptors adds no length to stop at. */
+static void split_loops_end(void **state)
+{
+	(void)state;
+	for (unsigned len = 0; len < 2; len++) {
+		open_world(false, false);
+		set_desc(w.area[0], 0, LOW, len, VRING_DESC_F_NEXT, 1);
+		set_desc(w.area[0], 1, LOW, len, VRING_DESC_F_NEXT, 0);
+		offer(0, 1);
+		expect_fault(VRING_FAULT_CHAIN);
+		restart(0);
+		set_desc(w.area[0], 0, LOW, len, VRING_DESC_F_NEXT, SIZE);
+		offer(0, 1);
+		expect_fault(VRING_FAULT_CHAIN);
+		close_world();
+	}
+}
+
+static void packed_endless_chain_breaks_the_ring(void **state)
+{
+	(void)state;
+	open_world(true, false);
+	for (unsigned i = 0; i < SIZE; i++)
+		set_desc(w.area[0], i, LOW, 0, VRING_DESC_F_NEXT, 0);
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
+	assert_int_equal(w.ring.broken, VRING_BREAK_CHAIN_ENDLESS);
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
+	close_world();
+}
+
+static void avail_index_that_jumps_breaks_the_ring(void **state)
+{
+	(void)state;
+	open_world(false, false);
+	offer(0, SIZE + 1);
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
+	assert_int_equal(w.ring.broken, VRING_BREAK_AVAIL_JUMP);
+	assert_false(vring_has_avail(&w.ring));
+	close_world();
+}
+
+static void head_out_of_range_breaks_the_ring(void **state)
+{
+	(void)state;
+	for (unsigned head = SIZE; head < 0x10000; head += 0x3fef) {
+		open_world(false, false);
+		offer(head, 1);
+		assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
+		assert_int_equal(w.ring.broken, VRING_BREAK_HEAD_RANGE);
+		close_world();
+	}
+}
+
+static void too_many_bytes(uint16_t flags)
+{
+	for (unsigned i = 0; i < SIZE; i++)
+		set_desc(w.area[0], i, LOW, REGION, flags | (i < SIZE - 1 ? VRING_DESC_F_NEXT : 0),
+		    i + 1);
+	offer(0, 1);
+	expect_fault(VRING_FAULT_TOO_LONG);
+	assert_int_equal(w.burst.chain[0].slots, w.packed ? SIZE : 1);
+}
+
+static void chains_longer_than_a_frame_are_faults(void **state)
+{
+	(void)state;
+	each_lie(too_many_bytes);
+}
+
+/* Noise. */
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t noise(uint64_t *s)
+{
+	*s ^= *s << 13;
+	*s ^= *s >> 7;
+	*s ^= *s << 17;
+	return *s;
+}
+
+/* A descriptor that is half sensible, so that noise gets past the first check. */
+static void scribble(uint64_t *s)
+{
+	static const uint64_t addrs[] = {LOW, HIGH - 8, LOW + TABLE, NOWHERE - 16, LOW - 4, HIGH};
+	uint64_t r = noise(s);
+	void *table = r & 1 ? w.area[0] : w.region[0] + TABLE;
+	uint64_t *word = (uint64_t *)table + 2 * (r >> 8) % (2 * SIZE);
+
+	switch (r >> 60) {
+	case 0:
+		((uint16_t *)w.area[1])[(r >> 16) % (3 + SIZE)] = r >> 32;
+		return;
+	case 1:
+		((uint16_t *)w.area[1])[1] += (r >> 32) % 4;
+		return;
+	case 2:
+		((uint16_t *)w.area[1])[2 + (r >> 16) % SIZE] = (r >> 32) % SIZE;
+		return;
+	case 3:
+		word[0] = noise(s);
+		return;
+	case 4:
+		word[1] = noise(s);
+		return;
+	default:
+		word[0] = addrs[(r >> 20) % 6] + (r >> 24) % 32;
+		word[1] = (r >> 30) % 200 |
+		    (w.packed ? ((r >> 40) & 0xffff) << 48 | r % SIZE << 32
+			      : (r >> 36 & 7) << 32 | (r >> 44) % SIZE << 48);
+	}
+}
+
+/* Start again where the noise has got to, or it would mostly say "the index jumped". */
+static void restart_nearby(void)
+{
+	uint64_t r = noise(&seed);
+	struct vring_position p = {.avail = r % SIZE, .used = r % SIZE, .avail_wrap = r & 32};
+
+	p.used_wrap = p.avail_wrap;
+	if (!w.packed)
+		p = (struct vring_position){
+		    .avail = ((uint16_t *)w.area[1])[1] - r % 4, .used = r >> 40};
+	restart_at(p, r & 64 ? VIRTIO_BIT(F_IN_ORDER) : 0);
+}
+
+static uint64_t good_chains;
+
+static void use_ring(void)
+{
+	struct vring_room room[32];
+	uint32_t len[32];
+
+	w.burst.n = w.burst.n_segments = 0;
+	if (w.receive) {
+		for (unsigned i = 0; i < 32; i++)
+			len[i] = 12 + noise(&seed) % 300;
+		vring_reserve(&w.ring, &w.burst, len, 32, room);
+	} else {
+		vring_fetch(&w.ring, &w.burst, 32);
+		vring_unfetch(&w.ring, &w.burst, noise(&seed) % 33);
+	}
+	check_burst();
+	/* What a copy would do. */
+	for (unsigned i = 0; i < w.burst.n_segments; i++)
+		if (w.receive && w.burst.segment[i].len < 8)
+			memset(w.burst.segment[i].addr, (int)noise(&seed), 1);
+	vring_complete(&w.ring, &w.burst);
+	vring_call_needed(&w.ring);
+	for (unsigned i = 0; i < w.burst.n; i++)
+		good_chains += w.burst.chain[i].len > 0;
+	if (w.ring.broken || noise(&seed) % 16 == 0)
+		restart_nearby();
+}
+
+static void noise_never_leads_outside_memory(void **state)
+{
+	(void)state;
+	for (unsigned v = 0; v < 4; v++) {
+		open_world(v & 1, v & 2);
+		for (unsigned i = 0; i < 600000; i++) {
+			scribble(&seed);
+			if (i % 4 == 0)
+				use_ring();
+		}
+		assert_true(good_chains > 100);
+		good_chains = 0;
+		close_world();
+	}
+}
+
+static atomic_bool done;
+
+static void *scribbler(void *arg)
+{
+	uint64_t s = (uintptr_t)arg;
+
+	while (!atomic_load(&done))
+		scribble(&s);
+	return NULL;
+}
+
+/* What was checked is what is used, though every word changes under the device's eyes. */
+static void concurrent_noise_never_leads_outside_memory(void **state)
+{
+	(void)state;
+	for (unsigned v = 0; v < 4; v++) {
+		pthread_t thread;
+
+		open_world(v & 1, v & 2);
+		atomic_store(&done, false);
+		assert_int_equal(pthread_create(&thread, NULL, scribbler, (void *)(v + 77ul)), 0);
+		for (unsigned i = 0; i < 100000; i++)
+			use_ring();
+		atomic_store(&done, true);
+		pthread_join(thread, NULL);
+		close_world();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(addresses_outside_memory_are_faults),
+	    cmocka_unit_test(a_buffer_over_two_regions_becomes_two_segments),
+	    cmocka_unit_test(the_wrong_direction_is_a_fault),
+	    cmocka_unit_test(bad_indirect_tables_are_faults),
+	    cmocka_unit_test(indirect_must_have_been_negotiated),
+	    cmocka_unit_test(split_loops_end),
+	    cmocka_unit_test(packed_endless_chain_breaks_the_ring),
+	    cmocka_unit_test(avail_index_that_jumps_breaks_the_ring),
+	    cmocka_unit_test(head_out_of_range_breaks_the_ring),
+	    cmocka_unit_test(chains_longer_than_a_frame_are_faults),
+	    cmocka_unit_test(noise_never_leads_outside_memory),
+	    cmocka_unit_test(concurrent_noise_never_leads_outside_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
