@@ -138,6 +138,19 @@ unsigned drain(struct net_driver *nd, unsigned quiet_ms)
 	return n;
 }
 
+/* Wait for exactly the broadcasts of the others, so that none turns up later. */
+static void hear_others(struct net_driver *nd, unsigned n)
+{
+	uint64_t deadline = now_ns() + PATIENCE_NS;
+	struct net_frame f;
+
+	while (n > 0) {
+		must(now_ns() < deadline, "a broadcast does not arrive");
+		for (unsigned pair = 0; pair < nd->config.n_pairs && n > 0; pair++)
+			n -= receive_within(nd, pair, &f, 1);
+	}
+}
+
 void introduce(struct net_driver *nd[], unsigned n)
 {
 	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
@@ -151,7 +164,7 @@ void introduce(struct net_driver *nd[], unsigned n)
 		send_surely(nd[i], 0, frame, sizeof(frame), NULL, NULL);
 	}
 	for (unsigned i = 0; i < n; i++)
-		drain(nd[i], 50);
+		hear_others(nd[i], n - 1);
 }
 
 void (*streams_other)(struct net_driver *nd, const struct net_frame *f);
