@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A device and the session that serves it at one end of a socket pair, the fuzzer at the other,
+ * all in one thread: a message is sent, then the session is told that there is something to
+ * read. The device polls its rings with a burst of every active ring, touches what they name, and
+ * completes it, so that memory which was unmapped too early is seen as a fault.
+ *
+ * Leaks are counted from outside: open descriptors by asking for each small number, shared
+ * mappings by wrapping mmap and munmap at link time (with 64-bit offsets the former is mmap64;
+ * reading /proc would be most of the time).
+ */
+#include "vhost_world.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define FDS_LOOKED_AT 128
+#define POLL_BURST    8
+
+void *__real_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+int __real_munmap(void *addr, size_t len);
+void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+int __wrap_munmap(void *addr, size_t len);
+
+static size_t mapped; /* bytes of files */
+static unsigned fds_before;
+static struct vring_burst burst; /* large */
+
+void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	void *at = __real_mmap64(addr, len, prot, flags, fd, offset);
+
+	if (at != MAP_FAILED && fd >= 0)
+		mapped += len;
+	return at;
+}
+
+int __wrap_munmap(void *addr, size_t len)
+{
+	mapped -= len;
+	return __real_munmap(addr, len);
+}
+
+static unsigned count_fds(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < FDS_LOOKED_AT; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void touch(const struct vring *ring)
+{
+	for (unsigned i = 0; i < burst.n_segments; i++) {
+		const struct vring_segment *s = &burst.segment[i];
+
+		if (ring->direction == VRING_TRANSMIT) {
+			(void)*(volatile uint8_t *)s->addr;
+			(void)*(volatile uint8_t *)(s->addr + s->len - 1);
+		} else {
+			s->addr[0] = s->addr[s->len - 1] = 0x55;
+		}
+	}
+}
+
+void vhost_world_poll(struct vhost_world *w)
+{
+	if (!w->running)
+		return;
+	for (unsigned i = 0; i < w->dev->n_vrings; i++) {
+		struct vhost_vring *v = w->dev->vring[i];
+
+		if (!v || !v->active)
+			continue; /* not for us */
+		burst.n = burst.n_segments = 0;
+		vring_fetch(&v->ring, &burst, POLL_BURST);
+		touch(&v->ring);
+		vring_complete(&v->ring, &burst);
+		if (vring_call_needed(&v->ring) && v->call_fd >= 0)
+			eventfd_write(v->call_fd, 1);
+		vring_kick_enable(&v->ring);
+	}
+}
+
+static void world_pause(struct vhost_device *dev)
+{
+	struct vhost_world *w = dev->opaque;
+
+	promise(w->running);
+	vhost_world_poll(w);
+	w->running = false;
+}
+
+static void world_resume(struct vhost_device *dev)
+{
+	struct vhost_world *w = dev->opaque;
+
+	promise(!w->running && vhost_device_active(dev));
+	w->running = true;
+	vhost_world_poll(w);
+}
+
+static int world_set_mtu(struct vhost_device *dev, uint16_t mtu)
+{
+	(void)dev;
+	return mtu == 1000 ? -1 : 0;
+}
+
+static const struct vhost_device_type world_type = {
+    .name = "fuzzed",
+    .features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_EVENT_IDX) |
+	VIRTIO_BIT(F_IN_ORDER) | VIRTIO_BIT(F_INDIRECT_DESC),
+    .protocol_features = ~UINT64_C(0),
+    .n_rings = WORLD_RINGS,
+    .pause = world_pause,
+    .resume = world_resume,
+    .set_mtu = world_set_mtu,
+};
+
+static int memory_file(size_t size)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	promise(fd >= 0 && ftruncate(fd, size) == 0);
+	return fd;
+}
+
+static void open_fds(struct vhost_world *w)
+{
+	int pipes[2], sockets[2];
+
+	promise(pipe2(pipes, O_CLOEXEC | O_NONBLOCK) == 0);
+	promise(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
+	close(pipes[0]);
+	close(sockets[0]);
+	w->fd[WORLD_MEMORY_A] = memory_file(WORLD_MEMORY_SIZE);
+	w->fd[WORLD_MEMORY_B] = memory_file(WORLD_MEMORY_SIZE);
+	w->fd[WORLD_MEMORY_SHORT] = memory_file(4096);
+	w->fd[WORLD_MEMORY_EMPTY] = memory_file(0);
+	w->fd[WORLD_EVENT] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->fd[WORLD_PIPE] = pipes[1];
+	w->fd[WORLD_SOCKET] = sockets[1];
+	w->fd[WORLD_NULL] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (unsigned i = 0; i < 2; i++) {
+		w->memory[i] = mmap(NULL, WORLD_MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    w->fd[WORLD_MEMORY_A + i], 0);
+		promise(w->memory[i] != MAP_FAILED);
+	}
+}
+
+static void disconnect(struct vhost_world *w)
+{
+	if (!w->session)
+		return;
+	session_destroy(w->session);
+	w->session = NULL;
+	close(w->peer);
+	vhost_device_reset(w->dev);
+	promise(!w->running);
+}
+
+void vhost_world_reconnect(struct vhost_world *w)
+{
+	int pair[2];
+
+	disconnect(w);
+	promise(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	w->peer = pair[0];
+	promise(session_create(pair[1], w->dev, &w->session) == 0);
+}
+
+void vhost_world_open(struct vhost_world *w)
+{
+	size_t size = (sizeof(*w->dev) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+
+	log_set_level(LOG_ERROR);
+	fds_before = count_fds();
+	mapped = 0;
+	*w = (struct vhost_world){.peer = -1};
+	open_fds(w);
+	w->dev = aligned_alloc(CACHE_LINE, size);
+	promise(w->dev);
+	memset(w->dev, 0, size);
+	promise(vhost_device_init(w->dev, &world_type, "fuzzed", w) == 0);
+	vhost_world_reconnect(w);
+}
+
+void vhost_world_close(struct vhost_world *w)
+{
+	disconnect(w);
+	free(w->dev);
+	for (unsigned i = 0; i < 2; i++)
+		munmap(w->memory[i], WORLD_MEMORY_SIZE);
+	for (unsigned i = 0; i < WORLD_FDS; i++)
+		close(w->fd[i]);
+	promise(count_fds() == fds_before);
+	promise(mapped == 0);
+}
+
+void vhost_world_send(struct vhost_world *w, uint32_t request, uint32_t flags, const void *payload,
+    uint32_t size, const enum world_fd fds[], unsigned n_fds)
+{
+	struct vhost_header header = {request, flags, size};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)payload, size}};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(40 * sizeof(int))] = "";
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+
+	if (n_fds) {
+		mh.msg_control = control;
+		mh.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		for (unsigned i = 0; i < n_fds; i++)
+			memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &w->fd[fds[i]], sizeof(int));
+	}
+	sendmsg(w->peer, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Every reply is a whole message, marked as one, of a size that some message has. */
+static void check_replies(struct vhost_world *w)
+{
+	struct vhost_header header;
+	uint8_t payload[4096];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))];
+
+	for (;;) {
+		struct iovec iov = {&header, sizeof(header)};
+		struct msghdr mh = {.msg_iov = &iov,
+		    .msg_iovlen = 1,
+		    .msg_control = control,
+		    .msg_controllen = sizeof(control)};
+
+		if (recvmsg(w->peer, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) !=
+		    (ssize_t)sizeof(header))
+			return;
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(&mh); c; c = CMSG_NXTHDR(&mh, c)) {
+			int fd;
+
+			promise(c->cmsg_len == CMSG_LEN(sizeof(fd)));
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+			close(fd);
+		}
+		promise(header.flags == VHOST_REPLY_FLAGS && header.size <= sizeof(payload));
+		promise(!header.size ||
+		    recv(w->peer, payload, header.size, MSG_DONTWAIT) == (ssize_t)header.size);
+	}
+}
+
+void vhost_world_run(struct vhost_world *w)
+{
+	int error = session_receive(w->session);
+
+	promise(error <= 0);
+	check_replies(w);
+	if (error)
+		vhost_world_reconnect(w);
+}

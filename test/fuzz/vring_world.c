@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Guest memory is two heap blocks that are neighbours by guest address and strangers here, so
+ * that the address sanitizer sees every byte beyond one of them. The ring lies in the first.
+ * The input writes whatever it likes anywhere into them, well-formed descriptors more often than
+ * chance would, and between the writes lets the device fetch, reserve, complete, give back, and
+ * decide about notifications. After each step the promises of vring.h are checked, and every byte
+ * of every segment is touched.
+ */
+#include "vring_world.h"
+
+#include "virtio/vring.h"
+
+#define REGION  4096
+#define LOW     UINT64_C(0x10000)
+#define HIGH    (LOW + REGION)
+#define STEPS   512
+#define DESC    0
+#define DRIVER  2048
+#define DEVICE  2560
+#define BUFFERS 3072
+
+struct world {
+	struct input *in;
+	uint8_t *block[2];
+	struct guest_memory *memory;
+	struct vring ring;
+	struct vring_position position;
+	uint16_t size;
+	bool packed, receive;
+	struct vring_burst burst;
+};
+
+static uint64_t draw_address(struct world *w)
+{
+	switch (input_below(w->in, 4)) {
+	case 0:
+		return LOW + BUFFERS + input_u8(w->in) * 4;
+	case 1:
+		return HIGH - input_below(w->in, 64); /* into the neighbour, or almost */
+	case 2:
+		return LOW + input_u16(w->in) % (2 * REGION + 16);
+	default:
+		return input_u64(w->in);
+	}
+}
+
+static uint32_t draw_length(struct world *w)
+{
+	switch (input_below(w->in, 4)) {
+	case 0:
+		return 16 * (1 + input_below(w->in, 8)); /* fits an indirect table */
+	case 1:
+		return input_u8(w->in);
+	case 2:
+		return input_u16(w->in);
+	default:
+		return input_u32(w->in);
+	}
+}
+
+/* A descriptor in the ring, or anywhere where an indirect table may be. */
+static void write_desc(struct world *w)
+{
+	bool in_ring = input_below(w->in, 2);
+	unsigned slot = input_below(w->in, in_ring ? w->size : 64);
+	uint8_t *table = in_ring ? w->block[0] + DESC : w->block[0] + BUFFERS;
+	uint64_t addr = draw_address(w);
+	uint32_t len = draw_length(w);
+	uint16_t flags = input_u16(w->in);
+
+	if (w->packed) {
+		struct vring_packed_desc d = {
+		    .addr = addr, .len = len, .id = input_u8(w->in), .flags = flags};
+		if (input_below(w->in, 4)) /* mostly available, in this lap */
+			d.flags = (flags & 7) |
+			    (w->position.avail_wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED);
+		memcpy(table + slot * sizeof(d), &d, sizeof(d));
+	} else {
+		struct vring_split_desc d = {
+		    .addr = addr, .len = len, .flags = flags & 7, .next = input_u8(w->in)};
+		memcpy(table + slot * sizeof(d), &d, sizeof(d));
+	}
+}
+
+/* Make something available; for packed rings write_desc has. */
+static void offer(struct world *w)
+{
+	struct vring_split_avail *avail = (void *)(w->block[0] + DRIVER);
+
+	if (w->packed)
+		return;
+	for (unsigned i = 0; i < w->size; i++)
+		avail->ring[i] = input_u8(w->in) % (w->size + (i % 16 == 15));
+	if (input_below(w->in, 8))
+		avail->idx = w->position.avail + 1 + input_below(w->in, w->size);
+	else
+		avail->idx = input_u16(w->in);
+}
+
+static void scribble(struct world *w)
+{
+	uint8_t *block = w->block[input_below(w->in, 2)];
+	unsigned at = input_u16(w->in) % (REGION - 8);
+
+	input_bytes(w->in, block + at, 1 + input_below(w->in, 8));
+}
+
+static bool inside(const struct world *w, const struct vring_segment *s)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (s->addr >= w->block[i] && s->addr < w->block[i] + REGION)
+			return s->len <= (size_t)(w->block[i] + REGION - s->addr);
+	}
+	return false;
+}
+
+static void check_chain(struct world *w, const struct vring_chain *c)
+{
+	uint64_t len = 0;
+
+	promise(c->segment + c->n_segments <= w->burst.n_segments);
+	promise(!c->fault || (c->n_segments == 0 && c->len == 0));
+	promise(c->written <= c->len && c->len <= VRING_CHAIN_BYTES_MAX);
+	promise(c->slots >= 1 && c->slots <= w->size);
+	for (unsigned k = 0; k < c->n_segments; k++) {
+		const struct vring_segment *s = &w->burst.segment[c->segment + k];
+
+		promise(s->len > 0 && inside(w, s));
+		len += s->len;
+	}
+	promise(len == c->len);
+}
+
+static void check(struct world *w)
+{
+	promise(w->burst.n <= VRING_BURST_CHAINS && w->burst.n_segments <= VRING_BURST_SEGMENTS);
+	for (unsigned i = 0; i < w->burst.n; i++)
+		check_chain(w, &w->burst.chain[i]);
+	promise(!w->packed || (w->position.avail < w->size && w->position.used < w->size));
+}
+
+/* What a device does with what it got: read, or write, all of it. */
+static void touch(struct world *w)
+{
+	for (unsigned i = 0; i < w->burst.n_segments; i++) {
+		struct vring_segment s = w->burst.segment[i];
+
+		for (uint32_t k = 0; k < s.len; k++) {
+			if (w->receive)
+				s.addr[k] = (uint8_t)k;
+			else
+				(void)*(volatile uint8_t *)&s.addr[k];
+		}
+	}
+}
+
+static void complete(struct world *w)
+{
+	check(w);
+	touch(w);
+	vring_complete(&w->ring, &w->burst);
+	w->burst.n = w->burst.n_segments = 0;
+	check(w);
+	vring_call_needed(&w->ring);
+}
+
+static void restart(struct world *w)
+{
+	uint64_t features = VIRTIO_BIT(F_VERSION_1);
+	uint8_t bits = input_u8(w->in);
+	struct vring_config c;
+
+	features |= bits & 1 ? 0 : VIRTIO_BIT(F_INDIRECT_DESC);
+	features |= bits & 2 ? VIRTIO_BIT(F_EVENT_IDX) : 0;
+	features |= bits & 4 ? VIRTIO_BIT(F_IN_ORDER) : 0;
+	features |= bits & 8 ? 0 : VIRTIO_BIT(NET_F_MRG_RXBUF);
+	features |= w->packed ? VIRTIO_BIT(F_RING_PACKED) : 0;
+	w->receive = bits & 16;
+	w->size = w->packed ? 1 + input_below(w->in, 100) : 1u << input_below(w->in, 7);
+	w->position = vring_position_initial(w->packed);
+	if (bits & 32)
+		w->position.avail = w->position.used = input_u16(w->in);
+	c = (struct vring_config){
+	    .direction = w->receive ? VRING_RECEIVE : VRING_TRANSMIT,
+	    .features = features,
+	    .size = w->size,
+	    .desc = w->block[0] + DESC,
+	    .driver = w->block[0] + DRIVER,
+	    .device = w->block[0] + DEVICE,
+	    .position = &w->position,
+	    .memory = w->memory,
+	};
+	w->burst.n = w->burst.n_segments = 0;
+	if (vring_start(&w->ring, &c) == 0)
+		return;
+	/* Only a packed ring can be told a position that it does not have. */
+	promise(w->packed && w->position.avail >= w->size);
+	w->position = vring_position_initial(w->packed);
+	promise(vring_start(&w->ring, &c) == 0);
+}
+
+static void reserve(struct world *w)
+{
+	struct vring_room room[32];
+	uint32_t len[32];
+	unsigned n = 1 + input_below(w->in, 32), decided;
+
+	if (!w->receive || w->burst.n)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		len[i] = 1 + input_u16(w->in) % 2000;
+	decided = vring_reserve(&w->ring, &w->burst, len, n, room);
+	promise(decided <= n);
+	for (unsigned i = 0; i < decided; i++) {
+		uint64_t written = 0;
+
+		if (room[i].status != VRING_ROOM_OK)
+			continue; /* has no chains to look at */
+		promise(room[i].chain + room[i].n_chains <= w->burst.n);
+		for (unsigned k = 0; k < room[i].n_chains; k++)
+			written += w->burst.chain[room[i].chain + k].written;
+		promise(written == len[i]);
+	}
+	complete(w);
+}
+
+static void step(struct world *w)
+{
+	switch (input_below(w->in, 10)) {
+	case 0:
+	case 1:
+	case 2:
+		write_desc(w);
+		break;
+	case 3:
+		offer(w);
+		break;
+	case 4:
+		scribble(w);
+		break;
+	case 5:
+		vring_fetch(&w->ring, &w->burst, input_u8(w->in));
+		break;
+	case 6:
+		vring_unfetch(&w->ring, &w->burst, input_below(w->in, 256) % (w->burst.n + 1));
+		break;
+	case 7:
+		complete(w);
+		break;
+	case 8:
+		reserve(w);
+		break;
+	default:
+		if (input_below(w->in, 4) == 0)
+			restart(w);
+		else if (input_below(w->in, 2))
+			vring_kick_enable(&w->ring);
+		else
+			vring_kick_disable(&w->ring);
+	}
+	check(w);
+}
+
+void vring_world_run(struct input *in, bool packed)
+{
+	static struct world w; /* large */
+	struct guest_region r[2] = {{.gpa = LOW, .size = REGION, .uaddr = LOW},
+	    {.gpa = HIGH, .size = REGION, .uaddr = HIGH}};
+
+	w.in = in;
+	w.packed = packed;
+	for (unsigned i = 0; i < 2; i++) {
+		r[i].host = w.block[i] = aligned_alloc(64, REGION);
+		promise(w.block[i]);
+		memset(w.block[i], 0, REGION);
+	}
+	promise(guest_memory_create(r, 2, &w.memory) == 0);
+	restart(&w);
+	for (unsigned i = 0; i < STEPS && in->left; i++)
+		step(&w);
+	guest_memory_destroy(w.memory);
+	free(w.block[0]);
+	free(w.block[1]);
+}
