@@ -92,6 +92,10 @@ static int vouch_for_header(const struct port *from, struct frame *f, struct hea
 	if (err)
 		return err;
 	net->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	if (!net->flags)
+		net->csum_start = net->csum_offset = 0;
+	if (!net->gso_type)
+		net->gso_size = 0;
 	net->hdr_len = MIN(net->hdr_len, f->len);
 	net->num_buffers = 1;
 	f->needs = offload_needs(net, h->data, f->head_len);
