@@ -137,8 +137,8 @@ static struct virtio_net_hdr draw_header(struct input *in, uint32_t len)
 	    .gso_type = kinds[input_below(in, sizeof(kinds))],
 	    .gso_size = input_below(in, 2) ? 1448 : input_u16(in),
 	    .hdr_len = 54,
-	    .csum_start = input_below(in, 4) ? 34 + 20 * input_below(in, 2) : input_u16(in),
-	    .csum_offset = input_below(in, 4) ? (input_below(in, 2) ? 16 : 6) : input_u16(in),
+	    .csum_start = input_below(in, 4) ? 34u + 20u * input_below(in, 2) : input_u16(in),
+	    .csum_offset = input_below(in, 4) ? (input_below(in, 2) ? 16u : 6u) : input_u16(in),
 	};
 	if (input_below(in, 16) == 0)
 		h.csum_start = len - input_below(in, 4);
@@ -149,7 +149,7 @@ static void send_frame(struct input *in)
 {
 	static const uint32_t sizes[] = {14, 60, 64, 65, 1514, 9014, 65535, 65557};
 	uint32_t len =
-	    input_below(in, 2) ? sizes[input_below(in, ARRAY_SIZE(sizes))] : 1 + input_u16(in);
+	    input_below(in, 2) ? sizes[input_below(in, ARRAY_SIZE(sizes))] : 1u + input_u16(in);
 	struct virtio_net_hdr h;
 
 	build_frame(in, from.buffers + 12, MAX(len, 14u));
