@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "bridge/fdb.h"
 #include "control/net_device.h"
+#include "control/watchdog.h"
 #include "datapath/forwarding.h"
 
 /* The whole address table is looked at for old entries once in this many ticks. */
@@ -65,19 +66,6 @@ void vswitch_republish(struct vswitch *sw)
 	free(ports);
 }
 
-static void report_broken_rings(struct vport *vp)
-{
-	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
-		const struct vhost_vring *v = vp->device.vring[i];
-
-		if (!v || !v->active || v->ring.broken == vp->reported[i])
-			continue; /* nothing new to say */
-		vp->reported[i] = v->ring.broken;
-		log_warn("%s: ring %u is stopped until the driver resets it: %s", vp->path, i,
-		    vring_break_text(v->ring.broken));
-	}
-}
-
 static uint32_t table_clock(void)
 {
 	return rte_rdtsc() / rte_get_tsc_hz();
@@ -90,8 +78,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	fdb_age_some(sw->fdb, table_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		report_broken_rings(sw->vport[p]);
 }
 
 static int tick_start(struct vswitch *sw)
@@ -122,6 +108,8 @@ int vswitch_create(
 	if (err)
 		goto fail;
 	err = tick_start(sw);
+	if (!err)
+		err = watchdog_create(sw, &sw->watchdog);
 	if (err)
 		goto fail;
 	*ret_sw = sw;
@@ -158,6 +146,7 @@ void vswitch_destroy(struct vswitch *sw)
 	}
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		vport_destroy(sw->vport[p]);
+	watchdog_destroy(sw->watchdog);
 	if (sw->tick)
 		event_free(sw->tick);
 	fdb_destroy(sw->fdb);

@@ -37,6 +37,7 @@ struct vport {
 struct vswitch {
 	struct event_base *base;
 	struct event *tick;
+	struct watchdog *watchdog;
 	struct fdb *fdb;
 	struct workers *workers;
 	unsigned n_ports;

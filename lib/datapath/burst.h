@@ -77,6 +77,9 @@ struct burst {
 	struct vring_burst in;
 	struct vring_burst out;
 	struct fallback *fallback;
+	/* For whoever watches over a worker: the queue whose driver it is calling now. */
+	_Atomic(struct queue *) calling;
+	uint64_t calls; /* made so far */
 };
 
 /* Memory for one worker's bursts; -ENOMEM. */

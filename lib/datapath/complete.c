@@ -9,5 +9,5 @@ void burst_complete(struct burst *b)
 
 	q->stats.frames += b->n;
 	vring_complete(q->ring, &b->in);
-	queue_notify(q);
+	queue_notify(b, q);
 }

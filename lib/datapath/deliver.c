@@ -158,7 +158,7 @@ unsigned deliver_frames(struct burst *b, struct queue *q, const uint8_t frames[]
 		settled = deliver_native(b, q, frames, n);
 	else
 		settled = deliver_mixed(b, q, frames, n);
-	queue_notify(q);
+	queue_notify(b, q);
 	if (q->shared)
 		rte_spinlock_unlock(&q->lock);
 	return settled;

@@ -4,11 +4,21 @@
 
 #include <sys/eventfd.h>
 
-#include "datapath/port.h"
+#include "datapath/burst.h"
 
-/* The only system call a worker makes for a burst, and only for drivers that sleep. */
-static inline void queue_notify(struct queue *q)
+/*
+ * The only system call a worker makes for a burst, and only for drivers that sleep.
+ *
+ * The eventfd is non-blocking when it comes to us, but the front-end shares its flags and its
+ * counter, and can turn this write into one that blocks. So the worker says whom it calls
+ * before it does: see workers_unblock().
+ */
+static inline void queue_notify(struct burst *b, struct queue *q)
 {
-	if (q->call_fd >= 0 && vring_call_needed(q->ring))
-		eventfd_write(q->call_fd, 1);
+	if (q->call_fd < 0 || !vring_call_needed(q->ring))
+		return;
+	atomic_store_explicit(&b->calling, q, memory_order_release);
+	eventfd_write(q->call_fd, 1);
+	atomic_store_explicit(&b->calling, NULL, memory_order_release);
+	b->calls++;
 }

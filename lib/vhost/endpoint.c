@@ -85,6 +85,16 @@ static void close_session(struct vhost_endpoint *ep)
 	vhost_device_reset(ep->dev);
 }
 
+/* The front-end has gone, or has to go. */
+static void end_session(struct vhost_endpoint *ep, const char *how)
+{
+	close_session(ep);
+	log_info("%s: front-end %s", ep->path, how);
+	wait_for_frontend(ep);
+	if (ep->connection_changed)
+		ep->connection_changed(ep->dev, false);
+}
+
 static void on_session(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
@@ -92,13 +102,8 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (error == 0)
-		return;
-	close_session(ep);
-	log_info("%s: front-end %s", ep->path, error == -EPIPE ? "disconnected" : "dropped");
-	wait_for_frontend(ep);
-	if (ep->connection_changed)
-		ep->connection_changed(ep->dev, false);
+	if (error)
+		end_session(ep, error == -EPIPE ? "disconnected" : "dropped");
 }
 
 /* Serve the front-end at the other end of fd. */
@@ -417,4 +422,10 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 bool vhost_endpoint_connected(const struct vhost_endpoint *ep)
 {
 	return ep->session != NULL;
+}
+
+void vhost_endpoint_drop(struct vhost_endpoint *ep)
+{
+	if (ep->session)
+		end_session(ep, "dropped");
 }

@@ -48,3 +48,6 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 void vhost_endpoint_destroy(struct vhost_endpoint *endpoint);
 
 bool vhost_endpoint_connected(const struct vhost_endpoint *endpoint);
+
+/* Drop the connection, if there is one, and wait for the next. The caller has said why. */
+void vhost_endpoint_drop(struct vhost_endpoint *endpoint);

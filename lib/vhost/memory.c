@@ -9,7 +9,7 @@
  * resumed; what the new table does not use is unmapped last.
  *
  * The files come from the front-end and are not trusted: only regular files (memory files are
- * that) are mapped, and only what lies inside them, for touching more would be a SIGBUS. Of
+ * that) are mapped, and only what lies inside them. What vanishes later is guard.h's. Of
  * the file only the region is mapped, widened to whole pages of the file's own size.
  */
 #include "vhost/memory.h"
@@ -24,13 +24,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/guard.h"
 #include "vhost/ring.h"
 
 struct vhost_mapping {
 	void *base; /* of the mapping, page-aligned */
 	size_t len;
-	uint8_t *host; /* of the region inside it */
-	dev_t dev;     /* the file */
+	uint8_t *host;  /* of the region inside it */
+	uint32_t guard; /* against pages that are not there */
+	dev_t dev;      /* the file */
 	ino_t ino;
 };
 
@@ -44,6 +46,7 @@ struct table {
 
 static void unmap(const struct vhost_mapping *mapping)
 {
+	guard_remove(mapping->guard);
 	munmap(mapping->base, mapping->len);
 }
 
@@ -109,6 +112,7 @@ static int map(struct vhost_device *dev, const struct vhost_region_state *r, int
 {
 	uint64_t page, start, end;
 	struct stat st;
+	uint32_t guard;
 	bool huge;
 	void *base;
 	int error;
@@ -132,9 +136,15 @@ static int map(struct vhost_device *dev, const struct vhost_region_state *r, int
 	log_debug("%s: mapped guest 0x%llx, %llu KiB on pages of %llu KiB", dev->name,
 	    (unsigned long long)r->gpa, (unsigned long long)(r->size >> 10),
 	    (unsigned long long)(page >> 10));
+	error = guard_add(base, end - start, &guard);
+	if (error) {
+		munmap(base, end - start);
+		return vhost_complain(dev, error, "too many memory regions in all");
+	}
 	*ret_mapping = (struct vhost_mapping){
 	    .base = base,
 	    .len = end - start,
+	    .guard = guard,
 	    .host = (uint8_t *)base + (r->mmap_offset - start),
 	    .dev = st.st_dev,
 	    .ino = st.st_ino,
@@ -359,4 +369,23 @@ void vhost_memory_forget(struct vhost_device *dev)
 	dev->mapping = NULL;
 	dev->memory = NULL;
 	dev->state.n_regions = 0;
+}
+
+int vhost_memory_check(struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->state.n_regions; i++) {
+		const struct vhost_region_state *r = &dev->state.region[i];
+		const struct vhost_mapping *m = &dev->mapping[i];
+		size_t offset;
+
+		if (!guard_lost(m->guard, &offset))
+			continue; /* this one is all there */
+		/* Pages may be large: the first one can begin before the region. */
+		uint64_t before = m->host - (uint8_t *)m->base;
+
+		return vhost_complain(dev, -EFAULT,
+		    "guest memory at 0x%llx is gone: its file was cut short, or has no page for it",
+		    (unsigned long long)(r->gpa + (offset > before ? offset - before : 0)));
+	}
+	return 0;
 }

@@ -24,3 +24,9 @@ int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_stat
 
 /* Unmap everything. The workers must be paused and the rings stopped for good. */
 void vhost_memory_forget(struct vhost_device *dev);
+
+/*
+ * Is all memory still there? -EFAULT after saying which is not (see guard.h): the device is of no
+ * use any more, drop its connection.
+ */
+int vhost_memory_check(struct vhost_device *dev);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/call.h"
 
 /* Complaints per connection before the log goes quiet. */
 #define COMPLAINTS_MAX 32
@@ -317,13 +318,11 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 /* The calls that got lost before we were there, or with the descriptor before this one. */
 static void ring_pay_call(struct vhost_vring *ring)
 {
-	const uint64_t one = 1;
-
 	if (!ring->active || !ring->call_owed || ring->call_fd < 0)
 		return;
 	ring->call_owed = false;
-	if (write(ring->call_fd, &one, sizeof(one)) < 0)
-		return; /* its counter is full: the driver has been told often enough */
+	/* A counter that is full has told the driver often enough. */
+	vhost_call(ring->call_fd);
 }
 
 /* "NET_F_MRG_RXBUF" -> "mrg_rxbuf" */

@@ -15,9 +15,11 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include <rte_cycles.h>
@@ -33,12 +35,18 @@
 #define IDLE_SLEEP_NS 50000
 #define SYNC_YIELDS   64
 #define SYNC_SLEEP_NS 20000
+#define SYNC_WATCH    128 /* rests between two looks for a worker that is kept from reporting */
 
 struct worker {
 	struct workers *all;
 	unsigned index;
 	struct burst *burst;
 	struct worker_stats stats;
+	/* The control thread's: the call that was under way at its last look; whose call blocked.
+	 */
+	struct queue *watched CACHE_ALIGNED;
+	uint64_t watched_calls;
+	struct queue *blocked;
 } CACHE_ALIGNED;
 
 struct workers {
@@ -202,7 +210,43 @@ unsigned workers_count(const struct workers *all)
 	return all->n;
 }
 
-void workers_synchronize(const struct workers *all)
+/* Has this worker been in one and the same call, which cannot end by itself, since the last look?
+ */
+static void worker_unblock(struct worker *w)
+{
+	struct queue *q = atomic_load_explicit(&w->burst->calling, memory_order_acquire);
+	uint64_t calls = READ_ONCE(w->burst->calls), count;
+	struct iovec to = {.iov_base = &count, .iov_len = sizeof(count)};
+	struct pollfd full = {.events = POLLOUT};
+
+	if (!q || q != w->watched || calls != w->watched_calls) {
+		w->watched = q;
+		w->watched_calls = calls;
+		return;
+	}
+	full.fd = q->call_fd;
+	/* It may just have lost its core for a while: a call must not be taken from its driver. */
+	if (poll(&full, 1, 0) != 0 || preadv2(q->call_fd, &to, 1, -1, RWF_NOWAIT) < 0)
+		return;
+	w->blocked = q;
+}
+
+struct queue *workers_unblock(struct workers *all)
+{
+	for (unsigned i = 0; i < all->n; i++) {
+		struct worker *w = &all->worker[i];
+		struct queue *q;
+
+		worker_unblock(w);
+		q = w->blocked;
+		w->blocked = NULL;
+		if (q)
+			return q;
+	}
+	return NULL;
+}
+
+void workers_synchronize(struct workers *all)
 {
 	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
 	uint64_t token = rte_rcu_qsbr_start(all->rcu);
@@ -213,6 +257,8 @@ void workers_synchronize(const struct workers *all)
 			sched_yield();
 		else
 			nanosleep(&rest, NULL);
+		for (unsigned i = 0; turn % SYNC_WATCH == SYNC_WATCH - 1 && i < all->n; i++)
+			worker_unblock(&all->worker[i]);
 	}
 }
 

@@ -52,7 +52,15 @@ unsigned workers_count(const struct workers *workers);
  * Wait until every burst that is in hand now has been finished and is in the books. A frame that
  * somebody has already received is then counted everywhere.
  */
-void workers_synchronize(const struct workers *workers);
+void workers_synchronize(struct workers *workers);
+
+/*
+ * A hostile front-end can make the write to its call eventfd block: it shares the flags and the
+ * counter. Frees every worker that has been in such a write since the last look, by emptying that
+ * eventfd. Returns the queue it was for, one at a time, or NULL: its port is to be stopped. Call
+ * often: until then the worker's other ports stand still.
+ */
+struct queue *workers_unblock(struct workers *workers);
 
 /*
  * Let the workers run on fwd from now on, wait until none uses the previous one any more, and

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/watchdog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "control/vswitch.h"
+#include "vhost/call.h"
+#include "vhost/guard.h"
+#include "vhost/memory.h"
+
+/* How long a blocked worker can stand still, at most twice this. */
+#define LOOK_MS 10
+/* Rings are looked at every so many times; there may be thousands. */
+#define RING_LOOKS 10
+
+struct watchdog {
+	struct vswitch *sw;
+	struct event *timer;
+	unsigned looks;
+	int lost_fd; /* written when guest memory is gone */
+	struct event *lost;
+};
+
+static void report_broken_rings(struct vport *vp)
+{
+	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
+		const struct vhost_vring *v = vp->device.vring[i];
+
+		if (!v || !v->active || v->ring.broken == vp->reported[i])
+			continue; /* nothing new to say */
+		vp->reported[i] = v->ring.broken;
+		log_warn("%s: ring %u is stopped until the driver resets it: %s", vp->path, i,
+		    vring_break_text(v->ring.broken));
+		if (v->err_fd >= 0)
+			vhost_call(v->err_fd);
+	}
+}
+
+static void free_blocked_workers(struct vswitch *sw)
+{
+	struct queue *q;
+
+	while ((q = workers_unblock(sw->workers))) {
+		struct vport *vp = CONTAINER_OF(q->port, struct vport, port);
+
+		log_warn("%s: the call eventfd of ring %u blocks: the front-end filled it and made "
+			 "it a blocking one",
+		    vp->path, q->index);
+		vhost_endpoint_drop(vp->endpoint);
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct watchdog *dog = arg;
+	struct vswitch *sw = dog->sw;
+
+	(void)fd;
+	(void)what;
+	free_blocked_workers(sw);
+	if (++dog->looks % RING_LOOKS)
+		return;
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		report_broken_rings(sw->vport[p]);
+}
+
+static void on_lost(evutil_socket_t fd, short what, void *arg)
+{
+	struct watchdog *dog = arg;
+	struct vswitch *sw = dog->sw;
+	eventfd_t count;
+
+	(void)what;
+	eventfd_read(fd, &count);
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		if (vhost_memory_check(&sw->vport[p]->device) < 0)
+			vhost_endpoint_drop(sw->vport[p]->endpoint);
+	}
+}
+
+static int timer_start(struct watchdog *dog)
+{
+	const struct timeval period = {.tv_usec = LOOK_MS * 1000};
+
+	dog->timer = event_new(dog->sw->base, -1, EV_PERSIST, on_timer, dog);
+	return dog->timer && event_add(dog->timer, &period) == 0 ? 0 : -ENOMEM;
+}
+
+static int guard_start(struct watchdog *dog)
+{
+	dog->lost_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (dog->lost_fd < 0)
+		return -errno;
+	dog->lost = event_new(dog->sw->base, dog->lost_fd, EV_READ | EV_PERSIST, on_lost, dog);
+	if (!dog->lost || event_add(dog->lost, NULL) < 0)
+		return -ENOMEM;
+	return guard_install(dog->lost_fd);
+}
+
+int watchdog_create(struct vswitch *sw, struct watchdog **ret_watchdog)
+{
+	struct watchdog *dog = calloc(1, sizeof(*dog));
+	int error;
+
+	if (!dog)
+		return -ENOMEM;
+	dog->sw = sw;
+	dog->lost_fd = -1;
+	error = timer_start(dog);
+	if (!error)
+		error = guard_start(dog);
+	if (error) {
+		watchdog_destroy(dog);
+		return error;
+	}
+	*ret_watchdog = dog;
+	return 0;
+}
+
+void watchdog_destroy(struct watchdog *dog)
+{
+	if (!dog)
+		return;
+	if (dog->timer)
+		event_free(dog->timer);
+	if (dog->lost)
+		event_free(dog->lost);
+	if (dog->lost_fd >= 0)
+		close(dog->lost_fd);
+	free(dog);
+}

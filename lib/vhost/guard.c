@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/guard.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+/* 1,024 ports with a handful of regions each, or a few with hundreds. */
+#define SLOTS 65536
+
+#define INTACT SIZE_MAX
+
+/* Free while base is 0. Written by the control thread, but for `lost`; read by the handler. */
+static struct slot {
+	_Atomic(uintptr_t) base;
+	size_t len;
+	_Atomic(size_t) lost; /* offset of the first page that was not there, or INTACT */
+} slots[SLOTS];
+
+static _Atomic(uint32_t) n_slots; /* highest in use so far, plus one */
+static int notify = -1;
+
+static struct slot *find(uintptr_t addr)
+{
+	uint32_t n = atomic_load_explicit(&n_slots, memory_order_acquire);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uintptr_t base = atomic_load_explicit(&slots[i].base, memory_order_acquire);
+
+		if (base && addr >= base && addr - base < slots[i].len)
+			return &slots[i];
+	}
+	return NULL;
+}
+
+/* Of the whole mapping: one fault, one system call, however much of it is gone. */
+static bool put_zero_pages(struct slot *slot, uintptr_t base)
+{
+	void *at = (void *)base;
+
+	return mmap(at, slot->len, PROT_READ | PROT_WRITE,
+		   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == at;
+}
+
+/* Nothing of ours: let the same access end the process the usual way. */
+static void die(void)
+{
+	const struct sigaction usual = {.sa_handler = SIG_DFL};
+
+	sigaction(SIGBUS, &usual, NULL);
+}
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	uintptr_t addr = (uintptr_t)info->si_addr;
+	struct slot *slot = info->si_code > 0 ? find(addr) : NULL;
+	const uint64_t one = 1;
+	size_t intact = INTACT;
+	int saved = errno;
+
+	(void)sig;
+	(void)context;
+	if (!slot || !put_zero_pages(slot, slot->base)) {
+		die();
+		return;
+	}
+	atomic_compare_exchange_strong(&slot->lost, &intact, addr - slot->base);
+	if (notify >= 0 && write(notify, &one, sizeof(one)) < 0)
+		notify = notify; /* full: the control thread has been told */
+	errno = saved;
+}
+
+int guard_install(int notify_fd)
+{
+	struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_RESTART};
+
+	notify = notify_fd;
+	sigemptyset(&action.sa_mask);
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
+}
+
+static uint32_t find_free(void)
+{
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		if (!atomic_load_explicit(&slots[i].base, memory_order_relaxed))
+			return i;
+	}
+	return GUARD_NONE;
+}
+
+int guard_add(void *base, size_t len, uint32_t *ret_guard)
+{
+	uint32_t i = find_free();
+
+	*ret_guard = i;
+	if (i == GUARD_NONE)
+		return -ENOSPC;
+	slots[i].len = len;
+	atomic_store_explicit(&slots[i].lost, INTACT, memory_order_relaxed);
+	atomic_store_explicit(&slots[i].base, (uintptr_t)base, memory_order_release);
+	if (i >= atomic_load_explicit(&n_slots, memory_order_relaxed))
+		atomic_store_explicit(&n_slots, i + 1, memory_order_release);
+	return 0;
+}
+
+void guard_remove(uint32_t guard)
+{
+	if (guard < SLOTS)
+		atomic_store_explicit(&slots[guard].base, 0, memory_order_release);
+}
+
+bool guard_lost(uint32_t guard, size_t *ret_offset)
+{
+	if (guard >= SLOTS)
+		return false;
+	*ret_offset = atomic_load_explicit(&slots[guard].lost, memory_order_acquire);
+	return *ret_offset != INTACT;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a front-end can still do to descriptors and memory that it has shared. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vhost/call.h"
+#include "vhost/guard.h"
+
+#define PAGE  4096
+#define PAGES 8
+
+static uint8_t *map_file(int *ret_fd)
+{
+	uint8_t *at;
+
+	*ret_fd = memfd_create("guard", MFD_CLOEXEC);
+	assert_true(*ret_fd >= 0);
+	assert_int_equal(ftruncate(*ret_fd, PAGES * PAGE), 0);
+	at = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_fd, 0);
+	assert_ptr_not_equal(at, MAP_FAILED);
+	memset(at, 1, PAGES * PAGE);
+	return at;
+}
+
+static void test_a_file_cut_short_is_noticed_and_survived(void **state)
+{
+	int notify = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), fd;
+	volatile uint8_t *at = map_file(&fd);
+	uint32_t guard;
+	eventfd_t told;
+	size_t offset;
+
+	(void)state;
+	assert_int_equal(guard_install(notify), 0);
+	assert_int_equal(guard_add((void *)(uintptr_t)at, PAGES * PAGE, &guard), 0);
+	assert_false(guard_lost(guard, &offset));
+	assert_int_equal(ftruncate(fd, 2 * PAGE), 0);
+	assert_int_equal(at[PAGE], 1);
+	assert_int_equal(eventfd_read(notify, &told), -1);
+	assert_int_equal(at[5 * PAGE + 7], 0);
+	at[6 * PAGE] = 3;
+	assert_int_equal(at[6 * PAGE], 3);
+	assert_true(guard_lost(guard, &offset));
+	assert_int_equal(offset / PAGE, 5);
+	assert_int_equal(eventfd_read(notify, &told), 0);
+	assert_int_equal(told, 1); /* the whole mapping at once */
+	guard_remove(guard);
+	munmap((void *)(uintptr_t)at, PAGES * PAGE);
+	close(fd);
+	close(notify);
+}
+
+static void test_slots_are_used_again(void **state)
+{
+	static uint8_t page[PAGE];
+	uint32_t first, guard;
+	size_t offset;
+
+	(void)state;
+	assert_int_equal(guard_add(page, PAGE, &first), 0);
+	guard_remove(first);
+	for (unsigned i = 0; i < 200000; i++) {
+		assert_int_equal(guard_add(page, PAGE, &guard), 0);
+		assert_int_equal(guard, first);
+		assert_false(guard_lost(guard, &offset));
+		guard_remove(guard);
+	}
+	guard_remove(GUARD_NONE);
+	assert_false(guard_lost(GUARD_NONE, &offset));
+}
+
+static void test_other_faults_still_end_the_process(void **state)
+{
+	const struct rlimit no_core = {0, 0};
+	int fd, status;
+	volatile uint8_t *at = map_file(&fd);
+	pid_t child;
+
+	(void)state;
+	child = fork();
+	if (child == 0) {
+		setrlimit(RLIMIT_CORE, &no_core);
+		guard_install(-1);
+		if (ftruncate(fd, 0) == 0)
+			at[PAGE] = 1; /* nobody guards it */
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGBUS);
+	munmap((void *)(uintptr_t)at, PAGES * PAGE);
+	close(fd);
+}
+
+static void test_a_call_never_waits(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	eventfd_t count;
+
+	(void)state;
+	assert_int_equal(vhost_call(fd), 0);
+	assert_int_equal(eventfd_read(fd, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+	assert_int_equal(vhost_call(fd), -EINTR);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(vhost_call(fd), -EAGAIN);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_a_file_cut_short_is_noticed_and_survived),
+	    cmocka_unit_test(test_slots_are_used_again),
+#ifndef __SANITIZE_ADDRESS__ /* its own handler would report the fault and exit */
+	    cmocka_unit_test(test_other_faults_still_end_the_process),
+#endif
+	    cmocka_unit_test(test_a_call_never_waits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
