@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "control/vswitch.h"
 #include "virtio/vhost_user.h"
 
-#define MTU_MIN 68
+#define MTU_MIN     68
+#define MTU_DEFAULT 1500
 
 /*
  * What is offered is what the switch can keep: an offload that one guest uses and another does
@@ -32,7 +34,9 @@
 	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | (1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
-	    (1ULL << VHOST_USER_PROTOCOL_F_STATUS))
+	    (1ULL << VHOST_USER_PROTOCOL_F_STATUS) | (1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIG) | (1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE))
 
 /* Feature bit a driver negotiates -> what frames it accepts unfinished. */
 static const struct {
@@ -148,6 +152,18 @@ static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 	return mtu < MTU_MIN ? -EINVAL : 0;
 }
 
+/* What a driver reads when the front-end leaves the configuration space to us. */
+static void net_get_config(struct vhost_device *dev, uint8_t *space)
+{
+	struct virtio_net_config config = {
+	    .status = VIRTIO_NET_S_LINK_UP,
+	    .max_virtqueue_pairs = VHOST_RINGS_MAX / 2,
+	    .mtu = dev->state.mtu ? dev->state.mtu : MTU_DEFAULT,
+	};
+
+	memcpy(space, &config, sizeof(config));
+}
+
 const struct vhost_device_type net_device_type = {
     .name = "net",
     .features = NET_FEATURES,
@@ -156,4 +172,6 @@ const struct vhost_device_type net_device_type = {
     .pause = net_pause,
     .resume = net_resume,
     .set_mtu = net_set_mtu,
+    .config_size = sizeof(struct virtio_net_config),
+    .get_config = net_get_config,
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vhost/channel.h"
 #include "vhost/memory.h"
 #include "vhost/ring.h"
 
@@ -16,6 +17,7 @@ int vhost_device_init(
 	dev->name = name;
 	dev->opaque = opaque;
 	dev->paused = true;
+	dev->channel.fd = -1;
 	return 0;
 }
 
@@ -24,6 +26,7 @@ void vhost_device_reset(struct vhost_device *dev)
 	vhost_device_pause(dev);
 	vhost_rings_forget(dev);
 	vhost_memory_forget(dev);
+	vhost_channel_forget(dev);
 	memset(&dev->state, 0, sizeof(dev->state));
 	dev->warned_pages = false;
 	dev->complaints = 0;

@@ -78,6 +78,12 @@ struct vhost_vring {
 	uint8_t obstacle; /* why a started ring is not active, as last logged */
 };
 
+/* The back-end channel; see channel.h. */
+struct vhost_channel {
+	int fd;         /* -1: there is none */
+	uint32_t asked; /* the request whose answer is outstanding; 0: none */
+};
+
 struct vhost_device;
 
 struct vhost_device_type {
@@ -89,6 +95,14 @@ struct vhost_device_type {
 	void (*resume)(struct vhost_device *dev);
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */
 	int (*set_mtu)(struct vhost_device *dev, uint16_t mtu);
+	/*
+	 * The configuration space: get_config fills config_size bytes (at most 256) of it.
+	 * NULL: not supported. set_config, NULL: not writable; 0 or a negative errno.
+	 */
+	unsigned config_size;
+	void (*get_config)(struct vhost_device *dev, uint8_t *space);
+	int (*set_config)(
+	    struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size);
 };
 
 struct vhost_device {
@@ -101,6 +115,7 @@ struct vhost_device {
 	struct vhost_mapping *mapping;              /* per region; memory.c */
 	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
 	unsigned n_vrings;                          /* 1 + highest index mentioned */
+	struct vhost_channel channel;
 	bool paused;          /* no ring is active, or between the two calls */
 	bool warned_pages;    /* said that guest memory has small pages */
 	unsigned complaints;  /* faults of this front-end logged so far */
@@ -122,3 +137,9 @@ void vhost_device_reset(struct vhost_device *dev);
 
 /* Any ring active? */
 bool vhost_device_active(const struct vhost_device *dev);
+
+/*
+ * Tell the front-end that the configuration space has changed. -EOPNOTSUPP: it does not want to
+ * know; else as vhost_channel_send.
+ */
+int vhost_device_config_changed(struct vhost_device *dev);

@@ -17,6 +17,11 @@ vhost_handler handle_reset_device;
 vhost_handler handle_set_status;
 vhost_handler handle_get_status;
 
+/* handlers_channel.c */
+vhost_handler handle_set_backend_req_fd;
+vhost_handler handle_get_config;
+vhost_handler handle_set_config;
+
 /* handlers_memory.c */
 vhost_handler handle_set_mem_table;
 vhost_handler handle_get_max_mem_slots;

@@ -25,7 +25,11 @@ static uint64_t protocol_features_offered(const struct vhost_device *dev)
 {
 	uint64_t served = dev->type->protocol_features & VHOST_PROTOCOL_FEATURES_SERVED;
 
-	return dev->type->set_mtu ? served : served & ~VHOST_PROTOCOL_BIT(NET_MTU);
+	if (!dev->type->set_mtu)
+		served &= ~VHOST_PROTOCOL_BIT(NET_MTU);
+	if (!dev->type->get_config)
+		served &= ~VHOST_PROTOCOL_BIT(CONFIG);
+	return served;
 }
 
 int handle_get_features(struct vhost_device *dev, struct vhost_message *msg)

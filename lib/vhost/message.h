@@ -74,11 +74,11 @@ struct vhost_message_spec {
 	X(SET_VRING_ENABLE, 8, 8, 0, 0, ANY, ACK, handle_set_vring_enable) \
 	X(SEND_RARP, 8, 8, 0, 0, RARP, ACK, NULL) \
 	X(NET_SET_MTU, 8, 8, 0, 0, NET_MTU, ACK, handle_net_set_mtu) \
-	X(SET_BACKEND_REQ_FD, 0, 0, 1, 1, BACKEND_REQ, ACK, NULL) \
+	X(SET_BACKEND_REQ_FD, 0, 0, 1, 1, BACKEND_REQ, ACK, handle_set_backend_req_fd) \
 	X(IOTLB_MSG, 32, 32, 0, 0, ANY, ACK, NULL) \
 	X(SET_VRING_ENDIAN, 8, 8, 0, 0, CROSS_ENDIAN, ACK, NULL) \
-	X(GET_CONFIG, 12, 268, 0, 0, CONFIG, OWN, NULL) \
-	X(SET_CONFIG, 12, 268, 0, 0, CONFIG, ACK, NULL) \
+	X(GET_CONFIG, 12, 268, 0, 0, CONFIG, OWN, handle_get_config) \
+	X(SET_CONFIG, 12, 268, 0, 0, CONFIG, ACK, handle_set_config) \
 	X(CREATE_CRYPTO_SESSION, 0, 4096, 0, 0, CRYPTO_SESSION, OWN, NULL) \
 	X(CLOSE_CRYPTO_SESSION, 8, 8, 0, 0, CRYPTO_SESSION, ACK, NULL) \
 	X(POSTCOPY_ADVISE, 0, 0, 0, 0, PAGEFAULT, OWN, NULL) \
@@ -106,7 +106,8 @@ struct vhost_message_spec {
 #define VHOST_PROTOCOL_FEATURES_SERVED \
 	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) | VHOST_PROTOCOL_BIT(NET_MTU) | \
 	    VHOST_PROTOCOL_BIT(RESET_DEVICE) | VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | \
-	    VHOST_PROTOCOL_BIT(STATUS))
+	    VHOST_PROTOCOL_BIT(STATUS) | VHOST_PROTOCOL_BIT(BACKEND_REQ) | \
+	    VHOST_PROTOCOL_BIT(BACKEND_SEND_FD) | VHOST_PROTOCOL_BIT(CONFIG))
 
 /* The entry of a request id; NULL if there is no such message. */
 const struct vhost_message_spec *vhost_message_find(uint32_t request);

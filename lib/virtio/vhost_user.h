@@ -192,7 +192,8 @@ struct vhost_wire_iotlb {
 	uint8_t padding[6];
 };
 
-#define VHOST_WIRE_CONFIG_MAX 256
+#define VHOST_WIRE_CONFIG_MAX    256
+#define VHOST_WIRE_CONFIG_HEADER 12
 
 struct vhost_wire_config {
 	uint32_t offset;

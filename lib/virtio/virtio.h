@@ -138,6 +138,22 @@ struct virtio_net_hdr {
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #define VIRTIO_NET_HDR_GSO_ECN    0x80
 
+/* The configuration space of a net device (5.1.4). */
+struct virtio_net_config {
+	uint8_t mac[6];               /* meaningful with NET_F_MAC */
+	uint16_t status;              /* NET_F_STATUS */
+	uint16_t max_virtqueue_pairs; /* NET_F_MQ */
+	uint16_t mtu;                 /* NET_F_MTU */
+	uint32_t speed;               /* NET_F_SPEED_DUPLEX */
+	uint8_t duplex;
+	uint8_t rss_max_key_size; /* NET_F_RSS, NET_F_HASH_REPORT */
+	uint16_t rss_max_indirection_table_length;
+	uint32_t supported_hash_types;
+};
+
+#define VIRTIO_NET_S_LINK_UP 1
+
+_Static_assert(sizeof(struct virtio_net_config) == 24, "layout");
 _Static_assert(sizeof(struct vring_split_desc) == 16, "layout");
 _Static_assert(sizeof(struct vring_packed_desc) == 16, "layout");
 _Static_assert(sizeof(struct virtio_net_hdr) == VIRTIO_NET_HDR_LEN, "layout");

@@ -114,6 +114,22 @@ static int world_set_mtu(struct vhost_device *dev, uint16_t mtu)
 	return mtu == 1000 ? -1 : 0;
 }
 
+static void world_get_config(struct vhost_device *dev, uint8_t *space)
+{
+	(void)dev;
+	memset(space, 0x5a, WORLD_CONFIG);
+}
+
+/* Into a block of exactly that size. */
+static int world_set_config(
+    struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size)
+{
+	struct vhost_world *w = dev->opaque;
+
+	memcpy(w->config + offset, bytes, size);
+	return vhost_device_config_changed(dev);
+}
+
 static const struct vhost_device_type world_type = {
     .name = "fuzzed",
     .features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_EVENT_IDX) |
@@ -123,6 +139,9 @@ static const struct vhost_device_type world_type = {
     .pause = world_pause,
     .resume = world_resume,
     .set_mtu = world_set_mtu,
+    .config_size = WORLD_CONFIG,
+    .get_config = world_get_config,
+    .set_config = world_set_config,
 };
 
 static int memory_file(size_t size)
@@ -186,6 +205,8 @@ void vhost_world_open(struct vhost_world *w)
 	mapped = 0;
 	*w = (struct vhost_world){.peer = -1};
 	open_fds(w);
+	w->config = malloc(WORLD_CONFIG);
+	promise(w->config);
 	w->dev = aligned_alloc(CACHE_LINE, size);
 	promise(w->dev);
 	memset(w->dev, 0, size);
@@ -197,6 +218,7 @@ void vhost_world_close(struct vhost_world *w)
 {
 	disconnect(w);
 	free(w->dev);
+	free(w->config);
 	for (unsigned i = 0; i < 2; i++)
 		munmap(w->memory[i], WORLD_MEMORY_SIZE);
 	for (unsigned i = 0; i < WORLD_FDS; i++)

@@ -12,7 +12,8 @@
 #include "vhost/session.h"
 #include "virtio/vhost_user.h"
 
-#define WORLD_RINGS 4
+#define WORLD_RINGS  4
+#define WORLD_CONFIG 40
 
 /* Descriptors that a front-end may send; the first are memory files. */
 enum world_fd {
@@ -34,6 +35,7 @@ struct vhost_world {
 	struct vhost_session *session;
 	int peer;
 	bool running;
+	uint8_t *config; /* the device's, WORLD_CONFIG bytes */
 	int fd[WORLD_FDS];
 	uint8_t *memory[2]; /* the front-end's own view of the first two files */
 };

@@ -56,6 +56,22 @@ static int fake_set_mtu(struct vhost_device *dev, uint16_t mtu)
 	return 0;
 }
 
+static void fake_get_config(struct vhost_device *dev, uint8_t *space)
+{
+	struct fake *f = dev->opaque;
+
+	memcpy(space, f->config, sizeof(f->config));
+}
+
+static int fake_set_config(
+    struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size)
+{
+	struct fake *f = dev->opaque;
+
+	memcpy(f->config + offset, bytes, size);
+	return 0;
+}
+
 const struct vhost_device_type fake_type = {
     .name = "fake",
     .features = FAKE_FEATURES,
@@ -64,6 +80,9 @@ const struct vhost_device_type fake_type = {
     .pause = fake_pause,
     .resume = fake_resume,
     .set_mtu = fake_set_mtu,
+    .config_size = FAKE_CONFIG,
+    .get_config = fake_get_config,
+    .set_config = fake_set_config,
 };
 
 void fake_create(struct fake *f)

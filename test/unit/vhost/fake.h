@@ -18,7 +18,8 @@
 #include "vhost/session.h"
 #include "virtio/vhost_user.h"
 
-#define FAKE_RINGS 6
+#define FAKE_RINGS  6
+#define FAKE_CONFIG 32
 #define FAKE_FEATURES \
 	(VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_EVENT_IDX) | \
 	    VIRTIO_BIT(VHOST_F_LOG_ALL))
@@ -35,6 +36,7 @@ struct fake {
 	bool running;
 	unsigned pauses, resumes;
 	uint16_t mtu;
+	uint8_t config[FAKE_CONFIG];
 };
 
 extern const struct vhost_device_type fake_type;

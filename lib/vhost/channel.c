@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vhost/ring.h"
+#include "virtio/vhost_user.h"
+
+int vhost_channel_set(struct vhost_device *dev, int fd)
+{
+	int domain = 0, type = 0, listening = 0;
+	socklen_t len = sizeof(int);
+	bool good = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0;
+
+	if (!good || domain != AF_UNIX || type != SOCK_STREAM || listening) {
+		close(fd);
+		return vhost_complain(
+		    dev, -EINVAL, "the back-end channel is not a local stream socket");
+	}
+	vhost_channel_forget(dev);
+	dev->channel.fd = fd;
+	return 0;
+}
+
+void vhost_channel_forget(struct vhost_device *dev)
+{
+	if (dev->channel.fd >= 0)
+		close(dev->channel.fd);
+	dev->channel = (struct vhost_channel){.fd = -1};
+}
+
+/* It is of no use any more: what follows would not be understood. */
+static int give_up(struct vhost_device *dev, const char *why)
+{
+	vhost_channel_forget(dev);
+	return vhost_complain(dev, -EIO, "the back-end channel is closed: %s", why);
+}
+
+static int check_send(const struct vhost_device *dev, int fd, bool ask)
+{
+	uint64_t features = dev->state.protocol_features;
+
+	if (dev->channel.fd < 0)
+		return -ENOTCONN;
+	if (!vhost_rings_started(dev))
+		return -ESHUTDOWN;
+	if (fd >= 0 && !VHOST_PROTOCOL_HAS(features, BACKEND_SEND_FD))
+		return -EOPNOTSUPP;
+	if (ask && !VHOST_PROTOCOL_HAS(features, REPLY_ACK))
+		return -EOPNOTSUPP;
+	return ask && dev->channel.asked ? -EBUSY : 0;
+}
+
+int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *payload,
+    uint32_t size, int fd, bool ask)
+{
+	struct vhost_header header = {request, VHOST_VERSION | (ask ? VHOST_NEED_REPLY : 0), size};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)payload, size}};
+	union {
+		struct cmsghdr cmsg;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = ""};
+	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+	int error = check_send(dev, fd, ask);
+
+	if (error)
+		return error;
+	if (fd >= 0) {
+		mh.msg_control = &control;
+		mh.msg_controllen = sizeof(control);
+		control.cmsg.cmsg_level = SOL_SOCKET;
+		control.cmsg.cmsg_type = SCM_RIGHTS;
+		control.cmsg.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(fd));
+	}
+	if (sendmsg(dev->channel.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	    (ssize_t)(sizeof(header) + size))
+		return give_up(dev, "the front-end does not take a request");
+	if (ask)
+		dev->channel.asked = request;
+	return 0;
+}
+
+int vhost_channel_answer(struct vhost_device *dev, uint64_t *ret_value)
+{
+	struct vhost_channel *channel = &dev->channel;
+	struct {
+		struct vhost_header header;
+		uint64_t value;
+	} __attribute__((packed)) answer;
+	ssize_t n;
+
+	if (!channel->asked)
+		return 0;
+	/* A local socket keeps what was sent at once together; wait until all of it is there. */
+	n = recv(channel->fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_PEEK);
+	if ((n < 0 && (errno == EAGAIN || errno == EINTR)) || (n > 0 && (size_t)n < sizeof(answer)))
+		return 0;
+	if (n <= 0)
+		return give_up(dev, "the front-end has closed it");
+	recv(channel->fd, &answer, sizeof(answer), MSG_DONTWAIT);
+	if (answer.header.request != channel->asked || answer.header.flags != VHOST_REPLY_FLAGS ||
+	    answer.header.size != sizeof(answer.value))
+		return give_up(dev, "an answer to something that was not asked");
+	channel->asked = 0;
+	*ret_value = answer.value;
+	return 1;
+}
