@@ -73,7 +73,7 @@ static bool aligned(const void *p, uintptr_t to)
 
 static bool config_valid(const struct vring_config *c, bool packed)
 {
-	if (!vring_size_valid(c->size, packed) || !c->memory || !c->position)
+	if (!vring_size_valid(c->size, packed) || !(c->memory || c->iommu) || !c->position)
 		return false;
 	if (packed && (c->position->avail >= c->size || c->position->used >= c->size))
 		return false;
@@ -91,6 +91,7 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	    .ops = packed ? vring_packed_ops(in_order) : vring_split_ops(in_order),
 	    .position = c->position,
 	    .memory = c->memory,
+	    .tables = c->memory,
 	    .size = c->size,
 	    .avail_seen = c->position->avail,
 	    .event_idx = VIRTIO_HAS(c->features, F_EVENT_IDX),
@@ -108,21 +109,28 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 		vr->split.avail = c->driver;
 		vr->split.used = c->device;
 	}
+	if (c->iommu)
+		vring_iommu_start(vr, c->iommu, c->misses);
 	return 0;
 }
 
-const void *indirect_table(struct vring *vr, uint64_t addr, uint32_t len, uint32_t *ret_n)
+enum vring_fault indirect_table(
+    struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n)
 {
-	uint32_t there;
+	uint32_t there = 0;
 	const void *table;
 
 	if (!vr->indirect || len == 0 || len % 16 != 0 || len / 16 > VRING_SIZE_MAX)
-		return NULL;
-	table = guest_memory_resolve(vr->memory, &vr->last_region, addr, len, &there);
+		return VRING_FAULT_INDIRECT;
+	table = guest_memory_resolve(vr->tables, &vr->last_table, addr, len, &there);
+	if (UNLIKELY(vr->translation.iommu) && there < len &&
+	    !guest_memory_find(vr->tables, addr + there))
+		return vring_iommu_miss(vr, addr + there, IOTLB_READ);
 	if (!table || there < len || ((uintptr_t)table & 7))
-		return NULL;
+		return VRING_FAULT_INDIRECT;
+	*ret_table = table;
 	*ret_n = len / 16;
-	return table;
+	return VRING_FAULT_NONE;
 }
 
 /* The next chain for a frame, fetched when it has not been yet. NULL: none to be had now. */

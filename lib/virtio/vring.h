@@ -31,6 +31,7 @@
 #include "base/util.h"
 #include "virtio/guest_memory.h"
 #include "virtio/virtio.h"
+#include "virtio/vring_iommu.h"
 
 /*
  * Where a device stands in its ring. Plain values: given these, the ring's addresses and the
@@ -62,7 +63,8 @@ enum vring_break { VRING_BREAKS(X) };
 	X(DIRECTION, "a descriptor is writable where it must be readable, or the reverse") \
 	X(CHAIN, "a next index is out of range or the chain loops") \
 	X(INDIRECT, "an indirect table is empty, nested, not negotiated or has a bad length") \
-	X(TOO_LONG, "a chain has more segments or bytes than one frame may have")
+	X(TOO_LONG, "a chain has more segments or bytes than one frame may have") \
+	X(MISS, "an address is not translated yet; no chain that was fetched says so")
 
 #define X(id, text) VRING_FAULT_##id,
 enum vring_fault { VRING_FAULTS(X) };
@@ -101,16 +103,6 @@ struct vring_burst {
 
 struct vring;
 
-struct vring_ops {
-	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
-	void (*unfetch)(struct vring *vr, struct vring_burst *burst, unsigned keep);
-	void (*complete)(struct vring *vr, const struct vring_burst *burst);
-	bool (*call_needed)(struct vring *vr);
-	void (*kick_disable)(struct vring *vr);
-	bool (*kick_enable)(struct vring *vr);
-	bool (*has_avail)(const struct vring *vr);
-};
-
 enum vring_direction {
 	VRING_TRANSMIT, /* guest to switch: descriptors must be device-readable */
 	VRING_RECEIVE,  /* switch to guest: descriptors must be device-writable */
@@ -126,6 +118,9 @@ struct vring_config {
 	void *device; /* split: used ring (4); packed: device event suppression (4) */
 	struct vring_position *position; /* owned by the caller, advanced by the ring */
 	const struct guest_memory *memory;
+	/* Behind an IOMMU (memory is not used then): both or neither. */
+	struct vring_iommu *iommu;
+	struct vring_misses *misses; /* this ring's alone */
 };
 
 struct vring {
@@ -143,8 +138,10 @@ struct vring {
 		} packed;
 	};
 	struct vring_position *position;
-	const struct guest_memory *memory;
-	const struct guest_region *last_region;
+	const struct guest_memory *memory; /* where buffers are */
+	const struct guest_memory
+	    *tables; /* where indirect tables are: the same, but for an IOMMU */
+	const struct guest_region *last_region, *last_table;
 	uint16_t size;
 	uint16_t avail_seen; /* split: the avail index as last read */
 	bool event_idx;
@@ -158,7 +155,14 @@ struct vring {
 	bool signalled_wrap;  /* packed: used wrap counter at the last call decision */
 	uint16_t signalled;   /* used position at the last call decision */
 	uint32_t faults;      /* faulty chains so far */
+	struct vring_translation translation;
 };
+
+/* Does the ring wait for a translation? */
+static inline bool vring_stalled(const struct vring *vr)
+{
+	return vr->translation.stalled;
+}
 
 /* Bytes of each area of a ring, for checking that it is mapped as a whole. */
 struct vring_layout {

@@ -37,6 +37,16 @@ static ALWAYS_INLINE bool direction_matches(const struct vring *vr, uint16_t fla
 	return !!(flags & VRING_DESC_F_WRITE) == (vr->direction == VRING_RECEIVE);
 }
 
+/* Guest memory ends, or a translation is missing. Looking ahead, one miss is as good as another. */
+static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, uint32_t len)
+{
+	if (!vr->translation.scouting)
+		return vring_iommu_miss(
+		    vr, addr, vr->direction == VRING_RECEIVE ? IOTLB_WRITE : IOTLB_READ);
+	vring_iommu_scout(vr, addr, len);
+	return VRING_FAULT_NONE;
+}
+
 /*
  * Append the host ranges of [addr, addr + len) to the burst and their bytes to the chain.
  * Usually one range; more where the buffer crosses into a neighbouring region.
@@ -50,7 +60,7 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 		    guest_memory_resolve(vr->memory, &vr->last_region, addr, len, &part);
 
 		if (UNLIKELY(!host))
-			return VRING_FAULT_ADDRESS;
+			return chain_unmapped(vr, addr, len);
 		if (UNLIKELY(burst->n_segments == VRING_BURST_SEGMENTS ||
 			part > VRING_CHAIN_BYTES_MAX - chain->len))
 			return VRING_FAULT_TOO_LONG;
@@ -78,11 +88,22 @@ static inline void chain_fail(
 	vr->faults++;
 }
 
+/* Must the fetch stop before this chain, not consuming it? It has no segments any more. */
+static inline bool chain_postponed(
+    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, enum vring_fault fault)
+{
+	burst->n_segments = chain->segment;
+	if (fault == VRING_FAULT_TOO_LONG)
+		return chain->segment != 0; /* perhaps it fits into an empty burst */
+	return fault == VRING_FAULT_MISS && !vr->translation.scouting;
+}
+
 /*
  * An indirect table is guest memory like any buffer: it must lie in one region as a whole.
- * Returns its host address and sets *ret_n; NULL if it cannot be used.
+ * Sets its host address and *ret_n, or says why it cannot be used.
  */
-const void *indirect_table(struct vring *vr, uint64_t addr, uint32_t len, uint32_t *ret_n);
+enum vring_fault indirect_table(
+    struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n);
 
 /* What vring_start has to know of each format. */
 const struct vring_ops *vring_split_ops(bool in_order);

@@ -35,17 +35,19 @@ static enum vring_fault walk_indirect(
     struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
 {
 	const struct vring_packed_desc *table;
+	const void *inner;
+	enum vring_fault fault;
 	uint32_t n;
 
 	if (d.fourth & VRING_DESC_F_NEXT)
 		return VRING_FAULT_INDIRECT;
-	table = indirect_table(vr, d.addr, d.len, &n);
-	if (!table)
-		return VRING_FAULT_INDIRECT;
+	fault = indirect_table(vr, d.addr, d.len, &inner, &n);
+	if (fault)
+		return fault;
+	table = inner;
 	/* In a packed table the entries follow each other; of the flags only WRITE counts. */
 	for (uint32_t i = 0; i < n; i++) {
 		struct descriptor entry = descriptor_read(&table[i]);
-		enum vring_fault fault;
 
 		if (entry.fourth & VRING_DESC_F_INDIRECT)
 			return VRING_FAULT_INDIRECT;
@@ -130,11 +132,8 @@ static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsign
 			break;
 		}
 		if (UNLIKELY(fault)) {
-			bool alone = chain->segment == 0;
-
-			burst->n_segments = chain->segment;
-			if (fault == VRING_FAULT_TOO_LONG && !alone)
-				break; /* perhaps it fits into an empty burst */
+			if (chain_postponed(vr, burst, chain, fault))
+				break;
 			chain_fail(vr, burst, chain, fault);
 		}
 		chain->n_segments = burst->n_segments - chain->segment;

@@ -24,6 +24,7 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
     struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
 {
 	const struct vring_split_desc *table = vr->split.desc;
+	const void *inner;
 	uint32_t n = vr->size;
 	bool in_table = false;
 
@@ -33,9 +34,10 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 		if (d.third & VRING_DESC_F_INDIRECT) {
 			if (in_table || (d.third & VRING_DESC_F_NEXT))
 				return VRING_FAULT_INDIRECT;
-			table = indirect_table(vr, d.addr, d.len, &n);
-			if (!table)
-				return VRING_FAULT_INDIRECT;
+			fault = indirect_table(vr, d.addr, d.len, &inner, &n);
+			if (fault)
+				return fault;
+			table = inner;
 			in_table = true;
 			left = n + 1;
 			d = descriptor_read(&table[0]);
@@ -107,11 +109,8 @@ static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigne
 		chain->slots = 1;
 		fault = read_chain(vr, burst, chain, head);
 		if (UNLIKELY(fault)) {
-			bool alone = chain->segment == 0;
-
-			burst->n_segments = chain->segment;
-			if (fault == VRING_FAULT_TOO_LONG && !alone)
-				break; /* perhaps it fits into an empty burst */
+			if (chain_postponed(vr, burst, chain, fault))
+				break;
 			chain_fail(vr, burst, chain, fault);
 		}
 		chain->n_segments = burst->n_segments - chain->segment;
