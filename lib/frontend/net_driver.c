@@ -167,6 +167,21 @@ int net_driver_start_ring(struct net_driver *nd, unsigned index, uint32_t base)
 	return err;
 }
 
+int net_driver_reset_ring(struct net_driver *nd, unsigned index)
+{
+	struct net_queue *q = &nd->queue[index];
+	uint32_t base;
+	int err = frontend_get_vring_base(&nd->fe, index, &base);
+
+	if (!err)
+		err = reset_ring(nd, q);
+	if (!err && index % 2 == 0)
+		err = net_refill(nd, index / 2);
+	if (err >= 0)
+		err = net_driver_start_ring(nd, index, q->base);
+	return err ? err : frontend_sync(&nd->fe);
+}
+
 int net_driver_enable(struct net_driver *nd, unsigned pair, bool enable)
 {
 	int err = frontend_set_vring_enable(&nd->fe, 2 * pair, enable);

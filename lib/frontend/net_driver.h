@@ -107,6 +107,12 @@ int net_driver_resume(struct net_driver *nd);
 /* The vring messages of one ring, with the given base, without enabling it. */
 int net_driver_start_ring(struct net_driver *nd, unsigned index, uint32_t base);
 
+/*
+ * Reset one ring (virtio 1.2, 2.6.1) and start it again, empty; the others run on. What it held
+ * is lost. Receive rings get their buffers anew.
+ */
+int net_driver_reset_ring(struct net_driver *nd, unsigned index);
+
 /* SET_VRING_ENABLE for both rings of a pair. */
 int net_driver_enable(struct net_driver *nd, unsigned pair, bool enable);
 
