@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "bridge/fdb.h"
+#include "bridge/rarp.h"
+#include "control/net_state.h"
 #include "control/vswitch.h"
 #include "virtio/vhost_user.h"
 
@@ -32,7 +35,8 @@
 
 #define NET_PROTOCOL_FEATURES \
 	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | (1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
-	    (1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) | (1ULL << VHOST_USER_PROTOCOL_F_RARP) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_DEVICE_STATE) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_STATUS) | (1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) | \
@@ -128,6 +132,30 @@ static void net_pause(struct vhost_device *dev)
 	vswitch_republish(vp->sw);
 }
 
+/* Say that mac is behind this port now, by a frame that comes from it. */
+static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
+{
+	struct vport *vp = dev->opaque;
+	uint64_t address = mac_load(mac);
+	uint8_t frame[RARP_FRAME_LEN];
+
+	if (address == 0 || mac_is_group(address))
+		return -EINVAL;
+	rarp_build(frame, mac);
+	for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
+		if (vp->polled[i]->enabled)
+			return workers_inject(vp->sw->workers, vp->polled[i]->worker,
+			    vp->port.index, frame, sizeof(frame));
+	return -ENETDOWN;
+}
+
+static void net_synchronize(struct vhost_device *dev)
+{
+	const struct vport *vp = dev->opaque;
+
+	workers_synchronize(vp->sw->workers);
+}
+
 static void net_resume(struct vhost_device *dev)
 {
 	struct vport *vp = dev->opaque;
@@ -171,7 +199,11 @@ const struct vhost_device_type net_device_type = {
     .n_rings = VHOST_RINGS_MAX,
     .pause = net_pause,
     .resume = net_resume,
+    .synchronize = net_synchronize,
     .set_mtu = net_set_mtu,
     .config_size = sizeof(struct virtio_net_config),
     .get_config = net_get_config,
+    .announce = net_announce,
+    .save = net_state_save,
+    .load = net_state_load,
 };

@@ -66,7 +66,7 @@ void vswitch_republish(struct vswitch *sw)
 	free(ports);
 }
 
-static uint32_t table_clock(void)
+uint32_t vswitch_clock(void)
 {
 	return rte_rdtsc() / rte_get_tsc_hz();
 }
@@ -77,7 +77,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	fdb_age_some(sw->fdb, table_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
+	fdb_age_some(sw->fdb, vswitch_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
 }
 
 static int tick_start(struct vswitch *sw)

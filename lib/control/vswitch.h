@@ -32,6 +32,8 @@ struct vport {
 	unsigned n_polled;                    /* receive queues that workers poll */
 	struct queue *polled[PORT_QUEUES_MAX];
 	uint8_t reported[VHOST_RINGS_MAX]; /* enum vring_break already logged */
+	bool announce_owed;                /* an announcement that came while the port was down */
+	uint8_t announce_mac[6];
 };
 
 struct vswitch {
@@ -57,6 +59,9 @@ void vswitch_destroy(struct vswitch *sw);
 
 /* Add a port that is reached as `endpoint` says. Errors are logged. -ENOSPC: too many. */
 int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint);
+
+/* The seconds that table entries age by. */
+uint32_t vswitch_clock(void);
 
 /* Make the workers see the ports that are up now, and no others. */
 void vswitch_republish(struct vswitch *sw);

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "vhost/channel.h"
+#include "vhost/log.h"
 #include "vhost/memory.h"
 #include "vhost/ring.h"
+#include "vhost/transfer.h"
 
 int vhost_device_init(
     struct vhost_device *dev, const struct vhost_device_type *type, const char *name, void *opaque)
@@ -24,9 +26,11 @@ int vhost_device_init(
 void vhost_device_reset(struct vhost_device *dev)
 {
 	vhost_device_pause(dev);
+	vhost_log_forget(dev);
 	vhost_rings_forget(dev);
 	vhost_memory_forget(dev);
 	vhost_channel_forget(dev);
+	vhost_transfer_forget(dev);
 	memset(&dev->state, 0, sizeof(dev->state));
 	dev->warned_pages = false;
 	dev->complaints = 0;

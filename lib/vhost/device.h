@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "virtio/guest_memory.h"
 #include "virtio/vring.h"
@@ -56,6 +57,8 @@ struct vhost_device_state {
 	uint64_t protocol_features;
 	uint64_t status;
 	uint16_t mtu; /* 0: not told */
+	uint8_t announce_mac[6];
+	bool announce_owed; /* SEND_RARP came while nothing could be sent */
 	bool owned;
 	bool have_features;
 	unsigned n_regions;
@@ -65,9 +68,10 @@ struct vhost_device_state {
 
 /* A ring's derived side. */
 struct vhost_vring {
-	struct vring ring; /* valid while active */
-	bool active;       /* started, sized, addressed, mapped: workers may use it */
-	bool enabled;      /* copy of the state, refreshed under pause */
+	struct vring ring;       /* valid while active */
+	struct dirty_log log[2]; /* log.c: one may be in use, see ring.log */
+	bool active;             /* started, sized, addressed, mapped: workers may use it */
+	bool enabled;            /* copy of the state, refreshed under pause */
 	/* Non-blocking eventfds, never anything else. */
 	int kick_fd; /* -1: none, poll */
 	int call_fd; /* -1: the driver wants no calls. Workers write it while active */
@@ -93,6 +97,8 @@ struct vhost_device_type {
 	unsigned n_rings;           /* most rings, at most VHOST_RINGS_MAX */
 	void (*pause)(struct vhost_device *dev);
 	void (*resume)(struct vhost_device *dev);
+	/* Return when no worker is still in a call it made before; NULL: pause, resume. */
+	void (*synchronize)(struct vhost_device *dev);
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */
 	int (*set_mtu)(struct vhost_device *dev, uint16_t mtu);
 	/*
@@ -103,6 +109,37 @@ struct vhost_device_type {
 	void (*get_config)(struct vhost_device *dev, uint8_t *space);
 	int (*set_config)(
 	    struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size);
+	/*
+	 * SEND_RARP: tell the network that mac is here now; NULL: not supported. 0; -EINVAL; or
+	 * -ENETDOWN, and it will be asked for again when the device has resumed.
+	 */
+	int (*announce)(struct vhost_device *dev, const uint8_t mac[6]);
+	/*
+	 * DEVICE_STATE: what another device needs to go on, as bytes; both or none. The rings are
+	 * stopped. save: the number of bytes, at most room, or a negative errno. load: 0 or
+	 * -EINVAL; the bytes come from the front-end and may be anything.
+	 */
+	ssize_t (*save)(struct vhost_device *dev, void *bytes, size_t room);
+	int (*load)(struct vhost_device *dev, const void *bytes, size_t len);
+};
+
+/* The dirty log's map, as the front-end shares it; log.c. */
+struct vhost_log {
+	void *base; /* of the mapping; NULL: no log */
+	size_t len;
+	uint8_t *map;
+	uint64_t size;
+	uint64_t ignored; /* marks outside the map, as far as they have been added up */
+};
+
+/* A device state on its way from or to the front-end; transfer.c. */
+struct vhost_transfer {
+	enum vhost_transfer_step {
+		VHOST_TRANSFER_NONE,
+		VHOST_TRANSFER_LOADING, /* fd is open, to be read when the front-end says so */
+		VHOST_TRANSFER_SAVED,
+	} step;
+	int fd;
 };
 
 struct vhost_device {
@@ -116,6 +153,8 @@ struct vhost_device {
 	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
 	unsigned n_vrings;                          /* 1 + highest index mentioned */
 	struct vhost_channel channel;
+	struct vhost_log log;
+	struct vhost_transfer transfer;
 	bool paused;          /* no ring is active, or between the two calls */
 	bool warned_pages;    /* said that guest memory has small pages */
 	unsigned complaints;  /* faults of this front-end logged so far */

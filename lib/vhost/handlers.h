@@ -37,3 +37,10 @@ vhost_handler handle_set_vring_kick;
 vhost_handler handle_set_vring_call;
 vhost_handler handle_set_vring_err;
 vhost_handler handle_set_vring_enable;
+
+/* handlers_migration.c */
+vhost_handler handle_set_log_base;
+vhost_handler handle_set_log_fd;
+vhost_handler handle_send_rarp;
+vhost_handler handle_set_device_state_fd;
+vhost_handler handle_check_device_state;

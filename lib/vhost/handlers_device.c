@@ -18,7 +18,8 @@ static int answer(struct vhost_message *msg, uint64_t value)
 
 static uint64_t features_offered(const struct vhost_device *dev)
 {
-	return dev->type->features | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	return dev->type->features | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
+	    VIRTIO_BIT(VHOST_F_LOG_ALL);
 }
 
 static uint64_t protocol_features_offered(const struct vhost_device *dev)
@@ -29,7 +30,11 @@ static uint64_t protocol_features_offered(const struct vhost_device *dev)
 		served &= ~VHOST_PROTOCOL_BIT(NET_MTU);
 	if (!dev->type->get_config)
 		served &= ~VHOST_PROTOCOL_BIT(CONFIG);
-	return served;
+	if (!dev->type->announce)
+		served &= ~VHOST_PROTOCOL_BIT(RARP);
+	if (!dev->type->save || !dev->type->load)
+		served &= ~VHOST_PROTOCOL_BIT(DEVICE_STATE);
+	return served | VHOST_PROTOCOL_BIT(LOG_SHMFD);
 }
 
 int handle_get_features(struct vhost_device *dev, struct vhost_message *msg)

@@ -24,6 +24,9 @@
 #include "vhost/handlers.h"
 #include "vhost/ring.h"
 
+/* More than any device area is long. */
+#define LOG_AREA_MAX (1024 * 1024)
+
 int handle_set_vring_num(struct vhost_device *dev, struct vhost_message *msg)
 {
 	const struct vhost_wire_vring_state *wire = &msg->payload.state;
@@ -52,6 +55,8 @@ int handle_set_vring_addr(struct vhost_device *dev, struct vhost_message *msg)
 
 	if (error)
 		return error;
+	if ((wire->flags & VHOST_WIRE_VRING_LOG) && wire->log > UINT64_MAX - LOG_AREA_MAX)
+		return vhost_complain(dev, -EINVAL, "ring %u: its log address wraps", wire->index);
 	st = &dev->state.vring[wire->index];
 	if (st->desc != wire->desc || st->driver != wire->avail || st->device != wire->used)
 		vhost_ring_change(dev, ring);
@@ -108,7 +113,7 @@ int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-static bool is_eventfd(int fd)
+bool vhost_is_eventfd(int fd)
 {
 	char link[32], target[32];
 	ssize_t n;
@@ -136,7 +141,7 @@ static int take_notifier(struct vhost_device *dev, struct vhost_message *msg, in
 	if (msg->n_fds == 0)
 		return vhost_complain(dev, -EINVAL, "the descriptor is missing");
 	flags = fcntl(msg->fd[0], F_GETFL);
-	if (!is_eventfd(msg->fd[0]) || fcntl(msg->fd[0], F_SETFL, flags | O_NONBLOCK) < 0) {
+	if (!vhost_is_eventfd(msg->fd[0]) || fcntl(msg->fd[0], F_SETFL, flags | O_NONBLOCK) < 0) {
 		vhost_complain(dev, 0, "the descriptor is not an eventfd and is ignored");
 		return 0;
 	}

@@ -59,8 +59,8 @@ struct vhost_message_spec {
 	X(SET_OWNER, 0, 0, 0, 0, ANY, ACK, handle_set_owner) \
 	X(RESET_OWNER, 0, 0, 0, 0, ANY, ACK, handle_reset_owner) \
 	X(SET_MEM_TABLE, 8, 264, 0, 8, ANY, ACK, handle_set_mem_table) \
-	X(SET_LOG_BASE, 8, 16, 0, 1, ANY, OWN, NULL) \
-	X(SET_LOG_FD, 0, 8, 1, 1, ANY, ACK, NULL) \
+	X(SET_LOG_BASE, 8, 16, 1, 1, LOG_SHMFD, OWN, handle_set_log_base) \
+	X(SET_LOG_FD, 0, 8, 1, 1, ANY, ACK, handle_set_log_fd) \
 	X(SET_VRING_NUM, 8, 8, 0, 0, ANY, ACK, handle_set_vring_num) \
 	X(SET_VRING_ADDR, 40, 40, 0, 0, ANY, ACK, handle_set_vring_addr) \
 	X(SET_VRING_BASE, 8, 8, 0, 0, ANY, ACK, handle_set_vring_base) \
@@ -72,7 +72,7 @@ struct vhost_message_spec {
 	X(SET_PROTOCOL_FEATURES, 8, 8, 0, 0, ANY, ACK, handle_set_protocol_features) \
 	X(GET_QUEUE_NUM, 0, 0, 0, 0, MQ, OWN, handle_get_queue_num) \
 	X(SET_VRING_ENABLE, 8, 8, 0, 0, ANY, ACK, handle_set_vring_enable) \
-	X(SEND_RARP, 8, 8, 0, 0, RARP, ACK, NULL) \
+	X(SEND_RARP, 8, 8, 0, 0, RARP, ACK, handle_send_rarp) \
 	X(NET_SET_MTU, 8, 8, 0, 0, NET_MTU, ACK, handle_net_set_mtu) \
 	X(SET_BACKEND_REQ_FD, 0, 0, 1, 1, BACKEND_REQ, ACK, handle_set_backend_req_fd) \
 	X(IOTLB_MSG, 32, 32, 0, 0, ANY, ACK, NULL) \
@@ -95,8 +95,8 @@ struct vhost_message_spec {
 	X(SET_STATUS, 8, 8, 0, 0, STATUS, ACK, handle_set_status) \
 	X(GET_STATUS, 0, 0, 0, 0, STATUS, OWN, handle_get_status) \
 	X(GET_SHARED_OBJECT, 16, 16, 0, 0, SHARED_OBJECT, OWN, NULL) \
-	X(SET_DEVICE_STATE_FD, 8, 8, 1, 1, DEVICE_STATE, OWN, NULL) \
-	X(CHECK_DEVICE_STATE, 0, 0, 0, 0, DEVICE_STATE, OWN, NULL) \
+	X(SET_DEVICE_STATE_FD, 8, 8, 1, 1, DEVICE_STATE, OWN, handle_set_device_state_fd) \
+	X(CHECK_DEVICE_STATE, 0, 0, 0, 0, DEVICE_STATE, OWN, handle_check_device_state) \
 	X(GET_SHMEM_CONFIG, 0, 0, 0, 0, ANY, OWN, NULL)
 
 /*
@@ -104,10 +104,12 @@ struct vhost_message_spec {
  * a device type asks for.
  */
 #define VHOST_PROTOCOL_FEATURES_SERVED \
-	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) | VHOST_PROTOCOL_BIT(NET_MTU) | \
+	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(LOG_SHMFD) | VHOST_PROTOCOL_BIT(RARP) | \
+	    VHOST_PROTOCOL_BIT(REPLY_ACK) | VHOST_PROTOCOL_BIT(NET_MTU) | \
 	    VHOST_PROTOCOL_BIT(RESET_DEVICE) | VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | \
-	    VHOST_PROTOCOL_BIT(STATUS) | VHOST_PROTOCOL_BIT(BACKEND_REQ) | \
-	    VHOST_PROTOCOL_BIT(BACKEND_SEND_FD) | VHOST_PROTOCOL_BIT(CONFIG))
+	    VHOST_PROTOCOL_BIT(STATUS) | VHOST_PROTOCOL_BIT(DEVICE_STATE) | \
+	    VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(BACKEND_SEND_FD) | \
+	    VHOST_PROTOCOL_BIT(CONFIG))
 
 /* The entry of a request id; NULL if there is no such message. */
 const struct vhost_message_spec *vhost_message_find(uint32_t request);

@@ -26,6 +26,7 @@
 
 #include "base/log.h"
 #include "vhost/call.h"
+#include "vhost/log.h"
 
 /* Complaints per connection before the log goes quiet. */
 #define COMPLAINTS_MAX 32
@@ -358,6 +359,14 @@ static void log_start(const struct vhost_device *dev)
 	}
 }
 
+static void pay_announcement(struct vhost_device *dev)
+{
+	struct vhost_device_state *st = &dev->state;
+
+	if (st->announce_owed && vhost_device_active(dev))
+		st->announce_owed = dev->type->announce(dev, st->announce_mac) == -ENETDOWN;
+}
+
 void vhost_device_settle(struct vhost_device *dev)
 {
 	bool was_active = vhost_device_active(dev);
@@ -366,12 +375,14 @@ void vhost_device_settle(struct vhost_device *dev)
 		if (dev->vring[i])
 			ring_settle(dev, i);
 	}
+	vhost_log_settle(dev);
 	if (dev->paused && vhost_device_active(dev)) {
 		if (!was_active)
 			log_start(dev);
 		dev->paused = false;
 		dev->type->resume(dev);
 	}
+	pay_announcement(dev);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
 			ring_pay_call(dev->vring[i]);

@@ -210,6 +210,12 @@ struct vhost_wire_inflight {
 	uint32_t padding;
 };
 
+/* SET_DEVICE_STATE_FD: directions, the one phase, and the reply's bit 8. */
+#define VHOST_DEVICE_STATE_SAVE    0
+#define VHOST_DEVICE_STATE_LOAD    1
+#define VHOST_DEVICE_STATE_STOPPED 0
+#define VHOST_DEVICE_STATE_NOFD    0x100u
+
 struct vhost_wire_device_state {
 	uint32_t direction;
 	uint32_t phase;

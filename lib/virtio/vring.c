@@ -133,6 +133,41 @@ enum vring_fault indirect_table(
 	return VRING_FAULT_NONE;
 }
 
+static void log_chain(
+    struct dirty_log *log, const struct vring_burst *burst, const struct vring_chain *chain)
+{
+	const struct vring_segment *segment = &burst->segment[chain->segment];
+	uint32_t left = chain->written;
+
+	for (unsigned i = 0; left && i < chain->n_segments; i++) {
+		uint32_t part = MIN(left, segment[i].len);
+
+		dirty_log_mark_host(log, segment[i].addr, part);
+		left -= part;
+	}
+}
+
+void vring_complete_logged(struct vring *vr, const struct vring_burst *burst, struct dirty_log *log)
+{
+	struct vring_position before = *vr->position;
+	uint32_t slots = 0;
+
+	vr->ops->complete(vr, burst);
+	for (unsigned i = 0; i < burst->n; i++) {
+		slots += burst->chain[i].slots;
+		if (log->data)
+			log_chain(log, burst, &burst->chain[i]);
+	}
+	if (log->ring)
+		vr->ops->log_used(vr, log, &before, slots);
+}
+
+void vring_log_event(struct vring *vr, struct dirty_log *log)
+{
+	if (log->ring)
+		vr->ops->log_event(vr, log);
+}
+
 /* The next chain for a frame, fetched when it has not been yet. NULL: none to be had now. */
 static struct vring_chain *next_chain(struct vring *vr, struct vring_burst *burst, unsigned at)
 {

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "base/util.h"
+#include "virtio/dirty_log.h"
 #include "virtio/guest_memory.h"
 #include "virtio/virtio.h"
 #include "virtio/vring_iommu.h"
@@ -125,6 +126,7 @@ struct vring_config {
 
 struct vring {
 	const struct vring_ops *ops;
+	struct dirty_log *log; /* atomic; vring_set_log */
 	union {
 		struct {
 			const struct vring_split_desc *desc;
@@ -201,12 +203,33 @@ static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, un
 }
 
 /*
+ * Have what is written into guest memory logged from now on (NULL: not). For the control thread,
+ * at any time; a user in the middle of a call may still use the log it began with. Marks are
+ * made before vring_complete returns, for everything written since the chains were fetched.
+ */
+static inline void vring_set_log(struct vring *vr, struct dirty_log *log)
+{
+	__atomic_store_n(&vr->log, log, __ATOMIC_RELEASE);
+}
+
+/* The slow ways of what follows. */
+void vring_complete_logged(
+    struct vring *vr, const struct vring_burst *burst, struct dirty_log *log);
+void vring_log_event(struct vring *vr, struct dirty_log *log);
+
+/*
  * Return every chain of the burst to the driver, in order, and make them visible with one
  * store. Empties nothing: the caller resets the burst.
  */
 static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_burst *burst)
 {
-	if (burst->n)
+	struct dirty_log *log = __atomic_load_n(&vr->log, __ATOMIC_ACQUIRE);
+
+	if (!burst->n)
+		return;
+	if (UNLIKELY(log != NULL))
+		vring_complete_logged(vr, burst, log);
+	else
 		vr->ops->complete(vr, burst);
 }
 
@@ -223,13 +246,22 @@ static inline bool vring_call_needed(struct vring *vr)
 /* Ask the driver not to kick (best effort), or to kick again. */
 static inline void vring_kick_disable(struct vring *vr)
 {
+	struct dirty_log *log = __atomic_load_n(&vr->log, __ATOMIC_ACQUIRE);
+
 	vr->ops->kick_disable(vr);
+	if (UNLIKELY(log != NULL))
+		vring_log_event(vr, log);
 }
 
 /* True when chains became available meanwhile: poll once more before sleeping. */
 static inline bool vring_kick_enable(struct vring *vr)
 {
-	return vr->ops->kick_enable(vr);
+	struct dirty_log *log = __atomic_load_n(&vr->log, __ATOMIC_ACQUIRE);
+	bool avail = vr->ops->kick_enable(vr);
+
+	if (UNLIKELY(log != NULL))
+		vring_log_event(vr, log);
+	return avail;
 }
 
 /* Is something to fetch? One read of guest memory, no side effect. */

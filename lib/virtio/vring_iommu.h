@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "virtio/dirty_log.h"
 #include "virtio/iotlb.h"
 
 struct vring;
@@ -36,6 +37,10 @@ struct vring_ops {
 	void (*kick_disable)(struct vring *vr);
 	bool (*kick_enable)(struct vring *vr);
 	bool (*has_avail)(const struct vring *vr);
+	/* Note for the dirty log what the last complete, and what the kick functions, wrote. */
+	void (*log_used)(struct vring *vr, struct dirty_log *log,
+	    const struct vring_position *before, uint32_t slots);
+	void (*log_event)(struct vring *vr, struct dirty_log *log);
 };
 
 #define VRING_MISSES_MAX 64

@@ -298,11 +298,32 @@ static bool packed_kick_enable(struct vring *vr)
 	return packed_has_avail(vr);
 }
 
+/*
+ * The log's guest address stands for the device event area. Descriptors are ordinary guest
+ * memory, found by where they are mapped.
+ */
+static void packed_log_used(
+    struct vring *vr, struct dirty_log *log, const struct vring_position *before, uint32_t slots)
+{
+	uint32_t at = before->used;
+	uint32_t first = MIN(slots, (uint32_t)vr->size - at);
+
+	dirty_log_mark_host(log, &vr->packed.desc[at], 16u * first);
+	if (slots > first)
+		dirty_log_mark_host(log, vr->packed.desc, 16u * MIN(slots - first, vr->size));
+}
+
+static void packed_log_event(struct vring *vr, struct dirty_log *log)
+{
+	dirty_log_mark(log, log->ring_gpa, sizeof(*vr->packed.device_event));
+}
+
 #define PACKED_OPS(complete_) \
 	{ \
 		.fetch = packed_fetch, .unfetch = packed_unfetch, .complete = complete_, \
 		.call_needed = packed_call_needed, .kick_disable = packed_kick_disable, \
 		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail, \
+		.log_used = packed_log_used, .log_event = packed_log_event, \
 	}
 
 const struct vring_ops *vring_packed_ops(bool in_order)

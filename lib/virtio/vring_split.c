@@ -218,11 +218,30 @@ static bool split_kick_enable(struct vring *vr)
 	return split_has_avail(vr);
 }
 
+/* Marks are offsets into the used ring; where it lies for the guest, the log says. */
+static void split_log_used(
+    struct vring *vr, struct dirty_log *log, const struct vring_position *before, uint32_t slots)
+{
+	uint32_t at = before->used & (vr->size - 1u);
+	uint32_t first = MIN(slots, vr->size - at);
+
+	dirty_log_mark(log, log->ring_gpa + 4 + 8u * at, 8u * first);
+	dirty_log_mark(log, log->ring_gpa + 4, 8u * MIN(slots - first, vr->size));
+	dirty_log_mark(log, log->ring_gpa, 4); /* the index */
+}
+
+static void split_log_event(struct vring *vr, struct dirty_log *log)
+{
+	dirty_log_mark(log, log->ring_gpa, 4);
+	dirty_log_mark(log, log->ring_gpa + 4 + 8u * vr->size, 2);
+}
+
 #define SPLIT_OPS(complete_) \
 	{ \
 		.fetch = split_fetch, .unfetch = split_unfetch, .complete = complete_, \
 		.call_needed = split_call_needed, .kick_disable = split_kick_disable, \
 		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
+		.log_used = split_log_used, .log_event = split_log_event, \
 	}
 
 const struct vring_ops *vring_split_ops(bool in_order)

@@ -9,6 +9,9 @@
  * Time is accounted turn by turn: busy if frames moved, idle if not, asleep in between. One clock
  * reading a turn serves this, the idle policy, and the seconds that table entries age by.
  *
+ * Beside the forwarding the control thread has one more thing to say: frames to be sent in a port's
+ * name. Each worker has a mailbox for them, with one writer and one reader, looked at once a turn.
+ *
  * A sleeping worker is off-line for the control thread. It loads the forwarding anew after it came
  * back on-line, so it cannot return to one that was replaced meanwhile.
  */
@@ -18,6 +21,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -30,12 +34,27 @@
 #include "base/log.h"
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
+#include "datapath/inject.h"
 
 #define IDLE_SPIN_US  200 /* of finding nothing before a worker rests */
 #define IDLE_SLEEP_NS 50000
 #define SYNC_YIELDS   64
 #define SYNC_SLEEP_NS 20000
 #define SYNC_WATCH    128 /* rests between two looks for a worker that is kept from reporting */
+
+#define MAILBOX_LETTERS 8
+
+struct letter {
+	uint16_t port;
+	uint16_t len;
+	uint8_t frame[INJECT_FRAME_MAX];
+};
+
+struct mailbox {
+	atomic_uint sent; /* by the control thread */
+	atomic_uint read; /* by the worker */
+	struct letter letter[MAILBOX_LETTERS];
+} CACHE_ALIGNED;
 
 struct worker {
 	struct workers *all;
@@ -47,6 +66,7 @@ struct worker {
 	struct queue *watched CACHE_ALIGNED;
 	uint64_t watched_calls;
 	struct queue *blocked;
+	struct mailbox mailbox;
 } CACHE_ALIGNED;
 
 struct workers {
@@ -64,12 +84,41 @@ static uint32_t clock_seconds(uint64_t tsc, uint64_t hz)
 	return tsc / hz;
 }
 
+/* On which queue a frame of this port comes in; NULL: the port has gone, or to another worker. */
+static struct queue *find_queue(const struct poll_list *list, uint16_t port)
+{
+	for (unsigned i = 0; i < list->n; i++) {
+		if (list->queue[i]->port->index == port && list->queue[i]->enabled)
+			return list->queue[i];
+	}
+	return NULL;
+}
+
+static void worker_read_mail(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
+{
+	struct mailbox *box = &w->mailbox;
+	unsigned sent = atomic_load_explicit(&box->sent, memory_order_acquire);
+	unsigned read = atomic_load_explicit(&box->read, memory_order_relaxed);
+
+	if (LIKELY(sent == read))
+		return;
+	for (; read != sent; read++) {
+		const struct letter *letter = &box->letter[read % MAILBOX_LETTERS];
+		struct queue *q = find_queue(&fwd->poll[w->index], letter->port);
+
+		if (q)
+			burst_inject(w->burst, fwd, q, now_s, letter->frame, letter->len);
+	}
+	atomic_store_explicit(&box->read, read, memory_order_release);
+}
+
 /* Every queue of this worker once. Returns frames moved. */
 static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
 	const struct poll_list *list = &fwd->poll[w->index];
 	unsigned frames = 0;
 
+	worker_read_mail(w, fwd, now_s);
 	for (unsigned i = 0; i < list->n; i++)
 		frames += burst_run(w->burst, fwd, list->queue[i], now_s);
 	return frames;
@@ -268,6 +317,25 @@ struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 
 	workers_synchronize(all);
 	return old;
+}
+
+int workers_inject(
+    struct workers *all, unsigned worker, uint16_t port, const uint8_t *frame, uint32_t len)
+{
+	struct mailbox *box = &all->worker[worker].mailbox;
+	unsigned sent = atomic_load_explicit(&box->sent, memory_order_relaxed);
+	unsigned read = atomic_load_explicit(&box->read, memory_order_acquire);
+	struct letter *letter = &box->letter[sent % MAILBOX_LETTERS];
+
+	if (len > INJECT_FRAME_MAX)
+		return -EINVAL;
+	if (sent - read == MAILBOX_LETTERS)
+		return -EAGAIN;
+	letter->port = port;
+	letter->len = len;
+	memcpy(letter->frame, frame, len);
+	atomic_store_explicit(&box->sent, sent + 1, memory_order_release);
+	return 0;
 }
 
 void workers_read_stats(const struct workers *all, unsigned worker, struct worker_stats *ret)

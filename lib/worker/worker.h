@@ -69,4 +69,11 @@ struct queue *workers_unblock(struct workers *workers);
  */
 struct forwarding *workers_publish(struct workers *workers, struct forwarding *fwd);
 
+/*
+ * Have the worker that polls a queue of this port send a frame in the port's name, soon, if the
+ * port is still up then; see burst_inject(). -EAGAIN: too many of them wait already; -EINVAL.
+ */
+int workers_inject(
+    struct workers *workers, unsigned worker, uint16_t port, const uint8_t *frame, uint32_t len);
+
 void workers_read_stats(const struct workers *workers, unsigned worker, struct worker_stats *ret);

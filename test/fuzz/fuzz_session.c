@@ -42,8 +42,9 @@ static void draw_fds(struct fuzz *f, unsigned right, enum world_fd kind)
 {
 	f->n_fds = input_below(&f->in, ANYWHERE) ? right : input_below(&f->in, 32);
 	for (unsigned i = 0; i < f->n_fds; i++)
-		f->fds[i] = input_below(&f->in, ANYWHERE) ? (kind == WORLD_EVENT ? kind : i % 2)
-							  : input_below(&f->in, WORLD_FDS);
+		f->fds[i] = input_below(&f->in, ANYWHERE)
+		    ? (kind == WORLD_EVENT || kind == WORLD_PIPE ? kind : i % 2)
+		    : input_below(&f->in, WORLD_FDS);
 }
 
 static struct vhost_wire_region draw_region(struct fuzz *f, unsigned i)
@@ -142,7 +143,7 @@ static uint32_t draw_payload(struct fuzz *f, uint32_t request, union vhost_paylo
 	case VHOST_USER_SET_DEVICE_STATE_FD:
 		p->device_state.direction = input_below(&f->in, 3);
 		p->device_state.phase = input_below(&f->in, 2);
-		draw_fds(f, 1, WORLD_EVENT);
+		draw_fds(f, 1, WORLD_PIPE);
 		return sizeof(p->device_state);
 	case VHOST_USER_SET_BACKEND_REQ_FD:
 		draw_fds(f, 1, WORLD_SOCKET);

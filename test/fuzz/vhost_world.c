@@ -13,7 +13,9 @@
  */
 #include "vhost_world.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -130,6 +132,32 @@ static int world_set_config(
 	return vhost_device_config_changed(dev);
 }
 
+static void world_synchronize(struct vhost_device *dev)
+{
+	if (dev->paused)
+		abort();
+}
+
+static int world_announce(struct vhost_device *dev, const uint8_t mac[6])
+{
+	if (mac[0] & 1)
+		return -EINVAL;
+	return vhost_device_active(dev) ? 0 : -ENETDOWN;
+}
+
+static ssize_t world_save(struct vhost_device *dev, void *bytes, size_t room)
+{
+	(void)dev;
+	memset(bytes, 1, room);
+	return room;
+}
+
+static int world_load(struct vhost_device *dev, const void *bytes, size_t len)
+{
+	(void)dev;
+	return len && ((const uint8_t *)bytes)[len - 1] == 0 ? -EINVAL : 0;
+}
+
 static const struct vhost_device_type world_type = {
     .name = "fuzzed",
     .features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_EVENT_IDX) |
@@ -138,10 +166,14 @@ static const struct vhost_device_type world_type = {
     .n_rings = WORLD_RINGS,
     .pause = world_pause,
     .resume = world_resume,
+    .synchronize = world_synchronize,
     .set_mtu = world_set_mtu,
     .config_size = WORLD_CONFIG,
     .get_config = world_get_config,
     .set_config = world_set_config,
+    .announce = world_announce,
+    .save = world_save,
+    .load = world_load,
 };
 
 static int memory_file(size_t size)
@@ -156,6 +188,7 @@ static void open_fds(struct vhost_world *w)
 {
 	int pipes[2], sockets[2];
 
+	signal(SIGPIPE, SIG_IGN); /* as vswitchd does */
 	promise(pipe2(pipes, O_CLOEXEC | O_NONBLOCK) == 0);
 	promise(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
 	close(pipes[0]);

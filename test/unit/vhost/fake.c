@@ -72,6 +72,44 @@ static int fake_set_config(
 	return 0;
 }
 
+static void fake_synchronize(struct vhost_device *dev)
+{
+	struct fake *f = dev->opaque;
+
+	assert_true(f->running);
+	f->synchronizes++;
+}
+
+static int fake_announce(struct vhost_device *dev, const uint8_t mac[6])
+{
+	struct fake *f = dev->opaque;
+
+	if (mac[0] & 1)
+		return -EINVAL;
+	memcpy(f->announced, mac, 6);
+	return 0;
+}
+
+static ssize_t fake_save(struct vhost_device *dev, void *bytes, size_t room)
+{
+	struct fake *f = dev->opaque;
+
+	assert_true(f->state_len <= room);
+	memcpy(bytes, f->state, f->state_len);
+	return f->state_len;
+}
+
+static int fake_load(struct vhost_device *dev, const void *bytes, size_t len)
+{
+	struct fake *f = dev->opaque;
+
+	if (len > sizeof(f->state) || (len && ((const uint8_t *)bytes)[0] == 0xff))
+		return -EINVAL;
+	memcpy(f->state, bytes, len);
+	f->state_len = len;
+	return 0;
+}
+
 const struct vhost_device_type fake_type = {
     .name = "fake",
     .features = FAKE_FEATURES,
@@ -79,10 +117,14 @@ const struct vhost_device_type fake_type = {
     .n_rings = FAKE_RINGS,
     .pause = fake_pause,
     .resume = fake_resume,
+    .synchronize = fake_synchronize,
     .set_mtu = fake_set_mtu,
     .config_size = FAKE_CONFIG,
     .get_config = fake_get_config,
     .set_config = fake_set_config,
+    .announce = fake_announce,
+    .save = fake_save,
+    .load = fake_load,
 };
 
 void fake_create(struct fake *f)

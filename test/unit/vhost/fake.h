@@ -34,9 +34,12 @@ struct fake {
 	int own, peer; /* the session's end, only to look at; the front-end's end */
 	/* Seen by the device. */
 	bool running;
-	unsigned pauses, resumes;
+	unsigned pauses, resumes, synchronizes;
 	uint16_t mtu;
 	uint8_t config[FAKE_CONFIG];
+	uint8_t announced[6];
+	uint8_t state[1000]; /* saved and loaded; a first byte of 0xff is refused */
+	size_t state_len;
 };
 
 extern const struct vhost_device_type fake_type;

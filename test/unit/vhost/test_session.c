@@ -32,7 +32,9 @@ static void try_message(uint32_t request, uint32_t flags, uint32_t size, unsigne
 	bool size_good = !served || (size >= spec->payload_min && size <= spec->payload_max);
 	bool fds_good = served && n_fds >= spec->fds_min && n_fds <= spec->fds_max;
 	bool own = served && spec->reply == VHOST_REPLY_OWN;
-	bool drops = !size_good || (own && !fds_good);
+	/* A log of 0 bytes is refused, and there is no way to say so. */
+	bool log = request == VHOST_USER_SET_LOG_BASE;
+	bool drops = !size_good || (own && !fds_good) || log;
 	bool replies = !drops && (own || (flags & VHOST_NEED_REPLY));
 	union vhost_payload reply;
 	struct vhost_header header;

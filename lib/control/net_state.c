@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/net_state.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "bridge/fdb.h"
+#include "control/vswitch.h"
+
+#define MAGIC   0x4e777376u
+#define VERSION 1
+#define MAC_LEN 6
+
+struct header {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t zero;
+	uint32_t count;
+};
+
+_Static_assert(sizeof(struct header) == 12, "format");
+
+struct collection {
+	uint16_t port;
+	uint8_t *at;
+	uint32_t count, max;
+};
+
+static void collect(uint64_t mac, uint16_t port, uint32_t last_s, void *arg)
+{
+	struct collection *c = arg;
+	uint64_t bytes = htole64(mac);
+
+	(void)last_s;
+	if (port != c->port || c->count == c->max)
+		return;
+	memcpy(c->at + (size_t)c->count * MAC_LEN, &bytes, MAC_LEN);
+	c->count++;
+}
+
+ssize_t net_state_save(struct vhost_device *dev, void *bytes, size_t room)
+{
+	const struct vport *vp = dev->opaque;
+	struct header header = {.magic = htole32(MAGIC), .version = htole16(VERSION)};
+	struct collection c = {
+	    .port = vp->port.index,
+	    .at = (uint8_t *)bytes + sizeof(header),
+	};
+
+	if (room < sizeof(header))
+		return -ENOSPC;
+	c.max = (room - sizeof(header)) / MAC_LEN;
+	fdb_foreach(vp->sw->fdb, collect, &c);
+	header.count = htole32(c.count);
+	memcpy(bytes, &header, sizeof(header));
+	return sizeof(header) + (size_t)c.count * MAC_LEN;
+}
+
+static bool state_valid(const uint8_t *bytes, size_t len)
+{
+	struct header header;
+
+	if (len < sizeof(header))
+		return false;
+	memcpy(&header, bytes, sizeof(header));
+	if (le32toh(header.magic) != MAGIC || le16toh(header.version) != VERSION || header.zero ||
+	    len - sizeof(header) != (uint64_t)le32toh(header.count) * MAC_LEN)
+		return false;
+	for (size_t at = sizeof(header); at < len; at += MAC_LEN) {
+		uint64_t mac = mac_load(bytes + at);
+
+		if (mac == 0 || mac_is_group(mac))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A front-end could learn us the same addresses by sending frames from them: the table's fairness
+ * holds here, too.
+ */
+int net_state_load(struct vhost_device *dev, const void *bytes, size_t len)
+{
+	const struct vport *vp = dev->opaque;
+
+	if (!state_valid(bytes, len))
+		return -EINVAL;
+	for (size_t at = sizeof(struct header); at < len; at += MAC_LEN)
+		fdb_learn(vp->sw->fdb, mac_load((const uint8_t *)bytes + at), vp->port.index,
+		    vswitch_clock());
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a port hands over when its guest moves: the addresses learned behind it.
+ *
+ * Format, version 1, little endian: magic "vswN", u16 version, u16 of 0, u32 count, then count
+ * times 6 bytes of address, and nothing more. More addresses than there is room for are left out:
+ * they will be learned again.
+ */
+#pragma once
+
+#include "vhost/device.h"
+
+/* Members of struct vhost_device_type. */
+ssize_t net_state_save(struct vhost_device *dev, void *bytes, size_t room);
+int net_state_load(struct vhost_device *dev, const void *bytes, size_t len);

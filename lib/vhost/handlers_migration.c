@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Messages about live migration: the dirty log, the announcement, the device's own state. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vhost/handlers.h"
+#include "vhost/log.h"
+#include "vhost/ring.h"
+#include "vhost/transfer.h"
+
+/*
+ * The specification demands a reply and does not say which. QEMU looks at its id only. rust-vmm's
+ * front-end asks for one with NEED_REPLY: older ones for an acknowledgement, newer ones for the
+ * payload back; these are the ones that know DEVICE_STATE.
+ */
+int handle_set_log_base(struct vhost_device *dev, struct vhost_message *msg)
+{
+	const struct vhost_wire_log *log = &msg->payload.log;
+	bool echo = (msg->header.flags & VHOST_NEED_REPLY) &&
+	    VHOST_PROTOCOL_HAS(dev->state.protocol_features, DEVICE_STATE);
+	int error;
+
+	if (msg->header.size != sizeof(*log))
+		return vhost_complain(
+		    dev, -EINVAL, "a payload of %u bytes, not %zu", msg->header.size, sizeof(*log));
+	error = vhost_log_replace(dev, log->size, log->offset, msg->fd[0]);
+	if (error || echo)
+		return error;
+	msg->payload.u64 = 0;
+	msg->header.size = sizeof(msg->payload.u64);
+	return 0;
+}
+
+/* To be told of every mark. No front-end waits for that: they read the whole log, in their time. */
+int handle_set_log_fd(struct vhost_device *dev, struct vhost_message *msg)
+{
+	if (!vhost_is_eventfd(msg->fd[0]))
+		return vhost_complain(dev, -EINVAL, "the descriptor is not an eventfd");
+	return 0;
+}
+
+int handle_send_rarp(struct vhost_device *dev, struct vhost_message *msg)
+{
+	uint8_t *mac = dev->state.announce_mac;
+	int error;
+
+	memcpy(mac, &msg->payload.u64, sizeof(dev->state.announce_mac));
+	error = dev->type->announce(dev, mac);
+	dev->state.announce_owed = error == -ENETDOWN;
+	if (error && error != -ENETDOWN)
+		return vhost_complain(dev, error,
+		    "%02x:%02x:%02x:%02x:%02x:%02x cannot be announced: %s", mac[0], mac[1], mac[2],
+		    mac[3], mac[4], mac[5], strerror(-error));
+	return 0;
+}
+
+/* Failure is told in the reply; in no case is a descriptor of ours sent back. */
+int handle_set_device_state_fd(struct vhost_device *dev, struct vhost_message *msg)
+{
+	struct vhost_wire_device_state wire = msg->payload.device_state;
+	int fd, error;
+
+	msg->header.size = sizeof(msg->payload.u64);
+	if (wire.direction > VHOST_DEVICE_STATE_LOAD || wire.phase != VHOST_DEVICE_STATE_STOPPED) {
+		error = vhost_complain(
+		    dev, -EINVAL, "direction %u, phase %u", wire.direction, wire.phase);
+	} else {
+		fd = vhost_message_take_fd(msg, 0);
+		error = wire.direction == VHOST_DEVICE_STATE_LOAD ? vhost_transfer_load(dev, fd)
+								  : vhost_transfer_save(dev, fd);
+	}
+	msg->payload.u64 = VHOST_DEVICE_STATE_NOFD | (error ? 1 : 0);
+	return 0;
+}
+
+int handle_check_device_state(struct vhost_device *dev, struct vhost_message *msg)
+{
+	msg->header.size = sizeof(msg->payload.u64);
+	msg->payload.u64 = vhost_transfer_finish(dev) ? 1 : 0;
+	return 0;
+}
