@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Device state out and in, and announcements: what a good front-end sees, and what a bad one. */
+#include "fake.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vhost/transfer.h"
+
+#define FAILED UINT64_C(0x101) /* no descriptor comes back, and an error */
+#define FINE   UINT64_C(0x100)
+
+static int transfer_setup(void **state)
+{
+	signal(SIGPIPE, SIG_IGN);
+	fake_setup(state);
+	fake_negotiate(*state);
+	return 0;
+}
+
+static uint64_t set_fd(struct fake *f, uint32_t direction, uint32_t phase, int fd)
+{
+	struct vhost_wire_device_state wire = {.direction = direction, .phase = phase};
+	union vhost_payload reply;
+	struct vhost_header header;
+
+	fake_send(f, VHOST_USER_SET_DEVICE_STATE_FD, 0, &wire, sizeof(wire), &fd, 1);
+	assert_int_equal(fake_run(f), LIVES);
+	assert_true(fake_reply(f, &header, &reply));
+	assert_int_equal(header.size, 8);
+	return reply.u64;
+}
+
+static uint64_t check(struct fake *f)
+{
+	return fake_get(f, VHOST_USER_CHECK_DEVICE_STATE);
+}
+
+/* As a front-end does: the back-end has the only other end. */
+static uint64_t save(struct fake *f, uint8_t *bytes, size_t room, ssize_t *ret_len)
+{
+	uint64_t result;
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	result = set_fd(f, VHOST_DEVICE_STATE_SAVE, VHOST_DEVICE_STATE_STOPPED, ends[1]);
+	close(ends[1]);
+	*ret_len = read(ends[0], bytes, room);
+	close(ends[0]);
+	return result;
+}
+
+static uint64_t load(struct fake *f, const void *bytes, size_t len)
+{
+	uint64_t result;
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	result = set_fd(f, VHOST_DEVICE_STATE_LOAD, VHOST_DEVICE_STATE_STOPPED, ends[0]);
+	close(ends[0]);
+	if (len)
+		assert_int_equal(write(ends[1], bytes, len), len);
+	close(ends[1]);
+	return result;
+}
+
+static void a_state_goes_out_and_comes_in(void **state)
+{
+	struct fake *f = *state;
+	uint8_t bytes[2000];
+	ssize_t len;
+
+	memset(f->state, 0x42, sizeof(f->state));
+	f->state_len = sizeof(f->state);
+	assert_int_equal(save(f, bytes, sizeof(bytes), &len), FINE);
+	assert_int_equal(len, sizeof(f->state));
+	assert_int_equal(check(f), 0);
+	assert_int_equal(check(f), 1); /* nothing since */
+	memset(f->state, 0, sizeof(f->state));
+	f->state_len = 0;
+	assert_int_equal(load(f, bytes, len), FINE);
+	assert_int_equal(f->state_len, 0); /* not before it is complete */
+	assert_int_equal(check(f), 0);
+	assert_int_equal(f->state_len, sizeof(f->state));
+	assert_memory_equal(f->state, bytes, sizeof(f->state));
+	assert_int_equal(load(f, NULL, 0), FINE);
+	assert_int_equal(check(f), 0);
+	assert_int_equal(f->state_len, 0);
+}
+
+static void a_state_the_device_refuses_is_reported(void **state)
+{
+	static uint8_t bytes[VHOST_DEVICE_STATE_MAX + 1] = {0xff};
+	struct fake *f = *state;
+
+	assert_int_equal(load(f, bytes, 10), FINE);
+	assert_int_equal(check(f), 1);
+	assert_int_equal(load(f, bytes, sizeof(bytes)), FINE); /* too long */
+	assert_int_equal(check(f), 1);
+	assert_int_equal(f->state_len, 0);
+}
+
+static void a_state_that_has_not_ended_is_not_waited_for(void **state)
+{
+	struct fake *f = *state;
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(set_fd(f, VHOST_DEVICE_STATE_LOAD, 0, ends[0]), FINE);
+	assert_int_equal(write(ends[1], "a", 1), 1);
+	assert_int_equal(check(f), 1);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void a_pipe_that_takes_nothing_is_not_waited_for(void **state)
+{
+	struct fake *f = *state;
+	char page[4096] = "";
+	int ends[2];
+
+	f->state_len = 100;
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	while (write(ends[1], page, sizeof(page)) > 0)
+		;
+	assert_int_equal(set_fd(f, VHOST_DEVICE_STATE_SAVE, 0, ends[1]), FAILED);
+	assert_int_equal(set_fd(f, VHOST_DEVICE_STATE_SAVE, 0, ends[0]), FAILED); /* wrong end */
+	assert_int_equal(check(f), 1);
+	close(ends[0]);
+	assert_int_equal(set_fd(f, VHOST_DEVICE_STATE_SAVE, 0, ends[1]), FAILED); /* no reader */
+	close(ends[1]);
+}
+
+static void other_descriptors_and_directions_are_refused(void **state)
+{
+	struct fake *f = *state;
+	int file = memory_file(4096), event = event_file(), ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	for (uint32_t direction = 0; direction < 2; direction++) {
+		assert_int_equal(set_fd(f, direction, 0, file), FAILED);
+		assert_int_equal(set_fd(f, direction, 0, event), FAILED);
+		assert_int_equal(set_fd(f, direction, 1, ends[direction]), FAILED);
+	}
+	assert_int_equal(set_fd(f, 2, 0, ends[0]), FAILED);
+	assert_int_equal(set_fd(f, UINT32_MAX, 0, ends[0]), FAILED);
+	assert_int_equal(check(f), 1);
+	close(file);
+	close(event);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void while_rings_run_there_is_no_state(void **state)
+{
+	struct fake *f = *state;
+	uint8_t bytes[10];
+	ssize_t len;
+
+	assert_int_equal(load(f, NULL, 0), FINE);
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, VHOST_VRING_NOFD, -1), 0);
+	assert_int_equal(check(f), 1);
+	assert_int_equal(save(f, bytes, sizeof(bytes), &len), FAILED);
+	assert_int_equal(load(f, NULL, 0), FAILED);
+	fake_get_base(f, 0);
+	assert_int_equal(load(f, NULL, 0), FINE);
+	assert_int_equal(check(f), 0);
+}
+
+/* Also for the teardown, which counts descriptors. */
+static void a_transfer_begun_again_and_again_leaks_nothing(void **state)
+{
+	struct fake *f = *state;
+	unsigned before = count_fds();
+
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(load(f, NULL, 0), FINE);
+	assert_int_equal(count_fds(), before + 1);
+}
+
+static void an_announcement_names_a_station(void **state)
+{
+	const uint8_t mac[6] = {0x02, 1, 2, 3, 4, 5};
+	struct fake *f = *state;
+	uint64_t value = 0;
+
+	memcpy(&value, mac, 6);
+	assert_int_equal(fake_u64(f, VHOST_USER_SEND_RARP, value | UINT64_C(0xabcd) << 48), 0);
+	assert_memory_equal(f->announced, mac, 6);
+	assert_int_equal(fake_u64(f, VHOST_USER_SEND_RARP, 0x1), 1);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, transfer_setup, fake_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(a_state_goes_out_and_comes_in),
+	    T(a_state_the_device_refuses_is_reported),
+	    T(a_state_that_has_not_ended_is_not_waited_for),
+	    T(a_pipe_that_takes_nothing_is_not_waited_for),
+	    T(other_descriptors_and_directions_are_refused),
+	    T(while_rings_run_there_is_no_state),
+	    T(a_transfer_begun_again_and_again_leaks_nothing),
+	    T(an_announcement_names_a_station),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
