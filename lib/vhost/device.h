@@ -127,6 +127,7 @@ struct vhost_device_type {
 struct vhost_log {
 	void *base; /* of the mapping; NULL: no log */
 	size_t len;
+	uint32_t guard;
 	uint8_t *map;
 	uint64_t size;
 	uint64_t ignored; /* marks outside the map, as far as they have been added up */

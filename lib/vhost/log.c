@@ -12,8 +12,9 @@
  * After synchronize() every byte written is marked: a burst that began without the log has ended,
  * and ended before SET_FEATURES or SET_VRING_ADDR is answered.
  *
- * The map is a file of the front-end. Only a regular file that is long enough is mapped; marks
- * beyond the map are ignored, counted, and told when the log goes.
+ * The map is a file of the front-end. Only a regular file that is long enough is mapped, and
+ * guarded against becoming shorter; marks beyond the map are ignored, counted, and told when the
+ * log goes.
  */
 #include "vhost/log.h"
 
@@ -24,6 +25,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/guard.h"
+#include "vhost/memory.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
@@ -113,32 +116,48 @@ void vhost_log_settle(struct vhost_device *dev)
 
 static void unmap(struct vhost_log *log)
 {
-	if (log->base)
-		munmap(log->base, log->len);
+	if (!log->base)
+		return;
+	guard_remove(log->guard);
+	munmap(log->base, log->len);
 }
 
-int vhost_log_replace(struct vhost_device *dev, uint64_t size, uint64_t offset, int fd)
+static int map(
+    struct vhost_device *dev, uint64_t size, uint64_t offset, int fd, struct vhost_log *ret_log)
 {
-	struct vhost_log old = dev->log;
-	uint64_t page = sysconf(_SC_PAGESIZE);
-	uint64_t start = offset & ~(page - 1);
-	void *base;
+	uint64_t page, start, end;
+	bool huge;
 	int error = check_file(dev, size, offset, fd);
 
 	if (error)
 		return error;
-	base = mmap(NULL, offset + size - start, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
-	if (base == MAP_FAILED)
+	page = vhost_file_page_size(fd, &huge);
+	start = offset & ~(page - 1);
+	end = (offset + size + page - 1) & ~(page - 1);
+	*ret_log = (struct vhost_log){.len = end - start, .size = size};
+	ret_log->base = mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
+	if (ret_log->base == MAP_FAILED)
 		return vhost_complain(dev, -errno, "cannot map a log of 0x%llx bytes: %s",
 		    (unsigned long long)size, strerror(errno));
-	madvise(base, offset + size - start, MADV_DONTDUMP);
-	dev->log = (struct vhost_log){
-	    .base = base,
-	    .len = offset + size - start,
-	    .map = (uint8_t *)base + (offset - start),
-	    .size = size,
-	    .ignored = old.ignored,
-	};
+	madvise(ret_log->base, end - start, MADV_DONTDUMP);
+	ret_log->map = (uint8_t *)ret_log->base + (offset - start);
+	error = guard_add(ret_log->base, ret_log->len, &ret_log->guard);
+	if (error) {
+		munmap(ret_log->base, ret_log->len);
+		return vhost_complain(dev, error, "too many mappings in all");
+	}
+	return 0;
+}
+
+int vhost_log_replace(struct vhost_device *dev, uint64_t size, uint64_t offset, int fd)
+{
+	struct vhost_log old = dev->log, fresh;
+	int error = map(dev, size, offset, fd, &fresh);
+
+	if (error)
+		return error;
+	fresh.ignored = old.ignored;
+	dev->log = fresh;
 	vhost_log_settle(dev);
 	unmap(&old);
 	log_debug("%s: dirty pages go to a log of %llu bytes", dev->name, (unsigned long long)size);

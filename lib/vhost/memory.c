@@ -87,8 +87,7 @@ static int check_file(
 	return 0;
 }
 
-/* The page size of a file; *ret_huge if they are huge ones. */
-static uint64_t file_page_size(int fd, bool *ret_huge)
+uint64_t vhost_file_page_size(int fd, bool *ret_huge)
 {
 	struct statfs fs;
 
@@ -122,7 +121,7 @@ static int map(struct vhost_device *dev, const struct vhost_region_state *r, int
 		error = check_file(dev, r, fd, &st);
 	if (error)
 		return error;
-	page = file_page_size(fd, &huge);
+	page = vhost_file_page_size(fd, &huge);
 	start = r->mmap_offset & ~(page - 1);
 	end = (r->mmap_offset + r->size + page - 1) & ~(page - 1);
 	base =
@@ -373,6 +372,11 @@ void vhost_memory_forget(struct vhost_device *dev)
 
 int vhost_memory_check(struct vhost_device *dev)
 {
+	size_t log_offset;
+
+	if (dev->log.base && guard_lost(dev->log.guard, &log_offset))
+		return vhost_complain(dev, -EFAULT,
+		    "the dirty log is gone: its file was cut short, or has no page for it");
 	for (unsigned i = 0; i < dev->state.n_regions; i++) {
 		const struct vhost_region_state *r = &dev->state.region[i];
 		const struct vhost_mapping *m = &dev->mapping[i];

@@ -26,7 +26,10 @@ int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_stat
 void vhost_memory_forget(struct vhost_device *dev);
 
 /*
- * Is all memory still there? -EFAULT after saying which is not (see guard.h): the device is of no
- * use any more, drop its connection.
+ * Is all memory, and the dirty log, still there? -EFAULT after saying which is not (see guard.h):
+ * the device is of no use any more, drop its connection.
  */
 int vhost_memory_check(struct vhost_device *dev);
+
+/* The size of the pages a file consists of; *ret_huge: they are huge ones. */
+uint64_t vhost_file_page_size(int fd, bool *ret_huge);
