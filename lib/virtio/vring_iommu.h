@@ -28,6 +28,7 @@
 
 struct vring;
 struct vring_burst;
+struct vring_position;
 
 struct vring_ops {
 	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
