@@ -1,4 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * The network device's type: what it offers, and how the rings that lib/vhost has brought to life
+ * become a port. Odd rings, which the guest sends on, are queues that one worker each polls; even
+ * rings that are enabled are queues that any worker delivers to. A queue outlives its ring, for it
+ * keeps the books.
+ *
+ * Pause and resume take the port out of the workers' forwarding and put it in again, which takes a
+ * new forwarding each. What need not stop the rings (the dirty log) only waits for the bursts in
+ * hand. Announcements are frames that a worker sends in the port's name.
+ *
+ * Threads: control thread. Nothing that a front-end says gets here unchecked by lib/vhost, but for
+ * addresses, which are checked here.
+ */
 #include "control/net_device.h"
 
 #include <errno.h>
