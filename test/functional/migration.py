@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Guests that move: QEMU's monitor, a second QEMU that waits, and two switches with a cable."""
+
+import json
+import socket
+from pathlib import Path
+
+from guest import Guest
+from lab import VSWITCHD, LabError, Process, Switch, wait_for
+
+CABLE = Path(VSWITCHD).resolve().parents[2] / "test/functional/cable"
+
+
+class Monitor:
+    """QEMU's machine protocol on a socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(20)
+
+        def attempt():
+            try:
+                self.socket.connect(str(path))
+                return True
+            except OSError:
+                return False
+
+        wait_for(attempt, f"monitor at {path}")
+        self.lines = self.socket.makefile("r")
+        self.events = []
+        self.lines.readline()  # its greeting
+        self("qmp_capabilities")
+
+    def __call__(self, command, **arguments):
+        """Execute a command and return what it returns."""
+        request = {"execute": command.replace("_", "-") if command != "qmp_capabilities" else command}
+        if arguments:
+            request["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self.socket.sendall(json.dumps(request).encode())
+        while True:
+            line = self.lines.readline()
+            if not line:
+                raise LabError("QEMU closed its monitor")
+            answer = json.loads(line)
+            if "event" in answer:
+                self.events.append(answer["event"])
+            elif "error" in answer:
+                raise LabError(f"QEMU refuses {command}: {answer['error']}")
+            else:
+                return answer["return"]
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
+class Traveller(Guest):
+    """A guest that can move. incoming: it does not boot but waits for one that comes."""
+
+    def __init__(self, lab, number, path, *, name, incoming=False, more=(), **options):
+        self.monitor = None
+        self.incoming = lab.dir / f"{name}.incoming"
+        monitor_path = lab.dir / f"{name}.monitor"
+        more = [*more, "-qmp", f"unix:{monitor_path},server=on,wait=off"]
+        if incoming:
+            more += ["-incoming", f"unix:{self.incoming}"]
+        super().__init__(lab, number, path, name=name, more=more, **options)
+        self.monitor = Monitor(monitor_path)
+
+    def start_move(self, target, capabilities=()):
+        """Begin to move to target, another Traveller made with incoming=True."""
+        for side in (self, target):
+            side.monitor(
+                "migrate-set-capabilities",
+                capabilities=[{"capability": name, "state": True} for name in capabilities],
+            )
+        self.monitor("migrate", uri=f"unix:{target.incoming}")
+
+    def move_status(self):
+        return self.monitor("query-migrate").get("status", "none")
+
+    def finish_move(self, target, timeout=60):
+        """Wait until the guest runs there. What QEMU says of the move."""
+
+        def ended():
+            status = self.move_status()
+            if status in ("failed", "cancelled"):
+                raise LabError(f"the move {status}: {self.monitor('query-migrate')}")
+            return status == "completed"
+
+        wait_for(ended, "end of the move", timeout)
+        wait_for(
+            lambda: target.monitor("query-status")["status"] == "running", "guest that runs again", 20
+        )
+        return self.monitor("query-migrate")
+
+    def close(self):
+        if self.monitor:
+            self.monitor.close()
+        super().close()
+
+
+class TwoSwitches:
+    """Two switches, a cable between them, and on the first one a guest that stays."""
+
+    def __init__(self, lab, *options):
+        self.lab = lab
+        self.here = Switch(lab, ["here-moving.sock", "here-cable.sock", "peer.sock"], *options, name="here")
+        self.there = Switch(lab, ["there-moving.sock", "there-cable.sock"], *options, name="there")
+        self.cable = Process(lab, "cable", [CABLE, self.here.paths[1], self.there.paths[1]])
+        self.peer = Guest(lab, 1, self.here.paths[2], name="peer")
+
+    def other(self, switch):
+        return self.there if switch is self.here else self.here
