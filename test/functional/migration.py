@@ -64,7 +64,8 @@ class Traveller(Guest):
         more = [*more, "-qmp", f"unix:{monitor_path},server=on,wait=off"]
         if incoming:
             more += ["-incoming", f"unix:{self.incoming}"]
-        super().__init__(lab, number, path, name=name, more=more, **options)
+        # A kernel that clears pages when it takes them marks them itself, right before the device.
+        super().__init__(lab, number, path, name=name, boot="init_on_alloc=0", more=more, **options)
         self.monitor = Monitor(monitor_path)
 
     def start_move(self, target, capabilities=()):

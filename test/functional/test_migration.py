@@ -26,10 +26,16 @@ SERVE = (
     "mkdir -p /tmp/cgi-bin; "
     f"dd if=/dev/urandom of=/tmp/piece bs=1k count={PIECE_KIB} 2>/dev/null; "
     "printf '#!/bin/sh\\necho; i=0; while [ ! -e /tmp/stop ]; "
-    "do cat /tmp/piece; i=$((i+1)); echo $i >/tmp/pieces; sleep 0.02; done\\n' >/tmp/cgi-bin/stream; "
+    "do cat /tmp/piece; i=$((i+1)); echo $i >/tmp/pieces; done\\n' >/tmp/cgi-bin/stream; "
     "chmod +x /tmp/cgi-bin/stream; httpd -p 8080 -h /tmp"
 )
-FETCH = "wget -q -O - http://{}:8080/cgi-bin/stream | sha256sum"
+# A slow reader: what the device has written lies in memory for a while before anyone looks at it, so
+# that a page which was not logged shows. (A frame in flight that is spoilt would be sent again.)
+FETCH = (
+    "wget -q -O - http://{}:8080/cgi-bin/stream | "
+    f"while dd bs={PIECE_KIB}k count=1 iflag=fullblock of=/tmp/part 2>/dev/null && [ -s /tmp/part ]; "
+    "do cat /tmp/part; sleep 0.02; done | sha256sum"
+)
 STOP = "touch /tmp/stop"
 SUM_SENT = "i=0; while [ $i -lt $(cat /tmp/pieces) ]; do cat /tmp/piece; i=$((i+1)); done | sha256sum"
 
