@@ -104,6 +104,7 @@ static int daemon_start(struct daemon *d)
 	    .fdb_entries = FDB_ENTRIES,
 	    .fdb_age_s = FDB_AGE_S,
 	    .idle_sleep = d->options.idle_sleep,
+	    .iommu = d->options.iommu,
 	};
 	int err = eal_start(&d->options);
 

@@ -146,6 +146,13 @@ static enum options_outcome take_idle(struct options *o, const char *value)
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_iommu(struct options *o, const char *value)
+{
+	(void)value;
+	o->iommu = true;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_socket_mode(struct options *o, const char *value)
 {
 	unsigned long mode;
@@ -228,6 +235,7 @@ static const struct {
     {"lcores", "LIST", take_lcores, "which CPUs move frames, such as 1,3-5"},
     {"idle", "MODE", take_idle, "'sleep' when there is nothing to do (default), or 'poll' on"},
     {"no-huge", NULL, take_no_huge, "do without huge pages"},
+    {"iommu", NULL, take_iommu, "serve guests whose devices are behind a virtual IOMMU"},
     {"socket-mode", "MODE", take_socket_mode, "permissions of the sockets, octal"},
     {"socket-owner", "USER", take_socket_owner, "owner of the sockets"},
     {"socket-group", "GROUP", take_socket_group, "group of the sockets"},

@@ -25,6 +25,7 @@
 #include "bridge/rarp.h"
 #include "control/net_state.h"
 #include "control/vswitch.h"
+#include "control/watchdog.h"
 #include "virtio/vhost_user.h"
 
 #define MTU_MIN     68
@@ -127,6 +128,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->ring = &v->ring;
 	q->enabled = v->enabled;
 	q->call_fd = v->call_fd;
+	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
 	q->shared = workers_count(vp->sw->workers) > 1;
 	vp->reported[index] = VRING_BREAK_NONE;
 	vring_kick_disable(&v->ring);

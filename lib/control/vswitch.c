@@ -100,6 +100,7 @@ int vswitch_create(
 	if (!sw)
 		goto fail;
 	sw->base = base;
+	sw->iommu = config->iommu;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
@@ -168,6 +169,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	memset(vp, 0, sizeof(*vp));
 	vp->sw = sw;
 	vp->port.index = sw->n_ports;
+	vp->device.offer_iommu = sw->iommu;
 	vp->path = strdup(endpoint->path);
 	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
 	if (!err)

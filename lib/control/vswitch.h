@@ -42,6 +42,7 @@ struct vswitch {
 	struct watchdog *watchdog;
 	struct fdb *fdb;
 	struct workers *workers;
+	bool iommu;
 	unsigned n_ports;
 	struct vport *vport[PORTS_MAX];
 };
@@ -50,6 +51,7 @@ struct vswitch_config {
 	uint32_t fdb_entries;
 	unsigned fdb_age_s;
 	bool idle_sleep;
+	bool iommu; /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
 };
 
 /* Needs an initialised EAL. Errors are logged. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -12,6 +13,7 @@
 #include "control/vswitch.h"
 #include "vhost/call.h"
 #include "vhost/guard.h"
+#include "vhost/iommu.h"
 #include "vhost/memory.h"
 
 /* How long a blocked worker can stand still, at most twice this. */
@@ -25,6 +27,8 @@ struct watchdog {
 	unsigned looks;
 	int lost_fd; /* written when guest memory is gone */
 	struct event *lost;
+	int miss_fd; /* written when a ring misses translations */
+	struct event *miss;
 };
 
 static void report_broken_rings(struct vport *vp)
@@ -56,6 +60,28 @@ static void free_blocked_workers(struct vswitch *sw)
 	}
 }
 
+static void ask_for_translations(struct vswitch *sw)
+{
+	struct timespec now;
+
+	if (!sw->iommu)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		vhost_iommu_service(
+		    &sw->vport[p]->device, now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000);
+}
+
+static void on_miss(evutil_socket_t fd, short what, void *arg)
+{
+	struct watchdog *dog = arg;
+	eventfd_t count;
+
+	(void)what;
+	eventfd_read(fd, &count);
+	ask_for_translations(dog->sw);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct watchdog *dog = arg;
@@ -64,6 +90,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	free_blocked_workers(sw);
+	ask_for_translations(sw);
 	if (++dog->looks % RING_LOOKS)
 		return;
 	for (unsigned p = 0; p < sw->n_ports; p++)
@@ -103,6 +130,20 @@ static int guard_start(struct watchdog *dog)
 	return guard_install(dog->lost_fd);
 }
 
+static int misses_start(struct watchdog *dog)
+{
+	dog->miss_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (dog->miss_fd < 0)
+		return -errno;
+	dog->miss = event_new(dog->sw->base, dog->miss_fd, EV_READ | EV_PERSIST, on_miss, dog);
+	return dog->miss && event_add(dog->miss, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+int watchdog_miss_fd(const struct watchdog *dog)
+{
+	return dog->miss_fd;
+}
+
 int watchdog_create(struct vswitch *sw, struct watchdog **ret_watchdog)
 {
 	struct watchdog *dog = calloc(1, sizeof(*dog));
@@ -111,10 +152,12 @@ int watchdog_create(struct vswitch *sw, struct watchdog **ret_watchdog)
 	if (!dog)
 		return -ENOMEM;
 	dog->sw = sw;
-	dog->lost_fd = -1;
+	dog->lost_fd = dog->miss_fd = -1;
 	error = timer_start(dog);
 	if (!error)
 		error = guard_start(dog);
+	if (!error)
+		error = misses_start(dog);
 	if (error) {
 		watchdog_destroy(dog);
 		return error;
@@ -133,5 +176,9 @@ void watchdog_destroy(struct watchdog *dog)
 		event_free(dog->lost);
 	if (dog->lost_fd >= 0)
 		close(dog->lost_fd);
+	if (dog->miss)
+		event_free(dog->miss);
+	if (dog->miss_fd >= 0)
+		close(dog->miss_fd);
 	free(dog);
 }

@@ -2,7 +2,8 @@
 /*
  * Looks after what a guest or a front-end can do to itself while nothing is said on its socket: a
  * ring that broke is reported, to the front-end as well (VRING_ERR); a port whose memory vanished
- * or whose call eventfd blocks is stopped before its neighbours notice.
+ * or whose call eventfd blocks is stopped before its neighbours notice; what a ring behind an IOMMU
+ * misses is asked for.
  *
  * Threads: the control thread.
  */
@@ -13,4 +14,7 @@ struct watchdog;
 
 /* Watch over the ports of sw, those that come later, too. -ENOMEM; what the system said. */
 int watchdog_create(struct vswitch *sw, struct watchdog **ret_watchdog);
+/* Written by workers when a ring has new misses. */
+int watchdog_miss_fd(const struct watchdog *watchdog);
+
 void watchdog_destroy(struct watchdog *dog);

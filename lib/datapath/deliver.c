@@ -9,7 +9,13 @@
 
 void deliver_drop_full(struct queue *q, unsigned n)
 {
-	q->stats.drops[q->ring->broken ? DROP_RING_BROKEN : DROP_RING_FULL] += n;
+	enum drop_reason reason = DROP_RING_FULL;
+
+	if (q->ring->broken)
+		reason = DROP_RING_BROKEN;
+	else if (vring_stalled(q->ring))
+		reason = DROP_IOTLB_MISS;
+	q->stats.drops[reason] += n;
 }
 
 void deliver_drop_room(struct queue *q, enum vring_room_status status)
@@ -159,6 +165,7 @@ unsigned deliver_frames(struct burst *b, struct queue *q, const uint8_t frames[]
 	else
 		settled = deliver_mixed(b, q, frames, n);
 	queue_notify(b, q);
+	queue_tell_misses(q);
 	if (q->shared)
 		rte_spinlock_unlock(&q->lock);
 	return settled;

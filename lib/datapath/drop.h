@@ -20,6 +20,7 @@
 	X(PORT_DOWN, "port-down", "the destination's port has no queue to take it") \
 	X(RING_FULL, "ring-full", "the guest offered no receive buffer in time") \
 	X(RING_BROKEN, "ring-broken", "the guest's receive ring makes no sense") \
+	X(IOTLB_MISS, "iotlb-miss", "the guest's receive buffer is not translated yet") \
 	X(TOO_SMALL, "buffer-too-small", "the guest's receive buffer cannot hold the frame") \
 	X(BAD_BUFFER, "bad-buffer", "the guest's receive buffer cannot be used") \
 	X(CANNOT_SEGMENT, "cannot-segment", \

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Stage 1: what the guest has to send, as locals. */
 #include "datapath/burst.h"
+#include "datapath/notify.h"
 
 unsigned burst_fetch(struct burst *b)
 {
 	b->in.n = 0;
 	b->in.n_segments = 0;
 	b->n = vring_fetch(b->source->ring, &b->in, BURST_FRAMES);
+	queue_tell_misses(b->source);
 	return b->n;
 }

@@ -22,3 +22,12 @@ static inline void queue_notify(struct burst *b, struct queue *q)
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
 }
+
+/* What a ring behind an IOMMU misses, the control thread asks for. The eventfd is our own. */
+static inline void queue_tell_misses(struct queue *q)
+{
+	if (LIKELY(!q->ring->translated) || LIKELY(!q->ring->translation.news))
+		return;
+	q->ring->translation.news = false;
+	eventfd_write(q->miss_fd, 1);
+}

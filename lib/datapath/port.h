@@ -63,6 +63,7 @@ struct queue {
 	bool enabled;
 	bool shared; /* deliver queues: more than one worker may write */
 	int call_fd; /* -1: the driver wants no calls */
+	int miss_fd; /* written when the ring waits for a translation */
 	rte_spinlock_t lock;
 	struct queue_stats stats;
 } CACHE_ALIGNED;

@@ -6,6 +6,7 @@
 
 #include "vhost/channel.h"
 #include "vhost/log.h"
+#include "vhost/iommu.h"
 #include "vhost/memory.h"
 #include "vhost/ring.h"
 #include "vhost/transfer.h"
@@ -28,6 +29,7 @@ void vhost_device_reset(struct vhost_device *dev)
 	vhost_device_pause(dev);
 	vhost_log_forget(dev);
 	vhost_rings_forget(dev);
+	vhost_iommu_forget(dev);
 	vhost_memory_forget(dev);
 	vhost_channel_forget(dev);
 	vhost_transfer_forget(dev);

@@ -80,6 +80,7 @@ struct vhost_vring {
 	bool dirty;       /* to be started anew: something it was started with has changed */
 	bool call_owed;   /* a call may have been lost; make up for it once active */
 	uint8_t obstacle; /* why a started ring is not active, as last logged */
+	struct vring_config config; /* as it was started, while active */
 };
 
 /* The back-end channel; see channel.h. */
@@ -147,6 +148,7 @@ struct vhost_device {
 	const struct vhost_device_type *type;
 	void *opaque;     /* the owner's */
 	const char *name; /* for log lines: the socket's path */
+	bool offer_iommu; /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
 	struct vhost_device_state state;
 	/* Derived: */
 	struct guest_memory *memory;                /* NULL before a memory table */
@@ -156,10 +158,11 @@ struct vhost_device {
 	struct vhost_channel channel;
 	struct vhost_log log;
 	struct vhost_transfer transfer;
-	bool paused;          /* no ring is active, or between the two calls */
-	bool warned_pages;    /* said that guest memory has small pages */
-	unsigned complaints;  /* faults of this front-end logged so far */
-	const char *handling; /* the message being handled, for log lines */
+	struct vhost_iommu *iommu; /* translations; NULL: no IOMMU. See iommu.h */
+	bool paused;               /* no ring is active, or between the two calls */
+	bool warned_pages;         /* said that guest memory has small pages */
+	unsigned complaints;       /* faults of this front-end logged so far */
+	const char *handling;      /* the message being handled, for log lines */
 };
 
 /*

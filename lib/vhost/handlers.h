@@ -28,6 +28,9 @@ vhost_handler handle_get_max_mem_slots;
 vhost_handler handle_add_mem_reg;
 vhost_handler handle_rem_mem_reg;
 
+/* iommu.c */
+vhost_handler handle_iotlb_msg;
+
 /* handlers_ring.c */
 vhost_handler handle_set_vring_num;
 vhost_handler handle_set_vring_addr;

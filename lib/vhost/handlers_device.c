@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "vhost/handlers.h"
+#include "vhost/iommu.h"
 #include "vhost/ring.h"
 
 /* Bits that say nothing about how rings are read and written. */
@@ -19,7 +20,7 @@ static int answer(struct vhost_message *msg, uint64_t value)
 static uint64_t features_offered(const struct vhost_device *dev)
 {
 	return dev->type->features | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
-	    VIRTIO_BIT(VHOST_F_LOG_ALL);
+	    VIRTIO_BIT(VHOST_F_LOG_ALL) | (dev->offer_iommu ? VIRTIO_BIT(F_ACCESS_PLATFORM) : 0);
 }
 
 static uint64_t protocol_features_offered(const struct vhost_device *dev)
@@ -67,6 +68,7 @@ int handle_set_features(struct vhost_device *dev, struct vhost_message *msg)
 	uint64_t features = msg->payload.u64;
 	uint64_t unknown = features & ~features_offered(dev);
 	uint64_t changed = dev->state.features ^ features;
+	int error;
 
 	if (unknown)
 		return vhost_complain(
@@ -75,6 +77,11 @@ int handle_set_features(struct vhost_device *dev, struct vhost_message *msg)
 		vhost_rings_change(dev);
 	if (VIRTIO_HAS(changed, F_RING_PACKED))
 		vhost_rings_forget_positions(dev);
+	error = vhost_iommu_negotiate(dev, features);
+	if (error) {
+		vhost_device_settle(dev);
+		return error;
+	}
 	if (enables_rings(dev, features))
 		rings_enable(dev, true);
 	dev->state.features = features;
@@ -145,6 +152,7 @@ int handle_reset_device(struct vhost_device *dev, struct vhost_message *msg)
 	dev->state.features = 0;
 	dev->state.have_features = false;
 	dev->state.status = 0;
+	vhost_iommu_forget(dev);
 	vhost_device_settle(dev);
 	return 0;
 }

@@ -63,6 +63,10 @@ static bool log_wanted(const struct vhost_device *dev, unsigned index, struct di
 	    .ring = st->addr_flags & VHOST_WIRE_VRING_LOG,
 	    .ring_gpa = st->log,
 	};
+	/* Behind an IOMMU what was told is an I/O address; what counts is where it leads. */
+	if (dev->iommu && dev->memory)
+		guest_memory_from_host(
+		    dev->memory, dev->vring[index]->config.device, &ret->ring_gpa);
 	return ret->map && (ret->data || ret->ring);
 }
 
@@ -92,16 +96,6 @@ static bool ring_log_settle(struct vhost_device *dev, unsigned index)
 	return true;
 }
 
-static void synchronize(struct vhost_device *dev)
-{
-	if (dev->type->synchronize) {
-		dev->type->synchronize(dev);
-		return;
-	}
-	dev->type->pause(dev);
-	dev->type->resume(dev);
-}
-
 void vhost_log_settle(struct vhost_device *dev)
 {
 	bool changed = false;
@@ -110,8 +104,8 @@ void vhost_log_settle(struct vhost_device *dev)
 		if (dev->vring[i] && dev->vring[i]->active)
 			changed |= ring_log_settle(dev, i);
 	}
-	if (changed && !dev->paused)
-		synchronize(dev);
+	if (changed)
+		vhost_device_synchronize(dev);
 }
 
 static void unmap(struct vhost_log *log)

@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "vhost/guard.h"
+#include "vhost/iommu.h"
 #include "vhost/ring.h"
 
 struct vhost_mapping {
@@ -287,6 +288,7 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	dev->state.n_regions = table->n;
 	dev->mapping = mapping;
 	dev->memory = memory;
+	vhost_iommu_remap(dev);
 	vhost_rings_change(dev);
 	vhost_device_settle(dev);
 

@@ -75,7 +75,7 @@ struct vhost_message_spec {
 	X(SEND_RARP, 8, 8, 0, 0, RARP, ACK, handle_send_rarp) \
 	X(NET_SET_MTU, 8, 8, 0, 0, NET_MTU, ACK, handle_net_set_mtu) \
 	X(SET_BACKEND_REQ_FD, 0, 0, 1, 1, BACKEND_REQ, ACK, handle_set_backend_req_fd) \
-	X(IOTLB_MSG, 32, 32, 0, 0, ANY, ACK, NULL) \
+	X(IOTLB_MSG, 32, 32, 0, 0, ANY, ACK, handle_iotlb_msg) \
 	X(SET_VRING_ENDIAN, 8, 8, 0, 0, CROSS_ENDIAN, ACK, NULL) \
 	X(GET_CONFIG, 12, 268, 0, 0, CONFIG, OWN, handle_get_config) \
 	X(SET_CONFIG, 12, 268, 0, 0, CONFIG, ACK, handle_set_config) \

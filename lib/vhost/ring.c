@@ -26,6 +26,7 @@
 
 #include "base/log.h"
 #include "vhost/call.h"
+#include "vhost/iommu.h"
 #include "vhost/log.h"
 
 /* Complaints per connection before the log goes quiet. */
@@ -39,6 +40,7 @@
 	X(NO_SIZE, "its size is not set") \
 	X(NO_ADDRESS, "its addresses are not set") \
 	X(NO_MEMORY, "there is no guest memory") \
+	X(TRANSLATION, "its addresses are not translated") \
 	X(SIZE, "its size is not allowed in its format") \
 	X(DESC, "its descriptors are not inside one region of guest memory") \
 	X(DRIVER, "its driver area is not inside one region of guest memory") \
@@ -78,6 +80,18 @@ void vhost_device_pause(struct vhost_device *dev)
 		return;
 	dev->type->pause(dev);
 	dev->paused = true;
+}
+
+void vhost_device_synchronize(struct vhost_device *dev)
+{
+	if (dev->paused)
+		return;
+	if (dev->type->synchronize) {
+		dev->type->synchronize(dev);
+		return;
+	}
+	dev->type->pause(dev);
+	dev->type->resume(dev);
 }
 
 static struct vhost_vring *ring_create(void)
@@ -216,14 +230,41 @@ void vhost_rings_forget_positions(struct vhost_device *dev)
 		dev->state.vring[i].have_base = dev->state.vring[i].base_pending;
 }
 
+/* Where the ring's areas are here. Returns the obstacle if one of them is not. */
+static enum obstacle ring_locate(
+    struct vhost_device *dev, unsigned index, struct vring_config *ret_config)
+{
+	const struct vhost_vring_state *st = &dev->state.vring[index];
+	bool packed = is_packed(dev), waits = false;
+	struct vring_layout layout = vring_layout(st->size, packed);
+	/* Only a packed ring's descriptors are written, too. */
+	const unsigned perm[] = {
+	    packed ? IOTLB_READ | IOTLB_WRITE : IOTLB_READ, IOTLB_READ, IOTLB_WRITE};
+	const uint64_t address[] = {st->desc, st->driver, st->device};
+	const uint32_t len[] = {layout.desc, layout.driver, layout.device};
+	void *host[3];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(host); i++)
+		host[i] = dev->iommu
+		    ? vhost_iommu_area(dev, index, i, address[i], len[i], perm[i], &waits)
+		    : guest_memory_from_uaddr(dev->memory, address[i], len[i]);
+	if (waits)
+		return OBSTACLE_TRANSLATION;
+	ret_config->desc = host[0];
+	ret_config->driver = host[1];
+	ret_config->device = host[2];
+	if (!host[0])
+		return OBSTACLE_DESC;
+	if (!host[1])
+		return OBSTACLE_DRIVER;
+	return host[2] ? OBSTACLE_NONE : OBSTACLE_DEVICE;
+}
+
 /* What still keeps the ring from running; if nothing, how to start it. */
 static enum obstacle ring_examine(
     struct vhost_device *dev, unsigned index, struct vring_config *ret_config)
 {
 	struct vhost_vring_state *st = &dev->state.vring[index];
-	const struct guest_memory *memory = dev->memory;
-	struct vring_layout layout;
-	bool packed = is_packed(dev);
 
 	if (!st->started)
 		return OBSTACLE_STOPPED;
@@ -233,27 +274,19 @@ static enum obstacle ring_examine(
 		return OBSTACLE_NO_SIZE;
 	if (!st->have_addr)
 		return OBSTACLE_NO_ADDRESS;
-	if (!memory)
+	if (!dev->memory)
 		return OBSTACLE_NO_MEMORY;
-	if (st->size > VRING_SIZE_MAX || !vring_size_valid(st->size, packed))
+	if (st->size > VRING_SIZE_MAX || !vring_size_valid(st->size, is_packed(dev)))
 		return OBSTACLE_SIZE;
-	layout = vring_layout(st->size, packed);
 	*ret_config = (struct vring_config){
 	    /* Odd rings are the driver's transmit queues, as in every paired device. */
 	    .direction = index % 2 ? VRING_TRANSMIT : VRING_RECEIVE,
 	    .features = dev->state.features,
 	    .size = st->size,
-	    .desc = guest_memory_from_uaddr(memory, st->desc, layout.desc),
-	    .driver = guest_memory_from_uaddr(memory, st->driver, layout.driver),
-	    .device = guest_memory_from_uaddr(memory, st->device, layout.device),
 	    .position = &st->position,
-	    .memory = memory,
+	    .memory = dev->memory,
 	};
-	if (!ret_config->desc)
-		return OBSTACLE_DESC;
-	if (!ret_config->driver)
-		return OBSTACLE_DRIVER;
-	return ret_config->device ? OBSTACLE_NONE : OBSTACLE_DEVICE;
+	return ring_locate(dev, index, ret_config);
 }
 
 /* Paused. Begin at the position told or reached. */
@@ -266,7 +299,9 @@ static enum obstacle ring_start(
 	st->position = ring_position(dev, index);
 	st->have_base = true;
 	st->base_pending = false;
-	if (vring_start(&ring->ring, config) < 0)
+	ring->config = *config;
+	vhost_iommu_attach(dev, index, &ring->config);
+	if (vring_start(&ring->ring, &ring->config) < 0)
 		return OBSTACLE_START;
 	ring->call_owed |= !ring->active;
 	ring->active = true;
@@ -289,10 +324,17 @@ static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum ob
 	if (ring->obstacle == obstacle)
 		return;
 	ring->obstacle = obstacle;
-	if (obstacle > OBSTACLE_NO_MEMORY)
+	if (obstacle > OBSTACLE_TRANSLATION)
 		vhost_complain(dev, 0, "ring %u cannot run: %s", index, obstacle_text[obstacle]);
 	else
 		log_debug("%s: ring %u waits for %s", dev->name, index, obstacle_text[obstacle]);
+}
+
+/* A translation may lead somewhere else without any message about the ring. */
+static bool ring_moved(const struct vhost_vring *ring, const struct vring_config *config)
+{
+	return ring->config.desc != config->desc || ring->config.driver != config->driver ||
+	    ring->config.device != config->device;
 }
 
 static void ring_settle(struct vhost_device *dev, unsigned index)
@@ -302,7 +344,8 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 	struct vring_config config;
 	enum obstacle obstacle = ring_examine(dev, index, &config);
 
-	if (obstacle == OBSTACLE_NONE && (!ring->active || ring->dirty)) {
+	if (obstacle == OBSTACLE_NONE &&
+	    (!ring->active || ring->dirty || ring_moved(ring, &config))) {
 		vhost_device_pause(dev);
 		obstacle = ring_start(dev, index, &config);
 	}

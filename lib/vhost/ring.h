@@ -14,6 +14,9 @@ int vhost_complain(struct vhost_device *dev, int error, const char *fmt, ...)
 /* Stop the workers until vhost_device_settle; nothing if they are stopped. */
 void vhost_device_pause(struct vhost_device *dev);
 
+/* Return when no worker is still in a call that it began before, without stopping any. */
+void vhost_device_synchronize(struct vhost_device *dev);
+
 /*
  * Bring the rings into line with the state: start those that can run now, stop those that
  * cannot, then let the workers at them. Pauses by itself if need be. To be called after every

@@ -95,3 +95,17 @@ void *guest_memory_from_uaddr(const struct guest_memory *memory, uint64_t uaddr,
 	}
 	return NULL;
 }
+
+bool guest_memory_from_host(const struct guest_memory *memory, const void *host, uint64_t *ret_gpa)
+{
+	for (unsigned i = 0; i < memory->n_regions; i++) {
+		const struct guest_region *r = &memory->region[i];
+		uintptr_t at = (uintptr_t)host, start = (uintptr_t)r->host;
+
+		if (at >= start && at - start < r->size) {
+			*ret_gpa = r->gpa + (at - start);
+			return true;
+		}
+	}
+	return false;
+}

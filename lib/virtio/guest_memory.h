@@ -53,6 +53,9 @@ const struct guest_region *guest_memory_find(const struct guest_memory *memory, 
  */
 void *guest_memory_from_uaddr(const struct guest_memory *memory, uint64_t uaddr, uint64_t len);
 
+/* The gpa that is mapped at host; false if none is. Slow. */
+bool guest_memory_from_host(const struct guest_memory *memory, const void *host, uint64_t *ret_gpa);
+
 /*
  * The host address of gpa and, in *ret_len, how many of the wanted len bytes lie there
  * before the region ends (a buffer may continue in a neighbouring region, mapped elsewhere).

@@ -17,8 +17,8 @@
  *
  * A view is built in one pass over the table. Each entry is cut at the borders of the memory
  * regions and appended to the readable or the writable list or both; an append that continues
- * the last region, here and in IOVA, makes that one longer. Hence a ring or an indirect table that
- * is contiguous for the guest is in one piece, however many messages it took.
+ * the last piece, in the same memory region, makes that one longer. Hence a ring or an indirect
+ * table that is contiguous for the guest is in one piece, however many messages it took.
  */
 #include "virtio/iotlb.h"
 
@@ -242,16 +242,19 @@ int iotlb_invalidate(struct iotlb *tlb, uint64_t iova, uint64_t size)
 struct list {
 	struct guest_memory *memory;
 	unsigned room, limit;
+	const struct guest_region *from; /* the region that the last piece lies in */
 };
 
-static int list_append(struct list *list, const struct guest_region *r)
+static int list_append(
+    struct list *list, const struct guest_region *r, const struct guest_region *from)
 {
 	unsigned n = list->memory ? list->memory->n_regions : 0;
 
 	if (n) {
 		struct guest_region *end = &list->memory->region[n - 1];
 
-		if (end->gpa + end->size == r->gpa && end->host + end->size == r->host) {
+		if (list->from == from && end->gpa + end->size == r->gpa &&
+		    end->host + end->size == r->host) {
 			end->size += r->size;
 			return 0;
 		}
@@ -268,6 +271,7 @@ static int list_append(struct list *list, const struct guest_region *r)
 		list->memory = more;
 		list->room = room;
 	}
+	list->from = from;
 	list->memory->region[n] = *r;
 	list->memory->n_regions = n + 1;
 	return 0;
@@ -292,29 +296,37 @@ static bool intersect(
 	return true;
 }
 
-static int compare_gpa(const void *a, const void *b)
-{
-	const struct guest_region *x = a, *y = b;
+/* A piece of an entry: IOVA to host, and the region it lies in. */
+struct piece {
+	struct guest_region r;
+	const struct guest_region *from;
+};
 
-	return (x->gpa > y->gpa) - (x->gpa < y->gpa);
+static int by_iova(const void *a, const void *b)
+{
+	const struct piece *x = a, *y = b;
+
+	return (x->r.gpa > y->r.gpa) - (x->r.gpa < y->r.gpa);
 }
 
 /* Append the pieces of an entry to both lists, in IOVA order. */
 static int append_entry(
     struct list lists[2], const struct entry *e, const struct guest_memory *memory)
 {
-	struct guest_region piece[GUEST_MEMORY_REGIONS_MAX];
+	struct piece piece[GUEST_MEMORY_REGIONS_MAX];
 	unsigned n = 0;
 	int error = 0;
 
-	for (unsigned i = 0; i < memory->n_regions; i++)
-		n += intersect(e, &memory->region[i], &piece[n]);
-	qsort(piece, n, sizeof(piece[0]), compare_gpa);
+	for (unsigned i = 0; i < memory->n_regions; i++) {
+		piece[n].from = &memory->region[i];
+		n += intersect(e, &memory->region[i], &piece[n].r);
+	}
+	qsort(piece, n, sizeof(piece[0]), by_iova);
 	for (unsigned i = 0; i < n && !error; i++) {
 		if (e->perm & IOTLB_READ)
-			error = list_append(&lists[0], &piece[i]);
+			error = list_append(&lists[0], &piece[i].r, piece[i].from);
 		if (!error && (e->perm & IOTLB_WRITE))
-			error = list_append(&lists[1], &piece[i]);
+			error = list_append(&lists[1], &piece[i].r, piece[i].from);
 	}
 	return error;
 }

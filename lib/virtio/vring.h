@@ -150,6 +150,7 @@ struct vring {
 	bool in_order;
 	bool indirect;
 	bool mergeable;
+	bool translated; /* behind an IOMMU */
 	uint8_t direction;
 	uint8_t broken; /* enum vring_break; the control thread may read it */
 	/* Notification state. */

@@ -124,6 +124,7 @@ void vring_iommu_start(struct vring *vr, struct vring_iommu *iommu, struct vring
 
 	for (unsigned i = 0; i < VRING_MISSES_MAX; i++)
 		atomic_store_explicit(&misses->miss[i], 0, memory_order_relaxed);
+	vr->translated = true;
 	t->iommu = iommu;
 	t->misses = misses;
 	t->ops = *vr->ops;

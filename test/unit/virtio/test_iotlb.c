@@ -25,7 +25,8 @@ static struct guest_memory *make_memory(void)
 	const struct guest_region regions[] = {
 	    {.gpa = 0, .uaddr = 0, .size = 128, .host = host + 512},
 	    {.gpa = 4096, .uaddr = 128, .size = 128, .host = host},
-	    {.gpa = 8192, .uaddr = 300, .size = SPACE - 300, .host = host + 200},
+	    /* Mapped side by side by chance: still another region, with other guest addresses. */
+	    {.gpa = 8192, .uaddr = 256, .size = SPACE - 300, .host = host + 128},
 	};
 	struct guest_memory *memory;
 
@@ -175,6 +176,11 @@ static void pieces_that_lie_apart_are_not_one(void **state)
 	assert_int_equal(missing, 1256); /* nothing is missing */
 	assert_ptr_equal(iotlb_view_resolve(view, 1000, 128, RW, &missing), host + 512);
 	assert_ptr_equal(iotlb_view_resolve(view, 1128, 128, RW, &missing), host);
+	iotlb_view_destroy(view);
+	iotlb_update(tlb, 1128, 256, 128, RW, NULL, 0);
+	iotlb_view_create(tlb, memory, &view);
+	assert_null(iotlb_view_resolve(view, 1128, 256, RW, &missing));
+	assert_int_equal(missing, 1128 + 256);
 	iotlb_view_destroy(view);
 	iotlb_destroy(tlb);
 	guest_memory_destroy(memory);
