@@ -124,6 +124,22 @@ int frontend_set_vring_base(struct frontend *fe, unsigned ring, uint32_t base);
 int frontend_get_vring_base(struct frontend *fe, unsigned ring, uint32_t *ret_base);
 int frontend_set_vring_addr(
     struct frontend *fe, unsigned ring, uint64_t desc, uint64_t driver, uint64_t device);
+/* The same with a log address, and logging of the ring on or off. */
+int frontend_set_vring_log(struct frontend *fe, unsigned ring, uint64_t desc, uint64_t driver,
+    uint64_t device, bool log, uint64_t log_gpa);
 int frontend_set_vring_enable(struct frontend *fe, unsigned ring, bool enable);
 /* id: VHOST_USER_SET_VRING_KICK, _CALL or _ERR. */
 int frontend_set_vring_fd(struct frontend *fe, uint32_t id, unsigned ring, int fd);
+
+/* SET_LOG_BASE, and its reply: a log of size bytes at offset of fd. */
+int frontend_set_log_base(struct frontend *fe, uint64_t size, uint64_t offset, int fd);
+
+/* SEND_RARP. */
+int frontend_send_rarp(struct frontend *fe, const uint8_t mac[6]);
+
+/*
+ * Have the back-end save its state into, or load it from, the pipe fd (a copy goes there).
+ * -EREMOTEIO: it refuses. frontend_check_device_state: when all has been written or read.
+ */
+int frontend_set_device_state_fd(struct frontend *fe, bool load, int fd);
+int frontend_check_device_state(struct frontend *fe);

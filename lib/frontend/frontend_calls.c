@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a well-behaved front-end says, message by message. */
 #include <errno.h>
+#include <string.h>
+
+#include "base/util.h"
 
 #include "frontend/frontend.h"
 
@@ -156,13 +159,25 @@ int frontend_get_vring_base(struct frontend *fe, unsigned ring, uint32_t *ret_ba
 	return reply.index == ring ? 0 : -EPROTO;
 }
 
+int frontend_set_vring_log(struct frontend *fe, unsigned ring, uint64_t desc, uint64_t driver,
+    uint64_t device, bool log, uint64_t log_gpa)
+{
+	struct vhost_wire_vring_addr a = {
+	    .index = ring,
+	    .flags = log ? VHOST_WIRE_VRING_LOG : 0,
+	    .desc = desc,
+	    .avail = driver,
+	    .used = device,
+	    .log = log_gpa,
+	};
+
+	return frontend_call(fe, VHOST_USER_SET_VRING_ADDR, &a, sizeof(a), NULL, 0);
+}
+
 int frontend_set_vring_addr(
     struct frontend *fe, unsigned ring, uint64_t desc, uint64_t driver, uint64_t device)
 {
-	struct vhost_wire_vring_addr a = {
-	    .index = ring, .desc = desc, .avail = driver, .used = device};
-
-	return frontend_call(fe, VHOST_USER_SET_VRING_ADDR, &a, sizeof(a), NULL, 0);
+	return frontend_set_vring_log(fe, ring, desc, driver, device, false, 0);
 }
 
 int frontend_set_vring_fd(struct frontend *fe, uint32_t id, unsigned ring, int fd)
@@ -170,4 +185,52 @@ int frontend_set_vring_fd(struct frontend *fe, uint32_t id, unsigned ring, int f
 	uint64_t value = ring | (fd < 0 ? VHOST_VRING_NOFD : 0);
 
 	return frontend_call(fe, id, &value, sizeof(value), &fd, fd >= 0);
+}
+
+/* Its reply need not say anything. */
+int frontend_set_log_base(struct frontend *fe, uint64_t size, uint64_t offset, int fd)
+{
+	struct vhost_wire_log log = {.size = size, .offset = offset};
+	uint64_t ignored;
+	int err =
+	    frontend_send(fe, VHOST_USER_SET_LOG_BASE, VHOST_VERSION, &log, sizeof(log), &fd, 1);
+
+	if (err)
+		return err;
+	err = frontend_receive_reply(fe, VHOST_USER_SET_LOG_BASE, &ignored, sizeof(ignored), NULL);
+	return MIN(err, 0);
+}
+
+int frontend_send_rarp(struct frontend *fe, const uint8_t mac[6])
+{
+	uint64_t value = 0;
+
+	memcpy(&value, mac, 6);
+	return frontend_set_u64(fe, VHOST_USER_SEND_RARP, value);
+}
+
+int frontend_set_device_state_fd(struct frontend *fe, bool load, int fd)
+{
+	struct vhost_wire_device_state wire = {
+	    .direction = load ? VHOST_DEVICE_STATE_LOAD : VHOST_DEVICE_STATE_SAVE};
+	uint64_t answer;
+	int err = frontend_send(
+	    fe, VHOST_USER_SET_DEVICE_STATE_FD, VHOST_VERSION, &wire, sizeof(wire), &fd, 1);
+
+	if (!err)
+		err = frontend_receive_reply(
+		    fe, VHOST_USER_SET_DEVICE_STATE_FD, &answer, sizeof(answer), NULL);
+	if (err < 0)
+		return err;
+	if (err != sizeof(answer))
+		return -EPROTO;
+	return answer & 0xff ? -EREMOTEIO : 0;
+}
+
+int frontend_check_device_state(struct frontend *fe)
+{
+	uint64_t failed;
+	int err = frontend_get_u64(fe, VHOST_USER_CHECK_DEVICE_STATE, &failed);
+
+	return !err && failed ? -EREMOTEIO : err;
 }
