@@ -94,7 +94,7 @@ static struct queue *queue_get(struct vport *vp, unsigned index)
 		log_error("%s: no memory for ring %u, which stays unused", vp->path, index);
 		return NULL;
 	}
-	*q = (struct queue){.port = &vp->port, .index = index, .call_fd = -1};
+	*q = (struct queue){.port = &vp->port, .index = index, .call_fd = -1, .kick_fd = -1};
 	rte_spinlock_init(&q->lock);
 	vp->queue[index] = q;
 	return q;
@@ -129,6 +129,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->enabled = v->enabled;
 	q->call_fd = v->call_fd;
 	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
+	q->kick_fd = v->kick_fd;
 	q->shared = workers_count(vp->sw->workers) > 1;
 	vp->reported[index] = VRING_BREAK_NONE;
 	vring_kick_disable(&v->ring);

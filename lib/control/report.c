@@ -80,10 +80,10 @@ static json_t *worker_json(const struct vswitch *sw, unsigned w)
 	struct worker_stats s;
 
 	workers_read_stats(sw->workers, w, &s);
-	return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I}", "lcore", (int)s.lcore, "frames",
+	return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "lcore", (int)s.lcore, "frames",
 	    (json_int_t)s.frames, "bursts", (json_int_t)s.turns, "busy_cycles",
-	    (json_int_t)s.busy_cycles, "idle_cycles", (json_int_t)s.idle_cycles, "sleep_cycles",
-	    (json_int_t)s.sleep_cycles);
+	    (json_int_t)s.busy_cycles, "idle_cycles", (json_int_t)s.idle_cycles, "sleeps",
+	    (json_int_t)s.sleeps, "sleep_cycles", (json_int_t)s.sleep_cycles);
 }
 
 static json_t *books_json(const struct books *b)

@@ -64,6 +64,7 @@ struct queue {
 	bool shared; /* deliver queues: more than one worker may write */
 	int call_fd; /* -1: the driver wants no calls */
 	int miss_fd; /* written when the ring waits for a translation */
+	int kick_fd; /* receive queues; -1: the driver cannot kick */
 	rte_spinlock_t lock;
 	struct queue_stats stats;
 } CACHE_ALIGNED;
@@ -85,8 +86,9 @@ struct poll_list {
 
 /* An immutable picture of the whole switch. One allocation; see lib/worker. */
 struct forwarding {
-	unsigned n_ports;   /* entries of port[] */
-	struct port **port; /* by index; NULL: down */
+	uint64_t generation; /* counts what has been published */
+	unsigned n_ports;    /* entries of port[] */
+	struct port **port;  /* by index; NULL: down */
 	unsigned n_up;
 	uint16_t *up; /* indices of the ports that are not NULL */
 	unsigned n_workers;

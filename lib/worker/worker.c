@@ -12,8 +12,8 @@
  * Beside the forwarding the control thread has one more thing to say: frames to be sent in a port's
  * name. Each worker has a mailbox for them, with one writer and one reader, looked at once a turn.
  *
- * A sleeping worker is off-line for the control thread. It loads the forwarding anew after it came
- * back on-line, so it cannot return to one that was replaced meanwhile.
+ * A sleeping worker (idle.h) is off-line for the control thread. It loads the forwarding anew after
+ * it came back on-line, so it cannot return to one that was replaced meanwhile.
  */
 #include "worker/worker.h"
 
@@ -35,9 +35,8 @@
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
 #include "datapath/inject.h"
+#include "worker/idle.h"
 
-#define IDLE_SPIN_US  200 /* of finding nothing before a worker rests */
-#define IDLE_SLEEP_NS 50000
 #define SYNC_YIELDS   64
 #define SYNC_SLEEP_NS 20000
 #define SYNC_WATCH    128 /* rests between two looks for a worker that is kept from reporting */
@@ -61,6 +60,7 @@ struct worker {
 	unsigned index;
 	struct burst *burst;
 	struct worker_stats stats;
+	struct idle idle;
 	/* The control thread's: the call that was under way at its last look; whose call blocked.
 	 */
 	struct queue *watched CACHE_ALIGNED;
@@ -74,6 +74,7 @@ struct workers {
 	atomic_bool stop;
 	bool idle_sleep;
 	unsigned n;
+	uint64_t generation; /* of the last forwarding published */
 	struct rte_rcu_qsbr *rcu;
 	struct worker worker[];
 };
@@ -92,6 +93,11 @@ static struct queue *find_queue(const struct poll_list *list, uint16_t port)
 			return list->queue[i];
 	}
 	return NULL;
+}
+
+static bool has_mail(const struct worker *w)
+{
+	return atomic_load(&w->mailbox.sent) != atomic_load(&w->mailbox.read);
 }
 
 static void worker_read_mail(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
@@ -124,20 +130,37 @@ static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint
 	return frames;
 }
 
-static void worker_sleep(struct worker *w)
+static const struct poll_list *worker_list(const struct worker *w, const struct forwarding *fwd)
 {
-	const struct timespec rest = {.tv_nsec = IDLE_SLEEP_NS};
+	return fwd ? &fwd->poll[w->index] : NULL;
+}
 
-	rte_rcu_qsbr_thread_offline(w->all->rcu, w->index);
-	nanosleep(&rest, NULL);
-	rte_rcu_qsbr_thread_online(w->all->rcu, w->index);
+/*
+ * Rest, unless there is something to do after all. On-line again, the worker may have another
+ * forwarding; kicks are off for the rings that stayed.
+ */
+static void worker_sleep(struct worker *w, const struct forwarding *fwd)
+{
+	struct workers *all = w->all;
+
+	if (!idle_prepare(&w->idle, worker_list(w, fwd), fwd ? fwd->generation : 0))
+		return;
+	atomic_store(&w->idle.asleep, true);
+	if (atomic_load(&all->current) == fwd && !atomic_load(&all->stop) && !has_mail(w)) {
+		rte_rcu_qsbr_thread_offline(all->rcu, w->index);
+		idle_wait(&w->idle);
+		rte_rcu_qsbr_thread_online(all->rcu, w->index);
+		w->stats.sleeps++;
+	}
+	atomic_store(&w->idle.asleep, false);
+	if (w->idle.kicks)
+		idle_disable_kicks(worker_list(w, atomic_load(&all->current)));
 }
 
 static void worker_loop(struct worker *w)
 {
 	struct workers *all = w->all;
 	uint64_t hz = rte_get_tsc_hz();
-	uint64_t spin = hz / 1000000 * IDLE_SPIN_US;
 	uint64_t then = rte_rdtsc(), last_work = then, next_second = then;
 	uint32_t now_s = 0;
 
@@ -163,10 +186,11 @@ static void worker_loop(struct worker *w)
 		}
 		w->stats.idle_cycles += now - then;
 		then = now;
-		if (all->idle_sleep && now - last_work > spin) {
-			worker_sleep(w);
+		if (all->idle_sleep && now - last_work > w->idle.spin) {
+			worker_sleep(w, fwd);
 			then = rte_rdtsc();
 			w->stats.sleep_cycles += then - now;
+			idle_adapt(&w->idle, then - now);
 		} else {
 			rte_pause();
 		}
@@ -187,8 +211,10 @@ static int worker_main(void *arg)
 
 static void workers_free(struct workers *all)
 {
-	for (unsigned i = 0; i < all->n; i++)
+	for (unsigned i = 0; i < all->n; i++) {
+		idle_cleanup(&all->worker[i].idle);
 		burst_destroy(all->worker[i].burst);
+	}
 	free(all->rcu);
 	free(all);
 }
@@ -211,6 +237,9 @@ static int workers_prepare(struct workers *all, const struct workers_config *con
 		rte_rcu_qsbr_thread_register(all->rcu, i);
 		if (burst_create(config->fdb, &w->burst) < 0)
 			return -ENOMEM;
+		int err = idle_init(&w->idle, rte_get_tsc_hz());
+		if (err)
+			return err;
 		i++;
 	}
 	return 0;
@@ -233,6 +262,8 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	memset(all, 0, size);
 	all->n = n;
 	all->idle_sleep = config->idle_sleep;
+	for (unsigned i = 0; i < n; i++)
+		all->worker[i].idle.wake_fd = all->worker[i].idle.epoll_fd = -1;
 	err = workers_prepare(all, config);
 	if (err) {
 		log_error("out of memory for %u workers", n);
@@ -245,11 +276,18 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	return 0;
 }
 
+static void workers_wake(struct workers *all)
+{
+	for (unsigned i = 0; i < all->n; i++)
+		idle_wake(&all->worker[i].idle);
+}
+
 void workers_stop(struct workers *all)
 {
 	if (!all)
 		return;
 	atomic_store(&all->stop, true);
+	workers_wake(all);
 	rte_eal_mp_wait_lcore();
 	workers_free(all);
 }
@@ -313,8 +351,12 @@ void workers_synchronize(struct workers *all)
 
 struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 {
-	struct forwarding *old = atomic_exchange(&all->current, fwd);
+	struct forwarding *old;
 
+	if (fwd)
+		fwd->generation = ++all->generation;
+	old = atomic_exchange(&all->current, fwd);
+	workers_wake(all);
 	workers_synchronize(all);
 	return old;
 }
@@ -334,7 +376,8 @@ int workers_inject(
 	letter->port = port;
 	letter->len = len;
 	memcpy(letter->frame, frame, len);
-	atomic_store_explicit(&box->sent, sent + 1, memory_order_release);
+	atomic_store(&box->sent, sent + 1);
+	idle_wake(&all->worker[worker].idle);
 	return 0;
 }
 

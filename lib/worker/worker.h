@@ -7,7 +7,7 @@
  * workers_publish() has returned, no worker will ever again touch anything that is only
  * reachable through the previous forwarding.
  *
- * A worker that found nothing for a while sleeps 50 us at a time (unless told to poll without
+ * A worker that found nothing for a while sleeps until a driver kicks (unless told to poll without
  * rest); it is off-line for the control thread meanwhile, so a sleeping worker delays nobody.
  *
  * Threads: all functions are for the control thread. Statistics may be read at any time; they
@@ -33,8 +33,9 @@ struct worker_stats {
 	uint64_t busy_cycles;  /* TSC, turns that moved frames */
 	uint64_t idle_cycles;  /* turns that found nothing */
 	uint64_t sleep_cycles; /* asleep */
-	uint64_t turns;        /* that moved frames */
-	uint64_t frames;       /* taken from guests */
+	uint64_t sleeps;
+	uint64_t turns;  /* that moved frames */
+	uint64_t frames; /* taken from guests */
 };
 
 /*

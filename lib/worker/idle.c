@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Kick eventfds belong to the front-ends, who may keep them readable for ever or make them block.
+ * So they are never read: edge-triggered epoll reports each kick once, read or not.
+ *
+ * A ring without a kick eventfd has to be polled; a worker that has one naps instead, for so short
+ * a time that a frame does not wait much longer than for a kick.
+ *
+ * A kick costs the guest an exit to its hypervisor. Traffic that comes again and again right after
+ * the worker has fallen asleep makes it wait longer before the next time, up to a millisecond.
+ */
+#include "worker/idle.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_MIN_US    200
+#define SPIN_MAX_US    1000
+#define SLEEP_SHORT_US 500
+#define NAP_NS         50000
+/* A sleep ends by itself once in a while. Nothing depends on it. */
+#define SLEEP_MS 1000
+
+#define NEVER UINT64_MAX
+
+int idle_init(struct idle *idle, uint64_t tsc_hz)
+{
+	uint64_t us = tsc_hz / 1000000;
+
+	*idle = (struct idle){
+	    .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	    .epoll_fd = -1,
+	    .watched = NEVER,
+	    .spin = SPIN_MIN_US * us,
+	    .spin_min = SPIN_MIN_US * us,
+	    .spin_max = SPIN_MAX_US * us,
+	    .sleep_short = SLEEP_SHORT_US * us,
+	};
+	return idle->wake_fd < 0 ? -errno : 0;
+}
+
+void idle_cleanup(struct idle *idle)
+{
+	if (idle->epoll_fd >= 0)
+		close(idle->epoll_fd);
+	if (idle->wake_fd >= 0)
+		close(idle->wake_fd);
+	idle->epoll_fd = idle->wake_fd = -1;
+}
+
+void idle_wake(struct idle *idle)
+{
+	/* Pairs with the worker's look at what is published, after it has said that it sleeps. */
+	if (atomic_load(&idle->asleep))
+		eventfd_write(idle->wake_fd, 1);
+}
+
+static bool watch(struct idle *idle, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+
+	return fd >= 0 && epoll_ctl(idle->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* A new set instead of changes to the old one: descriptors in that may be closed by now. */
+static void watch_list(struct idle *idle, const struct poll_list *list)
+{
+	if (idle->epoll_fd >= 0)
+		close(idle->epoll_fd);
+	idle->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	idle->kicks = idle->epoll_fd >= 0 && watch(idle, idle->wake_fd);
+	for (unsigned i = 0; list && idle->kicks && i < list->n; i++)
+		idle->kicks = watch(idle, list->queue[i]->kick_fd);
+}
+
+void idle_disable_kicks(const struct poll_list *list)
+{
+	for (unsigned i = 0; list && i < list->n; i++)
+		vring_kick_disable(list->queue[i]->ring);
+}
+
+bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t generation)
+{
+	if (idle->watched != generation)
+		watch_list(idle, list);
+	idle->watched = generation;
+	for (unsigned i = 0; list && idle->kicks && i < list->n; i++) {
+		if (vring_kick_enable(list->queue[i]->ring)) {
+			idle_disable_kicks(list);
+			return false;
+		}
+	}
+	return true;
+}
+
+void idle_wait(struct idle *idle)
+{
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+	struct epoll_event event;
+
+	if (idle->kicks)
+		epoll_wait(idle->epoll_fd, &event, 1, SLEEP_MS);
+	else
+		nanosleep(&nap, NULL);
+}
+
+void idle_adapt(struct idle *idle, uint64_t slept)
+{
+	if (!idle->kicks)
+		return;
+	if (slept < idle->sleep_short)
+		idle->spin = MIN(idle->spin * 2, idle->spin_max);
+	else
+		idle->spin = MAX(idle->spin / 2, idle->spin_min);
+}

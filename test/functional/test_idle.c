@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Workers sleep and wake: a frame that is sent while the worker falls asleep, sleeps, or wakes is
+ * delivered at once, not when a sleep happens to end by itself; and idle ports cost next to
+ * nothing.
+ */
+#include "functional.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUNDS     20000
+#define LATE_NS    UINT64_C(300000000) /* a sleep that nobody ends takes a second */
+#define PAUSE_US   1500                /* at most, between two frames */
+#define IDLE_S     2
+#define IDLE_SHARE 0.02
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* A pause that is exact to the microsecond. */
+static void spin_us(uint64_t us)
+{
+	uint64_t end = now_ns() + us * 1000;
+
+	while (now_ns() < end)
+		;
+}
+
+static uint64_t sleeps(struct switch_process *sw)
+{
+	json_t *stats = switch_stats(sw);
+	json_t *worker = json_array_get(json_object_get(stats, "workers"), 0);
+	uint64_t n = json_integer_value(json_object_get(worker, "sleeps"));
+
+	json_decref(stats);
+	return n;
+}
+
+static uint64_t one_frame(struct net_driver *from, struct net_driver *to, uint64_t *random)
+{
+	uint8_t frame[100], src[6], dst[6];
+	struct net_frame f;
+	uint64_t start;
+
+	station_mac(src, 0, 0);
+	station_mac(dst, 1, 0);
+	make_frame(frame, sizeof(frame), dst, src, random);
+	start = now_ns();
+	send_surely(from, 0, frame, sizeof(frame), NULL, NULL);
+	while (net_receive(to, 0, &f) == 0)
+		must(now_ns() - start < LATE_NS, "a frame waits for the end of a sleep");
+	return now_ns() - start;
+}
+
+static void race(uint64_t features)
+{
+	static uint64_t latency[ROUNDS];
+	struct net_driver *nd[2];
+	struct switch_process sw;
+	uint64_t random = 1, slept;
+
+	switch_start(&sw, 2, 1, false);
+	for (unsigned i = 0; i < 2; i++) {
+		struct net_config c = usual_config(features, 1);
+
+		nd[i] = attach(&sw, i, &c);
+	}
+	introduce(nd, 2);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		/* Mostly around the moment when it falls asleep, which moves. */
+		spin_us(random_between(&random, 150, i % 8 ? 450 : PAUSE_US));
+		latency[i] = one_frame(nd[0], nd[1], &random);
+	}
+	slept = sleeps(&sw);
+	qsort(latency, ROUNDS, sizeof(latency[0]), by_value);
+	printf(
+	    "%llu sleeps in %u rounds; frame through after p50 %llu us, p99 %llu us, max %llu us\n",
+	    (unsigned long long)slept, ROUNDS, (unsigned long long)latency[ROUNDS / 2] / 1000,
+	    (unsigned long long)latency[ROUNDS / 100 * 99] / 1000,
+	    (unsigned long long)latency[ROUNDS - 1] / 1000);
+	must(slept > ROUNDS / 50, "the worker hardly slept: nothing was tried");
+	net_driver_destroy(nd[0]);
+	net_driver_destroy(nd[1]);
+	switch_finish(&sw);
+}
+
+static void test_no_wake_up_is_lost_split(void **state)
+{
+	(void)state;
+	race(FEATURES_BASE);
+}
+
+static void test_no_wake_up_is_lost_split_without_event_index(void **state)
+{
+	(void)state;
+	race(FEATURES_BASE & ~VIRTIO_BIT(F_EVENT_IDX));
+}
+
+static void test_no_wake_up_is_lost_packed(void **state)
+{
+	(void)state;
+	race(FEATURES_PACKED);
+}
+
+/* Processor time of all threads, in seconds. */
+static double cpu_seconds(pid_t pid)
+{
+	char path[64], line[1024], *at;
+	unsigned long long user = 0, system = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	must(file && fgets(line, sizeof(line), file), "no /proc/PID/stat");
+	fclose(file);
+	at = strrchr(line, ')');
+	must(at &&
+		sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+		    &system) == 2,
+	    "an odd /proc/PID/stat");
+	return (double)(user + system) / sysconf(_SC_CLK_TCK);
+}
+
+static void test_idle_ports_cost_next_to_nothing(void **state)
+{
+	struct net_driver *nd[SWITCH_PORTS_MAX];
+	struct switch_process sw;
+	double before, share;
+
+	(void)state;
+	switch_start(&sw, SWITCH_PORTS_MAX, 1, false);
+	for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++) {
+		struct net_config c = usual_config(i % 2 ? FEATURES_PACKED : FEATURES_BASE, 4);
+
+		nd[i] = attach(&sw, i, &c);
+	}
+	introduce(nd, SWITCH_PORTS_MAX);
+	usleep(100000);
+	before = cpu_seconds(sw.pid);
+	sleep(IDLE_S);
+	share = (cpu_seconds(sw.pid) - before) / IDLE_S;
+	printf("%u idle ports, 4 queue pairs each: %.1f %% of a core\n", SWITCH_PORTS_MAX,
+	    share * 100);
+	must(share <= IDLE_SHARE, "an idle switch is busy");
+	for (unsigned i = 0; i < SWITCH_PORTS_MAX; i++)
+		net_driver_destroy(nd[i]);
+	switch_finish(&sw);
+}
+
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_no_wake_up_is_lost_split),
+	    cmocka_unit_test(test_no_wake_up_is_lost_split_without_event_index),
+	    cmocka_unit_test(test_no_wake_up_is_lost_packed),
+	    cmocka_unit_test(test_idle_ports_cost_next_to_nothing),
+	};
+
+	if (argc > 1)
+		switch_binary(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
