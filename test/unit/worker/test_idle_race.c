@@ -2,7 +2,7 @@
 /*
  * No wake-up is lost: a driver and a device in two threads, with real eventfds, both of which sleep
  * whenever they may. The device is what a worker is (lib/worker/idle); it ends a sleep by itself
- * only after a second, the driver never, so that a round that takes a quarter of one has lost a
+ * only after a second, the driver never, so that a round that takes nearly one has lost a
  * kick or a call. Between rounds the driver waits for about as long as the device takes to fall
  * asleep.
  */
@@ -26,7 +26,7 @@
 #include "worker/idle.h"
 
 #define ROUNDS      60000
-#define LATE_MS     250
+#define LATE_MS     800
 #define MEMORY      65536
 #define DRIVER_AREA 16384
 #define DEVICE_AREA 20480
