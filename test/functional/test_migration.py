@@ -67,7 +67,7 @@ def move(pair, guest, switch, case, number, capabilities=()):
 @pytest.mark.parametrize("name", CASES)
 def test_stream_survives_moves_there_and_back(lab, name):
     case = CASES[name]
-    pair = TwoSwitches(lab)
+    pair = TwoSwitches(lab, "--log-level", "debug")
     switch = pair.here
     guest = Traveller(lab, 2, switch.paths[0], name="moving0", **case)
     pair.peer.wait_boot()
@@ -88,4 +88,5 @@ def test_stream_survives_moves_there_and_back(lab, name):
     assert ping(pair.peer, guest, count=5) == (5, 5)
     for each in (pair.here, pair.there):
         settled(each)
+        assert ("SEND_RARP" in each.err()) == ("guest_announce=off" in case.get("device", ""))
         assert "not logged" not in each.err()
