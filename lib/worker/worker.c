@@ -168,9 +168,6 @@ static void worker_loop(struct worker *w)
 		const struct forwarding *fwd =
 		    atomic_load_explicit(&all->current, memory_order_acquire);
 		unsigned frames = fwd ? worker_turn(w, fwd, now_s) : 0;
-
-		rte_rcu_qsbr_quiescent(all->rcu, w->index);
-
 		uint64_t now = rte_rdtsc();
 
 		if (now >= next_second) {
@@ -182,6 +179,7 @@ static void worker_loop(struct worker *w)
 			w->stats.frames += frames;
 			w->stats.turns++;
 			then = last_work = now;
+			rte_rcu_qsbr_quiescent(all->rcu, w->index);
 			continue; /* no rest while there is work */
 		}
 		w->stats.idle_cycles += now - then;
@@ -194,6 +192,8 @@ static void worker_loop(struct worker *w)
 		} else {
 			rte_pause();
 		}
+		/* Not before: whoever prepares to sleep still looks at the forwarding. */
+		rte_rcu_qsbr_quiescent(all->rcu, w->index);
 	}
 }
 
