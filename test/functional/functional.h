@@ -87,6 +87,7 @@ struct stream {
 	uint64_t sent, received;
 	bool lossy;
 	uint64_t lost, progress_ns;
+	uint64_t late_next, late_end; /* given up, but may still come, in order */
 };
 
 /* Send up to a few frames. True when something was sent. */
