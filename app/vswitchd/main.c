@@ -15,6 +15,7 @@
 #include "control/vswitch.h"
 #include "eal.h"
 #include "options.h"
+#include "sandbox.h"
 
 #define FDB_ENTRIES 65536
 #define FDB_AGE_S   300
@@ -105,8 +106,12 @@ static int daemon_start(struct daemon *d)
 	    .fdb_age_s = FDB_AGE_S,
 	    .idle_sleep = d->options.idle_sleep,
 	    .iommu = d->options.iommu,
+	    .enter_worker = sandbox_enter_worker,
 	};
-	int err = eal_start(&d->options);
+	int err = sandbox_init(d->options.sandbox);
+
+	if (!err)
+		err = eal_start(&d->options);
 
 	if (err)
 		return err;
@@ -119,7 +124,10 @@ static int daemon_start(struct daemon *d)
 	err = vswitch_create(d->base, &config, &d->sw);
 	if (err)
 		return err;
-	return add_ports(d);
+	err = add_ports(d);
+	if (!err)
+		err = sandbox_enter_interrupts();
+	return err ? err : sandbox_enter_control(d->options.client);
 }
 
 static void daemon_end(struct daemon *d)

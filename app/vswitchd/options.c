@@ -146,6 +146,13 @@ static enum options_outcome take_idle(struct options *o, const char *value)
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_no_sandbox(struct options *o, const char *value)
+{
+	(void)value;
+	o->sandbox = false;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_iommu(struct options *o, const char *value)
 {
 	(void)value;
@@ -235,6 +242,7 @@ static const struct {
     {"lcores", "LIST", take_lcores, "which CPUs move frames, such as 1,3-5"},
     {"idle", "MODE", take_idle, "'sleep' when there is nothing to do (default), or 'poll' on"},
     {"no-huge", NULL, take_no_huge, "do without huge pages"},
+    {"no-sandbox", NULL, take_no_sandbox, "keep all capabilities and system calls"},
     {"iommu", NULL, take_iommu, "serve guests whose devices are behind a virtual IOMMU"},
     {"socket-mode", "MODE", take_socket_mode, "permissions of the sockets, octal"},
     {"socket-owner", "USER", take_socket_owner, "owner of the sockets"},
@@ -326,6 +334,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	ret->idle_sleep = true;
+	ret->sandbox = true;
 	ret->socket_mode = -1;
 	ret->socket_owner = -1;
 	ret->socket_group = -1;

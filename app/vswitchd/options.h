@@ -30,6 +30,7 @@ struct options {
 	cpu_set_t worker_cpus; /* exactly n_workers of them */
 	bool no_huge;
 	bool idle_sleep;
+	bool sandbox;
 	bool iommu;
 	int socket_mode; /* -1: as the umask has it */
 	uid_t socket_owner;

@@ -186,6 +186,7 @@ int report_write(const struct vswitch *sw, const char *path)
 	char *temporary = NULL;
 	int err = 0;
 
+	/* syscalls: openat write rename unlink */
 	if (!report || asprintf(&temporary, "%s.new", path) < 0)
 		err = -ENOMEM;
 	else if (json_dump_file(report, temporary, JSON_INDENT(1)) < 0 ||

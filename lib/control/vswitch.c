@@ -94,7 +94,8 @@ int vswitch_create(
     struct event_base *base, const struct vswitch_config *config, struct vswitch **ret_sw)
 {
 	struct vswitch *sw = calloc(1, sizeof(*sw));
-	struct workers_config workers = {.idle_sleep = config->idle_sleep};
+	struct workers_config workers = {
+	    .idle_sleep = config->idle_sleep, .enter = config->enter_worker};
 	int err = -ENOMEM;
 
 	if (!sw)

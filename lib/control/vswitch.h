@@ -51,7 +51,8 @@ struct vswitch_config {
 	uint32_t fdb_entries;
 	unsigned fdb_age_s;
 	bool idle_sleep;
-	bool iommu; /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
+	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
+	bool iommu;                /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
 };
 
 /* Needs an initialised EAL. Errors are logged. */

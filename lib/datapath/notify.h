@@ -18,7 +18,7 @@ static inline void queue_notify(struct burst *b, struct queue *q)
 	if (q->call_fd < 0 || !vring_call_needed(q->ring))
 		return;
 	atomic_store_explicit(&b->calling, q, memory_order_release);
-	eventfd_write(q->call_fd, 1);
+	eventfd_write(q->call_fd, 1); /* syscalls(worker): write */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
 }

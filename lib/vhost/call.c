@@ -42,6 +42,7 @@ int vhost_call(int fd)
 	const uint64_t one = 1;
 	int error;
 
+	/* syscalls: rt_sigaction gettid timer_create timer_settime write */
 	if (!have_clock)
 		have_clock = clock_create(&clock);
 	if (!have_clock)

@@ -13,6 +13,7 @@ int vhost_channel_set(struct vhost_device *dev, int fd)
 {
 	int domain = 0, type = 0, listening = 0;
 	socklen_t len = sizeof(int);
+	/* syscalls: getsockopt sendmsg recvfrom close */
 	bool good = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0;

@@ -130,6 +130,7 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 static void on_listener(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
+	/* syscalls: accept4 socket connect getsockopt */
 	int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)what;
@@ -391,6 +392,7 @@ static void remove_file(const struct vhost_endpoint *ep)
 {
 	struct stat st;
 
+	/* syscalls: lstat newfstatat unlink close */
 	if (ep->bound && lstat(ep->path, &st) == 0 && st.st_dev == ep->file_dev &&
 	    st.st_ino == ep->file_ino)
 		unlink(ep->path);

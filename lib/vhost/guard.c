@@ -42,6 +42,9 @@ static bool put_zero_pages(struct slot *slot, uintptr_t base)
 {
 	void *at = (void *)base;
 
+	/* syscalls: mmap write rt_sigaction */
+	/* syscalls(worker): mmap write rt_sigaction rt_sigreturn */
+
 	return mmap(at, slot->len, PROT_READ | PROT_WRITE,
 		   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == at;
 }

@@ -118,6 +118,7 @@ bool vhost_is_eventfd(int fd)
 	char link[32], target[32];
 	ssize_t n;
 
+	/* syscalls: readlink fcntl close */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, target, sizeof(target) - 1);
 	if (n < 0)

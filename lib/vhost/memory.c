@@ -92,6 +92,7 @@ uint64_t vhost_file_page_size(int fd, bool *ret_huge)
 {
 	struct statfs fs;
 
+	/* syscalls: fstat newfstatat fstatfs mmap munmap madvise */
 	*ret_huge = fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == HUGETLBFS_MAGIC;
 	return *ret_huge ? (uint64_t)fs.f_bsize : (uint64_t)sysconf(_SC_PAGESIZE);
 }

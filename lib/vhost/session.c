@@ -113,6 +113,7 @@ static ssize_t receive_part(struct vhost_session *session, void *to, size_t len)
 	bool all = true;
 	ssize_t n;
 
+	/* syscalls: recvmsg sendmsg fcntl close */
 	do {
 		n = recvmsg(session->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);

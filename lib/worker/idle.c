@@ -55,7 +55,7 @@ void idle_wake(struct idle *idle)
 {
 	/* Pairs with the worker's look at what is published, after it has said that it sleeps. */
 	if (atomic_load(&idle->asleep))
-		eventfd_write(idle->wake_fd, 1);
+		eventfd_write(idle->wake_fd, 1); /* syscalls: write */
 }
 
 static bool watch(struct idle *idle, int fd)
@@ -68,6 +68,7 @@ static bool watch(struct idle *idle, int fd)
 /* A new set instead of changes to the old one: descriptors in that may be closed by now. */
 static void watch_list(struct idle *idle, const struct poll_list *list)
 {
+	/* syscalls(worker): close epoll_create1 epoll_ctl */
 	if (idle->epoll_fd >= 0)
 		close(idle->epoll_fd);
 	idle->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -101,6 +102,7 @@ void idle_wait(struct idle *idle)
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 	struct epoll_event event;
 
+	/* syscalls(worker): epoll_wait nanosleep clock_nanosleep */
 	if (idle->kicks)
 		epoll_wait(idle->epoll_fd, &event, 1, SLEEP_MS);
 	else

@@ -73,6 +73,9 @@ struct workers {
 	_Atomic(struct forwarding *) current;
 	atomic_bool stop;
 	bool idle_sleep;
+	int (*enter)(void);
+	atomic_uint entered; /* workers that have called it */
+	atomic_int error;    /* of one that failed */
 	unsigned n;
 	uint64_t generation; /* of the last forwarding published */
 	struct rte_rcu_qsbr *rcu;
@@ -200,9 +203,18 @@ static void worker_loop(struct worker *w)
 static int worker_main(void *arg)
 {
 	struct worker *w = arg;
+	int error = 0;
 
+	/* syscalls(worker): prctl */
 	/* Sleep 50 us when asked to, not 50 us more. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+	if (w->all->enter)
+		error = w->all->enter();
+	if (error)
+		atomic_store(&w->all->error, error);
+	atomic_fetch_add(&w->all->entered, 1);
+	if (error)
+		return error;
 	rte_rcu_qsbr_thread_online(w->all->rcu, w->index);
 	worker_loop(w);
 	rte_rcu_qsbr_thread_offline(w->all->rcu, w->index);
@@ -249,6 +261,7 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 {
 	unsigned n = rte_lcore_count() - 1;
 	size_t size = sizeof(struct workers) + n * sizeof(struct worker);
+	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
 	struct workers *all;
 	int err;
 
@@ -262,6 +275,7 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	memset(all, 0, size);
 	all->n = n;
 	all->idle_sleep = config->idle_sleep;
+	all->enter = config->enter;
 	for (unsigned i = 0; i < n; i++)
 		all->worker[i].idle.wake_fd = all->worker[i].idle.epoll_fd = -1;
 	err = workers_prepare(all, config);
@@ -272,6 +286,13 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	}
 	for (unsigned i = 0; i < n; i++)
 		rte_eal_remote_launch(worker_main, &all->worker[i], all->worker[i].stats.lcore);
+	while (atomic_load(&all->entered) < n)
+		nanosleep(&rest, NULL);
+	err = atomic_load(&all->error);
+	if (err) {
+		workers_stop(all);
+		return err;
+	}
 	*ret_workers = all;
 	return 0;
 }
@@ -312,6 +333,7 @@ static void worker_unblock(struct worker *w)
 		return;
 	}
 	full.fd = q->call_fd;
+	/* syscalls: poll preadv2 */
 	/* It may just have lost its core for a while: a call must not be taken from its driver. */
 	if (poll(&full, 1, 0) != 0 || preadv2(q->call_fd, &to, 1, -1, RWF_NOWAIT) < 0)
 		return;
@@ -338,6 +360,7 @@ void workers_synchronize(struct workers *all)
 	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
 	uint64_t token = rte_rcu_qsbr_start(all->rcu);
 
+	/* syscalls: sched_yield nanosleep clock_nanosleep */
 	/* A worker may be waiting for this very core: yield, and before long get out of its way. */
 	for (unsigned turn = 0; !rte_rcu_qsbr_check(all->rcu, token, false); turn++) {
 		if (turn < SYNC_YIELDS)

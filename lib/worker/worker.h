@@ -26,6 +26,8 @@ struct workers;
 struct workers_config {
 	struct fdb *fdb;
 	bool idle_sleep;
+	/* Called by each worker before it begins; not 0: it stays away. NULL: nothing. */
+	int (*enter)(void);
 };
 
 struct worker_stats {

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Capabilities and filters belong to a thread, and are inherited by those it creates later. Ours
+ * are created by the EAL before there is anything to sandbox, so each thread enters by itself: the
+ * workers before their first turn, the control thread when the sockets are there, the EAL's
+ * interrupt thread through an alarm. no_new_privs is set before them all.
+ *
+ * The filter's default is a signal (SIGSYS), not an error code: code that was never meant to run
+ * must not go on. The handler may only write: the names were looked up beforehand.
+ *
+ * What the libraries need on our behalf is listed here, everything else beside its code.
+ */
+#include "sandbox.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cap-ng.h>
+#include <rte_alarm.h>
+#include <seccomp.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "syscalls.h"
+
+/* libevent: */
+/* syscalls: epoll_wait epoll_ctl read write rt_sigprocmask rt_sigaction rt_sigreturn clock_gettime
+ */
+/* glibc, allocating: */
+/* syscalls: brk mmap munmap mremap madvise mprotect futex getrandom */
+/* glibc, streams and time: */
+/* syscalls: write writev lseek fstat newfstatat ioctl openat read close */
+/* glibc, ending: */
+/* syscalls: exit exit_group rt_sigprocmask tgkill gettid getpid restart_syscall */
+/* The EAL's clean-up, its interrupt thread, and telling lcores to start and to stop: */
+/* syscalls: epoll_create epoll_ctl epoll_wait unlink munmap timerfd_settime timerfd_create */
+/* syscalls: access sched_setaffinity sched_getaffinity fcntl getdents64 flock */
+/* syscalls(worker): read write close access futex exit munmap madvise rt_sigprocmask */
+/* A worker that aborts or faults says so: */
+/* syscalls(worker): gettid getpid tgkill rt_sigaction rt_sigreturn restart_syscall exit_group */
+
+#define NAMES 512
+
+static bool on;
+static char *name_of[NAMES];
+
+static void say(const char *text)
+{
+	if (write(STDERR_FILENO, text, strlen(text)) < 0)
+		return; /* nobody listens */
+}
+
+static void on_sigsys(int sig, siginfo_t *info, void *context)
+{
+	const struct sigaction usual = {.sa_handler = SIG_DFL};
+	unsigned nr = info->si_syscall;
+
+	(void)context;
+	say("vswitchd: error: the sandbox stopped the system call '");
+	say(nr < NAMES && name_of[nr] ? name_of[nr] : "unknown");
+	say("', which no part of vswitchd has asked for: a bug, or a library that changed. "
+	    "--no-sandbox runs without; please report it\n");
+	sigaction(sig, &usual, NULL);
+	raise(sig);
+}
+
+int sandbox_init(bool enabled)
+{
+	struct sigaction action = {.sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO};
+
+	on = enabled;
+	if (!on)
+		return 0;
+	for (int nr = 0; nr < NAMES; nr++)
+		name_of[nr] = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+	sigemptyset(&action.sa_mask);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sigaction(SIGSYS, &action, NULL) < 0) {
+		log_error("cannot set up the sandbox: %s", strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+static int drop_capabilities(bool keep_dac_override)
+{
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (keep_dac_override)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+	return capng_apply(CAPNG_SELECT_CAPS) == 0 ? 0 : -EPERM;
+}
+
+static int load_filter(const int calls[], unsigned n)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+	int error = filter ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < n && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	if (!error)
+		error = seccomp_load(filter);
+	if (filter)
+		seccomp_release(filter);
+	return error;
+}
+
+/* capng keeps its state in one place for all threads. */
+static int enter(const int calls[], unsigned n, bool keep_dac_override)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	int error;
+
+	if (!on)
+		return 0;
+	pthread_mutex_lock(&lock);
+	capng_setpid(gettid());
+	error = capng_get_caps_process() == 0 ? 0 : -EPERM;
+	if (!error)
+		error = drop_capabilities(keep_dac_override);
+	if (!error)
+		error = load_filter(calls, n);
+	pthread_mutex_unlock(&lock);
+	if (error)
+		log_error(
+		    "cannot enter the sandbox: %s; --no-sandbox runs without", strerror(-error));
+	return error;
+}
+
+#define X(name) SCMP_SYS(name),
+static const int control_calls[] = {SYSCALLS_CONTROL(X)};
+static const int worker_calls[] = {SYSCALLS_WORKER(X)};
+#undef X
+
+int sandbox_enter_control(bool client)
+{
+	return enter(control_calls, ARRAY_SIZE(control_calls), client);
+}
+
+int sandbox_enter_worker(void)
+{
+	return enter(worker_calls, ARRAY_SIZE(worker_calls), false);
+}
+
+static void in_interrupt_thread(void *arg)
+{
+	int error = enter(control_calls, ARRAY_SIZE(control_calls), false);
+
+	atomic_store((atomic_int *)arg, error ? error : 1);
+}
+
+int sandbox_enter_interrupts(void)
+{
+	static atomic_int outcome; /* 1: entered */
+	const struct timespec rest = {.tv_nsec = 100000};
+	int error = on ? rte_eal_alarm_set(1, in_interrupt_thread, &outcome) : 1;
+
+	while (error == 0) {
+		nanosleep(&rest, NULL);
+		error = atomic_load(&outcome);
+	}
+	if (error < 0)
+		log_error("the EAL's interrupt thread is not in the sandbox: %s", strerror(-error));
+	return MIN(error, 0);
+}

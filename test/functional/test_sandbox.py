@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What vswitchd gives up after set-up, and what happens to code that wants more."""
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import VSWITCHD, Lab, Switch, wait_for
+
+FORBIDDEN = """
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void call(int sig) { (void)sig; syscall(SYS_chroot, "/"); }
+__attribute__((constructor)) static void prepare(void) { signal(SIGUSR2, call); }
+"""
+
+
+@pytest.fixture
+def lab():
+    with Lab() as lab:
+        yield lab
+
+
+def threads(pid):
+    """{name: {field: value}} of all threads' status."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        lines = (task / "status").read_text().splitlines()
+        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        found[fields["Name"] + task.name] = fields
+    return found
+
+
+def capabilities(fields):
+    return {name: int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")}
+
+
+def test_every_thread_is_in_the_sandbox(lab):
+    switch = Switch(lab, ["a.sock", "b.sock"])
+    found = threads(switch.pid)
+    assert len(found) >= 3, "control thread, worker, interrupts"
+    for name, fields in found.items():
+        assert fields["NoNewPrivs"] == "1", name
+        assert fields["Seccomp"] == "2", name
+        assert set(capabilities(fields).values()) == {0}, name
+
+
+def test_a_client_keeps_what_it_takes_to_reach_sockets_of_others(lab):
+    switch = Switch(lab, ["a.sock"], "--client")
+    dac_override = 1 << 1
+    for name, fields in threads(switch.pid).items():
+        control = name.startswith("vswitchd")
+        assert capabilities(fields)["CapEff"] == (dac_override if control else 0), name
+
+
+def test_no_sandbox_keeps_everything(lab):
+    switch = Switch(lab, ["a.sock"], "--no-sandbox")
+    for name, fields in threads(switch.pid).items():
+        assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("0", "0"), name
+
+
+def preload(lab):
+    source, library = lab.dir / "forbidden.c", lab.dir / "forbidden.so"
+    source.write_text(FORBIDDEN)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    return {**os.environ, "LD_PRELOAD": str(library)}
+
+
+def start(lab, *arguments, program=VSWITCHD, **more):
+    child = subprocess.Popen(
+        [program, "--no-huge", "--socket-path", lab.dir / "x.sock", *arguments],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more
+    )
+    line = ""
+    while "ready" not in line:
+        line = child.stderr.readline()
+        assert line, "vswitchd did not start"
+    return child
+
+
+def test_a_call_that_nobody_asked_for_ends_the_process_with_its_name(lab):
+    child = start(lab, env=preload(lab))
+    child.send_signal(signal.SIGUSR2)
+    _, errors = child.communicate(timeout=10)
+    assert child.returncode == -signal.SIGSYS
+    assert "the sandbox stopped the system call 'chroot'" in errors
+    assert "--no-sandbox" in errors
+
+
+def test_without_the_sandbox_the_same_call_goes_through(lab):
+    child = start(lab, "--no-sandbox", env=preload(lab))
+    child.send_signal(signal.SIGUSR2)
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=10)
+    assert child.returncode == 0
+
+
+def test_an_unprivileged_user_can_run_it(lab):
+    nobody = pwd.getpwnam("nobody")
+    os.chown(lab.dir, nobody.pw_uid, nobody.pw_gid)
+    os.chmod(lab.dir, 0o755)
+    program = shutil.copy(VSWITCHD, lab.dir)  # where it is built may be closed to others
+    child = start(lab, program=program, user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], cwd="/")
+    wait_for((lab.dir / "x.sock").exists, "socket")
+    assert (lab.dir / "x.sock").stat().st_uid == nobody.pw_uid
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=10)
+    assert child.returncode == 0
+
+
+def test_workers_may_less_than_the_control_thread():
+    """The lists come from the sources; a worker needs no files, sockets or processes."""
+    header = Path(VSWITCHD).parent / "syscalls.h"
+    text = header.read_text()
+    lists = {
+        name: set(re.findall(r"X\((\w+)\)", body))
+        for name, body in re.findall(r"#define SYSCALLS_(\w+)\(X\)(.*?)\n\n", text, re.S)
+    }
+    assert lists["WORKER"] and lists["CONTROL"]
+    assert len(lists["WORKER"]) < len(lists["CONTROL"]) / 2
+    for call in "openat socket connect accept4 sendmsg recvmsg execve clone clone3 ptrace".split():
+        assert call not in lists["WORKER"]
+    for call in "execve clone clone3 fork ptrace bpf mount setuid chroot".split():
+        assert call not in lists["CONTROL"]
