@@ -82,6 +82,7 @@ static void check_frame(struct lab *l, unsigned station, const struct net_frame 
 	l->seen[station]++;
 }
 
+/* proves: S07 */
 /* Offer all slots again and again, without touching what is in them. */
 static void attack(struct lab *l)
 {
