@@ -129,6 +129,7 @@ static int map(
 	start = offset & ~(page - 1);
 	end = (offset + size + page - 1) & ~(page - 1);
 	*ret_log = (struct vhost_log){.len = end - start, .size = size};
+	/* syscalls: fstat newfstatat fstatfs mmap munmap madvise */
 	ret_log->base = mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
 	if (ret_log->base == MAP_FAILED)
 		return vhost_complain(dev, -errno, "cannot map a log of 0x%llx bytes: %s",

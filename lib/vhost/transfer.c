@@ -19,6 +19,7 @@ static int check_pipe(struct vhost_device *dev, int fd)
 	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
 
+	/* syscalls: fcntl fstat newfstatat read write close */
 	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
 		return vhost_complain(dev, -EINVAL, "the descriptor is no pipe");
 	if (vhost_rings_started(dev))

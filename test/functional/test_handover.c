@@ -137,6 +137,7 @@ static ssize_t save(struct net_driver *nd, uint8_t *bytes, size_t room)
 	int ends[2];
 
 	must(pipe2(ends, O_CLOEXEC) == 0, "pipe");
+	must(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0, "a small pipe"); /* to be made larger */
 	must_equal(-frontend_set_device_state_fd(&nd->fe, false, ends[1]), 0, "errno of saving");
 	close(ends[1]);
 	len = read(ends[0], bytes, room);
