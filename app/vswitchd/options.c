@@ -153,6 +153,13 @@ static enum options_outcome take_no_sandbox(struct options *o, const char *value
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_postcopy(struct options *o, const char *value)
+{
+	(void)value;
+	o->postcopy = true;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_iommu(struct options *o, const char *value)
 {
 	(void)value;
@@ -243,6 +250,7 @@ static const struct {
     {"idle", "MODE", take_idle, "'sleep' when there is nothing to do (default), or 'poll' on"},
     {"no-huge", NULL, take_no_huge, "do without huge pages"},
     {"no-sandbox", NULL, take_no_sandbox, "keep all capabilities and system calls"},
+    {"postcopy", NULL, take_postcopy, "let migrating guests arrive before their memory"},
     {"iommu", NULL, take_iommu, "serve guests whose devices are behind a virtual IOMMU"},
     {"socket-mode", "MODE", take_socket_mode, "permissions of the sockets, octal"},
     {"socket-owner", "USER", take_socket_owner, "owner of the sockets"},

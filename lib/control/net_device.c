@@ -56,7 +56,9 @@
 	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_STATUS) | (1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) | \
-	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIG) | (1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE))
+	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIG) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT))
 
 /* Feature bit a driver negotiates -> what frames it accepts unfinished. */
 static const struct {
@@ -132,7 +134,9 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->kick_fd = v->kick_fd;
 	q->shared = workers_count(vp->sw->workers) > 1;
 	vp->reported[index] = VRING_BREAK_NONE;
-	vring_kick_disable(&v->ring);
+	/* A missing page must not keep the control thread waiting. */
+	if (!vp->device.postcopy.registered)
+		vring_kick_disable(&v->ring);
 	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
 	if (index % 2) {
 		q->worker = worker_choose(vp->sw, vp);

@@ -102,6 +102,7 @@ int vswitch_create(
 		goto fail;
 	sw->base = base;
 	sw->iommu = config->iommu;
+	sw->postcopy = config->postcopy;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
@@ -171,6 +172,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	vp->sw = sw;
 	vp->port.index = sw->n_ports;
 	vp->device.offer_iommu = sw->iommu;
+	vp->device.offer_postcopy = sw->postcopy;
 	vp->path = strdup(endpoint->path);
 	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
 	if (!err)

@@ -42,7 +42,7 @@ struct vswitch {
 	struct watchdog *watchdog;
 	struct fdb *fdb;
 	struct workers *workers;
-	bool iommu;
+	bool iommu, postcopy;
 	unsigned n_ports;
 	struct vport *vport[PORTS_MAX];
 };
@@ -53,6 +53,7 @@ struct vswitch_config {
 	bool idle_sleep;
 	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
 	bool iommu;                /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
+	bool postcopy;             /* let guests arrive before their memory */
 };
 
 /* Needs an initialised EAL. Errors are logged. */

@@ -15,11 +15,14 @@
 #include "vhost/guard.h"
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
+#include "vhost/postcopy.h"
 
 /* How long a blocked worker can stand still, at most twice this. */
 #define LOOK_MS 10
 /* Rings are looked at every so many times; there may be thousands. */
 #define RING_LOOKS 10
+/* For so many a worker may wait for a page of an arriving guest. */
+#define STAND_STILL_LOOKS 200
 
 struct watchdog {
 	struct vswitch *sw;
@@ -82,6 +85,26 @@ static void on_miss(evutil_socket_t fd, short what, void *arg)
 	ask_for_translations(dog->sw);
 }
 
+/*
+ * A front-end that does not fetch a page keeps a worker, and all its ports, waiting. Which one it
+ * is cannot be seen from here: all that are arriving lose their connection.
+ */
+static void end_lazy_postcopies(struct vswitch *sw)
+{
+	if (!sw->postcopy || !workers_stand_still(sw->workers, STAND_STILL_LOOKS))
+		return;
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		struct vport *vp = sw->vport[p];
+
+		if (!vhost_postcopy_abort(&vp->device))
+			continue; /* not arriving */
+		log_warn("%s: a worker has been waiting for a missing page for %u ms: postcopy is "
+			 "given up",
+		    vp->path, STAND_STILL_LOOKS * LOOK_MS);
+		vhost_endpoint_drop(vp->endpoint);
+	}
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct watchdog *dog = arg;
@@ -90,6 +113,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	free_blocked_workers(sw);
+	end_lazy_postcopies(sw);
 	ask_for_translations(sw);
 	if (++dog->looks % RING_LOOKS)
 		return;

@@ -8,6 +8,7 @@
 #include "vhost/log.h"
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
+#include "vhost/postcopy.h"
 #include "vhost/ring.h"
 #include "vhost/transfer.h"
 
@@ -21,6 +22,7 @@ int vhost_device_init(
 	dev->opaque = opaque;
 	dev->paused = true;
 	dev->channel.fd = -1;
+	dev->postcopy.fd = -1;
 	return 0;
 }
 
@@ -30,6 +32,7 @@ void vhost_device_reset(struct vhost_device *dev)
 	vhost_log_forget(dev);
 	vhost_rings_forget(dev);
 	vhost_iommu_forget(dev);
+	vhost_postcopy_end(dev);
 	vhost_memory_forget(dev);
 	vhost_channel_forget(dev);
 	vhost_transfer_forget(dev);

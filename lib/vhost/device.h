@@ -89,6 +89,13 @@ struct vhost_channel {
 	uint32_t asked; /* the request whose answer is outstanding; 0: none */
 };
 
+/* The arriving side of a postcopy migration; see postcopy.h. */
+struct vhost_postcopy {
+	int fd;          /* the userfaultfd; -1: none */
+	bool listening;  /* addresses of regions go back to the front-end */
+	bool registered; /* it handles missing pages */
+};
+
 struct vhost_device;
 
 struct vhost_device_type {
@@ -146,9 +153,10 @@ struct vhost_transfer {
 
 struct vhost_device {
 	const struct vhost_device_type *type;
-	void *opaque;     /* the owner's */
-	const char *name; /* for log lines: the socket's path */
-	bool offer_iommu; /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
+	void *opaque;        /* the owner's */
+	const char *name;    /* for log lines: the socket's path */
+	bool offer_iommu;    /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
+	bool offer_postcopy; /* and PAGEFAULT */
 	struct vhost_device_state state;
 	/* Derived: */
 	struct guest_memory *memory;                /* NULL before a memory table */
@@ -156,6 +164,7 @@ struct vhost_device {
 	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
 	unsigned n_vrings;                          /* 1 + highest index mentioned */
 	struct vhost_channel channel;
+	struct vhost_postcopy postcopy;
 	struct vhost_log log;
 	struct vhost_transfer transfer;
 	struct vhost_iommu *iommu; /* translations; NULL: no IOMMU. See iommu.h */

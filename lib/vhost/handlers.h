@@ -31,6 +31,11 @@ vhost_handler handle_rem_mem_reg;
 /* iommu.c */
 vhost_handler handle_iotlb_msg;
 
+/* handlers_postcopy.c */
+vhost_handler handle_postcopy_advise;
+vhost_handler handle_postcopy_listen;
+vhost_handler handle_postcopy_end;
+
 /* handlers_ring.c */
 vhost_handler handle_set_vring_num;
 vhost_handler handle_set_vring_addr;

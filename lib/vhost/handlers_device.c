@@ -29,6 +29,8 @@ static uint64_t protocol_features_offered(const struct vhost_device *dev)
 
 	if (!dev->type->set_mtu)
 		served &= ~VHOST_PROTOCOL_BIT(NET_MTU);
+	if (!dev->offer_postcopy)
+		served &= ~VHOST_PROTOCOL_BIT(PAGEFAULT);
 	if (!dev->type->get_config)
 		served &= ~VHOST_PROTOCOL_BIT(CONFIG);
 	if (!dev->type->announce)

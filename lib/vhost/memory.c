@@ -396,3 +396,14 @@ int vhost_memory_check(struct vhost_device *dev)
 	}
 	return 0;
 }
+
+void *vhost_memory_mapping(const struct vhost_device *dev, unsigned i, size_t *ret_len)
+{
+	*ret_len = dev->mapping[i].len;
+	return dev->mapping[i].base;
+}
+
+void *vhost_memory_host(const struct vhost_device *dev, unsigned i)
+{
+	return dev->mapping[i].host;
+}

@@ -33,3 +33,7 @@ int vhost_memory_check(struct vhost_device *dev);
 
 /* The size of the pages a file consists of; *ret_huge: they are huge ones. */
 uint64_t vhost_file_page_size(int fd, bool *ret_huge);
+
+/* Where region i is mapped, in whole pages; and where the region itself begins in that. */
+void *vhost_memory_mapping(const struct vhost_device *dev, unsigned i, size_t *ret_len);
+void *vhost_memory_host(const struct vhost_device *dev, unsigned i);

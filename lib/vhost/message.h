@@ -19,6 +19,10 @@ struct vhost_message {
 	struct vhost_header header;
 	unsigned n_fds;
 	int fd[VHOST_FDS_RECEIVE];
+	/* Set by handlers. */
+	bool replies;      /* answers itself this time, whatever the table says */
+	bool has_reply_fd; /* reply_fd, not the message's, goes along */
+	int reply_fd;
 	union {
 		union vhost_payload payload; /* zero beyond header.size */
 		uint8_t raw[VHOST_PAYLOAD_MAX];
@@ -81,16 +85,16 @@ struct vhost_message_spec {
 	X(SET_CONFIG, 12, 268, 0, 0, CONFIG, ACK, handle_set_config) \
 	X(CREATE_CRYPTO_SESSION, 0, 4096, 0, 0, CRYPTO_SESSION, OWN, NULL) \
 	X(CLOSE_CRYPTO_SESSION, 8, 8, 0, 0, CRYPTO_SESSION, ACK, NULL) \
-	X(POSTCOPY_ADVISE, 0, 0, 0, 0, PAGEFAULT, OWN, NULL) \
-	X(POSTCOPY_LISTEN, 0, 0, 0, 0, PAGEFAULT, ACK, NULL) \
-	X(POSTCOPY_END, 0, 0, 0, 0, PAGEFAULT, OWN, NULL) \
+	X(POSTCOPY_ADVISE, 0, 0, 0, 0, PAGEFAULT, OWN, handle_postcopy_advise) \
+	X(POSTCOPY_LISTEN, 0, 0, 0, 0, PAGEFAULT, ACK, handle_postcopy_listen) \
+	X(POSTCOPY_END, 0, 0, 0, 0, PAGEFAULT, OWN, handle_postcopy_end) \
 	X(GET_INFLIGHT_FD, 20, 24, 0, 0, INFLIGHT_SHMFD, OWN, NULL) \
 	X(SET_INFLIGHT_FD, 20, 24, 1, 1, INFLIGHT_SHMFD, ACK, NULL) \
 	X(GPU_SET_SOCKET, 0, 0, 1, 1, ANY, ACK, NULL) \
 	X(RESET_DEVICE, 0, 0, 0, 0, RESET_DEVICE, ACK, handle_reset_device) \
 	X(VRING_KICK, 8, 8, 0, 0, INBAND_NOTIFICATIONS, ACK, NULL) \
 	X(GET_MAX_MEM_SLOTS, 0, 0, 0, 0, CONFIGURE_MEM_SLOTS, OWN, handle_get_max_mem_slots) \
-	X(ADD_MEM_REG, 36, 40, 1, 1, CONFIGURE_MEM_SLOTS, ACK, handle_add_mem_reg) \
+	X(ADD_MEM_REG, 8, 40, 0, 1, CONFIGURE_MEM_SLOTS, ACK, handle_add_mem_reg) \
 	X(REM_MEM_REG, 36, 40, 0, 1, CONFIGURE_MEM_SLOTS, ACK, handle_rem_mem_reg) \
 	X(SET_STATUS, 8, 8, 0, 0, STATUS, ACK, handle_set_status) \
 	X(GET_STATUS, 0, 0, 0, 0, STATUS, OWN, handle_get_status) \
@@ -109,7 +113,7 @@ struct vhost_message_spec {
 	    VHOST_PROTOCOL_BIT(RESET_DEVICE) | VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | \
 	    VHOST_PROTOCOL_BIT(STATUS) | VHOST_PROTOCOL_BIT(DEVICE_STATE) | \
 	    VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(BACKEND_SEND_FD) | \
-	    VHOST_PROTOCOL_BIT(CONFIG))
+	    VHOST_PROTOCOL_BIT(CONFIG) | VHOST_PROTOCOL_BIT(PAGEFAULT))
 
 /* The entry of a request id; NULL if there is no such message. */
 const struct vhost_message_spec *vhost_message_find(uint32_t request);

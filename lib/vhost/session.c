@@ -199,9 +199,21 @@ static int send_reply(struct vhost_session *session)
 	    {.iov_base = &msg->header, .iov_len = sizeof(msg->header)},
 	    {.iov_base = msg->raw, .iov_len = msg->header.size},
 	};
+	union {
+		struct cmsghdr cmsg;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = ""};
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
 	ssize_t n;
 
+	if (msg->has_reply_fd) {
+		mh.msg_control = &control;
+		mh.msg_controllen = sizeof(control);
+		control.cmsg.cmsg_level = SOL_SOCKET;
+		control.cmsg.cmsg_type = SCM_RIGHTS;
+		control.cmsg.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.cmsg), &msg->reply_fd, sizeof(int));
+	}
 	msg->header.flags = VHOST_REPLY_FLAGS;
 	do {
 		n = sendmsg(session->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -254,7 +266,7 @@ static int handle_message(struct vhost_session *session)
 	    msg->header.request, msg->header.size, msg->n_fds);
 	error = dispatch(dev, spec, msg);
 	vhost_message_close_fds(msg);
-	if (own_reply)
+	if (own_reply || msg->replies)
 		return error ? error : send_reply(session);
 	/* Asked after handling: the message may be the one that negotiates the feature. */
 	if (need_reply && VHOST_PROTOCOL_HAS(dev->state.protocol_features, REPLY_ACK))

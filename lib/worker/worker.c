@@ -79,6 +79,9 @@ struct workers {
 	unsigned n;
 	uint64_t generation; /* of the last forwarding published */
 	struct rte_rcu_qsbr *rcu;
+	/* Since when all workers are asked to report, in looks of workers_stand_still(). */
+	unsigned looks;
+	uint64_t look_token;
 	struct worker worker[];
 };
 
@@ -353,6 +356,16 @@ struct queue *workers_unblock(struct workers *all)
 			return q;
 	}
 	return NULL;
+}
+
+bool workers_stand_still(struct workers *all, unsigned looks)
+{
+	if (all->looks == 0)
+		all->look_token = rte_rcu_qsbr_start(all->rcu);
+	all->looks++;
+	if (rte_rcu_qsbr_check(all->rcu, all->look_token, false))
+		all->looks = 0;
+	return all->looks > looks;
 }
 
 void workers_synchronize(struct workers *all)

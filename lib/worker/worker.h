@@ -66,6 +66,12 @@ void workers_synchronize(struct workers *workers);
 struct queue *workers_unblock(struct workers *workers);
 
 /*
+ * Has some worker not finished a burst for the last `looks` calls of this function? Call it at
+ * regular intervals. A sleeping worker has.
+ */
+bool workers_stand_still(struct workers *workers, unsigned looks);
+
+/*
  * Let the workers run on fwd from now on, wait until none uses the previous one any more, and
  * return that (NULL the first time), to be destroyed. Takes microseconds; the burst in hand is
  * finished first.

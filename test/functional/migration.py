@@ -76,6 +76,10 @@ class Traveller(Guest):
                 capabilities=[{"capability": name, "state": True} for name in capabilities],
             )
         self.monitor("migrate", uri=f"unix:{target.incoming}")
+        if "postcopy-ram" in capabilities:
+            # Not before the channel is up; then the guest runs over there, and its memory follows.
+            wait_for(lambda: self.move_status() == "active", "migration under way")
+            self.monitor("migrate-start-postcopy")
 
     def move_status(self):
         return self.monitor("query-migrate").get("status", "none")

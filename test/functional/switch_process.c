@@ -25,6 +25,13 @@
 static const char *binary;
 static char running_log[96]; /* printed when a test fails */
 
+static const char *extra_option;
+
+void switch_option(const char *option)
+{
+	extra_option = option;
+}
+
 void switch_binary(const char *path)
 {
 	binary = path;
@@ -76,6 +83,8 @@ static void exec_switch(const struct switch_process *sw)
 	argv[n++] = workers;
 	argv[n++] = "--stats-json";
 	argv[n++] = sw->stats;
+	if (extra_option)
+		argv[n++] = extra_option;
 	argv[n] = NULL;
 	execv(binary, (char **)argv);
 	perror(binary);

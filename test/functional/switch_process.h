@@ -28,6 +28,9 @@ struct switch_process {
 /* Where the binary is: $VSWITCHD, or what this sets (the program's first argument). */
 void switch_binary(const char *path);
 
+/* One more option for those started from now on; NULL: none. */
+void switch_option(const char *option);
+
 /* Make the directory and start; returns when vswitchd says that it is ready. */
 void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client);
 

@@ -52,7 +52,7 @@ def test_help_names_every_option():
     assert (done.returncode, done.stderr) == (0, "")
     for option in (
         "socket-path fd print-capabilities lcores workers no-huge socket-mode socket-owner "
-        "socket-group client idle no-sandbox iommu stats-json log-level version help"
+        "socket-group client idle no-sandbox iommu postcopy stats-json log-level version help"
     ).split():
         assert f"--{option} " in done.stdout
 

@@ -20,6 +20,11 @@ CASES = {
     "packed-rarp-plain": dict(packed=True, device="guest_announce=off", offloads=False, mrg_rxbuf=False),
 }
 
+POSTCOPY = {
+    "split-postcopy": dict(packed=False),
+    "packed-postcopy": dict(packed=True),
+}
+
 # A stream that ends when it is told to: the same random bytes again and again, through a script.
 PIECE_KIB = 128
 SERVE = (
@@ -64,10 +69,11 @@ def move(pair, guest, switch, case, number, capabilities=()):
     return target, target_switch
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *POSTCOPY])
 def test_stream_survives_moves_there_and_back(lab, name):
-    case = CASES[name]
-    pair = TwoSwitches(lab, "--log-level", "debug")
+    postcopy = name in POSTCOPY
+    case = POSTCOPY[name] if postcopy else CASES[name]
+    pair = TwoSwitches(lab, "--log-level", "debug", *(["--postcopy"] if postcopy else []))
     switch = pair.here
     guest = Traveller(lab, 2, switch.paths[0], name="moving0", **case)
     pair.peer.wait_boot()
@@ -78,7 +84,8 @@ def test_stream_survives_moves_there_and_back(lab, name):
     mark = guest.start(FETCH.format(pair.peer.ip))
     wait_for(lambda: delivered(switch) > 100, "stream")
     for number in (1, 2):
-        guest, switch = move(pair, guest, switch, case, number)
+        capabilities = ["postcopy-ram"] if postcopy else []
+        guest, switch = move(pair, guest, switch, case, number, capabilities)
         before = delivered(switch)
         wait_for(lambda: delivered(switch) > before + 100, "stream after the move", 30)
     pair.peer.run(STOP)
@@ -90,3 +97,4 @@ def test_stream_survives_moves_there_and_back(lab, name):
         settled(each)
         assert ("SEND_RARP" in each.err()) == ("guest_announce=off" in case.get("device", ""))
         assert "not logged" not in each.err()
+        assert ("POSTCOPY_END" in each.err()) == postcopy

@@ -75,7 +75,8 @@ static void touch(const struct vring *ring)
 
 void vhost_world_poll(struct vhost_world *w)
 {
-	if (!w->running)
+	/* Nobody would bring a missing page. */
+	if (!w->running || w->dev->postcopy.registered)
 		return;
 	for (unsigned i = 0; i < w->dev->n_vrings; i++) {
 		struct vhost_vring *v = w->dev->vring[i];
@@ -244,6 +245,7 @@ void vhost_world_open(struct vhost_world *w)
 	promise(w->dev);
 	memset(w->dev, 0, size);
 	promise(vhost_device_init(w->dev, &world_type, "fuzzed", w) == 0);
+	w->dev->offer_postcopy = true;
 	vhost_world_reconnect(w);
 }
 

@@ -137,6 +137,7 @@ void fake_create(struct fake *f)
 	assert_non_null(f->dev);
 	memset(f->dev, 0, size);
 	assert_int_equal(vhost_device_init(f->dev, &fake_type, "fake", f), 0);
+	f->dev->offer_postcopy = true;
 }
 
 void fake_connect(struct fake *f)
