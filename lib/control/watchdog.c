@@ -1,4 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * What peers do to themselves shows in three ways. Some of it is told to us at once through an
+ * eventfd: lost memory (by the SIGBUS handler), missing translations (by workers). Some has to be
+ * looked for, because whoever notices first, a worker, cannot tell: it hangs in a call eventfd, or
+ * in a page that a postcopy front-end does not fetch. A short timer asks for these; it compares
+ * what each worker is doing now with what it did the last time. The rest, a ring that broke, is in
+ * nobody's way and is looked for more rarely.
+ *
+ * Each case ends in one line in the log and, where the port is of no use any more, in the loss of
+ * its connection.
+ *
+ * Threads: the control thread. Nothing here touches guest memory.
+ */
 #include "control/watchdog.h"
 
 #include <errno.h>
