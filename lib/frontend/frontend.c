@@ -30,7 +30,7 @@ static int64_t now_ms(void)
 void frontend_init(struct frontend *fe)
 {
 	memset(fe, 0, sizeof(*fe));
-	fe->fd = -1;
+	fe->fd = fe->channel_fd = -1;
 	fe->timeout_ms = TIMEOUT_MS;
 }
 
@@ -39,6 +39,7 @@ void frontend_disconnect(struct frontend *fe)
 	if (fe->fd >= 0)
 		close(fe->fd);
 	fe->fd = -1;
+	frontend_close_channel(fe);
 }
 
 void frontend_cleanup(struct frontend *fe)

@@ -35,6 +35,14 @@ struct frontend {
 	int timeout_ms;
 	uint64_t features;          /* offered, then negotiated */
 	uint64_t protocol_features; /* likewise */
+	int channel_fd;             /* our end of the back-end channel; -1: none */
+	/*
+	 * Behind an IOMMU: what this front-end calls a gpa, and the driver puts into its
+	 * descriptors, is an IOVA; the back-end is told of gpas that lie this much higher.
+	 */
+	uint64_t iommu_shift;
+	bool iommu_silent; /* let misses go unanswered */
+	uint64_t misses;   /* received so far */
 	unsigned n_regions;
 	struct frontend_region region[FRONTEND_REGIONS_MAX];
 };
@@ -117,6 +125,23 @@ int frontend_set_mem_table(struct frontend *fe);
 
 int frontend_add_mem_reg(struct frontend *fe, unsigned index);
 int frontend_rem_mem_reg(struct frontend *fe, unsigned index);
+
+/*
+ * The back-end channel: open (SET_BACKEND_REQ_FD) and close. One that is open is replaced.
+ */
+int frontend_open_channel(struct frontend *fe);
+void frontend_close_channel(struct frontend *fe);
+
+/* IOTLB_MSG: anything; a translation of what lies in one region, perm 1 to 3; its end. */
+int frontend_iotlb(struct frontend *fe, const struct vhost_wire_iotlb *message);
+int frontend_iommu_map(struct frontend *fe, uint64_t iova, uint64_t size, uint8_t perm);
+int frontend_iommu_unmap(struct frontend *fe, uint64_t iova, uint64_t size);
+
+/*
+ * Answer all misses that wait on the channel, each with a page and exactly the permission asked
+ * for; no answer for what is no memory. The number of answers; -EPROTO: no miss, or a bad one.
+ */
+int frontend_iommu_serve(struct frontend *fe);
 
 /* Ring messages. fd -1: bit 8, no descriptor. */
 int frontend_set_vring_num(struct frontend *fe, unsigned ring, unsigned num);

@@ -89,10 +89,13 @@ int frontend_negotiate(struct frontend *fe, uint64_t features, uint64_t protocol
 	return frontend_set_u64(fe, VHOST_USER_SET_FEATURES, fe->features);
 }
 
-static struct vhost_wire_region wire_region(const struct frontend_region *r)
+static struct vhost_wire_region wire_region(
+    const struct frontend *fe, const struct frontend_region *r)
 {
-	return (struct vhost_wire_region){
-	    .gpa = r->gpa, .size = r->size, .uaddr = r->uaddr, .mmap_offset = r->mmap_offset};
+	return (struct vhost_wire_region){.gpa = r->gpa + fe->iommu_shift,
+	    .size = r->size,
+	    .uaddr = r->uaddr,
+	    .mmap_offset = r->mmap_offset};
 }
 
 int frontend_set_mem_table(struct frontend *fe)
@@ -104,7 +107,7 @@ int frontend_set_mem_table(struct frontend *fe)
 	for (unsigned i = 0; i < fe->n_regions && n < VHOST_TABLE_REGIONS_MAX; i++) {
 		if (fe->region[i].size == 0)
 			continue;
-		table.region[n] = wire_region(&fe->region[i]);
+		table.region[n] = wire_region(fe, &fe->region[i]);
 		fds[n++] = fe->region[i].fd;
 	}
 	table.n_regions = n;
@@ -114,14 +117,14 @@ int frontend_set_mem_table(struct frontend *fe)
 
 int frontend_add_mem_reg(struct frontend *fe, unsigned index)
 {
-	struct vhost_wire_mem_region m = {.region = wire_region(&fe->region[index])};
+	struct vhost_wire_mem_region m = {.region = wire_region(fe, &fe->region[index])};
 
 	return frontend_call(fe, VHOST_USER_ADD_MEM_REG, &m, sizeof(m), &fe->region[index].fd, 1);
 }
 
 int frontend_rem_mem_reg(struct frontend *fe, unsigned index)
 {
-	struct vhost_wire_mem_region m = {.region = wire_region(&fe->region[index])};
+	struct vhost_wire_mem_region m = {.region = wire_region(fe, &fe->region[index])};
 
 	return frontend_call(fe, VHOST_USER_REM_MEM_REG, &m, sizeof(m), NULL, 0);
 }

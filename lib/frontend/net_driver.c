@@ -13,7 +13,9 @@
 
 #define PAGE          4096u
 #define ROUND_PAGE(x) (((uint64_t)(x) + PAGE - 1) & ~(uint64_t)(PAGE - 1))
-#define HUGE_PAGE     (UINT64_C(2) << 20)
+/* Guest memory behind an IOMMU is nowhere near where the driver believes it. */
+#define IOMMU_SHIFT (UINT64_C(1) << 40)
+#define HUGE_PAGE   (UINT64_C(2) << 20)
 
 #define PROTOCOL_FEATURES \
 	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) | \
@@ -76,6 +78,7 @@ int net_driver_create(const struct net_config *config, struct net_driver **ret_d
 		return -ENOMEM;
 	frontend_init(&nd->fe);
 	nd->config = *config;
+	nd->fe.iommu_shift = config->iommu ? IOMMU_SHIFT : 0;
 	nd->n_queues = 2 * config->n_pairs;
 	for (unsigned i = 0; i < nd->n_queues; i++)
 		nd->queue[i].kick_fd = nd->queue[i].call_fd = -1;
@@ -151,6 +154,18 @@ int net_driver_reset_rings(struct net_driver *nd)
 	return 0;
 }
 
+/* What ring messages call a ring's area. */
+static uint64_t area_address(const struct net_driver *nd, uint64_t gpa)
+{
+	return nd->config.iommu ? gpa : frontend_uaddr(&nd->fe, gpa);
+}
+
+void net_serve(struct net_driver *nd)
+{
+	if (nd->config.iommu)
+		frontend_iommu_serve(&nd->fe);
+}
+
 int net_driver_start_ring(struct net_driver *nd, unsigned index, uint32_t base)
 {
 	struct frontend *fe = &nd->fe;
@@ -160,8 +175,8 @@ int net_driver_start_ring(struct net_driver *nd, unsigned index, uint32_t base)
 	if (!err)
 		err = frontend_set_vring_base(fe, index, base);
 	if (!err)
-		err = frontend_set_vring_addr(fe, index, frontend_uaddr(fe, q->desc),
-		    frontend_uaddr(fe, q->driver), frontend_uaddr(fe, q->device));
+		err = frontend_set_vring_addr(fe, index, area_address(nd, q->desc),
+		    area_address(nd, q->driver), area_address(nd, q->device));
 	if (!err)
 		err = frontend_set_vring_fd(fe, VHOST_USER_SET_VRING_CALL, index, q->call_fd);
 	if (!err)
@@ -211,7 +226,10 @@ int net_driver_start(struct net_driver *nd)
 
 	if (!nd->config.no_protocol_features)
 		features |= VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-	err = frontend_negotiate(&nd->fe, features, PROTOCOL_FEATURES);
+	err = frontend_negotiate(&nd->fe, features,
+	    PROTOCOL_FEATURES | (nd->config.iommu ? VHOST_PROTOCOL_BIT(BACKEND_REQ) : 0));
+	if (!err && nd->config.iommu)
+		err = frontend_open_channel(&nd->fe);
 	nd->hdr_len = virtio_net_hdr_len(nd->fe.features);
 	if (!err)
 		err = frontend_set_mem_table(&nd->fe);

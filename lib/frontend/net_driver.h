@@ -44,6 +44,7 @@ struct net_config {
 	unsigned n_receive;             /* receive buffers per queue; 0: as many as fit */
 	bool huge;
 	bool no_protocol_features;
+	bool iommu; /* with F_ACCESS_PLATFORM in features: be the IOMMU, too */
 };
 
 /* One buffer of guest memory and, while a device has it, how it is cut. */
@@ -137,6 +138,9 @@ int net_refill(struct net_driver *nd, unsigned pair);
 
 /* Ask for a call, and wait for it unless frames are there. 1: look; 0: time-out. */
 int net_wait(struct net_driver *nd, unsigned pair, int timeout_ms);
+
+/* Answer what the IOMMU is asked for, if there is one. net_send, net_receive do it, too. */
+void net_serve(struct net_driver *nd);
 
 /* Internal to the driver: slots (net_slot.c). */
 int net_slots_create(struct net_driver *nd, struct net_queue *q);

@@ -50,6 +50,7 @@ int net_reap_sent(struct net_driver *nd, unsigned pair)
 	struct net_queue *q = &nd->queue[2 * pair + 1];
 	int n = 0;
 
+	net_serve(nd);
 	for (;;) {
 		void *token;
 		uint32_t len;
@@ -161,6 +162,7 @@ int net_receive(struct net_driver *nd, unsigned pair, struct net_frame *ret_fram
 {
 	struct net_queue *q = &nd->queue[2 * pair];
 
+	net_serve(nd);
 	for (;;) {
 		void *token;
 		uint32_t len;

@@ -5,11 +5,16 @@
 
 #include "vhost/channel.h"
 #include "vhost/handlers.h"
+#include "vhost/iommu.h"
 #include "vhost/ring.h"
 
 int handle_set_backend_req_fd(struct vhost_device *dev, struct vhost_message *msg)
 {
-	return vhost_channel_set(dev, vhost_message_take_fd(msg, 0));
+	int error = vhost_channel_set(dev, vhost_message_take_fd(msg, 0));
+
+	if (!error)
+		vhost_iommu_ask_again(dev);
+	return error;
 }
 
 /* The part of the configuration space that a message speaks of. -EINVAL: there is none. */

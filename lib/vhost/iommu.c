@@ -35,6 +35,7 @@
 
 #define OUTSTANDING_MAX 64
 #define AREAS           3
+#define AREA_REPEAT_MS  1000
 
 /* "I/O TLB message" types. */
 enum { MESSAGE_MISS = 1, MESSAGE_UPDATE, MESSAGE_INVALIDATE, MESSAGE_ACCESS_FAIL };
@@ -210,7 +211,7 @@ static void ask_areas(struct vhost_device *dev, struct vhost_ring_iommu *ring, u
 	for (unsigned i = 0; i < AREAS; i++) {
 		uint64_t asked = ring->area_asked_ms[i];
 
-		if (!ring->area[i] || (asked && now_ms - asked < VHOST_IOMMU_PATIENCE_MS))
+		if (!ring->area[i] || (asked && now_ms - asked < AREA_REPEAT_MS))
 			continue; /* nothing to ask for now */
 		if (ask(dev, ring->area[i]) == 0)
 			ring->area_asked_ms[i] = now_ms;
@@ -229,6 +230,22 @@ static void ask_misses(struct vhost_device *dev, struct vhost_ring_iommu *ring)
 			return;
 		}
 		dev->iommu->outstanding++;
+	}
+}
+
+void vhost_iommu_ask_again(struct vhost_device *dev)
+{
+	for (unsigned r = 0; dev->iommu && r < dev->n_vrings; r++) {
+		struct vhost_ring_iommu *ring = ring_side(dev, r);
+
+		for (unsigned i = 0; ring && i < VRING_MISSES_MAX; i++) {
+			uint64_t miss = atomic_load(&ring->misses.miss[i]);
+
+			if ((miss & VRING_MISS_STATE_MASK) == VRING_MISS_ASKED)
+				vring_misses_give_back(&ring->misses, i, miss);
+		}
+		for (unsigned i = 0; ring && i < AREAS; i++)
+			ring->area_asked_ms[i] = 0;
 	}
 }
 

@@ -13,7 +13,7 @@
 
 /* What is kept of each device; a ring waits this long for a translation. */
 #define VHOST_IOMMU_ENTRIES_MAX 2048
-#define VHOST_IOMMU_PATIENCE_MS 1000
+#define VHOST_IOMMU_PATIENCE_MS 3000
 
 /*
  * Features are about to be these: begin with an empty table, or drop it. If anything changes the
@@ -33,6 +33,9 @@ void vhost_iommu_remap(struct vhost_device *dev);
  * does not jump.
  */
 void vhost_iommu_service(struct vhost_device *dev, uint64_t now_ms);
+
+/* There is a new channel: what was asked for on the old one may be lost. */
+void vhost_iommu_ask_again(struct vhost_device *dev);
 
 /* Tell a ring that is about to start what it needs to know of the IOMMU, if there is one. */
 void vhost_iommu_attach(struct vhost_device *dev, unsigned ring, struct vring_config *config);

@@ -294,6 +294,7 @@ void streams_step(struct stream s[], unsigned n)
 		if (s[i].lossy && s[i].sent - s[i].received >= s[i].window &&
 		    now_ns() - s[i].progress_ns > LOST_NS)
 			stream_give_up(&s[i]);
+		net_serve(s[i].from);
 		any |= stream_send(&s[i]);
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -308,6 +309,7 @@ void streams_settle(struct stream s[], unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		while (s[i].received < s[i].sent) {
+			net_serve(s[i].from);
 			if (streams_receive(s, n, s[i].to) == 0)
 				usleep(20);
 			if (s[i].lossy && now_ns() > deadline - PATIENCE_NS + LOST_NS)

@@ -78,6 +78,8 @@ static void exec_switch(const struct switch_process *sw)
 	}
 	if (sw->client)
 		argv[n++] = "--client";
+	if (sw->iommu)
+		argv[n++] = "--iommu";
 	argv[n++] = "--no-huge";
 	argv[n++] = "--workers";
 	argv[n++] = workers;
@@ -108,12 +110,14 @@ void switch_start_again(struct switch_process *sw)
 	}
 }
 
-void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client)
+static void start(
+    struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client, bool iommu)
 {
 	if (!binary)
 		binary = getenv("VSWITCHD");
 	must(binary != NULL, "no vswitchd: give its path as argument or in $VSWITCHD");
-	*sw = (struct switch_process){.n_ports = n_ports, .n_workers = n_workers, .client = client};
+	*sw = (struct switch_process){
+	    .n_ports = n_ports, .n_workers = n_workers, .client = client, .iommu = iommu};
 	strcpy(sw->dir, "/tmp/vswitchd-test-XXXXXX");
 	must(mkdtemp(sw->dir) != NULL, "mkdtemp");
 	for (unsigned i = 0; i < n_ports; i++)
@@ -122,6 +126,16 @@ void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_worker
 	snprintf(sw->log, sizeof(sw->log), "%s/log", sw->dir);
 	strcpy(running_log, sw->log);
 	switch_start_again(sw);
+}
+
+void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client)
+{
+	start(sw, n_ports, n_workers, client, false);
+}
+
+void switch_start_with_iommu(struct switch_process *sw, unsigned n_ports, unsigned n_workers)
+{
+	start(sw, n_ports, n_workers, false, true);
 }
 
 bool switch_alive(struct switch_process *sw)

@@ -18,6 +18,7 @@ struct switch_process {
 	pid_t pid; /* 0: not running */
 	unsigned n_ports;
 	bool client;
+	bool iommu; /* with --iommu */
 	unsigned n_workers;
 	char dir[64];
 	char path[SWITCH_PORTS_MAX][96];
@@ -33,6 +34,9 @@ void switch_option(const char *option);
 
 /* Make the directory and start; returns when vswitchd says that it is ready. */
 void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client);
+
+/* The same with another option of vswitchd. */
+void switch_start_with_iommu(struct switch_process *sw, unsigned n_ports, unsigned n_workers);
 
 /* Start again after switch_kill() or switch_stop(), with the same paths. */
 void switch_start_again(struct switch_process *sw);

@@ -358,6 +358,28 @@ static void a_miss_without_an_answer_is_a_fault(void **state)
 	assert_int_equal(burst.chain[1].fault, VRING_FAULT_NONE);
 }
 
+static void a_new_channel_is_asked_again(void **state)
+{
+	struct vhost_device *dev = w.f->dev;
+
+	(void)state;
+	running_ring(1);
+	start_ring(3);
+	assert_int_equal(tell(INVALIDATE, IOVA + 2 * PAGE, PAGE, 0, 0), 0);
+	vhost_iommu_service(dev, 1);
+	assert_int_equal(count_misses(), 2);
+	assert_int_equal(translate(2, RW), 0);
+	offer(0, IOVA + 30 * PAGE, 0);
+	assert_int_equal(fetch(1), 0);
+	vhost_iommu_service(dev, 2);
+	assert_int_equal(count_misses(), 1);
+	close(w.channel);
+	open_channel();
+	vhost_iommu_service(dev, 3);
+	expect_miss(30, RO);
+	assert_int_equal(count_misses(), 0);
+}
+
 static void a_miss_is_given_up_without_a_channel_too(void **state)
 {
 	(void)state;
@@ -498,6 +520,7 @@ int main(void)
 	    TEST(what_cannot_be_is_refused),
 	    TEST(a_miss_is_asked_for_once_and_answered),
 	    TEST(a_miss_without_an_answer_is_a_fault),
+	    TEST(a_new_channel_is_asked_again),
 	    TEST(a_miss_is_given_up_without_a_channel_too),
 	    TEST(an_answer_without_the_permission_is_a_fault),
 	    TEST(no_more_is_asked_for_than_the_channel_takes),
