@@ -219,6 +219,20 @@ static void patience(struct lab *l)
 		l->s[i].progress_ns = now_ns();
 }
 
+/* Pair after pair, and with the first one the status goes: the other rings stop by that. */
+static void stop_like_qemu(struct lab *l)
+{
+	struct net_driver *nd = l->moving;
+
+	for (unsigned i = 0; i < nd->n_queues; i++) {
+		must_equal(-frontend_get_vring_base(&nd->fe, i, &nd->queue[i].base), 0,
+		    "errno of GET_VRING_BASE");
+		if (i == 1)
+			must_equal(-frontend_set_u64(&nd->fe, VHOST_USER_SET_STATUS, 0), 0,
+			    "errno of SET_STATUS");
+	}
+}
+
 /* From turning the log on to the comparison; then everything goes on without log. */
 static void migrate(struct lab *l, unsigned passes)
 {
@@ -231,7 +245,7 @@ static void migrate(struct lab *l, unsigned passes)
 		run_frames(l, 20);
 		take_marks(l, l->place);
 	}
-	must_equal(-net_driver_stop(l->moving), 0, "errno of net_driver_stop");
+	stop_like_qemu(l);
 	take_marks(l, l->place);
 	compare_all(l);
 	must(l->marks > passes, "hardly a page was logged");
@@ -241,10 +255,10 @@ static void migrate(struct lab *l, unsigned passes)
 }
 
 /* Frames of all sizes; nothing is lost, the passes disturb nothing. */
-static void test_migrations(uint64_t features, const struct net_shape *shape, uint16_t size,
-    uint32_t len_max, unsigned n_workers)
+static void test_migrations_of_pairs(uint64_t features, const struct net_shape *shape,
+    uint16_t size, uint32_t len_max, unsigned n_workers, unsigned n_pairs)
 {
-	struct net_config c = usual_config(features, 1);
+	struct net_config c = usual_config(features, n_pairs);
 	struct lab *l;
 
 	c.ring_size = size;
@@ -256,9 +270,19 @@ static void test_migrations(uint64_t features, const struct net_shape *shape, ui
 		l->s[i].window = 32;
 		l->s[i].lossy = true; /* while its rings are stopped a port loses what comes */
 	}
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 2 + n_pairs; i++) {
+		streams_settle(l->s, N);
+		drain(l->moving, 20);
+		station_mac(l->s[1].src, 1, i); /* another flow, perhaps another queue */
 		migrate(l, 40);
+	}
 	lab_close(l);
+}
+
+static void test_migrations(uint64_t features, const struct net_shape *shape, uint16_t size,
+    uint32_t len_max, unsigned n_workers)
+{
+	test_migrations_of_pairs(features, shape, size, len_max, n_workers, 1);
 }
 
 static void test_split(void **state)
@@ -315,6 +339,18 @@ static void test_packed_scattered(void **state)
 	(void)state;
 	direct.indirect = false;
 	test_migrations(FEATURES_PACKED & ~VIRTIO_BIT(NET_F_MRG_RXBUF), &direct, 512, 9000, 1);
+}
+
+static void test_split_queue_pairs(void **state)
+{
+	(void)state;
+	test_migrations_of_pairs(FEATURES_BASE, NULL, 256, 3000, 2, 4);
+}
+
+static void test_packed_queue_pairs(void **state)
+{
+	(void)state;
+	test_migrations_of_pairs(FEATURES_PACKED, NULL, 256, 3000, 2, 4);
 }
 
 /* The log goes on, off and elsewhere all the time, and no frame is lost for it. */
@@ -408,6 +444,8 @@ int main(int argc, char *argv[])
 	    cmocka_unit_test(test_packed_in_order),
 	    cmocka_unit_test(test_split_scattered),
 	    cmocka_unit_test(test_packed_scattered),
+	    cmocka_unit_test(test_split_queue_pairs),
+	    cmocka_unit_test(test_packed_queue_pairs),
 	    cmocka_unit_test(test_split_on_off_and_elsewhere_without_loss),
 	    cmocka_unit_test(test_packed_on_off_and_elsewhere_without_loss),
 	    cmocka_unit_test(test_a_log_that_is_cut_costs_its_port),
