@@ -2,6 +2,7 @@
 #include "control/vswitch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "control/net_device.h"
 #include "control/watchdog.h"
 #include "datapath/forwarding.h"
+#include "vhost/journal.h"
 
 /* The whole address table is looked at for old entries once in this many ticks. */
 #define AGE_TICKS 8
@@ -128,6 +130,7 @@ static void vport_destroy(struct vport *vp)
 	if (!vp)
 		return;
 	vhost_endpoint_destroy(vp->endpoint);
+	vhost_journal_close(&vp->device);
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		free(vp->queue[i]);
 	free(vp->path);
@@ -156,6 +159,19 @@ void vswitch_destroy(struct vswitch *sw)
 	free(sw);
 }
 
+/* Beside the socket, so that whoever serves it next finds it. */
+static int journal_open(struct vport *vp, const struct vhost_endpoint_config *endpoint)
+{
+	char *path = NULL;
+	int err;
+
+	if (endpoint->mode != VHOST_ENDPOINT_FD && asprintf(&path, "%s.rings", endpoint->path) < 0)
+		return -ENOMEM;
+	err = vhost_journal_open(&vp->device, path);
+	free(path);
+	return err;
+}
+
 int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint)
 {
 	struct vport *vp;
@@ -175,6 +191,8 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	vp->device.offer_postcopy = sw->postcopy;
 	vp->path = strdup(endpoint->path);
 	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
+	if (!err)
+		err = journal_open(vp, endpoint);
 	if (!err)
 		err = vhost_endpoint_create(sw->base, endpoint, &vp->device, &vp->endpoint);
 	if (err) {

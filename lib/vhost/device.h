@@ -163,6 +163,7 @@ struct vhost_device {
 	struct vhost_mapping *mapping;              /* per region; memory.c */
 	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
 	unsigned n_vrings;                          /* 1 + highest index mentioned */
+	struct vhost_journal *journal;              /* the owner's; see journal.h. NULL: none */
 	struct vhost_channel channel;
 	struct vhost_postcopy postcopy;
 	struct vhost_log log;

@@ -22,6 +22,7 @@
 
 #include "base/log.h"
 #include "vhost/handlers.h"
+#include "vhost/journal.h"
 #include "vhost/ring.h"
 
 /* More than any device area is long. */
@@ -107,6 +108,7 @@ int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 		vhost_device_pause(dev);
 	dev->state.vring[wire->index].started = false;
 	wire->num = vhost_ring_base(dev, wire->index);
+	vhost_journal_stop(dev, wire->index);
 	replace_fd(&ring->kick_fd, -1);
 	replace_fd(&ring->call_fd, -1);
 	vhost_device_settle(dev);

@@ -90,6 +90,7 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	*vr = (struct vring){
 	    .ops = packed ? vring_packed_ops(in_order) : vring_split_ops(in_order),
 	    .position = c->position,
+	    .journal = packed ? c->journal : NULL,
 	    .memory = c->memory,
 	    .tables = c->memory,
 	    .size = c->size,
@@ -109,6 +110,8 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 		vr->split.avail = c->driver;
 		vr->split.used = c->device;
 	}
+	if (vr->journal)
+		__atomic_store_n(vr->journal, vring_journal_word(c->position), __ATOMIC_RELEASE);
 	if (c->iommu)
 		vring_iommu_start(vr, c->iommu, c->misses);
 	return 0;

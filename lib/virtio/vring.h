@@ -118,6 +118,7 @@ struct vring_config {
 	void *driver; /* split: avail ring (2); packed: driver event suppression (4) */
 	void *device; /* split: used ring (4); packed: device event suppression (4) */
 	struct vring_position *position; /* owned by the caller, advanced by the ring */
+	uint64_t *journal;               /* packed: see vring_recover; NULL: none */
 	const struct guest_memory *memory;
 	/* Behind an IOMMU (memory is not used then): both or neither. */
 	struct vring_iommu *iommu;
@@ -127,6 +128,7 @@ struct vring_config {
 struct vring {
 	const struct vring_ops *ops;
 	struct dirty_log *log; /* atomic; vring_set_log */
+	uint64_t *journal;
 	union {
 		struct {
 			const struct vring_split_desc *desc;
@@ -178,6 +180,19 @@ bool vring_size_valid(uint16_t size, bool packed);
 
 /* The position of a ring that has never run. */
 struct vring_position vring_position_initial(bool packed);
+
+/*
+ * A packed ring does not tell how far it has been used, so its position is journalled where it
+ * outlives the process: one word, that says where the ring stands and, while a burst is being
+ * completed, how many slots that takes. After a crash the first slot shows whether it was.
+ *
+ * vring_journal_word() is the word of a ring at rest. vring_recover() is where a packed ring that
+ * ran with config and left this word stands; false if the ring's contents say that it is another
+ * one or has been reset since. Reads guest memory.
+ */
+uint64_t vring_journal_word(const struct vring_position *position);
+bool vring_recover(
+    const struct vring_config *config, uint64_t word, struct vring_position *ret_position);
 
 /*
  * Begin to use a ring. Writes nothing into the guest.

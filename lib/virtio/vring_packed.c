@@ -191,6 +191,88 @@ static void store_position(struct vring *vr, uint32_t slot, bool wrap)
 {
 	vr->position->used = slot;
 	vr->position->used_wrap = wrap;
+	if (vr->journal)
+		__atomic_store_n(vr->journal, vring_journal_word(vr->position), __ATOMIC_RELEASE);
+}
+
+uint64_t vring_journal_word(const struct vring_position *position)
+{
+	return position->used | (position->used_wrap ? 0x8000u : 0);
+}
+
+static void journal_begin(struct vring *vr, const struct vring_burst *burst)
+{
+	uint64_t slots = slots_of(burst, 0);
+
+	__atomic_store_n(
+	    vr->journal, vring_journal_word(vr->position) | slots << 32, __ATOMIC_RELEASE);
+}
+
+static ALWAYS_INLINE bool flags_say(uint16_t flags, bool avail, bool used)
+{
+	return !!(flags & VRING_DESC_F_AVAIL) == avail && !!(flags & VRING_DESC_F_USED) == used;
+}
+
+/* Every slot is as the driver leaves it on its first lap. */
+static bool looks_new(const struct vring_packed_desc *desc, uint32_t size)
+{
+	for (uint32_t slot = 0; slot < size; slot++) {
+		if (!flags_say(READ_ONCE(desc[slot].flags), true, false))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Does the ring agree that the device stands here? Going back there are slots that nobody marks, of
+ * chains with more than one and of batches in order, and then one that was marked as used. Or the
+ * driver has been there again, on its next lap: then this very slot must be available, too. A
+ * ring that was reset, empty or full, shows neither; one full of zeros was never written at all.
+ * (A full ring whose last used chain ran over its end cannot be told from a new one, and is taken
+ * for that.)
+ */
+static bool stands_at(const struct vring_packed_desc *desc, uint32_t size, uint32_t slot, bool wrap)
+{
+	bool available = flags_say(READ_ONCE(desc[slot].flags), wrap, !wrap);
+	uint32_t start = slot;
+
+	for (uint32_t n = 0; n < size; n++) {
+		wrap ^= slot == 0;
+		slot = slot ? slot - 1 : size - 1;
+
+		uint16_t flags = READ_ONCE(desc[slot].flags);
+
+		if (flags_say(flags, wrap, wrap))
+			return desc[slot].addr || desc[slot].len || desc[slot].id;
+		if (flags_say(flags, !wrap, wrap))
+			return available && !(start && looks_new(desc, size));
+		if (!flags_say(flags, wrap, !wrap))
+			return false;
+	}
+	return false;
+}
+
+bool vring_recover(
+    const struct vring_config *config, uint64_t word, struct vring_position *ret_position)
+{
+	const struct vring_packed_desc *desc = config->desc;
+	uint32_t slot = word & 0x7fff, slots = word >> 32;
+	bool wrap = word & 0x8000;
+
+	if (slot >= config->size || slots > config->size)
+		return false;
+	if (slots && flags_say(READ_ONCE(desc[slot].flags), wrap, wrap)) {
+		slot += slots;
+		if (slot >= config->size) {
+			slot -= config->size;
+			wrap = !wrap;
+		}
+	}
+	if (!stands_at(desc, config->size, slot, wrap))
+		return false;
+	*ret_position = (struct vring_position){
+	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};
+	return true;
 }
 
 static void packed_complete(struct vring *vr, const struct vring_burst *burst)
@@ -199,6 +281,8 @@ static void packed_complete(struct vring *vr, const struct vring_burst *burst)
 	bool wrap = vr->position->used_wrap;
 	uint64_t first = used_word(&burst->chain[0], wrap);
 
+	if (vr->journal)
+		journal_begin(vr, burst);
 	advance(vr, &slot, &wrap, burst->chain[0].slots);
 	for (unsigned i = 1; i < burst->n; i++) {
 		__atomic_store_n(
@@ -218,6 +302,8 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 		packed_complete(vr, burst);
 		return;
 	}
+	if (vr->journal)
+		journal_begin(vr, burst);
 	__atomic_store_n(
 	    second_word(vr, slot), used_word(&burst->chain[burst->n - 1], wrap), __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < burst->n; i++)

@@ -40,8 +40,8 @@ class Guest(Process):
     """One guest with one virtio-net device. Its address is 10.0.0.N and fd00::N."""
 
     def __init__(self, lab, number, path, *, packed=False, offloads=True, mrg_rxbuf=True, mtu=1500,
-                 pairs=1, cpus=None, device="", huge=False, server=False, name=None, boot="",
-                 more=()):
+                 pairs=1, cpus=None, device="", huge=False, server=False, reconnect=False, name=None,
+                 boot="", more=()):
         self.number = number
         self.lab = lab
         self.ip = f"10.0.0.{number}"
@@ -71,7 +71,7 @@ class Guest(Process):
             "-smp", cpus or pairs, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-object", memory, "-numa", "node,memdev=mem",
             "-chardev", f"socket,id=s0,path={self.console_path},server=on,wait=on",
-            "-chardev", f"socket,id=c0,path={path}" + (",server=on,wait=on" if server else ""),
+            "-chardev", f"socket,id=c0,path={path}" + (",server=on,wait=on" if server else ",reconnect=1" if reconnect else ""),
             "-netdev", f"vhost-user,id=n0,chardev=c0,queues={pairs}", "-device", net,
             "-serial", "chardev:s0", "-kernel", kernel()[0], "-initrd", initramfs(lab),
             "-append", f"console=ttyS0 panic=-1 quiet {boot}", *more,
