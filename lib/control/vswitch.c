@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A port is made once and lives as long as the switch; front-ends come and go on it. What they
+ * change reaches the workers in one way only: net_device.c fills in the port's face (struct port,
+ * its queues) while no worker can see it, and vswitch_republish() makes a new forwarding of all
+ * ports that are up. It returns when the old one is out of use, so whatever is only in that may go.
+ *
+ * Threads: the control thread.
+ */
 #include "control/vswitch.h"
 
 #include <errno.h>
@@ -96,8 +106,10 @@ int vswitch_create(
     struct event_base *base, const struct vswitch_config *config, struct vswitch **ret_sw)
 {
 	struct vswitch *sw = calloc(1, sizeof(*sw));
-	struct workers_config workers = {
-	    .idle_sleep = config->idle_sleep, .enter = config->enter_worker};
+	struct workers_config workers = {.idle_sleep = config->idle_sleep,
+	    .enter = config->enter_worker,
+	    .stuck = watchdog_free_workers,
+	    .stuck_arg = sw};
 	int err = -ENOMEM;
 
 	if (!sw)
@@ -192,9 +204,9 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	vp->path = strdup(endpoint->path);
 	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
 	if (!err)
-		err = journal_open(vp, endpoint);
-	if (!err)
 		err = vhost_endpoint_create(sw->base, endpoint, &vp->device, &vp->endpoint);
+	if (!err)
+		err = journal_open(vp, endpoint);
 	if (err) {
 		vport_destroy(vp);
 		return err;

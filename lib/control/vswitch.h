@@ -26,7 +26,8 @@ struct vport {
 	struct vhost_endpoint *endpoint;
 	struct vhost_device device;
 	char *path;
-	bool up; /* in the published forwarding */
+	bool up;     /* in the published forwarding */
+	bool spoilt; /* its memory is: to be dropped */
 	struct port port;
 	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept, with its books, over reconnects */
 	unsigned n_polled;                    /* receive queues that workers poll */

@@ -102,19 +102,29 @@ static void on_miss(evutil_socket_t fd, short what, void *arg)
 
 /*
  * A front-end that does not fetch a page keeps a worker, and all its ports, waiting. Which one it
- * is cannot be seen from here: all that are arriving lose their connection.
+ * is cannot be seen from here: all that are arriving lose their memory, and then their connection.
  */
+void watchdog_free_workers(void *arg)
+{
+	struct vswitch *sw = arg;
+
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		sw->vport[p]->spoilt |= vhost_postcopy_abort(&sw->vport[p]->device);
+}
+
 static void end_lazy_postcopies(struct vswitch *sw)
 {
-	if (!sw->postcopy || !workers_stand_still(sw->workers, STAND_STILL_LOOKS))
+	if (!sw->postcopy)
 		return;
+	if (workers_stand_still(sw->workers, STAND_STILL_LOOKS))
+		watchdog_free_workers(sw);
 	for (unsigned p = 0; p < sw->n_ports; p++) {
 		struct vport *vp = sw->vport[p];
 
-		if (!vhost_postcopy_abort(&vp->device))
-			continue; /* not arriving */
-		log_warn("%s: a worker has been waiting for a missing page for %u ms: postcopy is "
-			 "given up",
+		if (!vp->spoilt)
+			continue; /* nobody waited for it */
+		vp->spoilt = false;
+		log_warn("%s: a missing page was not brought within %u ms: postcopy is given up",
 		    vp->path, STAND_STILL_LOOKS * LOOK_MS);
 		vhost_endpoint_drop(vp->endpoint);
 	}

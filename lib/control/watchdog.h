@@ -18,3 +18,9 @@ int watchdog_create(struct vswitch *sw, struct watchdog **ret_watchdog);
 int watchdog_miss_fd(const struct watchdog *watchdog);
 
 void watchdog_destroy(struct watchdog *dog);
+
+/*
+ * Free workers that wait for a page of an arriving guest; the ports are dropped a little later. For
+ * workers_config.stuck: arg is the struct vswitch. Publishes nothing.
+ */
+void watchdog_free_workers(void *arg);

@@ -37,9 +37,10 @@
 #include "datapath/inject.h"
 #include "worker/idle.h"
 
-#define SYNC_YIELDS   64
-#define SYNC_SLEEP_NS 20000
-#define SYNC_WATCH    128 /* rests between two looks for a worker that is kept from reporting */
+#define SYNC_PATIENCE_S 2
+#define SYNC_YIELDS     64
+#define SYNC_SLEEP_NS   20000
+#define SYNC_WATCH      128 /* rests between two looks for a worker that is kept from reporting */
 
 #define MAILBOX_LETTERS 8
 
@@ -74,6 +75,8 @@ struct workers {
 	atomic_bool stop;
 	bool idle_sleep;
 	int (*enter)(void);
+	void (*stuck)(void *arg);
+	void *stuck_arg;
 	atomic_uint entered; /* workers that have called it */
 	atomic_int error;    /* of one that failed */
 	unsigned n;
@@ -279,6 +282,8 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	all->n = n;
 	all->idle_sleep = config->idle_sleep;
 	all->enter = config->enter;
+	all->stuck = config->stuck;
+	all->stuck_arg = config->stuck_arg;
 	for (unsigned i = 0; i < n; i++)
 		all->worker[i].idle.wake_fd = all->worker[i].idle.epoll_fd = -1;
 	err = workers_prepare(all, config);
@@ -372,6 +377,7 @@ void workers_synchronize(struct workers *all)
 {
 	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
 	uint64_t token = rte_rcu_qsbr_start(all->rcu);
+	uint64_t patience = rte_get_tsc_hz() * SYNC_PATIENCE_S, since = rte_rdtsc();
 
 	/* syscalls: sched_yield nanosleep clock_nanosleep */
 	/* A worker may be waiting for this very core: yield, and before long get out of its way. */
@@ -382,6 +388,10 @@ void workers_synchronize(struct workers *all)
 			nanosleep(&rest, NULL);
 		for (unsigned i = 0; turn % SYNC_WATCH == SYNC_WATCH - 1 && i < all->n; i++)
 			worker_unblock(&all->worker[i]);
+		if (all->stuck && rte_rdtsc() - since > patience) {
+			all->stuck(all->stuck_arg);
+			since = rte_rdtsc();
+		}
 	}
 }
 

@@ -28,6 +28,12 @@ struct workers_config {
 	bool idle_sleep;
 	/* Called by each worker before it begins; not 0: it stays away. NULL: nothing. */
 	int (*enter)(void);
+	/*
+	 * Called by the control thread when it has waited for a worker for two seconds: whatever
+	 * keeps it must be taken away. May not publish. NULL: wait on.
+	 */
+	void (*stuck)(void *arg);
+	void *stuck_arg;
 };
 
 struct worker_stats {

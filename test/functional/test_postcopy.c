@@ -54,8 +54,8 @@ static int arrive(struct frontend *fe, const char *path)
 	must_equal(-frontend_set_vring_num(fe, 1, SIZE), 0, "errno of SET_VRING_NUM");
 	must_equal(-frontend_set_vring_addr(fe, 1, r->uaddr, r->uaddr + 8192, r->uaddr + 16384), 0,
 	    "errno of SET_VRING_ADDR");
-	must_equal(-frontend_set_vring_fd(fe, VHOST_USER_SET_VRING_KICK, 1, kick), 0,
-	    "errno of SET_VRING_KICK");
+	/* Its answer may have to wait for the worker that waits for us. */
+	frontend_set_vring_fd(fe, VHOST_USER_SET_VRING_KICK, 1, kick);
 	close(kick);
 	return uffd;
 }
