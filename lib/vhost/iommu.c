@@ -50,6 +50,7 @@ struct vhost_ring_iommu {
 	 */
 	uint64_t area[AREAS];
 	uint64_t area_asked_ms[AREAS];
+	bool area_asked[AREAS];
 };
 
 struct vhost_iommu {
@@ -57,6 +58,8 @@ struct vhost_iommu {
 	struct iotlb *tlb;
 	struct iotlb_view *empty;
 	unsigned outstanding; /* asked for, as last counted */
+	uint64_t now_ms;      /* when vhost_iommu_service was last called */
+	struct vring_burst scratch;
 	struct vhost_ring_iommu *ring[VHOST_RINGS_MAX];
 };
 
@@ -178,7 +181,7 @@ void *vhost_iommu_area(struct vhost_device *dev, unsigned index, unsigned area, 
 	if (!host && missing != iova + len)
 		wanted = (missing & ~(IOTLB_PAGE - 1)) | (uint64_t)perm << VRING_MISS_PERM_SHIFT;
 	if (ring->area[area] != wanted)
-		ring->area_asked_ms[area] = 0;
+		ring->area_asked[area] = false;
 	ring->area[area] = wanted;
 	*ret_waits |= wanted != 0;
 	return host;
@@ -190,6 +193,14 @@ void vhost_iommu_attach(struct vhost_device *dev, unsigned index, struct vring_c
 		return;
 	config->iommu = &dev->iommu->shared;
 	config->misses = &ring_side(dev, index)->misses;
+}
+
+void vhost_iommu_ring_started(struct vhost_device *dev, unsigned index)
+{
+	struct vring *ring = &dev->vring[index]->ring;
+
+	if (dev->iommu && ring->direction == VRING_RECEIVE)
+		vring_iommu_look_ahead(ring, &dev->iommu->scratch);
 }
 
 static int ask(struct vhost_device *dev, uint64_t miss)
@@ -209,12 +220,12 @@ static int ask(struct vhost_device *dev, uint64_t miss)
 static void ask_areas(struct vhost_device *dev, struct vhost_ring_iommu *ring, uint64_t now_ms)
 {
 	for (unsigned i = 0; i < AREAS; i++) {
-		uint64_t asked = ring->area_asked_ms[i];
+		bool asked = ring->area_asked[i];
 
-		if (!ring->area[i] || (asked && now_ms - asked < AREA_REPEAT_MS))
+		if (!ring->area[i] || (asked && now_ms - ring->area_asked_ms[i] < AREA_REPEAT_MS))
 			continue; /* nothing to ask for now */
-		if (ask(dev, ring->area[i]) == 0)
-			ring->area_asked_ms[i] = now_ms;
+		ring->area_asked[i] = ask(dev, ring->area[i]) == 0;
+		ring->area_asked_ms[i] = now_ms;
 	}
 }
 
@@ -245,7 +256,7 @@ void vhost_iommu_ask_again(struct vhost_device *dev)
 				vring_misses_give_back(&ring->misses, i, miss);
 		}
 		for (unsigned i = 0; ring && i < AREAS; i++)
-			ring->area_asked_ms[i] = 0;
+			ring->area_asked[i] = false;
 	}
 }
 
@@ -296,6 +307,7 @@ void vhost_iommu_service(struct vhost_device *dev, uint64_t now_ms)
 	if (!dev->iommu)
 		return;
 	dev->iommu->outstanding = 0;
+	dev->iommu->now_ms = now_ms;
 	for (unsigned i = 0; i < dev->n_vrings; i++)
 		if (ring_waits(dev, i))
 			deny_overdue(dev, i, now_ms);
@@ -381,16 +393,22 @@ static int invalidate(struct vhost_device *dev, const struct vhost_wire_iotlb *w
 int handle_iotlb_msg(struct vhost_device *dev, struct vhost_message *msg)
 {
 	const struct vhost_wire_iotlb *wire = &msg->payload.iotlb;
+	int error;
 
 	if (!dev->iommu)
 		return vhost_complain(dev, -EOPNOTSUPP, "access_platform was not negotiated");
 	switch (wire->type) {
 	case MESSAGE_UPDATE:
-		return update(dev, wire);
+		error = update(dev, wire);
+		break;
 	case MESSAGE_INVALIDATE:
-		return invalidate(dev, wire);
+		error = invalidate(dev, wire);
+		break;
 	default:
 		return vhost_complain(
 		    dev, -EINVAL, "a front-end does not send type %u", wire->type);
 	}
+	/* A ring that it stopped, or started, misses something now. */
+	vhost_iommu_service(dev, dev->iommu->now_ms);
+	return error;
 }

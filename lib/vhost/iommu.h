@@ -41,6 +41,12 @@ void vhost_iommu_ask_again(struct vhost_device *dev);
 void vhost_iommu_attach(struct vhost_device *dev, unsigned ring, struct vring_config *config);
 
 /*
+ * A ring has started and no worker uses it yet: ask for the receive buffers that wait in it. A
+ * frame that finds them untranslated would be lost.
+ */
+void vhost_iommu_ring_started(struct vhost_device *dev, unsigned ring);
+
+/*
  * The host address of a ring's area, like guest_memory_from_uaddr without an IOMMU. perm: IOTLB_*.
  * NULL: not all of it is translated, and it will be asked for: *ret_waits is true; or it is not
  * in one piece.

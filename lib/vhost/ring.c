@@ -328,6 +328,7 @@ static enum obstacle ring_start(
 	vhost_iommu_attach(dev, index, &ring->config);
 	if (vring_start(&ring->ring, &ring->config) < 0)
 		return OBSTACLE_START;
+	vhost_iommu_ring_started(dev, index);
 	ring->call_owed |= !ring->active;
 	ring->active = true;
 	ring->dirty = false;

@@ -104,6 +104,13 @@ static __attribute__((noinline)) void scout(struct vring *vr, struct vring_burst
 	vr->faults = faults;
 }
 
+void vring_iommu_look_ahead(struct vring *vr, struct vring_burst *burst)
+{
+	burst->n = burst->n_segments = 0;
+	adopt_view(vr);
+	scout(vr, burst);
+}
+
 static unsigned translated_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	struct vring_translation *t = &vr->translation;

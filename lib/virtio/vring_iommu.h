@@ -92,6 +92,12 @@ struct vring_translation {
 /* What vring_start does for a ring behind an IOMMU; its ops are wrapped. */
 void vring_iommu_start(struct vring *vr, struct vring_iommu *iommu, struct vring_misses *misses);
 
+/*
+ * Note what the chains that wait in the ring miss, before they are needed. For whoever uses the
+ * ring; burst is scratch memory.
+ */
+void vring_iommu_look_ahead(struct vring *vr, struct vring_burst *burst);
+
 /* The page at iova cannot be accessed so: a fault, or a miss noted. Returns enum vring_fault. */
 int vring_iommu_miss(struct vring *vr, uint64_t iova, unsigned perm);
 

@@ -41,7 +41,7 @@ class Guest(Process):
 
     def __init__(self, lab, number, path, *, packed=False, offloads=True, mrg_rxbuf=True, mtu=1500,
                  pairs=1, cpus=None, device="", huge=False, server=False, reconnect=False, name=None,
-                 boot="", more=()):
+                 boot="", iommu=False, more=()):
         self.number = number
         self.lab = lab
         self.ip = f"10.0.0.{number}"
@@ -66,9 +66,18 @@ class Guest(Process):
             net += ",mq=on"
         if device:
             net += "," + device
+        if iommu:
+            # Only a PCI Express device has ATS, by which the guest tells us what it takes back.
+            net += ",iommu_platform=on,ats=on,bus=port0"
+            boot += " intel_iommu=on"
+        # An IOMMU has to be there before what it is for.
+        first = (
+            "-device", "intel-iommu,intremap=off,device-iotlb=on",
+            "-device", "pcie-root-port,id=port0,chassis=1",
+        ) if iommu else ()
         argv = [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-m", "256M",
-            "-smp", cpus or pairs, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-smp", cpus or pairs, *first, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-object", memory, "-numa", "node,memdev=mem",
             "-chardev", f"socket,id=s0,path={self.console_path},server=on,wait=on",
             "-chardev", f"socket,id=c0,path={path}" + (",server=on,wait=on" if server else ",reconnect=1" if reconnect else ""),

@@ -211,6 +211,14 @@ static void an_invalidation_is_complete(uint64_t features)
 	close_lab(&l);
 }
 
+/* Frames for port 0 were lost, a buffer of it was given up, and a frame from it. */
+static bool gave_up(const json_t *stats)
+{
+	return switch_drops(stats, 0, "deliver", "iotlb-miss") &&
+	    switch_drops(stats, 0, "deliver", "bad-buffer") &&
+	    switch_drops(stats, 0, "receive", "bad-descriptors");
+}
+
 /*
  * A guest whose misses nobody answers: its own frames end as bad ones, those for it are lost, and
  * a pair beside it loses none.
@@ -229,21 +237,26 @@ static void nobody_answers(uint64_t features)
 	l.nd[0]->fe.iommu_silent = true;
 	must_equal(-frontend_iommu_unmap(&l.nd[0]->fe, NET_BUFFERS_GPA, UINT64_C(1) << 32), 0, "");
 	s = usual_stream(l.nd, 2, 3, 1);
-	end = now_ns() + UINT64_C(4500000000);
-	while (now_ns() < end) {
+	end = now_ns() + PATIENCE_NS;
+	for (unsigned i = 1;; i++) {
 		make_frame(frame, sizeof(frame), mac[0], mac[1], &l.random);
 		net_send(l.nd[1], 0, frame, sizeof(frame), NULL, NULL);
 		make_frame(frame, sizeof(frame), mac[1], mac[0], &l.random);
 		net_send(l.nd[0], 0, frame, sizeof(frame), NULL, NULL);
 		streams_step(&s, 1);
+		if (i % 2000)
+			continue; /* look at the books now and then */
+		stats = switch_stats(&l.sw);
+		if (gave_up(stats))
+			break;
+		json_decref(stats);
+		must(now_ns() < end, "what nobody answers is not given up");
 	}
+	json_decref(stats);
 	streams_settle(&s, 1);
 	must(s.received > 100, "the neighbours hardly ran");
 	stats = switch_stats(&l.sw);
 	switch_check_books(stats);
-	must(switch_drops(stats, 0, "deliver", "iotlb-miss") > 0, "no miss is in the books");
-	must(switch_drops(stats, 0, "deliver", "bad-buffer") > 0, "no buffer was given up");
-	must(switch_drops(stats, 0, "receive", "bad-descriptors") > 0, "no frame was given up");
 	must_equal(switch_drops(stats, 3, "deliver", NULL), 0, "the neighbour's drops");
 	json_decref(stats);
 	close_lab(&l);

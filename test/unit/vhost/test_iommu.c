@@ -231,7 +231,8 @@ static void a_ring_that_lies_apart_here_cannot_run(void **state)
 	for (unsigned i = 0; i < 20; i++)
 		assert_int_equal(translate(i, RW), 0);
 	assert_false(w.f->dev->vring[1]->active);
-	vhost_iommu_service(w.f->dev, 1);
+	count_misses();
+	vhost_iommu_service(w.f->dev, 1000000);
 	assert_int_equal(count_misses(), 0); /* there is nothing to ask for */
 }
 
@@ -272,6 +273,25 @@ static void a_ring_follows_its_translation(void **state)
 	assert_true(dev->vring[1]->active);
 	assert_ptr_not_equal(dev->vring[1]->config.device, before);
 	assert_ptr_equal(dev->vring[1]->ring.split.used, dev->memory->region[0].host + 40 * PAGE);
+}
+
+/* Before any frame comes that would be lost for want of it. */
+static void receive_buffers_are_asked_for_when_a_ring_starts(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		offer(i, IOVA + (30 + i) * PAGE, VRING_DESC_F_WRITE);
+	running_ring(0);
+	vhost_iommu_service(w.f->dev, 1);
+	for (unsigned i = 0; i < 3; i++)
+		expect_miss(30 + i, WO);
+	/* And again when everything was taken back. */
+	assert_int_equal(tell(INVALIDATE, 0, 0, 0, 0), 0);
+	assert_int_equal(count_misses(), 3);
+	translate_ring();
+	assert_int_equal(count_misses(), 3);
+	assert_int_equal(fetch(0), 0);
+	assert_int_equal(w.f->dev->state.vring[0].position.avail, 0);
 }
 
 static void other_translations_do_not_stop_a_ring(void **state)
@@ -516,6 +536,7 @@ int main(void)
 	    TEST(a_ring_that_lies_apart_here_cannot_run),
 	    TEST(a_ring_comes_back_where_it_stood),
 	    TEST(a_ring_follows_its_translation),
+	    TEST(receive_buffers_are_asked_for_when_a_ring_starts),
 	    TEST(other_translations_do_not_stop_a_ring),
 	    TEST(what_cannot_be_is_refused),
 	    TEST(a_miss_is_asked_for_once_and_answered),
