@@ -72,8 +72,10 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 		return;
 	}
 	atomic_compare_exchange_strong(&slot->lost, &intact, addr - slot->base);
-	if (notify >= 0 && write(notify, &one, sizeof(one)) < 0)
-		notify = notify; /* full: the control thread has been told */
+	if (notify >= 0) {
+		ssize_t n = write(notify, &one, sizeof(one));
+		(void)n; /* full: the control thread has been told */
+	}
 	errno = saved;
 }
 
