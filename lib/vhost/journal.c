@@ -26,21 +26,40 @@ struct vhost_journal {
 	} * pages;
 };
 
-static struct pages *map_file(const char *path)
+/*
+ * A page that is not there would cost the process when it is touched. So the file's place on disk
+ * is taken now, and nobody else may be able to cut it short: it must be ours, whoever made it.
+ */
+static int take_file(int fd)
 {
-	/* syscalls: openat ftruncate unlink */
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	struct pages *pages = MAP_FAILED;
 	struct stat st;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    ftruncate(fd, sizeof(*pages)) == 0)
+	/* syscalls: ftruncate fallocate geteuid */
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	if (ftruncate(fd, sizeof(struct pages)) < 0)
+		return -errno;
+	return -posix_fallocate(fd, 0, sizeof(struct pages));
+}
+
+static struct pages *map_file(const char *path)
+{
+	/* syscalls: openat unlink */
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	int error = fd < 0 ? -errno : take_file(fd);
+	struct pages *pages = MAP_FAILED;
+
+	if (!error) {
 		pages = mmap(NULL, sizeof(*pages), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (pages == MAP_FAILED)
+		error = pages == MAP_FAILED ? -errno : 0;
+	}
+	if (error)
 		log_info(
 		    "%s: cannot keep ring positions here: %s; a restart will cost packed rings "
 		    "their place",
-		    path, strerror(errno));
+		    path, strerror(-error));
 	if (fd >= 0)
 		close(fd);
 	return pages;

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The file of ring positions is never touched where its pages could be missing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vhost/journal.h"
+
+#define RING 3
+#define DESC 0x1000
+#define SIZE 256
+
+static char dir[] = "/tmp/journal-XXXXXX";
+static char path[64];
+
+static int make_dir(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/rings", dir);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+/* As a crash would leave it: with a ring that runs. */
+static void leave_word(uint64_t word)
+{
+	struct vhost_device dev = {0};
+
+	assert_int_equal(vhost_journal_open(&dev, path), 0);
+	*vhost_journal_start(&dev, RING, DESC, SIZE) = word;
+	vhost_journal_close(&dev);
+}
+
+static bool finds_word(uint64_t *ret_word)
+{
+	struct vhost_device dev = {0};
+	bool found;
+
+	assert_int_equal(vhost_journal_open(&dev, path), 0);
+	found = vhost_journal_recall(&dev, RING, DESC, SIZE, ret_word);
+	vhost_journal_close(&dev);
+	return found;
+}
+
+static void test_the_place_on_disk_is_taken_at_once(void **state)
+{
+	struct stat st;
+	uint64_t word;
+
+	(void)state;
+	leave_word(7);
+	assert_int_equal(truncate(path, 4096), 0); /* valid, but a page is missing */
+	assert_true(finds_word(&word));
+	assert_int_equal(word, 7);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > 4096);
+	assert_true(st.st_blocks * 512 >= st.st_size);
+	unlink(path);
+}
+
+static void test_a_file_that_others_may_write_is_not_used(void **state)
+{
+	uint64_t word;
+
+	(void)state;
+	leave_word(7);
+	assert_int_equal(chmod(path, 0620), 0);
+	assert_false(finds_word(&word));
+	assert_int_equal(chmod(path, 0602), 0);
+	assert_false(finds_word(&word));
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_true(finds_word(&word));
+	unlink(path);
+}
+
+static void test_a_file_of_somebody_else_is_not_used(void **state)
+{
+	uint64_t word;
+
+	(void)state;
+	if (geteuid())
+		skip(); /* cannot make one */
+	leave_word(7);
+	assert_int_equal(chown(path, 65534, 65534), 0);
+	assert_false(finds_word(&word));
+	unlink(path);
+}
+
+static void test_a_pipe_does_not_keep_us_waiting(void **state)
+{
+	uint64_t word;
+
+	(void)state;
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_false(finds_word(&word));
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_the_place_on_disk_is_taken_at_once),
+	    cmocka_unit_test(test_a_file_that_others_may_write_is_not_used),
+	    cmocka_unit_test(test_a_file_of_somebody_else_is_not_used),
+	    cmocka_unit_test(test_a_pipe_does_not_keep_us_waiting),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
