@@ -196,6 +196,13 @@ static void net_resume(struct vhost_device *dev)
 	vswitch_republish(vp->sw);
 }
 
+/* 5.1.2: receiveq1, transmitq1, receiveq2, ... */
+static enum vring_direction net_ring_direction(const struct vhost_device *dev, unsigned index)
+{
+	(void)dev;
+	return index % 2 ? VRING_TRANSMIT : VRING_RECEIVE;
+}
+
 static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 {
 	(void)dev;
@@ -219,6 +226,7 @@ const struct vhost_device_type net_device_type = {
     .features = NET_FEATURES,
     .protocol_features = NET_PROTOCOL_FEATURES,
     .n_rings = VHOST_RINGS_MAX,
+    .ring_direction = net_ring_direction,
     .pause = net_pause,
     .resume = net_resume,
     .synchronize = net_synchronize,

@@ -105,6 +105,8 @@ struct vhost_device_type {
 	unsigned n_rings;           /* most rings, at most VHOST_RINGS_MAX */
 	void (*pause)(struct vhost_device *dev);
 	void (*resume)(struct vhost_device *dev);
+	/* What chains of this ring carry. */
+	enum vring_direction (*ring_direction)(const struct vhost_device *dev, unsigned index);
 	/* Return when no worker is still in a call it made before; NULL: pause, resume. */
 	void (*synchronize)(struct vhost_device *dev);
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */

@@ -280,8 +280,7 @@ static enum obstacle ring_examine(
 	if (st->size > VRING_SIZE_MAX || !vring_size_valid(st->size, is_packed(dev)))
 		return OBSTACLE_SIZE;
 	*ret_config = (struct vring_config){
-	    /* Odd rings are the driver's transmit queues, as in every paired device. */
-	    .direction = index % 2 ? VRING_TRANSMIT : VRING_RECEIVE,
+	    .direction = dev->type->ring_direction(dev, index),
 	    .features = dev->state.features,
 	    .size = st->size,
 	    .position = &st->position,

@@ -75,6 +75,8 @@ static bool config_valid(const struct vring_config *c, bool packed)
 {
 	if (!vring_size_valid(c->size, packed) || !(c->memory || c->iommu) || !c->position)
 		return false;
+	if (c->direction == VRING_REQUEST && c->iommu)
+		return false;
 	if (packed && (c->position->avail >= c->size || c->position->used >= c->size))
 		return false;
 	return aligned(c->desc, 16) && aligned(c->driver, packed ? 4 : 2) && aligned(c->device, 4);
@@ -142,7 +144,8 @@ static void log_chain(
 	const struct vring_segment *segment = &burst->segment[chain->segment];
 	uint32_t left = chain->written;
 
-	for (unsigned i = 0; left && i < chain->n_segments; i++) {
+	for (unsigned i = chain->writable ? chain->writable - 1u : 0; left && i < chain->n_segments;
+	     i++) {
 		uint32_t part = MIN(left, segment[i].len);
 
 		dirty_log_mark_host(log, segment[i].addr, part);

@@ -86,8 +86,15 @@ struct vring_chain {
 	uint16_t slots;   /* ring slots it takes */
 	uint16_t segment; /* its first segment in the burst */
 	uint16_t n_segments;
-	uint8_t fault; /* enum vring_fault; a faulty chain has no segments and len 0 */
+	uint8_t fault;     /* enum vring_fault; a faulty chain has no segments and len 0 */
+	uint16_t writable; /* requests: 1 + its first writable segment's place; 0: there is none */
 };
+
+/* Of a request: how many of its segments may only be read. The others may only be written. */
+static inline unsigned vring_chain_readable(const struct vring_chain *chain)
+{
+	return chain->writable ? chain->writable - 1u : chain->n_segments;
+}
 
 #define VRING_BURST_CHAINS   256
 #define VRING_BURST_SEGMENTS 2048
@@ -107,6 +114,7 @@ struct vring;
 enum vring_direction {
 	VRING_TRANSMIT, /* guest to switch: descriptors must be device-readable */
 	VRING_RECEIVE,  /* switch to guest: descriptors must be device-writable */
+	VRING_REQUEST,  /* readable descriptors, then writable ones. Not behind an IOMMU */
 };
 
 /* How to start a ring. Addresses are host addresses, whole areas checked to be mapped. */

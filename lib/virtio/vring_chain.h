@@ -32,9 +32,25 @@ static ALWAYS_INLINE struct descriptor descriptor_read(const void *at)
 	};
 }
 
-static ALWAYS_INLINE bool direction_matches(const struct vring *vr, uint16_t flags)
+_Static_assert(VRING_TRANSMIT == 0 && VRING_RECEIVE == 1, "direction_matches compares with them");
+
+/* A request's buffers: first those to be read, then those to be written. */
+static inline bool request_matches(
+    const struct vring_burst *burst, struct vring_chain *chain, uint16_t flags)
 {
-	return !!(flags & VRING_DESC_F_WRITE) == (vr->direction == VRING_RECEIVE);
+	if (!(flags & VRING_DESC_F_WRITE))
+		return !chain->writable;
+	if (!chain->writable)
+		chain->writable = 1 + burst->n_segments - chain->segment;
+	return true;
+}
+
+static ALWAYS_INLINE bool direction_matches(const struct vring *vr, const struct vring_burst *burst,
+    struct vring_chain *chain, uint16_t flags)
+{
+	if (LIKELY(!!(flags & VRING_DESC_F_WRITE) == vr->direction))
+		return true;
+	return vr->direction == VRING_REQUEST && request_matches(burst, chain, flags);
 }
 
 /* Guest memory ends, or a translation is missing. Looking ahead, one miss is as good as another. */

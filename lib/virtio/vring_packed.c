@@ -55,7 +55,8 @@ static enum vring_fault walk_indirect(
 		 * Only a buffer that will be written must be writable: DPDK's driver marks the
 		 * header that it sends as writable, too.
 		 */
-		if (vr->direction == VRING_RECEIVE && !direction_matches(vr, entry.fourth))
+		if (vr->direction != VRING_TRANSMIT &&
+		    !direction_matches(vr, burst, chain, entry.fourth))
 			return VRING_FAULT_DIRECTION;
 		fault = chain_append(vr, burst, chain, entry.addr, entry.len);
 		if (fault)
@@ -78,7 +79,7 @@ static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
 			fault = VRING_FAULT_INDIRECT;
 		else if (!fault && (d.fourth & VRING_DESC_F_INDIRECT))
 			fault = walk_indirect(vr, burst, chain, d);
-		else if (!fault && !direction_matches(vr, d.fourth))
+		else if (!fault && !direction_matches(vr, burst, chain, d.fourth))
 			fault = VRING_FAULT_DIRECTION;
 		else if (!fault)
 			fault = chain_append(vr, burst, chain, d.addr, d.len);
@@ -104,7 +105,7 @@ static ALWAYS_INLINE enum vring_fault read_chain(struct vring *vr, struct vring_
 	chain->id = d.third;
 	if (UNLIKELY(d.fourth & LINKED))
 		return walk_chain(vr, burst, chain, slot, d);
-	if (UNLIKELY(!direction_matches(vr, d.fourth)))
+	if (UNLIKELY(!direction_matches(vr, burst, chain, d.fourth)))
 		return VRING_FAULT_DIRECTION;
 	return chain_append(vr, burst, chain, d.addr, d.len);
 }
@@ -298,7 +299,7 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 	uint32_t slot = vr->position->used;
 	bool wrap = vr->position->used_wrap;
 
-	if (vr->direction == VRING_RECEIVE) {
+	if (vr->direction != VRING_TRANSMIT) {
 		packed_complete(vr, burst);
 		return;
 	}

@@ -43,7 +43,7 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 			d = descriptor_read(&table[0]);
 			continue; /* the table's first descriptor is the next one */
 		}
-		if (!direction_matches(vr, d.third))
+		if (!direction_matches(vr, burst, chain, d.third))
 			return VRING_FAULT_DIRECTION;
 		fault = chain_append(vr, burst, chain, d.addr, d.len);
 		if (fault)
@@ -64,7 +64,7 @@ static ALWAYS_INLINE enum vring_fault read_chain(
 
 	if (UNLIKELY(d.third & LINKED))
 		return walk_chain(vr, burst, chain, d);
-	if (UNLIKELY(!direction_matches(vr, d.third)))
+	if (UNLIKELY(!direction_matches(vr, burst, chain, d.third)))
 		return VRING_FAULT_DIRECTION;
 	return chain_append(vr, burst, chain, d.addr, d.len);
 }
@@ -157,7 +157,7 @@ static void split_complete_in_order(struct vring *vr, const struct vring_burst *
 {
 	uint16_t used = vr->position->used;
 
-	if (vr->direction == VRING_RECEIVE) {
+	if (vr->direction != VRING_TRANSMIT) {
 		split_complete(vr, burst);
 		return;
 	}

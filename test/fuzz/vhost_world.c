@@ -111,6 +111,12 @@ static void world_resume(struct vhost_device *dev)
 	vhost_world_poll(w);
 }
 
+static enum vring_direction world_ring_direction(const struct vhost_device *dev, unsigned index)
+{
+	(void)dev;
+	return index % 2 ? VRING_TRANSMIT : VRING_RECEIVE;
+}
+
 static int world_set_mtu(struct vhost_device *dev, uint16_t mtu)
 {
 	(void)dev;
@@ -168,6 +174,7 @@ static const struct vhost_device_type world_type = {
     .pause = world_pause,
     .resume = world_resume,
     .synchronize = world_synchronize,
+    .ring_direction = world_ring_direction,
     .set_mtu = world_set_mtu,
     .config_size = WORLD_CONFIG,
     .get_config = world_get_config,

@@ -47,6 +47,12 @@ static void fake_resume(struct vhost_device *dev)
 	f->resumes++;
 }
 
+static enum vring_direction fake_ring_direction(const struct vhost_device *dev, unsigned index)
+{
+	(void)dev;
+	return index % 2 ? VRING_TRANSMIT : VRING_RECEIVE;
+}
+
 static int fake_set_mtu(struct vhost_device *dev, uint16_t mtu)
 {
 	struct fake *f = dev->opaque;
@@ -119,6 +125,7 @@ const struct vhost_device_type fake_type = {
     .pause = fake_pause,
     .resume = fake_resume,
     .synchronize = fake_synchronize,
+    .ring_direction = fake_ring_direction,
     .set_mtu = fake_set_mtu,
     .config_size = FAKE_CONFIG,
     .get_config = fake_get_config,
