@@ -262,7 +262,7 @@ bool vring_recover(
 
 	if (slot >= config->size || slots > config->size)
 		return false;
-	if (slots && flags_say(READ_ONCE(desc[slot].flags), wrap, wrap)) {
+	if (slots && !is_avail(READ_ONCE(desc[slot].flags), wrap)) {
 		slot += slots;
 		if (slot >= config->size) {
 			slot -= config->size;
