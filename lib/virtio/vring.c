@@ -16,6 +16,7 @@
 #include <errno.h>
 
 #include "virtio/vring_chain.h"
+#include "virtio/vring_inflight.h"
 
 static const char *const break_texts[] = {
 #define X(id, text) text,
@@ -116,6 +117,8 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 		__atomic_store_n(vr->journal, vring_journal_word(c->position), __ATOMIC_RELEASE);
 	if (c->iommu)
 		vring_iommu_start(vr, c->iommu, c->misses);
+	if (c->inflight)
+		vring_inflight_start(vr, c->inflight);
 	return 0;
 }
 

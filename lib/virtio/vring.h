@@ -51,7 +51,8 @@ struct vring_position {
 	X(NONE, "not broken") \
 	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size") \
 	X(HEAD_RANGE, "an avail ring entry names a descriptor outside the ring") \
-	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring")
+	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring") \
+	X(TWICE, "the driver made available again what the device still has")
 
 #define X(id, text) VRING_BREAK_##id,
 enum vring_break { VRING_BREAKS(X) };
@@ -110,6 +111,7 @@ struct vring_burst {
 };
 
 struct vring;
+struct vring_inflight;
 
 enum vring_direction {
 	VRING_TRANSMIT, /* guest to switch: descriptors must be device-readable */
@@ -130,7 +132,8 @@ struct vring_config {
 	const struct guest_memory *memory;
 	/* Behind an IOMMU (memory is not used then): both or neither. */
 	struct vring_iommu *iommu;
-	struct vring_misses *misses; /* this ring's alone */
+	struct vring_misses *misses;     /* this ring's alone */
+	struct vring_inflight *inflight; /* recovered or reset; NULL: nothing is tracked */
 };
 
 struct vring {
@@ -169,6 +172,7 @@ struct vring {
 	uint16_t signalled;   /* used position at the last call decision */
 	uint32_t faults;      /* faulty chains so far */
 	struct vring_translation translation;
+	struct vring_inflight *inflight;
 };
 
 /* Does the ring wait for a translation? */
@@ -218,7 +222,9 @@ static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *
 	return vr->ops->fetch(vr, burst, max);
 }
 
-/* Give back, unused, all chains of the burst after the first keep. They must be the last fetched.
+/*
+ * Give back, unused, all chains of the burst after the first keep. They must be the last fetched.
+ * Not for a ring whose completions are deferred (vring_inflight.h).
  */
 static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
 {

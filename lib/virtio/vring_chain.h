@@ -121,6 +121,15 @@ static inline bool chain_postponed(
 enum vring_fault indirect_table(
     struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n);
 
+/*
+ * Append a chain that is not in the ring any more: a split one by its head, less than the ring's
+ * size; a packed one by copies of its n descriptors, of which only the last has no NEXT. False: it
+ * does not fit now, or a translation is missing.
+ */
+bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t head);
+bool vring_packed_append(
+    struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n);
+
 /* What vring_start has to know of each format. */
 const struct vring_ops *vring_split_ops(bool in_order);
 const struct vring_ops *vring_packed_ops(bool in_order);

@@ -70,7 +70,8 @@ static enum vring_fault walk_indirect(
  * how many slots to give back; a chain without end breaks the ring.
  */
 static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
-    struct vring_burst *burst, struct vring_chain *chain, uint32_t slot, struct descriptor d)
+    struct vring_burst *burst, struct vring_chain *chain, const struct vring_packed_desc *ring,
+    uint32_t size, uint32_t slot, struct descriptor d)
 {
 	enum vring_fault fault = VRING_FAULT_NONE;
 
@@ -85,14 +86,14 @@ static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
 			fault = chain_append(vr, burst, chain, d.addr, d.len);
 		if (!(d.fourth & VRING_DESC_F_NEXT))
 			break;
-		if (chain->slots == vr->size) {
+		if (chain->slots == size) {
 			vr->broken = VRING_BREAK_CHAIN_ENDLESS;
 			break;
 		}
 		chain->slots++;
-		if (++slot == vr->size)
+		if (++slot == size)
 			slot = 0;
-		d = descriptor_read(&vr->packed.desc[slot]);
+		d = descriptor_read(&ring[slot]);
 	}
 	chain->id = d.third;
 	return fault;
@@ -104,10 +105,29 @@ static ALWAYS_INLINE enum vring_fault read_chain(struct vring *vr, struct vring_
 	chain->slots = 1;
 	chain->id = d.third;
 	if (UNLIKELY(d.fourth & LINKED))
-		return walk_chain(vr, burst, chain, slot, d);
+		return walk_chain(vr, burst, chain, vr->packed.desc, vr->size, slot, d);
 	if (UNLIKELY(!direction_matches(vr, burst, chain, d.fourth)))
 		return VRING_FAULT_DIRECTION;
 	return chain_append(vr, burst, chain, d.addr, d.len);
+}
+
+bool vring_packed_append(
+    struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n)
+{
+	struct vring_chain *chain = &burst->chain[burst->n];
+	enum vring_fault fault;
+
+	chain_begin(burst, chain);
+	chain->slots = 1;
+	fault = walk_chain(vr, burst, chain, desc, n, 0, descriptor_read(&desc[0]));
+	if (fault) {
+		if (chain_postponed(vr, burst, chain, fault))
+			return false;
+		chain_fail(vr, burst, chain, fault);
+	}
+	chain->n_segments = burst->n_segments - chain->segment;
+	burst->n++;
+	return true;
 }
 
 static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)

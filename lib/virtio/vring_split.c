@@ -86,6 +86,32 @@ static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsi
 	return MIN(ready, max);
 }
 
+/* Append the chain that starts at head; false: it has to wait, and is as if it had not been seen.
+ */
+static ALWAYS_INLINE bool append(struct vring *vr, struct vring_burst *burst, uint16_t head)
+{
+	struct vring_chain *chain = &burst->chain[burst->n];
+	enum vring_fault fault;
+
+	chain_begin(burst, chain);
+	chain->id = head;
+	chain->slots = 1;
+	fault = read_chain(vr, burst, chain, head);
+	if (UNLIKELY(fault)) {
+		if (chain_postponed(vr, burst, chain, fault))
+			return false;
+		chain_fail(vr, burst, chain, fault);
+	}
+	chain->n_segments = burst->n_segments - chain->segment;
+	burst->n++;
+	return true;
+}
+
+bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t head)
+{
+	return append(vr, burst, head);
+}
+
 static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	uint16_t avail = vr->position->avail;
@@ -97,24 +123,13 @@ static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigne
 	n = chains_ready(vr, avail, MIN(max, VRING_BURST_CHAINS - burst->n));
 	for (k = 0; k < n; k++) {
 		uint16_t head = READ_ONCE(vr->split.avail->ring[(avail + k) & mask]);
-		struct vring_chain *chain = &burst->chain[burst->n];
-		enum vring_fault fault;
 
 		if (UNLIKELY(head >= vr->size)) {
 			vr->broken = VRING_BREAK_HEAD_RANGE;
 			break;
 		}
-		chain_begin(burst, chain);
-		chain->id = head;
-		chain->slots = 1;
-		fault = read_chain(vr, burst, chain, head);
-		if (UNLIKELY(fault)) {
-			if (chain_postponed(vr, burst, chain, fault))
-				break;
-			chain_fail(vr, burst, chain, fault);
-		}
-		chain->n_segments = burst->n_segments - chain->segment;
-		burst->n++;
+		if (UNLIKELY(!append(vr, burst, head)))
+			break;
 	}
 	vr->position->avail = avail + k;
 	return k;

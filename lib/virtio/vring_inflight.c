@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is the same for both formats: the ops that wrap a ring's own, and what was left behind. */
+#include "virtio/vring_inflight.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "virtio/vring_inflight_private.h"
+
+#define REGION_ALIGN 64
+
+size_t vring_inflight_region_size(uint16_t entries, bool packed)
+{
+	const struct inflight_format *format = inflight_format(packed);
+	size_t size = format->header + format->entry * entries;
+
+	return (size + REGION_ALIGN - 1) & ~(size_t)(REGION_ALIGN - 1);
+}
+
+struct vring_inflight *vring_inflight_create(
+    void *region, uint16_t entries, bool packed, bool deferring)
+{
+	struct vring_inflight *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->region = region;
+	f->n_entries = entries;
+	f->is_packed = packed;
+	f->deferring = deferring;
+	f->entry = calloc(entries, sizeof(*f->entry));
+	f->entry_of = packed ? malloc((UINT16_MAX + 1) * sizeof(*f->entry_of)) : NULL;
+	if (!f->entry || (packed && !f->entry_of)) {
+		vring_inflight_destroy(f);
+		return NULL;
+	}
+	return f;
+}
+
+static void forget_left(struct vring_inflight *f)
+{
+	free(f->left);
+	free(f->stored);
+	free(f->scratch);
+	f->left = NULL;
+	f->stored = NULL;
+	f->scratch = NULL;
+	f->n_left = f->next_left = 0;
+}
+
+void vring_inflight_destroy(struct vring_inflight *f)
+{
+	if (!f)
+		return;
+	forget_left(f);
+	free(f->entry);
+	free(f->entry_of);
+	free(f);
+}
+
+unsigned vring_inflight_count(const struct vring_inflight *f)
+{
+	return f->n_busy;
+}
+
+void vring_inflight_reset(struct vring_inflight *f, const struct vring_position *position)
+{
+	forget_left(f);
+	f->counter = 0;
+	f->n_busy = 0;
+	inflight_format(f->is_packed)->reset(f, position);
+}
+
+static int compare_age(const void *a, const void *b)
+{
+	const struct inflight_left *x = a, *y = b;
+
+	if (x->counter != y->counter)
+		return x->counter < y->counter ? -1 : 1;
+	return (int)x->entry - (int)y->entry;
+}
+
+void inflight_left_sort(struct vring_inflight *f)
+{
+	qsort(f->left, f->n_left, sizeof(*f->left), compare_age);
+	f->counter = f->n_left ? f->left[f->n_left - 1].counter + 1 : 0;
+}
+
+int vring_inflight_recover(struct vring_inflight *f, const struct vring_config *config)
+{
+	struct vring_position told = *config->position;
+	int n = -EBADMSG;
+
+	forget_left(f);
+	f->n_busy = 0;
+	f->left = calloc(f->n_entries, sizeof(*f->left));
+	f->stored = f->is_packed ? calloc(f->n_entries, sizeof(*f->stored)) : NULL;
+	f->scratch = f->deferring ? NULL : malloc(sizeof(*f->scratch));
+	if (!f->left || (f->is_packed && !f->stored) || (!f->deferring && !f->scratch))
+		n = -ENOMEM;
+	else if (config->size <= f->n_entries)
+		n = inflight_format(f->is_packed)->recover(f, config);
+	if (n <= 0)
+		forget_left(f);
+	if (n < 0) {
+		*config->position = told;
+		vring_inflight_reset(f, &told);
+	}
+	return n;
+}
+
+static bool any_left(const struct vring_inflight *f)
+{
+	return f->next_left < f->n_left;
+}
+
+/* Hand out again what was left behind, as far as it fits. */
+static unsigned fetch_left(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct vring_inflight *f = vr->inflight;
+	const struct inflight_format *format = inflight_format(f->is_packed);
+	unsigned n = 0;
+
+	while (any_left(f) && n < max && burst->n < VRING_BURST_CHAINS &&
+	    format->again(vr, burst, &f->left[f->next_left])) {
+		f->next_left++;
+		n++;
+	}
+	return n;
+}
+
+static unsigned tracked_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct vring_inflight *f = vr->inflight;
+	const struct inflight_format *format = inflight_format(f->is_packed);
+	uint32_t slot = vr->position->avail;
+	unsigned again = 0, from, n, i;
+
+	if (UNLIKELY(any_left(f)) && !vr->broken) {
+		again = fetch_left(vr, burst, max);
+		if (any_left(f))
+			return again;
+		forget_left(f);
+	}
+	from = burst->n;
+	n = f->base.fetch(vr, burst, max - again);
+	for (i = from; i < from + n; i++) {
+		if (!format->take(vr, &burst->chain[i], slot))
+			break;
+		slot += burst->chain[i].slots;
+		if (f->is_packed && slot >= vr->size)
+			slot -= vr->size;
+	}
+	if (i < burst->n)
+		f->base.unfetch(vr, burst, i);
+	return again + i - from;
+}
+
+static void tracked_complete(struct vring *vr, const struct vring_burst *burst)
+{
+	const struct vring_inflight *f = vr->inflight;
+	const struct inflight_format *format = inflight_format(f->is_packed);
+
+	format->finish_begin(vr, burst);
+	f->base.complete(vr, burst);
+	format->finish_end(vr, burst);
+}
+
+/* Of a device's making, not of a guest's. */
+static void tracked_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+{
+	(void)vr;
+	(void)burst;
+	(void)keep;
+	assert(!"a device that defers keeps what it fetched");
+}
+
+/* Complete what another back-end left behind, unused, and go on without looking back. */
+static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct vring_inflight *f = vr->inflight;
+
+	if (vr->broken)
+		return 0;
+	while (any_left(f)) {
+		f->scratch->n = f->scratch->n_segments = 0;
+		if (fetch_left(vr, f->scratch, VRING_BURST_CHAINS) == 0)
+			return 0; /* behind an IOMMU: a translation is missing */
+		for (unsigned i = 0; i < f->scratch->n; i++)
+			f->scratch->chain[i].written = 0;
+		vring_complete(vr, f->scratch);
+	}
+	forget_left(f);
+	f->ops.fetch = f->base.fetch;
+	if (!f->is_packed)
+		f->ops.complete = f->base.complete;
+	return f->base.fetch(vr, burst, max);
+}
+
+void vring_inflight_start(struct vring *vr, struct vring_inflight *f)
+{
+	vr->inflight = f;
+	f->base = *vr->ops;
+	f->ops = f->base;
+	vr->ops = &f->ops;
+	if (f->deferring) {
+		f->ops.fetch = tracked_fetch;
+		f->ops.unfetch = tracked_unfetch;
+		f->ops.complete = tracked_complete;
+		return;
+	}
+	if (any_left(f))
+		f->ops.fetch = returning_fetch;
+	if (any_left(f) || f->is_packed)
+		f->ops.complete = tracked_complete;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * In-flight tracking of a packed ring. Its slots are overwritten by whatever is used next, so the
+ * area keeps copies of the descriptors: a chain takes as many entries as it has descriptors, from a
+ * list of free ones. Entries of a chain stay linked as they were in that list.
+ *
+ * Two places in the area say where things stand, the current one and the old one. Fetching moves
+ * both heads of the free list in one store, which is when the chain counts as in flight. Completing
+ * moves the current place, then the ring, then the old place; whoever comes after a crash asks the
+ * ring which of the two is true. Heads share a word, and so do places: a crash finds each pair as
+ * it was before or after.
+ *
+ * The free list is the mirror's, the area's is a copy. After a crash the area is believed if its
+ * chains are disjoint and no longer than the ring; what is not in a chain is free, and a free list
+ * that says otherwise is written anew.
+ *
+ * Threads: the ring's user. The area is hostile, see vring_inflight.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "virtio/vring_inflight_private.h"
+
+static void share_heads(const struct vring_inflight *f, uint16_t free_head, uint16_t old_free_head)
+{
+	struct inflight_packed heads = {.heads = {.version = VRING_INFLIGHT_VERSION,
+					    .desc_num = f->n_entries,
+					    .free_head = free_head,
+					    .old_free_head = old_free_head}};
+
+	SHARE(f->packed->heads_word, heads.heads_word);
+}
+
+static void share_place(
+    const struct vring_inflight *f, uint16_t used, bool wrap, uint16_t old_used, bool old_wrap)
+{
+	struct inflight_packed place = {.place = {.used_idx = used,
+					    .old_used_idx = old_used,
+					    .used_wrap_counter = wrap,
+					    .old_used_wrap_counter = old_wrap}};
+
+	SHARE(f->packed->place_word, place.place_word);
+}
+
+/* Of the free list's end the area says what a list of that many entries would say. */
+static uint16_t shared_index(const struct vring_inflight *f, uint16_t at)
+{
+	return at == ENTRY_NONE ? f->n_entries : at;
+}
+
+static bool packed_take(struct vring *vr, const struct vring_chain *chain, uint16_t slot)
+{
+	struct vring_inflight *f = vr->inflight;
+	uint16_t head = f->free_head, at = head, last = head;
+
+	if (chain->slots > f->n_free || f->entry_of[chain->id] != ENTRY_NONE) {
+		vr->broken = VRING_BREAK_TWICE;
+		return false;
+	}
+	for (unsigned i = 0; i < chain->slots; i++) {
+		struct descriptor d = descriptor_read(&vr->packed.desc[slot]);
+		struct inflight_packed_desc *to = &f->packed->desc[at];
+
+		SHARE(to->addr, d.addr);
+		SHARE(to->len, d.len);
+		SHARE(to->flags, d.fourth);
+		SHARE(to->id, d.third);
+		last = at;
+		at = f->entry[at].next;
+		if (++slot == vr->size)
+			slot = 0;
+	}
+	f->entry[head].last = last;
+	f->entry[head].num = chain->slots;
+	f->entry[head].busy = true;
+	f->entry_of[chain->id] = head;
+	f->n_busy++;
+	SHARE(f->packed->desc[head].last, last);
+	SHARE(f->packed->desc[head].num, chain->slots);
+	SHARE(f->packed->desc[head].counter, f->counter);
+	f->counter++;
+	SHARE(f->packed->desc[head].inflight, 1);
+	f->n_free -= chain->slots;
+	f->free_head = f->n_free ? at : ENTRY_NONE;
+	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
+	return true;
+}
+
+static void move_on(const struct vring *vr, uint32_t *slot, bool *wrap, uint32_t slots)
+{
+	*slot += slots;
+	if (*slot >= vr->size) {
+		*slot -= vr->size;
+		*wrap = !*wrap;
+	}
+}
+
+static void packed_finish_begin(struct vring *vr, const struct vring_burst *burst)
+{
+	struct vring_inflight *f = vr->inflight;
+	const struct vring_position *pos = vr->position;
+	uint16_t old_head = f->free_head;
+	uint32_t used = pos->used;
+	bool wrap = pos->used_wrap;
+
+	for (unsigned i = 0; i < burst->n; i++) {
+		const struct vring_chain *chain = &burst->chain[i];
+		uint16_t head = f->entry_of[chain->id];
+
+		move_on(vr, &used, &wrap, chain->slots);
+		if (head == ENTRY_NONE)
+			continue; /* of a device that does not defer: nothing was noted */
+		f->entry[f->entry[head].last].next = f->free_head;
+		SHARE(f->packed->desc[f->entry[head].last].next, shared_index(f, f->free_head));
+		f->free_head = head;
+		f->n_free += f->entry[head].num;
+	}
+	if (f->free_head != old_head)
+		share_heads(f, shared_index(f, f->free_head), shared_index(f, old_head));
+	share_place(f, used, wrap, pos->used, pos->used_wrap);
+}
+
+static void packed_finish_end(struct vring *vr, const struct vring_burst *burst)
+{
+	struct vring_inflight *f = vr->inflight;
+	const struct vring_position *pos = vr->position;
+
+	for (unsigned i = 0; i < burst->n; i++) {
+		uint16_t *head = &f->entry_of[burst->chain[i].id];
+
+		if (*head == ENTRY_NONE)
+			continue; /* as above */
+		f->entry[*head].busy = false;
+		f->n_busy--;
+		SHARE(f->packed->desc[*head].inflight, 0);
+		*head = ENTRY_NONE;
+	}
+	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
+	share_place(f, pos->used, pos->used_wrap, pos->used, pos->used_wrap);
+}
+
+static bool packed_again(
+    struct vring *vr, struct vring_burst *burst, const struct inflight_left *left)
+{
+	return vring_packed_append(vr, burst, &vr->inflight->stored[left->stored], left->num);
+}
+
+/* All entries that are not in a chain, in a list. */
+static void list_free(struct vring_inflight *f, const bool taken[])
+{
+	uint16_t after = ENTRY_NONE;
+
+	f->n_free = 0;
+	for (unsigned i = f->n_entries; i-- > 0;) {
+		if (taken && taken[i])
+			continue;
+		f->entry[i].next = after;
+		SHARE(f->packed->desc[i].next, shared_index(f, after));
+		after = i;
+		f->n_free++;
+	}
+	f->free_head = after;
+}
+
+static void packed_reset(struct vring_inflight *f, const struct vring_position *position)
+{
+	memset(f->entry, 0, f->n_entries * sizeof(*f->entry));
+	memset(f->entry_of, 0xff, (UINT16_MAX + 1) * sizeof(*f->entry_of));
+	SHARE(f->packed->heads_word, 0); /* not of any version while it is written */
+	memset(f->packed->desc, 0, f->n_entries * sizeof(f->packed->desc[0]));
+	f->packed->features = 0;
+	list_free(f, NULL);
+	share_place(f, position->used, position->used_wrap, position->used, position->used_wrap);
+	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
+}
+
+/* The area's heads and place, read once. */
+struct packed_view {
+	struct inflight_packed_heads heads;
+	struct inflight_packed_place place;
+};
+
+static bool view_read(const struct vring_inflight *f, uint16_t size, struct packed_view *ret)
+{
+	const struct inflight_packed area = {
+	    .heads_word = READ_ONCE(f->packed->heads_word),
+	    .place_word = READ_ONCE(f->packed->place_word),
+	};
+
+	ret->heads = area.heads;
+	ret->place = area.place;
+	return ret->heads.version == VRING_INFLIGHT_VERSION &&
+	    ret->heads.desc_num == f->n_entries && ret->heads.free_head <= f->n_entries &&
+	    ret->heads.old_free_head <= f->n_entries && ret->place.used_idx < size &&
+	    ret->place.old_used_idx < size && ret->place.used_wrap_counter <= 1 &&
+	    ret->place.old_used_wrap_counter <= 1;
+}
+
+/* Was the last batch handed over? The slot that it starts at says so. Then commit, else go back. */
+static void view_decide(
+    struct vring_inflight *f, const struct vring_packed_desc *ring, struct packed_view *view)
+{
+	struct inflight_packed_heads *heads = &view->heads;
+	struct inflight_packed_place *place = &view->place;
+	bool moved = place->used_idx != place->old_used_idx ||
+	    place->used_wrap_counter != place->old_used_wrap_counter;
+	uint16_t flags = READ_ONCE(ring[place->old_used_idx].flags);
+	bool wrap = place->old_used_wrap_counter;
+	bool available =
+	    !!(flags & VRING_DESC_F_AVAIL) == wrap && !!(flags & VRING_DESC_F_USED) != wrap;
+
+	if (moved && !available) {
+		heads->old_free_head = heads->free_head;
+		place->old_used_idx = place->used_idx;
+		place->old_used_wrap_counter = place->used_wrap_counter;
+	} else {
+		heads->free_head = heads->old_free_head;
+		place->used_idx = place->old_used_idx;
+		place->used_wrap_counter = place->old_used_wrap_counter;
+	}
+	share_heads(f, heads->free_head, heads->old_free_head);
+	share_place(f, place->used_idx, place->used_wrap_counter, place->old_used_idx,
+	    place->old_used_wrap_counter);
+}
+
+/* Follow the free list into the mirror. Nothing on it is in flight, whatever its entries say. */
+static void follow_free(struct vring_inflight *f, uint16_t at, bool is_free[])
+{
+	f->free_head = at < f->n_entries ? at : ENTRY_NONE;
+	f->n_free = 0;
+	while (at < f->n_entries && !is_free[at]) {
+		uint16_t next = READ_ONCE(f->packed->desc[at].next);
+
+		is_free[at] = true;
+		f->n_free++;
+		SHARE(f->packed->desc[at].inflight, 0);
+		f->entry[at].next = next < f->n_entries ? next : ENTRY_NONE;
+		at = next;
+	}
+}
+
+/* Copy the chain that begins at head; false: it cannot be one. */
+static bool copy_chain(struct vring_inflight *f, uint16_t head, uint16_t size, uint32_t *stored,
+    const bool is_free[], bool taken[])
+{
+	const struct inflight_packed_desc *desc = f->packed->desc;
+	uint16_t num = READ_ONCE(desc[head].num), at = head, last = head, id = 0;
+
+	if (num == 0 || num > size - *stored)
+		return false;
+	f->left[f->n_left++] = (struct inflight_left){
+	    .counter = READ_ONCE(desc[head].counter), .entry = head, .num = num, .stored = *stored};
+	for (unsigned i = 0; i < num; i++) {
+		uint16_t more = i + 1 < num ? VRING_DESC_F_NEXT : 0;
+
+		if (at >= f->n_entries || taken[at] || is_free[at])
+			return false;
+		taken[at] = true;
+		id = READ_ONCE(desc[at].id);
+		f->stored[(*stored)++] =
+		    (struct vring_packed_desc){.addr = READ_ONCE(desc[at].addr),
+			.len = READ_ONCE(desc[at].len),
+			.id = id,
+			.flags = (READ_ONCE(desc[at].flags) & ~VRING_DESC_F_NEXT) | more};
+		last = at;
+		at = READ_ONCE(desc[at].next);
+		f->entry[last].next = at;
+	}
+	if (READ_ONCE(desc[head].last) != last || f->entry_of[id] != ENTRY_NONE)
+		return false;
+	f->entry[head].last = last;
+	f->entry[head].num = num;
+	f->entry[head].busy = true;
+	f->entry_of[id] = head;
+	return true;
+}
+
+/* All chains in flight; false: the area contradicts itself. */
+static bool find_left(
+    struct vring_inflight *f, uint16_t size, const bool is_free[], bool taken[], uint32_t *stored)
+{
+	for (unsigned i = 0; i < f->n_entries; i++) {
+		if (is_free[i] || READ_ONCE(f->packed->desc[i].inflight) == 0)
+			continue; /* not the first of a chain in flight */
+		if (!copy_chain(f, i, size, stored, is_free, taken))
+			return false;
+	}
+	f->n_busy = f->n_left;
+	inflight_left_sort(f);
+	return true;
+}
+
+static int packed_settle(struct vring_inflight *f, const struct vring_config *config,
+    const struct packed_view *view, uint32_t slots)
+{
+	struct vring_position *pos = config->position, found;
+	uint32_t avail = view->place.used_idx + slots;
+
+	found = (struct vring_position){
+	    .used = view->place.used_idx, .used_wrap = view->place.used_wrap_counter};
+	if (vring_journal_word(&found) != vring_journal_word(pos) &&
+	    !vring_recover(config, vring_journal_word(&found), pos))
+		return -EBADMSG; /* of another ring, or of this one before it was reset */
+	found.avail = avail >= config->size ? avail - config->size : avail;
+	found.avail_wrap = found.used_wrap ^ (avail >= config->size);
+	*pos = found;
+	return (int)f->n_left;
+}
+
+static int packed_recover(struct vring_inflight *f, const struct vring_config *config)
+{
+	struct packed_view view;
+	uint32_t slots = 0;
+	bool *is_free, *taken;
+	int n = -EBADMSG;
+
+	if (READ_ONCE(f->packed->heads.version) == 0) {
+		packed_reset(f, config->position);
+		return 0;
+	}
+	if (!view_read(f, config->size, &view))
+		return -EBADMSG;
+	is_free = calloc(f->n_entries, 2 * sizeof(*is_free));
+	if (!is_free)
+		return -ENOMEM;
+	taken = is_free + f->n_entries;
+	memset(f->entry, 0, f->n_entries * sizeof(*f->entry));
+	memset(f->entry_of, 0xff, (UINT16_MAX + 1) * sizeof(*f->entry_of));
+	view_decide(f, config->desc, &view);
+	follow_free(f, view.heads.free_head, is_free);
+	if (find_left(f, config->size, is_free, taken, &slots)) {
+		if (f->n_free + slots != f->n_entries) {
+			list_free(f, taken);
+			share_heads(
+			    f, shared_index(f, f->free_head), shared_index(f, f->free_head));
+		}
+		n = packed_settle(f, config, &view, slots);
+	}
+	free(is_free);
+	return n;
+}
+
+const struct inflight_format inflight_format_packed = {
+    .header = sizeof(struct inflight_packed),
+    .entry = sizeof(struct inflight_packed_desc),
+    .take = packed_take,
+    .finish_begin = packed_finish_begin,
+    .finish_end = packed_finish_end,
+    .again = packed_again,
+    .reset = packed_reset,
+    .recover = packed_recover,
+};
