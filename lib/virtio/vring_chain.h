@@ -130,6 +130,9 @@ bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t he
 bool vring_packed_append(
     struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n);
 
+/* Could this be a ring that was just filled for the first time? */
+bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size);
+
 /* What vring_start has to know of each format. */
 const struct vring_ops *vring_split_ops(bool in_order);
 const struct vring_ops *vring_packed_ops(bool in_order);

@@ -177,8 +177,9 @@ static void packed_reset(struct vring_inflight *f, const struct vring_position *
 	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
 }
 
-/* The area's heads and place, read once. */
+/* The area's heads and place, read once; slots of a batch that was begun and not handed over. */
 struct packed_view {
+	uint32_t pending;
 	struct inflight_packed_heads heads;
 	struct inflight_packed_place place;
 };
@@ -190,6 +191,7 @@ static bool view_read(const struct vring_inflight *f, uint16_t size, struct pack
 	    .place_word = READ_ONCE(f->packed->place_word),
 	};
 
+	ret->pending = 0;
 	ret->heads = area.heads;
 	ret->place = area.place;
 	return ret->heads.version == VRING_INFLIGHT_VERSION &&
@@ -201,8 +203,9 @@ static bool view_read(const struct vring_inflight *f, uint16_t size, struct pack
 
 /* Was the last batch handed over? The slot that it starts at says so. Then commit, else go back. */
 static void view_decide(
-    struct vring_inflight *f, const struct vring_packed_desc *ring, struct packed_view *view)
+    struct vring_inflight *f, const struct vring_config *config, struct packed_view *view)
 {
+	const struct vring_packed_desc *ring = config->desc;
 	struct inflight_packed_heads *heads = &view->heads;
 	struct inflight_packed_place *place = &view->place;
 	bool moved = place->used_idx != place->old_used_idx ||
@@ -217,6 +220,11 @@ static void view_decide(
 		place->old_used_idx = place->used_idx;
 		place->old_used_wrap_counter = place->used_wrap_counter;
 	} else {
+		uint32_t size = config->size;
+
+		if (moved)
+			view->pending =
+			    (place->used_idx + size - 1 - place->old_used_idx) % size + 1;
 		heads->free_head = heads->old_free_head;
 		place->used_idx = place->old_used_idx;
 		place->used_wrap_counter = place->old_used_wrap_counter;
@@ -301,9 +309,12 @@ static int packed_settle(struct vring_inflight *f, const struct vring_config *co
 
 	found = (struct vring_position){
 	    .used = view->place.used_idx, .used_wrap = view->place.used_wrap_counter};
+	/* The area of another ring, or of this one before it was reset? When in doubt it is not. */
 	if (vring_journal_word(&found) != vring_journal_word(pos) &&
-	    !vring_recover(config, vring_journal_word(&found), pos))
-		return -EBADMSG; /* of another ring, or of this one before it was reset */
+	    !vring_recover(
+		config, vring_journal_word(&found) | (uint64_t)view->pending << 32, pos) &&
+	    !vring_packed_looks_new(config->desc, config->size))
+		return -EBADMSG;
 	found.avail = avail >= config->size ? avail - config->size : avail;
 	found.avail_wrap = found.used_wrap ^ (avail >= config->size);
 	*pos = found;
@@ -329,7 +340,7 @@ static int packed_recover(struct vring_inflight *f, const struct vring_config *c
 	taken = is_free + f->n_entries;
 	memset(f->entry, 0, f->n_entries * sizeof(*f->entry));
 	memset(f->entry_of, 0xff, (UINT16_MAX + 1) * sizeof(*f->entry_of));
-	view_decide(f, config->desc, &view);
+	view_decide(f, config, &view);
 	follow_free(f, view.heads.free_head, is_free);
 	if (find_left(f, config->size, is_free, taken, &slots)) {
 		if (f->n_free + slots != f->n_entries) {

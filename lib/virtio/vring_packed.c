@@ -235,7 +235,7 @@ static ALWAYS_INLINE bool flags_say(uint16_t flags, bool avail, bool used)
 }
 
 /* Every slot is as the driver leaves it on its first lap. */
-static bool looks_new(const struct vring_packed_desc *desc, uint32_t size)
+bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size)
 {
 	for (uint32_t slot = 0; slot < size; slot++) {
 		if (!flags_say(READ_ONCE(desc[slot].flags), true, false))
@@ -251,13 +251,17 @@ static bool looks_new(const struct vring_packed_desc *desc, uint32_t size)
  * ring that was reset, empty or full, shows neither; one full of zeros was never written at all.
  * (A full ring whose last used chain ran over its end cannot be told from a new one, and is taken
  * for that.)
+ *
+ * Ahead lie `pending` slots of a batch that was not handed over; any of them but the first may be
+ * marked. When there is nothing but these, the first one says it all.
  */
-static bool stands_at(const struct vring_packed_desc *desc, uint32_t size, uint32_t slot, bool wrap)
+static bool stands_at(
+    const struct vring_packed_desc *desc, uint32_t size, uint32_t slot, bool wrap, uint32_t pending)
 {
 	bool available = flags_say(READ_ONCE(desc[slot].flags), wrap, !wrap);
 	uint32_t start = slot;
 
-	for (uint32_t n = 0; n < size; n++) {
+	for (uint32_t n = 0; n < size - pending; n++) {
 		wrap ^= slot == 0;
 		slot = slot ? slot - 1 : size - 1;
 
@@ -266,11 +270,11 @@ static bool stands_at(const struct vring_packed_desc *desc, uint32_t size, uint3
 		if (flags_say(flags, wrap, wrap))
 			return desc[slot].addr || desc[slot].len || desc[slot].id;
 		if (flags_say(flags, !wrap, wrap))
-			return available && !(start && looks_new(desc, size));
+			return available && !(start && vring_packed_looks_new(desc, size));
 		if (!flags_say(flags, wrap, !wrap))
 			return false;
 	}
-	return false;
+	return pending && available;
 }
 
 bool vring_recover(
@@ -288,8 +292,9 @@ bool vring_recover(
 			slot -= config->size;
 			wrap = !wrap;
 		}
+		slots = 0;
 	}
-	if (!stands_at(desc, config->size, slot, wrap))
+	if (!stands_at(desc, config->size, slot, wrap, slots))
 		return false;
 	*ret_position = (struct vring_position){
 	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};

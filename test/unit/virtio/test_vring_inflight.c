@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * In-flight tracking survives a crash anywhere. A child process performs an operation instruction
+ * by instruction; whenever the memory that would outlive it has changed, that memory is what a
+ * crash would leave. From each of these states the ring is recovered, and everything it hands out
+ * is compared with the model: what was in flight comes first, oldest first, then what was never
+ * fetched; nothing is missing and nothing comes twice.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "virtio/driver.h"
+#include "virtio/vring_inflight.h"
+
+#define SIZE_MAX_HERE 16
+/* One block: ring, area, and addresses for buffers (which nobody touches). */
+#define DESC    0
+#define DRIVER  512
+#define DEVICE  1024
+#define AREA    2048
+#define USED_UP 4096
+#define BUFFERS 8192
+#define MEMORY  (64 * 1024)
+#define STATES  4096
+
+struct order {
+	unsigned n;
+	uint16_t id[SIZE_MAX_HERE];
+};
+
+struct lab {
+	uint8_t *memory;
+	struct guest_memory *guest;
+	struct driver_ring driver;
+	struct vring device;
+	struct vring_config config;
+	struct vring_position position;
+	struct vring_inflight *inflight;
+	struct order flying;                     /* oldest first */
+	struct vring_chain chain[SIZE_MAX_HERE]; /* the same ones */
+	struct vring_burst burst;
+	uint32_t random;
+};
+
+static uint8_t (*states)[USED_UP];
+static unsigned n_states;
+
+static uint32_t draw(struct lab *l, uint32_t n)
+{
+	l->random = l->random * 1664525 + 1013904223;
+	return (l->random >> 8) % n;
+}
+
+static struct guest_memory *guest_of(uint8_t *memory)
+{
+	struct guest_region r = {.size = MEMORY, .host = memory};
+	struct guest_memory *guest;
+
+	assert_int_equal(guest_memory_create(&r, 1, &guest), 0);
+	return guest;
+}
+
+static bool packed(const struct lab *l)
+{
+	return VIRTIO_HAS(l->config.features, F_RING_PACKED);
+}
+
+static void open_lab(struct lab *l, uint16_t size, uint64_t features, bool deferring)
+{
+	memset(l, 0, sizeof(*l));
+	l->random = size;
+	l->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(l->memory, MAP_FAILED);
+	l->guest = guest_of(l->memory);
+	l->config = (struct vring_config){.direction = VRING_REQUEST,
+	    .features = features | VIRTIO_BIT(F_VERSION_1),
+	    .size = size,
+	    .desc = l->memory + DESC,
+	    .driver = l->memory + DRIVER,
+	    .device = l->memory + DEVICE,
+	    .position = &l->position,
+	    .memory = l->guest};
+	assert_int_equal(driver_ring_init(&l->driver, l->config.features, size, l->config.desc,
+			     l->config.driver, l->config.device),
+	    0);
+	l->position = vring_position_initial(packed(l));
+	l->inflight = vring_inflight_create(l->memory + AREA, size, packed(l), deferring);
+	assert_non_null(l->inflight);
+	assert_true(AREA + vring_inflight_region_size(size, packed(l)) <= USED_UP);
+	assert_int_equal(vring_inflight_recover(l->inflight, &l->config), 0);
+	l->config.inflight = l->inflight;
+	assert_int_equal(vring_start(&l->device, &l->config), 0);
+}
+
+static void close_lab(struct lab *l)
+{
+	vring_inflight_destroy(l->inflight);
+	driver_ring_cleanup(&l->driver);
+	guest_memory_destroy(l->guest);
+	munmap(l->memory, MEMORY);
+}
+
+static void offer(struct lab *l)
+{
+	struct driver_buffer b[3];
+	unsigned out = 1 + draw(l, 2), in = draw(l, 2);
+
+	for (unsigned i = 0; i < 3; i++)
+		b[i] = (struct driver_buffer){BUFFERS + 64 * i, 64};
+	driver_ring_add(&l->driver, b, out, in, l);
+	driver_ring_publish(&l->driver);
+}
+
+/* The operations. What the device has fetched it keeps in `flying`. */
+static void fetch(struct lab *l, unsigned max)
+{
+	l->burst.n = l->burst.n_segments = 0;
+	vring_fetch(&l->device, &l->burst, max);
+	for (unsigned i = 0; i < l->burst.n; i++) {
+		l->flying.id[l->flying.n] = l->burst.chain[i].id;
+		l->chain[l->flying.n++] = l->burst.chain[i];
+	}
+}
+
+static void complete(struct lab *l, unsigned n)
+{
+	l->burst.n = 0;
+	while (n--) {
+		unsigned k = draw(l, l->flying.n);
+
+		l->burst.chain[l->burst.n] = l->chain[k];
+		l->burst.chain[l->burst.n++].written = 1;
+		l->flying.n--;
+		for (; k < l->flying.n; k++) {
+			l->flying.id[k] = l->flying.id[k + 1];
+			l->chain[k] = l->chain[k + 1];
+		}
+	}
+	vring_complete(&l->device, &l->burst);
+}
+
+/* In a child, step by step; fills states[]. The memory is as before afterwards. */
+static void crash_everywhere(
+    struct lab *l, void (*operation)(struct lab *l, unsigned n), unsigned n)
+{
+	static uint8_t before[USED_UP];
+	pid_t child;
+	int status;
+
+	memcpy(before, l->memory, USED_UP);
+	n_states = 0;
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		operation(l, n);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	memcpy(states[n_states++], l->memory, USED_UP);
+	for (;;) {
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFSTOPPED(status));
+		if (WSTOPSIG(status) == SIGSTOP)
+			break;
+		assert_int_equal(WSTOPSIG(status), SIGTRAP);
+		if (memcmp(states[n_states - 1], l->memory, USED_UP) == 0)
+			continue;
+		assert_true(n_states < STATES);
+		memcpy(states[n_states++], l->memory, USED_UP);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	memcpy(l->memory, before, USED_UP);
+}
+
+/* Everything that a ring recovered from this state hands out. */
+static struct order recover_all(const struct lab *l, const uint8_t *state)
+{
+	static uint8_t memory[MEMORY] CACHE_ALIGNED;
+	static struct vring_burst burst;
+	struct guest_memory *guest = guest_of(memory);
+	/* What a front-end that knows nothing says: split, the used index; packed, the beginning.
+	 */
+	struct vring_position position = vring_position_initial(packed(l));
+	struct vring_config config = l->config;
+	struct order got = {0};
+	struct vring device;
+	int n;
+
+	memcpy(memory, state, USED_UP);
+	config.desc = memory + DESC;
+	config.driver = memory + DRIVER;
+	config.device = memory + DEVICE;
+	config.memory = guest;
+	config.position = &position;
+	if (!packed(l))
+		position.avail = position.used =
+		    ((const struct vring_split_used *)config.device)->idx;
+	config.inflight = vring_inflight_create(memory + AREA, config.size, packed(l), true);
+	n = vring_inflight_recover(config.inflight, &config);
+	assert_true(n >= 0);
+	assert_int_equal(vring_start(&device, &config), 0);
+	burst.n = burst.n_segments = 0;
+	while (vring_fetch(&device, &burst, 1 + burst.n % 3))
+		;
+	assert_int_equal(device.broken, VRING_BREAK_NONE);
+	assert_true(burst.n >= (unsigned)n && burst.n <= config.size);
+	for (unsigned i = 0; i < burst.n; i++) {
+		assert_int_equal(burst.chain[i].fault, VRING_FAULT_NONE);
+		got.id[got.n++] = burst.chain[i].id;
+	}
+	assert_int_equal(vring_inflight_count(config.inflight), got.n);
+	/* And it can go on: all of them complete, in one batch. */
+	vring_complete(&device, &burst);
+	assert_int_equal(vring_inflight_count(config.inflight), 0);
+	vring_inflight_destroy(config.inflight);
+	guest_memory_destroy(guest);
+	return got;
+}
+
+static bool same(const struct order *a, const struct order *b)
+{
+	return a->n == b->n && memcmp(a->id, b->id, a->n * sizeof(a->id[0])) == 0;
+}
+
+/* The chains that wait in the ring, behind those in flight. */
+static struct order expected(const struct lab *l)
+{
+	static struct vring_burst burst;
+	struct vring_position position = l->position;
+	struct vring_config config = l->config;
+	struct order all = l->flying;
+	struct vring device;
+
+	config.position = &position;
+	config.inflight = NULL;
+	position.used = position.avail;
+	position.used_wrap = position.avail_wrap;
+	assert_int_equal(vring_start(&device, &config), 0);
+	burst.n = burst.n_segments = 0;
+	vring_fetch(&device, &burst, SIZE_MAX_HERE);
+	for (unsigned i = 0; i < burst.n; i++)
+		all.id[all.n++] = burst.chain[i].id;
+	return all;
+}
+
+/* One operation, with a crash at each of its points. */
+static void crash_test(
+    struct lab *l, void (*operation)(struct lab *l, unsigned n), unsigned n, unsigned *points)
+{
+	struct order before = expected(l), after;
+	uint32_t random = l->random;
+	bool done = false;
+
+	crash_everywhere(l, operation, n);
+	l->random = random;
+	operation(l, n);
+	after = expected(l);
+	for (unsigned i = 0; i < n_states; i++) {
+		struct order got = recover_all(l, states[i]);
+
+		/* Fetching changes nothing of that; a batch is handed over as a whole, once. */
+		done |= !same(&got, &before);
+		assert_true(same(&got, done ? &after : &before));
+	}
+	if (operation == complete)
+		assert_true(done);
+	*points += n_states;
+}
+
+static void run(uint64_t features, const uint16_t sizes[], unsigned n_sizes)
+{
+	states = malloc(STATES * sizeof(*states));
+	for (unsigned s = 0; s < n_sizes; s++) {
+		static struct lab l;
+		unsigned points = 0, used = 0;
+		uint32_t len;
+		void *token;
+
+		open_lab(&l, sizes[s], features, true);
+		for (unsigned round = 0; round < 200; round++) {
+			for (unsigned i = draw(&l, 4); i; i--)
+				offer(&l);
+			if (draw(&l, 2))
+				crash_test(&l, fetch, 1 + draw(&l, 4), &points);
+			else if (l.flying.n)
+				crash_test(&l, complete, 1 + draw(&l, l.flying.n), &points);
+			while (draw(&l, 4) && driver_ring_reap(&l.driver, &token, &len) == 1)
+				used++;
+		}
+		assert_true(used > sizes[s]);
+		print_message("size %u: %u crashes, %u chains used\n", sizes[s], points, used);
+		assert_true(points > 300);
+		close_lab(&l);
+	}
+	free(states);
+}
+
+static void a_split_ring_survives_a_crash_at_every_instruction(void **state)
+{
+	static const uint16_t sizes[] = {4, 8, 16};
+
+	(void)state;
+	run(0, sizes, ARRAY_SIZE(sizes));
+}
+
+static void a_packed_ring_survives_a_crash_at_every_instruction(void **state)
+{
+	static const uint16_t sizes[] = {4, 7, 16};
+
+	(void)state;
+	run(VIRTIO_BIT(F_RING_PACKED), sizes, ARRAY_SIZE(sizes));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_split_ring_survives_a_crash_at_every_instruction),
+	    cmocka_unit_test(a_packed_ring_survives_a_crash_at_every_instruction),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
