@@ -130,6 +130,15 @@ bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t he
 bool vring_packed_append(
     struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n);
 
+/*
+ * Does a packed ring agree that the device stands at slot, with pending slots of a batch begun
+ * there? And if so: bring that batch to an end. See vring_recover.
+ */
+bool vring_packed_stands_at(
+    const struct vring_config *config, uint32_t slot, bool wrap, uint32_t pending);
+void vring_packed_finish(
+    const struct vring_config *config, struct vring_position *position, uint32_t pending);
+
 /* Could this be a ring that was just filled for the first time? */
 bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size);
 

@@ -176,6 +176,15 @@ static void tracked_unfetch(struct vring *vr, struct vring_burst *burst, unsigne
 	assert(!"a device that defers keeps what it fetched");
 }
 
+/* The journal of a packed ring that does not defer: its own, or at least a word for the area's. */
+static void take_up_journal(struct vring *vr)
+{
+	struct vring_inflight *f = vr->inflight;
+
+	vr->journal = f->journal ? f->journal : &f->word;
+	__atomic_store_n(vr->journal, vring_journal_word(vr->position), __ATOMIC_RELEASE);
+}
+
 /* Complete what another back-end left behind, unused, and go on without looking back. */
 static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
@@ -193,8 +202,9 @@ static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, uns
 	}
 	forget_left(f);
 	f->ops.fetch = f->base.fetch;
-	if (!f->is_packed)
-		f->ops.complete = f->base.complete;
+	f->ops.complete = f->base.complete;
+	if (f->is_packed)
+		take_up_journal(vr);
 	return f->base.fetch(vr, burst, max);
 }
 
@@ -204,14 +214,18 @@ void vring_inflight_start(struct vring *vr, struct vring_inflight *f)
 	f->base = *vr->ops;
 	f->ops = f->base;
 	vr->ops = &f->ops;
+	f->journal = vr->journal;
+	vr->journal = NULL; /* while the area says it, and more */
 	if (f->deferring) {
 		f->ops.fetch = tracked_fetch;
 		f->ops.unfetch = tracked_unfetch;
 		f->ops.complete = tracked_complete;
 		return;
 	}
-	if (any_left(f))
+	if (any_left(f)) {
 		f->ops.fetch = returning_fetch;
-	if (any_left(f) || f->is_packed)
 		f->ops.complete = tracked_complete;
+	} else if (f->is_packed) {
+		take_up_journal(vr);
+	}
 }

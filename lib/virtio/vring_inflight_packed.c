@@ -111,8 +111,6 @@ static void packed_finish_begin(struct vring *vr, const struct vring_burst *burs
 		uint16_t head = f->entry_of[chain->id];
 
 		move_on(vr, &used, &wrap, chain->slots);
-		if (head == ENTRY_NONE)
-			continue; /* of a device that does not defer: nothing was noted */
 		f->entry[f->entry[head].last].next = f->free_head;
 		SHARE(f->packed->desc[f->entry[head].last].next, shared_index(f, f->free_head));
 		f->free_head = head;
@@ -131,8 +129,6 @@ static void packed_finish_end(struct vring *vr, const struct vring_burst *burst)
 	for (unsigned i = 0; i < burst->n; i++) {
 		uint16_t *head = &f->entry_of[burst->chain[i].id];
 
-		if (*head == ENTRY_NONE)
-			continue; /* as above */
 		f->entry[*head].busy = false;
 		f->n_busy--;
 		SHARE(f->packed->desc[*head].inflight, 0);
@@ -140,6 +136,16 @@ static void packed_finish_end(struct vring *vr, const struct vring_burst *burst)
 	}
 	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
 	share_place(f, pos->used, pos->used_wrap, pos->used, pos->used_wrap);
+}
+
+void vring_inflight_note(struct vring *vr, uint32_t slots)
+{
+	const struct vring_position *pos = vr->position;
+	uint32_t used = pos->used;
+	bool wrap = pos->used_wrap;
+
+	move_on(vr, &used, &wrap, slots);
+	share_place(vr->inflight, used, wrap, pos->used, pos->used_wrap);
 }
 
 static bool packed_again(
@@ -311,13 +317,16 @@ static int packed_settle(struct vring_inflight *f, const struct vring_config *co
 	    .used = view->place.used_idx, .used_wrap = view->place.used_wrap_counter};
 	/* The area of another ring, or of this one before it was reset? When in doubt it is not. */
 	if (vring_journal_word(&found) != vring_journal_word(pos) &&
-	    !vring_recover(
-		config, vring_journal_word(&found) | (uint64_t)view->pending << 32, pos) &&
+	    !vring_packed_stands_at(config, found.used, found.used_wrap, view->pending) &&
 	    !vring_packed_looks_new(config->desc, config->size))
 		return -EBADMSG;
 	found.avail = avail >= config->size ? avail - config->size : avail;
 	found.avail_wrap = found.used_wrap ^ (avail >= config->size);
 	*pos = found;
+	if (!f->deferring && view->pending) {
+		vring_packed_finish(config, pos, view->pending);
+		share_place(f, pos->used, pos->used_wrap, pos->used, pos->used_wrap);
+	}
 	return (int)f->n_left;
 }
 

@@ -37,6 +37,8 @@ struct vring_inflight {
 	uint16_t n_free;
 	unsigned n_busy;
 	uint64_t counter;
+	uint64_t *journal; /* that the ring was started with */
+	uint64_t word;     /* packed, not deferring: the journal if there is no other */
 	struct inflight_entry *entry;
 	uint16_t *entry_of; /* packed: by buffer id */
 	/* Left behind by a crash, in the order in which they came. */
@@ -63,6 +65,12 @@ struct inflight_format {
 	void (*reset)(struct vring_inflight *f, const struct vring_position *position);
 	int (*recover)(struct vring_inflight *f, const struct vring_config *config);
 };
+
+/*
+ * For a packed ring that does not defer: a batch of so many slots begins, or (0) it is done. Part
+ * of its journalling.
+ */
+void vring_inflight_note(struct vring *vr, uint32_t slots);
 
 extern const struct inflight_format inflight_format_split, inflight_format_packed;
 

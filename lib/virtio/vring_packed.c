@@ -12,6 +12,7 @@
  * Sizes need not be powers of two; positions are slot numbers with a wrap counter beside.
  */
 #include "virtio/vring_chain.h"
+#include "virtio/vring_inflight_private.h"
 
 #define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
 #define FLAGS_SHIFT 48
@@ -208,12 +209,19 @@ static ALWAYS_INLINE uint64_t used_word(const struct vring_chain *chain, bool wr
 	return flags << FLAGS_SHIFT | (uint64_t)chain->id << 32 | chain->written;
 }
 
+static void journal_end(struct vring *vr)
+{
+	__atomic_store_n(vr->journal, vring_journal_word(vr->position), __ATOMIC_RELEASE);
+	if (vr->inflight)
+		vring_inflight_note(vr, 0);
+}
+
 static void store_position(struct vring *vr, uint32_t slot, bool wrap)
 {
 	vr->position->used = slot;
 	vr->position->used_wrap = wrap;
 	if (vr->journal)
-		__atomic_store_n(vr->journal, vring_journal_word(vr->position), __ATOMIC_RELEASE);
+		journal_end(vr);
 }
 
 uint64_t vring_journal_word(const struct vring_position *position)
@@ -221,12 +229,12 @@ uint64_t vring_journal_word(const struct vring_position *position)
 	return position->used | (position->used_wrap ? 0x8000u : 0);
 }
 
-static void journal_begin(struct vring *vr, const struct vring_burst *burst)
+static void journal_begin(struct vring *vr, uint32_t slots)
 {
-	uint64_t slots = slots_of(burst, 0);
-
-	__atomic_store_n(
-	    vr->journal, vring_journal_word(vr->position) | slots << 32, __ATOMIC_RELEASE);
+	__atomic_store_n(vr->journal, vring_journal_word(vr->position) | (uint64_t)slots << 32,
+	    __ATOMIC_RELEASE);
+	if (vr->inflight)
+		vring_inflight_note(vr, slots);
 }
 
 static ALWAYS_INLINE bool flags_say(uint16_t flags, bool avail, bool used)
@@ -255,9 +263,11 @@ bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size)
  * Ahead lie `pending` slots of a batch that was not handed over; any of them but the first may be
  * marked. When there is nothing but these, the first one says it all.
  */
-static bool stands_at(
-    const struct vring_packed_desc *desc, uint32_t size, uint32_t slot, bool wrap, uint32_t pending)
+bool vring_packed_stands_at(
+    const struct vring_config *config, uint32_t slot, bool wrap, uint32_t pending)
 {
+	const struct vring_packed_desc *desc = config->desc;
+	uint32_t size = config->size;
 	bool available = flags_say(READ_ONCE(desc[slot].flags), wrap, !wrap);
 	uint32_t start = slot;
 
@@ -277,6 +287,37 @@ static bool stands_at(
 	return pending && available;
 }
 
+/*
+ * Of a batch of one slot each, some but not the first were marked when the device crashed. The
+ * driver sees none of them before the first, and then they are gone; so the first one is marked,
+ * too, with nothing written: that frame is lost. Moves the position behind them. (A dirty log may
+ * miss this one word, if there is one by then.)
+ */
+void vring_packed_finish(
+    const struct vring_config *config, struct vring_position *position, uint32_t pending)
+{
+	struct vring_packed_desc *desc = config->desc;
+	uint32_t slot = position->used, first = slot, marked = 0;
+	bool wrap = position->used_wrap, first_wrap = wrap;
+	uint64_t flags = first_wrap ? VRING_DESC_F_AVAIL | VRING_DESC_F_USED : 0;
+
+	for (;;) {
+		if (++slot == config->size) {
+			slot = 0;
+			wrap = !wrap;
+		}
+		if (marked + 1 >= pending || !flags_say(READ_ONCE(desc[slot].flags), wrap, wrap))
+			break;
+		marked++;
+	}
+	if (!marked)
+		return;
+	__atomic_store_n((uint64_t *)(void *)&desc[first].len,
+	    flags << FLAGS_SHIFT | (uint64_t)READ_ONCE(desc[first].id) << 32, __ATOMIC_RELEASE);
+	*position = (struct vring_position){
+	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};
+}
+
 bool vring_recover(
     const struct vring_config *config, uint64_t word, struct vring_position *ret_position)
 {
@@ -294,29 +335,56 @@ bool vring_recover(
 		}
 		slots = 0;
 	}
-	if (!stands_at(desc, config->size, slot, wrap, slots))
+	if (!vring_packed_stands_at(config, slot, wrap, slots))
 		return false;
 	*ret_position = (struct vring_position){
 	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};
+	vring_packed_finish(config, ret_position, slots);
 	return true;
 }
 
-static void packed_complete(struct vring *vr, const struct vring_burst *burst)
+static void complete_range(
+    struct vring *vr, const struct vring_burst *burst, unsigned from, unsigned to)
 {
 	uint32_t first_slot = vr->position->used, slot = first_slot;
 	bool wrap = vr->position->used_wrap;
-	uint64_t first = used_word(&burst->chain[0], wrap);
+	uint64_t first = used_word(&burst->chain[from], wrap);
 
-	if (vr->journal)
-		journal_begin(vr, burst);
-	advance(vr, &slot, &wrap, burst->chain[0].slots);
-	for (unsigned i = 1; i < burst->n; i++) {
+	advance(vr, &slot, &wrap, burst->chain[from].slots);
+	for (unsigned i = from + 1; i < to; i++) {
 		__atomic_store_n(
 		    second_word(vr, slot), used_word(&burst->chain[i], wrap), __ATOMIC_RELAXED);
 		advance(vr, &slot, &wrap, burst->chain[i].slots);
 	}
 	__atomic_store_n(second_word(vr, first_slot), first, __ATOMIC_RELEASE);
 	store_position(vr, slot, wrap);
+}
+
+/*
+ * A batch that a crash interrupts can be finished by another process if its chains have one slot
+ * each. Others are batches of their own.
+ */
+static void complete_journalled(struct vring *vr, const struct vring_burst *burst)
+{
+	uint32_t slots = slots_of(burst, 0);
+
+	if (LIKELY(slots == burst->n)) {
+		journal_begin(vr, slots);
+		complete_range(vr, burst, 0, burst->n);
+		return;
+	}
+	for (unsigned i = 0; i < burst->n; i++) {
+		journal_begin(vr, burst->chain[i].slots);
+		complete_range(vr, burst, i, i + 1);
+	}
+}
+
+static void packed_complete(struct vring *vr, const struct vring_burst *burst)
+{
+	if (vr->journal)
+		complete_journalled(vr, burst);
+	else
+		complete_range(vr, burst, 0, burst->n);
 }
 
 static void packed_complete_in_order(struct vring *vr, const struct vring_burst *burst)
@@ -329,7 +397,7 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 		return;
 	}
 	if (vr->journal)
-		journal_begin(vr, burst);
+		journal_begin(vr, slots_of(burst, 0));
 	__atomic_store_n(
 	    second_word(vr, slot), used_word(&burst->chain[burst->n - 1], wrap), __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < burst->n; i++)
