@@ -133,13 +133,18 @@ struct vhost_device_type {
 	int (*load)(struct vhost_device *dev, const void *bytes, size_t len);
 };
 
-/* The dirty log's map, as the front-end shares it; log.c. */
-struct vhost_log {
-	void *base; /* of the mapping; NULL: no log */
+/* Part of a file that the front-end shares; area.h. All zero: there is none. */
+struct vhost_area {
+	void *base; /* of the mapping */
 	size_t len;
 	uint32_t guard;
-	uint8_t *map;
+	uint8_t *map; /* the part itself */
 	uint64_t size;
+};
+
+/* The dirty log; log.c. */
+struct vhost_log {
+	struct vhost_area area;
 	uint64_t ignored; /* marks outside the map, as far as they have been added up */
 };
 

@@ -12,43 +12,15 @@
  * After synchronize() every byte written is marked: a burst that began without the log has ended,
  * and ended before SET_FEATURES or SET_VRING_ADDR is answered.
  *
- * The map is a file of the front-end. Only a regular file that is long enough is mapped, and
- * guarded against becoming shorter; marks beyond the map are ignored, counted, and told when the
- * log goes.
+ * The map is a file of the front-end. Marks beyond it are ignored, counted, and told when the log
+ * goes.
  */
 #include "vhost/log.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/log.h"
-#include "vhost/guard.h"
-#include "vhost/memory.h"
+#include "vhost/area.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
-
-static int check_file(struct vhost_device *dev, uint64_t size, uint64_t offset, int fd)
-{
-	struct stat st;
-	uint64_t end;
-
-	if (size == 0 || __builtin_add_overflow(size, offset, &end))
-		return vhost_complain(dev, -EINVAL, "a log of 0x%llx bytes at 0x%llx cannot be",
-		    (unsigned long long)size, (unsigned long long)offset);
-	if (fstat(fd, &st) < 0)
-		return vhost_complain(
-		    dev, -errno, "cannot examine the log's file: %s", strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return vhost_complain(dev, -EINVAL, "the log's descriptor is no file");
-	if (end > (uint64_t)st.st_size)
-		return vhost_complain(dev, -EINVAL,
-		    "the log ends at byte 0x%llx of a file of 0x%llx", (unsigned long long)end,
-		    (unsigned long long)st.st_size);
-	return 0;
-}
 
 /* What ring `index` is to log now; false: nothing. */
 static bool log_wanted(const struct vhost_device *dev, unsigned index, struct dirty_log *ret)
@@ -56,8 +28,8 @@ static bool log_wanted(const struct vhost_device *dev, unsigned index, struct di
 	const struct vhost_vring_state *st = &dev->state.vring[index];
 
 	*ret = (struct dirty_log){
-	    .map = dev->log.map,
-	    .size = dev->log.size,
+	    .map = dev->log.area.map,
+	    .size = dev->log.area.size,
 	    .memory = dev->memory,
 	    .data = VIRTIO_HAS(dev->state.features, VHOST_F_LOG_ALL),
 	    .ring = st->addr_flags & VHOST_WIRE_VRING_LOG,
@@ -108,53 +80,16 @@ void vhost_log_settle(struct vhost_device *dev)
 		vhost_device_synchronize(dev);
 }
 
-static void unmap(struct vhost_log *log)
-{
-	if (!log->base)
-		return;
-	guard_remove(log->guard);
-	munmap(log->base, log->len);
-}
-
-static int map(
-    struct vhost_device *dev, uint64_t size, uint64_t offset, int fd, struct vhost_log *ret_log)
-{
-	uint64_t page, start, end;
-	bool huge;
-	int error = check_file(dev, size, offset, fd);
-
-	if (error)
-		return error;
-	page = vhost_file_page_size(fd, &huge);
-	start = offset & ~(page - 1);
-	end = (offset + size + page - 1) & ~(page - 1);
-	*ret_log = (struct vhost_log){.len = end - start, .size = size};
-	/* syscalls: fstat newfstatat fstatfs mmap munmap madvise */
-	ret_log->base = mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
-	if (ret_log->base == MAP_FAILED)
-		return vhost_complain(dev, -errno, "cannot map a log of 0x%llx bytes: %s",
-		    (unsigned long long)size, strerror(errno));
-	madvise(ret_log->base, end - start, MADV_DONTDUMP);
-	ret_log->map = (uint8_t *)ret_log->base + (offset - start);
-	error = guard_add(ret_log->base, ret_log->len, &ret_log->guard);
-	if (error) {
-		munmap(ret_log->base, ret_log->len);
-		return vhost_complain(dev, error, "too many mappings in all");
-	}
-	return 0;
-}
-
 int vhost_log_replace(struct vhost_device *dev, uint64_t size, uint64_t offset, int fd)
 {
-	struct vhost_log old = dev->log, fresh;
-	int error = map(dev, size, offset, fd, &fresh);
+	struct vhost_area old = dev->log.area, fresh;
+	int error = vhost_area_map(dev, "a dirty log", size, offset, fd, &fresh);
 
 	if (error)
 		return error;
-	fresh.ignored = old.ignored;
-	dev->log = fresh;
+	dev->log.area = fresh;
 	vhost_log_settle(dev);
-	unmap(&old);
+	vhost_area_unmap(&old);
 	log_debug("%s: dirty pages go to a log of %llu bytes", dev->name, (unsigned long long)size);
 	return 0;
 }
@@ -167,7 +102,7 @@ void vhost_log_forget(struct vhost_device *dev)
 		if (ring)
 			dev->log.ignored += ring->log[0].ignored + ring->log[1].ignored;
 	}
-	unmap(&dev->log);
+	vhost_area_unmap(&dev->log.area);
 	if (dev->log.ignored)
 		log_warn("%s: %llu writes were outside the dirty log, and not logged", dev->name,
 		    (unsigned long long)dev->log.ignored);

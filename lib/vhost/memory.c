@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/area.h"
 #include "vhost/guard.h"
 #include "vhost/iommu.h"
 #include "vhost/ring.h"
@@ -375,9 +376,7 @@ void vhost_memory_forget(struct vhost_device *dev)
 
 int vhost_memory_check(struct vhost_device *dev)
 {
-	size_t log_offset;
-
-	if (dev->log.base && guard_lost(dev->log.guard, &log_offset))
+	if (vhost_area_lost(&dev->log.area))
 		return vhost_complain(dev, -EFAULT,
 		    "the dirty log is gone: its file was cut short, or has no page for it");
 	for (unsigned i = 0; i < dev->state.n_regions; i++) {

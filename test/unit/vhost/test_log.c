@@ -343,7 +343,7 @@ static void hostile_sizes_and_offsets_end_the_connection(void **state)
 		fake_negotiate(&f);
 		assert_true(
 		    tell_log(&f, bad[i].size, bad[i].offset, log_fd, 0, &reply, &reply_size) < 0);
-		assert_null(f.dev->log.base);
+		assert_null(f.dev->log.area.base);
 		fake_destroy(&f);
 	}
 }
