@@ -58,6 +58,7 @@
 	    (1ULL << VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIG) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT))
 
 /* Feature bit a driver negotiates -> what frames it accepts unfinished. */

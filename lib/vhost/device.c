@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vhost/channel.h"
+#include "vhost/inflight.h"
 #include "vhost/log.h"
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
@@ -31,6 +32,7 @@ void vhost_device_reset(struct vhost_device *dev)
 	vhost_device_pause(dev);
 	vhost_log_forget(dev);
 	vhost_rings_forget(dev);
+	vhost_inflight_forget(dev);
 	vhost_iommu_forget(dev);
 	vhost_postcopy_end(dev);
 	vhost_memory_forget(dev);

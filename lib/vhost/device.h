@@ -80,7 +80,8 @@ struct vhost_vring {
 	bool dirty;       /* to be started anew: something it was started with has changed */
 	bool call_owed;   /* a call may have been lost; make up for it once active */
 	uint8_t obstacle; /* why a started ring is not active, as last logged */
-	struct vring_config config; /* as it was started, while active */
+	struct vring_config config;      /* as it was started, while active */
+	struct vring_inflight *inflight; /* inflight.c; NULL: not tracked */
 };
 
 /* The back-end channel; see channel.h. */
@@ -105,6 +106,11 @@ struct vhost_device_type {
 	unsigned n_rings;           /* most rings, at most VHOST_RINGS_MAX */
 	void (*pause)(struct vhost_device *dev);
 	void (*resume)(struct vhost_device *dev);
+	/*
+	 * Chains are completed in any order, any time after they were fetched, but before pause()
+	 * returns; else before the next is fetched.
+	 */
+	bool defers;
 	/* What chains of this ring carry. */
 	enum vring_direction (*ring_direction)(const struct vhost_device *dev, unsigned index);
 	/* Return when no worker is still in a call it made before; NULL: pause, resume. */
@@ -148,6 +154,13 @@ struct vhost_log {
 	uint64_t ignored; /* marks outside the map, as far as they have been added up */
 };
 
+/* Where the rings keep what is in flight; inflight.c. */
+struct vhost_inflight {
+	struct vhost_area area;
+	uint16_t n_queues;
+	uint16_t queue_size;
+};
+
 /* A device state on its way from or to the front-end; transfer.c. */
 struct vhost_transfer {
 	enum vhost_transfer_step {
@@ -174,6 +187,7 @@ struct vhost_device {
 	struct vhost_channel channel;
 	struct vhost_postcopy postcopy;
 	struct vhost_log log;
+	struct vhost_inflight inflight;
 	struct vhost_transfer transfer;
 	struct vhost_iommu *iommu; /* translations; NULL: no IOMMU. See iommu.h */
 	bool paused;               /* no ring is active, or between the two calls */

@@ -22,6 +22,10 @@ vhost_handler handle_set_backend_req_fd;
 vhost_handler handle_get_config;
 vhost_handler handle_set_config;
 
+/* handlers_inflight.c */
+vhost_handler handle_get_inflight_fd;
+vhost_handler handle_set_inflight_fd;
+
 /* handlers_memory.c */
 vhost_handler handle_set_mem_table;
 vhost_handler handle_get_max_mem_slots;

@@ -379,6 +379,9 @@ int vhost_memory_check(struct vhost_device *dev)
 	if (vhost_area_lost(&dev->log.area))
 		return vhost_complain(dev, -EFAULT,
 		    "the dirty log is gone: its file was cut short, or has no page for it");
+	if (vhost_area_lost(&dev->inflight.area))
+		return vhost_complain(dev, -EFAULT,
+		    "the in-flight area is gone: its file was cut short, or has no page for it");
 	for (unsigned i = 0; i < dev->state.n_regions; i++) {
 		const struct vhost_region_state *r = &dev->state.region[i];
 		const struct vhost_mapping *m = &dev->mapping[i];

@@ -26,8 +26,8 @@ int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_stat
 void vhost_memory_forget(struct vhost_device *dev);
 
 /*
- * Is all memory, and the dirty log, still there? -EFAULT after saying which is not (see guard.h):
- * the device is of no use any more, drop its connection.
+ * Is all memory, the dirty log and the in-flight area still there? -EFAULT after saying which is
+ * not (see guard.h): the device is of no use any more, drop its connection.
  */
 int vhost_memory_check(struct vhost_device *dev);
 

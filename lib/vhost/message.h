@@ -20,8 +20,9 @@ struct vhost_message {
 	unsigned n_fds;
 	int fd[VHOST_FDS_RECEIVE];
 	/* Set by handlers. */
-	bool replies;      /* answers itself this time, whatever the table says */
-	bool has_reply_fd; /* reply_fd, not the message's, goes along */
+	bool replies;        /* answers itself this time, whatever the table says */
+	bool has_reply_fd;   /* reply_fd, not the message's, goes along */
+	bool close_reply_fd; /* once it was sent */
 	int reply_fd;
 	union {
 		union vhost_payload payload; /* zero beyond header.size */
@@ -88,8 +89,8 @@ struct vhost_message_spec {
 	X(POSTCOPY_ADVISE, 0, 0, 0, 0, PAGEFAULT, OWN, handle_postcopy_advise) \
 	X(POSTCOPY_LISTEN, 0, 0, 0, 0, PAGEFAULT, ACK, handle_postcopy_listen) \
 	X(POSTCOPY_END, 0, 0, 0, 0, PAGEFAULT, OWN, handle_postcopy_end) \
-	X(GET_INFLIGHT_FD, 20, 24, 0, 0, INFLIGHT_SHMFD, OWN, NULL) \
-	X(SET_INFLIGHT_FD, 20, 24, 1, 1, INFLIGHT_SHMFD, ACK, NULL) \
+	X(GET_INFLIGHT_FD, 20, 24, 0, 0, INFLIGHT_SHMFD, OWN, handle_get_inflight_fd) \
+	X(SET_INFLIGHT_FD, 20, 24, 1, 1, INFLIGHT_SHMFD, ACK, handle_set_inflight_fd) \
 	X(GPU_SET_SOCKET, 0, 0, 1, 1, ANY, ACK, NULL) \
 	X(RESET_DEVICE, 0, 0, 0, 0, RESET_DEVICE, ACK, handle_reset_device) \
 	X(VRING_KICK, 8, 8, 0, 0, INBAND_NOTIFICATIONS, ACK, NULL) \
@@ -113,7 +114,8 @@ struct vhost_message_spec {
 	    VHOST_PROTOCOL_BIT(RESET_DEVICE) | VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | \
 	    VHOST_PROTOCOL_BIT(STATUS) | VHOST_PROTOCOL_BIT(DEVICE_STATE) | \
 	    VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(BACKEND_SEND_FD) | \
-	    VHOST_PROTOCOL_BIT(CONFIG) | VHOST_PROTOCOL_BIT(PAGEFAULT))
+	    VHOST_PROTOCOL_BIT(CONFIG) | VHOST_PROTOCOL_BIT(PAGEFAULT) | \
+	    VHOST_PROTOCOL_BIT(INFLIGHT_SHMFD))
 
 /* The entry of a request id; NULL if there is no such message. */
 const struct vhost_message_spec *vhost_message_find(uint32_t request);

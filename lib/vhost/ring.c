@@ -26,9 +26,11 @@
 
 #include "base/log.h"
 #include "vhost/call.h"
+#include "vhost/inflight.h"
 #include "vhost/journal.h"
 #include "vhost/iommu.h"
 #include "vhost/log.h"
+#include "virtio/vring_inflight.h"
 
 /* Complaints per connection before the log goes quiet. */
 #define COMPLAINTS_MAX 32
@@ -165,6 +167,7 @@ static void ring_destroy(struct vhost_vring *ring)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
+	vring_inflight_destroy(ring->inflight);
 	free(ring);
 }
 
@@ -315,6 +318,7 @@ static enum obstacle ring_start(
 {
 	struct vhost_vring_state *st = &dev->state.vring[index];
 	struct vhost_vring *ring = dev->vring[index];
+	bool told = st->base_pending || !st->have_base;
 
 	ring->config = *config;
 	st->position = ring_position(dev, index);
@@ -322,6 +326,7 @@ static enum obstacle ring_start(
 		ring_recall(dev, index, &ring->config);
 	if (is_packed(dev))
 		ring->config.journal = vhost_journal_start(dev, index, st->desc, st->size);
+	vhost_inflight_start(dev, index, &ring->config, told);
 	st->have_base = true;
 	st->base_pending = false;
 	vhost_iommu_attach(dev, index, &ring->config);

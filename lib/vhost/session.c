@@ -267,11 +267,15 @@ static int handle_message(struct vhost_session *session)
 	error = dispatch(dev, spec, msg);
 	vhost_message_close_fds(msg);
 	if (own_reply || msg->replies)
-		return error ? error : send_reply(session);
+		error = error ? error : send_reply(session);
 	/* Asked after handling: the message may be the one that negotiates the feature. */
-	if (need_reply && VHOST_PROTOCOL_HAS(dev->state.protocol_features, REPLY_ACK))
-		return send_ack(session, error == 0);
-	return 0;
+	else if (need_reply && VHOST_PROTOCOL_HAS(dev->state.protocol_features, REPLY_ACK))
+		error = send_ack(session, error == 0);
+	else
+		error = 0;
+	if (msg->close_reply_fd)
+		close(msg->reply_fd);
+	return error;
 }
 
 int session_receive(struct vhost_session *session)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Messages about what is in flight. */
+#include "vhost/handlers.h"
+#include "vhost/inflight.h"
+
+/* A size of 0 and no descriptor is how a front-end is told no. */
+int handle_get_inflight_fd(struct vhost_device *dev, struct vhost_message *msg)
+{
+	struct vhost_wire_inflight *wire = &msg->payload.inflight;
+	int fd = vhost_inflight_make(dev, wire);
+
+	if (fd < 0) {
+		wire->mmap_size = wire->mmap_offset = 0;
+		return 0;
+	}
+	msg->has_reply_fd = msg->close_reply_fd = true;
+	msg->reply_fd = fd;
+	return 0;
+}
+
+int handle_set_inflight_fd(struct vhost_device *dev, struct vhost_message *msg)
+{
+	return vhost_inflight_set(dev, &msg->payload.inflight, msg->fd[0]);
+}
