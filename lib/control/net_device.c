@@ -224,6 +224,7 @@ static void net_get_config(struct vhost_device *dev, uint8_t *space)
 
 const struct vhost_device_type net_device_type = {
     .name = "net",
+    .feature_prefix = "NET_",
     .features = NET_FEATURES,
     .protocol_features = NET_PROTOCOL_FEATURES,
     .n_rings = VHOST_RINGS_MAX,

@@ -101,6 +101,7 @@ struct vhost_device;
 
 struct vhost_device_type {
 	const char *name;
+	const char *feature_prefix; /* of the names of its own features (virtio.h), for log lines */
 	uint64_t features;          /* what GET_FEATURES offers, besides bit 30 */
 	uint64_t protocol_features; /* VHOST_USER_PROTOCOL_F_* masks */
 	unsigned n_rings;           /* most rings, at most VHOST_RINGS_MAX */

@@ -413,12 +413,21 @@ static void append_feature(char *text, size_t size, const char *name)
 	text[n] = '\0';
 }
 
+/* A feature of every device, or of this kind. */
+static bool feature_known(const struct vhost_device *dev, const char *name)
+{
+	const char *own = dev->type->feature_prefix;
+
+	return strncmp(name, "F_", 2) == 0 || strncmp(name, "VHOST_", 6) == 0 ||
+	    (own && strncmp(name, own, strlen(own)) == 0);
+}
+
 static void log_start(const struct vhost_device *dev)
 {
 	char text[640] = "";
 
 #define X(name, bit) \
-	if (VIRTIO_HAS(dev->state.features, name)) \
+	if (VIRTIO_HAS(dev->state.features, name) && feature_known(dev, #name)) \
 		append_feature(text, sizeof(text), #name);
 	VIRTIO_FEATURES(X)
 #undef X

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import LabError, Process, huge_pages_free, wait_for
+from lab import ROOT, LabError, Process, huge_pages_free, wait_for
 
 HERE = Path(__file__).resolve().parent
 OFFLOADS_OFF = ",".join(
@@ -32,17 +32,19 @@ def initramfs(lab):
     """The guests' initramfs, built once per lab."""
     path = lab.dir / "initramfs.gz"
     if not path.exists():
-        subprocess.run([HERE / "guest/mkinitramfs", kernel()[1], path], check=True)
+        programs = [p for p in [ROOT / "build/test/blk/blkcheck"] if p.exists()]
+        subprocess.run([HERE / "guest/mkinitramfs", kernel()[1], path, *programs], check=True)
     return path
 
 
 class Guest(Process):
-    """One guest with one virtio-net device. Its address is 10.0.0.N and fd00::N."""
+    """One guest with one virtio-net device, or none. Its address is 10.0.0.N and fd00::N."""
 
     def __init__(self, lab, number, path, *, packed=False, offloads=True, mrg_rxbuf=True, mtu=1500,
                  pairs=1, cpus=None, device="", huge=False, server=False, reconnect=False, name=None,
                  boot="", iommu=False, more=()):
         self.number = number
+        self.path = path
         self.lab = lab
         self.ip = f"10.0.0.{number}"
         self.ip6 = f"fd00::{number}"
@@ -80,8 +82,8 @@ class Guest(Process):
             "-smp", cpus or pairs, *first, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-object", memory, "-numa", "node,memdev=mem",
             "-chardev", f"socket,id=s0,path={self.console_path},server=on,wait=on",
-            "-chardev", f"socket,id=c0,path={path}" + (",server=on,wait=on" if server else ",reconnect=1" if reconnect else ""),
-            "-netdev", f"vhost-user,id=n0,chardev=c0,queues={pairs}", "-device", net,
+            *(("-chardev", f"socket,id=c0,path={path}" + (",server=on,wait=on" if server else ",reconnect=1" if reconnect else ""),
+               "-netdev", f"vhost-user,id=n0,chardev=c0,queues={pairs}", "-device", net) if path else ()),
             "-serial", "chardev:s0", "-kernel", kernel()[0], "-initrd", initramfs(lab),
             "-append", f"console=ttyS0 panic=-1 quiet {boot}", *more,
         ]
@@ -91,6 +93,8 @@ class Guest(Process):
     def wait_boot(self, timeout=60):
         """Wait for its shell, then give its interface MTU and addresses."""
         self._read_until(b"guest: ready", timeout)
+        if not self.path:
+            return self
         self.run(
             "echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; "
             f"ip link set eth0 mtu {self.mtu} up && "

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One request of a virtio block device (virtio 1.2, 5.2.6): read from its buffers, done on a file.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/vring.h"
+
+#define REQUEST_SEGMENTS 64
+#define BLOCK_SECTOR     512
+
+/* The file, and where it is written down what was done; -1: nowhere. */
+struct disk {
+	int fd;
+	int journal_fd;
+	uint64_t sectors;
+};
+
+struct request {
+	struct vring_chain chain;
+	struct vring_segment segment[REQUEST_SEGMENTS]; /* the chain's, copied */
+	bool done;
+	uint32_t written;
+	char text[48]; /* of a write that was executed, for the journal */
+};
+
+/* Copy a chain of a burst. A chain without segments is fine: its request fails. */
+void request_take(struct request *r, const struct vring_burst *burst, const struct vring_chain *c);
+
+/* Do it: read or write the file, tell the status. Sets done and written. */
+void request_execute(struct request *r, const struct disk *disk);
+
+/* Write down that the driver was told. */
+void request_note_completion(const struct request *r, const struct disk *disk);
