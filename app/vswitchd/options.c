@@ -153,6 +153,13 @@ static enum options_outcome take_no_sandbox(struct options *o, const char *value
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_host_notifier(struct options *o, const char *value)
+{
+	(void)value;
+	o->host_notifier = true;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_postcopy(struct options *o, const char *value)
 {
 	(void)value;
@@ -250,6 +257,8 @@ static const struct {
     {"idle", "MODE", take_idle, "'sleep' when there is nothing to do (default), or 'poll' on"},
     {"no-huge", NULL, take_no_huge, "do without huge pages"},
     {"no-sandbox", NULL, take_no_sandbox, "keep all capabilities and system calls"},
+    {"host-notifier", NULL, take_host_notifier,
+	"give guests pages to kick instead of eventfds; their rings are polled"},
     {"postcopy", NULL, take_postcopy, "let migrating guests arrive before their memory"},
     {"iommu", NULL, take_iommu, "serve guests whose devices are behind a virtual IOMMU"},
     {"socket-mode", "MODE", take_socket_mode, "permissions of the sockets, octal"},

@@ -59,6 +59,8 @@
 	    (1ULL << VHOST_USER_PROTOCOL_F_CONFIG) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER) | \
+	    (1ULL << VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT))
 
 /* Feature bit a driver negotiates -> what frames it accepts unfinished. */
@@ -132,7 +134,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->enabled = v->enabled;
 	q->call_fd = v->call_fd;
 	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
-	q->kick_fd = v->kick_fd;
+	q->kick_fd = v->doorbell ? -1 : v->kick_fd;
 	q->shared = workers_count(vp->sw->workers) > 1;
 	vp->reported[index] = VRING_BREAK_NONE;
 	/* A missing page must not keep the control thread waiting. */

@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "control/vswitch.h"
 #include "vhost/call.h"
+#include "vhost/doorbell.h"
 #include "vhost/guard.h"
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
@@ -130,6 +131,12 @@ static void end_lazy_postcopies(struct vswitch *sw)
 	}
 }
 
+static void offer_doorbells(struct vswitch *sw)
+{
+	for (unsigned p = 0; sw->host_notifier && p < sw->n_ports; p++)
+		vhost_doorbell_service(&sw->vport[p]->device);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct watchdog *dog = arg;
@@ -138,6 +145,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	free_blocked_workers(sw);
+	offer_doorbells(sw);
 	end_lazy_postcopies(sw);
 	ask_for_translations(sw);
 	if (++dog->looks % RING_LOOKS)

@@ -221,14 +221,17 @@ int net_driver_resume(struct net_driver *nd)
 
 int net_driver_start(struct net_driver *nd)
 {
+	uint64_t protocol = PROTOCOL_FEATURES | nd->config.protocol_features;
 	uint64_t features = nd->config.features;
 	int err;
 
+	if (nd->config.iommu)
+		protocol |= VHOST_PROTOCOL_BIT(BACKEND_REQ);
+
 	if (!nd->config.no_protocol_features)
 		features |= VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-	err = frontend_negotiate(&nd->fe, features,
-	    PROTOCOL_FEATURES | (nd->config.iommu ? VHOST_PROTOCOL_BIT(BACKEND_REQ) : 0));
-	if (!err && nd->config.iommu)
+	err = frontend_negotiate(&nd->fe, features, protocol);
+	if (!err && (nd->fe.protocol_features & VHOST_PROTOCOL_BIT(BACKEND_REQ)))
 		err = frontend_open_channel(&nd->fe);
 	nd->hdr_len = virtio_net_hdr_len(nd->fe.features);
 	if (!err)

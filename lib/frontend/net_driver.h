@@ -45,6 +45,8 @@ struct net_config {
 	bool huge;
 	bool no_protocol_features;
 	bool iommu; /* with F_ACCESS_PLATFORM in features: be the IOMMU, too */
+	uint64_t
+	    protocol_features; /* besides the usual ones; with BACKEND_REQ there is a channel */
 };
 
 /* One buffer of guest memory and, while a device has it, how it is cut. */

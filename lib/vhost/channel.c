@@ -57,20 +57,19 @@ static int check_send(const struct vhost_device *dev, int fd, bool ask)
 	return ask && dev->channel.asked ? -EBUSY : 0;
 }
 
-int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *payload,
-    uint32_t size, int fd, bool ask)
+/* All of it or nothing. -EAGAIN: there is no room; -EIO. */
+static int transmit(
+    const struct vhost_device *dev, const struct vhost_header *header, const void *payload, int fd)
 {
-	struct vhost_header header = {request, VHOST_VERSION | (ask ? VHOST_NEED_REPLY : 0), size};
-	struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)payload, size}};
+	struct iovec iov[2] = {{(void *)(uintptr_t)header, sizeof(*header)},
+	    {(void *)(uintptr_t)payload, header->size}};
 	union {
 		struct cmsghdr cmsg;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {.bytes = ""};
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
-	int error = check_send(dev, fd, ask);
+	ssize_t n;
 
-	if (error)
-		return error;
 	if (fd >= 0) {
 		mh.msg_control = &control;
 		mh.msg_controllen = sizeof(control);
@@ -79,12 +78,36 @@ int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *p
 		control.cmsg.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(fd));
 	}
-	if (sendmsg(dev->channel.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) !=
-	    (ssize_t)(sizeof(header) + size))
+	n = sendmsg(dev->channel.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n == (ssize_t)(sizeof(*header) + header->size))
+		return 0;
+	return n < 0 && errno == EAGAIN ? -EAGAIN : -EIO;
+}
+
+int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *payload,
+    uint32_t size, int fd, bool ask)
+{
+	struct vhost_header header = {request, VHOST_VERSION | (ask ? VHOST_NEED_REPLY : 0), size};
+	int error = check_send(dev, fd, ask);
+
+	if (error)
+		return error;
+	if (transmit(dev, &header, payload, fd) < 0)
 		return give_up(dev, "the front-end does not take a request");
 	if (ask)
 		dev->channel.asked = request;
 	return 0;
+}
+
+int vhost_channel_try(
+    struct vhost_device *dev, uint32_t request, const void *payload, uint32_t size)
+{
+	struct vhost_header header = {request, VHOST_VERSION, size};
+	int error = check_send(dev, -1, false);
+
+	if (!error)
+		error = transmit(dev, &header, payload, -1);
+	return error == -EIO ? give_up(dev, "the front-end has closed it") : error;
 }
 
 int vhost_channel_answer(struct vhost_device *dev, uint64_t *ret_value)

@@ -35,6 +35,10 @@ void vhost_channel_forget(struct vhost_device *dev);
 int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *payload,
     uint32_t size, int fd, bool ask);
 
+/* The same for what can be told later as well: -EAGAIN, and the channel stays, if it is full. */
+int vhost_channel_try(
+    struct vhost_device *dev, uint32_t request, const void *payload, uint32_t size);
+
 /*
  * Has the answer come? 1: yes, in *ret_value (0 is good); 0: not yet, or none was asked for; -EIO:
  * no answer of ours: the channel is closed.

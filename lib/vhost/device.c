@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "vhost/channel.h"
+#include "vhost/doorbell.h"
+#include "vhost/inband.h"
 #include "vhost/inflight.h"
 #include "vhost/log.h"
 #include "vhost/iommu.h"
@@ -23,6 +25,8 @@ int vhost_device_init(
 	dev->opaque = opaque;
 	dev->paused = true;
 	dev->channel.fd = -1;
+	dev->doorbell.fd = -1;
+	dev->inband_fd = -1;
 	dev->postcopy.fd = -1;
 	return 0;
 }
@@ -37,6 +41,8 @@ void vhost_device_reset(struct vhost_device *dev)
 	vhost_postcopy_end(dev);
 	vhost_memory_forget(dev);
 	vhost_channel_forget(dev);
+	vhost_doorbell_forget(dev);
+	vhost_inband_forget(dev);
 	vhost_transfer_forget(dev);
 	memset(&dev->state, 0, sizeof(dev->state));
 	dev->warned_pages = false;

@@ -72,10 +72,13 @@ struct vhost_vring {
 	struct dirty_log log[2]; /* log.c: one may be in use, see ring.log */
 	bool active;             /* started, sized, addressed, mapped: workers may use it */
 	bool enabled;            /* copy of the state, refreshed under pause */
+	bool doorbell;           /* kicks may go where nobody hears them; see doorbell.h */
 	/* Non-blocking eventfds, never anything else. */
 	int kick_fd; /* -1: none, poll */
 	int call_fd; /* -1: the driver wants no calls. Workers write it while active */
 	int err_fd;
+	bool kick_inband; /* kick_fd is ours, for VRING_KICK */
+	bool call_told;   /* SET_VRING_CALL came */
 	/* Private to ring.c. */
 	bool dirty;       /* to be started anew: something it was started with has changed */
 	bool call_owed;   /* a call may have been lost; make up for it once active */
@@ -88,6 +91,13 @@ struct vhost_vring {
 struct vhost_channel {
 	int fd;         /* -1: there is none */
 	uint32_t asked; /* the request whose answer is outstanding; 0: none */
+};
+
+/* Doorbell pages; see doorbell.h. */
+struct vhost_doorbell {
+	int fd;         /* a page per ring; -1: not made yet */
+	unsigned asked; /* 1 + the ring whose page was offered last, until it is answered */
+	bool refused;
 };
 
 /* The arriving side of a postcopy migration; see postcopy.h. */
@@ -174,10 +184,11 @@ struct vhost_transfer {
 
 struct vhost_device {
 	const struct vhost_device_type *type;
-	void *opaque;        /* the owner's */
-	const char *name;    /* for log lines: the socket's path */
-	bool offer_iommu;    /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
-	bool offer_postcopy; /* and PAGEFAULT */
+	void *opaque;         /* the owner's */
+	const char *name;     /* for log lines: the socket's path */
+	bool offer_iommu;     /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
+	bool offer_postcopy;  /* and PAGEFAULT */
+	bool offer_doorbells; /* and HOST_NOTIFIER */
 	struct vhost_device_state state;
 	/* Derived: */
 	struct guest_memory *memory;                /* NULL before a memory table */
@@ -186,6 +197,8 @@ struct vhost_device {
 	unsigned n_vrings;                          /* 1 + highest index mentioned */
 	struct vhost_journal *journal;              /* the owner's; see journal.h. NULL: none */
 	struct vhost_channel channel;
+	struct vhost_doorbell doorbell;
+	int inband_fd; /* see inband.h; -1: there is none */
 	struct vhost_postcopy postcopy;
 	struct vhost_log log;
 	struct vhost_inflight inflight;

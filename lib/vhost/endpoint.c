@@ -2,8 +2,8 @@
 /*
  * Theory of operation
  *
- * An endpoint has at most three events on the loop: the listening socket, a timer, and the
- * session's socket. Which of them are armed is its whole state:
+ * An endpoint has at most four events on the loop: the listening socket, a timer, the session's
+ * socket, and what is to be told in-band. Which of them are armed is its whole state:
  *
  *	server or listening fd	waiting: listener.	connected: session.
  *	client			waiting: timer (next attempt).	connected: session.
@@ -30,12 +30,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/inband.h"
 #include "vhost/session.h"
 
-#define BACKLOG        16
-#define RETRY_MIN_MS   100
-#define RETRY_MAX_MS   2000
-#define ACCEPT_WAIT_MS 1000
+#define BACKLOG         16
+#define RETRY_MIN_MS    100
+#define RETRY_MAX_MS    2000
+#define ACCEPT_WAIT_MS  1000
+#define INBAND_RETRY_US 5000
 
 struct vhost_endpoint {
 	struct event_base *base;
@@ -57,6 +59,7 @@ struct vhost_endpoint {
 
 	struct vhost_session *session;
 	struct event *session_event;
+	struct event *inband_event, *inband_retry;
 };
 
 static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
@@ -79,7 +82,11 @@ static void close_session(struct vhost_endpoint *ep)
 {
 	if (ep->session_event)
 		event_free(ep->session_event);
-	ep->session_event = NULL;
+	if (ep->inband_event)
+		event_free(ep->inband_event);
+	if (ep->inband_retry)
+		event_free(ep->inband_retry);
+	ep->session_event = ep->inband_event = ep->inband_retry = NULL;
 	session_destroy(ep->session);
 	ep->session = NULL;
 	vhost_device_reset(ep->dev);
@@ -95,6 +102,27 @@ static void end_session(struct vhost_endpoint *ep, const char *how)
 		ep->connection_changed(ep->dev, false);
 }
 
+/* What cannot be told now, because the front-end does not read, must not keep the loop busy. */
+static void on_inband(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
+	struct vhost_endpoint *ep = arg;
+
+	(void)fd;
+	if ((what & EV_READ) && vhost_inband_service(ep->dev) == -EAGAIN)
+		event_add(ep->inband_retry, &later);
+	else
+		event_add(ep->inband_event, NULL);
+}
+
+static void watch_inband(struct vhost_endpoint *ep)
+{
+	ep->inband_event = event_new(ep->base, vhost_inband_fd(ep->dev), EV_READ, on_inband, ep);
+	ep->inband_retry = evtimer_new(ep->base, on_inband, ep);
+	if (!ep->inband_event || !ep->inband_retry || event_add(ep->inband_event, NULL) < 0)
+		log_error("%s: no memory to notify in-band", ep->path);
+}
+
 static void on_session(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
@@ -104,6 +132,8 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (error)
 		end_session(ep, error == -EPIPE ? "disconnected" : "dropped");
+	else if (!ep->inband_event && vhost_inband_fd(ep->dev) >= 0)
+		watch_inband(ep);
 }
 
 /* Serve the front-end at the other end of fd. */

@@ -49,6 +49,7 @@ vhost_handler handle_set_vring_kick;
 vhost_handler handle_set_vring_call;
 vhost_handler handle_set_vring_err;
 vhost_handler handle_set_vring_enable;
+vhost_handler handle_vring_kick;
 
 /* handlers_migration.c */
 vhost_handler handle_set_log_base;

@@ -10,6 +10,8 @@
 /* Bits that say nothing about how rings are read and written. */
 #define FEATURES_ASIDE (VIRTIO_BIT(VHOST_F_LOG_ALL) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 
+#define INBAND_NEEDS (VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(REPLY_ACK))
+
 static int answer(struct vhost_message *msg, uint64_t value)
 {
 	msg->payload.u64 = value;
@@ -31,6 +33,8 @@ static uint64_t protocol_features_offered(const struct vhost_device *dev)
 		served &= ~VHOST_PROTOCOL_BIT(NET_MTU);
 	if (!dev->offer_postcopy)
 		served &= ~VHOST_PROTOCOL_BIT(PAGEFAULT);
+	if (!dev->offer_doorbells)
+		served &= ~VHOST_PROTOCOL_BIT(HOST_NOTIFIER);
 	if (!dev->type->get_config)
 		served &= ~VHOST_PROTOCOL_BIT(CONFIG);
 	if (!dev->type->announce)
@@ -121,6 +125,10 @@ int handle_set_protocol_features(struct vhost_device *dev, struct vhost_message 
 	if (unknown)
 		return vhost_complain(dev, -EINVAL, "protocol features 0x%llx were not offered",
 		    (unsigned long long)unknown);
+	if (VHOST_PROTOCOL_HAS(msg->payload.u64, INBAND_NOTIFICATIONS) &&
+	    (msg->payload.u64 & INBAND_NEEDS) != INBAND_NEEDS)
+		return vhost_complain(dev, -EINVAL,
+		    "in-band notifications need the features BACKEND_REQ and REPLY_ACK");
 	dev->state.protocol_features = msg->payload.u64;
 	return 0;
 }

@@ -18,10 +18,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/doorbell.h"
 #include "vhost/handlers.h"
+#include "vhost/inband.h"
 #include "vhost/journal.h"
 #include "vhost/ring.h"
 
@@ -111,6 +114,8 @@ int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 	vhost_journal_stop(dev, wire->index);
 	replace_fd(&ring->kick_fd, -1);
 	replace_fd(&ring->call_fd, -1);
+	ring->kick_inband = ring->call_told = false;
+	vhost_doorbell_stop(dev, wire->index);
 	vhost_device_settle(dev);
 	return 0;
 }
@@ -159,6 +164,18 @@ static int find_notified(struct vhost_device *dev, struct vhost_message *msg, un
 	return vhost_ring_find(dev, *ret_index, ring);
 }
 
+/* Kicks come as messages; for the workers they are an eventfd's all the same. */
+static void open_inband_kick(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_vring *ring = dev->vring[index];
+
+	/* syscalls: eventfd2 write */
+	replace_fd(&ring->kick_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	ring->kick_inband = ring->kick_fd >= 0;
+	if (!ring->kick_inband)
+		vhost_complain(dev, 0, "ring %u is polled: %s", index, strerror(errno));
+}
+
 int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_vring *ring;
@@ -171,6 +188,9 @@ int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 		return error;
 	vhost_ring_change(dev, ring);
 	replace_fd(&ring->kick_fd, fd);
+	ring->kick_inband = false;
+	if (fd < 0 && vhost_inband(dev))
+		open_inband_kick(dev, index);
 	ring->call_owed = true;
 	dev->state.vring[index].started = true;
 	vhost_device_settle(dev);
@@ -190,7 +210,10 @@ int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
 	/* Workers write it, so not under their eyes; the ring itself runs on as it is. */
 	if (ring->active)
 		vhost_device_pause(dev);
-	replace_fd(&ring->call_fd, fd);
+	if (fd < 0 && vhost_inband(dev))
+		fd = vhost_inband_open(dev, index, VHOST_INBAND_CALL);
+	replace_fd(&ring->call_fd, MAX(fd, -1));
+	ring->call_told = true;
 	ring->call_owed = true;
 	vhost_device_settle(dev);
 	return 0;
@@ -207,7 +230,9 @@ int handle_set_vring_err(struct vhost_device *dev, struct vhost_message *msg)
 		error = take_notifier(dev, msg, &fd);
 	if (error)
 		return error;
-	replace_fd(&ring->err_fd, fd);
+	if (fd < 0 && vhost_inband(dev))
+		fd = vhost_inband_open(dev, index, VHOST_INBAND_ERR);
+	replace_fd(&ring->err_fd, MAX(fd, -1));
 	return 0;
 }
 
@@ -223,6 +248,34 @@ int handle_set_vring_enable(struct vhost_device *dev, struct vhost_message *msg)
 		return vhost_complain(
 		    dev, -EINVAL, "ring %u: %u is neither 0 nor 1", wire->index, wire->num);
 	dev->state.vring[wire->index].enabled = wire->num;
+	vhost_device_settle(dev);
+	return 0;
+}
+
+/* The first one starts a ring: who notifies in-band need not send SET_VRING_KICK and CALL. */
+int handle_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
+{
+	const struct vhost_wire_vring_state *wire = &msg->payload.state;
+	struct vhost_vring_state *st;
+	struct vhost_vring *ring;
+	int fd, error = vhost_ring_find(dev, wire->index, &ring);
+
+	if (error)
+		return error;
+	st = &dev->state.vring[wire->index];
+	if (st->started) {
+		if (ring->kick_inband)
+			eventfd_write(ring->kick_fd, 1);
+		return 0;
+	}
+	vhost_ring_change(dev, ring);
+	open_inband_kick(dev, wire->index);
+	if (!ring->call_told) {
+		fd = vhost_inband_open(dev, wire->index, VHOST_INBAND_CALL);
+		replace_fd(&ring->call_fd, MAX(fd, -1));
+	}
+	ring->call_owed = true;
+	st->started = true;
 	vhost_device_settle(dev);
 	return 0;
 }

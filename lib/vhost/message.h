@@ -93,7 +93,7 @@ struct vhost_message_spec {
 	X(SET_INFLIGHT_FD, 20, 24, 1, 1, INFLIGHT_SHMFD, ACK, handle_set_inflight_fd) \
 	X(GPU_SET_SOCKET, 0, 0, 1, 1, ANY, ACK, NULL) \
 	X(RESET_DEVICE, 0, 0, 0, 0, RESET_DEVICE, ACK, handle_reset_device) \
-	X(VRING_KICK, 8, 8, 0, 0, INBAND_NOTIFICATIONS, ACK, NULL) \
+	X(VRING_KICK, 8, 8, 0, 0, INBAND_NOTIFICATIONS, ACK, handle_vring_kick) \
 	X(GET_MAX_MEM_SLOTS, 0, 0, 0, 0, CONFIGURE_MEM_SLOTS, OWN, handle_get_max_mem_slots) \
 	X(ADD_MEM_REG, 8, 40, 0, 1, CONFIGURE_MEM_SLOTS, ACK, handle_add_mem_reg) \
 	X(REM_MEM_REG, 36, 40, 0, 1, CONFIGURE_MEM_SLOTS, ACK, handle_rem_mem_reg) \
@@ -115,7 +115,8 @@ struct vhost_message_spec {
 	    VHOST_PROTOCOL_BIT(STATUS) | VHOST_PROTOCOL_BIT(DEVICE_STATE) | \
 	    VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(BACKEND_SEND_FD) | \
 	    VHOST_PROTOCOL_BIT(CONFIG) | VHOST_PROTOCOL_BIT(PAGEFAULT) | \
-	    VHOST_PROTOCOL_BIT(INFLIGHT_SHMFD))
+	    VHOST_PROTOCOL_BIT(INFLIGHT_SHMFD) | VHOST_PROTOCOL_BIT(HOST_NOTIFIER) | \
+	    VHOST_PROTOCOL_BIT(INBAND_NOTIFICATIONS))
 
 /* The entry of a request id; NULL if there is no such message. */
 const struct vhost_message_spec *vhost_message_find(uint32_t request);

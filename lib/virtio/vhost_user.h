@@ -202,6 +202,13 @@ struct vhost_wire_config {
 	uint8_t bytes[VHOST_WIRE_CONFIG_MAX];
 };
 
+/* Part of the descriptor that comes along, for one ring. */
+struct vhost_wire_vring_area {
+	uint64_t index; /* and VHOST_VRING_NOFD */
+	uint64_t size;
+	uint64_t offset;
+};
+
 struct vhost_wire_inflight {
 	uint64_t mmap_size;
 	uint64_t mmap_offset;

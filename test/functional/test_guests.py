@@ -191,3 +191,19 @@ def test_third_guest_hears_broadcasts_and_nobody_elses_unicasts(lab):
     assert heard <= 5, f"the third guest heard {heard} of {moved} frames"
     assert_balanced(switch.quiet_stats())
     switch.stop(limit=5)
+
+
+def test_guests_kick_pages(lab):
+    """Doorbells: QEMU maps our pages into the guests, whose kicks nobody hears; pings arrive."""
+    switch = Switch(lab, ["a.sock", "b.sock"], "--host-notifier", "--log-level", "debug")
+    guests = [
+        Guest(lab, number + 1, path, device="page-per-vq=on,disable-legacy=on")
+        for number, path in enumerate(switch.paths)
+    ]
+    for guest in guests:
+        guest.wait_boot()
+    assert ping(guests[0], guests[1], count=20) == (20, 20)
+    assert ping(guests[1], guests[0], count=5, size=1400) == (5, 5)
+    assert "takes no doorbells" not in switch.err()
+    assert switch.err().count("a doorbell of ring") >= 4
+    assert_balanced(switch.quiet_stats())

@@ -82,7 +82,7 @@ uint64_t fake_table(
 uint64_t fake_region(struct fake *f, uint32_t request, struct vhost_wire_region region, int fd);
 uint32_t fake_get_base(struct fake *f, uint32_t index);
 
-/* SET_PROTOCOL_FEATURES, everything that is offered. */
+/* SET_PROTOCOL_FEATURES, everything that is offered but in-band notifications. */
 void fake_negotiate(struct fake *f);
 
 /* A memory file of that many bytes, and an eventfd. The caller closes them. */

@@ -409,8 +409,9 @@ static void only_served_protocol_features_are_offered(void **state)
 	assert_int_equal(offered, VHOST_PROTOCOL_FEATURES_SERVED);
 	fake_negotiate(f);
 	assert_int_equal(fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES,
-			     offered | VHOST_PROTOCOL_BIT(INBAND_NOTIFICATIONS)),
+			     offered | VHOST_PROTOCOL_BIT(SHARED_OBJECT)),
 	    1);
+	offered &= ~VHOST_PROTOCOL_BIT(INBAND_NOTIFICATIONS);
 	assert_int_equal(f->dev->state.protocol_features, offered);
 }
 

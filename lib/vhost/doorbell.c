@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/doorbell.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vhost/channel.h"
+#include "vhost/ring.h"
+#include "virtio/vhost_user.h"
+
+static int open_pages(struct vhost_device *dev)
+{
+	/* syscalls: memfd_create ftruncate close */
+	int fd = memfd_create("vhost-doorbells", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, (off_t)dev->type->n_rings * getpagesize()) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0)
+		vhost_complain(dev, 0, "no memory for doorbells: %s", strerror(errno));
+	return fd;
+}
+
+/* Workers have to know whether they may wait for a kick. */
+static void ring_set(struct vhost_device *dev, unsigned index, bool doorbell)
+{
+	struct vhost_vring *ring = dev->vring[index];
+
+	if (ring->doorbell == doorbell)
+		return;
+	if (ring->active)
+		vhost_device_pause(dev);
+	ring->doorbell = doorbell;
+	vhost_device_settle(dev);
+}
+
+static void give_up(struct vhost_device *dev)
+{
+	dev->doorbell.refused = true;
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i])
+			ring_set(dev, i, false);
+	}
+}
+
+static void offer(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_wire_vring_area area = {
+	    .index = index,
+	    .size = getpagesize(),
+	    .offset = (uint64_t)index * getpagesize(),
+	};
+	int error;
+
+	ring_set(dev, index, true);
+	error = vhost_channel_send(dev, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, &area,
+	    sizeof(area), dev->doorbell.fd, true);
+	if (error) {
+		ring_set(dev, index, false);
+		dev->doorbell.refused = error != -EBUSY && error != -ESHUTDOWN;
+		return;
+	}
+	dev->doorbell.asked = index + 1;
+	log_debug("%s: a doorbell of ring %u is offered", dev->name, index);
+}
+
+static void hear(struct vhost_device *dev)
+{
+	uint64_t value = 0;
+	int got = vhost_channel_answer(dev, &value);
+
+	if (got == 0)
+		return;
+	dev->doorbell.asked = 0;
+	if (got > 0 && value == 0)
+		return;
+	log_info("%s: the front-end takes no doorbells; rings are kicked by eventfd", dev->name);
+	give_up(dev);
+}
+
+static bool wanted(const struct vhost_device *dev)
+{
+	return dev->offer_doorbells && !dev->doorbell.refused && dev->channel.fd >= 0 &&
+	    VHOST_PROTOCOL_HAS(dev->state.protocol_features, HOST_NOTIFIER);
+}
+
+void vhost_doorbell_service(struct vhost_device *dev)
+{
+	if (dev->doorbell.asked)
+		hear(dev);
+	if (!wanted(dev) || dev->doorbell.asked)
+		return;
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		struct vhost_vring *ring = dev->vring[i];
+
+		if (!ring || !ring->active || ring->doorbell || ring->kick_fd < 0)
+			continue; /* it has one, or needs none */
+		if (dev->doorbell.fd < 0)
+			dev->doorbell.fd = open_pages(dev);
+		if (dev->doorbell.fd < 0)
+			give_up(dev);
+		else
+			offer(dev, i);
+		return;
+	}
+}
+
+void vhost_doorbell_stop(struct vhost_device *dev, unsigned index)
+{
+	dev->vring[index]->doorbell = false;
+}
+
+void vhost_doorbell_forget(struct vhost_device *dev)
+{
+	if (dev->doorbell.fd >= 0)
+		close(dev->doorbell.fd);
+	dev->doorbell = (struct vhost_doorbell){.fd = -1};
+}

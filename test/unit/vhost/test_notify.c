@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Kicks, calls and errors as messages; doorbell pages. proves: VRING_KICK */
+#include "fake.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vhost/doorbell.h"
+#include "vhost/inband.h"
+
+#define UADDR    UINT64_C(0x7f0000000000)
+#define MEM_SIZE 0x100000
+#define FEATURES (VIRTIO_BIT(F_VERSION_1) | FAKE_BIT30)
+
+#define INBAND VHOST_PROTOCOL_BIT(INBAND_NOTIFICATIONS)
+#define NEEDS  (VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(REPLY_ACK))
+
+static int mem_fd;
+
+static int notify_setup(void **state)
+{
+	mem_fd = memory_file(MEM_SIZE);
+	return fake_setup(state);
+}
+
+static int notify_teardown(void **state)
+{
+	fake_teardown(state);
+	return close(mem_fd);
+}
+
+static int open_channel(struct fake *f)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fake_ask(f, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	close(pair[1]);
+	return pair[0];
+}
+
+/* All that a ring needs but a kick. */
+static void prepare_ring(struct fake *f, unsigned i)
+{
+	struct vhost_wire_region region = {.gpa = 0, .size = MEM_SIZE, .uaddr = UADDR};
+	uint64_t desc = UADDR + i * 0x3000;
+
+	assert_int_equal(fake_u64(f, VHOST_USER_SET_FEATURES, FEATURES), 0);
+	assert_int_equal(fake_table(f, &region, &mem_fd, 1), 0);
+	assert_int_equal(fake_vring(f, VHOST_USER_SET_VRING_NUM, i, 16), 0);
+	assert_int_equal(fake_addr(f, i, desc, desc + 0x1000, desc + 0x2000), 0);
+	assert_false(f->dev->vring[i]->active);
+}
+
+static bool readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void in_band_needs_a_channel_and_answers(void **state)
+{
+	struct fake *f = *state;
+	uint64_t needs[] = {VHOST_PROTOCOL_BIT(BACKEND_REQ), VHOST_PROTOCOL_BIT(REPLY_ACK)};
+
+	for (unsigned i = 0; i < 2; i++) {
+		fake_send(f, VHOST_USER_SET_PROTOCOL_FEATURES, 0, &(uint64_t){INBAND | needs[i]}, 8,
+		    NULL, 0);
+		assert_int_equal(fake_run(f), LIVES);
+		assert_false(vhost_inband(f->dev));
+	}
+	assert_int_equal(fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS), 0);
+	assert_true(vhost_inband(f->dev));
+}
+
+/* As User Mode Linux does: neither SET_VRING_KICK nor SET_VRING_CALL. */
+static void the_first_kick_starts_a_ring(void **state)
+{
+	struct fake *f = *state;
+	int channel;
+
+	fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS);
+	channel = open_channel(f);
+	prepare_ring(f, 1);
+	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, FAKE_RINGS, 0), 1);
+	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 1, 0), 0);
+	assert_true(f->dev->vring[1]->active);
+	assert_true(f->dev->vring[1]->call_fd >= 0);
+	close(channel);
+}
+
+static void kicks_calls_and_errors_are_messages(void **state)
+{
+	struct vhost_wire_vring_state wire;
+	struct vhost_header header;
+	struct fake *f = *state;
+	struct vhost_vring *ring;
+	int channel;
+
+	fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS);
+	channel = open_channel(f);
+	prepare_ring(f, 0);
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, VHOST_VRING_NOFD, -1), 0);
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, VHOST_VRING_NOFD, -1), 0);
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_ERR, VHOST_VRING_NOFD, -1), 0);
+	ring = f->dev->vring[0];
+	assert_true(ring->active);
+	assert_false(readable(ring->kick_fd));
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 0, 0), 0);
+	assert_true(readable(ring->kick_fd));
+	vhost_inband_service(f->dev); /* the call that may have been lost before */
+	while (recv(channel, &header, sizeof(header) + 0, MSG_DONTWAIT) > 0)
+		recv(channel, &wire, sizeof(wire), MSG_DONTWAIT);
+	assert_false(readable(vhost_inband_fd(f->dev)));
+	for (unsigned what = 0; what < 2; what++) {
+		eventfd_write(what ? ring->err_fd : ring->call_fd, 1);
+		assert_true(readable(vhost_inband_fd(f->dev)));
+		assert_int_equal(vhost_inband_service(f->dev), 0);
+		assert_false(readable(vhost_inband_fd(f->dev)));
+		assert_int_equal(recv(channel, &header, sizeof(header), MSG_DONTWAIT), 12);
+		assert_int_equal(header.request,
+		    what ? VHOST_USER_BACKEND_VRING_ERR : VHOST_USER_BACKEND_VRING_CALL);
+		assert_int_equal(recv(channel, &wire, sizeof(wire), MSG_DONTWAIT), 8);
+		assert_int_equal(wire.index, 0);
+	}
+	close(channel);
+}
+
+/* Calls wait in their eventfd; nothing is lost and the channel lives. */
+static void a_front_end_that_does_not_read_is_waited_for(void **state)
+{
+	struct fake *f = *state;
+	struct vhost_vring *ring;
+	char bytes[4096];
+	int channel, error = 0;
+
+	fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS);
+	channel = open_channel(f);
+	prepare_ring(f, 0);
+	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 0, 0), 0);
+	ring = f->dev->vring[0];
+	for (unsigned i = 0; i < 100000 && !error; i++) {
+		eventfd_write(ring->call_fd, 1);
+		error = vhost_inband_service(f->dev);
+	}
+	assert_int_equal(error, -EAGAIN);
+	assert_true(f->dev->channel.fd >= 0);
+	assert_true(readable(vhost_inband_fd(f->dev)));
+	while (recv(channel, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(vhost_inband_service(f->dev), 0);
+	assert_int_equal(recv(channel, bytes, sizeof(bytes), MSG_DONTWAIT), 20);
+	close(channel);
+}
+
+/* What a front-end sees of an offer: the ring, and the page. -1: there is none. */
+static int take_offer(int channel, char **ret_page, int *ret_fd)
+{
+	struct {
+		struct vhost_header header;
+		struct vhost_wire_vring_area area;
+	} __attribute__((packed)) offer;
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {&offer, sizeof(offer)};
+	struct msghdr mh = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof(control)};
+
+	if (recvmsg(channel, &mh, MSG_DONTWAIT) != sizeof(offer))
+		return -1;
+	assert_int_equal(offer.header.request, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG);
+	assert_int_equal(offer.header.flags, VHOST_VERSION | VHOST_NEED_REPLY);
+	assert_int_equal(offer.area.size, getpagesize());
+	memcpy(ret_fd, CMSG_DATA(CMSG_FIRSTHDR(&mh)), sizeof(int));
+	*ret_page = mmap(
+	    NULL, offer.area.size, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_fd, offer.area.offset);
+	assert_ptr_not_equal(*ret_page, MAP_FAILED);
+	return offer.area.index;
+}
+
+static void answer_offer(int channel, uint64_t value)
+{
+	struct {
+		struct vhost_header header;
+		uint64_t value;
+	} __attribute__((packed))
+	answer = {{VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, VHOST_REPLY_FLAGS, 8}, value};
+
+	assert_int_equal(send(channel, &answer, sizeof(answer), 0), sizeof(answer));
+}
+
+static int start_kicked(struct fake *f, unsigned index)
+{
+	int kick = event_file();
+
+	prepare_ring(f, index);
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, index, kick), 0);
+	close(kick);
+	return 0;
+}
+
+static int doorbell_start(struct fake *f)
+{
+	int channel;
+
+	f->dev->offer_doorbells = true;
+	fake_negotiate(f);
+	channel = open_channel(f);
+	start_kicked(f, 0);
+	start_kicked(f, 1);
+	return channel;
+}
+
+static void doorbells_are_offered_ring_by_ring(void **state)
+{
+	struct fake *f = *state;
+	int channel = doorbell_start(f), fd;
+	char *page;
+
+	for (int i = 0; i < 2; i++) {
+		vhost_doorbell_service(f->dev);
+		vhost_doorbell_service(f->dev); /* waits for the answer */
+		assert_int_equal(take_offer(channel, &page, &fd), i);
+		assert_true(f->dev->vring[i]->doorbell);
+		page[0] = 1;
+		page[getpagesize() - 1] = 1;
+		munmap(page, getpagesize());
+		close(fd);
+		assert_int_equal(take_offer(channel, &page, &fd), -1);
+		answer_offer(channel, 0);
+	}
+	vhost_doorbell_service(f->dev);
+	assert_int_equal(take_offer(channel, &page, &fd), -1);
+	assert_true(f->running);
+	/* A ring that stops has lost its doorbell, and is offered one when it starts again. */
+	fake_get_base(f, 0);
+	assert_false(f->dev->vring[0]->doorbell);
+	start_kicked(f, 0);
+	vhost_doorbell_service(f->dev);
+	assert_int_equal(take_offer(channel, &page, &fd), 0);
+	munmap(page, getpagesize());
+	close(fd);
+	close(channel);
+}
+
+static void a_refused_doorbell_is_not_missed(void **state)
+{
+	struct fake *f = *state;
+	int channel = doorbell_start(f), fd;
+	char *page;
+
+	vhost_doorbell_service(f->dev);
+	assert_int_equal(take_offer(channel, &page, &fd), 0);
+	munmap(page, getpagesize());
+	close(fd);
+	assert_true(f->dev->vring[0]->doorbell);
+	answer_offer(channel, 1);
+	for (unsigned i = 0; i < 3; i++)
+		vhost_doorbell_service(f->dev);
+	assert_int_equal(take_offer(channel, &page, &fd), -1);
+	assert_false(f->dev->vring[0]->doorbell);
+	assert_false(f->dev->vring[1]->doorbell);
+	assert_true(f->running);
+	close(channel);
+}
+
+static void a_front_end_that_goes_takes_no_doorbell_along(void **state)
+{
+	struct fake *f = *state;
+	int channel = doorbell_start(f);
+
+	vhost_doorbell_service(f->dev);
+	close(channel);
+	vhost_doorbell_service(f->dev);
+	assert_false(f->dev->vring[0]->doorbell);
+	assert_int_equal(f->dev->channel.fd, -1);
+	assert_true(f->running);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, notify_setup, notify_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(in_band_needs_a_channel_and_answers),
+	    TEST(the_first_kick_starts_a_ring),
+	    TEST(kicks_calls_and_errors_are_messages),
+	    TEST(a_front_end_that_does_not_read_is_waited_for),
+	    TEST(doorbells_are_offered_ring_by_ring),
+	    TEST(a_refused_doorbell_is_not_missed),
+	    TEST(a_front_end_that_goes_takes_no_doorbell_along),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
