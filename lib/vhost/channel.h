@@ -35,7 +35,10 @@ void vhost_channel_forget(struct vhost_device *dev);
 int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *payload,
     uint32_t size, int fd, bool ask);
 
-/* The same for what can be told later as well: -EAGAIN, and the channel stays, if it is full. */
+/*
+ * The same for what can be told later as well: -EAGAIN, and the channel stays, if the front-end
+ * does not read. Room is left for what cannot.
+ */
 int vhost_channel_try(
     struct vhost_device *dev, uint32_t request, const void *payload, uint32_t size);
 

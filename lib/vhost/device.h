@@ -78,7 +78,6 @@ struct vhost_vring {
 	int call_fd; /* -1: the driver wants no calls. Workers write it while active */
 	int err_fd;
 	bool kick_inband; /* kick_fd is ours, for VRING_KICK */
-	bool call_told;   /* SET_VRING_CALL came */
 	/* Private to ring.c. */
 	bool dirty;       /* to be started anew: something it was started with has changed */
 	bool call_owed;   /* a call may have been lost; make up for it once active */

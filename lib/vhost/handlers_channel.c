@@ -5,6 +5,7 @@
 
 #include "vhost/channel.h"
 #include "vhost/handlers.h"
+#include "vhost/inband.h"
 #include "vhost/iommu.h"
 #include "vhost/ring.h"
 
@@ -12,9 +13,11 @@ int handle_set_backend_req_fd(struct vhost_device *dev, struct vhost_message *ms
 {
 	int error = vhost_channel_set(dev, vhost_message_take_fd(msg, 0));
 
-	if (!error)
-		vhost_iommu_ask_again(dev);
-	return error;
+	if (error)
+		return error;
+	vhost_iommu_ask_again(dev);
+	vhost_inband_tell_again(dev);
+	return 0;
 }
 
 /* The part of the configuration space that a message speaks of. -EINVAL: there is none. */

@@ -11,6 +11,10 @@
  * GET_VRING_BASE stops that one ring and forgets nothing else about it. SET_VRING_CALL is
  * never needed: without it the driver polls.
  *
+ * In-band notifications stand in for descriptors that were not told. A front-end that says that it
+ * has none for kicks wants its ring polled, in-band or not. One that says so of calls may poll, or
+ * may want messages: it gets them, and may ignore them.
+ *
  * Descriptors for kick and call must be eventfds. Workers write and sleep on them; a pipe
  * or a file of the front-end's choice could block them or raise SIGPIPE.
  */
@@ -114,7 +118,7 @@ int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 	vhost_journal_stop(dev, wire->index);
 	replace_fd(&ring->kick_fd, -1);
 	replace_fd(&ring->call_fd, -1);
-	ring->kick_inband = ring->call_told = false;
+	ring->kick_inband = false;
 	vhost_doorbell_stop(dev, wire->index);
 	vhost_device_settle(dev);
 	return 0;
@@ -176,6 +180,19 @@ static void open_inband_kick(struct vhost_device *dev, unsigned index)
 		vhost_complain(dev, 0, "ring %u is polled: %s", index, strerror(errno));
 }
 
+/* Calls and errors that no descriptor was told for. Workers do not use the ring now. */
+static void open_inband_calls(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_vring *ring = dev->vring[index];
+
+	if (!vhost_inband(dev))
+		return;
+	if (ring->call_fd < 0)
+		ring->call_fd = vhost_inband_open(dev, index, VHOST_INBAND_CALL);
+	if (ring->err_fd < 0)
+		ring->err_fd = vhost_inband_open(dev, index, VHOST_INBAND_ERR);
+}
+
 int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_vring *ring;
@@ -189,8 +206,7 @@ int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 	vhost_ring_change(dev, ring);
 	replace_fd(&ring->kick_fd, fd);
 	ring->kick_inband = false;
-	if (fd < 0 && vhost_inband(dev))
-		open_inband_kick(dev, index);
+	open_inband_calls(dev, index);
 	ring->call_owed = true;
 	dev->state.vring[index].started = true;
 	vhost_device_settle(dev);
@@ -212,8 +228,7 @@ int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
 		vhost_device_pause(dev);
 	if (fd < 0 && vhost_inband(dev))
 		fd = vhost_inband_open(dev, index, VHOST_INBAND_CALL);
-	replace_fd(&ring->call_fd, MAX(fd, -1));
-	ring->call_told = true;
+	replace_fd(&ring->call_fd, fd);
 	ring->call_owed = true;
 	vhost_device_settle(dev);
 	return 0;
@@ -232,7 +247,7 @@ int handle_set_vring_err(struct vhost_device *dev, struct vhost_message *msg)
 		return error;
 	if (fd < 0 && vhost_inband(dev))
 		fd = vhost_inband_open(dev, index, VHOST_INBAND_ERR);
-	replace_fd(&ring->err_fd, MAX(fd, -1));
+	replace_fd(&ring->err_fd, fd);
 	return 0;
 }
 
@@ -258,7 +273,7 @@ int handle_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 	const struct vhost_wire_vring_state *wire = &msg->payload.state;
 	struct vhost_vring_state *st;
 	struct vhost_vring *ring;
-	int fd, error = vhost_ring_find(dev, wire->index, &ring);
+	int error = vhost_ring_find(dev, wire->index, &ring);
 
 	if (error)
 		return error;
@@ -270,10 +285,7 @@ int handle_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 	}
 	vhost_ring_change(dev, ring);
 	open_inband_kick(dev, wire->index);
-	if (!ring->call_told) {
-		fd = vhost_inband_open(dev, wire->index, VHOST_INBAND_CALL);
-		replace_fd(&ring->call_fd, MAX(fd, -1));
-	}
+	open_inband_calls(dev, wire->index);
 	ring->call_owed = true;
 	st->started = true;
 	vhost_device_settle(dev);

@@ -32,7 +32,7 @@ int vhost_inband_open(struct vhost_device *dev, unsigned index, enum vhost_inban
 	vhost_complain(dev, 0, "ring %u cannot notify in-band: %s", index, strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	return -EMFILE;
+	return -1;
 }
 
 int vhost_inband_fd(const struct vhost_device *dev)
@@ -66,6 +66,17 @@ int vhost_inband_service(struct vhost_device *dev)
 	for (int i = 0; i < n && error != -EAGAIN; i++)
 		error = tell(dev, event[i].data.u32 >> 1, event[i].data.u32 & 1);
 	return error;
+}
+
+void vhost_inband_tell_again(struct vhost_device *dev)
+{
+	if (!vhost_inband(dev))
+		return;
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i])
+			dev->vring[i]->call_owed = true;
+	}
+	vhost_device_settle(dev);
 }
 
 void vhost_inband_forget(struct vhost_device *dev)

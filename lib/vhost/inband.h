@@ -21,8 +21,8 @@ enum vhost_inband_what { VHOST_INBAND_CALL, VHOST_INBAND_ERR };
 bool vhost_inband(const struct vhost_device *dev);
 
 /*
- * An eventfd whose writes are told to the front-end; it is forgotten when it is closed. Negative
- * errno, after saying why.
+ * An eventfd whose writes are told to the front-end; it is forgotten when it is closed. -1: there
+ * is none, after saying why.
  */
 int vhost_inband_open(struct vhost_device *dev, unsigned index, enum vhost_inband_what what);
 
@@ -31,5 +31,8 @@ int vhost_inband_fd(const struct vhost_device *dev);
 
 /* Tell it. -EAGAIN: the front-end does not read, some is left. */
 int vhost_inband_service(struct vhost_device *dev);
+
+/* There is a new channel: calls may have been lost with the old one, or without any. */
+void vhost_inband_tell_again(struct vhost_device *dev);
 
 void vhost_inband_forget(struct vhost_device *dev);

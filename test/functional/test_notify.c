@@ -27,6 +27,7 @@ struct lab {
 	struct switch_process sw;
 	struct net_driver *nd[2];
 	unsigned calls[2]; /* VRING_CALL messages */
+	bool deaf;         /* kicks go nowhere */
 };
 
 struct request {
@@ -75,7 +76,7 @@ static void pump(struct lab *l)
 
 	for (unsigned i = 0; i < 2; i++) {
 		for (unsigned q = 0; q < l->nd[i]->n_queues; q++)
-			if (eventfd_read(l->nd[i]->queue[q].kick_fd, &count) == 0)
+			if (eventfd_read(l->nd[i]->queue[q].kick_fd, &count) == 0 && !l->deaf)
 				kick(l->nd[i], q);
 		while (recv(l->nd[i]->fe.channel_fd, &request, 20, MSG_DONTWAIT) == 20) {
 			must_equal(request.header.request, VHOST_USER_BACKEND_VRING_CALL,
@@ -118,19 +119,44 @@ static void frames_now_and_then(struct lab *l)
 	}
 }
 
+/* Start all rings again, as a front-end does that has no descriptors. */
+static void restart_in_band(struct lab *l, bool polled)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct frontend *fe = &l->nd[i]->fe;
+		uint32_t base;
+
+		for (unsigned q = 0; q < 2; q++) {
+			must_equal(-frontend_get_vring_base(fe, q, &base), 0, "errno of a stop");
+			if (polled)
+				frontend_set_vring_fd(fe, VHOST_USER_SET_VRING_KICK, q, -1);
+			else
+				kick(l->nd[i], q);
+		}
+		must_equal(-frontend_sync(fe), 0, "errno after the start");
+	}
+}
+
 static void in_band(uint64_t features)
 {
 	struct lab l;
 
 	open_lab(&l, features, INBAND);
-	for (unsigned i = 0; i < 2; i++) {
-		for (unsigned q = 0; q < 2; q++) {
-			struct frontend *fe = &l.nd[i]->fe;
+	restart_in_band(&l, false);
+	frames_now_and_then(&l);
+	must_equal(-frontend_open_channel(&l.nd[1]->fe), 0, "errno of another channel");
+	frames_now_and_then(&l);
+	close_lab(&l);
+}
 
-			frontend_set_vring_fd(fe, VHOST_USER_SET_VRING_CALL, q, -1);
-			frontend_set_vring_fd(fe, VHOST_USER_SET_VRING_KICK, q, -1);
-		}
-	}
+static void test_a_ring_without_kicks_is_polled(void **state)
+{
+	struct lab l;
+
+	(void)state;
+	open_lab(&l, FEATURES_BASE, INBAND);
+	restart_in_band(&l, true);
+	l.deaf = true;
 	frames_now_and_then(&l);
 	close_lab(&l);
 }
@@ -155,6 +181,7 @@ static void test_a_front_end_that_floods_hurts_itself(void **state)
 	struct net_config c = usual_config(FEATURES_BASE, 1);
 	struct net_driver *flooder;
 	struct stream s;
+	uint32_t base;
 
 	(void)state;
 	switch_start(&sw, 3, 1, false);
@@ -164,7 +191,7 @@ static void test_a_front_end_that_floods_hurts_itself(void **state)
 	c.protocol_features = INBAND;
 	flooder = attach(&sw, 2, &c);
 	frontend_set_vring_fd(&flooder->fe, VHOST_USER_SET_VRING_CALL, 0, -1);
-	frontend_set_vring_fd(&flooder->fe, VHOST_USER_SET_VRING_KICK, 1, -1);
+	must_equal(-frontend_get_vring_base(&flooder->fe, 1, &base), 0, "errno of a stop");
 	s = usual_stream(nd, 0, 1, 1);
 	for (unsigned i = 0; i < FLOOD; i++) {
 		kick(flooder, 1);
@@ -278,6 +305,7 @@ int main(int argc, char *argv[])
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_in_band_notifications_carry_split),
 	    cmocka_unit_test(test_in_band_notifications_carry_packed),
+	    cmocka_unit_test(test_a_ring_without_kicks_is_polled),
 	    cmocka_unit_test(test_a_front_end_that_floods_hurts_itself),
 	    cmocka_unit_test(test_a_doorbell_needs_no_kick),
 	    cmocka_unit_test(test_a_refused_doorbell_is_not_missed),

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vhost/channel.h"
 #include "vhost/doorbell.h"
 #include "vhost/inband.h"
 
@@ -80,6 +81,20 @@ static void in_band_needs_a_channel_and_answers(void **state)
 	assert_true(vhost_inband(f->dev));
 }
 
+/* One VRING_CALL of that ring, and nothing else, is told. */
+static void expect_call(struct fake *f, int channel, unsigned index)
+{
+	struct {
+		struct vhost_header header;
+		struct vhost_wire_vring_state wire;
+	} __attribute__((packed)) request[2];
+
+	assert_int_equal(vhost_inband_service(f->dev), 0);
+	assert_int_equal(recv(channel, request, sizeof(request), MSG_DONTWAIT), 20);
+	assert_int_equal(request[0].header.request, VHOST_USER_BACKEND_VRING_CALL);
+	assert_int_equal(request[0].wire.index, index);
+}
+
 /* As User Mode Linux does: neither SET_VRING_KICK nor SET_VRING_CALL. */
 static void the_first_kick_starts_a_ring(void **state)
 {
@@ -107,7 +122,7 @@ static void kicks_calls_and_errors_are_messages(void **state)
 	fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS);
 	channel = open_channel(f);
 	prepare_ring(f, 0);
-	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, VHOST_VRING_NOFD, -1), 0);
+	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 0, 0), 0);
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, VHOST_VRING_NOFD, -1), 0);
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_ERR, VHOST_VRING_NOFD, -1), 0);
 	ring = f->dev->vring[0];
@@ -134,6 +149,59 @@ static void kicks_calls_and_errors_are_messages(void **state)
 	close(channel);
 }
 
+/* In-band is what holds for whatever no descriptor was told for. */
+static void calls_and_errors_need_no_other_message(void **state)
+{
+	struct fake *f = *state;
+	int channel, kick = event_file();
+
+	fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS);
+	channel = open_channel(f);
+	prepare_ring(f, 0);
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, 0, kick), 0);
+	assert_true(f->dev->vring[0]->call_fd >= 0);
+	assert_true(f->dev->vring[0]->err_fd >= 0);
+	expect_call(f, channel, 0);
+	/* Started again, it is no different. */
+	fake_get_base(f, 0);
+	assert_int_equal(f->dev->vring[0]->call_fd, -1);
+	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 0, 0), 0);
+	expect_call(f, channel, 0);
+	close(kick);
+	close(channel);
+}
+
+/* "... or to enable polling" */
+static void a_ring_without_kicks_is_polled_in_band_or_not(void **state)
+{
+	struct fake *f = *state;
+
+	fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS);
+	prepare_ring(f, 0);
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, VHOST_VRING_NOFD, -1), 0);
+	assert_true(f->dev->vring[0]->active);
+	assert_int_equal(f->dev->vring[0]->kick_fd, -1);
+	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 0, 0), 0);
+	assert_int_equal(f->dev->vring[0]->kick_fd, -1);
+}
+
+static void calls_that_found_no_channel_go_to_the_next(void **state)
+{
+	struct fake *f = *state;
+	int channel;
+
+	fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, INBAND | NEEDS);
+	prepare_ring(f, 1);
+	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 1, 0), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		eventfd_write(f->dev->vring[1]->call_fd, 1);
+		vhost_inband_service(f->dev);
+		channel = open_channel(f);
+		expect_call(f, channel, 1);
+		close(channel);
+	}
+}
+
 /* Calls wait in their eventfd; nothing is lost and the channel lives. */
 static void a_front_end_that_does_not_read_is_waited_for(void **state)
 {
@@ -152,7 +220,9 @@ static void a_front_end_that_does_not_read_is_waited_for(void **state)
 		error = vhost_inband_service(f->dev);
 	}
 	assert_int_equal(error, -EAGAIN);
-	assert_true(f->dev->channel.fd >= 0);
+	/* There is room for what cannot wait. */
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(vhost_channel_send(f->dev, 2, NULL, 0, -1, false), 0);
 	assert_true(readable(vhost_inband_fd(f->dev)));
 	while (recv(channel, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
 		;
@@ -294,6 +364,9 @@ int main(void)
 	    TEST(in_band_needs_a_channel_and_answers),
 	    TEST(the_first_kick_starts_a_ring),
 	    TEST(kicks_calls_and_errors_are_messages),
+	    TEST(calls_and_errors_need_no_other_message),
+	    TEST(a_ring_without_kicks_is_polled_in_band_or_not),
+	    TEST(calls_that_found_no_channel_go_to_the_next),
 	    TEST(a_front_end_that_does_not_read_is_waited_for),
 	    TEST(doorbells_are_offered_ring_by_ring),
 	    TEST(a_refused_doorbell_is_not_missed),
