@@ -73,6 +73,7 @@ struct vhost_vring {
 	bool active;             /* started, sized, addressed, mapped: workers may use it */
 	bool enabled;            /* copy of the state, refreshed under pause */
 	bool doorbell;           /* kicks may go where nobody hears them; see doorbell.h */
+	bool doorbell_offered;   /* since it started */
 	/* Non-blocking eventfds, never anything else. */
 	int kick_fd; /* -1: none, poll */
 	int call_fd; /* -1: the driver wants no calls. Workers write it while active */

@@ -38,15 +38,6 @@ static void ring_set(struct vhost_device *dev, unsigned index, bool doorbell)
 	vhost_device_settle(dev);
 }
 
-static void give_up(struct vhost_device *dev)
-{
-	dev->doorbell.refused = true;
-	for (unsigned i = 0; i < dev->n_vrings; i++) {
-		if (dev->vring[i])
-			ring_set(dev, i, false);
-	}
-}
-
 static void offer(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_wire_vring_area area = {
@@ -54,32 +45,42 @@ static void offer(struct vhost_device *dev, unsigned index)
 	    .size = getpagesize(),
 	    .offset = (uint64_t)index * getpagesize(),
 	};
+	struct vhost_vring *ring = dev->vring[index];
+	bool before = ring->doorbell;
 	int error;
 
 	ring_set(dev, index, true);
 	error = vhost_channel_send(dev, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG, &area,
 	    sizeof(area), dev->doorbell.fd, true);
 	if (error) {
-		ring_set(dev, index, false);
+		ring_set(dev, index, before);
 		dev->doorbell.refused = error != -EBUSY && error != -ESHUTDOWN;
 		return;
 	}
+	ring->doorbell_offered = true;
 	dev->doorbell.asked = index + 1;
 	log_debug("%s: a doorbell of ring %u is offered", dev->name, index);
 }
 
+/*
+ * Only a refusal says that a page is not in the guest, and only of that page. Without an answer,
+ * and there will be none when its channel has gone, it may be.
+ */
 static void hear(struct vhost_device *dev)
 {
+	unsigned index = dev->doorbell.asked - 1;
 	uint64_t value = 0;
-	int got = vhost_channel_answer(dev, &value);
+	int got = dev->channel.asked ? vhost_channel_answer(dev, &value) : -EIO;
 
 	if (got == 0)
 		return;
 	dev->doorbell.asked = 0;
-	if (got > 0 && value == 0)
+	if (got < 0 || value == 0)
 		return;
-	log_info("%s: the front-end takes no doorbells; rings are kicked by eventfd", dev->name);
-	give_up(dev);
+	log_info("%s: the front-end takes no doorbell for ring %u; no more are offered", dev->name,
+	    index);
+	dev->doorbell.refused = true;
+	ring_set(dev, index, false);
 }
 
 static bool wanted(const struct vhost_device *dev)
@@ -97,12 +98,12 @@ void vhost_doorbell_service(struct vhost_device *dev)
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		struct vhost_vring *ring = dev->vring[i];
 
-		if (!ring || !ring->active || ring->doorbell || ring->kick_fd < 0)
+		if (!ring || !ring->active || ring->doorbell_offered || ring->kick_fd < 0)
 			continue; /* it has one, or needs none */
 		if (dev->doorbell.fd < 0)
 			dev->doorbell.fd = open_pages(dev);
 		if (dev->doorbell.fd < 0)
-			give_up(dev);
+			dev->doorbell.refused = true;
 		else
 			offer(dev, i);
 		return;
@@ -111,7 +112,7 @@ void vhost_doorbell_service(struct vhost_device *dev)
 
 void vhost_doorbell_stop(struct vhost_device *dev, unsigned index)
 {
-	dev->vring[index]->doorbell = false;
+	dev->vring[index]->doorbell_offered = false;
 }
 
 void vhost_doorbell_forget(struct vhost_device *dev)

@@ -5,8 +5,10 @@
  * hypervisor, and without anybody being told.
  *
  * So a ring with a doorbell has to be looked at. Its page is not: it belongs to the guest, may hold
- * anything, and says less than the ring itself. A ring counts as having one from before the page is
- * offered until the front-end refuses it or the ring stops; then its kick eventfd is good again.
+ * anything, and says less than the ring itself. A ring counts as having one from before its page is
+ * offered until the front-end refuses it: whether a front-end takes pages away from a ring that
+ * stops, or when its channel closes, is left to it. A ring that starts again is offered its page
+ * again, which replaces the old one.
  *
  * Threads: the control thread.
  */
@@ -23,7 +25,7 @@
  */
 void vhost_doorbell_service(struct vhost_device *dev);
 
-/* Ring index stops: the front-end takes its page out of the guest. */
+/* Ring index stops: the front-end may take its page out of the guest. */
 void vhost_doorbell_stop(struct vhost_device *dev, unsigned index);
 
 void vhost_doorbell_forget(struct vhost_device *dev);

@@ -204,6 +204,6 @@ def test_guests_kick_pages(lab):
         guest.wait_boot()
     assert ping(guests[0], guests[1], count=20) == (20, 20)
     assert ping(guests[1], guests[0], count=5, size=1400) == (5, 5)
-    assert "takes no doorbells" not in switch.err()
+    assert "takes no doorbell" not in switch.err()
     assert switch.err().count("a doorbell of ring") >= 4
     assert_balanced(switch.quiet_stats())
