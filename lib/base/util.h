@@ -18,5 +18,6 @@
 #define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-/* Read memory another party may be writing exactly once. */
-#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+/* Read memory another party may be writing exactly once; write what it may be reading. */
+#define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)

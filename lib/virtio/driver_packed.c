@@ -45,11 +45,12 @@ int driver_packed_add(struct driver_ring *dr, const struct driver_chain *c)
 		struct vring_packed_desc *d = &desc[dr->avail];
 		uint16_t flags = driver_flags(c, i) | avail_flags(dr->avail_wrap);
 
-		d->addr = c->buffers[i].addr;
-		d->len = c->buffers[i].len;
-		d->id = id;
+		/* The device may look at any of it at any time. */
+		WRITE_ONCE(d->addr, c->buffers[i].addr);
+		WRITE_ONCE(d->len, c->buffers[i].len);
+		WRITE_ONCE(d->id, id);
 		if (dr->pending) {
-			d->flags = flags;
+			WRITE_ONCE(d->flags, flags);
 		} else {
 			dr->pending_slot = dr->avail;
 			dr->pending_flags = flags;
@@ -146,7 +147,7 @@ void driver_packed_call_disable(struct driver_ring *dr)
 {
 	struct vring_packed_event *driver = dr->driver;
 
-	driver->flags = VRING_PACKED_EVENT_DISABLE;
+	WRITE_ONCE(driver->flags, VRING_PACKED_EVENT_DISABLE);
 }
 
 bool driver_packed_call_enable(struct driver_ring *dr)
@@ -154,7 +155,7 @@ bool driver_packed_call_enable(struct driver_ring *dr)
 	struct vring_packed_event *driver = dr->driver;
 
 	if (dr->event_idx)
-		driver->off_wrap = dr->used | (dr->used_wrap ? 1 << 15 : 0);
+		WRITE_ONCE(driver->off_wrap, dr->used | (dr->used_wrap ? 1 << 15 : 0));
 	__atomic_store_n(&driver->flags,
 	    dr->event_idx ? VRING_PACKED_EVENT_DESC : VRING_PACKED_EVENT_ENABLE, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

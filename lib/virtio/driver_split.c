@@ -136,9 +136,10 @@ void driver_split_call_disable(struct driver_ring *dr)
 	struct vring_split_avail *avail = dr->driver;
 
 	if (dr->event_idx)
-		*used_event(dr) = dr->used - 1; /* passed: comes round again after 65536 */
+		WRITE_ONCE(
+		    *used_event(dr), dr->used - 1); /* passed: comes round again after 65536 */
 	else
-		avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+		WRITE_ONCE(avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
 }
 
 bool driver_split_call_enable(struct driver_ring *dr)
@@ -147,9 +148,9 @@ bool driver_split_call_enable(struct driver_ring *dr)
 	const struct vring_split_used *used = dr->device;
 
 	if (dr->event_idx)
-		*used_event(dr) = dr->used;
+		WRITE_ONCE(*used_event(dr), dr->used);
 	else
-		avail->flags = 0;
+		WRITE_ONCE(avail->flags, 0);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return READ_ONCE(used->idx) != dr->used;
 }

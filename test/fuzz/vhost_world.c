@@ -125,8 +125,9 @@ static int world_set_mtu(struct vhost_device *dev, uint16_t mtu)
 
 static void world_get_config(struct vhost_device *dev, uint8_t *space)
 {
-	(void)dev;
-	memset(space, 0x5a, WORLD_CONFIG);
+	const struct vhost_world *w = dev->opaque;
+
+	memcpy(space, w->config, WORLD_CONFIG);
 }
 
 /* Into a block of exactly that size. */
@@ -248,6 +249,7 @@ void vhost_world_open(struct vhost_world *w)
 	open_fds(w);
 	w->config = malloc(WORLD_CONFIG);
 	promise(w->config);
+	memset(w->config, 0x5a, WORLD_CONFIG);
 	w->dev = aligned_alloc(CACHE_LINE, size);
 	promise(w->dev);
 	memset(w->dev, 0, size);

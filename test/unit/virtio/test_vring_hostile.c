@@ -361,31 +361,33 @@ static uint64_t noise(uint64_t *s)
 static void scribble(uint64_t *s)
 {
 	static const uint64_t addrs[] = {LOW, HIGH - 8, LOW + TABLE, NOWHERE - 16, LOW - 4, HIGH};
+	uint16_t *driver = w.area[1];
 	uint64_t r = noise(s);
 	void *table = r & 1 ? w.area[0] : w.region[0] + TABLE;
 	uint64_t *word = (uint64_t *)table + 2 * (r >> 8) % (2 * SIZE);
 
 	switch (r >> 60) {
 	case 0:
-		((uint16_t *)w.area[1])[(r >> 16) % (3 + SIZE)] = r >> 32;
+		WRITE_ONCE(driver[(r >> 16) % (3 + SIZE)], (uint16_t)(r >> 32));
 		return;
 	case 1:
-		((uint16_t *)w.area[1])[1] += (r >> 32) % 4;
+		WRITE_ONCE(driver[1], (uint16_t)(driver[1] + (r >> 32) % 4));
 		return;
 	case 2:
-		((uint16_t *)w.area[1])[2 + (r >> 16) % SIZE] = (r >> 32) % SIZE;
+		WRITE_ONCE(driver[2 + (r >> 16) % SIZE], (r >> 32) % SIZE);
 		return;
 	case 3:
-		word[0] = noise(s);
+		WRITE_ONCE(word[0], noise(s));
 		return;
 	case 4:
-		word[1] = noise(s);
+		WRITE_ONCE(word[1], noise(s));
 		return;
 	default:
-		word[0] = addrs[(r >> 20) % 6] + (r >> 24) % 32;
-		word[1] = (r >> 30) % 200 |
-		    (w.packed ? ((r >> 40) & 0xffff) << 48 | r % SIZE << 32
-			      : (r >> 36 & 7) << 32 | (r >> 44) % SIZE << 48);
+		WRITE_ONCE(word[0], addrs[(r >> 20) % 6] + (r >> 24) % 32);
+		WRITE_ONCE(word[1],
+		    (r >> 30) % 200 |
+			(w.packed ? ((r >> 40) & 0xffff) << 48 | r % SIZE << 32
+				  : (r >> 36 & 7) << 32 | (r >> 44) % SIZE << 48));
 	}
 }
 
@@ -398,7 +400,7 @@ static void restart_nearby(void)
 	p.used_wrap = p.avail_wrap;
 	if (!w.packed)
 		p = (struct vring_position){
-		    .avail = ((uint16_t *)w.area[1])[1] - r % 4, .used = r >> 40};
+		    .avail = READ_ONCE(((uint16_t *)w.area[1])[1]) - r % 4, .used = r >> 40};
 	restart_at(p, r & 64 ? VIRTIO_BIT(F_IN_ORDER) : 0);
 }
 
@@ -422,7 +424,7 @@ static void use_ring(void)
 	/* What a copy would do. */
 	for (unsigned i = 0; i < w.burst.n_segments; i++)
 		if (w.receive && w.burst.segment[i].len < 8)
-			memset(w.burst.segment[i].addr, (int)noise(&seed), 1);
+			WRITE_ONCE(*w.burst.segment[i].addr, (uint8_t)noise(&seed));
 	vring_complete(&w.ring, &w.burst);
 	vring_call_needed(&w.ring);
 	for (unsigned i = 0; i < w.burst.n; i++)
