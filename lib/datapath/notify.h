@@ -15,12 +15,15 @@
  */
 static inline void queue_notify(struct burst *b, struct queue *q)
 {
-	if (q->call_fd < 0 || !vring_call_needed(q->ring))
+	if (q->call_fd < 0 || !vring_call_needed(q->ring)) {
+		q->stats.calls_suppressed++;
 		return;
+	}
 	atomic_store_explicit(&b->calling, q, memory_order_release);
 	eventfd_write(q->call_fd, 1); /* syscalls(worker): write */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
+	q->stats.calls++;
 }
 
 /* What a ring behind an IOMMU misses, the control thread asks for. The eventfd is our own. */

@@ -137,6 +137,23 @@ static void restart_in_band(struct lab *l, bool polled)
 	}
 }
 
+static uint64_t counter(struct switch_process *sw, unsigned port, unsigned ring, const char *name)
+{
+	json_t *stats = switch_stats(sw), *q;
+	uint64_t value = UINT64_MAX;
+	size_t i;
+
+	json_array_foreach(
+	    json_object_get(json_array_get(json_object_get(stats, "ports"), port), "queues"), i, q)
+	{
+		if (json_integer_value(json_object_get(q, "index")) == ring)
+			value = json_integer_value(json_object_get(q, name));
+	}
+	json_decref(stats);
+	must(value != UINT64_MAX, name);
+	return value;
+}
+
 static void in_band(uint64_t features)
 {
 	struct lab l;
@@ -146,6 +163,9 @@ static void in_band(uint64_t features)
 	frames_now_and_then(&l);
 	must_equal(-frontend_open_channel(&l.nd[1]->fe), 0, "errno of another channel");
 	frames_now_and_then(&l);
+	must(counter(&l.sw, 1, 0, "calls") >= FRAMES, "calls are not counted");
+	must(counter(&l.sw, 0, 1, "calls_suppressed") > FRAMES / 2,
+	    "what a polling driver is not told of is not counted");
 	close_lab(&l);
 }
 
