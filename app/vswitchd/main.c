@@ -106,6 +106,7 @@ static int daemon_start(struct daemon *d)
 	    .fdb_age_s = FDB_AGE_S,
 	    .idle_sleep = d->options.idle_sleep,
 	    .iommu = d->options.iommu,
+	    .inband = d->options.inband,
 	    .host_notifier = d->options.host_notifier,
 	    .postcopy = d->options.postcopy,
 	    .enter_worker = sandbox_enter_worker,

@@ -160,6 +160,13 @@ static enum options_outcome take_host_notifier(struct options *o, const char *va
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_inband(struct options *o, const char *value)
+{
+	(void)value;
+	o->inband = true;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_postcopy(struct options *o, const char *value)
 {
 	(void)value;
@@ -260,6 +267,8 @@ static const struct {
     {"host-notifier", NULL, take_host_notifier,
 	"give guests pages to kick instead of eventfds; their rings are polled"},
     {"postcopy", NULL, take_postcopy, "let migrating guests arrive before their memory"},
+    {"inband-notifications", NULL, take_inband,
+	"offer kicks and calls as messages, for User Mode Linux; not for QEMU"},
     {"iommu", NULL, take_iommu, "serve guests whose devices are behind a virtual IOMMU"},
     {"socket-mode", "MODE", take_socket_mode, "permissions of the sockets, octal"},
     {"socket-owner", "USER", take_socket_owner, "owner of the sockets"},

@@ -32,7 +32,7 @@ struct options {
 	bool idle_sleep;
 	bool sandbox;
 	bool iommu;
-	bool host_notifier;
+	bool host_notifier, inband;
 	bool postcopy;
 	int socket_mode; /* -1: as the umask has it */
 	uid_t socket_owner;

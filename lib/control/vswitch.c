@@ -118,6 +118,7 @@ int vswitch_create(
 	sw->iommu = config->iommu;
 	sw->postcopy = config->postcopy;
 	sw->host_notifier = config->host_notifier;
+	sw->inband = config->inband;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
@@ -203,6 +204,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	vp->device.offer_iommu = sw->iommu;
 	vp->device.offer_postcopy = sw->postcopy;
 	vp->device.offer_doorbells = sw->host_notifier;
+	vp->device.offer_inband = sw->inband;
 	vp->path = strdup(endpoint->path);
 	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
 	if (!err)

@@ -43,7 +43,7 @@ struct vswitch {
 	struct watchdog *watchdog;
 	struct fdb *fdb;
 	struct workers *workers;
-	bool iommu, postcopy, host_notifier;
+	bool iommu, postcopy, host_notifier, inband;
 	unsigned n_ports;
 	struct vport *vport[PORTS_MAX];
 };
@@ -54,6 +54,7 @@ struct vswitch_config {
 	bool idle_sleep;
 	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
 	bool iommu;                /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
+	bool inband;               /* offer notifications by messages */
 	bool host_notifier;        /* give guests pages to kick instead of eventfds */
 	bool postcopy;             /* let guests arrive before their memory */
 };

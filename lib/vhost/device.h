@@ -188,6 +188,7 @@ struct vhost_device {
 	const char *name;     /* for log lines: the socket's path */
 	bool offer_iommu;     /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
 	bool offer_postcopy;  /* and PAGEFAULT */
+	bool offer_inband;    /* and INBAND_NOTIFICATIONS: see inband.h */
 	bool offer_doorbells; /* and HOST_NOTIFIER */
 	struct vhost_device_state state;
 	/* Derived: */

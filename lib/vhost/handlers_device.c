@@ -33,6 +33,8 @@ static uint64_t protocol_features_offered(const struct vhost_device *dev)
 		served &= ~VHOST_PROTOCOL_BIT(NET_MTU);
 	if (!dev->offer_postcopy)
 		served &= ~VHOST_PROTOCOL_BIT(PAGEFAULT);
+	if (!dev->offer_inband)
+		served &= ~VHOST_PROTOCOL_BIT(INBAND_NOTIFICATIONS);
 	if (!dev->offer_doorbells)
 		served &= ~VHOST_PROTOCOL_BIT(HOST_NOTIFIER);
 	if (!dev->type->get_config)

@@ -3,6 +3,9 @@
  * In-band notifications: kicks, calls and errors as messages, for a front-end that has no
  * descriptors to share (VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS).
  *
+ * Offered only on demand (dev->offer_inband): QEMU acknowledges every bit it has a name for, this
+ * one too, and does not know the messages.
+ *
  * Workers know nothing of it. A ring's descriptors are eventfds all the same, only that they are
  * ours: a VRING_KICK writes one, and what a worker writes into the others becomes a message on the
  * back-end channel as soon as the control thread comes round to it.

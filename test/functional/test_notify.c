@@ -41,6 +41,8 @@ struct request {
 static void open_lab(struct lab *l, uint64_t features, uint64_t protocol)
 {
 	memset(l, 0, sizeof(*l));
+	if (protocol & VHOST_PROTOCOL_BIT(INBAND_NOTIFICATIONS))
+		switch_option("--inband-notifications");
 	switch_start(&l->sw, 2, 1, false);
 	for (unsigned i = 0; i < 2; i++) {
 		struct net_config c = usual_config(features, 1);
@@ -57,6 +59,7 @@ static void close_lab(struct lab *l)
 	net_driver_destroy(l->nd[0]);
 	net_driver_destroy(l->nd[1]);
 	switch_finish(&l->sw);
+	switch_option(NULL);
 }
 
 static void kick(struct net_driver *nd, unsigned index)
@@ -204,7 +207,9 @@ static void test_a_front_end_that_floods_hurts_itself(void **state)
 	uint32_t base;
 
 	(void)state;
+	switch_option("--inband-notifications");
 	switch_start(&sw, 3, 1, false);
+	switch_option(NULL);
 	for (unsigned i = 0; i < 2; i++)
 		nd[i] = attach(&sw, i, &c);
 	introduce(nd, 2);

@@ -256,6 +256,7 @@ void vhost_world_open(struct vhost_world *w)
 	promise(vhost_device_init(w->dev, &world_type, "fuzzed", w) == 0);
 	w->dev->offer_postcopy = true;
 	w->dev->offer_doorbells = true;
+	w->dev->offer_inband = true;
 	vhost_world_reconnect(w);
 }
 

@@ -146,6 +146,7 @@ void fake_create(struct fake *f)
 	assert_int_equal(vhost_device_init(f->dev, &fake_type, "fake", f), 0);
 	f->dev->offer_postcopy = true;
 	f->dev->offer_doorbells = true;
+	f->dev->offer_inband = true;
 }
 
 void fake_connect(struct fake *f)
