@@ -63,10 +63,11 @@ struct queue {
 	uint16_t index;  /* the virtqueue's */
 	uint16_t worker; /* receive queues: who polls it */
 	bool enabled;
-	bool shared; /* deliver queues: more than one worker may write */
-	int call_fd; /* -1: the driver wants no calls */
-	int miss_fd; /* written when the ring waits for a translation */
-	int kick_fd; /* receive queues; -1: the driver cannot kick */
+	bool shared;            /* deliver queues: more than one worker may write */
+	int call_fd;            /* -1: the driver wants no calls */
+	int miss_fd;            /* written when the ring waits for a translation */
+	int kick_fd;            /* receive queues; -1: the driver cannot kick */
+	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
 	rte_spinlock_t lock;
 	struct queue_stats stats;
 } CACHE_ALIGNED;

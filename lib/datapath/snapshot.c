@@ -18,15 +18,19 @@
 
 static const struct virtio_net_hdr plain_header = {.num_buffers = 1};
 
-static void prefetch_heads(const struct burst *b)
+/*
+ * The first line of a buffer often holds the net header and nothing else. Who may not ask for
+ * offloads has nothing to say there, so that line stays where it is.
+ */
+static ALWAYS_INLINE void prefetch_heads(const struct burst *b, unsigned skip)
 {
 	for (unsigned i = 0; i < b->n; i++) {
-		const uint8_t *p = b->in.segment[b->in.chain[i].segment].addr;
+		const uint8_t *p = b->in.segment[b->in.chain[i].segment].addr + skip;
 
 		if (b->in.chain[i].n_segments == 0)
 			continue; /* a faulty chain; dropped below */
 		rte_prefetch0(p);
-		rte_prefetch0(p + CACHE_LINE);
+		rte_prefetch0(p + WHOLE_HEAD - skip - 1);
 	}
 }
 
@@ -60,9 +64,10 @@ static void gather_head(const struct burst *b, const struct vring_chain *c, unsi
 }
 
 static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_chain *c,
-    unsigned hdr_len, struct frame *f, struct head *h)
+    const struct port *from, struct frame *f, struct head *h)
 {
 	const struct vring_segment *s = &b->in.segment[c->segment];
+	unsigned hdr_len = from->hdr_len;
 
 	if (UNLIKELY(s->len < WHOLE_HEAD || hdr_len != VIRTIO_NET_HDR_LEN)) {
 		gather_head(b, c, hdr_len, f, h);
@@ -70,7 +75,9 @@ static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_ch
 	}
 	bool whole = s->len == WHOLE_HEAD;
 
-	memcpy(h, s->addr, WHOLE_HEAD);
+	memcpy(h->data, s->addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
+	if (from->sends_offload)
+		memcpy(&h->net, s->addr, VIRTIO_NET_HDR_LEN);
 	f->head_len = HEAD_BYTES;
 	f->segment = c->segment + whole;
 	f->n_segments = c->n_segments - whole;
@@ -108,7 +115,7 @@ void burst_snapshot(struct burst *b)
 	unsigned hdr_len = from->hdr_len;
 	uint64_t bytes = 0;
 
-	prefetch_heads(b);
+	prefetch_heads(b, from->sends_offload ? 0 : hdr_len);
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct vring_chain *c = &b->in.chain[i];
 		struct frame *f = &b->frame[i];
@@ -128,7 +135,7 @@ void burst_snapshot(struct burst *b)
 			burst_drop(b, i, DROP_OVERSIZE);
 			continue;
 		}
-		copy_head(b, c, hdr_len, f, &b->head[i]);
+		copy_head(b, c, from, f, &b->head[i]);
 		if (UNLIKELY(vouch_for_header(from, f, &b->head[i]) < 0))
 			burst_drop(b, i, DROP_BAD_OFFLOAD);
 	}

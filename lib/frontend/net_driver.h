@@ -44,6 +44,7 @@ struct net_config {
 	unsigned n_receive;             /* receive buffers per queue; 0: as many as fit */
 	bool huge;
 	bool no_protocol_features;
+	bool clean; /* write nothing into receive buffers: every change there is the device's */
 	bool iommu; /* with F_ACCESS_PLATFORM in features: be the IOMMU, too */
 	uint64_t
 	    protocol_features; /* besides the usual ones; with BACKEND_REQ there is a channel */
@@ -66,6 +67,7 @@ struct net_queue {
 	uint32_t base;                 /* from the last GET_VRING_BASE */
 	struct net_slot *slot, *free;
 	unsigned n_outstanding; /* slots the device has */
+	uint32_t n_offered;     /* receive buffers, so far */
 	/* Receiving: a frame of several buffers that is not complete yet. */
 	uint8_t *frame;
 	uint32_t frame_len;
