@@ -132,7 +132,10 @@ static ALWAYS_INLINE void prefetch_room(
 
 		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN, 1);
 		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN + HEAD_BYTES - 1, 1);
-		__builtin_prefetch(p, blind);
+		if (blind)
+			__builtin_prefetch(p, 1);
+		else
+			__builtin_prefetch(p, 0);
 	}
 }
 
