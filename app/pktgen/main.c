@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vswitch-pktgen: traffic for vhost-user switches.
+ *
+ * One thread does everything; lib/traffic does the work. It is pinned to no core: use taskset.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "options.h"
+#include "report.h"
+#include "traffic/search.h"
+
+#define MRR_TRIALS     10
+#define B2B_FRAMES_MAX 1000000
+
+struct pktgen {
+	struct options options;
+	struct vport *port[PKTGEN_PORTS_MAX];
+	struct stream *stream[PKTGEN_PORTS_MAX * PKTGEN_PORTS_MAX];
+	unsigned n_streams;
+	struct traffic *traffic;
+	struct trial_result result;
+};
+
+static uint64_t features(const struct options *o)
+{
+	uint64_t wanted = 0;
+
+	if (o->packed)
+		wanted |= VIRTIO_BIT(F_RING_PACKED);
+	if (o->in_order)
+		wanted |= VIRTIO_BIT(F_IN_ORDER);
+	if (o->mergeable)
+		wanted |= VIRTIO_BIT(NET_F_MRG_RXBUF);
+	if (o->pairs > 1)
+		wanted |= VIRTIO_BIT(NET_F_MQ) | VIRTIO_BIT(NET_F_CTRL_VQ);
+	if (o->profile.gso)
+		wanted |= VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_HOST_TSO4) |
+		    VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_GUEST_TSO4);
+	return wanted;
+}
+
+static int open_port(struct pktgen *g, unsigned i)
+{
+	const struct options *o = &g->options;
+	struct vport_config config = {
+	    .n_pairs = o->pairs,
+	    .ring_size = o->ring_size,
+	    .buffer = o->buffer,
+	    .features = features(o),
+	    .huge = !o->no_huge,
+	};
+	int err;
+
+	for (unsigned k = 0; k < o->profile.n_sizes; k++)
+		config.frame_max = MAX(config.frame_max, o->profile.size[k]);
+	err = vport_create(&config, &g->port[i]);
+	if (err == -ENOMEM && config.huge) {
+		fprintf(stderr,
+		    "vswitch-pktgen: not enough free huge pages for port %s; slower without\n",
+		    o->path[i]);
+		config.huge = false;
+		err = vport_create(&config, &g->port[i]);
+	}
+	if (err) {
+		fprintf(stderr, "vswitch-pktgen: no memory for port %s: %s\n", o->path[i],
+		    strerror(-err));
+		return err;
+	}
+	err = vport_connect(g->port[i], o->path[i]);
+	if (err == -ENOTSUP)
+		fprintf(stderr,
+		    "vswitch-pktgen: the back-end at %s does not offer all features asked for\n",
+		    o->path[i]);
+	else if (err)
+		fprintf(stderr,
+		    "vswitch-pktgen: cannot connect to a vhost-user back-end at %s: %s\n",
+		    o->path[i], strerror(-err));
+	return err;
+}
+
+/* Does traffic go from port a to port b? */
+static bool joined(enum pattern pattern, unsigned a, unsigned b)
+{
+	switch (pattern) {
+	case PATTERN_UNIDIRECTIONAL:
+		return a % 2 == 0 && b == a + 1;
+	case PATTERN_BIDIRECTIONAL:
+		return (a ^ 1) == b;
+	default:
+		return a != b;
+	}
+}
+
+static int make_streams(struct pktgen *g)
+{
+	const struct options *o = &g->options;
+
+	for (unsigned a = 0; a < o->n_ports; a++) {
+		for (unsigned b = 0; b < o->n_ports; b++) {
+			int err;
+
+			if (!joined(o->pattern, a, b))
+				continue; /* no stream between these */
+			err = stream_create(
+			    g->n_streams, a, b, &o->profile, &g->stream[g->n_streams]);
+			if (err) {
+				fprintf(stderr, "vswitch-pktgen: these frames cannot be made: %s\n",
+				    err == -ENOMEM ? "out of memory"
+						   : "a size is too small for tag and headers");
+				return err;
+			}
+			g->n_streams++;
+		}
+	}
+	return traffic_create(g->port, o->n_ports, g->stream, g->n_streams, &g->traffic);
+}
+
+static int set_up(struct pktgen *g)
+{
+	for (unsigned i = 0; i < g->options.n_ports; i++) {
+		int err = open_port(g, i);
+
+		if (err)
+			return err;
+	}
+	return make_streams(g);
+}
+
+static void tear_down(struct pktgen *g)
+{
+	traffic_destroy(g->traffic);
+	for (unsigned i = 0; i < g->n_streams; i++)
+		stream_destroy(g->stream[i]);
+	for (unsigned i = 0; i < g->options.n_ports; i++)
+		vport_destroy(g->port[i]);
+}
+
+static json_t *run_trial(struct pktgen *g)
+{
+	const struct options *o = &g->options;
+	const struct trial_config config = {
+	    .seconds = o->seconds, .rate = o->rate, .frames = o->frames};
+
+	trial_run(g->traffic, &config, &g->result);
+	report_progress_end(o);
+	report_trial(o, &g->result);
+	return report_trial_json(&g->result);
+}
+
+/* Returns the highest rate seen. */
+static double run_mrr(struct pktgen *g, unsigned n, json_t *root)
+{
+	double rates[MRR_TRIALS] = {0}, sum = 0, least = 0, most = 0;
+	json_t *list = json_array();
+
+	search_mrr(g->traffic, g->options.seconds, n, rates, &g->result);
+	report_progress_end(&g->options);
+	for (unsigned i = 0; i < n; i++) {
+		sum += rates[i];
+		least = i ? MIN(least, rates[i]) : rates[i];
+		most = MAX(most, rates[i]);
+		json_array_append_new(list, json_real(rates[i]));
+	}
+	json_object_set_new(root, "mrr_rates", list);
+	json_object_set_new(root, "mrr", json_real(sum / n));
+	if (!g->options.quiet)
+		printf("MRR         %.3f M/s (%u trials, %.3f to %.3f)\n", sum / n / 1e6, n,
+		    least / 1e6, most / 1e6);
+	return most;
+}
+
+static void run_search(struct pktgen *g, const char *name, const struct search_goal *goal,
+    double max_rate, json_t *root)
+{
+	double seconds = g->options.seconds;
+	struct search_goal scaled;
+	struct search_result r;
+
+	if (goal) {
+		scaled = *goal;
+		scaled.duration_sum *= seconds;
+		search_mlr(g->traffic, &scaled, seconds, max_rate, &r);
+	} else {
+		search_rfc2544(g->traffic, seconds, max_rate, &r);
+	}
+	report_progress_end(&g->options);
+	json_object_set_new(root, name,
+	    json_pack("{s:f, s:f, s:i, s:b}", "rate", r.rate, "conditional", r.conditional,
+		"trials", (int)r.trials, "generator_limit", (int)r.generator_limit));
+	if (!g->options.quiet)
+		printf("%-11s %.3f M/s offered, %.3f received (%u trials)%s\n", name, r.rate / 1e6,
+		    r.conditional / 1e6, r.trials,
+		    r.generator_limit ? "; the generator was the limit" : "");
+}
+
+static json_t *run(struct pktgen *g)
+{
+	json_t *root = json_object();
+	uint64_t frames;
+	double mrr;
+
+	switch (g->options.method) {
+	case METHOD_TRIAL:
+		json_decref(root);
+		return run_trial(g);
+	case METHOD_MRR:
+		run_mrr(g, MRR_TRIALS, root);
+		break;
+	case METHOD_NDRPDR:
+		mrr = run_mrr(g, 3, root);
+		run_search(g, "NDR", &search_ndr, mrr, root);
+		run_search(g, "PDR", &search_pdr, mrr, root);
+		break;
+	case METHOD_RFC2544:
+		mrr = run_mrr(g, 3, root);
+		run_search(g, "throughput", NULL, mrr, root);
+		break;
+	case METHOD_BACK_TO_BACK:
+		search_back_to_back(g->traffic, B2B_FRAMES_MAX, &frames);
+		json_object_set_new(root, "back_to_back", json_integer(frames));
+		if (!g->options.quiet)
+			printf("back-to-back %llu frames per port\n", (unsigned long long)frames);
+		break;
+	}
+	return root;
+}
+
+static int status(const struct trial_result *r)
+{
+	return r->sum.corrupt || r->sum.duplicates || r->sum.reordered || r->broken ||
+	    !r->sum.received;
+}
+
+int main(int argc, char *argv[])
+{
+	static struct pktgen g;
+
+	options_parse(&g.options, argc, argv);
+	signal(SIGINT, report_stop);
+	signal(SIGTERM, report_stop);
+	if (set_up(&g) < 0) {
+		tear_down(&g);
+		return 2;
+	}
+	g.traffic->progress = report_progress;
+	g.traffic->progress_arg = &g.options;
+	traffic_introduce(g.traffic);
+
+	int err = report_write(&g.options, run(&g));
+	int failed = g.options.method == METHOD_BACK_TO_BACK ? 0 : status(&g.result);
+
+	tear_down(&g);
+	return err ? 2 : failed;
+}

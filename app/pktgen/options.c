@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * argp does the work: one table of options makes --help, --usage and what is accepted. A value out
+ * of range ends the program there, with what would be right. What depends on several options is
+ * checked at the end.
+ */
+#include "options.h"
+
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+const char *argp_program_version = "vswitch-pktgen " VSWITCHD_VERSION;
+
+static const char doc[] =
+    "Generate traffic on vhost-user ports, and check what arrives.\v"
+    "Each --port is a socket on which a vhost-user back-end listens, for example vswitchd; this "
+    "program is the guest behind it. Streams go from port to port as --pattern says. The exit "
+    "status is 0 when the traffic was sent and nothing was corrupt, duplicated or out of order "
+    "(frames may be lost), 1 otherwise, 2 for a fault of usage or set-up.\n\n"
+    "Example, two ports of a switch, 64-byte frames both ways as fast as it goes:\n"
+    "  vswitch-pktgen --port /run/a.sock --port /run/b.sock";
+
+#define METHODS "trial, mrr, ndrpdr, rfc2544, back-to-back"
+
+enum {
+	KEY_PACKED = 256,
+	KEY_IN_ORDER,
+	KEY_MERGEABLE,
+	KEY_NO_HUGE,
+	KEY_RING_SIZE,
+	KEY_BUFFER,
+	KEY_FLOWS,
+	KEY_MACS,
+	KEY_VLAN,
+	KEY_TSO,
+	KEY_TOUCH_ALL,
+	KEY_FRAMES,
+	KEY_JSON,
+};
+
+static const struct argp_option table[] = {
+    {"port", 'p', "PATH", 0, "A port: the back-end's socket; repeat for more", 1},
+    {"packed", KEY_PACKED, 0, 0, "Packed virtqueues instead of split ones", 1},
+    {"in-order", KEY_IN_ORDER, 0, 0, "Negotiate in-order use of buffers", 1},
+    {"mergeable", KEY_MERGEABLE, 0, 0, "Negotiate mergeable receive buffers", 1},
+    {"ring-size", KEY_RING_SIZE, "N", 0, "Descriptors per ring, a power of two (1024)", 1},
+    {"buffer", KEY_BUFFER, "BYTES", 0, "Size of a receive buffer (the longest frame)", 1},
+    {"queues", 'q', "N", 0, "Queue pairs per port (1)", 1},
+    {"no-huge", KEY_NO_HUGE, 0, 0, "Guest memory from ordinary pages", 1},
+    {"size", 's', "BYTES|imix", 0,
+	"Ethernet bytes without FCS; several with commas, taken in turn (64)", 2},
+    {"flows", KEY_FLOWS, "N", 0, "Flows per stream (1)", 2},
+    {"macs", KEY_MACS, "N", 0, "MAC addresses per port; needs as many flows, and sees to it (1)",
+	2},
+    {"vlan", KEY_VLAN, "ID", 0, "Tag all frames", 2},
+    {"tso", KEY_TSO, "MSS", 0, "TCP frames for the receiver to take whole or segment", 2},
+    {"touch-all", KEY_TOUCH_ALL, 0, 0, "Write and check every byte, not only the first line", 2},
+    {"pattern", 'P', "KIND", 0, "uni: port 1 to 2, 3 to 4...; bi: and back; mesh: all to all (bi)",
+	3},
+    {"rate", 'r', "FPS", 0, "Frames per second, all streams together; k, M allowed (all it takes)",
+	3},
+    {"duration", 'd', "SECONDS", 0, "How long a trial sends (3)", 3},
+    {"frames", KEY_FRAMES, "N", 0, "Frames per port at most", 3},
+    {"test", 't', "METHOD", 0, "One of " METHODS " (trial)", 4},
+    {"json", KEY_JSON, "FILE", 0, "Write the results there; - is standard output", 4},
+    {"quiet", 'Q', 0, 0, "No progress, no text", 4},
+    {0},
+};
+
+static double number(
+    struct argp_state *state, const char *what, const char *text, double min, double max)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (*end == 'k')
+		value *= 1e3, end++;
+	else if (*end == 'M')
+		value *= 1e6, end++;
+	if (end == text || *end || !(value >= min && value <= max))
+		argp_error(
+		    state, "%s: '%s' is not a number from %.15g to %.15g", what, text, min, max);
+	return value;
+}
+
+static void sizes(struct argp_state *state, struct stream_profile *p, const char *text)
+{
+	/* 7:4:1 (the "simple" internet mix), without FCS, well stirred. */
+	static const uint32_t imix[] = {64, 590, 64, 64, 590, 64, 1514, 590, 64, 64, 590, 64};
+	char *copy = strdup(text), *rest = copy, *word;
+
+	p->n_sizes = 0;
+	if (strcmp(text, "imix") == 0) {
+		memcpy(p->size, imix, sizeof(imix));
+		p->n_sizes = ARRAY_SIZE(imix);
+	} else {
+		while ((word = strsep(&rest, ","))) {
+			if (p->n_sizes == STREAM_SIZES_MAX)
+				argp_error(state, "--size: at most %d sizes", STREAM_SIZES_MAX);
+			p->size[p->n_sizes++] =
+			    number(state, "--size", word, STREAM_FRAME_MIN, STREAM_FRAME_MAX);
+		}
+	}
+	free(copy);
+}
+
+static int choice(struct argp_state *state, const char *what, const char *text,
+    const char *const names[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	}
+	argp_error(state, "%s: there is no '%s'", what, text);
+	return 0;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	static const char *const methods[] = {"trial", "mrr", "ndrpdr", "rfc2544", "back-to-back"};
+	static const char *const patterns[] = {"uni", "bi", "mesh"};
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'p':
+		if (o->n_ports == PKTGEN_PORTS_MAX)
+			argp_error(state, "at most %d ports", PKTGEN_PORTS_MAX);
+		o->path[o->n_ports++] = arg;
+		break;
+	case KEY_PACKED:
+		o->packed = true;
+		break;
+	case KEY_IN_ORDER:
+		o->in_order = true;
+		break;
+	case KEY_MERGEABLE:
+		o->mergeable = true;
+		break;
+	case KEY_NO_HUGE:
+		o->no_huge = true;
+		break;
+	case KEY_RING_SIZE:
+		o->ring_size = number(state, "--ring-size", arg, 64, 32768);
+		break;
+	case KEY_BUFFER:
+		o->buffer = number(state, "--buffer", arg, 64, 65535);
+		break;
+	case 'q':
+		o->pairs = number(state, "--queues", arg, 1, VPORT_PAIRS_MAX);
+		break;
+	case 's':
+		sizes(state, &o->profile, arg);
+		break;
+	case KEY_FLOWS:
+		o->profile.flows = number(state, "--flows", arg, 1, 1 << 24);
+		break;
+	case KEY_MACS:
+		o->profile.macs = number(state, "--macs", arg, 1, 1 << 23);
+		break;
+	case KEY_VLAN:
+		o->profile.vlan = number(state, "--vlan", arg, 1, 4094);
+		break;
+	case KEY_TSO:
+		o->profile.gso = number(state, "--tso", arg, 64, 65000);
+		break;
+	case KEY_TOUCH_ALL:
+		o->profile.touch_all = true;
+		break;
+	case 'P':
+		o->pattern = choice(state, "--pattern", arg, patterns, ARRAY_SIZE(patterns));
+		break;
+	case 'r':
+		o->rate = number(state, "--rate", arg, 1, 1000000000);
+		break;
+	case 'd':
+		o->seconds = number(state, "--duration", arg, 0.001, 1000000);
+		break;
+	case KEY_FRAMES:
+		o->frames = number(state, "--frames", arg, 1, 1000000000000);
+		break;
+	case 't':
+		o->method = choice(state, "--test", arg, methods, ARRAY_SIZE(methods));
+		break;
+	case KEY_JSON:
+		o->json = arg;
+		break;
+	case 'Q':
+		o->quiet = true;
+		break;
+	case ARGP_KEY_ARG:
+		argp_error(state, "'%s' is left over: ports are given with --port", arg);
+		break;
+	case ARGP_KEY_END:
+		if (o->n_ports < 2)
+			argp_error(state, "at least two --port PATH are needed");
+		if (o->ring_size & (o->ring_size - 1))
+			argp_error(state, "--ring-size: %u is not a power of two", o->ring_size);
+		o->profile.flows = MAX(o->profile.flows, o->profile.macs);
+		o->profile.lanes = MIN(o->profile.flows, o->pairs);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+void options_parse(struct options *o, int argc, char *argv[])
+{
+	static const struct argp argp = {.options = table, .parser = parse, .doc = doc};
+
+	*o = (struct options){
+	    .ring_size = 1024,
+	    .pairs = 1,
+	    .profile = {.size = {64}, .n_sizes = 1, .flows = 1, .macs = 1},
+	    .pattern = PATTERN_BIDIRECTIONAL,
+	    .seconds = 3,
+	};
+	argp_err_exit_status = 2;
+	argp_parse(&argp, argc, argv, 0, NULL, o);
+}

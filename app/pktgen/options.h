@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the user of vswitch-pktgen asked for. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "traffic/stream.h"
+
+#define PKTGEN_PORTS_MAX 64
+
+enum pattern { PATTERN_UNIDIRECTIONAL, PATTERN_BIDIRECTIONAL, PATTERN_MESH };
+enum method { METHOD_TRIAL, METHOD_MRR, METHOD_NDRPDR, METHOD_RFC2544, METHOD_BACK_TO_BACK };
+
+struct options {
+	const char *path[PKTGEN_PORTS_MAX];
+	unsigned n_ports;
+	bool packed, in_order, mergeable, no_huge;
+	unsigned ring_size, pairs, buffer;
+	struct stream_profile profile;
+	enum pattern pattern;
+	enum method method;
+	double rate, seconds;
+	uint64_t frames;
+	const char *json; /* path, - for standard output; NULL: none */
+	bool quiet;
+};
+
+/* Fill in what argv says over the defaults. Ends the process for --help and for nonsense. */
+void options_parse(struct options *o, int argc, char *argv[]);

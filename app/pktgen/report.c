@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+static volatile sig_atomic_t stop;
+
+static const struct {
+	const char *name;
+	double part;
+} quantiles[] = {
+    {"p50", 0.5},
+    {"p90", 0.9},
+    {"p99", 0.99},
+    {"p99.9", 0.999},
+    {"p99.99", 0.9999},
+    {"p99.999", 0.99999},
+};
+
+void report_stop(int signal)
+{
+	(void)signal;
+	stop = 1;
+}
+
+bool report_progress(void *arg, const struct trial_result *r)
+{
+	const struct options *o = arg;
+
+	if (!o->quiet && isatty(STDERR_FILENO))
+		fprintf(stderr,
+		    "\r%6.1f s  sent %8.3f M/s  received %8.3f M/s  p50 %6.1f us  p99 %6.1f us ",
+		    r->seconds, r->sum.sent / r->seconds / 1e6, r->sum.received / r->seconds / 1e6,
+		    histogram_quantile(&r->latency, 0.5) / 1e3,
+		    histogram_quantile(&r->latency, 0.99) / 1e3);
+	return !stop;
+}
+
+void report_progress_end(const struct options *o)
+{
+	if (!o->quiet && isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+}
+
+void report_trial(const struct options *o, const struct trial_result *r)
+{
+	const struct stream_counts *c = &r->sum;
+
+	if (o->quiet)
+		return;
+	printf("sent        %" PRIu64 " frames in %.3f s: %.3f M/s, %.2f Gb/s\n", c->sent,
+	    r->seconds, c->sent / r->seconds / 1e6, c->sent_bytes * 8 / r->seconds / 1e9);
+	printf("received    %" PRIu64 " frames: %.3f M/s, %.2f Gb/s\n", c->received,
+	    c->received / r->seconds / 1e6, c->received_bytes * 8 / r->seconds / 1e9);
+	printf("lost        %" PRIu64 " (%.4f %%)\n", r->lost,
+	    c->sent ? 100.0 * r->lost / c->sent : 0);
+	printf("duplicates  %" PRIu64 ", reordered %" PRIu64 ", corrupt %" PRIu64
+	       ", foreign %" PRIu64 "\n",
+	    c->duplicates, c->reordered, c->corrupt, r->foreign);
+	printf("late        %" PRIu64 " frames left over %d us after they were due\n", r->late,
+	    TRIAL_LATE_NS / 1000);
+	printf("latency     min %.2f us", r->latency.min / 1e3);
+	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
+		printf("  %s %.2f", quantiles[i].name,
+		    histogram_quantile(&r->latency, quantiles[i].part) / 1e3);
+	printf("  max %.2f (%" PRIu64 " samples)\n", r->latency.max / 1e3, r->latency.n);
+	if (r->broken)
+		printf("broken      %" PRIu64
+		       " queues: the back-end returned what it was not given\n",
+		    r->broken);
+}
+
+static json_t *latency_json(const struct histogram *h)
+{
+	json_t *j = json_pack("{s:I, s:I, s:I, s:f}", "samples", (json_int_t)h->n, "min",
+	    (json_int_t)h->min, "max", (json_int_t)h->max, "mean",
+	    h->n ? (double)h->sum / h->n : 0.0);
+	json_t *buckets = json_array();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
+		json_object_set_new(
+		    j, quantiles[i].name, json_integer(histogram_quantile(h, quantiles[i].part)));
+	/* Every hundredth of the way: enough to draw it. */
+	for (unsigned i = 1; h->n && i <= 100; i++)
+		json_array_append_new(buckets, json_integer(histogram_quantile(h, i / 100.0)));
+	json_object_set_new(j, "percentiles", buckets);
+	return j;
+}
+
+json_t *report_trial_json(const struct trial_result *r)
+{
+	const struct stream_counts *c = &r->sum;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} counts[] = {
+	    {"offered", r->offered},
+	    {"sent", c->sent},
+	    {"received", c->received},
+	    {"lost", r->lost},
+	    {"duplicates", c->duplicates},
+	    {"reordered", c->reordered},
+	    {"corrupt", c->corrupt},
+	    {"foreign", r->foreign},
+	    {"late", r->late},
+	    {"refused", r->refused},
+	    {"broken_queues", r->broken},
+	};
+	double cycles = r->busy_cycles + r->idle_cycles;
+	json_t *j = json_pack("{s:f, s:f, s:f, s:f, s:f}", "seconds", r->seconds, "sent_rate",
+	    c->sent / r->seconds, "received_rate", c->received / r->seconds, "received_gbps",
+	    c->received_bytes * 8 / r->seconds / 1e9, "busy", r->busy_cycles / MAX(cycles, 1.0));
+
+	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++)
+		json_object_set_new(j, counts[i].name, json_integer(counts[i].value));
+	json_object_set_new(j, "latency_ns", latency_json(&r->latency));
+	return j;
+}
+
+int report_write(const struct options *o, json_t *root)
+{
+	int err = 0;
+
+	if (o->json && strcmp(o->json, "-") == 0) {
+		err = json_dumpf(root, stdout, JSON_INDENT(2)) ? -EIO : 0;
+		putchar('\n');
+	} else if (o->json) {
+		err = json_dump_file(root, o->json, JSON_INDENT(2)) ? -EIO : 0;
+	}
+	if (err)
+		fprintf(stderr, "vswitch-pktgen: cannot write %s: %s\n", o->json, strerror(errno));
+	json_decref(root);
+	return err;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * All frames of a stream of one size begin alike, so their first line is a template, made once with
+ * lengths and checksums; a frame is the template, then addresses, ports and tag written over it. A
+ * flow's number is in the UDP (or TCP) ports, which the IPv4 checksum does not cover; the UDP
+ * checksum is 0, none.
+ *
+ * What is received is checked against what its tag says it is. The tag itself is believed as
+ * far as it names a stream and flow that exist: a switch that spoils exactly the tag makes a frame
+ * foreign, lost or corrupt, never a fault here.
+ */
+#include "traffic/stream.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+#define ETH_LEN   14
+#define VLAN_LEN  4
+#define IP_LEN    20
+#define UDP_LEN   8
+#define TCP_LEN   20
+#define MAGIC     0x7653u
+#define HELLO     0xffff
+#define PORT_BASE 0x2000
+#define GOLDEN    UINT64_C(0x9e3779b97f4a7c15)
+
+/* Behind the transport header; in the byte order of this machine, for it never leaves it. */
+struct tag {
+	uint16_t magic, stream;
+	uint32_t flow, number;
+	uint64_t time;
+} __attribute__((packed));
+
+static void put16(uint8_t *at, uint16_t value)
+{
+	value = htobe16(value);
+	memcpy(at, &value, 2);
+}
+
+/* Locally administered; the port in the second and third byte, then which of its own. */
+static uint64_t mac_of(uint16_t port, uint32_t mac)
+{
+	return UINT64_C(0x02) | (uint64_t)htobe16(port) << 8 |
+	    (uint64_t)htobe32(mac & 0xffffff) << 16;
+}
+
+static void put_mac(uint8_t *at, uint64_t mac)
+{
+	uint32_t low = mac;
+	uint16_t high = mac >> 32;
+
+	memcpy(at, &low, 4);
+	memcpy(at + 4, &high, 2);
+}
+
+static uint16_t ip_checksum(const uint8_t *header)
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < IP_LEN; i += 2)
+		sum += (unsigned)header[i] << 8 | header[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~(sum + (sum >> 16));
+}
+
+static void put_ip(uint8_t *ip, uint32_t len, const struct stream *s)
+{
+	memset(ip, 0, IP_LEN);
+	ip[0] = 0x45;
+	put16(ip + 2, len);
+	ip[8] = 64;
+	ip[9] = s->profile.gso ? 6 : 17;
+	ip[12] = ip[16] = 10;
+	put16(ip + 14, s->from + 1);
+	put16(ip + 18, s->to + 1);
+	put16(ip + 10, ip_checksum(ip));
+}
+
+/* What the checksum of the whole segment will be finished from: the pseudo header's sum. */
+static void put_tcp(uint8_t *tcp, const uint8_t *ip, uint32_t len)
+{
+	uint32_t sum = 6 + len;
+
+	tcp[12] = TCP_LEN / 4 << 4;
+	tcp[13] = 0x10;
+	for (unsigned i = 12; i < IP_LEN; i += 2)
+		sum += (unsigned)ip[i] << 8 | ip[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	put16(tcp + 16, sum + (sum >> 16));
+}
+
+static void make_template(struct stream *s, struct stream_template *t, uint32_t len)
+{
+	uint8_t *at = t->bytes + 12;
+
+	memset(t->bytes, 0, sizeof(t->bytes));
+	t->len = len;
+	if (s->profile.vlan) {
+		put16(at, 0x8100);
+		put16(at + 2, s->profile.vlan);
+		at += VLAN_LEN;
+	}
+	put16(at, 0x0800);
+	at += 2;
+	len -= at - t->bytes;
+	put_ip(at, len, s);
+	if (s->profile.gso)
+		put_tcp(at + IP_LEN, at, len - IP_LEN);
+	else
+		put16(at + IP_LEN + 4, len - IP_LEN);
+}
+
+static unsigned head_len(const struct stream_profile *p)
+{
+	return ETH_LEN + (p->vlan ? VLAN_LEN : 0) + IP_LEN + (p->gso ? TCP_LEN : UDP_LEN) +
+	    sizeof(struct tag);
+}
+
+int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_profile *profile,
+    struct stream **ret_stream)
+{
+	struct stream *s;
+
+	if (profile->n_sizes == 0 || profile->n_sizes > STREAM_SIZES_MAX || profile->flows == 0 ||
+	    profile->macs == 0 || profile->macs > 1 << 24 || id == HELLO || profile->lanes == 0 ||
+	    profile->lanes > MIN(profile->flows, (unsigned)VPORT_PAIRS_MAX))
+		return -EINVAL;
+	for (unsigned i = 0; i < profile->n_sizes; i++) {
+		if (profile->size[i] < MAX(head_len(profile), (unsigned)STREAM_FRAME_MIN) ||
+		    profile->size[i] > STREAM_FRAME_MAX)
+			return -EINVAL;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->id = id;
+	s->from = from;
+	s->to = to;
+	s->profile = *profile;
+	for (unsigned i = 0; i < profile->lanes; i++)
+		s->next_flow[i] = i;
+	s->head_len = head_len(profile);
+	s->flow = calloc(profile->flows, sizeof(*s->flow));
+	if (!s->flow) {
+		stream_destroy(s);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < profile->n_sizes; i++)
+		make_template(s, &s->template[i], profile -> size[i]);
+	*ret_stream = s;
+	return 0;
+}
+
+void stream_destroy(struct stream *s)
+{
+	if (!s)
+		return;
+	free(s->flow);
+	free(s);
+}
+
+void stream_reset(struct stream *s)
+{
+	memset(s->flow, 0, s->profile.flows * sizeof(*s->flow));
+	memset(&s->counts, 0, sizeof(s->counts));
+}
+
+static void put_net_header(const struct stream *s, struct virtio_net_hdr *hdr)
+{
+	struct virtio_net_hdr net = {0};
+
+	if (s->profile.gso) {
+		net.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		net.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		net.gso_size = s->profile.gso;
+		net.hdr_len = s->head_len - sizeof(struct tag);
+		net.csum_start = net.hdr_len - TCP_LEN;
+		net.csum_offset = 16;
+	}
+	/* As a careful driver does: a line that need not be written stays shared. */
+	if (memcmp(hdr, &net, VIRTIO_NET_HDR_LEN - 2) != 0)
+		memcpy(hdr, &net, VIRTIO_NET_HDR_LEN - 2);
+}
+
+/* The word at `at`, counted in words from the frame's start. */
+static inline uint64_t pattern(uint32_t number, uint32_t at)
+{
+	return number * GOLDEN + at;
+}
+
+static void put_pattern(uint8_t *frame, uint32_t from, uint32_t len, uint32_t number)
+{
+	uint32_t at;
+
+	for (at = (from + 7) & ~7u; at + 8 <= len; at += 8) {
+		uint64_t word = pattern(number, at / 8);
+
+		memcpy(frame + at, &word, 8);
+	}
+}
+
+static void put_flow(const struct stream *s, uint8_t *frame, uint32_t flow)
+{
+	uint8_t *ports = frame + ETH_LEN + (s->profile.vlan ? VLAN_LEN : 0) + IP_LEN;
+	uint32_t mac = s->profile.macs == 1 ? 0 : flow % s->profile.macs;
+
+	put_mac(frame, mac_of(s->to, mac));
+	put_mac(frame + 6, mac_of(s->from, mac));
+	put16(ports, flow);
+	put16(ports + 2, PORT_BASE + (flow >> 16));
+}
+
+uint32_t stream_make(
+    struct stream *s, unsigned lane, uint8_t *frame, struct virtio_net_hdr *hdr, uint64_t time)
+{
+	const struct stream_template *t = &s->template[s->next_size];
+	uint32_t flow = s->next_flow[lane];
+	struct tag tag = {
+	    .magic = MAGIC,
+	    .stream = s->id,
+	    .flow = flow,
+	    .number = s->flow[flow].next_sent++,
+	    .time = time,
+	};
+
+	memcpy(frame, t->bytes, STREAM_FRAME_MIN);
+	put_flow(s, frame, flow);
+	memcpy(frame + s->head_len - sizeof(tag), &tag, sizeof(tag));
+	put_net_header(s, hdr);
+	if (s->profile.touch_all)
+		put_pattern(frame, s->head_len, t->len, tag.number);
+	s->next_size = s->next_size + 1 == s->profile.n_sizes ? 0 : s->next_size + 1;
+	flow += s->profile.lanes;
+	s->next_flow[lane] = flow < s->profile.flows ? flow : lane;
+	s->counts.sent++;
+	s->counts.sent_bytes += t->len;
+	return t->len;
+}
+
+uint32_t stream_make_hello(
+    struct stream *s, uint32_t mac, uint8_t *frame, struct virtio_net_hdr *hdr)
+{
+	struct tag tag = {.magic = MAGIC, .stream = HELLO};
+
+	memcpy(frame, s->template[0].bytes, STREAM_FRAME_MIN);
+	put_flow(s, frame, mac);
+	memcpy(frame + s->head_len - sizeof(tag), &tag, sizeof(tag));
+	memset(hdr, 0, VIRTIO_NET_HDR_LEN - 2);
+	return MAX(s->head_len, (unsigned)STREAM_FRAME_MIN);
+}
+
+bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag)
+{
+	uint32_t at = ETH_LEN;
+	struct tag tag;
+
+	if (len < STREAM_FRAME_MIN)
+		return false;
+	if (frame[12] == 0x81 && frame[13] == 0)
+		at += VLAN_LEN;
+	at += IP_LEN + (frame[at + 9] == 6 ? TCP_LEN : UDP_LEN);
+	if (len < at + sizeof(tag))
+		return false;
+	memcpy(&tag, frame + at, sizeof(tag));
+	*ret_tag = (struct stream_tag){
+	    .stream = tag.stream, .flow = tag.flow, .number = tag.number, .time = tag.time};
+	return tag.magic == MAGIC && tag.stream != HELLO;
+}
+
+/* Every word of the pattern, over all pieces; a word across two pieces is left out. */
+static bool pattern_holds(
+    const struct stream *s, const struct vport_piece pieces[], uint32_t len, uint32_t number)
+{
+	uint32_t start = 0, from = s->head_len;
+	uint64_t wrong = 0;
+
+	for (unsigned i = 0; start < len; i++) {
+		uint32_t end = MIN(start + pieces[i].len, len);
+
+		for (uint32_t at = (MAX(from, start) + 7) & ~7u; at + 8 <= end; at += 8) {
+			uint64_t word;
+
+			memcpy(&word, pieces[i].bytes + (at - start), 8);
+			wrong |= word ^ pattern(number, at / 8);
+		}
+		start = end;
+	}
+	return !wrong;
+}
+
+static void count_late(struct stream *s, struct stream_flow *f, uint32_t behind)
+{
+	if (behind >= 64 || (f->seen >> behind & 1)) {
+		s->counts.duplicates++;
+		return;
+	}
+	f->seen |= UINT64_C(1) << behind;
+	s->counts.reordered++;
+	s->counts.received++;
+}
+
+void stream_take(
+    struct stream *s, const struct stream_tag *tag, const struct vport_piece pieces[], uint32_t len)
+{
+	struct stream_flow *f;
+	uint32_t ahead;
+
+	if (UNLIKELY(tag->flow >= s->profile.flows ||
+		(s->profile.touch_all && !pattern_holds(s, pieces, len, tag->number)))) {
+		s->counts.corrupt++;
+		return;
+	}
+	f = &s->flow[tag->flow];
+	s->counts.received_bytes += len;
+	ahead = tag->number - f->next;
+	if (UNLIKELY((int32_t)ahead < 0)) {
+		count_late(s, f, -ahead - 1);
+		return;
+	}
+	f->seen = ahead < 63 ? f->seen << (ahead + 1) | 1 : 1;
+	f->next = tag->number + 1;
+	s->counts.received++;
+}

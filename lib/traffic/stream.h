@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A stream: the frames that one port sends to one other, and what became of them.
+ *
+ * A stream has flows, and each flow numbers its frames from 0. A flow is an IPv4 5-tuple (UDP; TCP
+ * when frames are to be segmented) between a MAC of the source and one of the destination. Behind
+ * the headers comes the tag, in every frame: stream, flow, number, time. With `touch_all` the rest
+ * of the frame is words made from the number, and every one of them is written and checked;
+ * without, the rest is whatever the buffer held, and only the first cache line is touched.
+ *
+ * Counting: sent = received + lost, when nothing is under way any more. A frame is received once:
+ * a second copy is a duplicate. One that comes after a later one of its flow is reordered; whether
+ * such a frame is new or a copy is known for the last 64 of a flow, and else it counts as a copy.
+ *
+ * Threads: one user at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "traffic/vport.h"
+
+#define STREAM_SIZES_MAX 16
+#define STREAM_FRAME_MIN 64
+#define STREAM_FRAME_MAX 65535
+
+struct stream_profile {
+	uint32_t size[STREAM_SIZES_MAX]; /* Ethernet bytes without FCS, taken in turn */
+	unsigned n_sizes;
+	unsigned flows; /* per stream; at least 1 */
+	unsigned lanes; /* queues that flows are spread over, 1 to VPORT_PAIRS_MAX */
+	unsigned macs;  /* per port; at least 1; flow f is between the f-th of each */
+	uint16_t vlan;  /* 0: untagged */
+	uint16_t gso;   /* bytes of TCP payload per segment; 0: no segmentation */
+	bool touch_all;
+};
+
+struct stream_counts {
+	uint64_t sent, received, duplicates, reordered, corrupt;
+	uint64_t sent_bytes, received_bytes;
+};
+
+struct stream_template {
+	uint8_t bytes[STREAM_FRAME_MIN + 32];
+	uint32_t len;
+};
+
+struct stream_flow {
+	uint32_t next_sent;
+	uint32_t next; /* expected */
+	uint64_t seen; /* bit i: number next - 1 - i has come */
+};
+
+struct stream {
+	uint16_t id, from, to; /* ports */
+	struct stream_profile profile;
+	struct stream_counts counts;
+	unsigned head_len; /* up to the end of the tag */
+	unsigned next_size;
+	uint32_t next_flow[VPORT_PAIRS_MAX]; /* of each lane: lane, lane + lanes, ... */
+	struct stream_template template[STREAM_SIZES_MAX];
+	struct stream_flow *flow;
+};
+
+/* 0; -EINVAL: sizes, flows, lanes (more than flows) or MACs out of range; -ENOMEM. */
+int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_profile *profile,
+    struct stream **ret_stream);
+void stream_destroy(struct stream *s);
+
+/* Counters and numbers back to 0. */
+void stream_reset(struct stream *s);
+
+/* The length of the frame that stream_make() makes next. */
+static inline uint32_t stream_next_len(const struct stream *s)
+{
+	return s->template[s->next_size].len;
+}
+
+/*
+ * Make the next frame of a lane, with this time in it, and its net header. Returns its length;
+ * there must be room for it. It counts as sent. All frames of a flow have the same lane, as a
+ * guest's have: between queues there is no order.
+ */
+uint32_t stream_make(
+    struct stream *s, unsigned lane, uint8_t *frame, struct virtio_net_hdr *hdr, uint64_t time);
+
+/* A frame whose source is a MAC of the port and that nobody has to answer: for being learned. */
+uint32_t stream_make_hello(
+    struct stream *s, uint32_t mac, uint8_t *frame, struct virtio_net_hdr *hdr);
+
+/* What a frame that arrived says of itself. */
+struct stream_tag {
+	uint16_t stream;
+	uint32_t flow, number;
+	uint64_t time;
+};
+
+/* Is it one of ours? A hello is not. False also for what is too short. */
+bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag);
+
+/*
+ * Count a frame of this stream; pieces as vport_receive() gives them, len all of it. Sets corrupt
+ * where the frame is not what was sent.
+ */
+void stream_take(struct stream *s, const struct stream_tag *tag, const struct vport_piece pieces[],
+    uint32_t len);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * The loop looks at the clock, lets every sender send what is due, at most a burst, and takes at
+ * most a burst from every queue. A sender is a port with its streams, which take turns frame by
+ * frame and queue pairs burst by burst. Senders share the rate evenly.
+ *
+ * Due frames are counted from the start: due = (now - start) * rate. Nothing is forgotten when the
+ * generator was held up; the frames leave later with the times they were due at.
+ */
+#include "traffic/trial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "base/util.h"
+
+#define PROGRESS_NS 100000000
+#define HELLO_BURST 32
+
+struct sender {
+	struct vport *port;
+	unsigned n_streams, turn; /* whose next */
+	struct stream **stream;
+	unsigned pair;        /* whose next */
+	uint64_t sent;        /* in this trial */
+	double interval, due; /* cycles between two frames; when the next one is due */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+}
+
+static double measure_tsc_hz(void)
+{
+	const struct timespec pause = {.tv_nsec = 50000000};
+	uint64_t ns = now_ns(), tsc = __rdtsc();
+
+	nanosleep(&pause, NULL);
+	return (__rdtsc() - tsc) * 1e9 / (now_ns() - ns);
+}
+
+static int add_sender(struct traffic *t, struct vport *port, unsigned from)
+{
+	struct sender *s = &t->sender[t->n_senders];
+
+	*s = (struct sender){.port = port};
+	s->stream = calloc(MAX(t->n_streams, 1u), sizeof(*s->stream));
+	if (!s->stream)
+		return -ENOMEM;
+	for (unsigned i = 0; i < t->n_streams; i++) {
+		if (t->stream[i]->from == from)
+			s->stream[s->n_streams++] = t->stream[i];
+	}
+	if (s->n_streams)
+		t->n_senders++;
+	else
+		free(s->stream);
+	return 0;
+}
+
+int traffic_create(struct vport *port[], unsigned n_ports, struct stream *stream[],
+    unsigned n_streams, struct traffic **ret_traffic)
+{
+	struct traffic *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->n_ports = n_ports;
+	t->port = port;
+	t->n_streams = n_streams;
+	t->stream = stream;
+	t->sender = calloc(n_ports, sizeof(*t->sender));
+	for (unsigned i = 0; i < n_ports; i++) {
+		if (!t->sender || add_sender(t, port[i], i) < 0) {
+			traffic_destroy(t);
+			return -ENOMEM;
+		}
+	}
+	t->tsc_hz = measure_tsc_hz();
+	*ret_traffic = t;
+	return 0;
+}
+
+void traffic_destroy(struct traffic *t)
+{
+	if (!t)
+		return;
+	for (unsigned i = 0; i < t->n_senders; i++)
+		free(t->sender[i].stream);
+	free(t->sender);
+	free(t);
+}
+
+/* What one burst of pieces brought. */
+static void count_pieces(struct traffic *t, unsigned port, const struct vport_piece pieces[],
+    unsigned n, uint64_t now, struct trial_result *r)
+{
+	for (unsigned k = 0; k < n; k += pieces[k].more + 1u) {
+		uint32_t len = pieces[k].len;
+		struct stream_tag tag;
+
+		for (unsigned i = 1; i <= pieces[k].more; i++)
+			len += pieces[k + i].len;
+		if (UNLIKELY(!stream_read_tag(pieces[k].bytes, pieces[k].len, &tag) ||
+			tag.stream >= t->n_streams || t->stream[tag.stream]->to != port)) {
+			r->foreign++;
+			continue;
+		}
+		stream_take(t->stream[tag.stream], &tag, &pieces[k], len);
+		if (k == 0)
+			histogram_add(
+			    &r->latency, now > tag.time ? (now - tag.time) * (1e9 / t->tsc_hz) : 0);
+	}
+}
+
+/* A burst from every queue. Returns pieces taken. */
+static unsigned receive_all(struct traffic *t, struct trial_result *r)
+{
+	struct vport_piece pieces[VPORT_PIECES];
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < t->n_ports; i++) {
+		for (unsigned pair = 0; pair < t->port[i]->config.n_pairs; pair++) {
+			struct vport_queue *q = vport_receiver(t->port[i], pair);
+			unsigned n = vport_receive(q, pieces, VPORT_BURST);
+
+			if (n == 0)
+				continue; /* nothing for this queue */
+			for (unsigned k = 0; k < n; k++)
+				__builtin_prefetch(pieces[k].bytes);
+			count_pieces(t, i, pieces, n, __rdtsc(), r);
+			vport_give_back(q);
+			total += n;
+		}
+	}
+	return total;
+}
+
+/* How many frames are due, at most a burst. */
+static unsigned frames_due(const struct sender *s, uint64_t now)
+{
+	double ready = (now - s->due) / s->interval;
+
+	if (s->interval == 0)
+		return VPORT_BURST / 2;
+	return ready < 0 ? 0 : MIN((uint64_t)ready + 1, VPORT_BURST / 2);
+}
+
+static unsigned send_due(
+    struct sender *s, uint64_t now, uint64_t late, uint64_t limit, struct trial_result *r)
+{
+	struct vport_queue *q = vport_sender(s->port, s->pair);
+	uint32_t len[VPORT_BURST];
+	unsigned want = MIN(frames_due(s, now), limit - s->sent), n;
+
+	if (want == 0)
+		return 0;
+	n = vport_room(q, want);
+	r->refused += n < want;
+	for (unsigned k = 0; k < n; k++)
+		__builtin_prefetch(vport_frame(q, k), 1);
+	for (unsigned k = 0; k < n; k++) {
+		uint64_t due = s->interval == 0 ? now : (uint64_t)s->due;
+
+		len[k] = stream_make(
+		    s->stream[s->turn], s->pair, vport_frame(q, k), vport_header(q, k), due);
+		r->late += now > due + late;
+		s->due += s->interval;
+		s->turn = s->turn + 1 == s->n_streams ? 0 : s->turn + 1;
+	}
+	vport_send(q, len, n);
+	s->sent += n;
+	s->pair = s->pair + 1 == s->stream[0]->profile.lanes ? 0 : s->pair + 1;
+	return n;
+}
+
+static void sum_up(struct traffic *t, struct trial_result *r)
+{
+	memset(&r->sum, 0, sizeof(r->sum));
+	for (unsigned i = 0; i < t->n_streams; i++) {
+		const struct stream_counts *c = &t->stream[i]->counts;
+
+		r->sum.sent += c->sent;
+		r->sum.received += c->received;
+		r->sum.duplicates += c->duplicates;
+		r->sum.reordered += c->reordered;
+		r->sum.corrupt += c->corrupt;
+		r->sum.sent_bytes += c->sent_bytes;
+		r->sum.received_bytes += c->received_bytes;
+	}
+	r->lost = r->sum.sent - r->sum.received;
+	r->broken = 0;
+	for (unsigned i = 0; i < t->n_ports; i++) {
+		for (unsigned k = 0; k < t->port[i]->n_queues; k++)
+			r->broken += t->port[i]->queue[k].broken;
+	}
+}
+
+/* Receive until nothing has come for a while. */
+static void drain(struct traffic *t, struct trial_result *r)
+{
+	uint64_t quiet = TRIAL_DRAIN_NS * (t->tsc_hz / 1e9), last = __rdtsc();
+
+	while (__rdtsc() - last < quiet) {
+		if (receive_all(t, r))
+			last = __rdtsc();
+	}
+}
+
+static void start(struct traffic *t, const struct trial_config *config, struct trial_result *r)
+{
+	double share = config->rate / MAX(t->n_senders, 1u);
+	uint64_t now = __rdtsc();
+
+	memset(r, 0, sizeof(*r));
+	for (unsigned i = 0; i < t->n_streams; i++)
+		stream_reset(t->stream[i]);
+	for (unsigned i = 0; i < t->n_senders; i++) {
+		struct sender *s = &t->sender[i];
+
+		s->sent = 0;
+		s->interval = share > 0 ? t->tsc_hz / share : 0;
+		/* Not all at the same moment. */
+		s->due = now + s->interval * i / t->n_senders;
+	}
+}
+
+bool trial_run(struct traffic *t, const struct trial_config *config, struct trial_result *r)
+{
+	uint64_t limit = config->frames ? config->frames : UINT64_MAX;
+	uint64_t late = TRIAL_LATE_NS * (t->tsc_hz / 1e9);
+	uint64_t begin, end, now, then, next;
+	bool go_on = true;
+
+	start(t, config, r);
+	begin = then = now = __rdtsc();
+	end = begin + config->seconds * t->tsc_hz;
+	next = begin + PROGRESS_NS * (t->tsc_hz / 1e9);
+	while (now < end && go_on) {
+		unsigned n = 0;
+
+		for (unsigned i = 0; i < t->n_senders; i++)
+			n += send_due(&t->sender[i], now, late, limit, r);
+		n += receive_all(t, r);
+		then = now;
+		now = __rdtsc();
+		*(n ? &r->busy_cycles : &r->idle_cycles) += now - then;
+		if (UNLIKELY(now >= next)) {
+			next += PROGRESS_NS * (t->tsc_hz / 1e9);
+			r->seconds = (now - begin) / t->tsc_hz;
+			sum_up(t, r);
+			if (t->progress && !t->progress(t->progress_arg, r))
+				go_on = false;
+			now = __rdtsc();
+		}
+	}
+	r->seconds = (now - begin) / t->tsc_hz;
+	drain(t, r);
+	sum_up(t, r);
+	r->offered = config->rate > 0 && !config->frames ? config->rate * r->seconds : r->sum.sent;
+	return go_on;
+}
+
+/* Hellos go out in bursts, and what they cause is received and forgotten in between. */
+void traffic_introduce(struct traffic *t)
+{
+	struct trial_result *ignored = calloc(1, sizeof(*ignored));
+	uint32_t len[HELLO_BURST];
+
+	for (unsigned round = 0; ignored && round < 2; round++) {
+		for (unsigned i = 0; i < t->n_senders; i++) {
+			struct stream *s = t->sender[i].stream[0];
+			struct vport_queue *q = vport_sender(t->sender[i].port, 0);
+			uint32_t macs = MIN(s->profile.macs, s->profile.flows), mac = 0;
+
+			for (unsigned idle = 0; mac < macs && idle < 1u << 24; idle++) {
+				unsigned n = vport_room(q, MIN(macs - mac, (uint32_t)HELLO_BURST));
+
+				for (unsigned k = 0; k < n; k++, mac++)
+					len[k] = stream_make_hello(
+					    s, mac, vport_frame(q, k), vport_header(q, k));
+				vport_send(q, len, n);
+				receive_all(t, ignored);
+				idle = n ? 0 : idle;
+			}
+		}
+		if (ignored)
+			drain(t, ignored);
+	}
+	free(ignored);
+}

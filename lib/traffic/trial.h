@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A trial: traffic on all streams for a time at a rate, and what came of it.
+ *
+ * One thread sends and receives on all ports, so times need no synchronising. The load is open
+ * loop: every frame has a time at which it is due, carries that time, and its latency counts from
+ * there, so a generator that falls behind makes the figures worse, not better. A frame that is due
+ * while the ring is full waits, in order; `late` counts frames that left more than TRIAL_LATE_NS
+ * after they were due. Rate 0: as fast as it goes; then latency counts from the moment of sending.
+ *
+ * Latency is recorded of the first frame of every burst that is received: of all frames when they
+ * come one by one, and of the one that has waited longest when they do not.
+ *
+ * After the time nothing more is sent, and the trial ends when nothing has come for TRIAL_DRAIN_NS.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "traffic/histogram.h"
+#include "traffic/stream.h"
+#include "traffic/vport.h"
+
+#define TRIAL_LATE_NS  100000
+#define TRIAL_DRAIN_NS 100000000
+
+/* Where streams begin and end. */
+struct trial_result;
+struct sender;
+
+struct traffic {
+	unsigned n_ports;
+	struct vport **port;
+	unsigned n_streams;
+	struct stream **stream;
+	unsigned n_senders; /* one for each port that has streams; see traffic_create() */
+	struct sender *sender;
+	double tsc_hz;
+	bool (*progress)(void *arg, const struct trial_result *so_far);
+	void *progress_arg;
+};
+
+struct trial_config {
+	double seconds;
+	double rate;     /* frames per second, all streams together; 0: as fast as it goes */
+	uint64_t frames; /* per port; 0: no limit but the time */
+};
+
+struct trial_result {
+	double seconds;   /* of sending */
+	uint64_t offered; /* frames due in that time; with rate 0: sent */
+	struct stream_counts sum;
+	uint64_t lost;
+	uint64_t foreign;       /* received where it was not meant to go, or by nobody we know */
+	uint64_t late, refused; /* frames late; times that a ring had less room than wanted */
+	uint64_t broken;        /* queues whose device broke the rules */
+	/* How the generator spent its time, in cycles: with frames, and looking for some. */
+	uint64_t busy_cycles, idle_cycles;
+	struct histogram latency; /* nanoseconds */
+};
+
+/* Group the streams by port. 0 or -ENOMEM. tsc_hz is measured (50 ms). */
+int traffic_create(struct vport *port[], unsigned n_ports, struct stream *stream[],
+    unsigned n_streams, struct traffic **ret_traffic);
+void traffic_destroy(struct traffic *t);
+
+/* Let every MAC of every port send one frame, twice; what comes of it is not counted. */
+void traffic_introduce(struct traffic *t);
+
+/* Run a trial; the streams' counters begin at 0. False: progress() said stop. */
+bool trial_run(
+    struct traffic *t, const struct trial_config *config, struct trial_result *ret_result);

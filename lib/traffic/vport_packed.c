@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The fast driver on a packed ring (virtio 1.2, 2.8). */
+#include "base/util.h"
+#include "traffic/vport.h"
+
+static void advance(const struct vport_queue *q, uint16_t *slot, bool *wrap, unsigned n)
+{
+	*slot += n;
+	if (*slot >= q->size) {
+		*slot -= q->size;
+		*wrap = !*wrap;
+	}
+}
+
+/* Length, id and flags of a slot in one load, if the device has used it. */
+static bool read_used(const struct vport_queue *q, struct vport_used *ret_used)
+{
+	const struct vring_packed_desc *desc = q->desc;
+	const uint64_t *second = (const void *)((const char *)&desc[q->used] + 8);
+	uint64_t word = __atomic_load_n(second, __ATOMIC_ACQUIRE);
+	uint16_t flags = word >> 48;
+
+	if (!!(flags & VRING_DESC_F_AVAIL) != q->used_wrap ||
+	    !!(flags & VRING_DESC_F_USED) != q->used_wrap)
+		return false;
+	*ret_used = (struct vport_used){.id = word >> 32, .len = (uint32_t)word};
+	return true;
+}
+
+unsigned vport_packed_reap(struct vport_queue *q, struct vport_used used[], unsigned max)
+{
+	unsigned n;
+
+	for (n = 0; n < max && n + q->n_taken + q->n_free < q->size; n++) {
+		if (!read_used(q, &used[n]))
+			break;
+		advance(q, &q->used, &q->used_wrap, 1);
+	}
+	return n;
+}
+
+/* In order one used descriptor stands for all buffers up to the one it names. */
+void vport_packed_reap_sent(struct vport_queue *q)
+{
+	struct vport_used used;
+
+	while (q->n_free < q->size && read_used(q, &used)) {
+		uint16_t at = (q->head + q->n_free) & q->mask;
+		unsigned n = 1;
+
+		if (UNLIKELY(used.id >= q->size)) {
+			q->broken = true;
+			return;
+		}
+		if (q->in_order)
+			n = ((used.id - q->ids[at]) & q->mask) + 1;
+		else
+			q->ids[at] = used.id;
+		if (UNLIKELY(n > (unsigned)(q->size - q->n_free))) {
+			q->broken = true;
+			return;
+		}
+		q->n_free += n;
+		advance(q, &q->used, &q->used_wrap, n);
+	}
+}
+
+void vport_packed_offer(struct vport_queue *q, const uint32_t len[], unsigned n, bool writable)
+{
+	struct vring_packed_desc *desc = q->desc;
+	uint16_t kind = writable ? VRING_DESC_F_WRITE : 0;
+	uint64_t *first = NULL, first_word = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		uint16_t id = q->ids[(q->head + k) & q->mask];
+		struct vring_packed_desc *d = &desc[q->next];
+		uint64_t addr = q->gpa + (uint64_t)id * q->stride;
+		uint64_t flags = kind | (q->wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED);
+		uint64_t word = flags << 48 | (uint64_t)id << 32 | len[k];
+		uint64_t *second = (void *)((char *)d + 8);
+
+		if (d->addr != addr)
+			WRITE_ONCE(d->addr, addr);
+		if (k == 0) {
+			first = second;
+			first_word = word;
+		} else {
+			__atomic_store_n(second, word, __ATOMIC_RELAXED);
+		}
+		advance(q, &q->next, &q->wrap, 1);
+	}
+	if (first)
+		__atomic_store_n(first, first_word, __ATOMIC_RELEASE);
+}
+
+/* Event index is not looked at: a kick too many does no harm. */
+bool vport_packed_kick_needed(struct vport_queue *q)
+{
+	const struct vring_packed_event *device = q->device;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return READ_ONCE(device->flags) != VRING_PACKED_EVENT_DISABLE;
+}
