@@ -26,7 +26,7 @@ static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 	return ((uint64_t)b->frame[i].hash * to->n_deliver) >> 32;
 }
 
-static void group_add(struct burst *b, const struct port *to, unsigned i)
+static struct group *group_add(struct burst *b, const struct port *to, unsigned i)
 {
 	unsigned k = choose_queue(b, to, i);
 	uint32_t slot = to->index * PORT_QUEUES_MAX + k;
@@ -44,6 +44,7 @@ static void group_add(struct burst *b, const struct port *to, unsigned i)
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;
+	return group;
 }
 
 static void groups_reset(struct burst *b)
@@ -121,6 +122,9 @@ void burst_forward(struct burst *b)
 	const struct forwarding *fwd = b->fwd;
 	uint8_t flooded[BURST_FRAMES];
 	unsigned n_flooded = 0, n_unicast = 0;
+	/* Frames come in trains: the last destination, if it has one queue only, and its group. */
+	unsigned last_dest = DEST_NONE;
+	struct group *last = NULL;
 
 	for (unsigned i = 0; i < b->n; i++)
 		if (UNLIKELY(b->frame[i].dest == DEST_FLOOD))
@@ -131,6 +135,11 @@ void burst_forward(struct burst *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		unsigned dest = b->frame[i].dest;
 
+		if (LIKELY(dest == last_dest && last)) {
+			last->frame[last->n++] = i;
+			n_unicast++;
+			continue; /* it goes where the one before went */
+		}
 		if (UNLIKELY(dest >= DEST_NONE))
 			continue; /* dropped with its reason, or flooded above */
 		const struct port *to = dest < fwd->n_ports ? fwd->port[dest] : NULL;
@@ -139,7 +148,8 @@ void burst_forward(struct burst *b)
 			burst_drop(b, i, DROP_PORT_DOWN);
 			continue;
 		}
-		group_add(b, to, i);
+		last = group_add(b, to, i);
+		last_dest = to->n_deliver == 1 ? dest : DEST_NONE;
 		n_unicast++;
 	}
 	b->source->stats.unicast += n_unicast;

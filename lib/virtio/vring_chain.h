@@ -8,6 +8,9 @@
  */
 #pragma once
 
+#include <stddef.h>
+#include <string.h>
+
 #include "virtio/vring.h"
 
 /* (addr, len) of one descriptor, and its 16-bit fields as they lie in the second word. */
@@ -87,6 +90,86 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 		len -= part;
 	}
 	return VRING_FAULT_NONE;
+}
+
+/* Flags that a chain of one descriptor, with its buffer's direction right, has and has not. */
+#define SIMPLE_MASK (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)
+
+/* What those flags have to be; no descriptor has them for requests, which have both directions. */
+static inline uint16_t simple_flags(const struct vring *vr)
+{
+	if (vr->direction == VRING_REQUEST)
+		return SIMPLE_MASK;
+	return vr->direction == VRING_RECEIVE ? VRING_DESC_F_WRITE : 0;
+}
+
+/*
+ * What a fetch loop keeps in registers: the region that most buffers lie in, and where the next
+ * chain and segment go. Made for one job: a chain of one descriptor, by far the most common.
+ */
+struct fetch_cursor {
+	uint64_t gpa, size; /* size 0: no region yet */
+	uint8_t *host;
+	struct vring_chain *chain;
+	struct vring_segment *segment, *segments_end;
+	uint64_t segment_bits; /* the next segment's place, where a chain keeps it */
+};
+
+_Static_assert(offsetof(struct vring_chain, written) == 4 &&
+	offsetof(struct vring_chain, id) == 8 && offsetof(struct vring_chain, slots) == 10 &&
+	offsetof(struct vring_chain, segment) == 12 &&
+	offsetof(struct vring_chain, n_segments) == 14 &&
+	offsetof(struct vring_chain, fault) == 16 && sizeof(struct vring_chain) == 20,
+    "append_simple writes a chain as three words");
+
+/* After anything else has changed burst or region. */
+static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
+    const struct vring *vr, struct vring_burst *burst)
+{
+	const struct guest_region *r = vr->last_region;
+
+	return (struct fetch_cursor){
+	    .gpa = r ? r->gpa : 0,
+	    .size = r ? r->size : 0,
+	    .host = r ? r->host : NULL,
+	    .chain = &burst->chain[burst->n],
+	    .segment = &burst->segment[burst->n_segments],
+	    .segments_end = &burst->segment[VRING_BURST_SEGMENTS],
+	    .segment_bits = (uint64_t)burst->n_segments << 32,
+	};
+}
+
+/*
+ * Append the chain that is this one descriptor, if it lies in the cursor's region as a whole and
+ * there is nothing special about it; else false, and nothing has changed.
+ */
+static ALWAYS_INLINE bool append_simple(
+    struct fetch_cursor *c, uint64_t addr, uint32_t len, uint16_t id)
+{
+	const uint64_t one_slot_one_segment = UINT64_C(1) << 16 | UINT64_C(1) << 48;
+	uint64_t offset = addr - c->gpa, first = len;
+	uint64_t second = id | one_slot_one_segment | c->segment_bits;
+
+	/* len 0 becomes the largest of all. */
+	if (UNLIKELY(offset >= c->size || len > c->size - offset ||
+		len - 1 >= VRING_CHAIN_BYTES_MAX || c->segment == c->segments_end))
+		return false;
+	c->segment->addr = c->host + offset;
+	c->segment->len = len;
+	c->segment++;
+	c->segment_bits += UINT64_C(1) << 32;
+	memcpy(c->chain, &first, 8);
+	memcpy((char *)c->chain + 8, &second, 8);
+	memset((char *)c->chain + 16, 0, 4);
+	c->chain++;
+	return true;
+}
+
+static ALWAYS_INLINE void fetch_cursor_store(
+    const struct fetch_cursor *c, struct vring_burst *burst)
+{
+	burst->n = c->chain - burst->chain;
+	burst->n_segments = c->segment - burst->segment;
 }
 
 static inline void chain_begin(const struct vring_burst *burst, struct vring_chain *chain)

@@ -16,6 +16,7 @@
 
 #define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
 #define FLAGS_SHIFT 48
+#define AVAIL_MASK  (VRING_DESC_F_AVAIL | VRING_DESC_F_USED)
 
 static ALWAYS_INLINE bool is_avail(uint16_t flags, bool wrap)
 {
@@ -131,37 +132,70 @@ bool vring_packed_append(
 	return true;
 }
 
+/* Append a chain that is not of the usual kind. The slots it takes; 0: it is not to be had now. */
+static __attribute__((noinline)) uint32_t fetch_any(
+    struct vring *vr, struct vring_burst *burst, uint32_t slot, struct descriptor d)
+{
+	struct vring_chain *chain = &burst->chain[burst->n];
+	enum vring_fault fault;
+
+	chain_begin(burst, chain);
+	fault = read_chain(vr, burst, chain, slot, d);
+	if (UNLIKELY(vr->broken)) {
+		burst->n_segments = chain->segment;
+		return 0;
+	}
+	if (UNLIKELY(fault)) {
+		if (chain_postponed(vr, burst, chain, fault))
+			return 0;
+		chain_fail(vr, burst, chain, fault);
+	}
+	chain->n_segments = burst->n_segments - chain->segment;
+	burst->n++;
+	return chain->slots;
+}
+
+/* The flags of an available descriptor. */
+static ALWAYS_INLINE uint16_t avail_flags(bool wrap)
+{
+	return wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED;
+}
+
 static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
+	const struct vring_packed_desc *desc = vr->packed.desc;
 	struct vring_position *pos = vr->position;
-	uint32_t slot = pos->avail;
+	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	uint32_t slot = pos->avail, size = vr->size, slots;
 	bool wrap = pos->avail_wrap;
+	uint16_t simple = simple_flags(vr) | avail_flags(wrap);
 	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
 
 	if (UNLIKELY(vr->broken))
 		return 0;
 	for (k = 0; k < n; k++) {
-		struct descriptor d = descriptor_read(&vr->packed.desc[slot]);
-		struct vring_chain *chain = &burst->chain[burst->n];
-		enum vring_fault fault;
+		struct descriptor d = descriptor_read(&desc[slot]);
 
-		if (!is_avail(d.fourth, wrap))
-			break;
-		chain_begin(burst, chain);
-		fault = read_chain(vr, burst, chain, slot, d);
-		if (UNLIKELY(vr->broken)) {
-			burst->n_segments = chain->segment;
-			break;
-		}
-		if (UNLIKELY(fault)) {
-			if (chain_postponed(vr, burst, chain, fault))
+		if (LIKELY((d.fourth & (SIMPLE_MASK | AVAIL_MASK)) == simple) &&
+		    LIKELY(append_simple(&cursor, d.addr, d.len, d.third))) {
+			slots = 1;
+		} else {
+			if (!is_avail(d.fourth, wrap))
 				break;
-			chain_fail(vr, burst, chain, fault);
+			fetch_cursor_store(&cursor, burst);
+			slots = fetch_any(vr, burst, slot, d);
+			cursor = fetch_cursor(vr, burst);
+			if (!slots)
+				break;
 		}
-		chain->n_segments = burst->n_segments - chain->segment;
-		burst->n++;
-		advance(vr, &slot, &wrap, chain->slots);
+		slot += slots;
+		if (UNLIKELY(slot >= size)) {
+			slot -= size;
+			wrap = !wrap;
+			simple ^= AVAIL_MASK;
+		}
 	}
+	fetch_cursor_store(&cursor, burst);
 	pos->avail = slot;
 	pos->avail_wrap = wrap;
 	return k;
@@ -200,13 +234,17 @@ static ALWAYS_INLINE uint64_t *second_word(struct vring *vr, uint32_t slot)
 	return (uint64_t *)(void *)((char *)&vr->packed.desc[slot] + 8);
 }
 
-static ALWAYS_INLINE uint64_t used_word(const struct vring_chain *chain, bool wrap)
+/* The flags of a used descriptor, in its second word. */
+static ALWAYS_INLINE uint64_t used_flags(bool wrap)
 {
-	uint64_t flags = wrap ? VRING_DESC_F_AVAIL | VRING_DESC_F_USED : 0;
+	return wrap ? (uint64_t)AVAIL_MASK << FLAGS_SHIFT : 0;
+}
 
-	if (chain->written)
-		flags |= VRING_DESC_F_WRITE;
-	return flags << FLAGS_SHIFT | (uint64_t)chain->id << 32 | chain->written;
+static ALWAYS_INLINE uint64_t used_word(const struct vring_chain *chain, uint64_t flags)
+{
+	uint64_t write = chain->written ? (uint64_t)VRING_DESC_F_WRITE << FLAGS_SHIFT : 0;
+
+	return flags | write | (uint64_t)chain->id << 32 | chain->written;
 }
 
 static void journal_end(struct vring *vr)
@@ -346,17 +384,24 @@ bool vring_recover(
 static void complete_range(
     struct vring *vr, const struct vring_burst *burst, unsigned from, unsigned to)
 {
-	uint32_t first_slot = vr->position->used, slot = first_slot;
+	uint64_t *words = (uint64_t *)(void *)((char *)vr->packed.desc + 8);
+	uint32_t first_slot = vr->position->used, slot = first_slot, size = vr->size;
 	bool wrap = vr->position->used_wrap;
-	uint64_t first = used_word(&burst->chain[from], wrap);
+	uint64_t flags = used_flags(wrap), first = used_word(&burst->chain[from], flags);
 
-	advance(vr, &slot, &wrap, burst->chain[from].slots);
-	for (unsigned i = from + 1; i < to; i++) {
+	for (unsigned i = from;;) {
+		slot += burst->chain[i].slots;
+		if (UNLIKELY(slot >= size)) {
+			slot -= size;
+			wrap = !wrap;
+			flags = used_flags(wrap);
+		}
+		if (++i == to)
+			break;
 		__atomic_store_n(
-		    second_word(vr, slot), used_word(&burst->chain[i], wrap), __ATOMIC_RELAXED);
-		advance(vr, &slot, &wrap, burst->chain[i].slots);
+		    &words[2 * slot], used_word(&burst->chain[i], flags), __ATOMIC_RELAXED);
 	}
-	__atomic_store_n(second_word(vr, first_slot), first, __ATOMIC_RELEASE);
+	__atomic_store_n(&words[2 * first_slot], first, __ATOMIC_RELEASE);
 	store_position(vr, slot, wrap);
 }
 
@@ -398,8 +443,8 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 	}
 	if (vr->journal)
 		journal_begin(vr, slots_of(burst, 0));
-	__atomic_store_n(
-	    second_word(vr, slot), used_word(&burst->chain[burst->n - 1], wrap), __ATOMIC_RELEASE);
+	__atomic_store_n(second_word(vr, slot),
+	    used_word(&burst->chain[burst->n - 1], used_flags(wrap)), __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < burst->n; i++)
 		advance(vr, &slot, &wrap, burst->chain[i].slots);
 	store_position(vr, slot, wrap);

@@ -58,10 +58,8 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 }
 
 static ALWAYS_INLINE enum vring_fault read_chain(
-    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, uint16_t head)
+    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
 {
-	struct descriptor d = descriptor_read(&vr->split.desc[head]);
-
 	if (UNLIKELY(d.third & LINKED))
 		return walk_chain(vr, burst, chain, d);
 	if (UNLIKELY(!direction_matches(vr, burst, chain, d.third)))
@@ -86,9 +84,12 @@ static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsi
 	return MIN(ready, max);
 }
 
-/* Append the chain that starts at head; false: it has to wait, and is as if it had not been seen.
+/*
+ * Append the chain that starts at head, whose descriptor has been read; false: it has to wait, and
+ * is as if it had not been seen.
  */
-static ALWAYS_INLINE bool append(struct vring *vr, struct vring_burst *burst, uint16_t head)
+static __attribute__((noinline)) bool append(
+    struct vring *vr, struct vring_burst *burst, uint16_t head, struct descriptor d)
 {
 	struct vring_chain *chain = &burst->chain[burst->n];
 	enum vring_fault fault;
@@ -96,7 +97,7 @@ static ALWAYS_INLINE bool append(struct vring *vr, struct vring_burst *burst, ui
 	chain_begin(burst, chain);
 	chain->id = head;
 	chain->slots = 1;
-	fault = read_chain(vr, burst, chain, head);
+	fault = read_chain(vr, burst, chain, d);
 	if (UNLIKELY(fault)) {
 		if (chain_postponed(vr, burst, chain, fault))
 			return false;
@@ -109,28 +110,39 @@ static ALWAYS_INLINE bool append(struct vring *vr, struct vring_burst *burst, ui
 
 bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t head)
 {
-	return append(vr, burst, head);
+	return append(vr, burst, head, descriptor_read(&vr->split.desc[head]));
 }
 
 static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
+	const struct vring_split_desc *desc = vr->split.desc;
+	const uint16_t *ring = vr->split.avail->ring;
+	struct fetch_cursor cursor = fetch_cursor(vr, burst);
 	uint16_t avail = vr->position->avail;
-	uint16_t mask = vr->size - 1;
+	uint16_t mask = vr->size - 1, simple = simple_flags(vr);
 	unsigned n, k;
 
 	if (UNLIKELY(vr->broken))
 		return 0;
 	n = chains_ready(vr, avail, MIN(max, VRING_BURST_CHAINS - burst->n));
 	for (k = 0; k < n; k++) {
-		uint16_t head = READ_ONCE(vr->split.avail->ring[(avail + k) & mask]);
+		uint16_t head = READ_ONCE(ring[(avail + k) & mask]);
+		struct descriptor d;
 
-		if (UNLIKELY(head >= vr->size)) {
+		if (UNLIKELY(head > mask)) {
 			vr->broken = VRING_BREAK_HEAD_RANGE;
 			break;
 		}
-		if (UNLIKELY(!append(vr, burst, head)))
+		d = descriptor_read(&desc[head]);
+		if (LIKELY((d.third & SIMPLE_MASK) == simple) &&
+		    LIKELY(append_simple(&cursor, d.addr, d.len, head)))
+			continue; /* nothing special about it */
+		fetch_cursor_store(&cursor, burst);
+		if (UNLIKELY(!append(vr, burst, head, d)))
 			break;
+		cursor = fetch_cursor(vr, burst);
 	}
+	fetch_cursor_store(&cursor, burst);
 	vr->position->avail = avail + k;
 	return k;
 }
