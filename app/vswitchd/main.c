@@ -17,8 +17,7 @@
 #include "options.h"
 #include "sandbox.h"
 
-#define FDB_ENTRIES 65536
-#define FDB_AGE_S   300
+#define FDB_AGE_S 300
 
 struct daemon {
 	struct options options;
@@ -102,7 +101,7 @@ static int add_ports(struct daemon *d)
 static int daemon_start(struct daemon *d)
 {
 	const struct vswitch_config config = {
-	    .fdb_entries = FDB_ENTRIES,
+	    .fdb_entries = d->options.mac_table,
 	    .fdb_age_s = FDB_AGE_S,
 	    .idle_sleep = d->options.idle_sleep,
 	    .iommu = d->options.iommu,

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "base/util.h"
+#include "bridge/fdb.h"
 
 typedef enum options_outcome (*option_take)(struct options *o, const char *value);
 
@@ -87,6 +88,16 @@ static enum options_outcome take_workers(struct options *o, const char *value)
 	if (!parse_number(value, 10, 127, &n) || n == 0)
 		return bad("workers", value, "a number from 1 to 127");
 	o->n_workers = n;
+	return OPTIONS_RUN;
+}
+
+static enum options_outcome take_mac_table(struct options *o, const char *value)
+{
+	unsigned long n;
+
+	if (!parse_number(value, 10, FDB_ENTRIES_MAX, &n) || n == 0)
+		return bad("mac-table", value, "a number from 1 to 16777216");
+	o->mac_table = n;
 	return OPTIONS_RUN;
 }
 
@@ -262,6 +273,7 @@ static const struct {
     {"workers", "N", take_workers, "how many cores move frames (default 1)"},
     {"lcores", "LIST", take_lcores, "which CPUs move frames, such as 1,3-5"},
     {"idle", "MODE", take_idle, "'sleep' when there is nothing to do (default), or 'poll' on"},
+    {"mac-table", "N", take_mac_table, "how many MAC addresses are remembered (default 65536)"},
     {"no-huge", NULL, take_no_huge, "do without huge pages"},
     {"no-sandbox", NULL, take_no_sandbox, "keep all capabilities and system calls"},
     {"host-notifier", NULL, take_host_notifier,
@@ -361,6 +373,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->idle_sleep = true;
 	ret->sandbox = true;
+	ret->mac_table = 65536;
 	ret->socket_mode = -1;
 	ret->socket_owner = -1;
 	ret->socket_group = -1;

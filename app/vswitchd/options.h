@@ -34,6 +34,7 @@ struct options {
 	bool iommu;
 	bool host_notifier, inband;
 	bool postcopy;
+	uint32_t mac_table;
 	int socket_mode; /* -1: as the umask has it */
 	uid_t socket_owner;
 	gid_t socket_group;

@@ -151,6 +151,7 @@ static void reset_queue(struct vport *vp, unsigned index)
 	q->packed = VIRTIO_HAS(features, F_RING_PACKED);
 	q->in_order = VIRTIO_HAS(features, F_IN_ORDER);
 	q->event_idx = VIRTIO_HAS(features, F_EVENT_IDX);
+	q->mergeable = VIRTIO_HAS(features, NET_F_MRG_RXBUF);
 	layout = vring_layout(q->size, q->packed);
 	memset(q->desc, 0, ring_bytes(q->size));
 	q->driver = (char *)q->desc + round_up(layout.desc, PAGE);
@@ -255,11 +256,15 @@ static bool take(
 	return true;
 }
 
-/* How many more pieces the frame that begins with this one has. Also: is its header whole? */
-static bool count_more(const struct vport_piece *piece, uint16_t *ret_more)
+/*
+ * How many more pieces the frame that begins with this one has. Also: is its header whole? Without
+ * merged buffers nobody looks at the count, and there are devices that leave it as it was.
+ */
+static bool count_more(
+    const struct vport_queue *q, const struct vport_piece *piece, uint16_t *ret_more)
 {
 	const struct virtio_net_hdr *hdr = (const void *)(piece->bytes - VIRTIO_NET_HDR_LEN);
-	uint16_t n = READ_ONCE(hdr->num_buffers);
+	uint16_t n = q->mergeable ? READ_ONCE(hdr->num_buffers) : 1;
 
 	*ret_more = n - 1;
 	return n >= 1 && n <= VPORT_PIECES - VPORT_BURST && (int32_t)piece->len > 0;
@@ -293,7 +298,7 @@ unsigned vport_receive(struct vport_queue *q, struct vport_piece pieces[VPORT_PI
 	for (k = 0; k < n && !q->broken; k++) {
 		uint16_t more;
 
-		if (!count_more(&pieces[k], &more) ||
+		if (!count_more(q, &pieces[k], &more) ||
 		    (k + more >= n && !take_rest(q, pieces, n, k + more + 1 - n))) {
 			q->broken = true;
 			break;

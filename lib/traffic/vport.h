@@ -38,7 +38,7 @@ struct vport_config {
 
 /* One direction of a pair. */
 struct vport_queue {
-	bool packed, in_order, broken;
+	bool packed, in_order, mergeable, broken;
 	bool wrap, used_wrap; /* packed */
 	uint16_t size, mask;
 	uint16_t next, used;   /* packed: slots; split: free-running */

@@ -88,6 +88,7 @@ BAD_ARGUMENTS = [
      "--socket-group: 'nobody-here' is not a group of this machine"),
     ([*PORT, "--log-level", "loud"],
      "--log-level: 'loud' is not one of error, warning, info, debug"),
+    ([*PORT, "--mac-table", "0"], "--mac-table: '0' is not a number from 1 to 16777216"),
     ([*PORT, "--idle", "nap"], "--idle: 'nap' is not 'sleep' or 'poll'"),
     ([*PORT, "--no-huge=yes"], "--no-huge takes no argument"),
 ]

@@ -35,7 +35,8 @@ class Testpmd:
 
     __test__ = False  # the name is a peer's, not a test's
 
-    def __init__(self, lab, vdevs, *options, lcores="0@0,1@0", memory=None, name="testpmd", wait=True):
+    def __init__(self, lab, vdevs, *options, lcores="0@0,1@0", memory=None, mbufs=40000, name="testpmd",
+                 wait=True):
         self.lab = lab
         self.name = name
         self.transcript = bytearray()
@@ -48,7 +49,7 @@ class Testpmd:
             self.argv += ["--no-huge", "-m", str(memory or 256)]
         for vdev in vdevs:
             self.argv += ["--vdev", vdev]
-        self.argv += ["--", "-i", "--total-num-mbufs", "40000", *options]
+        self.argv += ["--", "-i", "--total-num-mbufs", str(mbufs), *options]
         master, slave = pty.openpty()
         self.popen = subprocess.Popen(self.argv, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * How many instructions a frame costs on its way through lib/datapath, counted one by one: a child
+ * process runs bursts on rings that were filled before, and is single-stepped meanwhile. The
+ * count depends on the code and the compiler and on nothing else, so that it can be compared with
+ * what is checked in (instructions.txt); time could not, on a machine that others use.
+ *
+ * Frames are 64 bytes long: longer ones are copied by libc, whose instructions depend on the CPU.
+ * What is counted is the third burst. The first one learns addresses, and finds headers unwritten.
+ *
+ * usage: count-instructions BASELINE, status 1 if a case is more than 3 % above it or not in it;
+ *        count-instructions, to print a new baseline.
+ */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "bridge/fdb.h"
+#include "datapath/burst.h"
+#include "datapath/forwarding.h"
+#include "virtio/driver.h"
+
+#define FRAMES    BURST_FRAMES
+#define WARM_UP   2
+#define RING      256
+#define BUFFER    256
+#define PORTS_TOP 17
+#define MEMORY    (8u << 20)
+#define TOLERANCE 1.03
+
+/* from one port to so many others, frame by frame. */
+static const struct bench_case {
+	const char *name;
+	uint64_t features;
+	unsigned targets, macs;
+} cases[] = {
+    {"split", 0, 1, 1},
+    {"split-in-order", VIRTIO_BIT(F_IN_ORDER), 1, 1},
+    {"packed", VIRTIO_BIT(F_RING_PACKED), 1, 1},
+    {"packed-in-order", VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER), 1, 1},
+    {"packed-32-macs", VIRTIO_BIT(F_RING_PACKED), 1, 32},
+    {"packed-16-targets", VIRTIO_BIT(F_RING_PACKED), 16, 1},
+    {"split-16-targets", 0, 16, 1},
+};
+
+struct bench_queue {
+	struct driver_ring driver;
+	struct vring ring;
+	struct vring_position position;
+	struct queue queue;
+};
+
+static struct world {
+	uint8_t *memory;
+	size_t used;
+	struct guest_memory *guest;
+	struct port port[PORTS_TOP];
+	struct bench_queue receive, deliver[PORTS_TOP];
+	struct fdb *fdb;
+	struct burst *burst;
+	struct forwarding *fwd;
+} w;
+
+static uint8_t *take(size_t bytes)
+{
+	uint8_t *at = w.memory + w.used;
+
+	w.used += (bytes + 4095) & ~(size_t)4095;
+	if (w.used > MEMORY)
+		abort();
+	return at;
+}
+
+/* The guest's addresses are offsets into the one region. */
+static uint64_t gpa(const void *host)
+{
+	return (const uint8_t *)host - w.memory;
+}
+
+static void start_queue(struct bench_queue *q, const struct bench_case *c, struct port *port,
+    unsigned index, bool receives)
+{
+	uint64_t features = c->features | VIRTIO_BIT(F_VERSION_1);
+	struct vring_layout layout = vring_layout(RING, VIRTIO_HAS(features, F_RING_PACKED));
+	struct vring_config config = {
+	    .direction = receives ? VRING_TRANSMIT : VRING_RECEIVE,
+	    .features = features,
+	    .size = RING,
+	    .desc = take(layout.desc),
+	    .driver = take(layout.driver),
+	    .device = take(layout.device),
+	    .position = &q->position,
+	    .memory = w.guest,
+	};
+
+	q->position = vring_position_initial(VIRTIO_HAS(features, F_RING_PACKED));
+	if (vring_start(&q->ring, &config) < 0 ||
+	    driver_ring_init(
+		&q->driver, features, RING, config.desc, config.driver, config.device) < 0)
+		abort();
+	driver_ring_call_disable(&q->driver);
+	q->queue = (struct queue){
+	    .ring = &q->ring,
+	    .port = port,
+	    .index = index,
+	    .enabled = true,
+	    .call_fd = -1,
+	    .miss_fd = -1,
+	    .kick_fd = -1,
+	};
+}
+
+static void offer(struct bench_queue *q, uint8_t *buffer, uint32_t len, bool writable)
+{
+	struct driver_buffer b = {.addr = gpa(buffer), .len = len};
+
+	if (driver_ring_add(&q->driver, &b, !writable, writable, buffer) < 0)
+		abort();
+	driver_ring_publish(&q->driver);
+}
+
+static void put_mac(uint8_t *at, unsigned port, unsigned mac)
+{
+	const uint8_t bytes[6] = {2, 0, port, 0, mac >> 8, mac};
+
+	memcpy(at, bytes, 6);
+}
+
+static void fill(const struct bench_case *c)
+{
+	for (unsigned i = 0; i < (WARM_UP + 1) * FRAMES; i++) {
+		uint8_t *buffer = take(BUFFER);
+
+		put_mac(buffer + 12, 1 + i % c->targets, i % c->macs);
+		put_mac(buffer + 18, 0, i % c->macs);
+		offer(&w.receive, buffer, VIRTIO_NET_HDR_LEN + 64, false);
+	}
+	for (unsigned t = 1; t <= c->targets; t++) {
+		for (unsigned i = 0; i < (WARM_UP + 1) * FRAMES; i++) {
+			/* What stands in a buffer that has been used before. */
+			struct virtio_net_hdr *hdr = (void *)take(BUFFER);
+
+			hdr->num_buffers = 1;
+			offer(&w.deliver[t], (uint8_t *)hdr, BUFFER, true);
+		}
+		for (unsigned m = 0; m < c->macs; m++) {
+			uint8_t mac[6];
+
+			put_mac(mac, t, m);
+			fdb_learn(w.fdb, mac_load(mac), t, 0);
+		}
+	}
+}
+
+static void make_world(const struct bench_case *c)
+{
+	const struct guest_region region = {.size = MEMORY, .uaddr = 1 << 20, .host = w.memory};
+	struct port *port[PORTS_TOP];
+	struct queue *receive = &w.receive.queue;
+	struct forwarding_config config = {.n_ports = c->targets + 1,
+	    .port = port,
+	    .n_queues = 1,
+	    .queue = &receive,
+	    .n_workers = 1};
+
+	w.used = 0;
+	memset(w.memory, 0, MEMORY);
+	w.fdb = fdb_create(65536, 300);
+	if (!w.fdb || guest_memory_create(&region, 1, &w.guest) < 0 ||
+	    burst_create(w.fdb, &w.burst) < 0)
+		abort();
+	for (unsigned i = 0; i <= c->targets; i++) {
+		w.port[i] = (struct port){.index = i, .hdr_len = VIRTIO_NET_HDR_LEN};
+		port[i] = &w.port[i];
+		start_queue(&w.deliver[i], c, &w.port[i], 0, false);
+		w.port[i].n_deliver = 1;
+		w.port[i].deliver[0] = &w.deliver[i].queue;
+	}
+	start_queue(&w.receive, c, &w.port[0], 1, true);
+	if (forwarding_create(&config, &w.fwd) < 0)
+		abort();
+	fill(c);
+}
+
+static void destroy_world(const struct bench_case *c)
+{
+	forwarding_destroy(w.fwd);
+	burst_destroy(w.burst);
+	fdb_destroy(w.fdb);
+	guest_memory_destroy(w.guest);
+	driver_ring_cleanup(&w.receive.driver);
+	for (unsigned i = 0; i <= c->targets; i++)
+		driver_ring_cleanup(&w.deliver[i].driver);
+}
+
+/* The child's part. What it does between two stops is counted. */
+static void run_bursts(const struct bench_case *c)
+{
+	uint64_t delivered = 0;
+
+	for (unsigned i = 0; i < WARM_UP; i++)
+		burst_run(w.burst, w.fwd, &w.receive.queue, 0);
+	raise(SIGSTOP);
+	burst_run(w.burst, w.fwd, &w.receive.queue, 0);
+	raise(SIGSTOP);
+	for (unsigned t = 1; t <= c->targets; t++)
+		delivered += w.deliver[t].queue.stats.frames;
+	_exit(delivered != (WARM_UP + 1) * FRAMES);
+}
+
+/* Instructions between the next two stops, and whether all frames arrived. */
+static bool count_steps(pid_t child, long *ret_steps)
+{
+	int status;
+
+	waitpid(child, &status, 0);
+	for (*ret_steps = 0;; ++*ret_steps) {
+		ptrace(PTRACE_SINGLESTEP, child, NULL, NULL);
+		if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
+			return false;
+		if (WSTOPSIG(status) == SIGSTOP)
+			break;
+	}
+	ptrace(PTRACE_CONT, child, NULL, NULL);
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Per frame; negative if the frames did not arrive. */
+static double count(const struct bench_case *c)
+{
+	long steps;
+	pid_t child;
+	bool good;
+
+	make_world(c);
+	child = fork();
+	if (child == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		run_bursts(c);
+	}
+	good = child > 0 && count_steps(child, &steps);
+	destroy_world(c);
+	return good ? (double)steps / FRAMES : -1;
+}
+
+static double expected(FILE *baseline, const char *name)
+{
+	char line[128], word[64];
+	double value;
+
+	rewind(baseline);
+	while (fgets(line, sizeof(line), baseline)) {
+		if (sscanf(line, "%63s %lf", word, &value) == 2 && strcmp(word, name) == 0)
+			return value;
+	}
+	return 0;
+}
+
+int main(int argc, char *argv[])
+{
+	FILE *baseline = argc > 1 ? fopen(argv[1], "r") : NULL;
+	int status = 0;
+
+	if (argc > 1 && !baseline) {
+		perror(argv[1]);
+		return 2;
+	}
+	w.memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		double now = count(&cases[i]), then;
+
+		printf("%s %.1f", cases[i].name, now);
+		if (baseline) {
+			then = expected(baseline, cases[i].name);
+			printf(" instructions per frame, %.1f in the baseline", then);
+			if (now < 0 || now > then * TOLERANCE) {
+				printf(": too many");
+				status = 1;
+			} else if (now < then / TOLERANCE) {
+				printf(": better; write a new baseline");
+			}
+		}
+		printf("\n");
+		status |= now < 0;
+	}
+	return status;
+}

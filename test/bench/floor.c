@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * What moving frames between two guests costs without a switch: the reference that the switch is
+ * measured against. Two network ports on lib/vhost and one polling thread that joins them. Frames
+ *of the one go to the other, whatever is in them.
+ *
+ *	copy	descriptors, one copy, descriptors: nobody with these rings can do less
+ *	ring	the descriptors alone; what arrives is whatever the buffer held
+ *
+ * There is no look-up, no snapshot of headers, no counter but one, and a full destination
+ * leaves frames with their source. Offloads are not offered; a receive buffer must hold a whole
+ *frame.
+ *
+ * The polling thread holds a lock while it goes round once; the control thread takes it to pause.
+ * On SIGUSR1 the counters go to a file, in vswitchd's words.
+ *
+ * usage: vhost-floor copy|ring CPU STATS-FILE SOCKET SOCKET
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <x86intrin.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "vhost/endpoint.h"
+#include "virtio/vhost_user.h"
+
+#define PORTS 2
+#define BURST 32
+
+struct floor_port {
+	struct vhost_device device;
+	bool running;
+} CACHE_ALIGNED;
+
+static struct {
+	struct floor_port port[PORTS];
+	pthread_mutex_t lock;
+	bool copies;
+	int cpu;
+	const char *stats_path;
+	atomic_bool end;
+	_Atomic uint64_t frames, busy_cycles, idle_cycles, turns;
+	struct vring_burst in, out;
+} fl = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void net_pause(struct vhost_device *dev)
+{
+	pthread_mutex_lock(&fl.lock);
+	CONTAINER_OF(dev, struct floor_port, device)->running = false;
+	pthread_mutex_unlock(&fl.lock);
+}
+
+static void net_resume(struct vhost_device *dev)
+{
+	pthread_mutex_lock(&fl.lock);
+	CONTAINER_OF(dev, struct floor_port, device)->running = true;
+	pthread_mutex_unlock(&fl.lock);
+}
+
+static enum vring_direction net_ring_direction(const struct vhost_device *dev, unsigned index)
+{
+	(void)dev;
+	return index % 2 ? VRING_TRANSMIT : VRING_RECEIVE;
+}
+
+static const struct vhost_device_type net_type = {
+    .name = "floor",
+    .feature_prefix = "NET_",
+    .features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_EVENT_IDX) |
+	VIRTIO_BIT(F_INDIRECT_DESC) | VIRTIO_BIT(F_IN_ORDER) | VIRTIO_BIT(NET_F_MRG_RXBUF) |
+	VIRTIO_BIT(F_ANY_LAYOUT),
+    .protocol_features = VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) |
+	VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | VHOST_PROTOCOL_BIT(STATUS),
+    .n_rings = 2,
+    .pause = net_pause,
+    .resume = net_resume,
+    .ring_direction = net_ring_direction,
+};
+
+static struct vhost_vring *ring_of(struct floor_port *port, unsigned index)
+{
+	struct vhost_vring *ring = port->device.vring[index];
+
+	return port->running && ring && ring->active && ring->enabled ? ring : NULL;
+}
+
+static void notify(struct vhost_vring *ring)
+{
+	if (ring->call_fd >= 0 && vring_call_needed(&ring->ring))
+		eventfd_write(ring->call_fd, 1);
+}
+
+static ALWAYS_INLINE void copy_frame(const struct vring_chain *from, const struct vring_chain *to)
+{
+	static const struct virtio_net_hdr plain = {.num_buffers = 1};
+	const struct vring_segment *s = &fl.in.segment[from->segment];
+	uint8_t *at = fl.out.segment[to->segment].addr;
+
+	if (memcmp(at, &plain, VIRTIO_NET_HDR_LEN) != 0)
+		memcpy(at, &plain, VIRTIO_NET_HDR_LEN);
+	if (LIKELY(from->n_segments == 1 && from->len == VIRTIO_NET_HDR_LEN + 64)) {
+		memcpy(at + VIRTIO_NET_HDR_LEN, s->addr + VIRTIO_NET_HDR_LEN, 64);
+		return;
+	}
+	for (uint32_t i = 0, skip = VIRTIO_NET_HDR_LEN; i < from->n_segments; i++, skip = 0) {
+		at += skip;
+		if (s[i].len > skip)
+			memcpy(at, s[i].addr + skip, s[i].len - skip);
+		at += s[i].len - MIN(s[i].len, skip);
+	}
+}
+
+static ALWAYS_INLINE void prefetch(unsigned n)
+{
+	for (unsigned k = 0; k < n; k++)
+		__builtin_prefetch(fl.in.segment[fl.in.chain[k].segment].addr + VIRTIO_NET_HDR_LEN);
+	for (unsigned k = 0; k < n; k++) {
+		const uint8_t *at = fl.out.segment[fl.out.chain[k].segment].addr;
+
+		__builtin_prefetch(at + VIRTIO_NET_HDR_LEN, 1);
+		__builtin_prefetch(at);
+	}
+}
+
+/* A burst of one port to the other. */
+static unsigned move(struct floor_port *from, struct floor_port *to)
+{
+	struct vhost_vring *source = ring_of(from, 1), *target = ring_of(to, 0);
+	unsigned n, k;
+
+	if (!source || !target)
+		return 0;
+	fl.in.n = fl.in.n_segments = fl.out.n = fl.out.n_segments = 0;
+	n = vring_fetch(&source->ring, &fl.in, BURST);
+	if (n == 0)
+		return 0;
+	n = vring_fetch(&target->ring, &fl.out, n);
+	vring_unfetch(&source->ring, &fl.in, n);
+	if (fl.copies)
+		prefetch(n);
+	for (k = 0; k < n; k++) {
+		struct vring_chain *in = &fl.in.chain[k], *out = &fl.out.chain[k];
+		bool fits = in->len > VIRTIO_NET_HDR_LEN && out->n_segments &&
+		    fl.out.segment[out->segment].len >= in->len;
+
+		out->written = LIKELY(fits) ? in->len : 0;
+		if (fl.copies && LIKELY(fits))
+			copy_frame(in, out);
+	}
+	vring_complete(&target->ring, &fl.out);
+	notify(target);
+	vring_complete(&source->ring, &fl.in);
+	notify(source);
+	return n;
+}
+
+static void *poll_rings(void *arg)
+{
+	uint64_t then = __rdtsc();
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(fl.cpu, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	while (!atomic_load_explicit(&fl.end, memory_order_relaxed)) {
+		unsigned n = 0;
+		uint64_t now;
+
+		pthread_mutex_lock(&fl.lock);
+		for (unsigned i = 0; i < PORTS; i++)
+			n += move(&fl.port[i], &fl.port[i ^ 1]);
+		pthread_mutex_unlock(&fl.lock);
+		now = __rdtsc();
+		/* This thread alone writes them. */
+		if (n) {
+			atomic_store_explicit(&fl.frames, fl.frames + n, memory_order_relaxed);
+			atomic_store_explicit(
+			    &fl.busy_cycles, fl.busy_cycles + now - then, memory_order_relaxed);
+			atomic_store_explicit(&fl.turns, fl.turns + 1, memory_order_relaxed);
+		} else {
+			atomic_store_explicit(
+			    &fl.idle_cycles, fl.idle_cycles + now - then, memory_order_relaxed);
+			_mm_pause();
+		}
+		then = now;
+	}
+	return arg;
+}
+
+static void on_stats(evutil_socket_t fd, short what, void *arg)
+{
+	char path[4096];
+	FILE *file;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	snprintf(path, sizeof(path), "%s.new", fl.stats_path);
+	file = fopen(path, "w");
+	if (!file)
+		return;
+	fprintf(file,
+	    "{\"workers\": [{\"lcore\": %d, \"frames\": %llu, \"bursts\": %llu, "
+	    "\"busy_cycles\": %llu, \"idle_cycles\": %llu}]}\n",
+	    fl.cpu, (unsigned long long)fl.frames, (unsigned long long)fl.turns,
+	    (unsigned long long)fl.busy_cycles, (unsigned long long)fl.idle_cycles);
+	fclose(file);
+	rename(path, fl.stats_path);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *base)
+{
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(base);
+}
+
+int main(int argc, char *argv[])
+{
+	struct vhost_endpoint *endpoint[PORTS] = {NULL};
+	struct event_base *base = event_base_new();
+	struct event *stats, *term;
+	pthread_t thread;
+	int err = 0;
+
+	if (argc != 6 || (strcmp(argv[1], "copy") != 0 && strcmp(argv[1], "ring") != 0)) {
+		fprintf(stderr, "usage: %s copy|ring CPU STATS-FILE SOCKET SOCKET\n", argv[0]);
+		return 2;
+	}
+	fl.copies = argv[1][0] == 'c';
+	fl.cpu = atoi(argv[2]);
+	fl.stats_path = argv[3];
+	for (unsigned i = 0; i < PORTS && !err; i++) {
+		struct vhost_endpoint_config config = {.mode = VHOST_ENDPOINT_SERVER,
+		    .path = argv[4 + i],
+		    .fd = -1,
+		    .socket_mode = -1,
+		    .owner = -1,
+		    .group = -1};
+
+		err = vhost_device_init(&fl.port[i].device, &net_type, argv[4 + i], NULL);
+		if (!err)
+			err =
+			    vhost_endpoint_create(base, &config, &fl.port[i].device, &endpoint[i]);
+	}
+	stats = evsignal_new(base, SIGUSR1, on_stats, NULL);
+	term = evsignal_new(base, SIGTERM, on_end, base);
+	event_add(stats, NULL);
+	event_add(term, NULL);
+	if (!err)
+		err = -pthread_create(&thread, NULL, poll_rings, NULL);
+	if (!err) {
+		log_info("ready: 2 ports, 1 workers");
+		event_base_dispatch(base);
+		atomic_store(&fl.end, true);
+		pthread_join(thread, NULL);
+	}
+	for (unsigned i = 0; i < PORTS; i++)
+		vhost_endpoint_destroy(endpoint[i]);
+	event_free(stats);
+	event_free(term);
+	event_base_free(base);
+	return err ? 1 : 0;
+}

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What makes the traffic: testpmd's virtio-user, the same for every peer, and vswitch-pktgen for the limit."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from lab import VSWITCHD, LabError
+from subjects import mbuf_options
+from testpmd import Testpmd, virtio_user
+
+PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
+CPU = 0
+MACS = ["02:00:00:00:00:0a", "02:00:00:00:00:0b"]
+
+
+class TestpmdLoop:
+    """Two virtio-user ports that send back what they get, for ever: a closed loop, which loses nothing
+    and runs as fast as the slower side. Touches one line of every frame."""
+
+    name = "testpmd virtio-user"
+    __test__ = False
+
+    def __init__(self, lab, paths, case):
+        big = case["size"] > 9000
+        vdevs = [
+            virtio_user(path, number=i, mac=MACS[i], packed=case["packed"], in_order=True, size=1024)
+            for i, path in enumerate(paths)
+        ]
+        self.pmd = Testpmd(
+            lab, vdevs, "--burst=64", *mbuf_options(big), f"--eth-peer=0,{MACS[1]}",
+            f"--eth-peer=1,{MACS[0]}", memory=700 if big else None, mbufs=5000 if big else 40000,
+            name="generator",
+        )
+        time.sleep(1)
+        self.pmd.run(f"set txpkts {case['size']}")
+        self.pmd.run("start tx_first 6")
+
+    def end(self):
+        """What it has to say of the run."""
+        return {}
+
+
+class Pktgen:
+    """vswitch-pktgen, as fast as it goes unless the case has a rate."""
+
+    name = "vswitch-pktgen"
+
+    def __init__(self, lab, paths, case, seconds=60):
+        self.report = lab.dir / "pktgen.json"
+        argv = ["taskset", "-c", str(CPU), PKTGEN, "--in-order", "--quiet", "--json", self.report,
+                "--duration", seconds, "--size", case["size"]]
+        for path in paths:
+            argv += ["--port", path]
+        if case["packed"]:
+            argv.append("--packed")
+        if case.get("touch_all"):
+            argv.append("--touch-all")
+        for name in ("rate", "macs", "flows", "ring-size", "test"):
+            if name in case:
+                argv += [f"--{name}", case[name]]
+        self.process = subprocess.Popen(
+            [str(word) for word in argv], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        lab.own(self)
+
+    def end(self, wait=False):
+        if not wait:
+            self.process.terminate()
+        _, err = self.process.communicate(timeout=600)
+        if self.process.returncode not in (0, 1) or not self.report.exists():
+            raise LabError(f"vswitch-pktgen: {err}")
+        return json.loads(self.report.read_text())
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def story(self):
+        return f"--- vswitch-pktgen: {self.process.args}\n"

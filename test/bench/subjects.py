@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is measured: vswitchd, the floors below it, and the switches beside it.
+
+Each starts with two ports and one polling core. windows() samples it while traffic flows: a list of
+(cycles per frame, frames per second, busy share), one for each short window, so that one burst of
+noise from a neighbour spoils a window and not a figure.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from lab import VSWITCHD, LabError, Process, Switch, wait_for
+from testpmd import Testpmd
+
+FLOOR = Path(VSWITCHD).resolve().parents[2] / "test/bench/vhost-floor"
+OVS = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
+WINDOW = 0.08
+SWITCH_CPU = 1
+BIG_MBUF = 62000  # what holds a 60 KB frame in one piece
+
+
+class Subject:
+    """name, what it is for people; missing() says why it cannot run here."""
+
+    needs = None
+
+    @classmethod
+    def missing(cls):
+        return None if cls.needs is None or shutil.which(cls.needs) else f"{cls.needs} is not installed"
+
+    def windows(self, seconds):
+        samples = []
+        end = time.monotonic() + seconds
+        before = self.count()
+        while time.monotonic() < end:
+            time.sleep(WINDOW)
+            after = self.count()
+            (b_time, b_busy, b_idle, b_frames), (time_, busy, idle, frames) = before, after
+            if frames > b_frames and time_ > b_time:
+                work = busy - b_busy
+                samples.append((work / (frames - b_frames), (frames - b_frames) / (time_ - b_time),
+                                work / max(work + idle - b_idle, 1)))
+            before = after
+        return samples
+
+
+class CountsInFile:
+    """SIGUSR1, and the counters are in a file."""
+
+    def count(self):
+        stats = self.process.stats() if hasattr(self.process, "stats") else self._read()
+        workers = stats["workers"]
+        return (time.monotonic(), sum(w["busy_cycles"] for w in workers),
+                sum(w["idle_cycles"] for w in workers), sum(w["frames"] for w in workers))
+
+    def _read(self):
+        self.stats_path.unlink(missing_ok=True)
+        self.process.signal(signal.SIGUSR1)
+        wait_for(lambda: self.stats_path.exists() or not self.process.alive(), "counters", 5)
+        return json.loads(self.stats_path.read_text())
+
+
+class Ours(CountsInFile, Subject):
+    name = "vswitchd"
+
+    def __init__(self, lab, big=False, ports=2, options=()):
+        self.process = Switch(
+            lab, [f"{i}.sock" for i in range(ports)], "--idle", "poll", "--lcores", str(SWITCH_CPU), *options
+        )
+        self.paths = self.process.paths[:2]
+
+
+class Floor(CountsInFile, Subject):
+    def __init__(self, lab, big=False):
+        self.paths = [lab.dir / "a.sock", lab.dir / "b.sock"]
+        self.stats_path = lab.dir / "floor.json"
+        self.process = Process(lab, "floor", [FLOOR, self.mode, str(SWITCH_CPU), self.stats_path, *self.paths])
+        wait_for(lambda: "ready:" in self.process.err(), "the floor")
+
+
+class FloorRing(Floor):
+    name, mode = "floor-ring", "ring"
+
+
+class FloorCopy(Floor):
+    name, mode = "floor-copy", "copy"
+
+
+class RteVhost(Subject):
+    """testpmd forwards between two net_vhost ports: rte_vhost, and no look-up at all."""
+
+    name, needs = "testpmd + rte_vhost", "dpdk-testpmd"
+    options = ()
+
+    def __init__(self, lab, big=False):
+        self.paths = [lab.dir / "a.sock", lab.dir / "b.sock"]
+        vdevs = [f"net_vhost{i},iface={path}" for i, path in enumerate(self.paths)]
+        self.pmd = Testpmd(lab, vdevs, "--burst=64", *mbuf_options(big), lcores=f"0@0,1@{SWITCH_CPU}",
+                           memory=700 if big else None, mbufs=5000 if big else 40000, name="vhost")
+        self.pmd.run("set record-core-cycles on")
+        self.pmd.run("start")
+        self.total = [0.0, 0]
+
+    def count(self):
+        text = self.pmd.run("show fwd stats all")
+        self.pmd.run("clear fwd stats all")
+        cycles = re.search(r"CPU cycles/packet=([0-9.]+)", text)
+        frames = int(re.search(r"Accumulated.*?RX-packets: (\d+)", text, re.S)[1])
+        self.total[0] += float(cycles[1]) * frames if cycles else 0
+        self.total[1] += frames
+        # It does not tell when it is idle.
+        return time.monotonic(), self.total[0], 0, self.total[1]
+
+
+class RteVhostChained(RteVhost):
+    """The same with the usual 2 KB mbufs, where a long frame is a chain."""
+
+    name = "testpmd + rte_vhost, 2 KB mbufs"
+
+    def __init__(self, lab, big=False):
+        super().__init__(lab, big=False)
+
+
+class Ovs(Subject):
+    """OVS-DPDK's NORMAL action: a learning switch."""
+
+    name, needs = "OVS-DPDK", OVS
+
+    def __init__(self, lab, big=False):
+        self.env = {
+            **os.environ, "OVS_RUNDIR": str(lab.dir), "OVS_LOGDIR": str(lab.dir), "OVS_DBDIR": str(lab.dir)
+        }
+        self.dir = lab.dir
+        db = f"unix:{lab.dir}/db.sock"
+        self._do("ovsdb-tool", "create", lab.dir / "conf.db", "/usr/share/openvswitch/vswitch.ovsschema")
+        Process(
+            lab, "ovsdb-server",
+            ["ovsdb-server", lab.dir / "conf.db", f"--remote=p{db}", f"--unixctl={lab.dir}/db.ctl"],
+            env=self.env,
+        )
+        wait_for((lab.dir / "db.sock").exists, "ovsdb-server")
+        self._do("ovs-vsctl", f"--db={db}", "--no-wait", "init", "--", "set", "Open_vSwitch", ".",
+                 "other_config:dpdk-init=true", "other_config:dpdk-lcore-mask=0x1",
+                 f"other_config:pmd-cpu-mask={1 << SWITCH_CPU:#x}", "other_config:dpdk-socket-mem=512",
+                 f'other_config:dpdk-extra="--no-pci --file-prefix={lab.dir.name}-ovs"')
+        Process(lab, "ovs-vswitchd", [OVS, db, f"--unixctl={lab.dir}/ovs.ctl"], env=self.env)
+        ports = []
+        for port in ("a", "b"):
+            ports += ["--", "add-port", "br0", port, "--", "set", "Interface", port, "type=dpdkvhostuser"]
+        self._do("ovs-vsctl", f"--db={db}", "--timeout=30", "add-br", "br0", "--", "set", "Bridge", "br0",
+                 "datapath_type=netdev", *ports)
+        self.paths = [lab.dir / "a", lab.dir / "b"]
+        for path in self.paths:
+            wait_for(path.exists, f"socket {path}")
+
+    def _do(self, *argv):
+        done = subprocess.run(
+            [str(word) for word in argv], env=self.env, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode:
+            raise LabError(f"{argv[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+    def count(self):
+        text = self._do("ovs-appctl", "-t", self.dir / "ovs.ctl", "dpif-netdev/pmd-stats-show")
+        frames = int(re.search(r"packets received: (\d+)", text)[1])
+        idle = int(re.search(r"idle cycles: (\d+)", text)[1])
+        busy = int(re.search(r"processing cycles: (\d+)", text)[1])
+        return time.monotonic(), busy, idle, frames
+
+
+def mbuf_options(big):
+    return [f"--mbuf-size={BIG_MBUF}", f"--max-pkt-len={BIG_MBUF - 1000}"] if big else []
