@@ -58,7 +58,8 @@ struct group {
 	struct queue *queue;
 	uint32_t slot; /* of the queue, among all deliver queues */
 	unsigned n;
-	unsigned done; /* delivered or dropped so far */
+	unsigned done;  /* delivered or dropped so far */
+	uint32_t needs; /* enum offload, of any of them */
 	uint8_t frame[BURST_FRAMES];
 };
 

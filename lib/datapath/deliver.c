@@ -109,19 +109,6 @@ static void copy_scattered(struct burst *b, const struct frame *f, const struct 
 	}
 }
 
-static ALWAYS_INLINE bool deliver_one(
-    struct burst *b, unsigned i, unsigned hdr_len, const struct vring_room *room, bool blind)
-{
-	const struct frame *f = &b->frame[i];
-	const struct vring_chain *c = &b->out.chain[room->chain];
-	const struct vring_segment *first = &b->out.segment[c->segment];
-
-	if (LIKELY(first->len >= hdr_len + f->len && hdr_len == VIRTIO_NET_HDR_LEN))
-		return copy_flat(b, f, &b->head[i], first->addr, blind);
-	copy_scattered(b, f, &b->head[i], hdr_len, room);
-	return true;
-}
-
 static ALWAYS_INLINE void prefetch_room(
     const struct burst *b, const struct vring_room room[], unsigned n, bool blind)
 {
@@ -139,26 +126,41 @@ static ALWAYS_INLINE void prefetch_room(
 	}
 }
 
-/* Deliver as many frames as there is room for; sets *ret_wrote to how many headers were written. */
+/*
+ * Deliver as many frames as there is room for, each of need[] bytes with its net header; sets
+ * *ret_wrote to how many headers were written.
+ */
 static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
-    const uint8_t frames[], const struct vring_room room[], unsigned n, bool blind,
-    unsigned *ret_wrote)
+    const uint8_t frames[], const uint32_t need[], const struct vring_room room[], unsigned n,
+    bool blind, unsigned *ret_wrote)
 {
 	unsigned hdr_len = q->port->hdr_len, wrote = 0, good = 0, k;
+	bool usual = hdr_len == VIRTIO_NET_HDR_LEN;
 	uint64_t bytes = 0;
 
 	prefetch_room(b, room, n, blind);
-	for (k = 0; k < n && room[k].status != VRING_ROOM_NONE; k++) {
+	for (k = 0; k < n; k++) {
+		unsigned i = frames[k];
+		const struct vring_segment *first;
+
 		if (UNLIKELY(room[k].status != VRING_ROOM_OK)) {
+			if (room[k].status == VRING_ROOM_NONE)
+				break;
 			deliver_drop_room(q, room[k].status);
 			continue;
 		}
-		wrote += deliver_one(b, frames[k], hdr_len, &room[k], blind);
-		bytes += b->frame[frames[k]].len;
+		first = &b->out.segment[b->out.chain[room[k].chain].segment];
+		bytes += need[k];
 		good++;
+		if (LIKELY(first->len >= need[k] && usual)) {
+			wrote += copy_flat(b, &b->frame[i], &b->head[i], first->addr, blind);
+			continue; /* the usual case */
+		}
+		copy_scattered(b, &b->frame[i], &b->head[i], hdr_len, &room[k]);
+		wrote++;
 	}
 	q->stats.frames += good;
-	q->stats.bytes += bytes;
+	q->stats.bytes += bytes - (uint64_t)good * hdr_len;
 	*ret_wrote = wrote;
 	return k;
 }
@@ -179,9 +181,11 @@ static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t f
 
 		if (q->headers_blind) {
 			q->headers_blind--;
-			k = deliver_rooms(b, q, frames + settled, room, decided, true, &wrote);
+			k = deliver_rooms(
+			    b, q, frames + settled, need + settled, room, decided, true, &wrote);
 		} else {
-			k = deliver_rooms(b, q, frames + settled, room, decided, false, &wrote);
+			k = deliver_rooms(
+			    b, q, frames + settled, need + settled, room, decided, false, &wrote);
 			if (2 * wrote > k)
 				q->headers_blind = HEADERS_BLIND;
 		}
@@ -218,13 +222,11 @@ static unsigned deliver_mixed(struct burst *b, struct queue *q, const uint8_t fr
 	return settled;
 }
 
-unsigned deliver_frames(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
+unsigned deliver_frames(
+    struct burst *b, struct queue *q, uint32_t needs, const uint8_t frames[], unsigned n)
 {
-	uint32_t needs = 0;
 	unsigned settled;
 
-	for (unsigned k = 0; k < n; k++)
-		needs |= b->frame[frames[k]].needs;
 	if (q->shared)
 		rte_spinlock_lock(&q->lock);
 	if (LIKELY(!(needs & ~q->port->accepts)))

@@ -12,9 +12,10 @@
 /*
  * Put n frames of the burst into q, in order. Returns how many are settled: delivered, or
  * dropped and counted for another reason than want of buffers. The rest found the ring full
- * and may be offered again.
+ * and may be offered again. needs: the offloads that any of them needs.
  */
-unsigned deliver_frames(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n);
+unsigned deliver_frames(
+    struct burst *b, struct queue *q, uint32_t needs, const uint8_t frames[], unsigned n);
 
 /* Give up on n frames for q. */
 void deliver_drop_full(struct queue *q, unsigned n);

@@ -41,9 +41,11 @@ static struct group *group_add(struct burst *b, const struct port *to, unsigned 
 		group->slot = slot;
 		group->n = 0;
 		group->done = 0;
+		group->needs = 0;
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;
+	group->needs |= b->frame[i].needs;
 	return group;
 }
 
@@ -64,8 +66,8 @@ static bool groups_deliver(struct burst *b)
 
 		if (group->done == group->n)
 			continue; /* nothing left for this queue */
-		group->done += deliver_frames(
-		    b, group->queue, group->frame + group->done, group->n - group->done);
+		group->done += deliver_frames(b, group->queue, group->needs,
+		    group->frame + group->done, group->n - group->done);
 		full |= group->done < group->n;
 	}
 	return full;
@@ -137,6 +139,7 @@ void burst_forward(struct burst *b)
 
 		if (LIKELY(dest == last_dest && last)) {
 			last->frame[last->n++] = i;
+			last->needs |= b->frame[i].needs;
 			n_unicast++;
 			continue; /* it goes where the one before went */
 		}

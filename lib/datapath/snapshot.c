@@ -64,10 +64,9 @@ static void gather_head(const struct burst *b, const struct vring_chain *c, unsi
 }
 
 static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_chain *c,
-    const struct port *from, struct frame *f, struct head *h)
+    unsigned hdr_len, bool offloads, struct frame *f, struct head *h)
 {
 	const struct vring_segment *s = &b->in.segment[c->segment];
-	unsigned hdr_len = from->hdr_len;
 
 	if (UNLIKELY(s->len < WHOLE_HEAD || hdr_len != VIRTIO_NET_HDR_LEN)) {
 		gather_head(b, c, hdr_len, f, h);
@@ -76,7 +75,7 @@ static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_ch
 	bool whole = s->len == WHOLE_HEAD;
 
 	memcpy(h->data, s->addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
-	if (from->sends_offload)
+	if (offloads)
 		memcpy(&h->net, s->addr, VIRTIO_NET_HDR_LEN);
 	f->head_len = HEAD_BYTES;
 	f->segment = c->segment + whole;
@@ -85,12 +84,12 @@ static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_ch
 }
 
 /* Keep of the guest's header what is meaningful and true, nothing else. */
-static int vouch_for_header(const struct port *from, struct frame *f, struct head *h)
+static ALWAYS_INLINE int vouch_for_header(bool offloads, struct frame *f, struct head *h)
 {
 	struct virtio_net_hdr *net = &h->net;
 	int err;
 
-	if (LIKELY(!from->sends_offload || (net->flags == 0 && net->gso_type == 0))) {
+	if (LIKELY(!offloads || (net->flags == 0 && net->gso_type == 0))) {
 		*net = plain_header;
 		f->needs = 0;
 		return 0;
@@ -129,11 +128,12 @@ static __attribute__((noinline)) uint64_t reject(struct burst *b, unsigned i)
 void burst_snapshot(struct burst *b)
 {
 	const struct port *from = b->source->port;
-	unsigned hdr_len = from->hdr_len;
+	unsigned hdr_len = from->hdr_len, n = b->n;
+	bool offloads = from->sends_offload;
 	uint64_t bytes = 0;
 
-	prefetch_heads(b, from->sends_offload ? 0 : hdr_len);
-	for (unsigned i = 0; i < b->n; i++) {
+	prefetch_heads(b, offloads ? 0 : hdr_len);
+	for (unsigned i = 0; i < n; i++) {
 		const struct vring_chain *c = &b->in.chain[i];
 		struct frame *f = &b->frame[i];
 
@@ -145,8 +145,8 @@ void burst_snapshot(struct burst *b)
 			continue; /* dropped, with its reason */
 		}
 		bytes += f->len;
-		copy_head(b, c, from, f, &b->head[i]);
-		if (UNLIKELY(vouch_for_header(from, f, &b->head[i]) < 0))
+		copy_head(b, c, hdr_len, offloads, f, &b->head[i]);
+		if (UNLIKELY(vouch_for_header(offloads, f, &b->head[i]) < 0))
 			burst_drop(b, i, DROP_BAD_OFFLOAD);
 	}
 	b->source->stats.bytes += bytes;

@@ -154,13 +154,17 @@ static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned 
 	burst->n = keep;
 }
 
-static ALWAYS_INLINE void write_used(struct vring *vr, uint16_t at, uint32_t id, uint32_t len)
+static ALWAYS_INLINE char *used_elements(const struct vring *vr)
+{
+	return (char *)vr->split.used->ring;
+}
+
+static ALWAYS_INLINE void write_used(
+    char *elements, uint16_t mask, uint16_t at, uint32_t id, uint32_t len)
 {
 	uint64_t element = (uint64_t)len << 32 | id;
-	uint64_t *slot =
-	    (uint64_t *)(void *)((char *)vr->split.used->ring + 8u * (at & (vr->size - 1u)));
 
-	__builtin_memcpy(slot, &element, 8);
+	__builtin_memcpy(elements + 8u * (at & mask), &element, 8);
 }
 
 static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
@@ -171,12 +175,13 @@ static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
 
 static void split_complete(struct vring *vr, const struct vring_burst *burst)
 {
-	uint16_t used = vr->position->used;
+	uint16_t used = vr->position->used, mask = vr->size - 1;
+	char *elements = used_elements(vr);
 
 	if (UNLIKELY(vr->broken && !burst->n))
 		return;
-	for (unsigned i = 0; i < burst->n; i++)
-		write_used(vr, used + i, burst->chain[i].id, burst->chain[i].written);
+	for (unsigned i = 0, n = burst->n; i < n; i++)
+		write_used(elements, mask, used + i, burst->chain[i].id, burst->chain[i].written);
 	publish_used(vr, used + burst->n);
 }
 
@@ -188,7 +193,7 @@ static void split_complete_in_order(struct vring *vr, const struct vring_burst *
 		split_complete(vr, burst);
 		return;
 	}
-	write_used(vr, used, burst->chain[burst->n - 1].id, 0);
+	write_used(used_elements(vr), vr->size - 1, used, burst->chain[burst->n - 1].id, 0);
 	publish_used(vr, used + burst->n);
 }
 
