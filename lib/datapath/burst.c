@@ -34,7 +34,7 @@ int burst_create(struct fdb *fdb, struct burst **ret_burst)
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct burst){.fdb = fdb};
+	*b = (struct burst){.fdb = fdb, .wide = vring_wide()};
 	b->fallback = fallback_create();
 	if (!b->fallback) {
 		free(b);

@@ -38,10 +38,10 @@
 
 struct frame {
 	uint32_t len;        /* Ethernet bytes */
-	uint16_t head_len;   /* of those, how many are in the head */
 	uint16_t dest;       /* port index, DEST_FLOOD or DEST_NONE */
+	uint16_t head_len;   /* of the bytes, how many are in the head; from here on: see plain */
 	uint32_t needs;      /* enum offload */
-	uint32_t hash;       /* flow hash; valid once has_hash */
+	uint32_t hash;       /* flow hash, where a destination has several queues */
 	uint16_t segment;    /* where the rest begins: first segment, */
 	uint16_t n_segments; /* how many, */
 	uint32_t offset;     /* and bytes to skip in the first */
@@ -69,6 +69,14 @@ struct burst {
 	struct fdb *fdb;
 	uint32_t now_s;
 	unsigned n;
+	/*
+	 * The usual burst: net header and at least HEAD_BYTES of every frame in one segment, chain
+	 * i in segment i, and no offload asked for. Of frames only len and dest are filled in, of
+	 * heads only data. Stages that want more call burst_fill_in first.
+	 */
+	bool plain;
+	bool wide;          /* the CPU can do what VRING_WIDE asks for */
+	uint16_t only_dest; /* a port, if all frames go to that one; else DEST_NONE */
 	struct frame frame[BURST_FRAMES];
 	struct head head[BURST_FRAMES];
 	unsigned n_groups;
@@ -100,6 +108,9 @@ void burst_snapshot(struct burst *b);
 void burst_lookup(struct burst *b);
 void burst_forward(struct burst *b);
 void burst_complete(struct burst *b);
+
+/* Make a plain burst like any other. */
+void burst_fill_in(struct burst *b);
 
 /* Drop frame i, counted at the queue it came from. */
 static inline void burst_drop(struct burst *b, unsigned i, enum drop_reason reason)

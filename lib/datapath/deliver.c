@@ -165,6 +165,82 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 	return k;
 }
 
+static ALWAYS_INLINE unsigned copy_plain(
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+{
+	const uint64_t low = 0;
+	const uint32_t high = UINT32_C(1) << 16; /* num_buffers: 1 */
+	unsigned wrote = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		const uint8_t *p = b->out.segment[k].addr;
+
+		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN, 1);
+		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN + HEAD_BYTES - 1, 1);
+		if (blind)
+			__builtin_prefetch(p, 1);
+		else
+			__builtin_prefetch(p, 0);
+	}
+	for (unsigned k = 0; k < n; k++) {
+		unsigned i = frames[k];
+		uint8_t *to = b->out.segment[k].addr;
+		uint32_t rest = b->frame[i].len - HEAD_BYTES;
+		uint64_t there_low;
+		uint32_t there_high;
+
+		memcpy(&there_low, to, 8);
+		memcpy(&there_high, to + 8, 4);
+		if (blind || UNLIKELY(there_low != low || there_high != high)) {
+			memcpy(to, &low, 8);
+			memcpy(to + 8, &high, 4);
+			wrote++;
+		}
+		memcpy(to + VIRTIO_NET_HDR_LEN, b->head[i].data, HEAD_BYTES);
+		if (rest)
+			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES,
+			    b->in.segment[i].addr + VIRTIO_NET_HDR_LEN + HEAD_BYTES, rest);
+	}
+	return wrote;
+}
+
+static unsigned copy_plain_narrow(struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+{
+	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
+}
+
+static VRING_WIDE unsigned copy_plain_wide(
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+{
+	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
+}
+
+/* Frames of a plain burst into plain buffers, as far as these are. Returns how many went. */
+static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
+{
+	uint32_t need[BURST_FRAMES];
+	uint64_t bytes = 0;
+	unsigned wrote;
+	bool blind;
+
+	for (unsigned k = 0; k < n; k++)
+		need[k] = b->frame[frames[k]].len + VIRTIO_NET_HDR_LEN;
+	n = vring_reserve_plain(q->ring, &b->out, need, n);
+	blind = q->headers_blind > 0;
+	wrote =
+	    b->wide ? copy_plain_wide(b, frames, n, blind) : copy_plain_narrow(b, frames, n, blind);
+	if (blind)
+		q->headers_blind--;
+	else if (2 * wrote > n)
+		q->headers_blind = HEADERS_BLIND;
+	for (unsigned k = 0; k < n; k++)
+		bytes += need[k] - VIRTIO_NET_HDR_LEN;
+	q->stats.frames += n;
+	q->stats.bytes += bytes;
+	vring_complete(q->ring, &b->out);
+	return n;
+}
+
 /* Frames that q's driver can take as they are. Returns how many are settled. */
 static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
@@ -222,17 +298,27 @@ static unsigned deliver_mixed(struct burst *b, struct queue *q, const uint8_t fr
 	return settled;
 }
 
+static unsigned deliver_any(
+    struct burst *b, struct queue *q, uint32_t needs, const uint8_t frames[], unsigned n)
+{
+	burst_fill_in(b);
+	if (LIKELY(!(needs & ~q->port->accepts)))
+		return deliver_native(b, q, frames, n);
+	return deliver_mixed(b, q, frames, n);
+}
+
 unsigned deliver_frames(
     struct burst *b, struct queue *q, uint32_t needs, const uint8_t frames[], unsigned n)
 {
-	unsigned settled;
+	bool plain = b->plain && q->port->hdr_len == VIRTIO_NET_HDR_LEN;
+	unsigned settled = 0;
 
 	if (q->shared)
 		rte_spinlock_lock(&q->lock);
-	if (LIKELY(!(needs & ~q->port->accepts)))
-		settled = deliver_native(b, q, frames, n);
-	else
-		settled = deliver_mixed(b, q, frames, n);
+	if (plain)
+		settled = deliver_plain(b, q, frames, n);
+	if (UNLIKELY(settled < n) && (!plain || vring_has_avail(q->ring)))
+		settled += deliver_any(b, q, needs, frames + settled, n - settled);
 	queue_notify(b, q);
 	queue_tell_misses(q);
 	if (q->shared)

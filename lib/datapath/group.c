@@ -22,7 +22,7 @@ static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 {
 	if (LIKELY(to->n_deliver == 1))
 		return 0;
-	b->frame[i].hash = flow_hash(b->head[i].data, b->frame[i].head_len);
+	b->frame[i].hash = flow_hash(b->head[i].data, b->plain ? HEAD_BYTES : b->frame[i].head_len);
 	return ((uint64_t)b->frame[i].hash * to->n_deliver) >> 32;
 }
 
@@ -45,7 +45,7 @@ static struct group *group_add(struct burst *b, const struct port *to, unsigned 
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;
-	group->needs |= b->frame[i].needs;
+	group->needs |= b->plain ? 0 : b->frame[i].needs;
 	return group;
 }
 
@@ -119,7 +119,25 @@ static void flood(struct burst *b, const uint8_t frames[], unsigned n)
 	stats->flood_copies += (uint64_t)copies * n;
 }
 
-void burst_forward(struct burst *b)
+/* All frames to a port with one queue: they are a group as they are. False: they are not. */
+static bool forward_all(struct burst *b, const struct port *to)
+{
+	struct group *group = &b->group[0];
+
+	if (UNLIKELY(!to || to->n_deliver != 1))
+		return false;
+	*group = (struct group){.queue = to->deliver[0], .slot = to->index * PORT_QUEUES_MAX};
+	group->n = b->n;
+	for (unsigned i = 0; i < BURST_FRAMES; i++)
+		group->frame[i] = i;
+	b->n_groups = 1;
+	b->source->stats.unicast += b->n;
+	groups_finish(b);
+	return true;
+}
+
+/* Frame by frame. */
+static void forward_each(struct burst *b)
 {
 	const struct forwarding *fwd = b->fwd;
 	uint8_t flooded[BURST_FRAMES];
@@ -139,7 +157,7 @@ void burst_forward(struct burst *b)
 
 		if (LIKELY(dest == last_dest && last)) {
 			last->frame[last->n++] = i;
-			last->needs |= b->frame[i].needs;
+			last->needs |= b->plain ? 0 : b->frame[i].needs;
 			n_unicast++;
 			continue; /* it goes where the one before went */
 		}
@@ -157,4 +175,15 @@ void burst_forward(struct burst *b)
 	}
 	b->source->stats.unicast += n_unicast;
 	groups_finish(b);
+}
+
+void burst_forward(struct burst *b)
+{
+	unsigned dest = b->only_dest;
+
+	if (LIKELY(dest < b->fwd->n_ports) && LIKELY(forward_all(b, b->fwd->port[dest])))
+		return;
+	for (unsigned i = 0; dest != DEST_NONE && i < b->n; i++)
+		b->frame[i].dest = dest;
+	forward_each(b);
 }

@@ -19,6 +19,7 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	/* A burst that no ring knows of: it is never completed there. */
 	b->in.n = 1;
 	b->in.n_segments = 1;
+	b->in.plain = true;
 	b->in.chain[0] = (struct vring_chain){.len = hdr_len + len, .n_segments = 1};
 	b->in.segment[0] = (struct vring_segment){.addr = bytes, .len = hdr_len + len};
 	burst_snapshot(b);

@@ -8,7 +8,7 @@
  */
 #include "datapath/burst.h"
 
-#include <string.h>
+#include <immintrin.h>
 
 #include "bridge/forward.h"
 
@@ -34,19 +34,33 @@ static void take_verdict(struct burst *b, unsigned i, uint16_t verdict)
 	}
 }
 
-/* Destination and source address as they lie in a frame. */
-struct addresses {
-	uint64_t low;
-	uint32_t high;
-};
-
-static ALWAYS_INLINE struct addresses addresses_load(const uint8_t *frame)
+/* Do two frames' first 12 bytes, destination and source address, differ? */
+static ALWAYS_INLINE bool addresses_differ(__m128i a, __m128i b)
 {
-	struct addresses a;
+	return !_mm_testz_si128(_mm_xor_si128(a, b), _mm_set_epi32(0, -1, -1, -1));
+}
 
-	memcpy(&a.low, frame, 8);
-	memcpy(&a.high, frame + 8, 4);
-	return a;
+/* The addresses of each train, and in run[] which train each frame is of. How many trains. */
+static ALWAYS_INLINE unsigned find_trains(
+    const struct burst *b, bool plain, uint64_t dst[], uint64_t src[], uint8_t run[])
+{
+	__m128i last = _mm_setzero_si128();
+	unsigned n = 0, n_frames = b->n;
+
+	for (unsigned i = 0; i < n_frames; i++) {
+		__m128i first = _mm_loadu_si128((const __m128i *)b->head[i].data);
+
+		if (!plain && UNLIKELY(b->frame[i].dest == DEST_NONE))
+			continue; /* dropped by an earlier stage, with its reason */
+		if (UNLIKELY(addresses_differ(first, last) || n == 0)) {
+			dst[n] = mac_load(b->head[i].data);
+			src[n] = mac_load(b->head[i].data + 6);
+			last = first;
+			n++;
+		}
+		run[i] = n - 1;
+	}
+	return n;
 }
 
 void burst_lookup(struct burst *b)
@@ -54,25 +68,20 @@ void burst_lookup(struct burst *b)
 	uint64_t dst[BURST_FRAMES], src[BURST_FRAMES];
 	uint16_t verdict[BURST_FRAMES];
 	uint8_t run[BURST_FRAMES];
-	struct addresses last = {0};
-	unsigned n = 0;
+	bool plain = b->plain;
+	unsigned n =
+	    plain ? find_trains(b, true, dst, src, run) : find_trains(b, false, dst, src, run);
 
-	for (unsigned i = 0; i < b->n; i++) {
-		struct addresses a = addresses_load(b->head[i].data);
-
-		if (UNLIKELY(b->frame[i].dest == DEST_NONE))
-			continue; /* dropped by an earlier stage, with its reason */
-		if (UNLIKELY(a.low != last.low || a.high != last.high || n == 0)) {
-			dst[n] = a.low & UINT64_C(0xffffffffffff);
-			src[n] = a.low >> 48 | (uint64_t)a.high << 16;
-			last = a;
-			n++;
-		}
-		run[i] = n - 1;
-	}
+	b->only_dest = DEST_NONE;
+	if (n == 0)
+		return;
 	forward_burst(b->fdb, b->source->port->index, b->now_s, n, dst, src, verdict);
+	if (LIKELY(plain && n == 1 && verdict[0] < PORTS_MAX)) {
+		b->only_dest = verdict[0];
+		return;
+	}
 	for (unsigned i = 0; i < b->n; i++) {
-		if (UNLIKELY(b->frame[i].dest == DEST_NONE))
+		if (!plain && UNLIKELY(b->frame[i].dest == DEST_NONE))
 			continue; /* as above */
 		take_verdict(b, i, verdict[run[i]]);
 	}

@@ -19,6 +19,66 @@
 static const struct virtio_net_hdr plain_header = {.num_buffers = 1};
 
 /*
+ * A burst of frames as they usually are needs one look at each and no more. False: one of them is
+ * not, and nothing has been decided.
+ */
+static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
+{
+	const struct vring_segment *segment = b->in.segment;
+	unsigned skip = offloads ? 0 : VIRTIO_NET_HDR_LEN, n = b->n;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t len = segment[i].len - VIRTIO_NET_HDR_LEN;
+
+		if (UNLIKELY(len - HEAD_BYTES > (uint32_t)(FRAME_MAX - HEAD_BYTES)))
+			return false;
+		rte_prefetch0(segment[i].addr + skip);
+		rte_prefetch0(segment[i].addr + WHOLE_HEAD - 1);
+		b->frame[i].len = len;
+		bytes += len;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t asked = 0; /* flags and gso_type */
+
+		if (offloads)
+			memcpy(&asked, segment[i].addr, 2);
+		if (UNLIKELY(asked))
+			return false;
+		memcpy(b->head[i].data, segment[i].addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
+	}
+	b->source->stats.bytes += bytes;
+	return true;
+}
+
+static bool snapshot_plain_narrow(struct burst *b, bool offloads)
+{
+	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
+}
+
+static VRING_WIDE bool snapshot_plain_wide(struct burst *b, bool offloads)
+{
+	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
+}
+
+void burst_fill_in(struct burst *b)
+{
+	if (!b->plain)
+		return;
+	b->plain = false;
+	for (unsigned i = 0; i < b->n; i++) {
+		struct frame *f = &b->frame[i];
+
+		b->head[i].net = plain_header;
+		f->head_len = HEAD_BYTES;
+		f->needs = 0;
+		f->segment = i + (f->len == HEAD_BYTES);
+		f->n_segments = f->len != HEAD_BYTES;
+		f->offset = WHOLE_HEAD;
+	}
+}
+
+/*
  * The first line of a buffer often holds the net header and nothing else. Who may not ask for
  * offloads has nothing to say there, so that line stays where it is.
  */
@@ -125,7 +185,8 @@ static __attribute__((noinline)) uint64_t reject(struct burst *b, unsigned i)
 	return b->frame[i].len;
 }
 
-void burst_snapshot(struct burst *b)
+/* Any burst. */
+static void snapshot_any(struct burst *b)
 {
 	const struct port *from = b->source->port;
 	unsigned hdr_len = from->hdr_len, n = b->n;
@@ -150,4 +211,15 @@ void burst_snapshot(struct burst *b)
 			burst_drop(b, i, DROP_BAD_OFFLOAD);
 	}
 	b->source->stats.bytes += bytes;
+}
+
+void burst_snapshot(struct burst *b)
+{
+	const struct port *from = b->source->port;
+
+	b->plain = b->in.plain && from->hdr_len == VIRTIO_NET_HDR_LEN &&
+	    (b->wide ? snapshot_plain_wide(b, from->sends_offload)
+		     : snapshot_plain_narrow(b, from->sends_offload));
+	if (UNLIKELY(!b->plain))
+		snapshot_any(b);
 }

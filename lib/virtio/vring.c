@@ -83,6 +83,20 @@ static bool config_valid(const struct vring_config *c, bool packed)
 	return aligned(c->desc, 16) && aligned(c->driver, packed ? 4 : 2) && aligned(c->device, 4);
 }
 
+static bool wide_forbidden;
+
+void vring_allow_wide(bool allow)
+{
+	__atomic_store_n(&wide_forbidden, !allow, __ATOMIC_RELAXED);
+}
+
+bool vring_wide(void)
+{
+	return !__atomic_load_n(&wide_forbidden, __ATOMIC_RELAXED) &&
+	    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512vl");
+}
+
 int vring_start(struct vring *vr, const struct vring_config *c)
 {
 	bool packed = VIRTIO_HAS(c->features, F_RING_PACKED);
@@ -91,7 +105,8 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	if (!config_valid(c, packed))
 		return -EINVAL;
 	*vr = (struct vring){
-	    .ops = packed ? vring_packed_ops(in_order) : vring_split_ops(in_order),
+	    .ops = packed ? vring_packed_ops(in_order, vring_wide())
+			  : vring_split_ops(in_order, vring_wide()),
 	    .position = c->position,
 	    .journal = packed ? c->journal : NULL,
 	    .memory = c->memory,
@@ -141,14 +156,14 @@ enum vring_fault indirect_table(
 	return VRING_FAULT_NONE;
 }
 
-static void log_chain(
-    struct dirty_log *log, const struct vring_burst *burst, const struct vring_chain *chain)
+static void log_chain(struct dirty_log *log, bool request, const struct vring_burst *burst,
+    const struct vring_chain *chain)
 {
 	const struct vring_segment *segment = &burst->segment[chain->segment];
 	uint32_t left = chain->written;
 
-	for (unsigned i = chain->writable ? chain->writable - 1u : 0; left && i < chain->n_segments;
-	     i++) {
+	for (unsigned i = request ? vring_chain_readable(burst, chain) : 0;
+	     left && i < chain->n_segments; i++) {
 		uint32_t part = MIN(left, segment[i].len);
 
 		dirty_log_mark_host(log, segment[i].addr, part);
@@ -165,7 +180,7 @@ void vring_complete_logged(struct vring *vr, const struct vring_burst *burst, st
 	for (unsigned i = 0; i < burst->n; i++) {
 		slots += burst->chain[i].slots;
 		if (log->data)
-			log_chain(log, burst, &burst->chain[i]);
+			log_chain(log, vr->direction == VRING_REQUEST, burst, &burst->chain[i]);
 	}
 	if (log->ring)
 		vr->ops->log_used(vr, log, &before, slots);
@@ -228,6 +243,25 @@ static enum vring_room_status gather(
 	if (at == 0 && taken == VRING_BURST_CHAINS)
 		return VRING_ROOM_TOO_SMALL;
 	return VRING_ROOM_NONE;
+}
+
+unsigned vring_reserve_plain(
+    struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n)
+{
+	unsigned i = 0;
+
+	burst->n = 0;
+	burst->n_segments = 0;
+	n = vring_fetch(vr, burst, n);
+	if (LIKELY(burst->plain)) {
+		for (; i < n; i++) {
+			if (UNLIKELY(burst->chain[i].len < len[i]))
+				break;
+			burst->chain[i].written = len[i];
+		}
+	}
+	vring_unfetch(vr, burst, i);
+	return i;
 }
 
 unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[],

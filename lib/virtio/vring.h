@@ -80,22 +80,16 @@ struct vring_segment {
 	uint32_t len; /* never 0 */
 };
 
+/* Two words, in an order that makes them cheap to fill in and to turn into what is given back. */
 struct vring_chain {
-	uint32_t len;     /* bytes in all segments */
 	uint32_t written; /* what vring_complete will report; 0 unless vring_reserve set it */
 	uint16_t id;      /* head index (split) or buffer id (packed) */
 	uint16_t slots;   /* ring slots it takes */
+	uint32_t len;     /* bytes in all segments */
 	uint16_t segment; /* its first segment in the burst */
-	uint16_t n_segments;
-	uint8_t fault;     /* enum vring_fault; a faulty chain has no segments and len 0 */
-	uint16_t writable; /* requests: 1 + its first writable segment's place; 0: there is none */
+	uint16_t n_segments : 12;
+	uint16_t fault : 4; /* enum vring_fault; a faulty chain has no segments and len 0 */
 };
-
-/* Of a request: how many of its segments may only be read. The others may only be written. */
-static inline unsigned vring_chain_readable(const struct vring_chain *chain)
-{
-	return chain->writable ? chain->writable - 1u : chain->n_segments;
-}
 
 #define VRING_BURST_CHAINS   256
 #define VRING_BURST_SEGMENTS 2048
@@ -106,9 +100,26 @@ static inline unsigned vring_chain_readable(const struct vring_chain *chain)
 struct vring_burst {
 	unsigned n;
 	unsigned n_segments;
+	/*
+	 * Every chain is good, has one segment and takes one slot; and so chain i has segment i.
+	 * False says nothing. Begins anew with what is fetched into an empty burst. Who puts
+	 * chains together himself leaves it false.
+	 */
+	bool plain;
 	struct vring_chain chain[VRING_BURST_CHAINS];
 	struct vring_segment segment[VRING_BURST_SEGMENTS];
+	/* Requests: 1 + the place of a chain's first writable segment; 0: there is none. */
+	uint16_t writable[VRING_BURST_CHAINS];
 };
+
+/* Of a request: how many of its segments may only be read. The others may only be written. */
+static inline unsigned vring_chain_readable(
+    const struct vring_burst *burst, const struct vring_chain *chain)
+{
+	uint16_t writable = burst->writable[chain - burst->chain];
+
+	return writable ? writable - 1u : chain->n_segments;
+}
 
 struct vring;
 struct vring_inflight;
@@ -207,6 +218,20 @@ bool vring_recover(
     const struct vring_config *config, uint64_t word, struct vring_position *ret_position);
 
 /*
+ * Whether rings started from now on use AVX-512: yes, if the CPU has it. Both ways do the same; the
+ * setter, for tests, chooses the other one.
+ */
+bool vring_wide(void);
+void vring_allow_wide(bool allow);
+
+/* For functions, also of others, that are called only if so. */
+#ifdef __clang__
+#define VRING_WIDE __attribute__((target("avx512f,avx512bw,avx512vl")))
+#else
+#define VRING_WIDE __attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512")))
+#endif
+
+/*
  * Begin to use a ring. Writes nothing into the guest.
  * -EINVAL: bad size, misaligned area, or a position outside the ring.
  */
@@ -219,6 +244,8 @@ int vring_start(struct vring *vr, const struct vring_config *config);
  */
 static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
+	if (burst->n == 0)
+		burst->plain = true;
 	return vr->ops->fetch(vr, burst, max);
 }
 
@@ -313,6 +340,14 @@ struct vring_room {
 	uint16_t chain;    /* first chain in the burst */
 	uint16_t n_chains; /* 1 unless the driver merges buffers; the header's num_buffers */
 };
+
+/*
+ * The usual case of vring_reserve: room for leading frames whose buffers are plain (see struct
+ * vring_burst) and large enough. Frame i gets chain i, that is segment i. Returns for how many
+ * frames; the others, if any, are vring_reserve's, after these have been completed.
+ */
+unsigned vring_reserve_plain(
+    struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n);
 
 /*
  * Find room for n frames of len[i] bytes (net header included) in a receive queue, in order.

@@ -39,17 +39,19 @@ _Static_assert(VRING_TRANSMIT == 0 && VRING_RECEIVE == 1, "direction_matches com
 
 /* A request's buffers: first those to be read, then those to be written. */
 static inline bool request_matches(
-    const struct vring_burst *burst, struct vring_chain *chain, uint16_t flags)
+    struct vring_burst *burst, const struct vring_chain *chain, uint16_t flags)
 {
+	uint16_t *writable = &burst->writable[chain - burst->chain];
+
 	if (!(flags & VRING_DESC_F_WRITE))
-		return !chain->writable;
-	if (!chain->writable)
-		chain->writable = 1 + burst->n_segments - chain->segment;
+		return !*writable;
+	if (!*writable)
+		*writable = 1 + burst->n_segments - chain->segment;
 	return true;
 }
 
-static ALWAYS_INLINE bool direction_matches(const struct vring *vr, const struct vring_burst *burst,
-    struct vring_chain *chain, uint16_t flags)
+static ALWAYS_INLINE bool direction_matches(const struct vring *vr, struct vring_burst *burst,
+    const struct vring_chain *chain, uint16_t flags)
 {
 	if (LIKELY(!!(flags & VRING_DESC_F_WRITE) == vr->direction))
 		return true;
@@ -112,15 +114,21 @@ struct fetch_cursor {
 	uint8_t *host;
 	struct vring_chain *chain;
 	struct vring_segment *segment, *segments_end;
-	uint64_t segment_bits; /* the next segment's place, where a chain keeps it */
+	uint64_t second; /* the next chain's second word, without its length */
 };
 
-_Static_assert(offsetof(struct vring_chain, written) == 4 &&
-	offsetof(struct vring_chain, id) == 8 && offsetof(struct vring_chain, slots) == 10 &&
-	offsetof(struct vring_chain, segment) == 12 &&
-	offsetof(struct vring_chain, n_segments) == 14 &&
-	offsetof(struct vring_chain, fault) == 16 && sizeof(struct vring_chain) == 20,
-    "append_simple writes a chain as three words");
+/* A chain's two words: written, id, slots; len, segment, n_segments and fault. */
+#define CHAIN_ID_SHIFT      32
+#define CHAIN_ONE_SLOT      (UINT64_C(1) << 48)
+#define CHAIN_SEGMENT_SHIFT 32
+#define CHAIN_ONE_SEGMENT   (UINT64_C(1) << 48)
+
+_Static_assert(offsetof(struct vring_chain, written) == 0 &&
+	offsetof(struct vring_chain, id) == 4 && offsetof(struct vring_chain, slots) == 6 &&
+	offsetof(struct vring_chain, len) == 8 && offsetof(struct vring_chain, segment) == 12 &&
+	sizeof(struct vring_chain) == 16 && sizeof(struct vring_segment) == 16,
+    "chains are written as two words");
+_Static_assert(VRING_BURST_SEGMENTS < 1 << 12, "n_segments has 12 bits");
 
 /* After anything else has changed burst or region. */
 static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
@@ -135,7 +143,7 @@ static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
 	    .chain = &burst->chain[burst->n],
 	    .segment = &burst->segment[burst->n_segments],
 	    .segments_end = &burst->segment[VRING_BURST_SEGMENTS],
-	    .segment_bits = (uint64_t)burst->n_segments << 32,
+	    .second = CHAIN_ONE_SEGMENT | (uint64_t)burst->n_segments << CHAIN_SEGMENT_SHIFT,
 	};
 }
 
@@ -146,9 +154,8 @@ static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
 static ALWAYS_INLINE bool append_simple(
     struct fetch_cursor *c, uint64_t addr, uint32_t len, uint16_t id)
 {
-	const uint64_t one_slot_one_segment = UINT64_C(1) << 16 | UINT64_C(1) << 48;
-	uint64_t offset = addr - c->gpa, first = len;
-	uint64_t second = id | one_slot_one_segment | c->segment_bits;
+	uint64_t offset = addr - c->gpa;
+	uint64_t first = CHAIN_ONE_SLOT | (uint64_t)id << CHAIN_ID_SHIFT, second = c->second | len;
 
 	/* len 0 becomes the largest of all. */
 	if (UNLIKELY(offset >= c->size || len > c->size - offset ||
@@ -157,10 +164,9 @@ static ALWAYS_INLINE bool append_simple(
 	c->segment->addr = c->host + offset;
 	c->segment->len = len;
 	c->segment++;
-	c->segment_bits += UINT64_C(1) << 32;
+	c->second += UINT64_C(1) << CHAIN_SEGMENT_SHIFT;
 	memcpy(c->chain, &first, 8);
 	memcpy((char *)c->chain + 8, &second, 8);
-	memset((char *)c->chain + 16, 0, 4);
 	c->chain++;
 	return true;
 }
@@ -172,9 +178,20 @@ static ALWAYS_INLINE void fetch_cursor_store(
 	burst->n_segments = c->segment - burst->segment;
 }
 
-static inline void chain_begin(const struct vring_burst *burst, struct vring_chain *chain)
+/* A chain's id in bits 32 to 47 and what was written below: of a used entry, half in either format.
+ */
+static ALWAYS_INLINE uint64_t chain_id_written(const struct vring_chain *chain)
+{
+	uint64_t word;
+
+	memcpy(&word, chain, 8);
+	return word & UINT64_C(0x0000ffffffffffff);
+}
+
+static inline void chain_begin(struct vring_burst *burst, struct vring_chain *chain)
 {
 	*chain = (struct vring_chain){.segment = burst->n_segments};
+	burst->writable[chain - burst->chain] = 0;
 }
 
 /* A chain that ends in a fault keeps its slots and id, and loses its segments. */
@@ -185,6 +202,15 @@ static inline void chain_fail(
 	chain->len = 0;
 	chain->fault = fault;
 	vr->faults++;
+}
+
+static inline void chain_end(
+    const struct vring *vr, struct vring_burst *burst, struct vring_chain *chain)
+{
+	chain->n_segments = burst->n_segments - chain->segment;
+	burst->n++;
+	if (chain->n_segments != 1 || chain->slots != 1 || vr->direction == VRING_REQUEST)
+		burst->plain = false;
 }
 
 /* Must the fetch stop before this chain, not consuming it? It has no segments any more. */
@@ -226,8 +252,8 @@ void vring_packed_finish(
 bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size);
 
 /* What vring_start has to know of each format. */
-const struct vring_ops *vring_split_ops(bool in_order);
-const struct vring_ops *vring_packed_ops(bool in_order);
+const struct vring_ops *vring_split_ops(bool in_order, bool wide);
+const struct vring_ops *vring_packed_ops(bool in_order, bool wide);
 
 /* The cheapest full barrier there is on x86. */
 static inline void full_barrier(void)

@@ -13,6 +13,7 @@
  */
 #include "virtio/vring_chain.h"
 #include "virtio/vring_inflight_private.h"
+#include "virtio/vring_wide.h"
 
 #define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
 #define FLAGS_SHIFT 48
@@ -127,8 +128,7 @@ bool vring_packed_append(
 			return false;
 		chain_fail(vr, burst, chain, fault);
 	}
-	chain->n_segments = burst->n_segments - chain->segment;
-	burst->n++;
+	chain_end(vr, burst, chain);
 	return true;
 }
 
@@ -150,8 +150,7 @@ static __attribute__((noinline)) uint32_t fetch_any(
 			return 0;
 		chain_fail(vr, burst, chain, fault);
 	}
-	chain->n_segments = burst->n_segments - chain->segment;
-	burst->n++;
+	chain_end(vr, burst, chain);
 	return chain->slots;
 }
 
@@ -199,6 +198,47 @@ static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsign
 	pos->avail = slot;
 	pos->avail_wrap = wrap;
 	return k;
+}
+
+/*
+ * Fours, as long as they are of the usual kind and do not run over the ring's end; then the others.
+ * x86 does not promise that a wide read is one: the first tells that all four are available, the
+ * second, which cannot see less, is what counts.
+ */
+static VRING_WIDE unsigned packed_fetch_wide(
+    struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct vring_position *pos = vr->position;
+	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
+	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+	unsigned fours = wide_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail));
+	struct wide_cursor wide =
+	    wide_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
+		(uint64_t)(simple_flags(vr) | avail_flags(pos->avail_wrap)) << FLAGS_SHIFT);
+	const __m512i id_mask = _mm512_set1_epi64(UINT64_C(0xffff) << CHAIN_ID_SHIFT);
+	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
+
+	if (UNLIKELY(vr->broken || fours == 0))
+		return packed_fetch(vr, burst, max);
+	for (k = 0; k < fours; k += 4, desc += 4) {
+		__m512i d = wide_read(desc), first;
+
+		if (_mm512_mask_cmpneq_epu64_mask(
+			LANES_ODD, _mm512_and_si512(d, wide.flags), wide.want))
+			break;
+		d = wide_read(desc);
+		first = _mm512_and_si512(_mm512_shuffle_epi32(d, _MM_PERM_BADC), id_mask);
+		if (!append_four(&cursor, &wide, d, _mm512_or_si512(first, one_slot)))
+			break;
+	}
+	fetch_cursor_store(&cursor, burst);
+	pos->avail += k;
+	if (pos->avail == vr->size) {
+		pos->avail = 0;
+		pos->avail_wrap = !pos->avail_wrap;
+	}
+	return k == n ? k : k + packed_fetch(vr, burst, n - k);
 }
 
 static uint32_t slots_of(const struct vring_burst *burst, unsigned from)
@@ -381,6 +421,44 @@ bool vring_recover(
 	return true;
 }
 
+/* Mark slots that follow each other as used by n chains; words: of the first slot's second on. */
+static ALWAYS_INLINE void mark_used(
+    uint64_t *words, const struct vring_chain *chain, unsigned n, uint64_t flags)
+{
+	for (const struct vring_chain *end = chain + n; chain < end; chain++, words += 2)
+		__atomic_store_n(words, flags | chain_id_written(chain), __ATOMIC_RELAXED);
+}
+
+/* All chains of a plain burst. */
+static void complete_plain(struct vring *vr, const struct vring_burst *burst)
+{
+	uint64_t *words = second_word(vr, 0);
+	uint32_t first_slot = vr->position->used, slot = first_slot + 1, size = vr->size;
+	bool wrap = vr->position->used_wrap;
+	/* No frame has no bytes: where something can be written, it was. */
+	uint64_t write =
+	    vr->direction == VRING_TRANSMIT ? 0 : (uint64_t)VRING_DESC_F_WRITE << FLAGS_SHIFT;
+	uint64_t first = write | used_flags(wrap) | chain_id_written(&burst->chain[0]);
+
+	for (unsigned i = 1, n = burst->n; i < n;) {
+		unsigned part = MIN(n - i, size - slot);
+
+		mark_used(&words[2 * slot], &burst->chain[i], part, write | used_flags(wrap));
+		i += part;
+		slot += part;
+		if (slot == size) {
+			slot = 0;
+			wrap = !wrap;
+		}
+	}
+	if (slot == size) {
+		slot = 0;
+		wrap = !wrap;
+	}
+	__atomic_store_n(&words[2 * first_slot], first, __ATOMIC_RELEASE);
+	store_position(vr, slot, wrap);
+}
+
 static void complete_range(
     struct vring *vr, const struct vring_burst *burst, unsigned from, unsigned to)
 {
@@ -411,9 +489,15 @@ static void complete_range(
  */
 static void complete_journalled(struct vring *vr, const struct vring_burst *burst)
 {
-	uint32_t slots = slots_of(burst, 0);
+	uint32_t slots;
 
-	if (LIKELY(slots == burst->n)) {
+	if (LIKELY(burst->plain)) {
+		journal_begin(vr, burst->n);
+		complete_plain(vr, burst);
+		return;
+	}
+	slots = slots_of(burst, 0);
+	if (slots == burst->n) {
 		journal_begin(vr, slots);
 		complete_range(vr, burst, 0, burst->n);
 		return;
@@ -428,6 +512,8 @@ static void packed_complete(struct vring *vr, const struct vring_burst *burst)
 {
 	if (vr->journal)
 		complete_journalled(vr, burst);
+	else if (LIKELY(burst->plain))
+		complete_plain(vr, burst);
 	else
 		complete_range(vr, burst, 0, burst->n);
 }
@@ -445,8 +531,11 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 		journal_begin(vr, slots_of(burst, 0));
 	__atomic_store_n(second_word(vr, slot),
 	    used_word(&burst->chain[burst->n - 1], used_flags(wrap)), __ATOMIC_RELEASE);
-	for (unsigned i = 0; i < burst->n; i++)
-		advance(vr, &slot, &wrap, burst->chain[i].slots);
+	if (LIKELY(burst->plain && burst->n <= vr->size))
+		advance(vr, &slot, &wrap, burst->n);
+	else
+		for (unsigned i = 0; i < burst->n; i++)
+			advance(vr, &slot, &wrap, burst->chain[i].slots);
 	store_position(vr, slot, wrap);
 }
 
@@ -543,18 +632,22 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 	dirty_log_mark(log, log->ring_gpa, sizeof(*vr->packed.device_event));
 }
 
-#define PACKED_OPS(complete_) \
+#define PACKED_OPS(fetch_, complete_) \
 	{ \
-		.fetch = packed_fetch, .unfetch = packed_unfetch, .complete = complete_, \
+		.fetch = fetch_, .unfetch = packed_unfetch, .complete = complete_, \
 		.call_needed = packed_call_needed, .kick_disable = packed_kick_disable, \
 		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail, \
 		.log_used = packed_log_used, .log_event = packed_log_event, \
 	}
 
-const struct vring_ops *vring_packed_ops(bool in_order)
+const struct vring_ops *vring_packed_ops(bool in_order, bool wide)
 {
-	static const struct vring_ops any_order = PACKED_OPS(packed_complete);
-	static const struct vring_ops ordered = PACKED_OPS(packed_complete_in_order);
+	static const struct vring_ops ops[2][2] = {
+	    {PACKED_OPS(packed_fetch, packed_complete),
+		PACKED_OPS(packed_fetch_wide, packed_complete)},
+	    {PACKED_OPS(packed_fetch, packed_complete_in_order),
+		PACKED_OPS(packed_fetch_wide, packed_complete_in_order)},
+	};
 
-	return in_order ? &ordered : &any_order;
+	return &ops[in_order][wide];
 }

@@ -11,8 +11,10 @@
  * buffers still need one each, for their lengths.
  */
 #include "virtio/vring_chain.h"
+#include "virtio/vring_wide.h"
 
-#define LINKED (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
+#define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
+#define FLAGS_SHIFT 32
 
 static ALWAYS_INLINE uint16_t avail_index(const struct vring *vr)
 {
@@ -103,8 +105,7 @@ static __attribute__((noinline)) bool append(
 			return false;
 		chain_fail(vr, burst, chain, fault);
 	}
-	chain->n_segments = burst->n_segments - chain->segment;
-	burst->n++;
+	chain_end(vr, burst, chain);
 	return true;
 }
 
@@ -113,18 +114,16 @@ bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t he
 	return append(vr, burst, head, descriptor_read(&vr->split.desc[head]));
 }
 
-static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+/* Append up to n chains, which wait; how many it were. */
+static unsigned fetch_ready(struct vring *vr, struct vring_burst *burst, unsigned n)
 {
 	const struct vring_split_desc *desc = vr->split.desc;
 	const uint16_t *ring = vr->split.avail->ring;
 	struct fetch_cursor cursor = fetch_cursor(vr, burst);
 	uint16_t avail = vr->position->avail;
 	uint16_t mask = vr->size - 1, simple = simple_flags(vr);
-	unsigned n, k;
+	unsigned k;
 
-	if (UNLIKELY(vr->broken))
-		return 0;
-	n = chains_ready(vr, avail, MIN(max, VRING_BURST_CHAINS - burst->n));
 	for (k = 0; k < n; k++) {
 		uint16_t head = READ_ONCE(ring[(avail + k) & mask]);
 		struct descriptor d;
@@ -147,6 +146,70 @@ static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigne
 	return k;
 }
 
+static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n);
+
+	if (UNLIKELY(vr->broken))
+		return 0;
+	return fetch_ready(vr, burst, chains_ready(vr, vr->position->avail, n));
+}
+
+/* Four descriptors, of which each is read once; heads: 16 bits each, all in range. */
+static ALWAYS_INLINE VRING_WIDE __m512i read_four(
+    const struct vring_split_desc *desc, uint64_t heads)
+{
+	__m256i low = _mm256_inserti128_si256(
+	    _mm256_castsi128_si256(_mm_load_si128((const __m128i *)&desc[heads & 0xffff])),
+	    _mm_load_si128((const __m128i *)&desc[heads >> 16 & 0xffff]), 1);
+	__m256i high = _mm256_inserti128_si256(
+	    _mm256_castsi128_si256(_mm_load_si128((const __m128i *)&desc[heads >> 32 & 0xffff])),
+	    _mm_load_si128((const __m128i *)&desc[heads >> 48]), 1);
+	__m512i four = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+
+	/* These values, and not what they were read from. */
+	__asm__ volatile("" : "+v"(four));
+	return four;
+}
+
+/* Fours, as long as they are of the usual kind and their heads do not run over the ring's end. */
+static VRING_WIDE unsigned split_fetch_wide(
+    struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	uint16_t avail = vr->position->avail, mask = vr->size - 1;
+	const uint16_t *ring = &vr->split.avail->ring[avail & mask];
+	const uint64_t too_high = (uint16_t)~mask * UINT64_C(0x0001000100010001);
+	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
+	struct wide_cursor wide = wide_cursor(&cursor, (uint64_t)SIMPLE_MASK << FLAGS_SHIFT,
+	    (uint64_t)simple_flags(vr) << FLAGS_SHIFT);
+	unsigned n, k, fours;
+
+	if (UNLIKELY(vr->broken))
+		return 0;
+	n = chains_ready(vr, avail, MIN(max, VRING_BURST_CHAINS - burst->n));
+	fours = wide_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask)));
+	for (k = 0; k < fours; k += 4) {
+		uint64_t heads;
+		__m512i first;
+
+		/* Each is read once: what the compiler must not do is come back. */
+		__asm__ volatile("mov %1, %0" : "=r"(heads) : "m"(*(const char(*)[8]) & ring[k]));
+		if (UNLIKELY(heads & too_high))
+			break;
+		first = _mm512_castsi256_si512(
+		    _mm256_cvtepu16_epi64(_mm_cvtsi64_si128((long long)heads)));
+		first =
+		    _mm512_slli_epi64(_mm512_maskz_expand_epi64(LANES_EVEN, first), CHAIN_ID_SHIFT);
+		if (!append_four(&cursor, &wide, read_four(vr->split.desc, heads),
+			_mm512_or_si512(first, one_slot)))
+			break;
+	}
+	fetch_cursor_store(&cursor, burst);
+	vr->position->avail = avail + k;
+	return k == n ? k : k + fetch_ready(vr, burst, n - k);
+}
+
 static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
 {
 	vr->position->avail -= burst->n - keep;
@@ -154,17 +217,14 @@ static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned 
 	burst->n = keep;
 }
 
-static ALWAYS_INLINE char *used_elements(const struct vring *vr)
-{
-	return (char *)vr->split.used->ring;
-}
-
+/* An element of the used ring: id, then what was written. */
 static ALWAYS_INLINE void write_used(
-    char *elements, uint16_t mask, uint16_t at, uint32_t id, uint32_t len)
+    struct vring_split_used_elem *element, const struct vring_chain *chain)
 {
-	uint64_t element = (uint64_t)len << 32 | id;
+	uint64_t word = chain_id_written(chain);
 
-	__builtin_memcpy(elements + 8u * (at & mask), &element, 8);
+	word = word << 32 | word >> 32;
+	memcpy(element, &word, 8);
 }
 
 static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
@@ -175,13 +235,20 @@ static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
 
 static void split_complete(struct vring *vr, const struct vring_burst *burst)
 {
-	uint16_t used = vr->position->used, mask = vr->size - 1;
-	char *elements = used_elements(vr);
+	uint16_t used = vr->position->used;
 
 	if (UNLIKELY(vr->broken && !burst->n))
 		return;
-	for (unsigned i = 0, n = burst->n; i < n; i++)
-		write_used(elements, mask, used + i, burst->chain[i].id, burst->chain[i].written);
+	const struct vring_chain *chain = burst->chain, *end = chain + burst->n;
+
+	while (chain < end) {
+		uint32_t slot = (used + (chain - burst->chain)) & (vr->size - 1u);
+		struct vring_split_used_elem *element = &vr->split.used->ring[slot];
+		const struct vring_chain *part_end = chain + MIN(end - chain, vr->size - slot);
+
+		for (; chain < part_end; chain++)
+			write_used(element++, chain);
+	}
 	publish_used(vr, used + burst->n);
 }
 
@@ -193,7 +260,7 @@ static void split_complete_in_order(struct vring *vr, const struct vring_burst *
 		split_complete(vr, burst);
 		return;
 	}
-	write_used(used_elements(vr), vr->size - 1, used, burst->chain[burst->n - 1].id, 0);
+	write_used(&vr->split.used->ring[used & (vr->size - 1)], &burst->chain[burst->n - 1]);
 	publish_used(vr, used + burst->n);
 }
 
@@ -268,18 +335,21 @@ static void split_log_event(struct vring *vr, struct dirty_log *log)
 	dirty_log_mark(log, log->ring_gpa + 4 + 8u * vr->size, 2);
 }
 
-#define SPLIT_OPS(complete_) \
+#define SPLIT_OPS(fetch_, complete_) \
 	{ \
-		.fetch = split_fetch, .unfetch = split_unfetch, .complete = complete_, \
+		.fetch = fetch_, .unfetch = split_unfetch, .complete = complete_, \
 		.call_needed = split_call_needed, .kick_disable = split_kick_disable, \
 		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
 		.log_used = split_log_used, .log_event = split_log_event, \
 	}
 
-const struct vring_ops *vring_split_ops(bool in_order)
+const struct vring_ops *vring_split_ops(bool in_order, bool wide)
 {
-	static const struct vring_ops any_order = SPLIT_OPS(split_complete);
-	static const struct vring_ops ordered = SPLIT_OPS(split_complete_in_order);
+	static const struct vring_ops ops[2][2] = {
+	    {SPLIT_OPS(split_fetch, split_complete), SPLIT_OPS(split_fetch_wide, split_complete)},
+	    {SPLIT_OPS(split_fetch, split_complete_in_order),
+		SPLIT_OPS(split_fetch_wide, split_complete_in_order)},
+	};
 
-	return in_order ? &ordered : &any_order;
+	return &ops[in_order][wide];
 }

@@ -83,6 +83,7 @@ static void complete(struct vhost_vring *ring, struct queue *q, bool all)
 	unsigned n = 0;
 
 	burst->n = 0;
+	burst->plain = false;
 	for (unsigned tries = all ? 0 : q->n; q->n; tries--) {
 		unsigned k = random() % q->n;
 

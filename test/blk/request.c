@@ -23,6 +23,7 @@ struct header {
 void request_take(struct request *r, const struct vring_burst *burst, const struct vring_chain *c)
 {
 	r->chain = *c;
+	r->n_readable = vring_chain_readable(burst, c);
 	r->done = false;
 	r->written = 0;
 	r->text[0] = '\0';
@@ -86,7 +87,7 @@ static void note(const struct disk *disk, char what, const struct request *r)
 
 static uint8_t transfer(struct request *r, const struct disk *disk, const struct header *header)
 {
-	unsigned n_readable = vring_chain_readable(&r->chain);
+	unsigned n_readable = r->n_readable;
 	struct iovec iov[REQUEST_SEGMENTS];
 	bool write = header->type == REQUEST_WRITE;
 	int n;
@@ -114,7 +115,7 @@ static uint8_t transfer(struct request *r, const struct disk *disk, const struct
 static uint8_t identify(struct request *r)
 {
 	static const char name[20] = "vswitchd test disk";
-	unsigned n_readable = vring_chain_readable(&r->chain);
+	unsigned n_readable = r->n_readable;
 	struct iovec iov[REQUEST_SEGMENTS];
 	int n;
 
@@ -128,7 +129,7 @@ static uint8_t identify(struct request *r)
 void request_execute(struct request *r, const struct disk *disk)
 {
 	const struct vring_segment *last = &r->segment[r->chain.n_segments - 1];
-	unsigned n_readable = vring_chain_readable(&r->chain);
+	unsigned n_readable = r->n_readable;
 	uint8_t status = STATUS_UNSUPP;
 	struct header header;
 

@@ -20,6 +20,7 @@ struct disk {
 
 struct request {
 	struct vring_chain chain;
+	unsigned n_readable;                            /* of its segments, the first so many */
 	struct vring_segment segment[REQUEST_SEGMENTS]; /* the chain's, copied */
 	bool done;
 	uint32_t written;

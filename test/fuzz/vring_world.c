@@ -137,8 +137,13 @@ static void check_chain(struct world *w, const struct vring_chain *c)
 static void check(struct world *w)
 {
 	promise(w->burst.n <= VRING_BURST_CHAINS && w->burst.n_segments <= VRING_BURST_SEGMENTS);
-	for (unsigned i = 0; i < w->burst.n; i++)
-		check_chain(w, &w->burst.chain[i]);
+	for (unsigned i = 0; i < w->burst.n; i++) {
+		const struct vring_chain *c = &w->burst.chain[i];
+
+		check_chain(w, c);
+		promise(!w->burst.plain ||
+		    (c->slots == 1 && c->n_segments == 1 && c->segment == i && !c->fault));
+	}
 	promise(!w->packed || (w->position.avail < w->size && w->position.used < w->size));
 }
 
@@ -179,6 +184,7 @@ static void restart(struct world *w)
 	features |= bits & 8 ? 0 : VIRTIO_BIT(NET_F_MRG_RXBUF);
 	features |= w->packed ? VIRTIO_BIT(F_RING_PACKED) : 0;
 	w->receive = bits & 16;
+	vring_allow_wide(!(bits & 64));
 	w->size = w->packed ? 1 + input_below(w->in, 100) : 1u << input_below(w->in, 7);
 	w->position = vring_position_initial(w->packed);
 	if (bits & 32)
@@ -202,6 +208,17 @@ static void restart(struct world *w)
 	promise(vring_start(&w->ring, &c) == 0);
 }
 
+static void reserve_plain(struct world *w, const uint32_t len[], unsigned n)
+{
+	unsigned got = vring_reserve_plain(&w->ring, &w->burst, len, n);
+
+	promise(got <= n && got == w->burst.n);
+	for (unsigned i = 0; i < got; i++)
+		promise(w->burst.plain && w->burst.chain[i].written == len[i] &&
+		    w->burst.segment[i].len >= len[i]);
+	complete(w);
+}
+
 static void reserve(struct world *w)
 {
 	struct vring_room room[32];
@@ -212,6 +229,10 @@ static void reserve(struct world *w)
 		return;
 	for (unsigned i = 0; i < n; i++)
 		len[i] = 1 + input_u16(w->in) % 2000;
+	if (len[0] % 4 == 0) {
+		reserve_plain(w, len, n);
+		return;
+	}
 	decided = vring_reserve(&w->ring, &w->burst, len, n, room);
 	promise(decided <= n);
 	for (unsigned i = 0; i < decided; i++) {

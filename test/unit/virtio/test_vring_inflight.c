@@ -155,6 +155,7 @@ static void fetch(struct lab *l, unsigned max)
 static void complete(struct lab *l, unsigned n)
 {
 	l->burst.n = 0;
+	l->burst.plain = false;
 	while (n--) {
 		unsigned k = draw(l, l->flying.n);
 

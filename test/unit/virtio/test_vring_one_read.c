@@ -4,6 +4,9 @@
  * accessed: every load by the device faults, is written down, and is let through alone (the trap
  * flag stops after one instruction). After each fetch, no descriptor was read but in two words,
  * each of them once; no avail entry twice; and nothing of it was written.
+ *
+ * Wide reads may be dropped as a whole and repeated. What matters is tried for both ways: each load
+ * finds something else than the one before, good or bad, and what is handed out is good.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -36,6 +39,7 @@
 
 static uint8_t *memory;
 static unsigned reads[WATCHED], writes, faults;
+static void (*after_load)(void);
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
@@ -61,6 +65,8 @@ static void on_trap(int number, siginfo_t *info, void *context)
 	(void)number;
 	(void)info;
 	uc->uc_mcontext.gregs[REG_EFL] &= ~TRAP;
+	if (after_load)
+		after_load();
 	mprotect(memory, WATCHED, PROT_NONE);
 }
 
@@ -220,11 +226,171 @@ static void a_packed_ring_is_read_once(void **state)
 	run(VIRTIO_BIT(F_RING_PACKED), VRING_RECEIVE);
 }
 
+/* What a driver may say of a descriptor, now this and now that. */
+static uint32_t dice;
+
+static uint32_t throw(uint32_t n)
+{
+	dice = dice * 1664525 + 1013904223;
+	return (dice >> 8) % n;
+}
+
+static uint64_t any_addr(void)
+{
+	return throw(60) ? BUFFERS + throw(3 * PAGE) : (uint64_t) throw(UINT32_MAX) << throw(32);
+}
+
+static uint32_t any_len(void)
+{
+	return throw(60) ? 1 + throw(200) : throw(UINT32_MAX >> throw(32));
+}
+
+/* Slots that a good driver fills in turn, with a bad mood now and then. */
+static void scribble(bool is_packed, unsigned slot)
+{
+	if (is_packed) {
+		struct vring_packed_desc *d = (struct vring_packed_desc *)(memory + DESC) + slot;
+
+		d->addr = any_addr();
+		d->len = any_len();
+		d->id = throw(SIZE);
+		if (throw(60) == 0)
+			d->flags ^= 1u << throw(3);
+	} else {
+		struct vring_split_desc *d = (struct vring_split_desc *)(memory + DESC) + slot;
+		struct vring_split_avail *avail = (void *)(memory + DRIVER);
+
+		d->addr = any_addr();
+		d->len = any_len();
+		d->flags = throw(60) ? 0 : 1u << throw(3);
+		avail->ring[slot] = throw(60) ? throw(SIZE) : throw(0x10000);
+	}
+}
+
+static void scribble_packed(void)
+{
+	for (unsigned slot = 0; slot < SIZE; slot++)
+		scribble(true, slot);
+}
+
+static void scribble_split(void)
+{
+	for (unsigned slot = 0; slot < SIZE; slot++)
+		scribble(false, slot);
+}
+
+static void check_handed_out(const struct vring_burst *burst)
+{
+	for (unsigned i = 0; i < burst->n; i++) {
+		const struct vring_chain *c = &burst->chain[i];
+		uint32_t len = 0;
+
+		assert_true(c->segment + c->n_segments <= burst->n_segments);
+		for (unsigned k = 0; k < c->n_segments; k++) {
+			const struct vring_segment *s = &burst->segment[c->segment + k];
+			size_t at = s->addr - memory;
+
+			assert_true(s->len > 0 && at < MEMORY && s->len <= MEMORY - at);
+			len += s->len;
+		}
+		assert_int_equal(c->len, len);
+		assert_true(c->len <= VRING_CHAIN_BYTES_MAX);
+		if (burst->plain) {
+			assert_int_equal(c->slots, 1);
+			assert_int_equal(c->segment, i);
+			assert_int_equal(c->n_segments, 1);
+			assert_int_equal(c->fault, VRING_FAULT_NONE);
+		}
+	}
+}
+
+/* Offer all slots anew, so that fetching begins anywhere. */
+static void offer_all(bool is_packed, const struct vring_position *position)
+{
+	for (unsigned slot = 0; slot < SIZE; slot++) {
+		struct vring_packed_desc *d = (struct vring_packed_desc *)(memory + DESC) + slot;
+		bool wrap = position->avail_wrap ^ (slot < position->avail);
+
+		scribble(is_packed, slot);
+		if (is_packed)
+			d->flags = wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED;
+	}
+	if (!is_packed)
+		((struct vring_split_avail *)(void *)(memory + DRIVER))->idx =
+		    position->avail + SIZE;
+}
+
+/* Returns how many chains came as four at once may have brought them. */
+static unsigned race(uint64_t features, bool wide)
+{
+	bool is_packed = VIRTIO_HAS(features, F_RING_PACKED);
+	static struct vring_burst burst;
+	struct guest_region region = {.size = MEMORY};
+	struct guest_memory *guest;
+	struct vring_position position = vring_position_initial(is_packed);
+	unsigned plain = 0;
+
+	vring_allow_wide(wide);
+	dice = 1;
+	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	region.host = memory;
+	assert_int_equal(guest_memory_create(&region, 1, &guest), 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct vring device;
+		const struct vring_config config = {.direction = VRING_TRANSMIT,
+		    .features = features | VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_INDIRECT_DESC),
+		    .size = SIZE,
+		    .desc = memory + DESC,
+		    .driver = memory + DRIVER,
+		    .device = memory + DEVICE,
+		    .position = &position,
+		    .memory = guest};
+
+		assert_int_equal(vring_start(&device, &config), 0);
+		offer_all(is_packed, &position);
+		burst.n = burst.n_segments = 0;
+		vring_fetch(&device, &burst, 1); /* finds the region */
+		after_load = is_packed ? scribble_packed : scribble_split;
+		watch(true);
+		vring_fetch(&device, &burst, throw(SIZE));
+		watch(false);
+		after_load = NULL;
+		check_handed_out(&burst);
+		plain += burst.plain ? burst.n : 0;
+		position.used = position.avail;
+		position.used_wrap = position.avail_wrap;
+	}
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGTRAP, SIG_DFL);
+	guest_memory_destroy(guest);
+	munmap(memory, MEMORY);
+	vring_allow_wide(true);
+	return plain;
+}
+
+static void what_changes_with_every_load_is_handed_out_checked(void **state)
+{
+	(void)state;
+	for (unsigned wide = 0; wide < 2; wide++) {
+		assert_true(race(0, wide) > 1000);
+		assert_true(race(VIRTIO_BIT(F_RING_PACKED), wide) > 1000);
+	}
+}
+
+static int without_wide_reads(void **state)
+{
+	(void)state;
+	vring_allow_wide(false);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_split_ring_is_read_once),
-	    cmocka_unit_test(a_packed_ring_is_read_once),
+	    cmocka_unit_test_setup(a_split_ring_is_read_once, without_wide_reads),
+	    cmocka_unit_test_setup(a_packed_ring_is_read_once, without_wide_reads),
+	    cmocka_unit_test(what_changes_with_every_load_is_handed_out_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
