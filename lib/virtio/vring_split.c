@@ -159,17 +159,13 @@ static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigne
 static ALWAYS_INLINE VRING_WIDE __m512i read_four(
     const struct vring_split_desc *desc, uint64_t heads)
 {
-	__m256i low = _mm256_inserti128_si256(
-	    _mm256_castsi128_si256(_mm_load_si128((const __m128i *)&desc[heads & 0xffff])),
-	    _mm_load_si128((const __m128i *)&desc[heads >> 16 & 0xffff]), 1);
-	__m256i high = _mm256_inserti128_si256(
-	    _mm256_castsi128_si256(_mm_load_si128((const __m128i *)&desc[heads >> 32 & 0xffff])),
-	    _mm_load_si128((const __m128i *)&desc[heads >> 48]), 1);
-	__m512i four = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+	__m128i a = wide_read_one(&desc[heads & 0xffff]);
+	__m128i b = wide_read_one(&desc[heads >> 16 & 0xffff]);
+	__m128i c = wide_read_one(&desc[heads >> 32 & 0xffff]);
+	__m128i d = wide_read_one(&desc[heads >> 48]);
 
-	/* These values, and not what they were read from. */
-	__asm__ volatile("" : "+v"(four));
-	return four;
+	return _mm512_inserti64x4(
+	    _mm512_castsi256_si512(_mm256_set_m128i(b, a)), _mm256_set_m128i(d, c), 1);
 }
 
 /* Fours, as long as they are of the usual kind and their heads do not run over the ring's end. */

@@ -54,6 +54,15 @@ static ALWAYS_INLINE VRING_WIDE __m512i wide_read(const void *at)
 	return value;
 }
 
+/* A single descriptor, likewise; aligned. */
+static ALWAYS_INLINE VRING_WIDE __m128i wide_read_one(const void *at)
+{
+	__m128i value;
+
+	__asm__ volatile("vmovdqa %1, %0" : "=x"(value) : "m"(*(const char(*)[16])at) : "memory");
+	return value;
+}
+
 /*
  * Append four chains of one descriptor each; first: in even lanes, their first words. False: one of
  * them is not simple, or not in the cursor's region, and nothing has changed.
