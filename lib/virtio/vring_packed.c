@@ -200,13 +200,20 @@ static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsign
 	return k;
 }
 
+static bool packed_has_avail(const struct vring *vr)
+{
+	const struct vring_position *pos = vr->position;
+	uint16_t flags = __atomic_load_n(&vr->packed.desc[pos->avail].flags, __ATOMIC_ACQUIRE);
+
+	return !vr->broken && is_avail(flags, pos->avail_wrap);
+}
+
 /*
  * Fours, as long as they are of the usual kind and do not run over the ring's end; then the others.
  * x86 does not promise that a wide read is one: the first tells that all four are available, the
  * second, which cannot see less, is what counts.
  */
-static VRING_WIDE unsigned packed_fetch_wide(
-    struct vring *vr, struct vring_burst *burst, unsigned max)
+static VRING_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	struct vring_position *pos = vr->position;
 	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
@@ -219,8 +226,6 @@ static VRING_WIDE unsigned packed_fetch_wide(
 	const __m512i id_mask = _mm512_set1_epi64(UINT64_C(0xffff) << CHAIN_ID_SHIFT);
 	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
 
-	if (UNLIKELY(vr->broken || fours == 0))
-		return packed_fetch(vr, burst, max);
 	for (k = 0; k < fours; k += 4, desc += 4) {
 		__m512i d = wide_read(desc), first;
 
@@ -238,7 +243,17 @@ static VRING_WIDE unsigned packed_fetch_wide(
 		pos->avail = 0;
 		pos->avail_wrap = !pos->avail_wrap;
 	}
-	return k == n ? k : k + packed_fetch(vr, burst, n - k);
+	return k;
+}
+
+static unsigned packed_fetch_wide(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	unsigned n;
+
+	if (!packed_has_avail(vr))
+		return 0;
+	n = max < 4 ? 0 : fetch_fours(vr, burst, max);
+	return n == max ? n : n + packed_fetch(vr, burst, max - n);
 }
 
 static uint32_t slots_of(const struct vring_burst *burst, unsigned from)
@@ -586,14 +601,6 @@ static void packed_kick_disable(struct vring *vr)
 {
 	__atomic_store_n(
 	    &vr->packed.device_event->flags, VRING_PACKED_EVENT_DISABLE, __ATOMIC_RELAXED);
-}
-
-static bool packed_has_avail(const struct vring *vr)
-{
-	const struct vring_position *pos = vr->position;
-	uint16_t flags = __atomic_load_n(&vr->packed.desc[pos->avail].flags, __ATOMIC_ACQUIRE);
-
-	return !vr->broken && is_avail(flags, pos->avail_wrap);
 }
 
 static bool packed_kick_enable(struct vring *vr)

@@ -169,8 +169,7 @@ static ALWAYS_INLINE VRING_WIDE __m512i read_four(
 }
 
 /* Fours, as long as they are of the usual kind and their heads do not run over the ring's end. */
-static VRING_WIDE unsigned split_fetch_wide(
-    struct vring *vr, struct vring_burst *burst, unsigned max)
+static VRING_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned n)
 {
 	struct fetch_cursor cursor = fetch_cursor(vr, burst);
 	uint16_t avail = vr->position->avail, mask = vr->size - 1;
@@ -179,12 +178,8 @@ static VRING_WIDE unsigned split_fetch_wide(
 	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
 	struct wide_cursor wide = wide_cursor(&cursor, (uint64_t)SIMPLE_MASK << FLAGS_SHIFT,
 	    (uint64_t)simple_flags(vr) << FLAGS_SHIFT);
-	unsigned n, k, fours;
+	unsigned fours = wide_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask))), k;
 
-	if (UNLIKELY(vr->broken))
-		return 0;
-	n = chains_ready(vr, avail, MIN(max, VRING_BURST_CHAINS - burst->n));
-	fours = wide_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask)));
 	for (k = 0; k < fours; k += 4) {
 		uint64_t heads;
 		__m512i first;
@@ -203,6 +198,17 @@ static VRING_WIDE unsigned split_fetch_wide(
 	}
 	fetch_cursor_store(&cursor, burst);
 	vr->position->avail = avail + k;
+	return k;
+}
+
+static unsigned split_fetch_wide(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+
+	if (UNLIKELY(vr->broken))
+		return 0;
+	n = chains_ready(vr, vr->position->avail, n);
+	k = n < 4 ? 0 : fetch_fours(vr, burst, n);
 	return k == n ? k : k + fetch_ready(vr, burst, n - k);
 }
 
