@@ -85,9 +85,13 @@ struct port {
 struct poll_list {
 	unsigned n;
 	struct queue **queue;
+	/* The worker's own, n of each; see worker/sweep.h. */
+	uint32_t *warm;
+	uint8_t *quiet;
 };
 
-/* An immutable picture of the whole switch. One allocation; see lib/worker. */
+/* A picture of the whole switch, immutable but for the workers' scratch. One allocation; see
+ * lib/worker. */
 struct forwarding {
 	uint64_t generation; /* counts what has been published */
 	unsigned n_ports;    /* entries of port[] */

@@ -2,9 +2,10 @@
 /*
  * Theory of operation
  *
- * A worker's turn: load the current forwarding, run a burst of every queue on its list, report a
- * quiescent state, read the clock. Nothing from the forwarding is kept beyond that report, which
- * is what makes workers_publish() a safe point for the control thread.
+ * A worker's turn: load the current forwarding, run a burst of every queue on its list that may
+ * have something (sweep.h), report a quiescent state, read the clock. Nothing from the forwarding
+ * is kept beyond that report, which is what makes workers_publish() a safe point for the control
+ * thread.
  *
  * Time is accounted turn by turn: busy if frames moved, idle if not, asleep in between. One clock
  * reading a turn serves this, the idle policy, and the seconds that table entries age by.
@@ -36,6 +37,7 @@
 #include "datapath/burst.h"
 #include "datapath/inject.h"
 #include "worker/idle.h"
+#include "worker/sweep.h"
 
 #define SYNC_PATIENCE_S 2
 #define SYNC_YIELDS     64
@@ -62,6 +64,7 @@ struct worker {
 	struct burst *burst;
 	struct worker_stats stats;
 	struct idle idle;
+	struct sweep sweep;
 	/* The control thread's: the call that was under way at its last look; whose call blocked.
 	 */
 	struct queue *watched CACHE_ALIGNED;
@@ -127,16 +130,11 @@ static void worker_read_mail(struct worker *w, const struct forwarding *fwd, uin
 	atomic_store_explicit(&box->read, read, memory_order_release);
 }
 
-/* Every queue of this worker once. Returns frames moved. */
+/* Every queue of this worker that may have something, once. Returns frames moved. */
 static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
-	const struct poll_list *list = &fwd->poll[w->index];
-	unsigned frames = 0;
-
 	worker_read_mail(w, fwd, now_s);
-	for (unsigned i = 0; i < list->n; i++)
-		frames += burst_run(w->burst, fwd, list->queue[i], now_s);
-	return frames;
+	return sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
 }
 
 static const struct poll_list *worker_list(const struct worker *w, const struct forwarding *fwd)

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Idle queues cost a busy one next to nothing, and are not forgotten. Rings and bursts are
+ * stand-ins that count how often they are asked.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "datapath/forwarding.h"
+#include "worker/sweep.h"
+
+#define QUEUES 1000
+
+static struct lab {
+	struct vring ring[QUEUES];
+	struct queue queue[QUEUES];
+	struct queue *all[QUEUES];
+	struct port port;
+	unsigned pending[QUEUES]; /* frames in each */
+	unsigned bursts, looks;   /* since the last turn began */
+	struct forwarding *fwd;
+	struct sweep sweep;
+} lab;
+
+static bool count_look(const struct vring *vr)
+{
+	lab.looks++;
+	return lab.pending[vr - lab.ring] > 0;
+}
+
+unsigned burst_run(
+    struct burst *b, const struct forwarding *fwd, struct queue *source, uint32_t now_s)
+{
+	unsigned *pending = &lab.pending[source - lab.queue], n = MIN(*pending, 32u);
+
+	(void)b;
+	(void)now_s;
+	assert_ptr_equal(fwd, lab.fwd);
+	lab.bursts++;
+	*pending -= n;
+	return n;
+}
+
+static unsigned turn(void)
+{
+	lab.bursts = lab.looks = 0;
+	return sweep_turn(&lab.sweep, NULL, lab.fwd, &lab.fwd->poll[0], 0);
+}
+
+static void publish(unsigned n, uint64_t generation)
+{
+	struct port *port = &lab.port;
+	const struct forwarding_config config = {
+	    .n_ports = 1, .port = &port, .n_queues = n, .queue = lab.all, .n_workers = 1};
+
+	forwarding_destroy(lab.fwd);
+	assert_int_equal(forwarding_create(&config, &lab.fwd), 0);
+	lab.fwd->generation = generation;
+}
+
+static int open_lab(void **state)
+{
+	static const struct vring_ops ops = {.has_avail = count_look};
+
+	(void)state;
+	memset(&lab, 0, sizeof(lab));
+	for (unsigned i = 0; i < QUEUES; i++) {
+		lab.ring[i].ops = &ops;
+		lab.queue[i].ring = &lab.ring[i];
+		lab.all[i] = &lab.queue[i];
+	}
+	publish(QUEUES, 1);
+	return 0;
+}
+
+static int close_lab(void **state)
+{
+	(void)state;
+	forwarding_destroy(lab.fwd);
+	lab.fwd = NULL;
+	return 0;
+}
+
+/* Turns in which only queue 0 has frames. */
+static void turns(unsigned n)
+{
+	while (n--) {
+		lab.pending[0] = 1;
+		assert_int_equal(turn(), 1);
+	}
+}
+
+static void quiet_queues_are_polled_for_a_while(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SWEEP_COLD; i++) {
+		turns(1);
+		assert_int_equal(lab.bursts, QUEUES);
+		assert_int_equal(lab.looks, 0);
+	}
+}
+
+static void beside_a_busy_queue_a_thousand_cost_sixteen_looks(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD);
+	for (unsigned i = 0; i < 10 * SWEEP_SLICES; i++) {
+		turns(1);
+		assert_int_equal(lab.bursts, 1);
+		assert_true(lab.looks <= QUEUES / SWEEP_SLICES + 1);
+	}
+}
+
+static void a_cold_queue_is_heard_of_within_a_sweep(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD);
+	for (unsigned i = 0; i < 3 * QUEUES; i++) {
+		unsigned k = 1 + random() % (QUEUES - 1), waited = 0;
+
+		lab.pending[k] = 1;
+		while (lab.pending[k]) {
+			lab.pending[0] = 1;
+			turn();
+			assert_true(++waited <= SWEEP_SLICES);
+		}
+	}
+}
+
+static void with_nothing_else_to_do_it_is_heard_of_at_once(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < SWEEP_COLD; i++)
+		assert_int_equal(turn(), 0);
+	assert_int_equal(lab.sweep.n_warm, 0);
+	assert_int_equal(turn(), 0);
+	assert_int_equal(lab.bursts, 0);
+	lab.pending[777] = 5;
+	assert_int_equal(turn(), 5);
+	assert_int_equal(lab.bursts, 1);
+}
+
+static void what_waits_for_a_translation_is_tried(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD + 1);
+	lab.ring[5].translation.stalled = true;
+	for (unsigned i = 0; i <= SWEEP_SLICES && lab.bursts == 1; i++)
+		turns(1);
+	assert_int_equal(lab.bursts, 2);
+}
+
+static void every_forwarding_begins_with_all_queues_warm(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD + 1);
+	publish(QUEUES / 2, 2);
+	turns(1);
+	assert_int_equal(lab.bursts, QUEUES / 2);
+	turns(SWEEP_COLD);
+	publish(QUEUES, 3);
+	turns(1);
+	assert_int_equal(lab.bursts, QUEUES);
+	publish(0, 4);
+	assert_int_equal(turn(), 0);
+	assert_int_equal(lab.bursts + lab.looks, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
+	const struct CMUnitTest tests[] = {
+	    TEST(quiet_queues_are_polled_for_a_while),
+	    TEST(beside_a_busy_queue_a_thousand_cost_sixteen_looks),
+	    TEST(a_cold_queue_is_heard_of_within_a_sweep),
+	    TEST(with_nothing_else_to_do_it_is_heard_of_at_once),
+	    TEST(what_waits_for_a_translation_is_tried),
+	    TEST(every_forwarding_begins_with_all_queues_warm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
