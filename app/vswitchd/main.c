@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <rte_eal.h>
 
@@ -142,6 +143,18 @@ static void daemon_end(struct daemon *d)
 		event_base_free(d->base);
 }
 
+/* Each port takes eight descriptors or so; shells often grant 1,024 in all, and allow far more. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn("open files stay limited: %s", strerror(errno));
+}
+
 int main(int argc, char *argv[])
 {
 	static struct daemon d;
@@ -156,6 +169,7 @@ int main(int argc, char *argv[])
 		break;
 	}
 	log_set_level(d.options.log_level);
+	raise_file_limit();
 	err = daemon_start(&d);
 	if (!err) {
 		log_info("ready: %u ports, %u workers", d.options.n_ports, d.options.n_workers);

@@ -19,6 +19,7 @@ from lab import VSWITCHD, LabError, Process, Switch, wait_for
 from testpmd import Testpmd
 
 FLOOR = Path(VSWITCHD).resolve().parents[2] / "test/bench/vhost-floor"
+IDLE = FLOOR.with_name("vhost-idle")
 OVS = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 WINDOW = 0.08
 SWITCH_CPU = 1
@@ -74,6 +75,7 @@ class Ours(CountsInFile, Subject):
             lab, [f"{i}.sock" for i in range(ports)], "--idle", "poll", "--lcores", str(SWITCH_CPU), *options
         )
         self.paths = self.process.paths[:2]
+        self.other_paths = self.process.paths[2:]
 
 
 class Floor(CountsInFile, Subject):
