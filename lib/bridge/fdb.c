@@ -14,10 +14,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+
+#include "base/cpu.h"
 
 #define PAIR_SLOTS (2 * FDB_BUCKET_SLOTS)
 #define NO_SLOT    PAIR_SLOTS
+#define LARGE_PAGE (2u << 20)
 
 _Static_assert(FDB_PORTS_MAX <= FDB_SLOT_USED, "ports fit below the used bit");
 
@@ -333,12 +337,18 @@ static uint32_t buckets_for(uint32_t max_entries)
 	return buckets;
 }
 
+/* Large tables in large pages, if the system has any: a look-up at random misses the TLB, too. */
 static void *zalloc_lines(size_t bytes)
 {
-	size_t rounded = (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	void *p = aligned_alloc(CACHE_LINE, rounded);
+	size_t align = bytes < LARGE_PAGE ? CACHE_LINE : LARGE_PAGE;
+	size_t rounded = (bytes + align - 1) / align * align;
+	void *p = aligned_alloc(align, rounded);
 
-	return p ? memset(p, 0, rounded) : NULL;
+	if (!p)
+		return NULL;
+	if (align == LARGE_PAGE)
+		madvise(p, rounded, MADV_HUGEPAGE);
+	return memset(p, 0, rounded);
 }
 
 static int choose_hash(struct fdb *fdb)
@@ -368,6 +378,7 @@ struct fdb *fdb_create(uint32_t max_entries, unsigned age_s)
 	buckets = buckets_for(max_entries);
 	fdb->max_entries = max_entries;
 	fdb->age_s = age_s;
+	fdb->wide = cpu_wide();
 	fdb->bucket_mask = buckets - 1;
 	fdb->bucket = zalloc_lines(buckets * sizeof(*fdb->bucket));
 	fdb->stamp = zalloc_lines((size_t)buckets * FDB_BUCKET_SLOTS * sizeof(*fdb->stamp));

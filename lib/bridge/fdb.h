@@ -61,6 +61,7 @@ struct fdb {
 	uint32_t bucket_mask;
 	uint32_t max_entries;
 	uint32_t age_s;
+	bool wide; /* see fdb_wide.h */
 
 	/* Written when an address appears, moves or goes. */
 	uint32_t count CACHE_ALIGNED;

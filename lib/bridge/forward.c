@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bridge/forward.h"
 
+#include "bridge/fdb_wide.h"
+
 /* 01:80:c2:00:00:00 to 0f, as mac_load() reads them. */
 #define LINK_LOCAL      UINT64_C(0x000000c28001)
 #define LINK_LOCAL_MASK UINT64_C(0xf0ffffffffff)
@@ -10,14 +12,21 @@ static bool source_valid(uint64_t mac)
 	return mac != 0 && !mac_is_group(mac);
 }
 
-static uint16_t decide(const struct fdb *fdb, uint16_t in_port, uint64_t dst)
+/* The two ways to look something up; constants wherever they are used. */
+struct ways {
+	uint16_t (*lookup)(const struct fdb *fdb, uint64_t mac);
+	bool (*known)(const struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
+};
+
+static ALWAYS_INLINE uint16_t decide(
+    const struct fdb *fdb, struct ways ways, uint16_t in_port, uint64_t dst)
 {
 	uint16_t port;
 
 	if (UNLIKELY(mac_is_group(dst)))
 		return (dst & LINK_LOCAL_MASK) == LINK_LOCAL ? FORWARD_DROP_LINK_LOCAL
 							     : FORWARD_FLOOD;
-	port = fdb_lookup(fdb, dst);
+	port = ways.lookup(fdb, dst);
 	if (UNLIKELY(port == in_port))
 		return FORWARD_DROP_HAIRPIN;
 	return port == FDB_NONE ? FORWARD_FLOOD : port;
@@ -35,8 +44,8 @@ static void prefetch_buckets(
 	}
 }
 
-void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
-    const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
+static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in_port,
+    uint32_t now_s, unsigned n, const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
 	/* The last answers. No valid source is 0; the first destination is looked up. */
 	uint64_t last_src = 0, last_dst = 0;
@@ -50,17 +59,34 @@ void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n
 				ret_verdict[i] = FORWARD_DROP_BAD_SOURCE;
 				continue;
 			}
-			if (!fdb_known(fdb, src[i], in_port, now_s))
+			if (!ways.known(fdb, src[i], in_port, now_s))
 				fdb_learn(fdb, src[i], in_port, now_s);
 			last_src = src[i];
 			/* What was learned may answer for the destination too. */
 			have_dst = false;
 		}
 		if (UNLIKELY(dst[i] != last_dst || !have_dst)) {
-			last_verdict = decide(fdb, in_port, dst[i]);
+			last_verdict = decide(fdb, ways, in_port, dst[i]);
 			last_dst = dst[i];
 			have_dst = true;
 		}
 		ret_verdict[i] = last_verdict;
 	}
+}
+
+static CPU_WIDE void forward_wide(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
+    const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
+{
+	forward(fdb, (struct ways){fdb_lookup_wide, fdb_known_wide}, in_port, now_s, n, dst, src,
+	    ret_verdict);
+}
+
+void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
+    const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
+{
+	if (fdb->wide)
+		forward_wide(fdb, in_port, now_s, n, dst, src, ret_verdict);
+	else
+		forward(fdb, (struct ways){fdb_lookup, fdb_known}, in_port, now_s, n, dst, src,
+		    ret_verdict);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/cpu.h"
 #include "datapath/burst.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ int burst_create(struct fdb *fdb, struct burst **ret_burst)
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct burst){.fdb = fdb, .wide = vring_wide()};
+	*b = (struct burst){.fdb = fdb, .wide = cpu_wide()};
 	b->fallback = fallback_create();
 	if (!b->fallback) {
 		free(b);

@@ -75,7 +75,7 @@ struct burst {
 	 * heads only data. Stages that want more call burst_fill_in first.
 	 */
 	bool plain;
-	bool wide;          /* the CPU can do what VRING_WIDE asks for */
+	bool wide;          /* the CPU can do what CPU_WIDE asks for */
 	uint16_t only_dest; /* a port, if all frames go to that one; else DEST_NONE */
 	struct frame frame[BURST_FRAMES];
 	struct head head[BURST_FRAMES];

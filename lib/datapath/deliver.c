@@ -16,6 +16,7 @@
  *
  * Threads: the worker that polls the source; q->lock where several write one ring.
  */
+#include "base/cpu.h"
 #include "datapath/deliver.h"
 
 #include <string.h>
@@ -209,7 +210,7 @@ static unsigned copy_plain_narrow(struct burst *b, const uint8_t frames[], unsig
 	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
 }
 
-static VRING_WIDE unsigned copy_plain_wide(
+static CPU_WIDE unsigned copy_plain_wide(
     struct burst *b, const uint8_t frames[], unsigned n, bool blind)
 {
 	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);

@@ -6,6 +6,7 @@
  * are read once into b->head. From here on nothing reads those bytes from the guest again: the
  * copy is what is looked up, and the copy is what is delivered.
  */
+#include "base/cpu.h"
 #include "datapath/burst.h"
 
 #include <string.h>
@@ -56,7 +57,7 @@ static bool snapshot_plain_narrow(struct burst *b, bool offloads)
 	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
 }
 
-static VRING_WIDE bool snapshot_plain_wide(struct burst *b, bool offloads)
+static CPU_WIDE bool snapshot_plain_wide(struct burst *b, bool offloads)
 {
 	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
 }

@@ -11,6 +11,7 @@
  * given back, or it would stop the ring for ever: the frame that met it is refused, and the chain
  * and whatever the frame had gathered before it are consumed with nothing written.
  */
+#include "base/cpu.h"
 #include "virtio/vring.h"
 
 #include <errno.h>
@@ -83,20 +84,6 @@ static bool config_valid(const struct vring_config *c, bool packed)
 	return aligned(c->desc, 16) && aligned(c->driver, packed ? 4 : 2) && aligned(c->device, 4);
 }
 
-static bool wide_forbidden;
-
-void vring_allow_wide(bool allow)
-{
-	__atomic_store_n(&wide_forbidden, !allow, __ATOMIC_RELAXED);
-}
-
-bool vring_wide(void)
-{
-	return !__atomic_load_n(&wide_forbidden, __ATOMIC_RELAXED) &&
-	    __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	    __builtin_cpu_supports("avx512vl");
-}
-
 int vring_start(struct vring *vr, const struct vring_config *c)
 {
 	bool packed = VIRTIO_HAS(c->features, F_RING_PACKED);
@@ -105,8 +92,8 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	if (!config_valid(c, packed))
 		return -EINVAL;
 	*vr = (struct vring){
-	    .ops = packed ? vring_packed_ops(in_order, vring_wide())
-			  : vring_split_ops(in_order, vring_wide()),
+	    .ops = packed ? vring_packed_ops(in_order, cpu_wide())
+			  : vring_split_ops(in_order, cpu_wide()),
 	    .position = c->position,
 	    .journal = packed ? c->journal : NULL,
 	    .memory = c->memory,

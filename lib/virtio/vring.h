@@ -218,20 +218,6 @@ bool vring_recover(
     const struct vring_config *config, uint64_t word, struct vring_position *ret_position);
 
 /*
- * Whether rings started from now on use AVX-512: yes, if the CPU has it. Both ways do the same; the
- * setter, for tests, chooses the other one.
- */
-bool vring_wide(void);
-void vring_allow_wide(bool allow);
-
-/* For functions, also of others, that are called only if so. */
-#ifdef __clang__
-#define VRING_WIDE __attribute__((target("avx512f,avx512bw,avx512vl")))
-#else
-#define VRING_WIDE __attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512")))
-#endif
-
-/*
  * Begin to use a ring. Writes nothing into the guest.
  * -EINVAL: bad size, misaligned area, or a position outside the ring.
  */

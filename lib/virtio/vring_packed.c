@@ -213,7 +213,7 @@ static bool packed_has_avail(const struct vring *vr)
  * x86 does not promise that a wide read is one: the first tells that all four are available, the
  * second, which cannot see less, is what counts.
  */
-static VRING_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned max)
+static CPU_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	struct vring_position *pos = vr->position;
 	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];

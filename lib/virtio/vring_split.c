@@ -156,8 +156,7 @@ static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigne
 }
 
 /* Four descriptors, of which each is read once; heads: 16 bits each, all in range. */
-static ALWAYS_INLINE VRING_WIDE __m512i read_four(
-    const struct vring_split_desc *desc, uint64_t heads)
+static ALWAYS_INLINE CPU_WIDE __m512i read_four(const struct vring_split_desc *desc, uint64_t heads)
 {
 	__m128i a = wide_read_one(&desc[heads & 0xffff]);
 	__m128i b = wide_read_one(&desc[heads >> 16 & 0xffff]);
@@ -169,7 +168,7 @@ static ALWAYS_INLINE VRING_WIDE __m512i read_four(
 }
 
 /* Fours, as long as they are of the usual kind and their heads do not run over the ring's end. */
-static VRING_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned n)
+static CPU_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned n)
 {
 	struct fetch_cursor cursor = fetch_cursor(vr, burst);
 	uint16_t avail = vr->position->avail, mask = vr->size - 1;

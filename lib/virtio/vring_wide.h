@@ -2,7 +2,7 @@
 /*
  * Four descriptors at a time, with AVX-512: what append_simple does, for both ring formats.
  *
- * Only for functions that are compiled with VRING_WIDE and chosen when vring_wide() says so. One
+ * Only for functions that are compiled with CPU_WIDE and chosen when cpu_wide() says so. One
  * line of code here is one instruction, mostly; even lanes hold a descriptor's address, odd lanes
  * its second word.
  */
@@ -10,6 +10,7 @@
 
 #include <immintrin.h>
 
+#include "base/cpu.h"
 #include "virtio/vring_chain.h"
 
 #define LANES_EVEN 0x55
@@ -25,7 +26,7 @@ struct wide_cursor {
 };
 
 /* flags and want as they lie in a descriptor's second word. */
-static ALWAYS_INLINE VRING_WIDE struct wide_cursor wide_cursor(
+static ALWAYS_INLINE CPU_WIDE struct wide_cursor wide_cursor(
     const struct fetch_cursor *c, uint64_t flags, uint64_t want)
 {
 	const uint64_t step = UINT64_C(1) << CHAIN_SEGMENT_SHIFT;
@@ -46,7 +47,7 @@ static ALWAYS_INLINE VRING_WIDE struct wide_cursor wide_cursor(
 }
 
 /* One read of one line's worth: the compiler must not come back for parts of it. */
-static ALWAYS_INLINE VRING_WIDE __m512i wide_read(const void *at)
+static ALWAYS_INLINE CPU_WIDE __m512i wide_read(const void *at)
 {
 	__m512i value;
 
@@ -55,7 +56,7 @@ static ALWAYS_INLINE VRING_WIDE __m512i wide_read(const void *at)
 }
 
 /* A single descriptor, likewise; aligned. */
-static ALWAYS_INLINE VRING_WIDE __m128i wide_read_one(const void *at)
+static ALWAYS_INLINE CPU_WIDE __m128i wide_read_one(const void *at)
 {
 	__m128i value;
 
@@ -67,7 +68,7 @@ static ALWAYS_INLINE VRING_WIDE __m128i wide_read_one(const void *at)
  * Append four chains of one descriptor each; first: in even lanes, their first words. False: one of
  * them is not simple, or not in the cursor's region, and nothing has changed.
  */
-static ALWAYS_INLINE VRING_WIDE bool append_four(
+static ALWAYS_INLINE CPU_WIDE bool append_four(
     struct fetch_cursor *c, struct wide_cursor *w, __m512i desc, __m512i first)
 {
 	__m512i len = _mm512_and_si512(desc, w->low_half); /* odd lanes */

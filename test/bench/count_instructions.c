@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cpu.h"
 #include "base/util.h"
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
@@ -283,8 +284,8 @@ int main(int argc, char *argv[])
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		double now, then;
 
-		vring_allow_wide(cases[i].wide);
-		if (cases[i].wide && !vring_wide()) {
+		cpu_allow_wide(cases[i].wide);
+		if (cases[i].wide && !cpu_wide()) {
 			printf("%s not counted: this CPU has no AVX-512\n", cases[i].name);
 			continue;
 		}

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/cpu.h"
 #include "bridge/forward.h"
 
 #define NOW_S    100
@@ -185,8 +186,41 @@ static void a_burst_of_strangers_agrees_with_one_by_one(void **state)
 	fdb_destroy(fdb);
 }
 
+/* A full table, of which both ways say the same: whoever is in it and whoever is not. */
+static void both_ways_to_look_up_agree(void **state)
+{
+	enum { MACS = 4000, ASKED = 32 };
+	struct fdb *fdb = fdb_create(MACS, 300);
+	uint64_t dst[ASKED], src[ASKED];
+	uint16_t narrow[ASKED], wide[ASKED];
+	unsigned forwarded = 0;
+
+	(void)state;
+	assert_non_null(fdb);
+	for (uint64_t i = 0; i < 2 * MACS; i++)
+		fdb_learn(fdb, 2 + 4 * i * 7919, i % 50, NOW_S - i % 3);
+	fdb_learn(fdb, 2, 0, NOW_S);
+	for (unsigned burst = 0; burst < 1000; burst++) {
+		for (unsigned i = 0; i < ASKED; i++) {
+			dst[i] = 2 + 4 * ((burst * ASKED + i) * 31u % (3 * MACS)) * 7919;
+			src[i] = 2; /* known, so that nothing changes in between */
+		}
+		fdb->wide = false;
+		forward_burst(fdb, 0, NOW_S, ASKED, dst, src, narrow);
+		fdb->wide = cpu_wide();
+		forward_burst(fdb, 0, NOW_S, ASKED, dst, src, wide);
+		for (unsigned i = 0; i < ASKED; i++) {
+			assert_int_equal(narrow[i], wide[i]);
+			forwarded += wide[i] < 50;
+		}
+	}
+	assert_true(forwarded > 1000);
+	fdb_destroy(fdb);
+}
+
 int main(void)
 {
+	int failed;
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_rule_has_its_verdict),
 	    cmocka_unit_test(sources_are_learned_even_from_frames_not_forwarded),
@@ -195,7 +229,10 @@ int main(void)
 	    cmocka_unit_test(a_bad_source_does_not_spoil_its_neighbours),
 	    cmocka_unit_test(a_source_is_confirmed_once_a_second),
 	    cmocka_unit_test(a_burst_of_strangers_agrees_with_one_by_one),
+	    cmocka_unit_test(both_ways_to_look_up_agree),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests_name("as this CPU can", tests, NULL, NULL);
+	cpu_allow_wide(false);
+	return failed + cmocka_run_group_tests_name("as any CPU can", tests, NULL, NULL);
 }

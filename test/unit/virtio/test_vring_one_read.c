@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "base/cpu.h"
 #include "virtio/driver.h"
 #include "virtio/vring.h"
 
@@ -330,7 +331,7 @@ static unsigned race(uint64_t features, bool wide)
 	struct vring_position position = vring_position_initial(is_packed);
 	unsigned plain = 0;
 
-	vring_allow_wide(wide);
+	cpu_allow_wide(wide);
 	dice = 1;
 	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(memory, MAP_FAILED);
@@ -365,7 +366,7 @@ static unsigned race(uint64_t features, bool wide)
 	signal(SIGTRAP, SIG_DFL);
 	guest_memory_destroy(guest);
 	munmap(memory, MEMORY);
-	vring_allow_wide(true);
+	cpu_allow_wide(true);
 	return plain;
 }
 
@@ -381,7 +382,7 @@ static void what_changes_with_every_load_is_handed_out_checked(void **state)
 static int without_wide_reads(void **state)
 {
 	(void)state;
-	vring_allow_wide(false);
+	cpu_allow_wide(false);
 	return 0;
 }
 

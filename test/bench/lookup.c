@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the bridge costs, by how many addresses it has learned: cycles for a look-up; for the
+ * verdict on a frame whose source is the last one's; and on one whose source is another, too.
+ * Addresses are drawn at random, so that no branch and no cache line can be foreseen.
+ *
+ * usage: vswitch-lookup [narrow], without AVX-512
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <x86intrin.h>
+
+#include "base/cpu.h"
+#include "bridge/fdb_wide.h"
+#include "bridge/forward.h"
+
+#define BURST  32
+#define BURSTS 2048
+#define ROUNDS 40
+#define PORTS  64
+
+static uint64_t dst[BURSTS * BURST], src[BURSTS * BURST];
+static uint64_t state = 1;
+
+static uint64_t draw(uint64_t n)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (state >> 11) % n;
+}
+
+static uint64_t mac_number(uint64_t i)
+{
+	return (i * UINT64_C(0x9e3779b97f4a7c15) & UINT64_C(0xfffffffffffc)) | 2;
+}
+
+/* Even numbers are behind other ports, odd ones behind port 0, where the bursts come from. */
+static uint16_t port_of(uint64_t i)
+{
+	return i % 2 ? 0 : 1 + i / 2 % (PORTS - 1);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static double measure(struct fdb *fdb)
+{
+	static double cycles[ROUNDS];
+	uint16_t verdict[BURST];
+	unsigned flooded = 0;
+
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		uint64_t begin = __rdtsc();
+
+		for (unsigned b = 0; b < BURSTS; b++) {
+			forward_burst(fdb, 0, 1, BURST, &dst[b * BURST], &src[b * BURST], verdict);
+			for (unsigned i = 0; i < BURST; i++)
+				flooded += verdict[i] >= PORTS;
+		}
+		cycles[r] = (double)(__rdtsc() - begin) / (BURSTS * BURST);
+	}
+	if (flooded) {
+		fprintf(stderr, "%u frames did not find their port\n", flooded);
+		exit(1);
+	}
+	qsort(cycles, ROUNDS, sizeof(cycles[0]), by_value);
+	return cycles[ROUNDS / 4];
+}
+
+/* The look-up alone, a burst asked for ahead. */
+static ALWAYS_INLINE uint64_t look_up(
+    const struct fdb *fdb, uint16_t (*way)(const struct fdb *, uint64_t))
+{
+	uint64_t sum = 0;
+
+	for (unsigned b = 0; b < BURSTS; b++) {
+		for (unsigned i = 0; i < BURST; i++)
+			fdb_prefetch(fdb, dst[b * BURST + i]);
+		for (unsigned i = 0; i < BURST; i++)
+			sum += way(fdb, dst[b * BURST + i]);
+	}
+	return sum;
+}
+
+static CPU_WIDE uint64_t look_up_wide(const struct fdb *fdb)
+{
+	return look_up(fdb, fdb_lookup_wide);
+}
+
+static double measure_bare(const struct fdb *fdb)
+{
+	static double cycles[ROUNDS];
+
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		uint64_t begin = __rdtsc(), sum;
+
+		sum = cpu_wide() ? look_up_wide(fdb) : look_up(fdb, fdb_lookup);
+		cycles[r] = (double)(__rdtsc() - begin) / (BURSTS * BURST);
+		if (sum >= (uint64_t)PORTS * BURSTS * BURST)
+			exit(1);
+	}
+	qsort(cycles, ROUNDS, sizeof(cycles[0]), by_value);
+	return cycles[ROUNDS / 4];
+}
+
+int main(int argc, char *argv[])
+{
+	static const unsigned counts[] = {2, 1024, 16384, 262144, 1000000};
+
+	cpu_allow_wide(argc < 2 || strcmp(argv[1], "narrow") != 0);
+	for (unsigned c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+		unsigned macs = counts[c];
+		struct fdb *fdb = fdb_create(macs, 300);
+		double both, one, bare;
+
+		if (!fdb)
+			return 2;
+		for (uint64_t i = 0; i < macs; i++)
+			fdb_learn(fdb, mac_number(i), port_of(i), 1);
+		for (unsigned i = 0; i < BURSTS * BURST; i++) {
+			dst[i] = mac_number(2 * draw(macs / 2));
+			src[i] = mac_number(2 * draw(macs / 2) + 1);
+		}
+		both = measure(fdb);
+		for (unsigned i = 0; i < BURSTS * BURST; i++)
+			src[i] = mac_number(1);
+		one = measure(fdb);
+		bare = measure_bare(fdb);
+		printf("{\"macs\": %u, \"lookup\": %.1f, \"destination\": %.1f, \"frame\": %.1f, "
+		       "\"wide\": %s}\n",
+		    macs, bare, one, both, cpu_wide() ? "true" : "false");
+		fdb_destroy(fdb);
+	}
+	return 0;
+}
