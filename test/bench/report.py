@@ -55,7 +55,7 @@ def figures(windows):
 def summary(everything):
     return {
         section: {case: {name: figures(w) for name, w in subjects.items() if w} for case, subjects in cases.items()}
-        for section, cases in everything["results"].items() if section != "latency"
+        for section, cases in everything["results"].items() if section not in ("latency", "lookup")
     }
 
 
@@ -100,6 +100,25 @@ def goals(figs):
     return "\n".join(lines)
 
 
+def lookup_table(lookup):
+    lines = ["Cycles; addresses drawn at random, the best quarter of the rounds:", "",
+             "| addresses | look-up in a batch | verdict, source known from the frame before | verdict, both new |",
+             "|---|---|---|---|"]
+    for macs, runs in lookup.items():
+        row = [quartile(r[key] for r in runs) for key in ("lookup", "destination", "frame")]
+        lines.append(f"| {macs} | " + " | ".join(f"{value:.1f}" for value in row) + " |")
+    return "\n".join(lines)
+
+
+def lookup_goals(lookup):
+    lines = []
+    for macs, most in (("16384", 6), ("1000000", 20)):
+        seen = quartile(r["lookup"] for r in lookup.get(macs, []))
+        lines.append(f"| look-up, {macs} addresses | | at most {most} cycles | {seen:.1f} | "
+                     f"{'yes' if seen <= most else 'no'} |")
+    return "\n" + "\n".join(lines)
+
+
 def latency_table(latency):
     lines = [f"Frames of 64 bytes at {latency['rate'] / 1e6:.2f} M/s, packed rings, microseconds, median of the runs:", "",
              "| | p50 | p90 | p99 | p99.9 | max |", "|---|---|---|---|---|---|"]
@@ -132,7 +151,10 @@ def write(everything, folder):
         parts += [f"## {TITLES[section]}", table(section, cases)]
     if "latency" in everything["results"]:
         parts += ["## Latency", latency_table(everything["results"]["latency"])]
-    parts += ["## What is wanted", goals(figs)]
+    lookup = everything["results"].get("lookup")
+    if lookup:
+        parts += ["## Look-ups", lookup_table(lookup)]
+    parts += ["## What is wanted", goals(figs) + (lookup_goals(lookup) if lookup else "")]
     for name, why in everything["left_out"].items():
         parts.append(f"{name} is left out: {why}.")
     text = "\n\n".join(parts) + "\n"
