@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "base/cpu.h"
 #include "datapath/burst.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cpu.h"
 #include "datapath/deliver.h"
 #include "datapath/fallback.h"
 

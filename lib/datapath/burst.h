@@ -47,6 +47,9 @@ struct frame {
 	uint32_t offset;     /* and bytes to skip in the first */
 };
 
+/* Of a frame that asks for nothing. */
+static const struct virtio_net_hdr plain_header = {.num_buffers = 1};
+
 /* The net header as we vouch for it, then the first bytes of the frame. */
 struct head {
 	struct virtio_net_hdr net;

@@ -110,20 +110,24 @@ static void copy_scattered(struct burst *b, const struct frame *f, const struct 
 	}
 }
 
+/* The lines of a buffer that will be written; the net header's is perhaps only looked at. */
+static ALWAYS_INLINE void prefetch_buffer(const uint8_t *at, bool blind)
+{
+	__builtin_prefetch(at + VIRTIO_NET_HDR_LEN, 1);
+	__builtin_prefetch(at + VIRTIO_NET_HDR_LEN + HEAD_BYTES - 1, 1);
+	if (blind)
+		__builtin_prefetch(at, 1);
+	else
+		__builtin_prefetch(at, 0);
+}
+
 static ALWAYS_INLINE void prefetch_room(
     const struct burst *b, const struct vring_room room[], unsigned n, bool blind)
 {
 	for (unsigned k = 0; k < n; k++) {
 		if (UNLIKELY(room[k].status != VRING_ROOM_OK))
 			continue; /* nothing will be written */
-		const uint8_t *p = b->out.segment[b->out.chain[room[k].chain].segment].addr;
-
-		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN, 1);
-		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN + HEAD_BYTES - 1, 1);
-		if (blind)
-			__builtin_prefetch(p, 1);
-		else
-			__builtin_prefetch(p, 0);
+		prefetch_buffer(b->out.segment[b->out.chain[room[k].chain].segment].addr, blind);
 	}
 }
 
@@ -166,37 +170,20 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 	return k;
 }
 
+/* Heads, and what is behind them, each into its buffer. How many headers were written. */
 static ALWAYS_INLINE unsigned copy_plain(
     struct burst *b, const uint8_t frames[], unsigned n, bool blind)
 {
-	const uint64_t low = 0;
-	const uint32_t high = UINT32_C(1) << 16; /* num_buffers: 1 */
 	unsigned wrote = 0;
 
-	for (unsigned k = 0; k < n; k++) {
-		const uint8_t *p = b->out.segment[k].addr;
-
-		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN, 1);
-		__builtin_prefetch(p + VIRTIO_NET_HDR_LEN + HEAD_BYTES - 1, 1);
-		if (blind)
-			__builtin_prefetch(p, 1);
-		else
-			__builtin_prefetch(p, 0);
-	}
+	for (unsigned k = 0; k < n; k++)
+		prefetch_buffer(b->out.segment[k].addr, blind);
 	for (unsigned k = 0; k < n; k++) {
 		unsigned i = frames[k];
 		uint8_t *to = b->out.segment[k].addr;
 		uint32_t rest = b->frame[i].len - HEAD_BYTES;
-		uint64_t there_low;
-		uint32_t there_high;
 
-		memcpy(&there_low, to, 8);
-		memcpy(&there_high, to + 8, 4);
-		if (blind || UNLIKELY(there_low != low || there_high != high)) {
-			memcpy(to, &low, 8);
-			memcpy(to + 8, &high, 4);
-			wrote++;
-		}
+		wrote += write_header(to, &plain_header, blind);
 		memcpy(to + VIRTIO_NET_HDR_LEN, b->head[i].data, HEAD_BYTES);
 		if (rest)
 			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES,

@@ -90,8 +90,10 @@ struct poll_list {
 	uint8_t *quiet;
 };
 
-/* A picture of the whole switch, immutable but for the workers' scratch. One allocation; see
- * lib/worker. */
+/*
+ * A picture of the whole switch, immutable but for the workers' scratch. One allocation; see
+ * lib/worker.
+ */
 struct forwarding {
 	uint64_t generation; /* counts what has been published */
 	unsigned n_ports;    /* entries of port[] */

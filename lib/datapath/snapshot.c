@@ -6,18 +6,16 @@
  * are read once into b->head. From here on nothing reads those bytes from the guest again: the
  * copy is what is looked up, and the copy is what is delivered.
  */
-#include "base/cpu.h"
 #include "datapath/burst.h"
 
 #include <string.h>
 
 #include <rte_prefetch.h>
 
+#include "base/cpu.h"
 #include "datapath/offload.h"
 
 #define WHOLE_HEAD (VIRTIO_NET_HDR_LEN + HEAD_BYTES)
-
-static const struct virtio_net_hdr plain_header = {.num_buffers = 1};
 
 /*
  * A burst of frames as they usually are needs one look at each and no more. False: one of them is

@@ -11,11 +11,11 @@
  * given back, or it would stop the ring for ever: the frame that met it is refused, and the chain
  * and whatever the frame had gathered before it are consumed with nothing written.
  */
-#include "base/cpu.h"
 #include "virtio/vring.h"
 
 #include <errno.h>
 
+#include "base/cpu.h"
 #include "virtio/vring_chain.h"
 #include "virtio/vring_inflight.h"
 

@@ -194,6 +194,7 @@ static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, uns
 		return 0;
 	while (any_left(f)) {
 		f->scratch->n = f->scratch->n_segments = 0;
+		f->scratch->plain = false;
 		if (fetch_left(vr, f->scratch, VRING_BURST_CHAINS) == 0)
 			return 0; /* behind an IOMMU: a translation is missing */
 		for (unsigned i = 0; i < f->scratch->n; i++)

@@ -321,7 +321,7 @@ static void offer_all(bool is_packed, const struct vring_position *position)
 		    position->avail + SIZE;
 }
 
-/* Returns how many chains came as four at once may have brought them. */
+/* Returns how many chains came in bursts that were plain to the end. */
 static unsigned race(uint64_t features, bool wide)
 {
 	bool is_packed = VIRTIO_HAS(features, F_RING_PACKED);
