@@ -11,7 +11,9 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_vect.h>
 
+#include "base/cpu.h"
 #include "options.h"
 
 #define EAL_ARGS_MAX 64
@@ -147,6 +149,11 @@ int eal_start(const struct options *o)
 	for (int i = 0; i < o->eal_argc; i++)
 		argv[argc++] = o->eal_argv[i];
 	err = eal_init(argc, argv, o->log_level >= LOG_DEBUG);
+	if (!err) {
+		/* What the EAL says without its option, 256, is no wish of the user's; less is. */
+		cpu_allow_wide(rte_vect_get_max_simd_bitwidth() >= RTE_VECT_SIMD_256);
+		log_debug("frames are moved %s AVX-512", cpu_wide() ? "with" : "without");
+	}
 	free(lcores);
 	return err;
 }

@@ -63,7 +63,7 @@ static bool log_contains(const struct switch_process *sw, const char *text)
 
 static void exec_switch(const struct switch_process *sw)
 {
-	const char *argv[2 * SWITCH_PORTS_MAX + 12];
+	const char *argv[2 * SWITCH_PORTS_MAX + 14], *eal_option = getenv("VSWITCHD_EAL_OPTION");
 	char workers[12];
 	int n = 0, fd = open(sw->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
@@ -87,6 +87,10 @@ static void exec_switch(const struct switch_process *sw)
 	argv[n++] = sw->stats;
 	if (extra_option)
 		argv[n++] = extra_option;
+	if (eal_option) {
+		argv[n++] = "--";
+		argv[n++] = eal_option;
+	}
 	argv[n] = NULL;
 	execv(binary, (char **)argv);
 	perror(binary);

@@ -300,3 +300,12 @@ def test_with_huge_pages_it_is_quiet_and_leaves_no_file(lab):
     assert "warning" not in switch.err()
     switch.stop()
     assert set(os.listdir("/dev/hugepages")) <= before
+
+
+def test_the_eals_limit_of_vector_width_is_kept(lab):
+    limited = Switch(lab, ["a.sock"], "--log-level", "debug", name="limited", eal=["--force-max-simd-bitwidth=128"])
+    assert "frames are moved without AVX-512" in limited.err()
+    free = Switch(lab, ["b.sock"], "--log-level", "debug", name="free")
+    flags = Path("/proc/cpuinfo").read_text().split()
+    has = all(flag in flags for flag in ("avx512f", "avx512bw", "avx512vl"))
+    assert f"frames are moved {'with' if has else 'without'} AVX-512" in free.err()
