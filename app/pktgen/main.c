@@ -231,6 +231,14 @@ static json_t *run(struct pktgen *g)
 	return root;
 }
 
+/* The searches tell what they found; this is what all their trials have sent. */
+static json_t *total_json(const struct trial_total *total)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "trials", (json_int_t)total->trials, "sent",
+	    (json_int_t)total->sent, "received", (json_int_t)total->received, "hellos",
+	    (json_int_t)total->hellos);
+}
+
 static int status(const struct trial_result *r)
 {
 	return r->sum.corrupt || r->sum.duplicates || r->sum.reordered || r->broken ||
@@ -252,7 +260,10 @@ int main(int argc, char *argv[])
 	g.traffic->progress_arg = &g.options;
 	traffic_introduce(g.traffic);
 
-	int err = report_write(&g.options, run(&g));
+	json_t *root = run(&g);
+	json_object_set_new(root, "total", total_json(&g.traffic->total));
+
+	int err = report_write(&g.options, root);
 	int failed = g.options.method == METHOD_BACK_TO_BACK ? 0 : status(&g.result);
 
 	tear_down(&g);

@@ -266,6 +266,9 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 	r->seconds = (now - begin) / t->tsc_hz;
 	drain(t, r);
 	sum_up(t, r);
+	t->total.trials++;
+	t->total.sent += r->sum.sent;
+	t->total.received += r->sum.received;
 	r->offered = config->rate > 0 && !config->frames ? config->rate * r->seconds : r->sum.sent;
 	return go_on;
 }
@@ -289,6 +292,7 @@ void traffic_introduce(struct traffic *t)
 					len[k] = stream_make_hello(
 					    s, mac, vport_frame(q, k), vport_header(q, k));
 				vport_send(q, len, n);
+				t->total.hellos += n;
 				receive_all(t, ignored);
 				idle = n ? 0 : idle;
 			}

@@ -29,6 +29,12 @@
 struct trial_result;
 struct sender;
 
+/* Of all trials since traffic_create(), for whoever compares with the switch's books. */
+struct trial_total {
+	uint64_t trials, sent, received;
+	uint64_t hellos; /* sent by traffic_introduce() */
+};
+
 struct traffic {
 	unsigned n_ports;
 	struct vport **port;
@@ -37,6 +43,7 @@ struct traffic {
 	unsigned n_senders; /* one for each port that has streams; see traffic_create() */
 	struct sender *sender;
 	double tsc_hz;
+	struct trial_total total;
 	bool (*progress)(void *arg, const struct trial_result *so_far);
 	void *progress_arg;
 };
@@ -65,7 +72,7 @@ int traffic_create(struct vport *port[], unsigned n_ports, struct stream *stream
     unsigned n_streams, struct traffic **ret_traffic);
 void traffic_destroy(struct traffic *t);
 
-/* Let every MAC of every port send one frame, twice; what comes of it is not counted. */
+/* Let every MAC of every port send one frame, twice; only total.hellos counts them. */
 void traffic_introduce(struct traffic *t);
 
 /* Run a trial; the streams' counters begin at 0. False: progress() said stop. */

@@ -112,6 +112,16 @@ def test_methods_find_a_rate_that_holds(lab):
     assert said["back_to_back"] >= 32
 
 
+def test_the_books_hold_over_all_trials_of_a_search(lab):
+    switch = two_ports(lab)
+    _, said, _ = pktgen(switch, "--test", "rfc2544", "--duration", "0.01", "--no-huge", "--ring-size", "256")
+    stats, total = switch.quiet_stats(), said["total"]
+    assert_balanced(stats)
+    assert total["trials"] > 4 and total["hellos"] == 4
+    assert sum(queue["frames"] for queue in queues(stats, "receive")) == total["sent"] + total["hellos"]
+    assert sum(dropped(stats).values()) == total["sent"] - total["received"]
+
+
 def test_faults_are_told_in_words(lab):
     switch = two_ports(lab)
     status, _, err = pktgen(switch, "--size", "64", "--vlan", "9", "--no-huge", check=False)
