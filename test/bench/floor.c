@@ -42,6 +42,7 @@
 struct floor_port {
 	struct vhost_device device;
 	bool running;
+	bool deaf; /* its driver was told not to kick */
 } CACHE_ALIGNED;
 
 static struct {
@@ -66,6 +67,7 @@ static void net_resume(struct vhost_device *dev)
 {
 	pthread_mutex_lock(&fl.lock);
 	CONTAINER_OF(dev, struct floor_port, device)->running = true;
+	CONTAINER_OF(dev, struct floor_port, device)->deaf = false;
 	pthread_mutex_unlock(&fl.lock);
 }
 
@@ -94,6 +96,18 @@ static struct vhost_vring *ring_of(struct floor_port *port, unsigned index)
 	struct vhost_vring *ring = port->device.vring[index];
 
 	return port->running && ring && ring->active && ring->enabled ? ring : NULL;
+}
+
+/* A kick is a system call of the driver's, which then has less time to make traffic. */
+static void stop_kicks(struct floor_port *port)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct vhost_vring *ring = ring_of(port, i);
+
+		if (ring)
+			vring_kick_disable(&ring->ring);
+	}
+	port->deaf = true;
 }
 
 static void notify(struct vhost_vring *ring)
@@ -142,6 +156,8 @@ static unsigned move(struct floor_port *from, struct floor_port *to)
 
 	if (!source || !target)
 		return 0;
+	if (UNLIKELY(!from->deaf))
+		stop_kicks(from);
 	fl.in.n = fl.in.n_segments = fl.out.n = fl.out.n_segments = 0;
 	n = vring_fetch(&source->ring, &fl.in, BURST);
 	if (n == 0)
