@@ -29,7 +29,7 @@ class TestpmdLoop:
             for i, path in enumerate(paths)
         ]
         self.pmd = Testpmd(
-            lab, vdevs, "--burst=64", *mbuf_options(big), f"--eth-peer=0,{MACS[1]}",
+            lab, vdevs, "--burst=64", *mbuf_options(big, mtu=False), f"--eth-peer=0,{MACS[1]}",
             f"--eth-peer=1,{MACS[0]}", memory=700 if big else None, mbufs=5000 if big else 40000,
             name="generator",
         )

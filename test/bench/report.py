@@ -1,212 +1,150 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From windows to figures, a table for people, and plots."""
+"""The result in words: tables for people, and the same in result.json."""
 
-# What the switch has to reach: (section, case, reference, factor on its rate per core, or on the floor's cycles).
-GOALS = [
-    ("peers", "64 packed", "testpmd + rte_vhost", 1.8), ("peers", "64 packed", "OVS-DPDK", 2.6),
-    ("peers", "64 packed", "floor-copy", 1 / 1.4),
-    ("peers", "64 split", "testpmd + rte_vhost", 2.0), ("peers", "64 split", "OVS-DPDK", 2.7),
-    ("peers", "64 split", "floor-copy", 1 / 1.5),
-    ("peers", "512 packed", "testpmd + rte_vhost", 2.0), ("peers", "512 packed", "OVS-DPDK", 2.7),
-    ("peers", "1518 packed", "testpmd + rte_vhost", 2.2), ("peers", "1518 packed", "OVS-DPDK", 2.7),
-    ("touch", "1518 packed touch", "floor-copy", 1 / 1.15),
-    ("tso", "60000 packed", "testpmd + rte_vhost", 2.7),
-    ("tso", "60000 packed", "testpmd + rte_vhost, 2 KB mbufs", 5), ("tso", "60000 packed", "floor-copy", 1 / 1.12),
-]
-# And beside itself: (section, case, other case, at most so many of its cycles).
-OWN_GOALS = [
-    ("macs", "64 packed 1000000 MACs", "64 packed 1 MACs", 2.0),
-    ("ports", "64 packed 1000 idle ports", "64 packed 0 idle ports", 1.1),
-]
-OURS = "vswitchd"
-NOISY = 1.25
-BOUND = 0.9
+import json
 
-
-def label(case):
-    words = [str(case["size"]), "packed" if case["packed"] else "split"]
-    if case.get("touch_all"):
-        words.append("touch")
-    if "macs" in case:
-        words.append(f"{case['macs']} MACs")
-    if "idle" in case:
-        words.append(f"{case['idle']} idle ports")
-    return " ".join(words)
-
-
-def quartile(values, part=0.25):
-    ordered = sorted(values)
-    return ordered[int(len(ordered) * part)] if ordered else float("nan")
-
-
-def upper(values):
-    return quartile(values, 0.75)
-
-
-def figures(windows):
-    """Of all windows of one subject and case: cycles per frame, rate, busy share, spread."""
-    cycles = [w[0] for w in windows]
-    return {
-        "cycles": quartile(cycles), "rate": upper(w[1] for w in windows),
-        "busy": quartile((w[2] for w in windows), 0.5), "spread": quartile(cycles, 0.5) / quartile(cycles, 0.1),
-    }
-
-
-def summary(everything):
-    return {
-        section: {case: {name: figures(w) for name, w in subjects.items() if w} for case, subjects in cases.items()}
-        for section, cases in everything["results"].items() if section not in ("latency", "lookup")
-    }
-
-
-def table(section, cases):
-    names = list(dict.fromkeys(name for subjects in cases.values() for name in subjects))
-    lines = ["| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for case, subjects in cases.items():
-        cells = []
-        for name in names:
-            f = subjects.get(name)
-            if not f:
-                cells.append("-")
-                continue
-            ratio = ""
-            if name != OURS and OURS in subjects:
-                ratio = f", {f['cycles'] / subjects[OURS]['cycles']:.2f}x"
-            remark = " (waits for the generator)" if f["busy"] < BOUND else ""
-            remark += " (noisy)" if f["spread"] > NOISY else ""
-            cells.append(f"{f['cycles']:.1f}{ratio}, {f['rate'] / 1e6:.2f} M/s{remark}")
-        lines.append(f"| {case} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def goals(figs):
-    lines = ["| case | beside | wanted | seen | |", "|---|---|---|---|---|"]
-    for section, case, name, factor in GOALS:
-        subjects = figs.get(section, {}).get(case, {})
-        if name not in subjects or OURS not in subjects:
-            continue
-        seen = subjects[name]["cycles"] / subjects[OURS]["cycles"]
-        if factor < 1:
-            wanted, shown = f"at most {1 / factor:.2f} of its cycles", f"{1 / seen:.2f}"
-        else:
-            wanted, shown = f"{factor:.1f} times its rate", f"{seen:.2f}"
-        lines.append(f"| {case} | {name} | {wanted} | {shown} | {'yes' if seen >= factor else 'no'} |")
-    for section, case, other, factor in OWN_GOALS:
-        cases = figs.get(section, {})
-        if case in cases and other in cases:
-            seen = cases[case][OURS]["cycles"] / cases[other][OURS]["cycles"]
-            lines.append(f"| {case} | {other} | at most {factor:.2f} of its cycles | {seen:.2f} | "
-                         f"{'yes' if seen <= factor else 'no'} |")
-    return "\n".join(lines)
-
-
-def lookup_table(lookup):
-    lines = ["Cycles; addresses drawn at random, the best quarter of the rounds:", "",
-             "| addresses | look-up in a batch | verdict, source known from the frame before | verdict, both new |",
-             "|---|---|---|---|"]
-    for macs, runs in lookup.items():
-        row = [quartile(r[key] for r in runs) for key in ("lookup", "destination", "frame")]
-        lines.append(f"| {macs} | " + " | ".join(f"{value:.1f}" for value in row) + " |")
-    return "\n".join(lines)
-
-
-def lookup_goals(lookup):
-    lines = []
-    for macs, most in (("16384", 6), ("1000000", 20)):
-        seen = quartile(r["lookup"] for r in lookup.get(macs, []))
-        lines.append(f"| look-up, {macs} addresses | | at most {most} cycles | {seen:.1f} | "
-                     f"{'yes' if seen <= most else 'no'} |")
-    return "\n" + "\n".join(lines)
-
-
-def latency_table(latency):
-    lines = [f"Frames of 64 bytes at {latency['rate'] / 1e6:.2f} M/s, packed rings, microseconds, median of the runs:", "",
-             "| | p50 | p90 | p99 | p99.9 | max |", "|---|---|---|---|---|---|"]
-    for name, runs in latency.items():
-        if name == "rate":
-            continue
-        row = [quartile([r["latency_ns"][q] for r in runs], 0.5) / 1e3 for q in ("p50", "p90", "p99", "p99.9", "max")]
-        lines.append(f"| {name} | " + " | ".join(f"{value:.2f}" for value in row) + " |")
-    return "\n".join(lines)
-
+from figures import BOUND, NOISY, OURS, QUANTILES, median, noise, quartile, summary
+from goals import judge
 
 TITLES = {
     "peers": "Beside the peers (testpmd's virtio-user as the guests)",
     "limit": "Beside the floor (vswitch-pktgen as the guests)",
     "touch": "Guests that write and read every byte",
+    "tso": "Frames of 60 KB",
     "macs": "Many addresses",
     "ports": "Beside idle ports",
-    "tso": "Frames of 60 KB",
+    "latency": "Latency",
+    "loss": "Loss",
+    "idle": "Idle",
+    "lookup": "Look-ups",
 }
 
 
-def write(everything, folder):
-    figs = summary(everything)
+def rows(head, lines):
+    """A table; its first column is text."""
+    text = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return "\n".join(text + ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines])
+
+
+def window_cell(f, ours, is_ours):
+    if not f:
+        return "-"
+    times = f", {f['cycles'] / ours['cycles']:.2f}x" if ours and not is_ours else ""
+    remark = f" (waits for the generator, busy {f['busy']:.0%})" if f["busy"] < BOUND else ""
+    return f"{f['cycles']:.1f}{times}, {f['rate'] / 1e6:.2f} M/s{remark}"
+
+
+def window_table(cases):
+    names = list(dict.fromkeys(name for subjects in cases.values() for name in subjects))
+    return rows(["case", *names], [
+        [case, *(window_cell(subjects.get(name), subjects.get(OURS), name == OURS) for name in names)]
+        for case, subjects in cases.items()
+    ])
+
+
+def latency_table(latency):
+    takes = ", ".join(f"{name} {rate / 1e6:.2f} M/s" for name, rate in latency["mrr"].items())
+    lines = [
+        [name, *(f"{median(r['latency_ns'][q] for r in runs) / 1e3:.2f}" for q in QUANTILES),
+         f"{median(r['late'] / max(r['sent'], 1) for r in runs):.2%}"]
+        for name, runs in latency["runs"].items()
+    ]
+    return (f"Frames of 64 bytes at {latency['rate'] / 1e6:.2f} M/s, a tenth of what the slower one takes ({takes}), "
+            "packed rings, microseconds, median of the rounds; late is what the generator sent late:\n\n"
+            + rows(["", *QUANTILES, "late"], lines))
+
+
+def loss_line(name, run):
+    if "ndr" not in run:
+        return [name, f"{median(run['mrr']) / 1e6:.2f}", "-", "-", "", "-"]
+    books = run.get("books")
+    return [name, f"{median(run['mrr']) / 1e6:.2f}", f"{run['ndr'] / 1e6:.2f}",
+            f"{run['ndr'] / median(run['mrr']):.1%}", "the generator" if run["generator_limit"] else "the switch",
+            f"{books['astray']} of {books['sent']} frames missing" if books else "-"]
+
+
+def loss_table(loss):
+    return (f"Frames of 64 bytes, packed rings of {loss['ring']}, M/s; MRR is what arrives of all that the generator "
+            "can send, NDR the highest rate without loss:\n\n"
+            + rows(["", "MRR", "NDR", "NDR over MRR", "limit", "books"],
+                   [loss_line(name, run) for name, runs in loss["runs"].items() for run in runs]))
+
+
+def idle_table(idle):
+    runs = idle["runs"]
+    wake = {q: median(run["wake"][q] for run in runs) / 1e3 for q in ("p50", "p99")}
+    slept = median(run["sleeps"] / max(run["frames"], 1) for run in runs)
+    return (f"{idle['ports']} ports, {idle['guests']} of them with a quiet guest: "
+            f"**{median(run['cpu'] for run in runs):.2%}** of a core. A frame that comes to a sleeping switch is through "
+            f"after {wake['p50']:.1f} us (p50), {wake['p99']:.1f} us (p99; {slept:.1f} sleeps per frame).")
+
+
+def lookup_table(lookup):
+    lines = [[macs, *(f"{quartile(r[key] for r in runs):.1f}" for key in ("lookup", "destination", "frame"))]
+             for macs, runs in lookup.items()]
+    return ("Cycles; addresses drawn at random, the best quarter of the rounds:\n\n"
+            + rows(["addresses", "look-up in a batch", "verdict, source known from the frame before",
+                    "verdict, both new"], lines))
+
+
+def number(value, unit=""):
+    if value is None:
+        return "-"
+    return (f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}") + unit
+
+
+def goal_table(goals):
+    lines = []
+    for g in goals:
+        word = "at least" if g["least"] else "at most"
+        aim = "" if g["aim"] is None else number(g["aim"], g["unit"])
+        lines.append([g["case"], g["figure"], number(g["seen"], g["unit"]), f"{word} {number(g['must'], g['unit'])}",
+                      aim, g["verdict"], "; ".join(g["remarks"])])
+    return rows(["case", "figure", "seen", "must", "aim", "verdict", "remarks"], lines)
+
+
+def noise_line(spread):
+    if spread is None:
+        return "No floor stands beside this."
+    return f"The floor's own spread is {spread:.0%}: {'**noisy**' if spread > NOISY else 'quiet'}."
+
+
+OTHER_TABLES = {"latency": latency_table, "loss": loss_table, "idle": idle_table, "lookup": lookup_table}
+
+
+def words(everything, figs):
     m = everything["machine"]
-    parts = [f"# vswitchd on {m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, {m['when']}",
-             f"Cycles of the switching core per frame (TSC), lower quartile of {everything['rounds']} rounds of "
+    parts = [f"# vswitchd {m['commit']} on {m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, "
+             f"{m['when']}",
+             f"Cycles of the switching core per frame (TSC), lower quartile of up to {everything['rounds']} rounds of "
              f"{everything['seconds']} s in windows of 80 ms; times faster than the column is vswitchd; "
-             "frames per second, both directions together."]
-    for section, cases in figs.items():
-        parts += [f"## {TITLES[section]}", table(section, cases)]
-    if "latency" in everything["results"]:
-        parts += ["## Latency", latency_table(everything["results"]["latency"])]
-    lookup = everything["results"].get("lookup")
-    if lookup:
-        parts += ["## Look-ups", lookup_table(lookup)]
-    parts += ["## What is wanted", goals(figs) + (lookup_goals(lookup) if lookup else "")]
-    for name, why in everything["left_out"].items():
-        parts.append(f"{name} is left out: {why}.")
-    text = "\n\n".join(parts) + "\n"
+             "frames per second, both directions together. The whole run took "
+             f"{everything['took'] / 60:.0f} minutes.",
+             "## Against the goals", goal_table(everything["goals"]),
+             "Ratios are medians of the rounds' ratios, so they differ a little from those of the tables below."]
+    for section, title in TITLES.items():
+        if section in everything["results"]:
+            body = OTHER_TABLES[section](everything["results"][section]) if section in OTHER_TABLES \
+                else window_table(figs[section])
+            parts += [f"## {title}", body, noise_line(everything["noise"][section]["spread"])]
+    parts += [f"{name} is left out: {why}." for name, why in everything["left_out"].items()]
+    parts += [f"Failed: {fault}." for fault in everything["failed"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(everything, folder):
+    figs = summary(everything["results"])
+    everything["goals"] = judge(everything["results"], figs, judged=not everything["quick"])
+    everything["noise"] = {
+        section: {"spread": spread, "noisy": spread is not None and spread > NOISY}
+        for section, spread in noise(everything["results"], figs).items()
+    }
+    (folder / "result.json").write_text(json.dumps(everything))
+    text = words(everything, figs)
     (folder / "report.md").write_text(text)
     try:
-        plot(everything, figs, folder)
+        from plots import plot
+        plot(everything["results"], figs, folder)
     except ImportError:
         print("no plots: python3-matplotlib is not installed (scripts/setup bench)")
     return text
-
-
-def plot(everything, figs, folder):
-    import matplotlib
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    def draw(name, title, xlabel, ylabel, lines, log=True, ylog=True):
-        figure, axes = pyplot.subplots(figsize=(7, 4.2))
-        for key, points in lines.items():
-            axes.plot(*zip(*sorted(points)), marker="o", label=key)
-        if log:
-            axes.set_xscale("log", base=2)
-        if ylog:
-            axes.set_yscale("log")
-        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        axes.grid(True, alpha=0.3)
-        axes.legend()
-        figure.tight_layout()
-        figure.savefig(folder / f"{name}.svg")
-        pyplot.close(figure)
-
-    for ring in ("packed", "split"):
-        for key, title, ylabel in (("cycles", "Cost over frame size", "cycles per frame"),
-                                   ("rate", "Throughput over frame size", "frames per second")):
-            lines = {}
-            for case, subjects in figs.get("limit", {}).items():
-                size, kind = case.split()[:2]
-                for name, f in subjects.items():
-                    if kind == ring:
-                        lines.setdefault(name, []).append((int(size), f[key]))
-            if lines:
-                draw(f"{key}-{ring}", f"{title}, {ring} rings", "bytes", ylabel, lines)
-    macs = [(int(case.split()[2]), subjects[OURS]["cycles"]) for case, subjects in figs.get("macs", {}).items()]
-    if macs:
-        draw("macs", "Cost over addresses", "MAC addresses per port", "cycles per frame", {OURS: macs}, ylog=False)
-    idle = [(int(case.split()[2]), subjects[OURS]["cycles"]) for case, subjects in figs.get("ports", {}).items()]
-    if idle:
-        draw("ports", "Cost over idle ports", "idle ports", "cycles per frame", {OURS: idle}, log=False, ylog=False)
-    lines = {}
-    for name, runs in everything["results"].get("latency", {}).items():
-        if name != "rate":
-            values = runs[len(runs) // 2]["latency_ns"]["percentiles"]
-            lines[name] = [(i + 1, value / 1e3) for i, value in enumerate(values)]
-    if lines:
-        draw("latency", "Latency", "percentile", "microseconds", lines, log=False)

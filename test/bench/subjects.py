@@ -15,6 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import figures
 from lab import VSWITCHD, LabError, Process, Switch, wait_for
 from testpmd import Testpmd
 
@@ -69,14 +70,17 @@ class CountsInFile:
 
 
 class Ours(CountsInFile, Subject):
-    name = "vswitchd"
+    name = figures.OURS
 
-    def __init__(self, lab, big=False, ports=2, options=()):
+    def __init__(self, lab, big=False, ports=2, options=(), idle="poll"):
         self.process = Switch(
-            lab, [f"{i}.sock" for i in range(ports)], "--idle", "poll", "--lcores", str(SWITCH_CPU), *options
+            lab, [f"{i}.sock" for i in range(ports)], "--idle", idle, "--lcores", str(SWITCH_CPU), *options
         )
         self.paths = self.process.paths[:2]
         self.other_paths = self.process.paths[2:]
+
+    def sleeps(self):
+        return sum(worker["sleeps"] for worker in self.process.stats()["workers"])
 
 
 class Floor(CountsInFile, Subject):
@@ -88,17 +92,17 @@ class Floor(CountsInFile, Subject):
 
 
 class FloorRing(Floor):
-    name, mode = "floor-ring", "ring"
+    name, mode = figures.FLOOR_RING, "ring"
 
 
 class FloorCopy(Floor):
-    name, mode = "floor-copy", "copy"
+    name, mode = figures.FLOOR, "copy"
 
 
 class RteVhost(Subject):
     """testpmd forwards between two net_vhost ports: rte_vhost, and no look-up at all."""
 
-    name, needs = "testpmd + rte_vhost", "dpdk-testpmd"
+    name, needs = figures.RTE_VHOST, "dpdk-testpmd"
     options = ()
 
     def __init__(self, lab, big=False):
@@ -108,23 +112,24 @@ class RteVhost(Subject):
                            memory=700 if big else None, mbufs=5000 if big else 40000, name="vhost")
         self.pmd.run("set record-core-cycles on")
         self.pmd.run("start")
-        self.total = [0.0, 0]
+        self.busy, self.frames, self.begin = 0, 0, time.monotonic()
 
     def count(self):
         text = self.pmd.run("show fwd stats all")
         self.pmd.run("clear fwd stats all")
-        cycles = re.search(r"CPU cycles/packet=([0-9.]+)", text)
-        frames = int(re.search(r"Accumulated.*?RX-packets: (\d+)", text, re.S)[1])
-        self.total[0] += float(cycles[1]) * frames if cycles else 0
-        self.total[1] += frames
-        # It does not tell when it is idle.
-        return time.monotonic(), self.total[0], 0, self.total[1]
+        now = time.monotonic()
+        cycles = re.search(r"total cycles=(\d+) .* at (\d+) MHz", text)
+        self.frames += int(re.search(r"Accumulated.*?RX-packets: (\d+)", text, re.S)[1])
+        # It counts cycles that moved frames; what is left of the time it was idle.
+        hz = int(cycles[2]) * 1e6 if cycles else 0
+        self.busy += int(cycles[1]) if cycles else 0
+        return now, self.busy, max((now - self.begin) * hz - self.busy, 0), self.frames
 
 
 class RteVhostChained(RteVhost):
     """The same with the usual 2 KB mbufs, where a long frame is a chain."""
 
-    name = "testpmd + rte_vhost, 2 KB mbufs"
+    name = figures.RTE_VHOST_CHAINED
 
     def __init__(self, lab, big=False):
         super().__init__(lab, big=False)
@@ -133,7 +138,7 @@ class RteVhostChained(RteVhost):
 class Ovs(Subject):
     """OVS-DPDK's NORMAL action: a learning switch."""
 
-    name, needs = "OVS-DPDK", OVS
+    name, needs = figures.OVS, OVS
 
     def __init__(self, lab, big=False):
         self.env = {
@@ -178,5 +183,7 @@ class Ovs(Subject):
         return time.monotonic(), busy, idle, frames
 
 
-def mbuf_options(big):
-    return [f"--mbuf-size={BIG_MBUF}", f"--max-pkt-len={BIG_MBUF - 1000}"] if big else []
+def mbuf_options(big, mtu=True):
+    """For 60 KB in one piece. (virtio-user refuses an MTU above 9,698, and takes longer frames all the same.)"""
+    size = [f"--mbuf-size={BIG_MBUF}"] if big else []
+    return size + ([f"--max-pkt-len={BIG_MBUF - 1000}"] if big and mtu else [])

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From windows to figures: what a case cost whom, and how much of that is noise.
+
+What counts of a run is the lower quartile of its windows, for noise only ever adds. Two that are
+compared are compared within each round, where they ran one after the other, and the median of the
+rounds' ratios counts: the machine may be in another state by the next round.
+"""
+
+import statistics
+
+OURS = "vswitchd"
+RTE_VHOST = "testpmd + rte_vhost"
+RTE_VHOST_CHAINED = "testpmd + rte_vhost, 2 KB mbufs"
+OVS = "OVS-DPDK"
+FLOOR = "floor-copy"
+FLOOR_RING = "floor-ring"
+
+BOUND = 0.9  # busy for less of its time, a switch waits for the generator
+NOISY = 0.1  # the floor's spread from which a section is noisy
+WINDOW_SECTIONS = ("peers", "limit", "touch", "tso", "macs", "ports")
+QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
+
+
+def label(case):
+    words = [str(case["size"]), "packed" if case["packed"] else "split"]
+    if case.get("touch_all"):
+        words.append("touch")
+    if "macs" in case:
+        words.append(f"{case['macs']} MACs")
+    if "idle" in case:
+        words.append(f"{case['idle']} idle ports")
+    return " ".join(words)
+
+
+def quartile(values, part=0.25):
+    ordered = sorted(values)
+    return ordered[int(len(ordered) * part)] if ordered else float("nan")
+
+
+def median(values):
+    values = list(values)
+    return statistics.median(values) if values else float("nan")
+
+
+def spread(values):
+    """How far the middle half of the values reaches, beside its lower end."""
+    return quartile(values, 0.75) / quartile(values) - 1
+
+
+def of_runs(runs):
+    """Of all runs of one subject and case, each a list of windows."""
+    windows = [w for run in runs for w in run]
+    cycles = [w[0] for w in windows]
+    return {
+        "cycles": quartile(cycles), "rate": quartile((w[1] for w in windows), 0.75),
+        "busy": median(w[2] for w in windows), "spread": spread(cycles),
+        "runs": [quartile(w[0] for w in run) for run in runs],
+        "run_rates": [quartile((w[1] for w in run), 0.75) for run in runs],
+    }
+
+
+def summary(results):
+    """{section: {case: {subject: figures}}} of the sections that are made of windows."""
+    return {
+        section: {
+            case: {name: of_runs(runs) for name, runs in subjects.items() if any(runs)}
+            for case, subjects in results[section].items()
+        }
+        for section in WINDOW_SECTIONS if section in results
+    }
+
+
+def ratio(above, below, key="runs"):
+    """The one over the other, round by round."""
+    pairs = [(a, b) for a, b in zip(above[key], below[key]) if b > 0]
+    return median(a / b for a, b in pairs) if pairs else None
+
+
+def noise(results, figs):
+    """{section: how far the floor spreads}; None where no floor can be."""
+    spreads = {}
+    for section, cases in figs.items():
+        found = [subjects[FLOOR]["spread"] for subjects in cases.values() if FLOOR in subjects]
+        spreads[section] = median(found) if found else None
+    for section, values in (
+        ("latency", [r["latency_ns"]["p50"] for r in results.get("latency", {}).get("runs", {}).get(FLOOR, [])]),
+        ("loss", [rate for r in results.get("loss", {}).get("runs", {}).get(FLOOR, []) for rate in r["mrr"]]),
+    ):
+        if section in results:
+            spreads[section] = spread(values) if values else None
+    for section in ("idle", "lookup"):
+        if section in results:
+            spreads[section] = None
+    return spreads

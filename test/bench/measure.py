@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How each section is measured; plan.py says what."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from figures import median
+from generators import Pktgen
+from lab import Lab, LabError, Process, assert_balanced, dropped, queues, wait_for
+from plan import case
+from subjects import IDLE, LOOKUP, SWITCH_CPU, FloorCopy, Ours, RteVhost
+
+FIRST_FRAMES = 100000
+RING = 256          # of the loss section
+QUIET_PORTS = 8     # nobody connects to them
+WAKE_RATE = 100     # frames per second that each find the switch asleep
+
+
+class Spoiled(Exception):
+    """Frames came out that did not go in."""
+
+
+def busy_share(seconds):
+    """How much of all CPUs was busy over the next seconds."""
+    def read():
+        fields = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+
+    before = read()
+    time.sleep(seconds)
+    after = read()
+    return 1 - (after[1] - before[1]) / max(after[0] - before[0], 1)
+
+
+def wait_idle(limit=60):
+    """A machine that others use gives figures that mean nothing: wait for a quiet moment."""
+    end = time.monotonic() + limit
+    while busy_share(0.3) > 0.1 and time.monotonic() < end:
+        pass
+
+
+def check(name, said):
+    if any(said.get(key) for key in ("corrupt", "duplicates", "reordered", "broken_queues")):
+        raise Spoiled(f"{name} spoils frames: {said}")
+
+
+def quiet_guests(lab, paths):
+    guests = Process(lab, "idle", [IDLE, *paths])
+    wait_for(lambda: "ready:" in guests.err() or not guests.alive(), "idle guests", 60)
+    if not guests.alive():
+        raise LabError(guests.err())
+
+
+def windows(subject, generator, what, seconds):
+    """Windows of one subject under one load."""
+    with Lab() as lab:
+        try:
+            options = {}
+            if what.get("macs", 1) > 4096:
+                options["options"] = ("--mac-table", str(4 * what["macs"]))
+            if what.get("idle"):
+                options["ports"] = 2 + what["idle"]
+            peer = subject(lab, big=what["size"] > 9000, **options)
+            if what.get("idle"):
+                quiet_guests(lab, peer.other_paths)
+            load = generator(lab, peer.paths, what)
+            # Until the first frames come back; many addresses take a while to be learned.
+            end = time.monotonic() + 60
+            before = peer.count()[3]
+            while peer.count()[3] - before < FIRST_FRAMES * 64 / max(what["size"], 64):
+                if time.monotonic() > end:
+                    raise LabError(f"hardly a frame goes through {subject.name}")
+                time.sleep(0.1)
+            time.sleep(0.1)
+            samples = peer.windows(seconds)
+            check(subject.name, load.end())
+            return samples
+        except (LabError, TypeError):
+            print(lab.story(), file=sys.stderr)
+            raise
+
+
+def trial(subject, what, seconds):
+    """What vswitch-pktgen says in the end, and what is said of the switch."""
+    with Lab() as lab:
+        try:
+            peer = subject(lab)
+            said = Pktgen(lab, peer.paths, what, seconds).end(wait=True)
+            check(subject.name, said)
+            return said, books(peer, said["total"]) if subject is Ours else None
+        except LabError:
+            print(lab.story(), file=sys.stderr)
+            raise
+
+
+def books(peer, total):
+    """Frames that the switch's counters and the generator's do not tell alike."""
+    stats = peer.process.quiet_stats()
+    received = sum(queue["frames"] for queue in queues(stats, "receive"))
+    astray = abs(received - total["sent"] - total["hellos"])
+    astray += abs(sum(dropped(stats).values()) - (total["sent"] - total["received"]))
+    try:
+        assert_balanced(stats)
+    except AssertionError as wrong:
+        print(wrong, file=sys.stderr)
+        astray += 1
+    return {"sent": total["sent"], "dropped": dropped(stats), "astray": astray}
+
+
+def here(*subjects):
+    return [s for s in subjects if not s.missing()]
+
+
+def latency(options, progress):
+    """All at the same rate: a tenth of what the slower of vswitchd and rte_vhost takes."""
+    mrr, runs = {}, {}
+    for subject in here(Ours, RteVhost):
+        said, _ = trial(subject, case(64, True, test="mrr"), 0.02 if options.quick else 0.1)
+        mrr[subject.name] = said["mrr"]
+    rate = int(min(mrr.values()) / 10)
+    for number in range(options.rounds):
+        for subject in here(FloorCopy, Ours, RteVhost):
+            wait_idle(1 if options.quick else 60)
+            said, _ = trial(subject, case(64, True, rate=rate), 0.5 if options.quick else 2)
+            runs.setdefault(subject.name, []).append(said)
+            quantiles = said["latency_ns"]
+            progress(f"round {number + 1}: latency at {rate / 1e6:.2f} M/s  {subject.name:32} "
+                     f"p50 {quantiles['p50'] / 1e3:.2f} us, p99 {quantiles['p99'] / 1e3:.2f} us")
+    return {"rate": rate, "mrr": mrr, "runs": runs}
+
+
+def one_loss(subject, quick, search=True):
+    """MRR and NDR. A quick look takes no repeated trials."""
+    ring = {"ring-size": RING}
+    said, first = trial(subject, case(64, True, test="mrr", **ring), 0.01 if quick else 0.1)
+    run = {"mrr": said["mrr_rates"]}
+    if search:
+        test = "rfc2544" if quick else "ndrpdr"
+        said, second = trial(subject, case(64, True, test=test, **ring), 0.01 if quick else 0.05)
+        found = said["throughput" if quick else "NDR"]
+        run["mrr"] += said["mrr_rates"]
+        run.update(ndr=found["rate"], trials=found["trials"], generator_limit=found["generator_limit"])
+        if not quick:
+            run["pdr"] = said["PDR"]["rate"]
+        if first:
+            run["books"] = {"sent": first["sent"] + second["sent"], "astray": first["astray"] + second["astray"]}
+    return run
+
+
+def loss(options, progress):
+    """The switch twice, and the others beside it."""
+    runs = {}
+    subjects = [Ours] if options.quick else here(Ours, FloorCopy, RteVhost, Ours, FloorCopy)
+    for subject in subjects:
+        wait_idle(1 if options.quick else 60)
+        run = one_loss(subject, options.quick, subject is not FloorCopy)
+        runs.setdefault(subject.name, []).append(run)
+        text = f"loss   {subject.name:32} MRR {median(run['mrr']) / 1e6:.2f} M/s"
+        if "ndr" in run:
+            text += f", NDR {run['ndr'] / 1e6:.2f} M/s"
+            text += " (the generator was the limit)" if run["generator_limit"] else ""
+        if "books" in run:
+            text += f", {run['books']['astray']} of {run['books']['sent']} frames not in the books"
+        progress(text)
+    return {"ring": RING, "runs": runs}
+
+
+def cpu_seconds(pid):
+    """Time of all threads, to 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def idle(options, progress):
+    """Two quiet guests and ports without any; then frames so rare that each finds it asleep."""
+    runs = []
+    seconds = 1 if options.quick else 5
+    for number in range(options.rounds):
+        with Lab() as lab:
+            peer = Ours(lab, ports=2 + QUIET_PORTS, idle="sleep")
+            quiet_guests(lab, peer.paths)
+            time.sleep(0.5)
+            before, begin = cpu_seconds(peer.process.pid), time.monotonic()
+            time.sleep(seconds)
+            share = (cpu_seconds(peer.process.pid) - before) / (time.monotonic() - begin)
+            slept = peer.sleeps()
+            load = Pktgen(lab, peer.other_paths[:2], case(64, True, rate=WAKE_RATE), seconds / 2)
+            said = load.end(wait=True)
+            check(peer.name, said)
+            runs.append({"cpu": share, "wake": said["latency_ns"], "frames": said["sent"],
+                         "sleeps": peer.sleeps() - slept})
+            progress(f"round {number + 1}: idle   {share:.2%} of a core, a frame wakes it and is through in "
+                     f"{said['latency_ns']['p50'] / 1e3:.1f} us")
+    return {"ports": 2 + QUIET_PORTS, "guests": 2, "seconds": seconds, "runs": runs}
+
+
+def lookup(options, progress):
+    """The bridge alone, on the switch's core."""
+    found = {}
+    for number in range(options.rounds):
+        done = subprocess.run(["taskset", "-c", str(SWITCH_CPU), LOOKUP], capture_output=True, text=True, check=True)
+        for line in done.stdout.splitlines():
+            said = json.loads(line)
+            found.setdefault(str(said["macs"]), []).append(said)
+        progress(f"round {number + 1}: lookup " + ", ".join(
+            f"{macs}: {runs[-1]['lookup']:.1f}" for macs, runs in found.items()) + " cycles")
+    return found
+
+
+OTHERS = {"latency": latency, "loss": loss, "idle": idle, "lookup": lookup}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is to be measured, and how long that takes."""
+
+from typing import NamedTuple
+
+from generators import Pktgen, TestpmdLoop
+from subjects import FloorCopy, FloorRing, Ours, Ovs, RteVhost, RteVhostChained
+
+PEERS = [FloorCopy, Ours, RteVhost, Ovs]
+LIMIT = [FloorRing, FloorCopy, Ours]
+# Seconds that a measurement takes besides its windows: start, first frames, end.
+GENERATOR_COST = {Pktgen: 1.0, TestpmdLoop: 3.4}
+SUBJECT_COST = {Ovs: 4.0, RteVhost: 1.4, RteVhostChained: 1.4}
+# Those that are not made of windows: in all, and for each round.
+COST = {"latency": (6, 10), "loss": (45, 25), "idle": (0, 11), "lookup": (0, 6)}
+QUICK_COST = {"latency": 9, "loss": 8, "idle": 4, "lookup": 6}
+
+
+class Section(NamedTuple):
+    """together: its rounds follow one another at once, because its cases are compared with each
+    other; the others' rounds are spread over the whole time. share: of the rounds asked for."""
+
+    name: str
+    generator: type
+    steps: list  # (case, subjects)
+    together: bool = False
+    share: float = 1
+
+    def rounds(self, asked):
+        return max(1, round(asked * self.share))
+
+    def seconds(self, length):
+        """What a round takes."""
+        return sum(
+            length + GENERATOR_COST[self.generator] + SUBJECT_COST.get(subject, 0)
+            + case.get("macs", 0) / 60000 + case.get("idle", 0) / 250
+            for case, subjects in self.steps for subject in subjects if not subject.missing()
+        )
+
+
+def case(size, packed, **more):
+    return {"size": size, "packed": packed, **more}
+
+
+def beside_floor(cases):
+    """Cases of ours alone, and the floor once, to see how quiet the machine is."""
+    return [(case(64, True), [FloorCopy]), *((what, [Ours]) for what in cases)]
+
+
+def plan(quick):
+    """The sections that are made of windows. What is compared stands side by side."""
+    sizes = [64, 512, 1518]
+    lengths = [64, 1518] if quick else [64, 128, 256, 512, 1024, 1518, 4096, 9000]
+    idle = [0, 100] if quick else [0, 1000, 10, 100]
+    macs = [1, 16384] if quick else [1, 1000000, 1024, 16384, 262144]
+    peers = [(case(s, p), PEERS) for s in sizes for p in (True, False)]
+    if quick:
+        peers = [(case(64, True), [FloorCopy, Ours, RteVhost])]
+    sections = [
+        Section("peers", TestpmdLoop, peers),
+        Section("limit", Pktgen, [(case(s, p), LIMIT) for p in (True, False) for s in lengths], share=0.5),
+        Section("touch", Pktgen, [(case(1518, True, touch_all=True), [FloorCopy, Ours])]),
+    ]
+    if not quick:
+        tso = [FloorCopy, Ours, RteVhost, RteVhostChained]
+        sections.append(Section("tso", TestpmdLoop, [(case(60000, True), tso)]))
+    sections += [
+        Section("macs", Pktgen, beside_floor(case(64, True, macs=m) for m in macs), together=True),
+        Section("ports", Pktgen, beside_floor(case(64, True, idle=n) for n in idle), together=True),
+    ]
+    return sections
+
+
+OTHERS = ("latency", "loss", "idle", "lookup")
+NAMES = [section.name for section in plan(False)] + list(OTHERS)
+
+
+def duration(sections, others, options):
+    """Seconds that all of it will take, more or less."""
+    total = sum(s.rounds(options.rounds) * s.seconds(options.seconds + 0.35) for s in sections)
+    for name in others:
+        fixed, each = (QUICK_COST[name], 0) if options.quick else COST[name]
+        total += fixed + each * options.rounds
+    return total

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What scripts/bench makes of results: made-up ones, whose verdict is known."""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "test/bench"))
+
+import goals  # noqa: E402
+import readme  # noqa: E402
+import report  # noqa: E402
+from figures import FLOOR, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, label, noise, ratio, summary  # noqa: E402
+
+ROUNDS = 3
+
+
+def runs(cycles, rate=10e6, busy=1.0, step=0.0):
+    """Windows of all rounds; step makes each window dearer than the one before."""
+    return [[(cycles * (1 + step * i), rate, busy) for i in range(8)] for _ in range(ROUNDS)]
+
+
+def latency(p50, p99):
+    said = {"p50": p50, "p90": p50, "p99": p99, "p99.9": p99, "p99.99": p99, "p99.999": p99, "max": p99,
+            "percentiles": [p50] * 99 + [p99]}
+    return [{"latency_ns": said, "late": 0, "sent": 1000}] * ROUNDS
+
+
+def good():
+    """All goals are met, and all aims."""
+    peers = {
+        "64 packed": {FLOOR: runs(48), OURS: runs(50), RTE_VHOST: runs(120), OVS: runs(180)},
+        "64 split": {FLOOR: runs(38), OURS: runs(40), RTE_VHOST: runs(120), OVS: runs(180)},
+        "512 packed": {FLOOR: runs(80), OURS: runs(82), RTE_VHOST: runs(210), OVS: runs(290)},
+        "1518 packed": {FLOOR: runs(140), OURS: runs(142), RTE_VHOST: runs(420), OVS: runs(450)},
+    }
+    loss = {"mrr": [10e6, 10e6, 11e6], "ndr": 9.8e6, "generator_limit": False, "books": {"sent": 1000, "astray": 0}}
+    return {
+        "peers": peers,
+        "touch": {"1518 packed touch": {FLOOR: runs(500), OURS: runs(510)}},
+        "tso": {"60000 packed": {FLOOR: runs(4000), OURS: runs(4100), RTE_VHOST: runs(12000),
+                                 RTE_VHOST_CHAINED: runs(24000)}},
+        "macs": {"64 packed": {FLOOR: runs(50)}, "64 packed 1 MACs": {OURS: runs(50)},
+                 "64 packed 1000000 MACs": {OURS: runs(90)}},
+        "ports": {"64 packed": {FLOOR: runs(50)}, "64 packed 0 idle ports": {OURS: runs(50)},
+                  "64 packed 1000 idle ports": {OURS: runs(51)}},
+        "latency": {"rate": 1e6, "mrr": {OURS: 20e6, RTE_VHOST: 10e6},
+                    "runs": {FLOOR: latency(900, 2000), OURS: latency(1000, 3000), RTE_VHOST: latency(1500, 8000)}},
+        "loss": {"ring": 256, "runs": {OURS: [loss], FLOOR: [{"mrr": [10e6, 10.1e6, 10.2e6]}]}},
+        "idle": {"ports": 10, "guests": 2, "runs": [{"cpu": 0.01, "wake": {"p50": 50000, "p99": 90000}, "frames": 100,
+                                                     "sleeps": 100}]},
+        "lookup": {macs: [{"lookup": 4, "destination": 6, "frame": 20}] for macs in ("16384", "1000000")},
+    }
+
+
+def everything(results, quick=False):
+    return {
+        "machine": {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "dpdk": "22.11", "commit": "abc", "when": "2026-01-01 00:00"},
+        "quick": quick, "rounds": ROUNDS, "seconds": 1, "took": 60, "left_out": {}, "failed": [], "results": results,
+    }
+
+
+def verdicts(results, **more):
+    return {(row["case"], row["figure"]): row for row in goals.judge(results, summary(results), **more)}
+
+
+def test_a_good_result_meets_everything():
+    rows = verdicts(good()).values()
+    assert {row["verdict"] for row in rows} == {goals.MET, goals.AIM_MET}
+    assert all(row["verdict"] == goals.AIM_MET for row in rows if row["aim"] is not None), rows
+    assert not any(row["remarks"] for row in rows if row["case"].startswith("64 B"))
+
+
+FAULTS = {
+    ("64 B packed", f"times as fast as {RTE_VHOST}"): ("peers", "64 packed", OURS, 70),
+    ("512 B packed", f"times as fast as {OVS}"): ("peers", "512 packed", OVS, 200),
+    ("1518 B, every byte touched", "of the floor's cycles"): ("touch", "1518 packed touch", OURS, 600),
+    ("60 KB TSO frames", f"times as fast as {RTE_VHOST_CHAINED}"): ("tso", "60000 packed", RTE_VHOST_CHAINED, 19000),
+    ("1,000,000 addresses", "of the cycles with one"): ("macs", "64 packed 1000000 MACs", OURS, 101),
+    ("1,000 idle ports", "of the cycles without them"): ("ports", "64 packed 1000 idle ports", OURS, 56),
+}
+
+
+@pytest.mark.parametrize("goal", FAULTS, ids=lambda goal: goal[0])
+def test_what_costs_too_much_is_missed(goal):
+    section, case, name, cycles = FAULTS[goal]
+    results = good()
+    results[section][case][name] = runs(cycles)
+    assert verdicts(results)[goal]["verdict"] == goals.MISSED
+
+
+def test_between_must_and_aim_is_met():
+    results = good()
+    results["peers"]["64 packed"][RTE_VHOST] = runs(100)
+    row = verdicts(results)["64 B packed", f"times as fast as {RTE_VHOST}"]
+    assert row["verdict"] == goals.MET and row["seen"] == pytest.approx(2.0)
+
+
+def test_other_figures_are_missed_too():
+    results = good()
+    results["latency"]["runs"][OURS] = latency(1000, 9000)
+    results["loss"]["runs"][OURS][0].update(ndr=8.9e6, generator_limit=True, books={"sent": 1000, "astray": 1})
+    results["idle"]["runs"][0]["cpu"] = 0.021
+    results["lookup"]["16384"][0]["lookup"] = 6.1
+    rows = verdicts(results)
+    missed = {row["figure"] for row in rows.values() if row["verdict"] == goals.MISSED}
+    assert missed == {f"of {RTE_VHOST}'s p99", "NDR over MRR", "frames that the books do not know", "of a core",
+                      "cycles among 16,384 addresses"}
+    assert "the generator was the limit" in rows["loss, rings of 256", "NDR over MRR"]["remarks"]
+
+
+def test_what_is_not_there_is_not_measured():
+    assert {row["verdict"] for row in verdicts({}).values()} == {goals.NOT_MEASURED}
+    results = good()
+    del results["peers"]["64 packed"][OVS]
+    rows = verdicts(results)
+    assert rows["64 B packed", f"times as fast as {OVS}"]["verdict"] == goals.NOT_MEASURED
+    assert rows["64 B packed", f"times as fast as {RTE_VHOST}"]["verdict"] == goals.AIM_MET
+
+
+def test_a_quick_run_judges_nothing():
+    assert {row["verdict"] for row in verdicts(good(), judged=False).values()} == {goals.NOT_JUDGED}
+
+
+def test_who_waited_for_the_generator_is_told():
+    results = good()
+    results["peers"]["64 packed"][OURS] = runs(50, rate=12e6, busy=0.6)
+    remarks = " ".join(verdicts(results)["64 B packed", f"times as fast as {RTE_VHOST}"]["remarks"])
+    assert "vswitchd waits for the generator (busy 60%)" in remarks and "1.20 times its frames/s" in remarks
+
+
+def test_rounds_are_compared_one_by_one():
+    """The machine was twice as slow in the second half: the ratio is the same."""
+    slow = {"runs": [50, 50, 100, 100]}
+    assert ratio({"runs": [100, 100, 200, 200]}, slow) == 2
+    # One bad round of five changes nothing.
+    assert ratio({"runs": [100, 100, 900, 100, 100]}, {"runs": [50] * 5}) == 2
+
+
+def test_a_floor_that_spreads_is_noisy():
+    results = good()
+    results["touch"]["1518 packed touch"][FLOOR] = runs(500, step=0.05)
+    spreads = noise(results, summary(results))
+    assert spreads["touch"] > 0.1 and spreads["peers"] == 0 and spreads["idle"] is None
+    row = verdicts(results)["1518 B, every byte touched", "of the floor's cycles"]
+    assert any("noisy" in remark for remark in row["remarks"])
+
+
+def test_report_and_json_say_the_same(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plots", None)  # words only
+    text = report.write(everything(good()), tmp_path)
+    assert (tmp_path / "report.md").read_text() == text
+    said = json.loads((tmp_path / "result.json").read_text())
+    assert len(said["goals"]) == len(goals.GOALS) == text.count("| aim met |") + text.count("| met |")
+    for title in report.TITLES.values():
+        assert (f"## {title}" in text) == (title != report.TITLES["limit"])
+    # Once more, from what was written.
+    assert report.write(copy.deepcopy(said), tmp_path) == text
+
+
+def test_the_readme_gets_its_section(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plots", None)
+    report.write(everything(good()), tmp_path)
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    for _ in range(2):
+        assert readme.rewrite(path, tmp_path) is None
+        text = path.read_text()
+        assert text.startswith(f"before\n{readme.BEGIN}\n") and text.endswith(f"{readme.END}\nafter\n")
+        assert "old" not in text and "2.40x" in text and "a CPU" in text and "2026-01-01" in text
+    path.write_text("no markers\n")
+    assert "no section" in readme.rewrite(path, tmp_path) and path.read_text() == "no markers\n"
+
+
+def test_the_readme_of_this_tree_has_the_markers():
+    text = (ROOT / "README.md").read_text()
+    assert text.count(readme.BEGIN + "\n") == text.count(readme.END + "\n") == 1
+
+
+def test_every_goal_is_of_a_case_that_is_measured():
+    """A name with a slip would be 'not measured' for ever."""
+    import plan
+
+    names = {s.name: {label(what): [x.name for x in subjects] for what, subjects in s.steps} for s in plan.plan(False)}
+    for section, cases in good().items():
+        if section in names:
+            for case, subjects in cases.items():
+                assert set(subjects) <= set(names[section][case]), (section, case)
+        else:
+            assert section in plan.OTHERS
