@@ -44,6 +44,7 @@ def median(values):
 
 def spread(values):
     """How far the middle half of the values reaches, beside its lower end."""
+    values = list(values)
     return quartile(values, 0.75) / quartile(values) - 1
 
 

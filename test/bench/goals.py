@@ -8,9 +8,12 @@ frame; where one of the two waited for the generator, the frames per second are 
 
 from typing import Callable, NamedTuple, Optional
 
-from figures import BOUND, FLOOR, NOISY, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, median, quartile, ratio
+from figures import BOUND, FLOOR, NOISY, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, median, quartile, ratio, spread
 
 MET, AIM_MET, MISSED, NOT_MEASURED, NOT_JUDGED = "met", "aim met", "MISSED", "not measured", "not judged"
+
+
+BELOW_FLOOR = 0.9  # less than this nobody believes
 
 
 class Goal(NamedTuple):
@@ -53,7 +56,11 @@ def over_floor(section, case):
         subjects = figs.get(section, {}).get(case, {})
         if FLOOR not in subjects or OURS not in subjects:
             return None
-        return ratio(subjects[OURS], subjects[FLOOR]), waiting(subjects, OURS, FLOOR) + noisy(subjects)
+        value = ratio(subjects[OURS], subjects[FLOOR])
+        remarks = waiting(subjects, OURS, FLOOR) + noisy(subjects)
+        if value is not None and value < BELOW_FLOOR:
+            remarks.append("below the floor: one of the two was measured at a bad moment")
+        return value, remarks
     return seen
 
 
@@ -66,6 +73,8 @@ def beside(section, case, other, floor_case="64 packed"):
             return None
         remarks = [f"{name}: {text}" for name, subjects in ((case, one), (other, two))
                    for text in waiting(subjects, OURS)]
+        if remarks:
+            remarks.append(f"{ratio(one[OURS], two[OURS], 'run_rates'):.2f} times the frames/s")
         return ratio(one[OURS], two[OURS]), remarks + noisy(cases.get(floor_case, {}))
     return seen
 
@@ -83,8 +92,10 @@ def latency_ratio(quantile):
         if not runs.get(OURS) or not runs.get(RTE_VHOST):
             return None
         ours, theirs = ([run["latency_ns"][quantile] for run in runs[name]] for name in (OURS, RTE_VHOST))
-        value = ratio({"runs": ours}, {"runs": theirs})
-        return value, [f"{median(ours) / 1e3:.2f} and {median(theirs) / 1e3:.2f} us"]
+        remarks = [f"{median(ours) / 1e3:.2f} and {median(theirs) / 1e3:.2f} us"]
+        if runs.get(FLOOR):
+            remarks += noisy({FLOOR: {"spread": spread(run["latency_ns"][quantile] for run in runs[FLOOR])}})
+        return ratio({"runs": ours}, {"runs": theirs}), remarks
     return seen
 
 

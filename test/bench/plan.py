@@ -9,11 +9,11 @@ from subjects import FloorCopy, FloorRing, Ours, Ovs, RteVhost, RteVhostChained
 PEERS = [FloorCopy, Ours, RteVhost, Ovs]
 LIMIT = [FloorRing, FloorCopy, Ours]
 # Seconds that a measurement takes besides its windows: start, first frames, end.
-GENERATOR_COST = {Pktgen: 1.0, TestpmdLoop: 3.4}
-SUBJECT_COST = {Ovs: 4.0, RteVhost: 1.4, RteVhostChained: 1.4}
+GENERATOR_COST = {Pktgen: 1.0, TestpmdLoop: 1.6}
+SUBJECT_COST = {Ovs: 3.0, RteVhost: 1.1, RteVhostChained: 1.1}
 # Those that are not made of windows: in all, and for each round.
-COST = {"latency": (6, 10), "loss": (45, 25), "idle": (0, 11), "lookup": (0, 6)}
-QUICK_COST = {"latency": 9, "loss": 8, "idle": 4, "lookup": 6}
+COST = {"latency": (7, 15), "loss": (60, 0), "idle": (0, 9), "lookup": (0, 1)}
+QUICK_COST = {"latency": 10, "loss": 4, "idle": 3, "lookup": 1}
 
 
 class Section(NamedTuple):
@@ -33,7 +33,7 @@ class Section(NamedTuple):
         """What a round takes."""
         return sum(
             length + GENERATOR_COST[self.generator] + SUBJECT_COST.get(subject, 0)
-            + case.get("macs", 0) / 60000 + case.get("idle", 0) / 250
+            + case.get("macs", 0) / 500000 + case.get("idle", 0) / 350
             for case, subjects in self.steps for subject in subjects if not subject.missing()
         )
 

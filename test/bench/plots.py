@@ -2,9 +2,11 @@
 """The result in pictures: over frame size, over addresses, over ports, and how latency is spread."""
 
 import matplotlib
-from matplotlib import pyplot
 
 from figures import FLOOR, FLOOR_RING, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, median
+
+matplotlib.use("svg")
+from matplotlib import pyplot  # noqa: E402
 
 matplotlib.rcParams["svg.hashsalt"] = "vswitchd"
 

@@ -75,8 +75,8 @@ def idle_table(idle):
     wake = {q: median(run["wake"][q] for run in runs) / 1e3 for q in ("p50", "p99")}
     slept = median(run["sleeps"] / max(run["frames"], 1) for run in runs)
     return (f"{idle['ports']} ports, {idle['guests']} of them with a quiet guest: "
-            f"**{median(run['cpu'] for run in runs):.2%}** of a core. A frame that comes to a sleeping switch is through "
-            f"after {wake['p50']:.1f} us (p50), {wake['p99']:.1f} us (p99; {slept:.1f} sleeps per frame).")
+            f"**{median(run['cpu'] for run in runs):.2%}** of a core. A frame that comes to a sleeping switch is "
+            f"through after {wake['p50']:.1f} us (p50), {wake['p99']:.1f} us (p99; {slept:.1f} sleeps per frame).")
 
 
 def lookup_table(lookup):

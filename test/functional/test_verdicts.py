@@ -58,8 +58,9 @@ def good():
 
 
 def everything(results, quick=False):
+    machine = {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "dpdk": "22.11", "commit": "abc", "when": "2026-01-01 00:00"}
     return {
-        "machine": {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "dpdk": "22.11", "commit": "abc", "when": "2026-01-01 00:00"},
+        "machine": machine,
         "quick": quick, "rounds": ROUNDS, "seconds": 1, "took": 60, "left_out": {}, "failed": [], "results": results,
     }
 
@@ -111,6 +112,13 @@ def test_other_figures_are_missed_too():
     assert missed == {f"of {RTE_VHOST}'s p99", "NDR over MRR", "frames that the books do not know", "of a core",
                       "cycles among 16,384 addresses"}
     assert "the generator was the limit" in rows["loss, rings of 256", "NDR over MRR"]["remarks"]
+
+
+def test_below_the_floor_is_doubted():
+    results = good()
+    results["peers"]["64 split"][OURS] = runs(20)
+    row = verdicts(results)["64 B split", "of the floor's cycles"]
+    assert any(remark.startswith("below the floor") for remark in row["remarks"])
 
 
 def test_what_is_not_there_is_not_measured():
