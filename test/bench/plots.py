@@ -6,7 +6,7 @@ import matplotlib
 from figures import FLOOR, FLOOR_RING, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, median
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot, ticker  # noqa: E402
 
 matplotlib.rcParams["svg.hashsalt"] = "vswitchd"
 
@@ -35,8 +35,11 @@ def draw(path, title, xlabel, ylabel, lines, ticks=None, ylog=False, xscale="log
     axes.minorticks_off()
     if ylog:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
+        axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(y for points in lines.values() for _, y in points))
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.grid(True, alpha=0.3)
     axes.legend()
