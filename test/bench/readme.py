@@ -27,8 +27,8 @@ def throughput(figs):
         lines.append([title, f"{ours['rate'] / 1e6:.1f} M/s{star}", f"{ours['cycles']:.0f}", *times])
     if not lines:
         return ""
-    note = ("\n\nThe others' columns: how many times vswitchd's cycles they take, in the same run. The floor is the same "
-            "rings joined by a loop that only copies.")
+    note = ("\n\nThe others' columns: how many times vswitchd's cycles they take, in the same run. The floor is "
+            "the same rings joined by a loop that only copies.")
     if any("*" in line[1] for line in lines):
         note += " \\* vswitchd waited for the generator."
     return rows(["guests: testpmd", "vswitchd, one core", "cycles per frame", *peers], lines) + note

@@ -58,7 +58,8 @@ def good():
 
 
 def everything(results, quick=False):
-    machine = {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "dpdk": "22.11", "commit": "abc", "when": "2026-01-01 00:00"}
+    machine = {"cpu": "a CPU", "cores": 2, "kernel": "6.1", "dpdk": "22.11", "commit": "abc",
+               "when": "2026-01-01 00:00"}
     return {
         "machine": machine,
         "quick": quick, "rounds": ROUNDS, "seconds": 1, "took": 60, "left_out": {}, "failed": [], "results": results,
