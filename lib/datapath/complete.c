@@ -9,5 +9,6 @@ void burst_complete(struct burst *b)
 
 	q->stats.frames += b->n;
 	vring_complete(q->ring, &b->in);
-	queue_notify(b, q);
+	queue_notify_later(b, q);
+	burst_notify(b);
 }

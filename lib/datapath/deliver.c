@@ -307,9 +307,12 @@ unsigned deliver_frames(
 		settled = deliver_plain(b, q, frames, n);
 	if (UNLIKELY(settled < n) && (!plain || vring_has_avail(q->ring)))
 		settled += deliver_any(b, q, needs, frames + settled, n - settled);
-	queue_notify(b, q);
 	queue_tell_misses(q);
-	if (q->shared)
+	if (q->shared) {
+		queue_notify_now(b, q);
 		rte_spinlock_unlock(&q->lock);
+	} else {
+		queue_notify_later(b, q);
+	}
 	return settled;
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "datapath/notify.h"
+
 void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *source,
     uint32_t now_s, const uint8_t *frame, uint32_t len)
 {
@@ -26,4 +28,5 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	burst_lookup(b);
 	burst_forward(b);
 	source->stats.frames++;
+	burst_notify(b);
 }

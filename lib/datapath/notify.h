@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tell the driver that buffers were used, if it asked to be told. */
+/*
+ * Tell the drivers that buffers were used, if they asked to be told.
+ *
+ * Whether a driver asks has to be read after it can see what was used, and the barrier in between
+ * waits for every store that is on its way to another core. So the question is put once a burst,
+ * for all queues that it visited; of a queue that several workers may write, at once, under its
+ * lock.
+ */
 #pragma once
 
 #include <sys/eventfd.h>
@@ -13,9 +20,9 @@
  * counter, and can turn this write into one that blocks. So the worker says whom it calls
  * before it does: see workers_unblock().
  */
-static inline void queue_notify(struct burst *b, struct queue *q)
+static inline void queue_call(struct burst *b, struct queue *q)
 {
-	if (q->call_fd < 0 || !vring_call_needed(q->ring)) {
+	if (q->call_fd < 0 || !vring_call_asked(q->ring)) {
 		q->stats.calls_suppressed++;
 		return;
 	}
@@ -24,6 +31,32 @@ static inline void queue_notify(struct burst *b, struct queue *q)
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
 	q->stats.calls++;
+}
+
+/* All queues that wait for it. */
+static inline void burst_notify(struct burst *b)
+{
+	if (b->n_notify == 0)
+		return;
+	vring_barrier();
+	for (unsigned i = 0; i < b->n_notify; i++)
+		queue_call(b, b->notify[i]);
+	b->n_notify = 0;
+}
+
+/* A queue was completed, which no other worker completes: ask its driver at the end. */
+static inline void queue_notify_later(struct burst *b, struct queue *q)
+{
+	if (UNLIKELY(b->n_notify == BURST_NOTIFY_MAX))
+		burst_notify(b);
+	b->notify[b->n_notify++] = q;
+}
+
+/* One that others may complete, too, by the holder of its lock. */
+static inline void queue_notify_now(struct burst *b, struct queue *q)
+{
+	vring_barrier();
+	queue_call(b, q);
 }
 
 /* What a ring behind an IOMMU misses, the control thread asks for. The eventfd is our own. */

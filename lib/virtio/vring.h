@@ -276,14 +276,28 @@ static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_bu
 		vr->ops->complete(vr, burst);
 }
 
+/* The cheapest full barrier there is on x86: waits until all stores so far have been made. */
+static inline void vring_barrier(void)
+{
+	__asm__ volatile("lock; addl $0, -128(%%rsp)" ::: "memory", "cc");
+}
+
 /*
- * Does the driver want to be notified of what was completed since the last question?
- * Costs a full barrier. Always true for the first completion after a start unless the driver
- * has interrupts disabled outright (2.7.7, 2.8.14 flags).
+ * Does the driver want to be notified of what was completed since the last question? There must
+ * be a vring_barrier() between the completion and the question, and one serves any number of
+ * rings. Always true for the first completion after a start unless the driver has interrupts
+ * disabled outright (2.7.7, 2.8.14 flags).
  */
+static inline bool vring_call_asked(struct vring *vr)
+{
+	return vr->ops->call_asked(vr);
+}
+
+/* The same for one ring, with the barrier. */
 static inline bool vring_call_needed(struct vring *vr)
 {
-	return vr->ops->call_needed(vr);
+	vring_barrier();
+	return vring_call_asked(vr);
 }
 
 /* Ask the driver not to kick (best effort), or to kick again. */

@@ -254,9 +254,3 @@ bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size)
 /* What vring_start has to know of each format. */
 const struct vring_ops *vring_split_ops(bool in_order, bool wide);
 const struct vring_ops *vring_packed_ops(bool in_order, bool wide);
-
-/* The cheapest full barrier there is on x86. */
-static inline void full_barrier(void)
-{
-	__asm__ volatile("lock; addl $0, -128(%%rsp)" ::: "memory", "cc");
-}

@@ -34,7 +34,7 @@ struct vring_ops {
 	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
 	void (*unfetch)(struct vring *vr, struct vring_burst *burst, unsigned keep);
 	void (*complete)(struct vring *vr, const struct vring_burst *burst);
-	bool (*call_needed)(struct vring *vr);
+	bool (*call_asked)(struct vring *vr);
 	void (*kick_disable)(struct vring *vr);
 	bool (*kick_enable)(struct vring *vr);
 	bool (*has_avail)(const struct vring *vr);

@@ -577,7 +577,7 @@ static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-static bool packed_call_needed(struct vring *vr)
+static bool packed_call_asked(struct vring *vr)
 {
 	uint16_t now = vr->position->used, old = vr->signalled;
 	bool first = !vr->signalled_valid;
@@ -588,7 +588,6 @@ static bool packed_call_needed(struct vring *vr)
 	vr->signalled = now;
 	vr->signalled_wrap = vr->position->used_wrap;
 	vr->signalled_valid = true;
-	full_barrier();
 	event = event_read(vr->packed.driver_event);
 	if (event.flags == VRING_PACKED_EVENT_DISABLE)
 		return false;
@@ -615,7 +614,7 @@ static bool packed_kick_enable(struct vring *vr)
 		flags = VRING_PACKED_EVENT_DESC;
 	}
 	__atomic_store_n(&event->flags, flags, __ATOMIC_RELEASE);
-	full_barrier();
+	vring_barrier();
 	return packed_has_avail(vr);
 }
 
@@ -642,7 +641,7 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 #define PACKED_OPS(fetch_, complete_) \
 	{ \
 		.fetch = fetch_, .unfetch = packed_unfetch, .complete = complete_, \
-		.call_needed = packed_call_needed, .kick_disable = packed_kick_disable, \
+		.call_asked = packed_call_asked, .kick_disable = packed_kick_disable, \
 		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail, \
 		.log_used = packed_log_used, .log_event = packed_log_event, \
 	}

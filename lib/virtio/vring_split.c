@@ -271,7 +271,7 @@ static bool event_passed(uint16_t event, uint16_t now, uint16_t old)
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-static bool split_call_needed(struct vring *vr)
+static bool split_call_asked(struct vring *vr)
 {
 	uint16_t now = vr->position->used, old = vr->signalled;
 	bool first = !vr->signalled_valid;
@@ -282,7 +282,6 @@ static bool split_call_needed(struct vring *vr)
 		return false;
 	vr->signalled = now;
 	vr->signalled_valid = true;
-	full_barrier();
 	if (!vr->event_idx)
 		return !(READ_ONCE(vr->split.avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 	return first || event_passed(READ_ONCE(vr->split.avail->ring[vr->size]), now, old);
@@ -314,7 +313,7 @@ static bool split_kick_enable(struct vring *vr)
 	if (vr->event_idx)
 		__atomic_store_n(avail_event(vr), vr->position->avail, __ATOMIC_RELAXED);
 	__atomic_store_n(&vr->split.used->flags, 0, __ATOMIC_RELAXED);
-	full_barrier();
+	vring_barrier();
 	return split_has_avail(vr);
 }
 
@@ -339,7 +338,7 @@ static void split_log_event(struct vring *vr, struct dirty_log *log)
 #define SPLIT_OPS(fetch_, complete_) \
 	{ \
 		.fetch = fetch_, .unfetch = split_unfetch, .complete = complete_, \
-		.call_needed = split_call_needed, .kick_disable = split_kick_disable, \
+		.call_asked = split_call_asked, .kick_disable = split_kick_disable, \
 		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
 		.log_used = split_log_used, .log_event = split_log_event, \
 	}
