@@ -247,7 +247,7 @@ static bool sweep_matches(
 		return false;
 	if (sweep->by_port)
 		return entry_port(entry) == sweep->port;
-	return stamp_age(&pair->stamp[i], sweep->now_s) > fdb->age_s;
+	return stamp_age(&pair->stamp[i], sweep->now_s) > fdb->age_s + fdb->refresh_s;
 }
 
 /* Drop what matches from one bucket. The lock is taken only if something does. */
@@ -378,6 +378,7 @@ struct fdb *fdb_create(uint32_t max_entries, unsigned age_s)
 	buckets = buckets_for(max_entries);
 	fdb->max_entries = max_entries;
 	fdb->age_s = age_s;
+	fdb->refresh_s = FDB_REFRESH(age_s);
 	fdb->wide = cpu_wide();
 	fdb->bucket_mask = buckets - 1;
 	fdb->bucket = zalloc_lines(buckets * sizeof(*fdb->bucket));

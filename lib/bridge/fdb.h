@@ -10,8 +10,10 @@
  * guest could aim at a bucket whatever the seed.
  *
  * The time an entry was last confirmed, its stamp, lives in another array: the lines looked up
- * stay shared by all cores. Stamps count seconds, and a MAC seen again in the same second stores
- * nothing at all.
+ * stay shared by all cores. Stamps count seconds, and an address whose stamp is younger than
+ * refresh_s, a small part of the ageing time, stores nothing at all: a million addresses that are
+ * all in use would otherwise be a million stores a second. So that nothing is forgotten too early,
+ * entries live for as much longer.
  *
  * Fairness. A guest may send from as many MACs as it likes; it must not push out the entries of
  * the others. When the table has max_entries, or both buckets of a MAC are full:
@@ -44,7 +46,9 @@
 #define FDB_NONE         0xffff
 #define FDB_BUCKET_SLOTS 8
 #define FDB_ENTRIES_MAX  (UINT32_C(1) << 24)
-#define FDB_SLOT_USED    0x8000 /* so that no entry, not even of MAC 0, looks like an empty slot */
+/* For how many seconds an address that was just confirmed needs no other confirmation. */
+#define FDB_REFRESH(age_s) ((age_s) / 32)
+#define FDB_SLOT_USED      0x8000 /* so that no entry, not even of MAC 0, looks like an empty slot */
 
 struct fdb_bucket {
 	uint64_t slot[FDB_BUCKET_SLOTS]; /* MAC << 16 | FDB_SLOT_USED | port; 0: empty */
@@ -61,6 +65,7 @@ struct fdb {
 	uint32_t bucket_mask;
 	uint32_t max_entries;
 	uint32_t age_s;
+	uint32_t refresh_s;
 	bool wide; /* see fdb_wide.h */
 
 	/* Written when an address appears, moves or goes. */
@@ -91,7 +96,8 @@ static inline bool mac_is_group(uint64_t mac)
 
 /*
  * A table for max_entries addresses (1 to FDB_ENTRIES_MAX) that forgets those not seen for more
- * than age_s seconds. NULL with errno EINVAL or ENOMEM, or what getrandom(2) said.
+ * than age_s seconds, and FDB_REFRESH() of that later at the latest. NULL with errno EINVAL or
+ * ENOMEM, or what getrandom(2) said.
  */
 struct fdb *fdb_create(uint32_t max_entries, unsigned age_s);
 void fdb_destroy(struct fdb *fdb);
@@ -135,7 +141,13 @@ static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t mac)
 	return port < FDB_PORTS_MAX ? port : FDB_NONE;
 }
 
-/* Is there an entry for mac on port, confirmed in second now_s? Stores nothing. */
+/* Has a stamp of second then been made lately? Another core's clock may be a tick ahead. */
+static inline bool fdb_fresh(const struct fdb *fdb, uint32_t then, uint32_t now_s)
+{
+	return (int32_t)(then + fdb->refresh_s - now_s) >= 0;
+}
+
+/* Is there an entry for mac on port, confirmed lately? Stores nothing. */
 static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
 {
 	uint32_t h = fdb_hash(fdb, mac);
@@ -148,8 +160,7 @@ static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint16_t port,
 
 		if (__atomic_load_n(&fdb->bucket[bucket].slot[i], __ATOMIC_RELAXED) != entry)
 			continue; /* another one */
-		/* Another core's clock may be a tick ahead. */
-		return (int32_t)(__atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED) - now_s) >= 0;
+		return fdb_fresh(fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s);
 	}
 	return false;
 }

@@ -47,5 +47,5 @@ static inline CPU_WIDE bool fdb_known_wide(
 	}
 	size_t at = (size_t)bucket * FDB_BUCKET_SLOTS + (unsigned)__builtin_ctz(match);
 
-	return (int32_t)(__atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED) - now_s) >= 0;
+	return fdb_fresh(fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s);
 }
