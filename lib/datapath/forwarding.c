@@ -14,7 +14,7 @@ static void fill_ports(struct forwarding *fwd, const struct forwarding_config *c
 }
 
 static void fill_poll_lists(struct forwarding *fwd, const struct forwarding_config *config,
-    struct queue **room, uint32_t *warm, uint8_t *quiet)
+    struct queue **room, struct vring_peek *peek, uint32_t *warm, uint8_t *quiet)
 {
 	struct queue **first = room;
 
@@ -22,6 +22,7 @@ static void fill_poll_lists(struct forwarding *fwd, const struct forwarding_conf
 		fwd->poll[w].queue = room;
 		fwd->poll[w].warm = warm + (room - first);
 		fwd->poll[w].quiet = quiet + (room - first);
+		fwd->poll[w].peek = peek + (room - first);
 		for (unsigned i = 0; i < config->n_queues; i++)
 			if (config->queue[i]->worker == w)
 				*room++ = config->queue[i];
@@ -35,9 +36,10 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	size_t queues = config->n_queues * sizeof(struct queue *);
 	size_t ports = config->n_ports * sizeof(struct port *);
 	size_t up = config->n_ports * sizeof(uint16_t);
+	size_t peek = config->n_queues * sizeof(struct vring_peek);
 	size_t warm = config->n_queues * sizeof(uint32_t);
 	size_t quiet = config->n_queues;
-	char *memory = calloc(1, lists + queues + ports + warm + up + quiet);
+	char *memory = calloc(1, lists + queues + ports + peek + warm + up + quiet);
 	struct forwarding *fwd = (struct forwarding *)memory;
 
 	if (!memory)
@@ -45,11 +47,12 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	fwd->n_ports = config->n_ports;
 	fwd->n_workers = config->n_workers;
 	fwd->port = (struct port **)(memory + lists + queues);
-	fwd->up = (uint16_t *)(memory + lists + queues + ports + warm);
+	fwd->up = (uint16_t *)(memory + lists + queues + ports + peek + warm);
 	fill_ports(fwd, config);
 	fill_poll_lists(fwd, config, (struct queue **)(memory + lists),
-	    (uint32_t *)(memory + lists + queues + ports),
-	    (uint8_t *)(memory + lists + queues + ports + warm + up));
+	    (struct vring_peek *)(memory + lists + queues + ports),
+	    (uint32_t *)(memory + lists + queues + ports + peek),
+	    (uint8_t *)(memory + lists + queues + ports + peek + warm + up));
 	*ret_forwarding = fwd;
 	return 0;
 }

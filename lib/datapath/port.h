@@ -88,6 +88,7 @@ struct poll_list {
 	/* The worker's own, n of each; see worker/sweep.h. */
 	uint32_t *warm;
 	uint8_t *quiet;
+	struct vring_peek *peek;
 };
 
 /*

@@ -327,6 +327,28 @@ static inline bool vring_has_avail(const struct vring *vr)
 	return vr->ops->has_avail(vr);
 }
 
+/*
+ * What tells, without the ring, whether something has become available since: one word of guest
+ * memory. True of a ring that nobody fetches from meanwhile.
+ */
+struct vring_peek {
+	const uint16_t *word; /* NULL: there never will be anything */
+	uint16_t mask, value;
+	bool equal; /* is it what has to be there, or what must not be there any more? */
+};
+
+static inline struct vring_peek vring_peek(const struct vring *vr)
+{
+	return vr->broken ? (struct vring_peek){0} : vr->ops->peek(vr);
+}
+
+static inline bool vring_peek_avail(const struct vring_peek *peek)
+{
+	if (!peek->word)
+		return false;
+	return ((READ_ONCE(*peek->word) & peek->mask) == peek->value) == peek->equal;
+}
+
 /* What became of one frame's request for room. */
 enum vring_room_status {
 	VRING_ROOM_OK,

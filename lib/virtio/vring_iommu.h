@@ -38,6 +38,7 @@ struct vring_ops {
 	void (*kick_disable)(struct vring *vr);
 	bool (*kick_enable)(struct vring *vr);
 	bool (*has_avail)(const struct vring *vr);
+	struct vring_peek (*peek)(const struct vring *vr);
 	/* Note for the dirty log what the last complete, and what the kick functions, wrote. */
 	void (*log_used)(struct vring *vr, struct dirty_log *log,
 	    const struct vring_position *before, uint32_t slots);

@@ -208,6 +208,18 @@ static bool packed_has_avail(const struct vring *vr)
 	return !vr->broken && is_avail(flags, pos->avail_wrap);
 }
 
+static struct vring_peek packed_peek(const struct vring *vr)
+{
+	const struct vring_position *pos = vr->position;
+
+	return (struct vring_peek){
+	    .word = &vr->packed.desc[pos->avail].flags,
+	    .mask = AVAIL_MASK,
+	    .value = avail_flags(pos->avail_wrap),
+	    .equal = true,
+	};
+}
+
 /*
  * Fours, as long as they are of the usual kind and do not run over the ring's end; then the others.
  * x86 does not promise that a wide read is one: the first tells that all four are available, the
@@ -643,7 +655,7 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 		.fetch = fetch_, .unfetch = packed_unfetch, .complete = complete_, \
 		.call_asked = packed_call_asked, .kick_disable = packed_kick_disable, \
 		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail, \
-		.log_used = packed_log_used, .log_event = packed_log_event, \
+		.peek = packed_peek, .log_used = packed_log_used, .log_event = packed_log_event, \
 	}
 
 const struct vring_ops *vring_packed_ops(bool in_order, bool wide)

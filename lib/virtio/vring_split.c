@@ -308,6 +308,15 @@ static bool split_has_avail(const struct vring *vr)
 	return !vr->broken && avail_index(vr) != vr->position->avail;
 }
 
+static struct vring_peek split_peek(const struct vring *vr)
+{
+	return (struct vring_peek){
+	    .word = &vr->split.avail->idx,
+	    .mask = UINT16_MAX,
+	    .value = vr->position->avail,
+	};
+}
+
 static bool split_kick_enable(struct vring *vr)
 {
 	if (vr->event_idx)
@@ -340,7 +349,7 @@ static void split_log_event(struct vring *vr, struct dirty_log *log)
 		.fetch = fetch_, .unfetch = split_unfetch, .complete = complete_, \
 		.call_asked = split_call_asked, .kick_disable = split_kick_disable, \
 		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
-		.log_used = split_log_used, .log_event = split_log_event, \
+		.peek = split_peek, .log_used = split_log_used, .log_event = split_log_event, \
 	}
 
 const struct vring_ops *vring_split_ops(bool in_order, bool wide)

@@ -7,13 +7,31 @@ static void sweep_begin(struct sweep *s, const struct forwarding *fwd, const str
 	for (unsigned i = 0; i < list->n; i++) {
 		list->warm[i] = i;
 		list->quiet[i] = 0;
+		list->peek[i] = (struct vring_peek){0};
 	}
 }
 
-/* A stalled ring may have work that its driver does not show: a translation may have come. */
-static bool has_work(const struct queue *q)
+/* Cold queues have something to peek at, warm ones have not. */
+static void make_warm(struct sweep *s, const struct poll_list *list, unsigned i)
 {
-	return vring_has_avail(q->ring) || vring_stalled(q->ring);
+	list->peek[i] = (struct vring_peek){0};
+	list->quiet[i] = 0;
+	list->warm[s->n_warm++] = i;
+}
+
+/* A stalled ring may have work that its driver does not show: a translation may have come. */
+static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
+{
+	unsigned i = list->warm[k];
+	const struct vring *vr = list->queue[i]->ring;
+
+	if (vring_stalled(vr)) {
+		list->quiet[i] = 0;
+		return false;
+	}
+	list->peek[i] = vring_peek(vr);
+	list->warm[k] = list->warm[--s->n_warm];
+	return true;
 }
 
 static void look_at_cold(struct sweep *s, const struct poll_list *list)
@@ -24,10 +42,8 @@ static void look_at_cold(struct sweep *s, const struct poll_list *list)
 		unsigned i = s->cursor;
 
 		s->cursor = i + 1 < list->n ? i + 1 : 0;
-		if (list->quiet[i] == SWEEP_COLD && has_work(list->queue[i])) {
-			list->quiet[i] = 0;
-			list->warm[s->n_warm++] = i;
-		}
+		if (UNLIKELY(vring_peek_avail(&list->peek[i])))
+			make_warm(s, list, i);
 	}
 }
 
@@ -46,10 +62,8 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 		frames += n;
 		if (n)
 			list->quiet[i] = 0;
-		else if (++list->quiet[i] == SWEEP_COLD) {
-			list->warm[k] = list->warm[--s->n_warm];
+		else if (++list->quiet[i] == SWEEP_COLD && make_cold(s, list, k))
 			continue; /* another one stands here now */
-		}
 		k++;
 	}
 	return frames;

@@ -4,9 +4,10 @@
  *
  * A queue that had nothing for SWEEP_COLD turns is cold. While others have work, a turn looks at
  * one in SWEEP_SLICES of all queues to find cold ones that have something again; when there is no
- * warm queue left, at all of them. So a busy queue pays for 16 looks a turn beside a thousand idle
- * ones, and not for a thousand polls; and an idle one is heard of after SWEEP_SLICES turns at the
- * latest.
+ * warm queue left, at all of them. A look is one word of the guest's, found in an array: neither
+ * the queue nor its ring is touched for it (vring_peek). So a busy queue pays for 16 looks a turn
+ * beside a thousand idle ones, and not for a thousand polls; and an idle one is heard of after
+ * SWEEP_SLICES turns at the latest.
  *
  * What is remembered lies beside the poll list, in the forwarding, and begins anew with each one:
  * all queues are warm then.

@@ -186,9 +186,14 @@ static bool driver_adds(struct model *m)
 
 static void driver_publishes(struct model *m)
 {
+	struct vring_peek peek;
+
 	driver_ring_publish(&m->driver);
 	if (driver_ring_kick_needed(&m->driver))
 		m->kicked = true;
+	/* One word tells what the ring tells. */
+	peek = vring_peek(&m->ring);
+	assert_int_equal(vring_peek_avail(&peek), vring_has_avail(&m->ring));
 	/* A device that sleeps and was not kicked must have nothing to do. */
 	if (m->device_sleeps && !m->kicked)
 		assert_false(vring_has_avail(&m->ring));
