@@ -113,6 +113,15 @@ static inline void fdb_prefetch(const struct fdb *fdb, uint64_t mac)
 	__builtin_prefetch(&fdb->bucket[fdb_hash(fdb, mac)]);
 }
 
+/* The same for fdb_known(), which reads a stamp, too. */
+static inline void fdb_prefetch_known(const struct fdb *fdb, uint64_t mac)
+{
+	uint32_t h = fdb_hash(fdb, mac);
+
+	__builtin_prefetch(&fdb->bucket[h]);
+	__builtin_prefetch(&fdb->stamp[(size_t)h * FDB_BUCKET_SLOTS]);
+}
+
 /*
  * The port of the slot that matches key, or something >= FDB_PORTS_MAX. Leaves at once: in a table
  * that is not nearly full the first slot is the one, and the branch is foreseen.

@@ -40,7 +40,7 @@ static void prefetch_buckets(
 		if (dst[i] != dst[i - 1])
 			fdb_prefetch(fdb, dst[i]);
 		if (src[i] != src[i - 1])
-			fdb_prefetch(fdb, src[i]);
+			fdb_prefetch_known(fdb, src[i]);
 	}
 }
 
