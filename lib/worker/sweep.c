@@ -34,9 +34,18 @@ static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 	return true;
 }
 
+static unsigned looks_due(const struct sweep *s, const struct poll_list *list)
+{
+	if (s->n_warm == 0)
+		return list->n;
+	if (s->frames)
+		return MAX(s->frames / SWEEP_LOOK_FRAMES, SWEEP_LOOKS);
+	return list->n / SWEEP_SLICES + 1;
+}
+
 static void look_at_cold(struct sweep *s, const struct poll_list *list)
 {
-	unsigned looks = s->n_warm ? list->n / SWEEP_SLICES + 1 : list->n;
+	unsigned looks = MIN(looks_due(s, list), list->n);
 
 	for (; looks && s->n_warm < list->n; looks--) {
 		unsigned i = s->cursor;
@@ -66,5 +75,6 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 			continue; /* another one stands here now */
 		k++;
 	}
+	s->frames = frames;
 	return frames;
 }

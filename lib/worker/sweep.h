@@ -2,12 +2,12 @@
 /*
  * Which of its queues a worker polls every turn, and at which it only looks now and then.
  *
- * A queue that had nothing for SWEEP_COLD turns is cold. While others have work, a turn looks at
- * one in SWEEP_SLICES of all queues to find cold ones that have something again; when there is no
- * warm queue left, at all of them. A look is one word of the guest's, found in an array: neither
- * the queue nor its ring is touched for it (vring_peek). So a busy queue pays for 16 looks a turn
- * beside a thousand idle ones, and not for a thousand polls; and an idle one is heard of after
- * SWEEP_SLICES turns at the latest.
+ * A queue that had nothing for SWEEP_COLD turns is cold. A look finds out whether it has something
+ * again: one word of the guest's, found in an array, for which neither the queue nor its ring is
+ * touched (vring_peek). While others have work, a turn takes some looks for the frames that the
+ * one before moved, SWEEP_LOOKS at least, so what idle queues cost is a part of what frames cost,
+ * however many there are. A turn after one that moved nothing has more time, and when no warm queue
+ * is left it looks at all.
  *
  * What is remembered lies beside the poll list, in the forwarding, and begins anew with each one:
  * all queues are warm then.
@@ -18,13 +18,16 @@
 
 #include "datapath/burst.h"
 
-#define SWEEP_COLD   255
-#define SWEEP_SLICES 64
+#define SWEEP_COLD        255
+#define SWEEP_LOOKS       4
+#define SWEEP_LOOK_FRAMES 4  /* frames that pay for a look */
+#define SWEEP_SLICES      64 /* of all queues, one is looked at in a turn that has time */
 
 struct sweep {
 	uint64_t generation; /* of the forwarding that this is about */
 	unsigned n_warm;
 	unsigned cursor; /* where the next look begins */
+	unsigned frames; /* that the last turn moved */
 };
 
 /* One turn over fwd's list for a worker. Returns frames moved. */

@@ -112,7 +112,7 @@ static void quiet_queues_are_polled_for_a_while(void **state)
 	}
 }
 
-static void beside_a_busy_queue_a_thousand_cost_sixteen_looks(void **state)
+static void beside_a_busy_queue_a_thousand_cost_four_looks(void **state)
 {
 	(void)state;
 	turns(SWEEP_COLD);
@@ -124,7 +124,7 @@ static void beside_a_busy_queue_a_thousand_cost_sixteen_looks(void **state)
 	for (unsigned i = 1; i < QUEUES; i++)
 		offer(i, 1);
 	turn();
-	assert_in_range(lab.bursts, 2, QUEUES / SWEEP_SLICES + 2);
+	assert_in_range(lab.bursts, 2, SWEEP_LOOKS + 1);
 }
 
 static void a_cold_queue_is_heard_of_within_a_sweep(void **state)
@@ -138,9 +138,21 @@ static void a_cold_queue_is_heard_of_within_a_sweep(void **state)
 		while (lab.pending[k]) {
 			offer(0, 1);
 			turn();
-			assert_true(++waited <= SWEEP_SLICES);
+			assert_true(++waited <= QUEUES / SWEEP_LOOKS + 1);
 		}
 	}
+}
+
+static void many_frames_pay_for_many_looks(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD);
+	offer(0, 32);
+	turn();
+	for (unsigned i = 0; i < QUEUES; i++)
+		offer(i, 1);
+	turn();
+	assert_in_range(lab.bursts, 32 / SWEEP_LOOK_FRAMES, 32 / SWEEP_LOOK_FRAMES + 1);
 }
 
 static void with_nothing_else_to_do_it_is_heard_of_at_once(void **state)
@@ -170,7 +182,7 @@ static void a_broken_ring_is_not_looked_at(void **state)
 	lab.ring[5].broken = VRING_BREAK_AVAIL_JUMP;
 	turns(SWEEP_COLD);
 	lab.shown[5] = 1;
-	turns(2 * SWEEP_SLICES);
+	turns(2 * QUEUES / SWEEP_LOOKS);
 	assert_int_equal(lab.bursts, 1);
 }
 
@@ -195,8 +207,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
 	const struct CMUnitTest tests[] = {
 	    TEST(quiet_queues_are_polled_for_a_while),
-	    TEST(beside_a_busy_queue_a_thousand_cost_sixteen_looks),
+	    TEST(beside_a_busy_queue_a_thousand_cost_four_looks),
 	    TEST(a_cold_queue_is_heard_of_within_a_sweep),
+	    TEST(many_frames_pay_for_many_looks),
 	    TEST(with_nothing_else_to_do_it_is_heard_of_at_once),
 	    TEST(what_waits_for_a_translation_is_tried),
 	    TEST(a_broken_ring_is_not_looked_at),
