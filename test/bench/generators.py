@@ -57,7 +57,9 @@ class Pktgen:
             argv.append("--packed")
         if case.get("touch_all"):
             argv.append("--touch-all")
-        for name in ("rate", "macs", "flows", "ring-size", "test"):
+        if "macs" in case:  # of both ports together
+            argv += ["--macs", max(case["macs"] // 2, 1)]
+        for name in ("rate", "flows", "ring-size", "test"):
             if name in case:
                 argv += [f"--{name}", case[name]]
         self.process = subprocess.Popen(

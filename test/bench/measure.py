@@ -61,8 +61,8 @@ def windows(subject, generator, what, seconds):
     with Lab() as lab:
         try:
             options = {}
-            if what.get("macs", 1) > 4096:
-                options["options"] = ("--mac-table", str(4 * what["macs"]))
+            if what.get("macs", 1) > 65536:
+                options["options"] = ("--mac-table", str(what["macs"]))
             if what.get("idle"):
                 options["ports"] = 2 + what["idle"]
             peer = subject(lab, big=what["size"] > 9000, **options)

@@ -83,7 +83,7 @@ def plot(results, figs, folder, suffix="svg"):
                  "bytes", "million frames per second", over(cases, "rate", ring, 1e6))
             draw(path(f"{section}-cycles-{ring}"), f"Cost over frame size, {ring} rings, {guests}",
                  "bytes", "cycles per frame", over(cases, "cycles", ring), ylog=True)
-    for section, word, xlabel, scale in (("macs", "MACs", "MAC addresses per port", "log"),
+    for section, word, xlabel, scale in (("macs", "MACs", "MAC addresses", "log"),
                                          ("ports", "idle", "idle ports beside an active pair", "symlog")):
         cases = figs.get(section, {})
         draw(path(f"{section}-rate"), f"Throughput over {xlabel}", xlabel, "million frames per second",
