@@ -15,6 +15,12 @@
 
 /* Above this libc's copy, which chooses its instructions when the program starts, is better. */
 #define COPY_INLINE_MAX 256
+/*
+ * From here on the destination's lines are not worth having: writing them past the caches spares
+ * reading them first.
+ */
+#define COPY_STREAM_MIN 16384
+#define COPY_AHEAD      4096 /* how far the source is asked for beforehand */
 
 static ALWAYS_INLINE void copy_16(uint8_t *to, const uint8_t *from)
 {
@@ -36,8 +42,15 @@ static ALWAYS_INLINE void copy_small(uint8_t *to, const uint8_t *from, uint32_t 
 		to[i] = from[i];
 }
 
+/* At least COPY_STREAM_MIN bytes. */
+void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n);
+
 static ALWAYS_INLINE void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t n)
 {
+	if (UNLIKELY(n >= COPY_STREAM_MIN)) {
+		copy_stream(to, from, n);
+		return;
+	}
 	if (n > COPY_INLINE_MAX) {
 		memcpy(to, from, n);
 		return;
