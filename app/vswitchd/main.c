@@ -110,6 +110,7 @@ static int daemon_start(struct daemon *d)
 	    .host_notifier = d->options.host_notifier,
 	    .postcopy = d->options.postcopy,
 	    .enter_worker = sandbox_enter_worker,
+	    .schedule = d->options.schedule,
 	};
 	int err = sandbox_init(d->options.sandbox);
 

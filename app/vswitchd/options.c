@@ -157,6 +157,39 @@ static enum options_outcome take_idle(struct options *o, const char *value)
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_balance(struct options *o, const char *value)
+{
+	static const char *const modes[] = SCHEDULE_MODES;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(value, modes[i]) != 0)
+			continue;
+		o->schedule.mode = i;
+		return OPTIONS_RUN;
+	}
+	return bad("balance", value, "one of off, dry-run, on, rotate");
+}
+
+static enum options_outcome take_balance_interval(struct options *o, const char *value)
+{
+	unsigned long ms;
+
+	if (!parse_number(value, 10, 3600000, &ms) || ms == 0)
+		return bad("balance-interval", value, "a number of milliseconds, 1 to 3600000");
+	o->schedule.interval_ms = ms;
+	return OPTIONS_RUN;
+}
+
+static enum options_outcome take_balance_threshold(struct options *o, const char *value)
+{
+	unsigned long percent;
+
+	if (!parse_number(value, 10, 100, &percent) || percent == 0)
+		return bad("balance-threshold", value, "a percentage, 1 to 100");
+	o->schedule.busy_percent = percent;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_no_sandbox(struct options *o, const char *value)
 {
 	(void)value;
@@ -273,6 +306,13 @@ static const struct {
     {"workers", "N", take_workers, "how many cores move frames (default 1)"},
     {"lcores", "LIST", take_lcores, "which CPUs move frames, such as 1,3-5"},
     {"idle", "MODE", take_idle, "'sleep' when there is nothing to do (default), or 'poll' on"},
+    {"balance", "MODE", take_balance,
+	"move queues from busy workers to others: 'on' (default), 'off', or only say so: "
+	"'dry-run'"},
+    {"balance-interval", "MS", take_balance_interval,
+	"how often workers' loads are looked at (default 1000)"},
+    {"balance-threshold", "PERCENT", take_balance_threshold,
+	"how busy a worker must be to give queues away (default 70)"},
     {"mac-table", "N", take_mac_table, "how many MAC addresses are remembered (default 65536)"},
     {"no-huge", NULL, take_no_huge, "do without huge pages"},
     {"no-sandbox", NULL, take_no_sandbox, "keep all capabilities and system calls"},
@@ -374,6 +414,8 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	ret->idle_sleep = true;
 	ret->sandbox = true;
 	ret->mac_table = 65536;
+	ret->schedule =
+	    (struct schedule_config){.mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = 70};
 	ret->socket_mode = -1;
 	ret->socket_owner = -1;
 	ret->socket_group = -1;

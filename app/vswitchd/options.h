@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/log.h"
+#include "control/scheduler.h"
 #include "datapath/port.h"
 
 enum options_outcome {
@@ -35,6 +36,7 @@ struct options {
 	bool host_notifier, inband;
 	bool postcopy;
 	uint32_t mac_table;
+	struct schedule_config schedule;
 	int socket_mode; /* -1: as the umask has it */
 	uid_t socket_owner;
 	gid_t socket_group;

@@ -105,24 +105,6 @@ static struct queue *queue_get(struct vport *vp, unsigned index)
 	return q;
 }
 
-/* The worker with the least queues takes the next one. */
-static unsigned worker_choose(const struct vswitch *sw, const struct vport *self)
-{
-	unsigned n = workers_count(sw->workers), best = 0;
-	unsigned load[RTE_MAX_LCORE] = {0};
-
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		const struct vport *vp = sw->vport[p];
-
-		for (unsigned i = 0; (vp->up || vp == self) && i < vp->n_polled; i++)
-			load[vp->polled[i]->worker]++;
-	}
-	for (unsigned w = 1; w < n; w++)
-		if (load[w] < load[best])
-			best = w;
-	return best;
-}
-
 static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 {
 	struct queue *q = queue_get(vp, index);
@@ -141,12 +123,10 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	if (!vp->device.postcopy.registered)
 		vring_kick_disable(&v->ring);
 	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
-	if (index % 2) {
-		q->worker = worker_choose(vp->sw, vp);
+	if (index % 2)
 		vp->polled[vp->n_polled++] = q;
-	} else if (v->enabled) {
+	else if (v->enabled)
 		port->deliver[port->n_deliver++] = q;
-	}
 }
 
 static void net_pause(struct vhost_device *dev)
@@ -195,6 +175,7 @@ static void net_resume(struct vhost_device *dev)
 	for (unsigned i = 0; i < dev->n_vrings; i++)
 		if (dev->vring[i] && dev->vring[i]->active)
 			ring_take(vp, i, dev->vring[i]);
+	scheduler_place(vp->sw->scheduler, vp);
 	vp->up = vhost_device_active(dev);
 	vswitch_republish(vp->sw);
 }

@@ -46,10 +46,14 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	    "direction", receives ? "receive" : "deliver", "frames", (json_int_t)s.frames, "bytes",
 	    (json_int_t)s.bytes, "calls", (json_int_t)s.calls, "calls_suppressed",
 	    (json_int_t)s.calls_suppressed, "drops", drops);
+	const struct placement *place =
+	    &CONTAINER_OF(q->port, struct vport, port)->place[q->index / 2];
 
 	books->dropped += dropped;
 	if (receives) {
 		json_object_set_new(out, "worker", json_integer(q->worker));
+		json_object_set_new(out, "node", json_integer(place->node));
+		json_object_set_new(out, "busy_permille", json_integer(place->load));
 		json_object_set_new(out, "unicast", json_integer(s.unicast));
 		json_object_set_new(out, "flooded", json_integer(s.flooded));
 		json_object_set_new(out, "flood_copies", json_integer(s.flood_copies));
@@ -81,10 +85,23 @@ static json_t *worker_json(const struct vswitch *sw, unsigned w)
 	struct worker_stats s;
 
 	workers_read_stats(sw->workers, w, &s);
-	return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "lcore", (int)s.lcore, "frames",
-	    (json_int_t)s.frames, "bursts", (json_int_t)s.turns, "busy_cycles",
-	    (json_int_t)s.busy_cycles, "idle_cycles", (json_int_t)s.idle_cycles, "sleeps",
-	    (json_int_t)s.sleeps, "sleep_cycles", (json_int_t)s.sleep_cycles);
+	return json_pack("{s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "lcore",
+	    (int)s.lcore, "cpu", (int)s.cpu, "node", (int)s.node, "busy_permille",
+	    (int)scheduler_load(sw->scheduler, w), "frames", (json_int_t)s.frames, "bursts",
+	    (json_int_t)s.turns, "busy_cycles", (json_int_t)s.busy_cycles, "idle_cycles",
+	    (json_int_t)s.idle_cycles, "sleeps", (json_int_t)s.sleeps, "sleep_cycles",
+	    (json_int_t)s.sleep_cycles);
+}
+
+static json_t *balance_json(const struct vswitch *sw)
+{
+	static const char *const modes[] = SCHEDULE_MODES;
+	const struct schedule_config *config = scheduler_config(sw->scheduler);
+	struct schedule_counts counts = scheduler_counts(sw->scheduler);
+
+	return json_pack("{s:s, s:i, s:I, s:I}", "mode", modes[config->mode], "interval_ms",
+	    (int)config->interval_ms, "proposed", (json_int_t)counts.proposed, "moved",
+	    (json_int_t)counts.moved);
 }
 
 static json_t *books_json(const struct books *b)
@@ -105,8 +122,8 @@ json_t *report_json(const struct vswitch *sw)
 		json_array_append_new(ports, port_json(sw->vport[p], &books));
 	for (unsigned w = 0; w < workers_count(sw->workers); w++)
 		json_array_append_new(workers, worker_json(sw, w));
-	return json_pack("{s:o, s:o, s:o, s:I}", "ports", ports, "workers", workers, "books",
-	    books_json(&books), "tsc_hz", (json_int_t)rte_get_tsc_hz());
+	return json_pack("{s:o, s:o, s:o, s:o, s:I}", "ports", ports, "workers", workers, "balance",
+	    balance_json(sw), "books", books_json(&books), "tsc_hz", (json_int_t)rte_get_tsc_hz());
 }
 
 /* One direction of one port, summed over its queues. */
@@ -167,6 +184,48 @@ static void print_port(FILE *out, const json_t *port)
 	print_drops(out, "to the guest:", &to);
 }
 
+static int number(const json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}
+
+/* The receive queues that cost anything, below their worker. */
+static void print_load(FILE *out, const json_t *ports, size_t worker)
+{
+	size_t p, i;
+	json_t *port, *q;
+
+	json_array_foreach(ports, p, port)
+	{
+		json_array_foreach(json_object_get(port, "queues"), i, q)
+		{
+			if (json_object_get(q, "worker") && number(q, "busy_permille") >= 10 &&
+			    (size_t)number(q, "worker") == worker)
+				fprintf(out, "        port %d queue %d %5d %%\n",
+				    number(port, "index"), number(q, "index") / 2,
+				    number(q, "busy_permille") / 10);
+		}
+	}
+}
+
+static void print_workers(FILE *out, const json_t *report)
+{
+	const json_t *ports = json_object_get(report, "ports");
+	const json_t *balance = json_object_get(report, "balance");
+	size_t i;
+	json_t *w;
+
+	json_array_foreach(json_object_get(report, "workers"), i, w)
+	{
+		fprintf(out, "worker on CPU %d, node %d: %d %% busy\n", number(w, "cpu"),
+		    number(w, "node"), number(w, "busy_permille") / 10);
+		print_load(out, ports, i);
+	}
+	fprintf(out, "balance %s: %d moves proposed, %d made\n",
+	    json_string_value(json_object_get(balance, "mode")), number(balance, "proposed"),
+	    number(balance, "moved"));
+}
+
 void report_text(const struct vswitch *sw, FILE *out)
 {
 	json_t *report = report_json(sw), *port;
@@ -177,6 +236,7 @@ void report_text(const struct vswitch *sw, FILE *out)
 	fprintf(out, "port  link  %14s %16s %14s %16s %12s  %s\n", "received", "bytes", "delivered",
 	    "bytes", "dropped", "socket");
 	json_array_foreach(json_object_get(report, "ports"), i, port) print_port(out, port);
+	print_workers(out, report);
 	fflush(out);
 	json_decref(report);
 }

@@ -7,6 +7,10 @@
  * its queues) while no worker can see it, and vswitch_republish() makes a new forwarding of all
  * ports that are up. It returns when the old one is out of use, so whatever is only in that may go.
  *
+ * A ring has one reader. While a forwarding takes the place of another some workers run on the one
+ * and some on the other, so a queue must not change hands from one to the next: vswitch_move() puts
+ * one between them in which nobody polls it. Frames wait in the ring for these microseconds.
+ *
  * Threads: the control thread.
  */
 #include "control/vswitch.h"
@@ -53,7 +57,8 @@ static unsigned count_polled(const struct vswitch *sw)
 	return n;
 }
 
-void vswitch_republish(struct vswitch *sw)
+/* A forwarding of the ports that are up, and of their queues as they have workers. */
+static struct forwarding *make_forwarding(const struct vswitch *sw)
 {
 	struct port **ports = calloc(sw->n_ports + 1, sizeof(*ports));
 	struct queue **queues = calloc(count_polled(sw) + 1, sizeof(*queues));
@@ -71,11 +76,59 @@ void vswitch_republish(struct vswitch *sw)
 		config.n_queues = collect_polled(sw, queues);
 		forwarding_create(&config, &fwd);
 	}
+	free(queues);
+	free(ports);
+	return fwd;
+}
+
+void vswitch_republish(struct vswitch *sw)
+{
+	struct forwarding *fwd = make_forwarding(sw);
+
 	if (!fwd)
 		log_error("out of memory: all ports are down until the next change");
 	forwarding_destroy(workers_publish(sw->workers, fwd));
-	free(queues);
-	free(ports);
+}
+
+/*
+ * Who polls a queue that nobody polled asks for kicks only when it goes to sleep; the one before
+ * may have been asleep. A missing page must not keep the control thread waiting.
+ */
+static void disable_kicks(const struct queue *q)
+{
+	const struct vport *vp = CONTAINER_OF(q->port, struct vport, port);
+
+	if (!vp->device.postcopy.registered)
+		vring_kick_disable(q->ring);
+}
+
+int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
+{
+	struct forwarding *without, *with;
+
+	for (unsigned i = 0; i < n; i++)
+		if (workers_mail_waits(sw->workers, moves[i].queue->worker))
+			return -EAGAIN;
+	for (unsigned i = 0; i < n; i++) {
+		moves[i].from = moves[i].queue->worker;
+		moves[i].queue->worker = WORKER_NONE;
+	}
+	without = make_forwarding(sw);
+	for (unsigned i = 0; i < n; i++)
+		moves[i].queue->worker = moves[i].to;
+	with = make_forwarding(sw);
+	if (!without || !with) {
+		for (unsigned i = n; i-- > 0;)
+			moves[i].queue->worker = moves[i].from;
+		forwarding_destroy(without);
+		forwarding_destroy(with);
+		return -ENOMEM;
+	}
+	forwarding_destroy(workers_publish(sw->workers, without));
+	for (unsigned i = 0; i < n; i++)
+		disable_kicks(moves[i].queue);
+	forwarding_destroy(workers_publish(sw->workers, with));
+	return 0;
 }
 
 uint32_t vswitch_clock(void)
@@ -129,6 +182,8 @@ int vswitch_create(
 	err = tick_start(sw);
 	if (!err)
 		err = watchdog_create(sw, &sw->watchdog);
+	if (!err)
+		err = scheduler_create(sw, &config->schedule, &sw->scheduler);
 	if (err)
 		goto fail;
 	*ret_sw = sw;
@@ -167,6 +222,7 @@ void vswitch_destroy(struct vswitch *sw)
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		vport_destroy(sw->vport[p]);
 	watchdog_destroy(sw->watchdog);
+	scheduler_destroy(sw->scheduler);
 	if (sw->tick)
 		event_free(sw->tick);
 	fdb_destroy(sw->fdb);
@@ -186,8 +242,15 @@ static int journal_open(struct vport *vp, const struct vhost_endpoint_config *en
 	return err;
 }
 
+static void connection_changed(struct vhost_device *dev, bool connected)
+{
+	if (!connected)
+		scheduler_forget(dev->opaque);
+}
+
 int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint)
 {
+	struct vhost_endpoint_config config = *endpoint;
 	struct vport *vp;
 	int err;
 
@@ -206,9 +269,11 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	vp->device.offer_doorbells = sw->host_notifier;
 	vp->device.offer_inband = sw->inband;
 	vp->path = strdup(endpoint->path);
+	scheduler_forget(vp);
+	config.connection_changed = connection_changed;
 	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
 	if (!err)
-		err = vhost_endpoint_create(sw->base, endpoint, &vp->device, &vp->endpoint);
+		err = vhost_endpoint_create(sw->base, &config, &vp->device, &vp->endpoint);
 	if (!err)
 		err = journal_open(vp, endpoint);
 	if (err) {

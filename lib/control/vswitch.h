@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/scheduler.h"
 #include "datapath/port.h"
 #include "vhost/device.h"
 #include "vhost/endpoint.h"
@@ -32,8 +33,9 @@ struct vport {
 	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept, with its books, over reconnects */
 	unsigned n_polled;                    /* receive queues that workers poll */
 	struct queue *polled[PORT_QUEUES_MAX];
-	uint8_t reported[VHOST_RINGS_MAX]; /* enum vring_break already logged */
-	bool announce_owed;                /* an announcement that came while the port was down */
+	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
+	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
+	bool announce_owed; /* an announcement that came while the port was down */
 	uint8_t announce_mac[6];
 };
 
@@ -43,6 +45,7 @@ struct vswitch {
 	struct watchdog *watchdog;
 	struct fdb *fdb;
 	struct workers *workers;
+	struct scheduler *scheduler;
 	bool iommu, postcopy, host_notifier, inband;
 	unsigned n_ports;
 	struct vport *vport[PORTS_MAX];
@@ -57,6 +60,7 @@ struct vswitch_config {
 	bool inband;               /* offer notifications by messages */
 	bool host_notifier;        /* give guests pages to kick instead of eventfds */
 	bool postcopy;             /* let guests arrive before their memory */
+	struct schedule_config schedule;
 };
 
 /* Needs an initialised EAL. Errors are logged. */
@@ -72,3 +76,16 @@ uint32_t vswitch_clock(void);
 
 /* Make the workers see the ports that are up now, and no others. */
 void vswitch_republish(struct vswitch *sw);
+
+struct vswitch_move {
+	struct queue *queue; /* a receive queue of a port that is up */
+	uint16_t to;         /* the worker that polls it from now on */
+	uint16_t from;       /* filled in */
+};
+
+/*
+ * Give receive queues to other workers while traffic runs: nothing is lost, and order is kept.
+ * -EAGAIN: a worker has still to send a frame in a port's name, so it cannot lose a queue now;
+ * -ENOMEM. All queues move, or none.
+ */
+int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n);

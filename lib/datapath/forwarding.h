@@ -7,7 +7,7 @@
 struct forwarding_config {
 	unsigned n_ports;
 	struct port *const *port; /* NULL entries: down */
-	unsigned n_queues;        /* receive queues to poll, each with its worker set */
+	unsigned n_queues;        /* receive queues to poll, each by its worker, or by none */
 	struct queue *const *queue;
 	unsigned n_workers;
 };

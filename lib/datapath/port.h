@@ -21,6 +21,7 @@
 
 #define PORTS_MAX       1024
 #define PORT_QUEUES_MAX 128 /* each way */
+#define WORKER_NONE     UINT16_MAX
 
 /*
  * Offloads a frame may need from whoever takes it, and a port may accept. A frame that needs
@@ -52,6 +53,7 @@ struct queue_stats {
 	uint64_t flooded;      /* frames sent to all others */
 	uint64_t flood_copies; /* how many ports those went to */
 	uint64_t segments;     /* frames made in software out of one, beyond the first */
+	uint64_t busy_samples; /* TSC cycles of those bursts that were timed: worker/sweep.h */
 };
 
 struct port;
@@ -61,7 +63,7 @@ struct queue {
 	struct vring *ring;
 	struct port *port;
 	uint16_t index;  /* the virtqueue's */
-	uint16_t worker; /* receive queues: who polls it */
+	uint16_t worker; /* receive queues: who polls it; WORKER_NONE: nobody, on its way */
 	bool enabled;
 	bool shared;            /* deliver queues: more than one worker may write */
 	int call_fd;            /* -1: the driver wants no calls */

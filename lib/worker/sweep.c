@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/sweep.h"
 
+#include <rte_cycles.h>
+
 static void sweep_begin(struct sweep *s, const struct forwarding *fwd, const struct poll_list *list)
 {
 	*s = (struct sweep){.generation = fwd->generation, .n_warm = list->n};
@@ -56,6 +58,17 @@ static void look_at_cold(struct sweep *s, const struct poll_list *list)
 	}
 }
 
+static unsigned run_timed(
+    struct burst *b, const struct forwarding *fwd, struct queue *q, uint32_t now_s)
+{
+	uint64_t start = rte_rdtsc();
+	unsigned n = burst_run(b, fwd, q, now_s);
+
+	if (n)
+		q->stats.busy_samples += rte_rdtsc() - start;
+	return n;
+}
+
 unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *fwd,
     const struct poll_list *list, uint32_t now_s)
 {
@@ -66,7 +79,8 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 	look_at_cold(s, list);
 	for (unsigned k = 0; k < s->n_warm;) {
 		unsigned i = list->warm[k];
-		unsigned n = burst_run(b, fwd, list->queue[i], now_s);
+		unsigned n = UNLIKELY(s->timed) ? run_timed(b, fwd, list->queue[i], now_s)
+						: burst_run(b, fwd, list->queue[i], now_s);
 
 		frames += n;
 		if (n)

@@ -12,6 +12,8 @@
  * What is remembered lies beside the poll list, in the forwarding, and begins anew with each one:
  * all queues are warm then.
  *
+ * In a timed turn each burst is timed: what the balancer knows of a queue's cost.
+ *
  * Threads: the worker's alone.
  */
 #pragma once
@@ -28,6 +30,7 @@ struct sweep {
 	unsigned n_warm;
 	unsigned cursor; /* where the next look begins */
 	unsigned frames; /* that the last turn moved */
+	bool timed;      /* the next turn; the caller's */
 };
 
 /* One turn over fwd's list for a worker. Returns frames moved. */

@@ -38,6 +38,9 @@ struct workers_config {
 
 struct worker_stats {
 	unsigned lcore;
+	unsigned cpu;          /* that it runs on */
+	unsigned node;         /* that this CPU is of */
+	bool asleep;           /* at the moment */
 	uint64_t busy_cycles;  /* TSC, turns that moved frames */
 	uint64_t idle_cycles;  /* turns that found nothing */
 	uint64_t sleep_cycles; /* asleep */
@@ -90,5 +93,8 @@ struct forwarding *workers_publish(struct workers *workers, struct forwarding *f
  */
 int workers_inject(
     struct workers *workers, unsigned worker, uint16_t port, const uint8_t *frame, uint32_t len);
+
+/* Has the worker still to send one of them? */
+bool workers_mail_waits(const struct workers *workers, unsigned worker);
 
 void workers_read_stats(const struct workers *workers, unsigned worker, struct worker_stats *ret);

@@ -25,11 +25,11 @@
 static const char *binary;
 static char running_log[96]; /* printed when a test fails */
 
-static const char *extra_option;
+static const char *extra_options;
 
-void switch_option(const char *option)
+void switch_option(const char *options)
 {
-	extra_option = option;
+	extra_options = options;
 }
 
 void switch_binary(const char *path)
@@ -48,7 +48,7 @@ void print_switch_log(void)
 		fclose(f);
 }
 
-static bool log_contains(const struct switch_process *sw, const char *text)
+bool switch_log_contains(const struct switch_process *sw, const char *text)
 {
 	char line[512];
 	bool found = false;
@@ -63,8 +63,8 @@ static bool log_contains(const struct switch_process *sw, const char *text)
 
 static void exec_switch(const struct switch_process *sw)
 {
-	const char *argv[2 * SWITCH_PORTS_MAX + 14], *eal_option = getenv("VSWITCHD_EAL_OPTION");
-	char workers[12];
+	const char *argv[2 * SWITCH_PORTS_MAX + 24], *eal_option = getenv("VSWITCHD_EAL_OPTION");
+	char workers[12], *extra = extra_options ? strdup(extra_options) : NULL;
 	int n = 0, fd = open(sw->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -85,8 +85,8 @@ static void exec_switch(const struct switch_process *sw)
 	argv[n++] = workers;
 	argv[n++] = "--stats-json";
 	argv[n++] = sw->stats;
-	if (extra_option)
-		argv[n++] = extra_option;
+	for (char *word = extra ? strtok(extra, " ") : NULL; word; word = strtok(NULL, " "))
+		argv[n++] = word;
 	if (eal_option) {
 		argv[n++] = "--";
 		argv[n++] = eal_option;
@@ -107,7 +107,7 @@ void switch_start_again(struct switch_process *sw)
 	must(sw->pid >= 0, "fork");
 	if (sw->pid == 0)
 		exec_switch(sw);
-	while (!log_contains(sw, "vswitchd: info: ready")) {
+	while (!switch_log_contains(sw, "vswitchd: info: ready")) {
 		must(switch_alive(sw), "vswitchd ended while it started");
 		must(now_ns() < deadline, "vswitchd does not get ready");
 		usleep(10000);

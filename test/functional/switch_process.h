@@ -29,8 +29,8 @@ struct switch_process {
 /* Where the binary is: $VSWITCHD, or what this sets (the program's first argument). */
 void switch_binary(const char *path);
 
-/* One more option for those started from now on; NULL: none. */
-void switch_option(const char *option);
+/* More options, with spaces between, for those started from now on; NULL: none. */
+void switch_option(const char *options);
 
 /* Make the directory and start; returns when vswitchd says that it is ready. */
 void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client);
@@ -52,6 +52,9 @@ json_t *switch_stats(struct switch_process *sw);
 
 /* Remove the directory. */
 void switch_remove(struct switch_process *sw);
+
+/* Has it logged this? */
+bool switch_log_contains(const struct switch_process *sw, const char *text);
 
 /* Is it running? */
 bool switch_alive(struct switch_process *sw);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Workers count the cycles of turns that moved frames, all of them, and time the bursts of some
+ * turns (worker/worker.c). Every interval the first gives each worker's load, and the second how it
+ * is shared out among its queues. What follows from that is decided in balance.c, carried out by
+ * vswitch_move(), and only said in a dry run.
+ *
+ * The node of a guest's memory is that of a page which the switch has written itself, of the ring's
+ * device area: drivers have ring and buffers from the same place. A page that has not been touched
+ * has no node yet, so it is asked for again in every interval until it has.
+ *
+ * A queue keeps its worker as long as its front-end stays: ports go down and come up in an instant
+ * when memory or rings change, and what was balanced stays so.
+ */
+#include "control/scheduler.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+
+#include "base/log.h"
+#include "base/numa.h"
+#include "control/balance.h"
+#include "control/vswitch.h"
+
+#define FULL 1000 /* a load */
+
+/* One worker as last seen, and in the last interval. */
+struct seen {
+	uint64_t busy, all; /* cycles */
+	uint64_t samples;   /* of its queues, in the last interval */
+	unsigned load;
+	bool alive;
+};
+
+struct scheduler {
+	struct vswitch *sw;
+	struct schedule_config config;
+	struct event *timer;
+	struct balance balance;
+	struct schedule_counts counts;
+	uint64_t last; /* TSC */
+	unsigned next; /* to be rotated */
+	unsigned n_workers;
+	struct seen worker[RTE_MAX_LCORE];
+};
+
+/* The receive queues that are polled, in one list. */
+struct polled {
+	unsigned n;
+	struct queue **queue;
+};
+
+static struct vport *vport_of(const struct queue *q)
+{
+	return CONTAINER_OF(q->port, struct vport, port);
+}
+
+static struct placement *place_of(const struct queue *q)
+{
+	return &vport_of(q)->place[q->index / 2];
+}
+
+static int list_polled(const struct vswitch *sw, struct polled *ret)
+{
+	unsigned n = 0;
+
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		n += sw->vport[p]->up ? sw->vport[p]->n_polled : 0;
+	*ret = (struct polled){.queue = calloc(n + 1, sizeof(*ret->queue))};
+	for (unsigned p = 0; ret->queue && p < sw->n_ports; p++) {
+		const struct vport *vp = sw->vport[p];
+
+		for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
+			ret->queue[ret->n++] = vp->polled[i];
+	}
+	return ret->queue ? 0 : -ENOMEM;
+}
+
+/* What the switch itself writes into the ring: it is touched. */
+static void *page_of(const struct queue *q)
+{
+	return vport_of(q)->device.vring[q->index]->config.device;
+}
+
+#define NODES 128 /* asked for in one go */
+
+static void find_nodes(struct queue *const queue[], unsigned n)
+{
+	unsigned i = 0;
+
+	while (i < n) {
+		struct placement *place[NODES];
+		void *page[NODES];
+		int node[NODES];
+		unsigned k = 0;
+
+		for (; i < n && k < NODES; i++) {
+			if (place_of(queue[i])->node != NUMA_UNKNOWN)
+				continue;
+			place[k] = place_of(queue[i]);
+			page[k++] = page_of(queue[i]);
+		}
+		numa_find(page, k, node);
+		while (k--)
+			place[k]->node = node[k];
+	}
+}
+
+static void count_queues(const struct vswitch *sw, struct balance_worker workers[])
+{
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		const struct vport *vp = sw->vport[p];
+
+		for (unsigned i = 0; i < vp->n_polled; i++)
+			if (vp->place[vp->polled[i]->index / 2].placed)
+				workers[vp->polled[i]->worker].queues++;
+	}
+}
+
+static void describe_workers(const struct scheduler *s, struct balance_worker workers[])
+{
+	for (unsigned w = 0; w < s->n_workers; w++) {
+		struct worker_stats stats;
+
+		workers_read_stats(s->sw->workers, w, &stats);
+		workers[w] = (struct balance_worker){
+		    .usable = s->worker[w].alive, .node = stats.node, .load = s->worker[w].load};
+	}
+	count_queues(s->sw, workers);
+}
+
+void scheduler_place(struct scheduler *s, struct vport *vp)
+{
+	struct balance_worker workers[RTE_MAX_LCORE];
+
+	/* It may be other memory now. */
+	for (unsigned i = 0; i < vp->n_polled; i++)
+		place_of(vp->polled[i])->node = NUMA_UNKNOWN;
+	find_nodes(vp->polled, vp->n_polled);
+	describe_workers(s, workers);
+	for (unsigned i = 0; i < vp->n_polled; i++) {
+		struct queue *q = vp->polled[i];
+		struct placement *place = place_of(q);
+
+		if (place->placed)
+			continue;
+		q->worker = balance_place(workers, s->n_workers, place->node);
+		workers[q->worker].queues++;
+		place->placed = true;
+		place->busy_samples = q->stats.busy_samples;
+	}
+}
+
+void scheduler_forget(struct vport *vp)
+{
+	for (unsigned i = 0; i < PORT_QUEUES_MAX; i++)
+		vp->place[i] = (struct placement){.node = NUMA_UNKNOWN};
+}
+
+/* A worker that neither sleeps nor counts any cycles has lost its core, or waits for a page. */
+static void measure_worker(struct scheduler *s, unsigned w, uint64_t elapsed)
+{
+	struct seen *seen = &s->worker[w];
+	struct worker_stats stats;
+	uint64_t all, busy;
+
+	workers_read_stats(s->sw->workers, w, &stats);
+	all = stats.busy_cycles + stats.idle_cycles + stats.sleep_cycles;
+	busy = stats.busy_cycles - seen->busy;
+	seen->load = MIN(busy * FULL / elapsed, FULL);
+	seen->alive = stats.asleep || all != seen->all;
+	seen->busy = stats.busy_cycles;
+	seen->all = all;
+	seen->samples = 0;
+}
+
+/* A queue's part of its worker's load is its part of the samples. */
+static void measure_queues(struct scheduler *s, const struct polled *polled)
+{
+	uint64_t *samples = calloc(polled->n + 1, sizeof(*samples));
+
+	for (unsigned i = 0; samples && i < polled->n; i++) {
+		struct queue *q = polled->queue[i];
+		uint64_t now = READ_ONCE(q->stats.busy_samples);
+
+		samples[i] = now - place_of(q)->busy_samples;
+		place_of(q)->busy_samples = now;
+		s->worker[q->worker].samples += samples[i];
+	}
+	for (unsigned i = 0; samples && i < polled->n; i++) {
+		const struct seen *seen = &s->worker[polled->queue[i]->worker];
+
+		place_of(polled->queue[i])->load =
+		    seen->samples ? samples[i] * seen->load / seen->samples : 0;
+	}
+	free(samples);
+}
+
+static void measure(struct scheduler *s, const struct polled *polled)
+{
+	uint64_t now = rte_rdtsc();
+
+	for (unsigned w = 0; w < s->n_workers; w++)
+		measure_worker(s, w, MAX(now - s->last, UINT64_C(1)));
+	s->last = now;
+	measure_queues(s, polled);
+}
+
+static unsigned cpu_of(const struct scheduler *s, unsigned worker)
+{
+	struct worker_stats stats;
+
+	workers_read_stats(s->sw->workers, worker, &stats);
+	return stats.cpu;
+}
+
+static void tell(const struct scheduler *s, const struct queue *q, const struct balance_move *m)
+{
+	unsigned from = cpu_of(s, m->from), to = cpu_of(s, m->to);
+
+	log_info("%s: %s queue %u from CPU %u to CPU %u: %u %u %% -> %u %%, %u %u %% -> %u %%",
+	    vport_of(q)->path, s->config.mode == SCHEDULE_ON ? "moving" : "would move",
+	    q->index / 2, from, to, from, m->from_before / 10, m->from_after / 10, to,
+	    m->to_before / 10, m->to_after / 10);
+}
+
+static void carry_out(
+    struct scheduler *s, const struct polled *polled, const struct balance_move m[], unsigned n)
+{
+	struct vswitch_move moves[BALANCE_MOVES_MAX];
+
+	for (unsigned i = 0; i < n; i++) {
+		moves[i] = (struct vswitch_move){.queue = polled->queue[m[i].queue], .to = m[i].to};
+		tell(s, moves[i].queue, &m[i]);
+	}
+	s->counts.proposed += n;
+	if (n && s->config.mode == SCHEDULE_ON && vswitch_move(s->sw, moves, n) == 0)
+		s->counts.moved += n;
+}
+
+static void balance(struct scheduler *s, const struct polled *polled)
+{
+	struct balance_queue *queues = calloc(polled->n + 1, sizeof(*queues));
+	struct balance_worker workers[RTE_MAX_LCORE];
+	struct balance_move moves[BALANCE_MOVES_MAX];
+
+	if (!queues)
+		return;
+	describe_workers(s, workers);
+	for (unsigned i = 0; i < polled->n; i++) {
+		const struct placement *place = place_of(polled->queue[i]);
+
+		queues[i] = (struct balance_queue){
+		    .worker = polled->queue[i]->worker, .node = place->node, .load = place->load};
+	}
+	carry_out(s, polled, moves,
+	    balance_step(&s->balance, workers, s->n_workers, queues, polled->n, moves));
+	free(queues);
+}
+
+static void rotate(struct scheduler *s, const struct polled *polled)
+{
+	struct vswitch_move move;
+
+	if (polled->n == 0)
+		return;
+	move.queue = polled->queue[s->next++ % polled->n];
+	move.to = (move.queue->worker + 1) % s->n_workers;
+	s->counts.proposed++;
+	if (vswitch_move(s->sw, &move, 1) == 0)
+		s->counts.moved++;
+}
+
+static void on_interval(evutil_socket_t fd, short what, void *arg)
+{
+	struct scheduler *s = arg;
+	struct polled polled;
+
+	(void)fd;
+	(void)what;
+	if (list_polled(s->sw, &polled) < 0)
+		return;
+	find_nodes(polled.queue, polled.n);
+	measure(s, &polled);
+	if (s->config.mode == SCHEDULE_ROTATE)
+		rotate(s, &polled);
+	else if (s->config.mode != SCHEDULE_OFF && s->n_workers > 1)
+		balance(s, &polled);
+	free(polled.queue);
+}
+
+int scheduler_create(
+    struct vswitch *sw, const struct schedule_config *config, struct scheduler **ret_scheduler)
+{
+	struct timeval interval = {
+	    .tv_sec = config->interval_ms / 1000, .tv_usec = config->interval_ms % 1000 * 1000};
+	struct scheduler *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->sw = sw;
+	s->config = *config;
+	s->balance.limits = balance_usual;
+	s->balance.limits.busy = config->busy_percent * FULL / 100;
+	s->n_workers = workers_count(sw->workers);
+	s->last = rte_rdtsc();
+	for (unsigned w = 0; w < s->n_workers; w++)
+		s->worker[w].alive = true;
+	s->timer = event_new(sw->base, -1, EV_PERSIST, on_interval, s);
+	if (!s->timer || event_add(s->timer, &interval) < 0) {
+		scheduler_destroy(s);
+		return -ENOMEM;
+	}
+	*ret_scheduler = s;
+	return 0;
+}
+
+void scheduler_destroy(struct scheduler *s)
+{
+	if (!s)
+		return;
+	if (s->timer)
+		event_free(s->timer);
+	free(s);
+}
+
+unsigned scheduler_load(const struct scheduler *s, unsigned worker)
+{
+	return s->worker[worker].load;
+}
+
+const struct schedule_config *scheduler_config(const struct scheduler *s)
+{
+	return &s->config;
+}
+
+struct schedule_counts scheduler_counts(const struct scheduler *s)
+{
+	return s->counts;
+}
