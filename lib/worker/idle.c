@@ -6,6 +6,10 @@
  * A ring without a kick eventfd has to be polled; a worker that has one naps instead, for so short
  * a time that a frame does not wait much longer than for a kick.
  *
+ * To watch the kicks of a forwarding takes a system call for each ring, and a port that comes up
+ * makes a dozen forwardings in a row. So a worker naps until the forwarding has been the same for
+ * five milliseconds, or else a thousand ports would take minutes to connect.
+ *
  * A kick costs the guest an exit to its hypervisor. Traffic that comes again and again right after
  * the worker has fallen asleep makes it wait longer before the next time, up to a millisecond.
  */
@@ -21,6 +25,7 @@
 #define SPIN_MAX_US    1000
 #define SLEEP_SHORT_US 500
 #define NAP_NS         50000
+#define SETTLE_US      5000
 /* A sleep ends by itself once in a while. Nothing depends on it. */
 #define SLEEP_MS 1000
 
@@ -34,10 +39,12 @@ int idle_init(struct idle *idle, uint64_t tsc_hz)
 	    .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	    .epoll_fd = -1,
 	    .watched = NEVER,
+	    .seen = NEVER,
 	    .spin = SPIN_MIN_US * us,
 	    .spin_min = SPIN_MIN_US * us,
 	    .spin_max = SPIN_MAX_US * us,
 	    .sleep_short = SLEEP_SHORT_US * us,
+	    .settle = SETTLE_US * us,
 	};
 	return idle->wake_fd < 0 ? -errno : 0;
 }
@@ -95,6 +102,21 @@ bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t gene
 		}
 	}
 	return true;
+}
+
+bool idle_settled(struct idle *idle, uint64_t generation, uint64_t now)
+{
+	if (idle->seen != generation) {
+		idle->seen = generation;
+		idle->seen_since = now;
+	}
+	return now - idle->seen_since > idle->settle;
+}
+
+void idle_prepare_nap(struct idle *idle)
+{
+	idle->watched = NEVER;
+	idle->kicks = false;
 }
 
 void idle_wait(struct idle *idle)

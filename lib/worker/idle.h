@@ -14,11 +14,14 @@
 #include "datapath/port.h"
 
 struct idle {
-	int wake_fd;      /* the control thread's way to end a sleep */
-	int epoll_fd;     /* wake_fd and the kicks of one forwarding's rings */
-	uint64_t watched; /* which forwarding: its generation */
-	bool kicks;       /* every ring of it can be kicked */
-	uint64_t spin;    /* TSC cycles without work before the next rest */
+	int wake_fd;         /* the control thread's way to end a sleep */
+	int epoll_fd;        /* wake_fd and the kicks of one forwarding's rings */
+	uint64_t watched;    /* which forwarding: its generation */
+	bool kicks;          /* every ring of it can be kicked */
+	uint64_t seen;       /* the last forwarding's generation, */
+	uint64_t seen_since; /* in TSC cycles; */
+	uint64_t settle;     /* how long until it is worth watching */
+	uint64_t spin;       /* TSC cycles without work before the next rest */
 	uint64_t spin_min, spin_max, sleep_short;
 	atomic_bool asleep;
 };
@@ -36,6 +39,12 @@ void idle_wake(struct idle *idle);
  * system calls only when the forwarding is a new one.
  */
 bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t generation);
+
+/* Has it been this forwarding for so long that its kicks are worth watching? */
+bool idle_settled(struct idle *idle, uint64_t generation, uint64_t now);
+
+/* Instead of idle_prepare: sleep for a moment, and let nobody kick. */
+void idle_prepare_nap(struct idle *idle);
 
 /* Kicks off, for polling. */
 void idle_disable_kicks(const struct poll_list *list);

@@ -82,6 +82,7 @@ struct worker {
 struct workers {
 	_Atomic(struct forwarding *) current;
 	atomic_bool stop;
+	struct fdb *fdb;
 	bool idle_sleep;
 	int (*enter)(void);
 	void (*stuck)(void *arg);
@@ -154,11 +155,14 @@ static const struct poll_list *worker_list(const struct worker *w, const struct 
  * Rest, unless there is something to do after all. On-line again, the worker may have another
  * forwarding; kicks are off for the rings that stayed.
  */
-static void worker_sleep(struct worker *w, const struct forwarding *fwd)
+static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_t now)
 {
 	struct workers *all = w->all;
+	uint64_t generation = fwd ? fwd->generation : 0;
 
-	if (!idle_prepare(&w->idle, worker_list(w, fwd), fwd ? fwd->generation : 0))
+	if (!idle_settled(&w->idle, generation, now))
+		idle_prepare_nap(&w->idle);
+	else if (!idle_prepare(&w->idle, worker_list(w, fwd), generation))
 		return;
 	atomic_store(&w->idle.asleep, true);
 	if (atomic_load(&all->current) == fwd && !atomic_load(&all->stop) && !has_mail(w)) {
@@ -200,7 +204,7 @@ static void worker_loop(struct worker *w)
 		w->stats.idle_cycles += now - then;
 		then = now;
 		if (all->idle_sleep && now - last_work > w->idle.spin) {
-			worker_sleep(w, fwd);
+			worker_sleep(w, fwd, now);
 			then = rte_rdtsc();
 			w->stats.sleep_cycles += then - now;
 			idle_adapt(&w->idle, then - now);
@@ -215,12 +219,14 @@ static void worker_loop(struct worker *w)
 static int worker_main(void *arg)
 {
 	struct worker *w = arg;
-	int error = 0;
+	int error;
 
 	/* syscalls(worker): prctl */
 	/* Sleep 50 us when asked to, not 50 us more. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
-	if (w->all->enter)
+	/* Memory is of the node of the CPU that first writes to it. */
+	error = burst_create(w->all->fdb, &w->burst);
+	if (!error && w->all->enter)
 		error = w->all->enter();
 	if (error)
 		atomic_store(&w->all->error, error);
@@ -254,7 +260,7 @@ static unsigned worker_cpu(unsigned lcore)
 	return cpu;
 }
 
-static int workers_prepare(struct workers *all, const struct workers_config *config)
+static int workers_prepare(struct workers *all)
 {
 	size_t size = rte_rcu_qsbr_get_memsize(all->n);
 	unsigned lcore, i = 0;
@@ -272,8 +278,6 @@ static int workers_prepare(struct workers *all, const struct workers_config *con
 		w->stats.cpu = worker_cpu(lcore);
 		w->stats.node = rte_lcore_to_socket_id(lcore);
 		rte_rcu_qsbr_thread_register(all->rcu, i);
-		if (burst_create(config->fdb, &w->burst) < 0)
-			return -ENOMEM;
 		int err = idle_init(&w->idle, rte_get_tsc_hz());
 		if (err)
 			return err;
@@ -299,13 +303,14 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 		return -ENOMEM;
 	memset(all, 0, size);
 	all->n = n;
+	all->fdb = config->fdb;
 	all->idle_sleep = config->idle_sleep;
 	all->enter = config->enter;
 	all->stuck = config->stuck;
 	all->stuck_arg = config->stuck_arg;
 	for (unsigned i = 0; i < n; i++)
 		all->worker[i].idle.wake_fd = all->worker[i].idle.epoll_fd = -1;
-	err = workers_prepare(all, config);
+	err = workers_prepare(all);
 	if (err) {
 		log_error("out of memory for %u workers", n);
 		workers_free(all);

@@ -12,7 +12,7 @@
 
 #include <jansson.h>
 
-#define SWITCH_PORTS_MAX 8
+#define SWITCH_PORTS_MAX 1024
 
 struct switch_process {
 	pid_t pid; /* 0: not running */

@@ -110,7 +110,7 @@ static void test_a_kick_finds_the_worker_that_has_the_queue_now(void **state)
 	struct lab l;
 
 	(void)state;
-	open_lab(&l, PORTS, &c, "--balance=rotate --balance-interval=3");
+	open_lab(&l, PORTS, &c, "--balance=rotate --balance-interval=9");
 	for (unsigned i = 0; i < 500 || of_balance(&l, "moved") < MOVES; i++) {
 		unsigned from = i % PORTS, to = (i + 1) % PORTS;
 		uint8_t frame[60], src[6], dst[6];
@@ -122,7 +122,7 @@ static void test_a_kick_finds_the_worker_that_has_the_queue_now(void **state)
 		send_surely(l.nd[from], 0, frame, sizeof(frame), NULL, NULL);
 		must(receive_within(l.nd[to], 0, &f, 400), "a kick was not heard");
 		must(memcmp(f.bytes, frame, sizeof(frame)) == 0, "the bytes of a frame changed");
-		usleep(random_between(&random, 0, 4000));
+		usleep(random_between(&random, 0, 12000));
 	}
 	close_lab(&l);
 }

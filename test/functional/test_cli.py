@@ -52,7 +52,8 @@ def test_help_names_every_option():
     assert (done.returncode, done.stderr) == (0, "")
     for option in (
         "socket-path fd print-capabilities lcores workers no-huge socket-mode socket-owner "
-        "socket-group client idle no-sandbox iommu postcopy stats-json log-level version help"
+        "socket-group client idle no-sandbox iommu postcopy stats-json log-level version help "
+        "balance balance-interval balance-threshold"
     ).split():
         assert f"--{option} " in done.stdout
 
@@ -88,6 +89,15 @@ BAD_ARGUMENTS = [
      "--socket-group: 'nobody-here' is not a group of this machine"),
     ([*PORT, "--log-level", "loud"],
      "--log-level: 'loud' is not one of error, warning, info, debug"),
+    ([*PORT, "--balance", "yes"], "--balance: 'yes' is not one of off, dry-run, on, rotate"),
+    (
+        [*PORT, "--balance-interval", "0"],
+        "--balance-interval: '0' is not a number of milliseconds, 1 to 3600000",
+    ),
+    (
+        [*PORT, "--balance-threshold", "101"],
+        "--balance-threshold: '101' is not a percentage, 1 to 100",
+    ),
     ([*PORT, "--mac-table", "0"], "--mac-table: '0' is not a number from 1 to 16777216"),
     ([*PORT, "--idle", "nap"], "--idle: 'nap' is not 'sleep' or 'poll'"),
     ([*PORT, "--no-huge=yes"], "--no-huge takes no argument"),
