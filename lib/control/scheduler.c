@@ -2,10 +2,9 @@
 /*
  * Theory of operation
  *
- * Workers count the cycles of turns that moved frames, all of them, and time the bursts of some
- * turns (worker/worker.c). Every interval the first gives each worker's load, and the second how it
- * is shared out among its queues. What follows from that is decided in balance.c, carried out by
- * vswitch_move(), and only said in a dry run.
+ * Workers count the cycles of polls that moved frames, of each queue (worker/sweep.h). Every
+ * interval their sum gives each worker's load, and each its queue's part in it. What follows from
+ * that is decided in balance.c, carried out by vswitch_move(), and only said in a dry run.
  *
  * The node of a guest's memory is that of a page which the switch has written itself, of the ring's
  * device area: drivers have ring and buffers from the same place. A page that has not been touched
@@ -34,7 +33,7 @@
 /* One worker as last seen, and in the last interval. */
 struct seen {
 	uint64_t busy, all; /* cycles */
-	uint64_t samples;   /* of its queues, in the last interval */
+	uint64_t queues;    /* busy cycles of its queues, in the last interval */
 	unsigned load;
 	bool alive;
 };
@@ -154,7 +153,7 @@ void scheduler_place(struct scheduler *s, struct vport *vp)
 		q->worker = balance_place(workers, s->n_workers, place->node);
 		workers[q->worker].queues++;
 		place->placed = true;
-		place->busy_samples = q->stats.busy_samples;
+		place->busy_cycles = q->stats.busy_cycles;
 	}
 }
 
@@ -178,29 +177,29 @@ static void measure_worker(struct scheduler *s, unsigned w, uint64_t elapsed)
 	seen->alive = stats.asleep || all != seen->all;
 	seen->busy = stats.busy_cycles;
 	seen->all = all;
-	seen->samples = 0;
+	seen->queues = 0;
 }
 
-/* A queue's part of its worker's load is its part of the samples. */
+/* A queue's part of its worker's load is its part of the busy cycles. */
 static void measure_queues(struct scheduler *s, const struct polled *polled)
 {
-	uint64_t *samples = calloc(polled->n + 1, sizeof(*samples));
+	uint64_t *cycles = calloc(polled->n + 1, sizeof(*cycles));
 
-	for (unsigned i = 0; samples && i < polled->n; i++) {
+	for (unsigned i = 0; cycles && i < polled->n; i++) {
 		struct queue *q = polled->queue[i];
-		uint64_t now = READ_ONCE(q->stats.busy_samples);
+		uint64_t now = READ_ONCE(q->stats.busy_cycles);
 
-		samples[i] = now - place_of(q)->busy_samples;
-		place_of(q)->busy_samples = now;
-		s->worker[q->worker].samples += samples[i];
+		cycles[i] = now - place_of(q)->busy_cycles;
+		place_of(q)->busy_cycles = now;
+		s->worker[q->worker].queues += cycles[i];
 	}
-	for (unsigned i = 0; samples && i < polled->n; i++) {
+	for (unsigned i = 0; cycles && i < polled->n; i++) {
 		const struct seen *seen = &s->worker[polled->queue[i]->worker];
 
 		place_of(polled->queue[i])->load =
-		    seen->samples ? samples[i] * seen->load / seen->samples : 0;
+		    seen->queues ? cycles[i] * seen->load / seen->queues : 0;
 	}
-	free(samples);
+	free(cycles);
 }
 
 static void measure(struct scheduler *s, const struct polled *polled)

@@ -34,10 +34,10 @@ struct schedule_config {
 
 /* What is known of a receive queue; kept in its vport. */
 struct placement {
-	bool placed;           /* it has its worker, which it keeps until the front-end goes */
-	int node;              /* of the guest's memory, where the ring is; NUMA_UNKNOWN */
-	unsigned load;         /* thousandths of a worker's time in the last interval */
-	uint64_t busy_samples; /* as last seen */
+	bool placed;          /* it has its worker, which it keeps until the front-end goes */
+	int node;             /* of the guest's memory, where the ring is; NUMA_UNKNOWN */
+	unsigned load;        /* thousandths of a worker's time in the last interval */
+	uint64_t busy_cycles; /* as last seen */
 };
 
 struct schedule_counts {

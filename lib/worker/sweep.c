@@ -5,7 +5,9 @@
 
 static void sweep_begin(struct sweep *s, const struct forwarding *fwd, const struct poll_list *list)
 {
-	*s = (struct sweep){.generation = fwd->generation, .n_warm = list->n};
+	s->generation = fwd->generation;
+	s->n_warm = list->n;
+	s->cursor = s->frames = 0;
 	for (unsigned i = 0; i < list->n; i++) {
 		list->warm[i] = i;
 		list->quiet[i] = 0;
@@ -58,14 +60,32 @@ static void look_at_cold(struct sweep *s, const struct poll_list *list)
 	}
 }
 
-static unsigned run_timed(
-    struct burst *b, const struct forwarding *fwd, struct queue *q, uint32_t now_s)
+/* Cycles since the last reading of the clock. */
+static uint64_t lap(struct sweep *s)
 {
-	uint64_t start = rte_rdtsc();
-	unsigned n = burst_run(b, fwd, q, now_s);
+	uint64_t now = rte_rdtsc(), spent = now - s->clock;
 
-	if (n)
-		q->stats.busy_samples += rte_rdtsc() - start;
+	s->clock = now;
+	return spent;
+}
+
+void sweep_nothing(struct sweep *s)
+{
+	s->idle += lap(s);
+}
+
+static unsigned run_timed(
+    struct sweep *s, struct burst *b, const struct forwarding *fwd, struct queue *q, uint32_t now_s)
+{
+	unsigned n = burst_run(b, fwd, q, now_s);
+	uint64_t spent = lap(s);
+
+	if (n) {
+		s->busy += spent;
+		q->stats.busy_cycles += spent;
+	} else {
+		s->idle += spent;
+	}
 	return n;
 }
 
@@ -77,10 +97,11 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 	if (UNLIKELY(s->generation != fwd->generation))
 		sweep_begin(s, fwd, list);
 	look_at_cold(s, list);
+	if (UNLIKELY(s->n_warm == 0))
+		sweep_nothing(s);
 	for (unsigned k = 0; k < s->n_warm;) {
 		unsigned i = list->warm[k];
-		unsigned n = UNLIKELY(s->timed) ? run_timed(b, fwd, list->queue[i], now_s)
-						: burst_run(b, fwd, list->queue[i], now_s);
+		unsigned n = run_timed(s, b, fwd, list->queue[i], now_s);
 
 		frames += n;
 		if (n)

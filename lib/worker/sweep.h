@@ -12,7 +12,10 @@
  * What is remembered lies beside the poll list, in the forwarding, and begins anew with each one:
  * all queues are warm then.
  *
- * In a timed turn each burst is timed: what the balancer knows of a queue's cost.
+ * Each poll ends with a reading of the clock. One that moved frames was busy, for its worker and
+ * for its queue; all others were idle, in a turn with frames, too. So being busy costs what it
+ * costs (the figure that OVS and testpmd give, too), and the balancer knows each queue's part. One
+ * reading is some 25 cycles a burst.
  *
  * Threads: the worker's alone.
  */
@@ -28,10 +31,14 @@
 struct sweep {
 	uint64_t generation; /* of the forwarding that this is about */
 	unsigned n_warm;
-	unsigned cursor; /* where the next look begins */
-	unsigned frames; /* that the last turn moved */
-	bool timed;      /* the next turn; the caller's */
+	unsigned cursor;     /* where the next look begins */
+	unsigned frames;     /* that the last turn moved */
+	uint64_t clock;      /* TSC at the last reading; the caller sets it when it was elsewhere */
+	uint64_t busy, idle; /* cycles so far */
 };
+
+/* A turn without a forwarding. */
+void sweep_nothing(struct sweep *s);
 
 /* One turn over fwd's list for a worker. Returns frames moved. */
 unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *fwd,

@@ -7,11 +7,9 @@
  * is kept beyond that report, which is what makes workers_publish() a safe point for the control
  * thread.
  *
- * Time is accounted turn by turn: busy if frames moved, idle if not, asleep in between. One clock
- * reading a turn serves this, the idle policy, and the seconds that table entries age by. How much
- * of the busy time each queue takes is sampled: in one turn of TIMED_TURN each burst is timed. That
- * costs a frame a cycle or two where bursts are short, and nothing to speak of where they are full.
- * The number is odd, for queues may take turns.
+ * Time is accounted poll by poll: busy if frames moved, idle if not, asleep in between (sweep.h).
+ * The last reading of a turn serves the idle policy, too, and the seconds that table entries age
+ * by.
  *
  * Beside the forwarding the control thread has one more thing to say: frames to be sent in a port's
  * name. Each worker has a mailbox for them, with one writer and one reader, looked at once a turn.
@@ -49,8 +47,6 @@
 
 #define MAILBOX_LETTERS 8
 
-#define TIMED_TURN 17
-
 struct letter {
 	uint16_t port;
 	uint16_t len;
@@ -70,7 +66,6 @@ struct worker {
 	struct worker_stats stats;
 	struct idle idle;
 	struct sweep sweep;
-	unsigned untimed; /* turns until the next that is timed */
 	/* The control thread's: the call that was under way at its last look; whose call blocked.
 	 */
 	struct queue *watched CACHE_ALIGNED;
@@ -140,10 +135,18 @@ static void worker_read_mail(struct worker *w, const struct forwarding *fwd, uin
 /* Every queue of this worker that may have something, once. Returns frames moved. */
 static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
+	unsigned frames;
+
+	if (UNLIKELY(!fwd)) {
+		sweep_nothing(&w->sweep);
+		w->stats.idle_cycles = w->sweep.idle;
+		return 0;
+	}
 	worker_read_mail(w, fwd, now_s);
-	w->sweep.timed = w->untimed == 0;
-	w->untimed = w->sweep.timed ? TIMED_TURN - 1 : w->untimed - 1;
-	return sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
+	frames = sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
+	w->stats.busy_cycles = w->sweep.busy;
+	w->stats.idle_cycles = w->sweep.idle;
+	return frames;
 }
 
 static const struct poll_list *worker_list(const struct worker *w, const struct forwarding *fwd)
@@ -180,34 +183,32 @@ static void worker_loop(struct worker *w)
 {
 	struct workers *all = w->all;
 	uint64_t hz = rte_get_tsc_hz();
-	uint64_t then = rte_rdtsc(), last_work = then, next_second = then;
+	uint64_t last_work = rte_rdtsc(), next_second = last_work;
 	uint32_t now_s = 0;
 
+	w->sweep.clock = last_work;
 	while (!atomic_load_explicit(&all->stop, memory_order_relaxed)) {
 		const struct forwarding *fwd =
 		    atomic_load_explicit(&all->current, memory_order_acquire);
-		unsigned frames = fwd ? worker_turn(w, fwd, now_s) : 0;
-		uint64_t now = rte_rdtsc();
+		unsigned frames = worker_turn(w, fwd, now_s);
+		uint64_t now = w->sweep.clock;
 
 		if (now >= next_second) {
 			now_s = clock_seconds(now, hz);
 			next_second = (now_s + UINT64_C(1)) * hz;
 		}
 		if (frames) {
-			w->stats.busy_cycles += now - then;
 			w->stats.frames += frames;
 			w->stats.turns++;
-			then = last_work = now;
+			last_work = now;
 			rte_rcu_qsbr_quiescent(all->rcu, w->index);
 			continue; /* no rest while there is work */
 		}
-		w->stats.idle_cycles += now - then;
-		then = now;
 		if (all->idle_sleep && now - last_work > w->idle.spin) {
 			worker_sleep(w, fwd, now);
-			then = rte_rdtsc();
-			w->stats.sleep_cycles += then - now;
-			idle_adapt(&w->idle, then - now);
+			w->sweep.clock = rte_rdtsc();
+			w->stats.sleep_cycles += w->sweep.clock - now;
+			idle_adapt(&w->idle, w->sweep.clock - now);
 		} else {
 			rte_pause();
 		}

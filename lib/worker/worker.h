@@ -41,8 +41,8 @@ struct worker_stats {
 	unsigned cpu;          /* that it runs on */
 	unsigned node;         /* that this CPU is of */
 	bool asleep;           /* at the moment */
-	uint64_t busy_cycles;  /* TSC, turns that moved frames */
-	uint64_t idle_cycles;  /* turns that found nothing */
+	uint64_t busy_cycles;  /* TSC, polls that moved frames */
+	uint64_t idle_cycles;  /* polls that found nothing */
 	uint64_t sleep_cycles; /* asleep */
 	uint64_t sleeps;
 	uint64_t turns;  /* that moved frames */

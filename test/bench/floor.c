@@ -182,6 +182,13 @@ static unsigned move(struct floor_port *from, struct floor_port *to)
 	return n;
 }
 
+/* The polling thread alone writes them. */
+static void count(_Atomic uint64_t *counter, uint64_t more)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+	    memory_order_relaxed);
+}
+
 static void *poll_rings(void *arg)
 {
 	uint64_t then = __rdtsc();
@@ -192,25 +199,24 @@ static void *poll_rings(void *arg)
 	sched_setaffinity(0, sizeof(cpus), &cpus);
 	while (!atomic_load_explicit(&fl.end, memory_order_relaxed)) {
 		unsigned n = 0;
-		uint64_t now;
 
 		pthread_mutex_lock(&fl.lock);
-		for (unsigned i = 0; i < PORTS; i++)
-			n += move(&fl.port[i], &fl.port[i ^ 1]);
+		for (unsigned i = 0; i < PORTS; i++) {
+			unsigned moved = move(&fl.port[i], &fl.port[i ^ 1]);
+			uint64_t now = __rdtsc();
+
+			/* As vswitchd counts: busy are polls that moved something. */
+			count(moved ? &fl.busy_cycles : &fl.idle_cycles, now - then);
+			then = now;
+			n += moved;
+		}
 		pthread_mutex_unlock(&fl.lock);
-		now = __rdtsc();
-		/* This thread alone writes them. */
 		if (n) {
-			atomic_store_explicit(&fl.frames, fl.frames + n, memory_order_relaxed);
-			atomic_store_explicit(
-			    &fl.busy_cycles, fl.busy_cycles + now - then, memory_order_relaxed);
-			atomic_store_explicit(&fl.turns, fl.turns + 1, memory_order_relaxed);
+			count(&fl.frames, n);
+			count(&fl.turns, 1);
 		} else {
-			atomic_store_explicit(
-			    &fl.idle_cycles, fl.idle_cycles + now - then, memory_order_relaxed);
 			_mm_pause();
 		}
-		then = now;
 	}
 	return arg;
 }
