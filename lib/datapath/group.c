@@ -73,10 +73,24 @@ static bool groups_deliver(struct burst *b)
 	return full;
 }
 
+/* The books of a queue are under its lock, too. */
+static void group_drop_rest(const struct group *group)
+{
+	struct queue *q = group->queue;
+
+	if (group->done == group->n)
+		return;
+	if (q->shared)
+		rte_spinlock_lock(&q->lock);
+	deliver_drop_full(q, group->n - group->done);
+	if (q->shared)
+		rte_spinlock_unlock(&q->lock);
+}
+
 static void groups_drop_rest(struct burst *b)
 {
 	for (unsigned g = 0; g < b->n_groups; g++)
-		deliver_drop_full(b->group[g].queue, b->group[g].n - b->group[g].done);
+		group_drop_rest(&b->group[g]);
 }
 
 /* Deliver all groups, with the bounded second chances, and forget them. */
