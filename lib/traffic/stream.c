@@ -7,9 +7,10 @@
  * flow's number is in the UDP (or TCP) ports, which the IPv4 checksum does not cover; the UDP
  * checksum is 0, none.
  *
- * What is received is checked against what its tag says it is. The tag itself is believed as
- * far as it names a stream and flow that exist: a switch that spoils exactly the tag makes a frame
- * foreign, lost or corrupt, never a fault here.
+ * What is received is checked against what its tag says it is. The tag lies behind the headers that
+ * the frame has; where none is there, the headers may be what was spoilt, and it is looked for in
+ * all places where a tag can be. It has a mark and a check sum, and one of them has to be right: so
+ * a switch that spoils any one byte makes a frame corrupt, not foreign.
  */
 #include "traffic/stream.h"
 
@@ -18,7 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/util.h"
+#include "traffic/pattern.h"
 
 #define ETH_LEN   14
 #define VLAN_LEN  4
@@ -28,14 +31,24 @@
 #define MAGIC     0x7653u
 #define HELLO     0xffff
 #define PORT_BASE 0x2000
-#define GOLDEN    UINT64_C(0x9e3779b97f4a7c15)
 
 /* Behind the transport header; in the byte order of this machine, for it never leaves it. */
 struct tag {
 	uint16_t magic, stream;
 	uint32_t flow, number;
 	uint64_t time;
+	uint16_t check;
 } __attribute__((packed));
+
+/* No spoilt 16 bits go unseen, wherever they lie. */
+static uint16_t tag_check(const struct tag *tag)
+{
+	uint64_t sum = tag->time ^ ((uint64_t)tag->flow << 32 | tag->number) ^ tag->stream;
+
+	sum ^= sum >> 32;
+	sum ^= sum >> 16;
+	return ~sum;
+}
 
 static void put16(uint8_t *at, uint16_t value)
 {
@@ -146,6 +159,7 @@ int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_p
 	for (unsigned i = 0; i < profile->lanes; i++)
 		s->next_flow[i] = i;
 	s->head_len = head_len(profile);
+	s->pattern = pattern_ops(cpu_wide());
 	s->flow = calloc(profile->flows, sizeof(*s->flow));
 	if (!s->flow) {
 		stream_destroy(s);
@@ -188,23 +202,6 @@ static void put_net_header(const struct stream *s, struct virtio_net_hdr *hdr)
 		memcpy(hdr, &net, VIRTIO_NET_HDR_LEN - 2);
 }
 
-/* The word at `at`, counted in words from the frame's start. */
-static inline uint64_t pattern(uint32_t number, uint32_t at)
-{
-	return number * GOLDEN + at;
-}
-
-static void put_pattern(uint8_t *frame, uint32_t from, uint32_t len, uint32_t number)
-{
-	uint32_t at;
-
-	for (at = (from + 7) & ~7u; at + 8 <= len; at += 8) {
-		uint64_t word = pattern(number, at / 8);
-
-		memcpy(frame + at, &word, 8);
-	}
-}
-
 static void put_flow(const struct stream *s, uint8_t *frame, uint32_t flow)
 {
 	uint8_t *ports = frame + ETH_LEN + (s->profile.vlan ? VLAN_LEN : 0) + IP_LEN;
@@ -229,12 +226,14 @@ uint32_t stream_make(
 	    .time = time,
 	};
 
+	tag.check = tag_check(&tag);
 	memcpy(frame, t->bytes, STREAM_FRAME_MIN);
 	put_flow(s, frame, flow);
 	memcpy(frame + s->head_len - sizeof(tag), &tag, sizeof(tag));
 	put_net_header(s, hdr);
 	if (s->profile.touch_all)
-		put_pattern(frame, s->head_len, t->len, tag.number);
+		s->pattern->write(
+		    frame, s->head_len, t->len, pattern_seed(s->id, flow, tag.number));
 	s->next_size = s->next_size + 1 == s->profile.n_sizes ? 0 : s->next_size + 1;
 	flow += s->profile.lanes;
 	s->next_flow[lane] = flow < s->profile.flows ? flow : lane;
@@ -248,6 +247,7 @@ uint32_t stream_make_hello(
 {
 	struct tag tag = {.magic = MAGIC, .stream = HELLO};
 
+	tag.check = tag_check(&tag);
 	memcpy(frame, s->template[0].bytes, STREAM_FRAME_MIN);
 	put_flow(s, frame, mac);
 	memcpy(frame + s->head_len - sizeof(tag), &tag, sizeof(tag));
@@ -255,43 +255,89 @@ uint32_t stream_make_hello(
 	return MAX(s->head_len, (unsigned)STREAM_FRAME_MIN);
 }
 
-bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag)
+/* Where its headers say they end. */
+static uint32_t headers_end(const uint8_t *frame)
 {
-	uint32_t at = ETH_LEN;
-	struct tag tag;
+	uint32_t ip = ETH_LEN + (frame[12] == 0x81 && frame[13] == 0 ? VLAN_LEN : 0);
 
-	if (len < STREAM_FRAME_MIN)
-		return false;
-	if (frame[12] == 0x81 && frame[13] == 0)
-		at += VLAN_LEN;
-	at += IP_LEN + (frame[at + 9] == 6 ? TCP_LEN : UDP_LEN);
+	return ip + IP_LEN + (frame[ip + 9] == 6 ? TCP_LEN : UDP_LEN);
+}
+
+static bool tag_at(const uint8_t *frame, uint32_t len, uint32_t at, struct stream_tag *ret_tag)
+{
+	struct tag tag;
+	bool marked, sound;
+
 	if (len < at + sizeof(tag))
 		return false;
 	memcpy(&tag, frame + at, sizeof(tag));
+	marked = tag.magic == MAGIC;
+	sound = tag.check == tag_check(&tag);
 	*ret_tag = (struct stream_tag){
-	    .stream = tag.stream, .flow = tag.flow, .number = tag.number, .time = tag.time};
-	return tag.magic == MAGIC && tag.stream != HELLO;
+	    .stream = tag.stream,
+	    .flow = tag.flow,
+	    .number = tag.number,
+	    .time = tag.time,
+	    .intact = marked && sound,
+	};
+	return (marked || sound) && tag.stream != HELLO;
 }
 
-/* Every word of the pattern, over all pieces; a word across two pieces is left out. */
-static bool pattern_holds(
-    const struct stream *s, const struct vport_piece pieces[], uint32_t len, uint32_t number)
+bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag)
 {
-	uint32_t start = 0, from = s->head_len;
-	uint64_t wrong = 0;
+	static const uint8_t vlan[] = {0, VLAN_LEN}, transport[] = {UDP_LEN, TCP_LEN};
+
+	if (len < STREAM_FRAME_MIN)
+		return false;
+	if (LIKELY(tag_at(frame, len, headers_end(frame), ret_tag)))
+		return true;
+	for (unsigned i = 0; i < 4; i++) {
+		uint32_t at = ETH_LEN + vlan[i / 2] + IP_LEN + transport[i % 2];
+
+		if (tag_at(frame, len, at, ret_tag) && ret_tag->intact)
+			return true;
+	}
+	return false;
+}
+
+/* Are the headers those of this flow, and of a size that we send? */
+static bool headers_hold(
+    const struct stream *s, const struct stream_tag *tag, const uint8_t *frame, uint32_t len)
+{
+	uint32_t size = s->head_len - sizeof(struct tag);
+	uint8_t expected[STREAM_FRAME_MIN];
+	unsigned i;
+
+	for (i = 0; i < s->profile.n_sizes && s->template[i].len != len; i++)
+		;
+	if (i == s->profile.n_sizes)
+		return false;
+	memcpy(expected, s->template[i].bytes, STREAM_FRAME_MIN);
+	put_flow(s, expected, tag->flow);
+	return memcmp(frame, expected, size) == 0;
+}
+
+static bool pattern_holds(const struct stream *s, const struct stream_tag *tag,
+    const struct vport_piece pieces[], uint32_t len)
+{
+	uint64_t seed = pattern_seed(s->id, tag->flow, tag->number);
+	uint32_t start = 0;
 
 	for (unsigned i = 0; start < len; i++) {
-		uint32_t end = MIN(start + pieces[i].len, len);
+		uint32_t end = MIN(start + pieces[i].len, len), at = MAX(start, s->head_len);
 
-		for (uint32_t at = (MAX(from, start) + 7) & ~7u; at + 8 <= end; at += 8) {
-			uint64_t word;
-
-			memcpy(&word, pieces[i].bytes + (at - start), 8);
-			wrong |= word ^ pattern(number, at / 8);
-		}
+		if (at < end && !s->pattern->holds(pieces[i].bytes + (at - start), at, end, seed))
+			return false;
 		start = end;
 	}
-	return !wrong;
+	return true;
+}
+
+static bool frame_holds(const struct stream *s, const struct stream_tag *tag,
+    const struct vport_piece pieces[], uint32_t len)
+{
+	return pieces[0].len >= s->head_len && headers_hold(s, tag, pieces[0].bytes, len) &&
+	    pattern_holds(s, tag, pieces, len);
 }
 
 static void count_late(struct stream *s, struct stream_flow *f, uint32_t behind)
@@ -312,7 +358,7 @@ void stream_take(
 	uint32_t ahead;
 
 	if (UNLIKELY(tag->flow >= s->profile.flows ||
-		(s->profile.touch_all && !pattern_holds(s, pieces, len, tag->number)))) {
+		(s->profile.touch_all && !frame_holds(s, tag, pieces, len)))) {
 		s->counts.corrupt++;
 		return;
 	}

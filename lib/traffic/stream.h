@@ -4,9 +4,10 @@
  *
  * A stream has flows, and each flow numbers its frames from 0. A flow is an IPv4 5-tuple (UDP; TCP
  * when frames are to be segmented) between a MAC of the source and one of the destination. Behind
- * the headers comes the tag, in every frame: stream, flow, number, time. With `touch_all` the rest
- * of the frame is words made from the number, and every one of them is written and checked;
- * without, the rest is whatever the buffer held, and only the first cache line is touched.
+ * the headers comes the tag, in every frame: stream, flow, number, time, and a check sum of them.
+ * With `touch_all` the rest of the frame is a pattern made from these, and every byte, headers
+ * included, is written and checked; without, the rest is whatever the buffer held, and only the
+ * first cache line is touched.
  *
  * Counting: sent = received + lost, when nothing is under way any more. A frame is received once:
  * a second copy is a duplicate. One that comes after a later one of its flow is reordered; whether
@@ -61,6 +62,7 @@ struct stream {
 	uint32_t next_flow[VPORT_PAIRS_MAX]; /* of each lane: lane, lane + lanes, ... */
 	struct stream_template template[STREAM_SIZES_MAX];
 	struct stream_flow *flow;
+	const struct pattern_ops *pattern;
 };
 
 /* 0; -EINVAL: sizes, flows, lanes (more than flows) or MACs out of range; -ENOMEM. */
@@ -75,6 +77,13 @@ void stream_reset(struct stream *s);
 static inline uint32_t stream_next_len(const struct stream *s)
 {
 	return s->template[s->next_size].len;
+}
+
+/* Ask for the lines of a frame that will be written; the first is asked for anyway. */
+static inline void stream_prefetch(const struct stream *s, uint8_t *frame)
+{
+	for (uint32_t at = 64; at < stream_next_len(s); at += 64)
+		__builtin_prefetch(frame + at, 1);
 }
 
 /*
@@ -94,14 +103,18 @@ struct stream_tag {
 	uint16_t stream;
 	uint32_t flow, number;
 	uint64_t time;
+	bool intact; /* if not, nothing in it can be relied on */
 };
 
-/* Is it one of ours? A hello is not. False also for what is too short. */
+/*
+ * Is it one of ours? A hello is not. False also for what is too short. One whose tag was spoilt
+ * still is, as long as either the mark or the check sum is right.
+ */
 bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag);
 
 /*
- * Count a frame of this stream; pieces as vport_receive() gives them, len all of it. Sets corrupt
- * where the frame is not what was sent.
+ * Count a frame of this stream, the tag intact; pieces as vport_receive() gives them, len all of
+ * it. Sets corrupt where the frame is not what was sent.
  */
 void stream_take(struct stream *s, const struct stream_tag *tag, const struct vport_piece pieces[],
     uint32_t len);

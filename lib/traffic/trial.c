@@ -21,6 +21,7 @@
 
 #define PROGRESS_NS 100000000
 #define HELLO_BURST 32
+#define AHEAD       2 /* frames: for whole ones that are written */
 
 struct sender {
 	struct vport *port;
@@ -100,6 +101,17 @@ void traffic_destroy(struct traffic *t)
 	free(t);
 }
 
+/* One of ours that is not what it was, or not where it was sent. */
+static void count_stray(struct stream_counts *counts, bool intact, struct trial_result *r)
+{
+	if (intact)
+		r->foreign++;
+	else if (counts)
+		counts->corrupt++;
+	else
+		r->spoilt++;
+}
+
 /* What one burst of pieces brought. */
 static void count_pieces(struct traffic *t, unsigned port, const struct vport_piece pieces[],
     unsigned n, uint64_t now, struct trial_result *r)
@@ -107,12 +119,17 @@ static void count_pieces(struct traffic *t, unsigned port, const struct vport_pi
 	for (unsigned k = 0; k < n; k += pieces[k].more + 1u) {
 		uint32_t len = pieces[k].len;
 		struct stream_tag tag;
+		bool known;
 
 		for (unsigned i = 1; i <= pieces[k].more; i++)
 			len += pieces[k + i].len;
-		if (UNLIKELY(!stream_read_tag(pieces[k].bytes, pieces[k].len, &tag) ||
-			tag.stream >= t->n_streams || t->stream[tag.stream]->to != port)) {
+		if (UNLIKELY(!stream_read_tag(pieces[k].bytes, pieces[k].len, &tag))) {
 			r->foreign++;
+			continue;
+		}
+		known = tag.stream < t->n_streams && t->stream[tag.stream]->to == port;
+		if (UNLIKELY(!tag.intact || !known)) {
+			count_stray(known ? &t->stream[tag.stream]->counts : NULL, tag.intact, r);
 			continue;
 		}
 		stream_take(t->stream[tag.stream], &tag, &pieces[k], len);
@@ -170,9 +187,11 @@ static unsigned send_due(
 		__builtin_prefetch(vport_frame(q, k), 1);
 	for (unsigned k = 0; k < n; k++) {
 		uint64_t due = s->interval == 0 ? now : (uint64_t)s->due;
+		struct stream *stream = s->stream[s->turn];
 
-		len[k] = stream_make(
-		    s->stream[s->turn], s->pair, vport_frame(q, k), vport_header(q, k), due);
+		if (stream->profile.touch_all && k + AHEAD < n)
+			stream_prefetch(stream, vport_frame(q, k + AHEAD));
+		len[k] = stream_make(stream, s->pair, vport_frame(q, k), vport_header(q, k), due);
 		r->late += now > due + late;
 		s->due += s->interval;
 		s->turn = s->turn + 1 == s->n_streams ? 0 : s->turn + 1;
@@ -197,6 +216,7 @@ static void sum_up(struct traffic *t, struct trial_result *r)
 		r->sum.sent_bytes += c->sent_bytes;
 		r->sum.received_bytes += c->received_bytes;
 	}
+	r->sum.corrupt += r->spoilt;
 	r->lost = r->sum.sent - r->sum.received;
 	r->broken = 0;
 	for (unsigned i = 0; i < t->n_ports; i++) {

@@ -60,6 +60,7 @@ struct trial_result {
 	struct stream_counts sum;
 	uint64_t lost;
 	uint64_t foreign;       /* received where it was not meant to go, or by nobody we know */
+	uint64_t spoilt;        /* corrupt so that it is not clear of which stream; in the sum */
 	uint64_t late, refused; /* frames late; times that a ring had less room than wanted */
 	uint64_t broken;        /* queues whose device broke the rules */
 	/* How the generator spent its time, in cycles: with frames, and looking for some. */
