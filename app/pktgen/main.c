@@ -14,13 +14,14 @@
 #include "options.h"
 #include "report.h"
 #include "traffic/search.h"
+#include "traffic/vport.h"
 
 #define MRR_TRIALS     10
 #define B2B_FRAMES_MAX 1000000
 
 struct pktgen {
 	struct options options;
-	struct vport *port[PKTGEN_PORTS_MAX];
+	struct tport *port[PKTGEN_PORTS_MAX];
 	struct stream *stream[PKTGEN_PORTS_MAX * PKTGEN_PORTS_MAX];
 	unsigned n_streams;
 	struct traffic *traffic;
@@ -55,24 +56,26 @@ static int open_port(struct pktgen *g, unsigned i)
 	    .features = features(o),
 	    .huge = !o->no_huge,
 	};
+	struct vport *vp;
 	int err;
 
 	for (unsigned k = 0; k < o->profile.n_sizes; k++)
 		config.frame_max = MAX(config.frame_max, o->profile.size[k]);
-	err = vport_create(&config, &g->port[i]);
+	err = vport_create(&config, &vp);
 	if (err == -ENOMEM && config.huge) {
 		fprintf(stderr,
 		    "vswitch-pktgen: not enough free huge pages for port %s; slower without\n",
 		    o->path[i]);
 		config.huge = false;
-		err = vport_create(&config, &g->port[i]);
+		err = vport_create(&config, &vp);
 	}
 	if (err) {
 		fprintf(stderr, "vswitch-pktgen: no memory for port %s: %s\n", o->path[i],
 		    strerror(-err));
 		return err;
 	}
-	err = vport_connect(g->port[i], o->path[i]);
+	g->port[i] = &vp->tport;
+	err = vport_connect(vp, o->path[i]);
 	if (err == -ENOTSUP)
 		fprintf(stderr,
 		    "vswitch-pktgen: the back-end at %s does not offer all features asked for\n",
@@ -138,7 +141,7 @@ static void tear_down(struct pktgen *g)
 	for (unsigned i = 0; i < g->n_streams; i++)
 		stream_destroy(g->stream[i]);
 	for (unsigned i = 0; i < g->options.n_ports; i++)
-		vport_destroy(g->port[i]);
+		tport_destroy(g->port[i]);
 }
 
 static json_t *run_trial(struct pktgen *g)

@@ -151,7 +151,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->buffer = number(state, "--buffer", arg, 64, 65535);
 		break;
 	case 'q':
-		o->pairs = number(state, "--queues", arg, 1, VPORT_PAIRS_MAX);
+		o->pairs = number(state, "--queues", arg, 1, TPORT_PAIRS_MAX);
 		break;
 	case 's':
 		sizes(state, &o->profile, arg);

@@ -142,7 +142,7 @@ int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_p
 
 	if (profile->n_sizes == 0 || profile->n_sizes > STREAM_SIZES_MAX || profile->flows == 0 ||
 	    profile->macs == 0 || profile->macs > 1 << 24 || id == HELLO || profile->lanes == 0 ||
-	    profile->lanes > MIN(profile->flows, (unsigned)VPORT_PAIRS_MAX))
+	    profile->lanes > MIN(profile->flows, (unsigned)TPORT_PAIRS_MAX))
 		return -EINVAL;
 	for (unsigned i = 0; i < profile->n_sizes; i++) {
 		if (profile->size[i] < MAX(head_len(profile), (unsigned)STREAM_FRAME_MIN) ||
@@ -318,7 +318,7 @@ static bool headers_hold(
 }
 
 static bool pattern_holds(const struct stream *s, const struct stream_tag *tag,
-    const struct vport_piece pieces[], uint32_t len)
+    const struct tport_piece pieces[], uint32_t len)
 {
 	uint64_t seed = pattern_seed(s->id, tag->flow, tag->number);
 	uint32_t start = 0;
@@ -334,7 +334,7 @@ static bool pattern_holds(const struct stream *s, const struct stream_tag *tag,
 }
 
 static bool frame_holds(const struct stream *s, const struct stream_tag *tag,
-    const struct vport_piece pieces[], uint32_t len)
+    const struct tport_piece pieces[], uint32_t len)
 {
 	return pieces[0].len >= s->head_len && headers_hold(s, tag, pieces[0].bytes, len) &&
 	    pattern_holds(s, tag, pieces, len);
@@ -352,7 +352,7 @@ static void count_late(struct stream *s, struct stream_flow *f, uint32_t behind)
 }
 
 void stream_take(
-    struct stream *s, const struct stream_tag *tag, const struct vport_piece pieces[], uint32_t len)
+    struct stream *s, const struct stream_tag *tag, const struct tport_piece pieces[], uint32_t len)
 {
 	struct stream_flow *f;
 	uint32_t ahead;

@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "traffic/vport.h"
+#include "traffic/tport.h"
 
 #define STREAM_SIZES_MAX 16
 #define STREAM_FRAME_MIN 64
@@ -30,7 +30,7 @@ struct stream_profile {
 	uint32_t size[STREAM_SIZES_MAX]; /* Ethernet bytes without FCS, taken in turn */
 	unsigned n_sizes;
 	unsigned flows; /* per stream; at least 1 */
-	unsigned lanes; /* queues that flows are spread over, 1 to VPORT_PAIRS_MAX */
+	unsigned lanes; /* queues that flows are spread over, 1 to TPORT_PAIRS_MAX */
 	unsigned macs;  /* per port; at least 1; flow f is between the f-th of each */
 	uint16_t vlan;  /* 0: untagged */
 	uint16_t gso;   /* bytes of TCP payload per segment; 0: no segmentation */
@@ -59,7 +59,7 @@ struct stream {
 	struct stream_counts counts;
 	unsigned head_len; /* up to the end of the tag */
 	unsigned next_size;
-	uint32_t next_flow[VPORT_PAIRS_MAX]; /* of each lane: lane, lane + lanes, ... */
+	uint32_t next_flow[TPORT_PAIRS_MAX]; /* of each lane: lane, lane + lanes, ... */
 	struct stream_template template[STREAM_SIZES_MAX];
 	struct stream_flow *flow;
 	const struct pattern_ops *pattern;
@@ -113,8 +113,8 @@ struct stream_tag {
 bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag);
 
 /*
- * Count a frame of this stream, the tag intact; pieces as vport_receive() gives them, len all of
+ * Count a frame of this stream, the tag intact; pieces as a port gives them, len all of
  * it. Sets corrupt where the frame is not what was sent.
  */
-void stream_take(struct stream *s, const struct stream_tag *tag, const struct vport_piece pieces[],
+void stream_take(struct stream *s, const struct stream_tag *tag, const struct tport_piece pieces[],
     uint32_t len);

@@ -21,10 +21,11 @@
 
 #define PROGRESS_NS 100000000
 #define HELLO_BURST 32
+#define DRAIN_MAX   50
 #define AHEAD       2 /* frames: for whole ones that are written */
 
 struct sender {
-	struct vport *port;
+	struct tport *port;
 	unsigned n_streams, turn; /* whose next */
 	struct stream **stream;
 	unsigned pair;        /* whose next */
@@ -49,7 +50,7 @@ static double measure_tsc_hz(void)
 	return (__rdtsc() - tsc) * 1e9 / (now_ns() - ns);
 }
 
-static int add_sender(struct traffic *t, struct vport *port, unsigned from)
+static int add_sender(struct traffic *t, struct tport *port, unsigned from)
 {
 	struct sender *s = &t->sender[t->n_senders];
 
@@ -68,7 +69,7 @@ static int add_sender(struct traffic *t, struct vport *port, unsigned from)
 	return 0;
 }
 
-int traffic_create(struct vport *port[], unsigned n_ports, struct stream *stream[],
+int traffic_create(struct tport *port[], unsigned n_ports, struct stream *stream[],
     unsigned n_streams, struct traffic **ret_traffic)
 {
 	struct traffic *t = calloc(1, sizeof(*t));
@@ -113,7 +114,7 @@ static void count_stray(struct stream_counts *counts, bool intact, struct trial_
 }
 
 /* What one burst of pieces brought. */
-static void count_pieces(struct traffic *t, unsigned port, const struct vport_piece pieces[],
+static void count_pieces(struct traffic *t, unsigned port, const struct tport_piece pieces[],
     unsigned n, uint64_t now, struct trial_result *r)
 {
 	for (unsigned k = 0; k < n; k += pieces[k].more + 1u) {
@@ -142,20 +143,21 @@ static void count_pieces(struct traffic *t, unsigned port, const struct vport_pi
 /* A burst from every queue. Returns pieces taken. */
 static unsigned receive_all(struct traffic *t, struct trial_result *r)
 {
-	struct vport_piece pieces[VPORT_PIECES];
+	struct tport_piece pieces[TPORT_PIECES];
 	unsigned total = 0;
 
 	for (unsigned i = 0; i < t->n_ports; i++) {
-		for (unsigned pair = 0; pair < t->port[i]->config.n_pairs; pair++) {
-			struct vport_queue *q = vport_receiver(t->port[i], pair);
-			unsigned n = vport_receive(q, pieces, VPORT_BURST);
+		struct tport *port = t->port[i];
+
+		for (unsigned pair = 0; pair < port->n_pairs; pair++) {
+			unsigned n = port->ops->receive(port, pair, pieces, TPORT_BURST);
 
 			if (n == 0)
 				continue; /* nothing for this queue */
 			for (unsigned k = 0; k < n; k++)
 				__builtin_prefetch(pieces[k].bytes);
 			count_pieces(t, i, pieces, n, __rdtsc(), r);
-			vport_give_back(q);
+			port->ops->give_back(port, pair);
 			total += n;
 		}
 	}
@@ -168,35 +170,36 @@ static unsigned frames_due(const struct sender *s, uint64_t now)
 	double ready = (now - s->due) / s->interval;
 
 	if (s->interval == 0)
-		return VPORT_BURST / 2;
-	return ready < 0 ? 0 : MIN((uint64_t)ready + 1, VPORT_BURST / 2);
+		return TPORT_BURST / 2;
+	return ready < 0 ? 0 : MIN((uint64_t)ready + 1, TPORT_BURST / 2);
 }
 
 static unsigned send_due(
     struct sender *s, uint64_t now, uint64_t late, uint64_t limit, struct trial_result *r)
 {
-	struct vport_queue *q = vport_sender(s->port, s->pair);
-	uint32_t len[VPORT_BURST];
+	struct tport *port = s->port;
+	uint8_t *frame[TPORT_BURST];
+	uint32_t len[TPORT_BURST];
 	unsigned want = MIN(frames_due(s, now), limit - s->sent), n;
 
 	if (want == 0)
 		return 0;
-	n = vport_room(q, want);
+	n = port->ops->room(port, s->pair, want, frame);
 	r->refused += n < want;
 	for (unsigned k = 0; k < n; k++)
-		__builtin_prefetch(vport_frame(q, k), 1);
+		__builtin_prefetch(frame[k], 1);
 	for (unsigned k = 0; k < n; k++) {
 		uint64_t due = s->interval == 0 ? now : (uint64_t)s->due;
 		struct stream *stream = s->stream[s->turn];
 
 		if (stream->profile.touch_all && k + AHEAD < n)
-			stream_prefetch(stream, vport_frame(q, k + AHEAD));
-		len[k] = stream_make(stream, s->pair, vport_frame(q, k), vport_header(q, k), due);
+			stream_prefetch(stream, frame[k + AHEAD]);
+		len[k] = stream_make(stream, s->pair, frame[k], tport_header(frame[k]), due);
 		r->late += now > due + late;
 		s->due += s->interval;
 		s->turn = s->turn + 1 == s->n_streams ? 0 : s->turn + 1;
 	}
-	vport_send(q, len, n);
+	port->ops->send(port, s->pair, len, n);
 	s->sent += n;
 	s->pair = s->pair + 1 == s->stream[0]->profile.lanes ? 0 : s->pair + 1;
 	return n;
@@ -219,19 +222,19 @@ static void sum_up(struct traffic *t, struct trial_result *r)
 	r->sum.corrupt += r->spoilt;
 	r->lost = r->sum.sent - r->sum.received;
 	r->broken = 0;
-	for (unsigned i = 0; i < t->n_ports; i++) {
-		for (unsigned k = 0; k < t->port[i]->n_queues; k++)
-			r->broken += t->port[i]->queue[k].broken;
-	}
+	for (unsigned i = 0; i < t->n_ports; i++)
+		r->broken += t->port[i]->ops->broken(t->port[i]);
 }
 
-/* Receive until nothing has come for a while. */
+/* Receive until nothing of ours has come for a while; others may never stop. */
 static void drain(struct traffic *t, struct trial_result *r)
 {
-	uint64_t quiet = TRIAL_DRAIN_NS * (t->tsc_hz / 1e9), last = __rdtsc();
+	uint64_t quiet = TRIAL_DRAIN_NS * (t->tsc_hz / 1e9), begin = __rdtsc(), last = begin;
 
-	while (__rdtsc() - last < quiet) {
-		if (receive_all(t, r))
+	while (__rdtsc() - last < quiet && __rdtsc() - begin < DRAIN_MAX * quiet) {
+		uint64_t foreign = r->foreign;
+
+		if (receive_all(t, r) > r->foreign - foreign)
 			last = __rdtsc();
 	}
 }
@@ -293,32 +296,41 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 	return go_on;
 }
 
+/* The next hellos of a port, from this MAC on. Returns how many there was room for. */
+static unsigned send_hellos(const struct sender *sender, uint32_t mac, uint32_t macs)
+{
+	struct tport *port = sender->port;
+	uint32_t len[HELLO_BURST];
+	uint8_t *frame[TPORT_BURST];
+	unsigned n = port->ops->room(port, 0, MIN(macs - mac, (uint32_t)HELLO_BURST), frame);
+
+	for (unsigned k = 0; k < n; k++)
+		len[k] =
+		    stream_make_hello(sender->stream[0], mac + k, frame[k], tport_header(frame[k]));
+	port->ops->send(port, 0, len, n);
+	return n;
+}
+
 /* Hellos go out in bursts, and what they cause is received and forgotten in between. */
 void traffic_introduce(struct traffic *t)
 {
 	struct trial_result *ignored = calloc(1, sizeof(*ignored));
-	uint32_t len[HELLO_BURST];
 
 	for (unsigned round = 0; ignored && round < 2; round++) {
 		for (unsigned i = 0; i < t->n_senders; i++) {
-			struct stream *s = t->sender[i].stream[0];
-			struct vport_queue *q = vport_sender(t->sender[i].port, 0);
-			uint32_t macs = MIN(s->profile.macs, s->profile.flows), mac = 0;
+			const struct stream_profile *p = &t->sender[i].stream[0]->profile;
+			uint32_t macs = MIN(p->macs, p->flows), mac = 0;
 
 			for (unsigned idle = 0; mac < macs && idle < 1u << 24; idle++) {
-				unsigned n = vport_room(q, MIN(macs - mac, (uint32_t)HELLO_BURST));
+				unsigned n = send_hellos(&t->sender[i], mac, macs);
 
-				for (unsigned k = 0; k < n; k++, mac++)
-					len[k] = stream_make_hello(
-					    s, mac, vport_frame(q, k), vport_header(q, k));
-				vport_send(q, len, n);
+				mac += n;
 				t->total.hellos += n;
 				receive_all(t, ignored);
 				idle = n ? 0 : idle;
 			}
 		}
-		if (ignored)
-			drain(t, ignored);
+		drain(t, ignored);
 	}
 	free(ignored);
 }

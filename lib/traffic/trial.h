@@ -11,7 +11,8 @@
  * Latency is recorded of the first frame of every burst that is received: of all frames when they
  * come one by one, and of the one that has waited longest when they do not.
  *
- * After the time nothing more is sent, and the trial ends when nothing has come for TRIAL_DRAIN_NS.
+ * After the time nothing more is sent, and the trial ends when nothing of it has come for
+ * TRIAL_DRAIN_NS, or after 50 times that.
  */
 #pragma once
 
@@ -20,7 +21,7 @@
 
 #include "traffic/histogram.h"
 #include "traffic/stream.h"
-#include "traffic/vport.h"
+#include "traffic/tport.h"
 
 #define TRIAL_LATE_NS  100000
 #define TRIAL_DRAIN_NS 100000000
@@ -37,7 +38,7 @@ struct trial_total {
 
 struct traffic {
 	unsigned n_ports;
-	struct vport **port;
+	struct tport **port;
 	unsigned n_streams;
 	struct stream **stream;
 	unsigned n_senders; /* one for each port that has streams; see traffic_create() */
@@ -69,7 +70,7 @@ struct trial_result {
 };
 
 /* Group the streams by port. 0 or -ENOMEM. tsc_hz is measured (50 ms). */
-int traffic_create(struct vport *port[], unsigned n_ports, struct stream *stream[],
+int traffic_create(struct tport *port[], unsigned n_ports, struct stream *stream[],
     unsigned n_streams, struct traffic **ret_traffic);
 void traffic_destroy(struct traffic *t);
 

@@ -75,7 +75,7 @@ int vport_create(const struct vport_config *config, struct vport **ret_vport)
 	uint64_t bytes = 0, gpa = GPA;
 	int err = 0;
 
-	if (config->n_pairs == 0 || config->n_pairs > VPORT_PAIRS_MAX || size < VPORT_BURST ||
+	if (config->n_pairs == 0 || config->n_pairs > TPORT_PAIRS_MAX || size < TPORT_BURST ||
 	    size > VRING_SIZE_MAX || (size & (size - 1)) || config->frame_max < 64)
 		return -EINVAL;
 	vp = calloc(1, sizeof(*vp));
@@ -83,6 +83,8 @@ int vport_create(const struct vport_config *config, struct vport **ret_vport)
 		return -ENOMEM;
 	frontend_init(&vp->fe);
 	vp->config = *config;
+	vp->tport = (struct tport){
+	    .ops = &vport_ops, .n_pairs = config->n_pairs, .frame_max = config->frame_max};
 	vp->n_queues = 2 * config->n_pairs;
 	for (unsigned i = 0; i < vp->n_queues; i++) {
 		vp->queue[i].kick_fd = vp->queue[i].call_fd = -1;
@@ -133,12 +135,12 @@ static void offer(struct vport_queue *q, const uint32_t len[], unsigned n, bool 
 
 static void offer_buffers(struct vport_queue *q, unsigned n)
 {
-	uint32_t room[VPORT_BURST];
+	uint32_t room[TPORT_BURST];
 
-	for (unsigned k = 0; k < VPORT_BURST; k++)
+	for (unsigned k = 0; k < TPORT_BURST; k++)
 		room[k] = q->room;
-	for (; n; n -= MIN(n, VPORT_BURST))
-		offer(q, room, MIN(n, VPORT_BURST), true);
+	for (; n; n -= MIN(n, TPORT_BURST))
+		offer(q, room, MIN(n, TPORT_BURST), true);
 }
 
 /* An empty ring, and calls asked not to come. */
@@ -227,7 +229,7 @@ unsigned vport_room(struct vport_queue *q, unsigned want)
 
 void vport_send(struct vport_queue *q, const uint32_t len[], unsigned n)
 {
-	uint32_t total[VPORT_BURST];
+	uint32_t total[TPORT_BURST];
 
 	for (unsigned k = 0; k < n; k++)
 		total[k] = len[k] + VIRTIO_NET_HDR_LEN;
@@ -242,12 +244,12 @@ static unsigned reap(struct vport_queue *q, struct vport_used used[], unsigned m
 
 /* Take n used buffers as ours; false: one of them cannot be. */
 static bool take(
-    struct vport_queue *q, const struct vport_used used[], struct vport_piece pieces[], unsigned n)
+    struct vport_queue *q, const struct vport_used used[], struct tport_piece pieces[], unsigned n)
 {
 	for (unsigned k = 0; k < n; k++) {
 		if (UNLIKELY(used[k].id >= q->size || used[k].len > q->room))
 			return false;
-		pieces[k] = (struct vport_piece){
+		pieces[k] = (struct tport_piece){
 		    .bytes = q->buffers + (size_t)used[k].id * q->stride + LINE,
 		    .len = used[k].len - VIRTIO_NET_HDR_LEN,
 		};
@@ -261,18 +263,18 @@ static bool take(
  * merged buffers nobody looks at the count, and there are devices that leave it as it was.
  */
 static bool count_more(
-    const struct vport_queue *q, const struct vport_piece *piece, uint16_t *ret_more)
+    const struct vport_queue *q, const struct tport_piece *piece, uint16_t *ret_more)
 {
 	const struct virtio_net_hdr *hdr = (const void *)(piece->bytes - VIRTIO_NET_HDR_LEN);
 	uint16_t n = q->mergeable ? READ_ONCE(hdr->num_buffers) : 1;
 
 	*ret_more = n - 1;
-	return n >= 1 && n <= VPORT_PIECES - VPORT_BURST && (int32_t)piece->len > 0;
+	return n >= 1 && n <= TPORT_PIECES - TPORT_BURST && (int32_t)piece->len > 0;
 }
 
 /* The rest of a frame that was cut off by the end of a burst; it is there, or will be at once. */
 static bool take_rest(
-    struct vport_queue *q, struct vport_piece pieces[], unsigned have, unsigned missing)
+    struct vport_queue *q, struct tport_piece pieces[], unsigned have, unsigned missing)
 {
 	struct vport_used used;
 
@@ -286,14 +288,14 @@ static bool take_rest(
 	return missing == 0;
 }
 
-unsigned vport_receive(struct vport_queue *q, struct vport_piece pieces[VPORT_PIECES], unsigned max)
+unsigned vport_receive(struct vport_queue *q, struct tport_piece pieces[TPORT_PIECES], unsigned max)
 {
-	struct vport_used used[VPORT_BURST];
+	struct vport_used used[TPORT_BURST];
 	unsigned n, k;
 
 	if (UNLIKELY(q->broken))
 		return 0;
-	n = reap(q, used, MIN(max, VPORT_BURST));
+	n = reap(q, used, MIN(max, TPORT_BURST));
 	q->broken |= !take(q, used, pieces, n);
 	for (k = 0; k < n && !q->broken; k++) {
 		uint16_t more;

@@ -19,16 +19,14 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "frontend/frontend.h"
-
-#define VPORT_PAIRS_MAX 16
-#define VPORT_BURST     64  /* the most frames any call moves */
-#define VPORT_PIECES    192 /* the most pieces: a burst, and the rest of a last, long frame */
+#include "traffic/tport.h"
 
 struct vport_config {
-	unsigned n_pairs;   /* 1 to VPORT_PAIRS_MAX */
+	unsigned n_pairs;   /* 1 to TPORT_PAIRS_MAX */
 	uint16_t ring_size; /* a power of two, 64 to 32768 */
 	uint32_t frame_max; /* the longest frame to send */
 	uint32_t buffer;    /* bytes of a frame that one receive buffer holds; 0: frame_max */
@@ -56,19 +54,15 @@ struct vport_queue {
 };
 
 struct vport {
+	struct tport tport; /* the same, for traffic */
 	struct frontend fe;
 	struct vport_config config;
 	unsigned n_queues;
 	int region;
-	struct vport_queue queue[2 * VPORT_PAIRS_MAX]; /* even: receive, odd: send */
+	struct vport_queue queue[2 * TPORT_PAIRS_MAX]; /* even: receive, odd: send */
 };
 
-/* A piece of a frame that arrived: all of it, unless buffers are merged. */
-struct vport_piece {
-	const uint8_t *bytes;
-	uint32_t len;
-	uint16_t more; /* pieces that follow and belong to the same frame */
-};
+extern const struct tport_ops vport_ops;
 
 /* Memory for a port; nothing is connected. 0, -EINVAL, -ENOMEM. */
 int vport_create(const struct vport_config *config, struct vport **ret_vport);
@@ -108,7 +102,7 @@ static inline struct virtio_net_hdr *vport_header(const struct vport_queue *q, u
 	return (struct virtio_net_hdr *)(void *)(vport_frame(q, k) - VIRTIO_NET_HDR_LEN);
 }
 
-/* Send the first n frames (at most VPORT_BURST) with these lengths, and kick if asked to. */
+/* Send the first n frames (at most TPORT_BURST) with these lengths, and kick if asked to. */
 void vport_send(struct vport_queue *q, const uint32_t len[], unsigned n);
 
 /*
@@ -116,7 +110,7 @@ void vport_send(struct vport_queue *q, const uint32_t len[], unsigned n);
  * which must come before the next call.
  */
 unsigned vport_receive(
-    struct vport_queue *q, struct vport_piece pieces[VPORT_PIECES], unsigned max);
+    struct vport_queue *q, struct tport_piece pieces[TPORT_PIECES], unsigned max);
 void vport_give_back(struct vport_queue *q);
 
 /* The two formats; see vport_split.c, vport_packed.c. */

@@ -30,7 +30,7 @@ static void make(const struct stream_profile *profile)
 
 static void take(unsigned i)
 {
-	struct vport_piece piece = {.bytes = frame[i], .len = length[i]};
+	struct tport_piece piece = {.bytes = frame[i], .len = length[i]};
 	struct stream_tag tag;
 
 	assert_true(stream_read_tag(frame[i], length[i], &tag));
@@ -173,7 +173,7 @@ static void spoil_every_byte(const struct stream_profile *p)
 			/* A spoilt tag is known as ours, and is not believed. */
 			assert_true(stream_read_tag(frame[1], len, &tag));
 			if (tag.intact) {
-				stream_take(s, &tag, &(struct vport_piece){frame[1], len, 0}, len);
+				stream_take(s, &tag, &(struct tport_piece){frame[1], len, 0}, len);
 				assert_int_equal(s->counts.corrupt, corrupt + 1);
 			}
 			frame[1][i] ^= 1u << i % 8;
@@ -229,7 +229,7 @@ static void a_frame_cut_short_is_corrupt(void **state)
 	p.touch_all = true;
 	make(&p);
 	assert_true(stream_read_tag(frame[0], 1500, &tag));
-	stream_take(s, &tag, &(struct vport_piece){frame[0], 1500, 0}, 1500);
+	stream_take(s, &tag, &(struct tport_piece){frame[0], 1500, 0}, 1500);
 	assert_int_equal(s->counts.corrupt, 1);
 }
 
@@ -241,7 +241,7 @@ static void frames_in_pieces_are_checked_as_a_whole(void **state)
 	(void)state;
 	make(&p);
 	for (unsigned i = 0; i < 2; i++) {
-		struct vport_piece pieces[] = {
+		struct tport_piece pieces[] = {
 		    {.bytes = frame[i], .len = 500, .more = 2},
 		    {.bytes = frame[i] + 500, .len = 512},
 		    {.bytes = frame[i] + 1012, .len = 502},
@@ -324,7 +324,7 @@ static void a_hello_and_a_stranger_are_not_ours(void **state)
 	assert_false(stream_read_tag(frame[2], 64, &tag));
 	assert_true(stream_read_tag(frame[3], 64, &tag));
 	tag.flow = 1;
-	stream_take(s, &tag, &(struct vport_piece){.bytes = frame[3], .len = 64}, 64);
+	stream_take(s, &tag, &(struct tport_piece){.bytes = frame[3], .len = 64}, 64);
 	assert_int_equal(s->counts.corrupt, 1);
 }
 
