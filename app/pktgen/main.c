@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vswitch-pktgen: traffic for vhost-user switches.
+ * vswitch-pktgen: traffic for switches.
  *
  * One thread does everything; lib/traffic does the work. It is pinned to no core: use taskset.
  */
@@ -11,10 +11,11 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "device.h"
 #include "options.h"
+#include "ports.h"
 #include "report.h"
 #include "traffic/search.h"
-#include "traffic/vport.h"
 
 #define MRR_TRIALS     10
 #define B2B_FRAMES_MAX 1000000
@@ -28,62 +29,43 @@ struct pktgen {
 	struct trial_result result;
 };
 
-static uint64_t features(const struct options *o)
+static uint32_t frame_max(const struct stream_profile *p)
 {
-	uint64_t wanted = 0;
+	uint32_t longest = 0;
 
-	if (o->packed)
-		wanted |= VIRTIO_BIT(F_RING_PACKED);
-	if (o->in_order)
-		wanted |= VIRTIO_BIT(F_IN_ORDER);
-	if (o->mergeable)
-		wanted |= VIRTIO_BIT(NET_F_MRG_RXBUF);
-	if (o->pairs > 1)
-		wanted |= VIRTIO_BIT(NET_F_MQ) | VIRTIO_BIT(NET_F_CTRL_VQ);
-	if (o->profile.gso)
-		wanted |= VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_HOST_TSO4) |
-		    VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_GUEST_TSO4);
-	return wanted;
+	for (unsigned k = 0; k < p->n_sizes; k++)
+		longest = MAX(longest, p->size[k]);
+	return longest;
 }
 
-static int open_port(struct pktgen *g, unsigned i)
+static int start_devices(const struct options *o, uint32_t longest)
+{
+	const struct device_config config = {
+	    .n_pairs = o->pairs, .ring_size = o->ring_size, .frame_max = longest};
+	const char *specs[PKTGEN_PORTS_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < o->n_ports; i++) {
+		if (port_is_device(o->port[i]))
+			specs[n++] = o->port[i];
+	}
+	return n ? devices_start(specs, n, &config, o->no_huge) : 0;
+}
+
+static int open_ports(struct pktgen *g)
 {
 	const struct options *o = &g->options;
-	struct vport_config config = {
-	    .n_pairs = o->pairs,
-	    .ring_size = o->ring_size,
-	    .buffer = o->buffer,
-	    .features = features(o),
-	    .huge = !o->no_huge,
-	};
-	struct vport *vp;
-	int err;
+	uint32_t longest = frame_max(&o->profile);
+	int err = start_devices(o, longest);
 
-	for (unsigned k = 0; k < o->profile.n_sizes; k++)
-		config.frame_max = MAX(config.frame_max, o->profile.size[k]);
-	err = vport_create(&config, &vp);
-	if (err == -ENOMEM && config.huge) {
-		fprintf(stderr,
-		    "vswitch-pktgen: not enough free huge pages for port %s; slower without\n",
-		    o->path[i]);
-		config.huge = false;
-		err = vport_create(&config, &vp);
+	for (unsigned i = 0; !err && i < o->n_ports; i++) {
+		err = port_open(o, o->port[i], longest, &g->port[i]);
+		if (!err && g->port[i]->frame_max < longest) {
+			fprintf(stderr, "vswitch-pktgen: %s takes frames up to %u bytes\n",
+			    o->port[i], g->port[i]->frame_max);
+			err = -EMSGSIZE;
+		}
 	}
-	if (err) {
-		fprintf(stderr, "vswitch-pktgen: no memory for port %s: %s\n", o->path[i],
-		    strerror(-err));
-		return err;
-	}
-	g->port[i] = &vp->tport;
-	err = vport_connect(vp, o->path[i]);
-	if (err == -ENOTSUP)
-		fprintf(stderr,
-		    "vswitch-pktgen: the back-end at %s does not offer all features asked for\n",
-		    o->path[i]);
-	else if (err)
-		fprintf(stderr,
-		    "vswitch-pktgen: cannot connect to a vhost-user back-end at %s: %s\n",
-		    o->path[i], strerror(-err));
 	return err;
 }
 
@@ -95,6 +77,8 @@ static bool joined(enum pattern pattern, unsigned a, unsigned b)
 		return a % 2 == 0 && b == a + 1;
 	case PATTERN_BIDIRECTIONAL:
 		return (a ^ 1) == b;
+	case PATTERN_LOOP:
+		return a == b;
 	default:
 		return a != b;
 	}
@@ -126,13 +110,9 @@ static int make_streams(struct pktgen *g)
 
 static int set_up(struct pktgen *g)
 {
-	for (unsigned i = 0; i < g->options.n_ports; i++) {
-		int err = open_port(g, i);
+	int err = open_ports(g);
 
-		if (err)
-			return err;
-	}
-	return make_streams(g);
+	return err ? err : make_streams(g);
 }
 
 static void tear_down(struct pktgen *g)

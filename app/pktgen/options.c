@@ -17,9 +17,12 @@
 const char *argp_program_version = "vswitch-pktgen " VSWITCHD_VERSION;
 
 static const char doc[] =
-    "Generate traffic on vhost-user ports, and check what arrives.\v"
+    "Generate traffic on vhost-user ports and other devices, and check what arrives.\v"
     "Each --port is a socket on which a vhost-user back-end listens, for example vswitchd; this "
-    "program is the guest behind it. Streams go from port to port as --pattern says. The exit "
+    "program is the guest behind it. Or it is a device of DPDK: vdev:NAME[,ARGUMENTS], such as "
+    "vdev:net_af_xdp0,iface=eth1, or pci:ADDRESS[,ARGUMENTS]; --packed, --in-order, --mergeable "
+    "and "
+    "--buffer do not apply to these. Streams go from port to port as --pattern says. The exit "
     "status is 0 when the traffic was sent and nothing was corrupt, duplicated or out of order "
     "(frames may be lost), 1 otherwise, 2 for a fault of usage or set-up.\n\n"
     "Example, two ports of a switch, 64-byte frames both ways as fast as it goes:\n"
@@ -44,7 +47,7 @@ enum {
 };
 
 static const struct argp_option table[] = {
-    {"port", 'p', "PATH", 0, "A port: the back-end's socket; repeat for more", 1},
+    {"port", 'p', "PATH|DEVICE", 0, "A port: a back-end's socket or a device; repeat for more", 1},
     {"packed", KEY_PACKED, 0, 0, "Packed virtqueues instead of split ones", 1},
     {"in-order", KEY_IN_ORDER, 0, 0, "Negotiate in-order use of buffers", 1},
     {"mergeable", KEY_MERGEABLE, 0, 0, "Negotiate mergeable receive buffers", 1},
@@ -60,7 +63,8 @@ static const struct argp_option table[] = {
     {"vlan", KEY_VLAN, "ID", 0, "Tag all frames", 2},
     {"tso", KEY_TSO, "MSS", 0, "TCP frames for the receiver to take whole or segment", 2},
     {"touch-all", KEY_TOUCH_ALL, 0, 0, "Write and check every byte, not only the first line", 2},
-    {"pattern", 'P', "KIND", 0, "uni: port 1 to 2, 3 to 4...; bi: and back; mesh: all to all (bi)",
+    {"pattern", 'P', "KIND", 0,
+	"uni: port 1 to 2, 3 to 4...; bi: and back; mesh: all to all; loop: each to itself (bi)",
 	3},
     {"rate", 'r', "FPS", 0, "Frames per second, all streams together; k, M allowed (all it takes)",
 	3},
@@ -123,14 +127,14 @@ static int choice(struct argp_state *state, const char *what, const char *text,
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	static const char *const methods[] = {"trial", "mrr", "ndrpdr", "rfc2544", "back-to-back"};
-	static const char *const patterns[] = {"uni", "bi", "mesh"};
+	static const char *const patterns[] = {"uni", "bi", "mesh", "loop"};
 	struct options *o = state->input;
 
 	switch (key) {
 	case 'p':
 		if (o->n_ports == PKTGEN_PORTS_MAX)
 			argp_error(state, "at most %d ports", PKTGEN_PORTS_MAX);
-		o->path[o->n_ports++] = arg;
+		o->port[o->n_ports++] = arg;
 		break;
 	case KEY_PACKED:
 		o->packed = true;
@@ -148,7 +152,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->ring_size = number(state, "--ring-size", arg, 64, 32768);
 		break;
 	case KEY_BUFFER:
-		o->buffer = number(state, "--buffer", arg, 64, 65535);
+		o->buffer = number(state, "--buffer", arg, 128, 65535);
 		break;
 	case 'q':
 		o->pairs = number(state, "--queues", arg, 1, TPORT_PAIRS_MAX);
@@ -196,8 +200,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		argp_error(state, "'%s' is left over: ports are given with --port", arg);
 		break;
 	case ARGP_KEY_END:
-		if (o->n_ports < 2)
-			argp_error(state, "at least two --port PATH are needed");
+		if (o->n_ports < (o->pattern == PATTERN_LOOP ? 1 : 2))
+			argp_error(state, "at least two --port are needed, or --pattern loop");
 		if (o->ring_size & (o->ring_size - 1))
 			argp_error(state, "--ring-size: %u is not a power of two", o->ring_size);
 		o->profile.flows = MAX(o->profile.flows, o->profile.macs);

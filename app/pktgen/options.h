@@ -9,11 +9,11 @@
 
 #define PKTGEN_PORTS_MAX 64
 
-enum pattern { PATTERN_UNIDIRECTIONAL, PATTERN_BIDIRECTIONAL, PATTERN_MESH };
+enum pattern { PATTERN_UNIDIRECTIONAL, PATTERN_BIDIRECTIONAL, PATTERN_MESH, PATTERN_LOOP };
 enum method { METHOD_TRIAL, METHOD_MRR, METHOD_NDRPDR, METHOD_RFC2544, METHOD_BACK_TO_BACK };
 
 struct options {
-	const char *path[PKTGEN_PORTS_MAX];
+	const char *port[PKTGEN_PORTS_MAX]; /* as given */
 	unsigned n_ports;
 	bool packed, in_order, mergeable, no_huge;
 	unsigned ring_size, pairs, buffer;

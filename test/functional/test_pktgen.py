@@ -30,15 +30,21 @@ CASES = {
 }
 
 
-def pktgen(switch, *options, check=True, timeout=60):
-    """Run it to its end; (exit status, JSON)."""
-    argv = [str(PKTGEN), "--json", "-", "--quiet"]
-    for path in switch.paths:
-        argv += ["--port", str(path)]
-    done = subprocess.run([*argv, *map(str, options)], capture_output=True, text=True, timeout=timeout)
+def pktgen_on(ports, *options, check=True, timeout=60, command=()):
+    """Run it on these ports to its end; (exit status, JSON, what it said)."""
+    argv = [*command, PKTGEN, "--json", "-", "--quiet"]
+    for port in ports:
+        argv += ["--port", port]
+    argv = [str(word) for word in [*argv, *options]]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
     if check:
         assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def pktgen(switch, *options, **how):
+    """Run it on the switch's ports."""
+    return pktgen_on(switch.paths, *options, **how)
 
 
 def two_ports(lab, *options):
@@ -91,13 +97,62 @@ def test_it_works_with_another_back_end(lab, ring):
     pmd = Testpmd(lab, [f"net_vhost{i},iface={path}" for i, path in enumerate(paths)], memory=256)
     pmd.run("start")
     options = ["--packed"] if ring == "packed" else []
-    argv = [PKTGEN, "--json", "-", "--quiet", "--rate", "10k", "--duration", "0.5", "--no-huge", *options]
-    for path in paths:
-        argv += ["--port", path]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    said = json.loads(done.stdout)
+    _, said, _ = pktgen_on(paths, "--rate", "10k", "--duration", "0.5", "--no-huge", *options)
     assert said["received"] == said["sent"] > 1000 and said["broken_queues"] == 0
+
+
+# What a device is told and what both are: the device is DPDK's guest end, the other port our own.
+DEVICES = {
+    "plain": ("", []),
+    "packed": (",packed_vq=1,in_order=1,mrg_rxbuf=0", ["--packed"]),
+    "every-byte": ("", ["--size", "64,1514,9000", "--touch-all"]),
+    "segmentation": ("", ["--size", "30000", "--tso", "1448", "--touch-all"]),
+    "flows-over-queues": (",queues=2", ["--flows", "100", "--macs", "10", "--queues", "2"]),
+}
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_device_and_a_socket_are_ports_alike(lab, name):
+    switch = two_ports(lab)
+    arguments, options = DEVICES[name]
+    ports = [f"vdev:net_virtio_user0,path={switch.paths[0]}{arguments}", switch.paths[1]]
+    _, said, _ = pktgen_on(ports, "--rate", "20k", "--duration", "0.5", "--no-huge", *options)
+    stats = switch.quiet_stats()
+    assert_balanced(stats)
+    assert said["sent"] > 1000
+    assert said["lost"] == sum(n for why, n in dropped(stats).items() if why == "ring-full")
+    assert said["received"] + said["lost"] == said["sent"]
+    assert said["corrupt"] == said["duplicates"] == said["reordered"] == 0
+    for port in range(2):
+        assert sum(queue["frames"] for queue in queues(stats, "receive", port)) > 1000
+
+
+def test_a_device_may_be_all_there_is(lab):
+    options = ["--pattern", "loop", "--no-huge", "--touch-all", "--size", "imix", "--flows", "50"]
+    _, said, _ = pktgen_on(["vdev:net_ring0"], "--duration", "0.3", *options)
+    assert said["received"] == said["sent"] > 10000 and said["corrupt"] == 0
+
+
+def test_frames_of_others_are_foreign_and_do_not_keep_it(lab):
+    """DPDK's null device takes everything, and brings frames of its own without end."""
+    ports = ["vdev:net_null0", "vdev:net_null1"]
+    status, said, _ = pktgen_on(ports, "--duration", "0.2", "--no-huge", check=False)
+    assert status == 1
+    assert said["received"] == 0 and said["lost"] == said["sent"] > 1000 and said["foreign"] > 1000
+
+
+@pytest.mark.parametrize("driver", ["af_packet", "af_xdp"])
+def test_interfaces_of_the_kernel_are_ports(lab, driver):
+    """The two ends of a veth pair, in a namespace that lives as long as the generator."""
+    script = "ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up && exec \"$@\""
+    if subprocess.run(["unshare", "-n", "sh", "-c", script, "sh", "true"], check=False).returncode:
+        pytest.skip("no network namespaces here")
+    ports = [f"vdev:net_{driver}{i},iface=v{i}" for i in range(2)]
+    _, said, _ = pktgen_on(ports, "--rate", "10k", "--duration", "0.5", "--no-huge", "--touch-all",
+                           "--size", "64,1000,1514", "--ring-size", "512",
+                           command=["unshare", "-n", "sh", "-c", script, "sh"])
+    assert said["received"] + said["lost"] == said["sent"] > 1000
+    assert said["received"] > 0.9 * said["sent"] and said["corrupt"] == 0
 
 
 def test_methods_find_a_rate_that_holds(lab):
@@ -128,9 +183,11 @@ def test_faults_are_told_in_words(lab):
     assert status == 2 and "too small" in err
     status, _, err = pktgen(switch, "--rate", "fast", check=False)
     assert status == 2 and "not a number" in err
-    done = subprocess.run([PKTGEN, "--port", "/nowhere/a", "--port", "/nowhere/b", "--no-huge"],
-                          capture_output=True, text=True, timeout=30)
-    assert done.returncode == 2 and "/nowhere/a" in done.stderr
+    for port in ["/nowhere/a", "vdev:net_nonsense0", "pci:0000:ff:1f.7"]:
+        status, _, err = pktgen_on([port, switch.paths[1]], "--no-huge", check=False)
+        assert status == 2 and port in err
+    status, _, err = pktgen_on(["vdev:net_ring0"], "--no-huge", check=False)
+    assert status == 2 and "loop" in err
 
 
 def test_a_switch_that_dies_is_not_a_success(lab):

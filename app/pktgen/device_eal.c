@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* DPDK's run time, for the devices that need it, with as little of it as will do. */
+#include <errno.h>
+#include <glob.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "base/util.h"
+#include "device.h"
+
+#define ARGS_MAX 160
+#define MORE     (64u << 20) /* what devices need besides mbufs */
+
+/* Of all sizes. */
+static size_t huge_bytes_free(void)
+{
+	size_t bytes = 0;
+	glob_t found;
+
+	if (glob("/sys/kernel/mm/hugepages/hugepages-*kB/free_hugepages", 0, NULL, &found) != 0)
+		return 0;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		unsigned long n = 0, kb = 0;
+		FILE *f = fopen(found.gl_pathv[i], "re");
+
+		if (!f)
+			continue; /* it was there a moment ago; nothing depends on it */
+		if (fscanf(f, "%lu", &n) == 1 &&
+		    sscanf(found.gl_pathv[i], "/sys/kernel/mm/hugepages/hugepages-%lukB", &kb) == 1)
+			bytes += n * kb << 10;
+		fclose(f);
+	}
+	globfree(&found);
+	return bytes;
+}
+
+/* One lcore, this thread, which stays on all CPUs it may run on. */
+static char *lcores_argument(void)
+{
+	const char *comma = "";
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	cpu_set_t allowed;
+
+	if (!out)
+		return NULL;
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	fprintf(out, "--lcores=0@(");
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &allowed)) {
+			fprintf(out, "%s%u", comma, cpu);
+			comma = ",";
+		}
+	}
+	fprintf(out, ")");
+	fclose(out);
+	return text;
+}
+
+/* Is any of them a PCI device? Adds those to the arguments. */
+static bool add_pci(const char *const specs[], unsigned n, char *argv[], int *argc)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (strncmp(specs[i], "pci:", 4) == 0) {
+			argv[(*argc)++] = strdup("-a");
+			argv[(*argc)++] = strdup(specs[i] + 4);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/* Huge pages that are shared as few files, which is what virtio-user needs; or ordinary ones. */
+static void add_memory(char *argv[], int *argc, size_t bytes, bool no_huge)
+{
+	if (!no_huge && huge_bytes_free() < bytes) {
+		fprintf(stderr,
+		    "vswitch-pktgen: not enough free huge pages for DPDK; slower without\n");
+		no_huge = true;
+	}
+	if (!no_huge) {
+		argv[(*argc)++] = strdup("--in-memory");
+		argv[(*argc)++] = strdup("--single-file-segments");
+		return;
+	}
+	argv[(*argc)++] = strdup("--no-huge");
+	argv[(*argc)++] = strdup("--no-shconf");
+	argv[(*argc)++] = strdup("-m");
+	if (asprintf(&argv[*argc], "%zu", bytes >> 20) >= 0)
+		(*argc)++;
+}
+
+int devices_start(
+    const char *const specs[], unsigned n, const struct device_config *config, bool no_huge)
+{
+	char *argv[ARGS_MAX] = {
+	    strdup("vswitch-pktgen"), strdup("--no-telemetry"), strdup("--log-level=*:critical")};
+	char *kept[ARGS_MAX];
+	int argc = 3, err = 0;
+
+	argv[argc++] = lcores_argument();
+	if (!add_pci(specs, n, argv, &argc))
+		argv[argc++] = strdup("--no-pci");
+	add_memory(argv, &argc, n * device_memory(config) + MORE, no_huge);
+	for (int i = 0; i < argc; i++) {
+		if (!argv[i])
+			err = -ENOMEM;
+		kept[i] = argv[i]; /* the EAL puts them in another order */
+	}
+	if (!err && rte_eal_init(argc, argv) < 0)
+		err = rte_errno ? -rte_errno : -EIO;
+	if (err)
+		fprintf(
+		    stderr, "vswitch-pktgen: DPDK's run time did not start: %s\n", strerror(-err));
+	for (int i = 0; i < argc; i++)
+		free(kept[i]);
+	return err;
+}
+
+void devices_stop(void)
+{
+	rte_eal_cleanup();
+}
