@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "capture.h"
 #include "device.h"
 #include "options.h"
 #include "ports.h"
@@ -26,13 +27,17 @@ struct pktgen {
 	struct stream *stream[PKTGEN_PORTS_MAX * PKTGEN_PORTS_MAX];
 	unsigned n_streams;
 	struct traffic *traffic;
+	struct replay replay;
 	struct trial_result result;
 };
 
-static uint32_t frame_max(const struct stream_profile *p)
+static uint32_t frame_max(const struct pktgen *g)
 {
-	uint32_t longest = 0;
+	const struct stream_profile *p = &g->options.profile;
+	uint32_t longest = STREAM_FRAME_MIN;
 
+	if (g->options.pcap)
+		return MAX(longest, g->replay.longest);
 	for (unsigned k = 0; k < p->n_sizes; k++)
 		longest = MAX(longest, p->size[k]);
 	return longest;
@@ -52,21 +57,43 @@ static int start_devices(const struct options *o, uint32_t longest)
 	return n ? devices_start(specs, n, &config, o->no_huge) : 0;
 }
 
+/* Can all ports take frames that long? *longest becomes what they take. */
+static int check_frame_max(const struct pktgen *g, uint32_t *longest)
+{
+	const struct options *o = &g->options;
+
+	for (unsigned i = 0; i < o->n_ports; i++) {
+		uint32_t max = g->port[i]->frame_max;
+
+		if (max < *longest && !o->pcap) {
+			fprintf(stderr, "vswitch-pktgen: %s takes frames up to %u bytes\n",
+			    o->port[i], max);
+			return -EMSGSIZE;
+		}
+		*longest = MIN(*longest, max);
+	}
+	return 0;
+}
+
 static int open_ports(struct pktgen *g)
 {
 	const struct options *o = &g->options;
-	uint32_t longest = frame_max(&o->profile);
+	uint32_t longest = frame_max(g);
 	int err = start_devices(o, longest);
 
-	for (unsigned i = 0; !err && i < o->n_ports; i++) {
+	for (unsigned i = 0; !err && i < o->n_ports; i++)
 		err = port_open(o, o->port[i], longest, &g->port[i]);
-		if (!err && g->port[i]->frame_max < longest) {
-			fprintf(stderr, "vswitch-pktgen: %s takes frames up to %u bytes\n",
-			    o->port[i], g->port[i]->frame_max);
-			err = -EMSGSIZE;
-		}
+	if (!err)
+		err = check_frame_max(g, &longest);
+	if (err || !o->pcap)
+		return err;
+	replay_limit(&g->replay, longest);
+	capture_name_left_out(o->pcap, &g->replay);
+	if (g->replay.n == 0) {
+		fprintf(stderr, "vswitch-pktgen: %s has no frames to send\n", o->pcap);
+		return -ENODATA;
 	}
-	return err;
+	return 0;
 }
 
 /* Does traffic go from port a to port b? */
@@ -110,9 +137,15 @@ static int make_streams(struct pktgen *g)
 
 static int set_up(struct pktgen *g)
 {
-	int err = open_ports(g);
+	int err = g->options.pcap ? capture_read(g->options.pcap, &g->replay) : 0;
 
-	return err ? err : make_streams(g);
+	if (!err)
+		err = open_ports(g);
+	if (!err)
+		err = make_streams(g);
+	if (!err && g->options.pcap)
+		g->traffic->replay = &g->replay;
+	return err;
 }
 
 static void tear_down(struct pktgen *g)
@@ -122,18 +155,25 @@ static void tear_down(struct pktgen *g)
 		stream_destroy(g->stream[i]);
 	for (unsigned i = 0; i < g->options.n_ports; i++)
 		tport_destroy(g->port[i]);
+	replay_cleanup(&g->replay);
 }
 
 static json_t *run_trial(struct pktgen *g)
 {
 	const struct options *o = &g->options;
+	uint64_t once = o->pcap_once ? g->replay.n : UINT64_MAX;
+	uint64_t frames = MIN(o->frames ? o->frames : UINT64_MAX, once);
 	const struct trial_config config = {
-	    .seconds = o->seconds, .rate = o->rate, .frames = o->frames};
+	    .seconds = o->seconds,
+	    .rate = o->rate,
+	    .frames = frames == UINT64_MAX ? 0 : frames,
+	    .speed = o->pcap_speed,
+	};
 
 	trial_run(g->traffic, &config, &g->result);
 	report_progress_end(o);
-	report_trial(o, &g->result);
-	return report_trial_json(&g->result);
+	report_trial(o, g->traffic, &g->result);
+	return report_trial_json(g->traffic, &g->result);
 }
 
 /* Returns the highest rate seen. */
@@ -241,7 +281,8 @@ int main(int argc, char *argv[])
 	}
 	g.traffic->progress = report_progress;
 	g.traffic->progress_arg = &g.options;
-	traffic_introduce(g.traffic);
+	if (!g.traffic->replay)
+		traffic_introduce(g.traffic);
 
 	json_t *root = run(&g);
 	json_object_set_new(root, "total", total_json(&g.traffic->total));

@@ -28,6 +28,8 @@ static const char doc[] =
     "Example, two ports of a switch, 64-byte frames both ways as fast as it goes:\n"
     "  vswitch-pktgen --port /run/a.sock --port /run/b.sock";
 
+#define SECONDS_MAX 1000000
+
 #define METHODS "trial, mrr, ndrpdr, rfc2544, back-to-back"
 
 enum {
@@ -43,6 +45,9 @@ enum {
 	KEY_TSO,
 	KEY_TOUCH_ALL,
 	KEY_FRAMES,
+	KEY_PCAP,
+	KEY_PCAP_SPEED,
+	KEY_PCAP_ONCE,
 	KEY_JSON,
 };
 
@@ -68,11 +73,16 @@ static const struct argp_option table[] = {
 	3},
     {"rate", 'r', "FPS", 0, "Frames per second, all streams together; k, M allowed (all it takes)",
 	3},
-    {"duration", 'd', "SECONDS", 0, "How long a trial sends (3)", 3},
+    {"duration", 'd', "SECONDS", 0, "How long a trial sends at most (3)", 3},
     {"frames", KEY_FRAMES, "N", 0, "Frames per port at most", 3},
-    {"test", 't', "METHOD", 0, "One of " METHODS " (trial)", 4},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there; - is standard output", 4},
-    {"quiet", 'Q', 0, 0, "No progress, no text", 4},
+    {"pcap", KEY_PCAP, "FILE", 0,
+	"Send the frames of a capture, again and again, from every port that streams start at", 4},
+    {"pcap-once", KEY_PCAP_ONCE, 0, 0, "Only once; the duration is then no limit unless given", 4},
+    {"pcap-speed", KEY_PCAP_SPEED, "X", 0,
+	"At the times of the file, X times as fast (as --rate says)", 4},
+    {"test", 't', "METHOD", 0, "One of " METHODS " (trial)", 5},
+    {"json", KEY_JSON, "FILE", 0, "Write the results there; - is standard output", 5},
+    {"quiet", 'Q', 0, 0, "No progress, no text", 5},
     {0},
 };
 
@@ -122,6 +132,25 @@ static int choice(struct argp_state *state, const char *what, const char *text,
 	}
 	argp_error(state, "%s: there is no '%s'", what, text);
 	return 0;
+}
+
+/* What depends on several options. */
+static void finish(struct argp_state *state, struct options *o)
+{
+	if (o->n_ports < (o->pattern == PATTERN_LOOP ? 1 : 2))
+		argp_error(state, "at least two --port are needed, or --pattern loop");
+	if (o->ring_size & (o->ring_size - 1))
+		argp_error(state, "--ring-size: %u is not a power of two", o->ring_size);
+	if ((o->pcap_speed > 0 || o->pcap_once) && (!o->pcap || o->method != METHOD_TRIAL))
+		argp_error(state, "--pcap-speed and --pcap-once are for a trial with --pcap");
+	if (o->pcap_speed > 0 && o->rate > 0)
+		argp_error(state, "--pcap-speed or --rate, not both");
+	if (o->pcap && (o->profile.gso || o->profile.touch_all))
+		argp_error(state, "--tso and --touch-all are for frames that are made, not --pcap");
+	if (o->seconds == 0)
+		o->seconds = o->pcap_once ? SECONDS_MAX : 3;
+	o->profile.flows = MAX(o->profile.flows, o->profile.macs);
+	o->profile.lanes = MIN(o->profile.flows, o->pairs);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -182,10 +211,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->rate = number(state, "--rate", arg, 1, 1000000000);
 		break;
 	case 'd':
-		o->seconds = number(state, "--duration", arg, 0.001, 1000000);
+		o->seconds = number(state, "--duration", arg, 0.001, SECONDS_MAX);
 		break;
 	case KEY_FRAMES:
 		o->frames = number(state, "--frames", arg, 1, 1000000000000);
+		break;
+	case KEY_PCAP:
+		o->pcap = arg;
+		break;
+	case KEY_PCAP_SPEED:
+		o->pcap_speed = number(state, "--pcap-speed", arg, 1e-6, 1e6);
+		break;
+	case KEY_PCAP_ONCE:
+		o->pcap_once = true;
 		break;
 	case 't':
 		o->method = choice(state, "--test", arg, methods, ARRAY_SIZE(methods));
@@ -200,12 +238,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		argp_error(state, "'%s' is left over: ports are given with --port", arg);
 		break;
 	case ARGP_KEY_END:
-		if (o->n_ports < (o->pattern == PATTERN_LOOP ? 1 : 2))
-			argp_error(state, "at least two --port are needed, or --pattern loop");
-		if (o->ring_size & (o->ring_size - 1))
-			argp_error(state, "--ring-size: %u is not a power of two", o->ring_size);
-		o->profile.flows = MAX(o->profile.flows, o->profile.macs);
-		o->profile.lanes = MIN(o->profile.flows, o->pairs);
+		finish(state, o);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -222,7 +255,6 @@ void options_parse(struct options *o, int argc, char *argv[])
 	    .pairs = 1,
 	    .profile = {.size = {64}, .n_sizes = 1, .flows = 1, .macs = 1},
 	    .pattern = PATTERN_BIDIRECTIONAL,
-	    .seconds = 3,
 	};
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, o);

@@ -22,6 +22,9 @@ struct options {
 	enum method method;
 	double rate, seconds;
 	uint64_t frames;
+	const char *pcap; /* path of frames to replay; NULL: none */
+	double pcap_speed;
+	bool pcap_once;
 	const char *json; /* path, - for standard output; NULL: none */
 	bool quiet;
 };

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * What is printed and what is written as JSON come from the same counters; the text leaves out what
+ * nobody asked about, the JSON leaves out nothing. Latencies are nanoseconds in both, the text
+ * divides them. While a trial runs one line on the terminal is rewritten, ten times a second.
+ */
 #include "report.h"
 
 #include <errno.h>
@@ -9,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "traffic/replay.h"
 
 static volatile sig_atomic_t stop;
 
@@ -49,7 +57,37 @@ void report_progress_end(const struct options *o)
 		fprintf(stderr, "\r\033[K");
 }
 
-void report_trial(const struct options *o, const struct trial_result *r)
+static void report_latency(const struct histogram *h)
+{
+	if (h->n == 0)
+		return;
+	printf("latency     min %.2f us", h->min / 1e3);
+	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
+		printf(
+		    "  %s %.2f", quantiles[i].name, histogram_quantile(h, quantiles[i].part) / 1e3);
+	printf("  max %.2f (%" PRIu64 " samples)\n", h->max / 1e3, h->n);
+}
+
+static void report_replayed(const struct traffic *t, const struct trial_result *r)
+{
+	for (unsigned i = 0; i < t->n_ports; i++)
+		printf("port %-6u sent %" PRIu64 ", received %" PRIu64 "\n", i + 1,
+		    t->replayed[i].sent, t->replayed[i].received);
+	if (r->extra)
+		printf("extra       %" PRIu64 " received that were not sent: flooded, or others\n",
+		    r->extra);
+}
+
+static void report_checks(const struct trial_result *r)
+{
+	const struct stream_counts *c = &r->sum;
+
+	printf("duplicates  %" PRIu64 ", reordered %" PRIu64 ", corrupt %" PRIu64
+	       ", foreign %" PRIu64 "\n",
+	    c->duplicates, c->reordered, c->corrupt, r->foreign);
+}
+
+void report_trial(const struct options *o, const struct traffic *t, const struct trial_result *r)
 {
 	const struct stream_counts *c = &r->sum;
 
@@ -61,16 +99,13 @@ void report_trial(const struct options *o, const struct trial_result *r)
 	    c->received / r->seconds / 1e6, c->received_bytes * 8 / r->seconds / 1e9);
 	printf("lost        %" PRIu64 " (%.4f %%)\n", r->lost,
 	    c->sent ? 100.0 * r->lost / c->sent : 0);
-	printf("duplicates  %" PRIu64 ", reordered %" PRIu64 ", corrupt %" PRIu64
-	       ", foreign %" PRIu64 "\n",
-	    c->duplicates, c->reordered, c->corrupt, r->foreign);
+	if (t->replay)
+		report_replayed(t, r);
+	else
+		report_checks(r);
 	printf("late        %" PRIu64 " frames left over %d us after they were due\n", r->late,
 	    TRIAL_LATE_NS / 1000);
-	printf("latency     min %.2f us", r->latency.min / 1e3);
-	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
-		printf("  %s %.2f", quantiles[i].name,
-		    histogram_quantile(&r->latency, quantiles[i].part) / 1e3);
-	printf("  max %.2f (%" PRIu64 " samples)\n", r->latency.max / 1e3, r->latency.n);
+	report_latency(&r->latency);
 	if (r->broken)
 		printf("broken      %" PRIu64
 		       " queues: the back-end returned what it was not given\n",
@@ -94,7 +129,47 @@ static json_t *latency_json(const struct histogram *h)
 	return j;
 }
 
-json_t *report_trial_json(const struct trial_result *r)
+static json_t *counts_json(const struct stream_counts *c)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)c->sent, "sent_bytes",
+	    (json_int_t)c->sent_bytes, "received", (json_int_t)c->received, "received_bytes",
+	    (json_int_t)c->received_bytes);
+}
+
+/* Ports are counted from 0 in the order they were given. */
+static json_t *streams_json(const struct traffic *t)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < t->n_streams; i++) {
+		const struct stream *s = t->stream[i];
+		const struct stream_counts *c = &s->counts;
+		json_t *j = counts_json(c);
+
+		json_object_set_new(j, "from", json_integer(s->from));
+		json_object_set_new(j, "to", json_integer(s->to));
+		json_object_set_new(j, "lost", json_integer(c->sent - c->received));
+		json_object_set_new(j, "duplicates", json_integer(c->duplicates));
+		json_object_set_new(j, "reordered", json_integer(c->reordered));
+		json_object_set_new(j, "corrupt", json_integer(c->corrupt));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *replay_json(const struct traffic *t)
+{
+	const struct replay *r = t->replay;
+	json_t *ports = json_array();
+
+	for (unsigned i = 0; i < t->n_ports; i++)
+		json_array_append_new(ports, counts_json(&t->replayed[i]));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "frames_read", (json_int_t)r->n_read,
+	    "frames", (json_int_t)r->n, "too_short", (json_int_t)r->too_short.n, "too_long",
+	    (json_int_t)r->too_long.n, "cut", (json_int_t)r->cut.n, "ports", ports);
+}
+
+json_t *report_trial_json(const struct traffic *t, const struct trial_result *r)
 {
 	const struct stream_counts *c = &r->sum;
 	const struct {
@@ -105,6 +180,7 @@ json_t *report_trial_json(const struct trial_result *r)
 	    {"sent", c->sent},
 	    {"received", c->received},
 	    {"lost", r->lost},
+	    {"extra", r->extra},
 	    {"duplicates", c->duplicates},
 	    {"reordered", c->reordered},
 	    {"corrupt", c->corrupt},
@@ -121,6 +197,10 @@ json_t *report_trial_json(const struct trial_result *r)
 	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++)
 		json_object_set_new(j, counts[i].name, json_integer(counts[i].value));
 	json_object_set_new(j, "latency_ns", latency_json(&r->latency));
+	if (t->replay)
+		json_object_set_new(j, "replay", replay_json(t));
+	else
+		json_object_set_new(j, "streams", streams_json(t));
 	return j;
 }
 

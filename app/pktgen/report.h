@@ -12,9 +12,9 @@
 bool report_progress(void *arg, const struct trial_result *so_far);
 void report_progress_end(const struct options *o);
 
-/* The same result both ways. */
-void report_trial(const struct options *o, const struct trial_result *r);
-json_t *report_trial_json(const struct trial_result *r);
+/* The same result both ways; in JSON also for each stream, or for each port of a replay. */
+void report_trial(const struct options *o, const struct traffic *t, const struct trial_result *r);
+json_t *report_trial_json(const struct traffic *t, const struct trial_result *r);
 
 /* Write root to the place --json names, if there is one, and release it. 0 or -errno. */
 int report_write(const struct options *o, json_t *root);

@@ -3,8 +3,8 @@
  * Theory of operation
  *
  * The loop looks at the clock, lets every sender send what is due, at most a burst, and takes at
- * most a burst from every queue. A sender is a port with its streams, which take turns frame by
- * frame and queue pairs burst by burst. Senders share the rate evenly.
+ * most a burst from every queue. A sender is a port with its streams, or with a replay; see
+ * sender.c. Senders share the rate evenly.
  *
  * Due frames are counted from the start: due = (now - start) * rate. Nothing is forgotten when the
  * generator was held up; the frames leave later with the times they were due at.
@@ -18,20 +18,11 @@
 #include <x86intrin.h>
 
 #include "base/util.h"
+#include "traffic/sender.h"
 
 #define PROGRESS_NS 100000000
 #define HELLO_BURST 32
 #define DRAIN_MAX   50
-#define AHEAD       2 /* frames: for whole ones that are written */
-
-struct sender {
-	struct tport *port;
-	unsigned n_streams, turn; /* whose next */
-	struct stream **stream;
-	unsigned pair;        /* whose next */
-	uint64_t sent;        /* in this trial */
-	double interval, due; /* cycles between two frames; when the next one is due */
-};
 
 static uint64_t now_ns(void)
 {
@@ -54,7 +45,7 @@ static int add_sender(struct traffic *t, struct tport *port, unsigned from)
 {
 	struct sender *s = &t->sender[t->n_senders];
 
-	*s = (struct sender){.port = port};
+	*s = (struct sender){.port = port, .index = from};
 	s->stream = calloc(MAX(t->n_streams, 1u), sizeof(*s->stream));
 	if (!s->stream)
 		return -ENOMEM;
@@ -81,8 +72,9 @@ int traffic_create(struct tport *port[], unsigned n_ports, struct stream *stream
 	t->n_streams = n_streams;
 	t->stream = stream;
 	t->sender = calloc(n_ports, sizeof(*t->sender));
+	t->replayed = calloc(n_ports, sizeof(*t->replayed));
 	for (unsigned i = 0; i < n_ports; i++) {
-		if (!t->sender || add_sender(t, port[i], i) < 0) {
+		if (!t->sender || !t->replayed || add_sender(t, port[i], i) < 0) {
 			traffic_destroy(t);
 			return -ENOMEM;
 		}
@@ -99,6 +91,7 @@ void traffic_destroy(struct traffic *t)
 	for (unsigned i = 0; i < t->n_senders; i++)
 		free(t->sender[i].stream);
 	free(t->sender);
+	free(t->replayed);
 	free(t);
 }
 
@@ -111,6 +104,15 @@ static void count_stray(struct stream_counts *counts, bool intact, struct trial_
 		counts->corrupt++;
 	else
 		r->spoilt++;
+}
+
+/* Whatever comes is taken for what was sent. */
+static void count_replayed(struct stream_counts *c, const struct tport_piece pieces[], unsigned n)
+{
+	for (unsigned k = 0; k < n; k++)
+		c->received_bytes += pieces[k].len;
+	for (unsigned k = 0; k < n; k += pieces[k].more + 1u)
+		c->received++;
 }
 
 /* What one burst of pieces brought. */
@@ -156,7 +158,10 @@ static unsigned receive_all(struct traffic *t, struct trial_result *r)
 				continue; /* nothing for this queue */
 			for (unsigned k = 0; k < n; k++)
 				__builtin_prefetch(pieces[k].bytes);
-			count_pieces(t, i, pieces, n, __rdtsc(), r);
+			if (t->replay)
+				count_replayed(&t->replayed[i], pieces, n);
+			else
+				count_pieces(t, i, pieces, n, __rdtsc(), r);
 			port->ops->give_back(port, pair);
 			total += n;
 		}
@@ -164,63 +169,29 @@ static unsigned receive_all(struct traffic *t, struct trial_result *r)
 	return total;
 }
 
-/* How many frames are due, at most a burst. */
-static unsigned frames_due(const struct sender *s, uint64_t now)
+static void add_counts(struct stream_counts *sum, const struct stream_counts *c)
 {
-	double ready = (now - s->due) / s->interval;
-
-	if (s->interval == 0)
-		return TPORT_BURST / 2;
-	return ready < 0 ? 0 : MIN((uint64_t)ready + 1, TPORT_BURST / 2);
-}
-
-static unsigned send_due(
-    struct sender *s, uint64_t now, uint64_t late, uint64_t limit, struct trial_result *r)
-{
-	struct tport *port = s->port;
-	uint8_t *frame[TPORT_BURST];
-	uint32_t len[TPORT_BURST];
-	unsigned want = MIN(frames_due(s, now), limit - s->sent), n;
-
-	if (want == 0)
-		return 0;
-	n = port->ops->room(port, s->pair, want, frame);
-	r->refused += n < want;
-	for (unsigned k = 0; k < n; k++)
-		__builtin_prefetch(frame[k], 1);
-	for (unsigned k = 0; k < n; k++) {
-		uint64_t due = s->interval == 0 ? now : (uint64_t)s->due;
-		struct stream *stream = s->stream[s->turn];
-
-		if (stream->profile.touch_all && k + AHEAD < n)
-			stream_prefetch(stream, frame[k + AHEAD]);
-		len[k] = stream_make(stream, s->pair, frame[k], tport_header(frame[k]), due);
-		r->late += now > due + late;
-		s->due += s->interval;
-		s->turn = s->turn + 1 == s->n_streams ? 0 : s->turn + 1;
-	}
-	port->ops->send(port, s->pair, len, n);
-	s->sent += n;
-	s->pair = s->pair + 1 == s->stream[0]->profile.lanes ? 0 : s->pair + 1;
-	return n;
+	sum->sent += c->sent;
+	sum->received += c->received;
+	sum->duplicates += c->duplicates;
+	sum->reordered += c->reordered;
+	sum->corrupt += c->corrupt;
+	sum->sent_bytes += c->sent_bytes;
+	sum->received_bytes += c->received_bytes;
 }
 
 static void sum_up(struct traffic *t, struct trial_result *r)
 {
-	memset(&r->sum, 0, sizeof(r->sum));
-	for (unsigned i = 0; i < t->n_streams; i++) {
-		const struct stream_counts *c = &t->stream[i]->counts;
+	struct stream_counts *sum = &r->sum;
 
-		r->sum.sent += c->sent;
-		r->sum.received += c->received;
-		r->sum.duplicates += c->duplicates;
-		r->sum.reordered += c->reordered;
-		r->sum.corrupt += c->corrupt;
-		r->sum.sent_bytes += c->sent_bytes;
-		r->sum.received_bytes += c->received_bytes;
-	}
-	r->sum.corrupt += r->spoilt;
-	r->lost = r->sum.sent - r->sum.received;
+	memset(sum, 0, sizeof(*sum));
+	for (unsigned i = 0; i < t->n_streams; i++)
+		add_counts(sum, &t->stream[i]->counts);
+	for (unsigned i = 0; i < t->n_ports; i++)
+		add_counts(sum, &t->replayed[i]);
+	sum->corrupt += r->spoilt;
+	r->lost = sum->sent - MIN(sum->received, sum->sent);
+	r->extra = sum->received - MIN(sum->received, sum->sent);
 	r->broken = 0;
 	for (unsigned i = 0; i < t->n_ports; i++)
 		r->broken += t->port[i]->ops->broken(t->port[i]);
@@ -247,20 +218,39 @@ static void start(struct traffic *t, const struct trial_config *config, struct t
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < t->n_streams; i++)
 		stream_reset(t->stream[i]);
+	memset(t->replayed, 0, t->n_ports * sizeof(*t->replayed));
 	for (unsigned i = 0; i < t->n_senders; i++) {
 		struct sender *s = &t->sender[i];
 
 		s->sent = 0;
+		s->late = TRIAL_LATE_NS * (t->tsc_hz / 1e9);
+		s->limit = config->frames ? config->frames : UINT64_MAX;
+		s->next = 0;
+		s->pace = config->speed > 0 ? t->tsc_hz / 1e9 / config->speed : 0;
 		s->interval = share > 0 ? t->tsc_hz / share : 0;
 		/* Not all at the same moment. */
 		s->due = now + s->interval * i / t->n_senders;
 	}
 }
 
+static unsigned send_of(struct traffic *t, struct sender *s, uint64_t now, struct trial_result *r)
+{
+	if (t->replay)
+		return sender_replay(s, t->replay, now, &t->replayed[s->index], r);
+	return sender_send(s, now, r);
+}
+
+static bool all_sent(const struct traffic *t)
+{
+	for (unsigned i = 0; i < t->n_senders; i++) {
+		if (t->sender[i].sent < t->sender[i].limit)
+			return false;
+	}
+	return true;
+}
+
 bool trial_run(struct traffic *t, const struct trial_config *config, struct trial_result *r)
 {
-	uint64_t limit = config->frames ? config->frames : UINT64_MAX;
-	uint64_t late = TRIAL_LATE_NS * (t->tsc_hz / 1e9);
 	uint64_t begin, end, now, then, next;
 	bool go_on = true;
 
@@ -268,11 +258,11 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 	begin = then = now = __rdtsc();
 	end = begin + config->seconds * t->tsc_hz;
 	next = begin + PROGRESS_NS * (t->tsc_hz / 1e9);
-	while (now < end && go_on) {
+	while (now < end && go_on && !all_sent(t)) {
 		unsigned n = 0;
 
 		for (unsigned i = 0; i < t->n_senders; i++)
-			n += send_due(&t->sender[i], now, late, limit, r);
+			n += send_of(t, &t->sender[i], now, r);
 		n += receive_all(t, r);
 		then = now;
 		now = __rdtsc();

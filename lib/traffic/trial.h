@@ -11,8 +11,11 @@
  * Latency is recorded of the first frame of every burst that is received: of all frames when they
  * come one by one, and of the one that has waited longest when they do not.
  *
- * After the time nothing more is sent, and the trial ends when nothing of it has come for
- * TRIAL_DRAIN_NS, or after 50 times that.
+ * In place of frames that streams make, every port that has streams can send what was recorded:
+ * then only totals are known, and no latency.
+ *
+ * After the time, or all frames, nothing more is sent, and the trial ends when nothing of it has
+ * come for TRIAL_DRAIN_NS, or after 50 times that.
  */
 #pragma once
 
@@ -27,6 +30,7 @@
 #define TRIAL_DRAIN_NS 100000000
 
 /* Where streams begin and end. */
+struct replay;
 struct trial_result;
 struct sender;
 
@@ -41,6 +45,8 @@ struct traffic {
 	struct tport **port;
 	unsigned n_streams;
 	struct stream **stream;
+	const struct replay *replay; /* if any: what streams send in place of frames of their own */
+	struct stream_counts *replayed; /* by port */
 	unsigned n_senders; /* one for each port that has streams; see traffic_create() */
 	struct sender *sender;
 	double tsc_hz;
@@ -53,6 +59,7 @@ struct trial_config {
 	double seconds;
 	double rate;     /* frames per second, all streams together; 0: as fast as it goes */
 	uint64_t frames; /* per port; 0: no limit but the time */
+	double speed;    /* of a replay, in times of how it was recorded; 0: as the rate says */
 };
 
 struct trial_result {
@@ -60,6 +67,7 @@ struct trial_result {
 	uint64_t offered; /* frames due in that time; with rate 0: sent */
 	struct stream_counts sum;
 	uint64_t lost;
+	uint64_t extra;         /* of a replay: received and not sent, so flooded or from others */
 	uint64_t foreign;       /* received where it was not meant to go, or by nobody we know */
 	uint64_t spoilt;        /* corrupt so that it is not clear of which stream; in the sum */
 	uint64_t late, refused; /* frames late; times that a ring had less room than wanted */

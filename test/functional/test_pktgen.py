@@ -2,6 +2,7 @@
 """vswitch-pktgen against vswitchd: what it says it sent is what the switch says it received."""
 
 import json
+import struct
 import subprocess
 from pathlib import Path
 
@@ -77,6 +78,11 @@ def test_a_mesh_sends_from_each_to_each(lab):
     stats = switch.quiet_stats()
     assert_balanced(stats)
     assert said["received"] == said["sent"] > 1000
+    streams = said["streams"]
+    assert {(s["from"], s["to"]) for s in streams} == {(a, b) for a in range(4) for b in range(4) if a != b}
+    for name in ("sent", "received", "lost", "corrupt"):
+        assert sum(s[name] for s in streams) == said[name]
+    assert min(s["received"] for s in streams) > 1000
     received = [sum(q["frames"] for q in queues(stats, "receive", port)) for port in range(4)]
     assert max(received) - min(received) <= 64
 
@@ -153,6 +159,112 @@ def test_interfaces_of_the_kernel_are_ports(lab, driver):
                            command=["unshare", "-n", "sh", "-c", script, "sh"])
     assert said["received"] + said["lost"] == said["sent"] > 1000
     assert said["received"] > 0.9 * said["sent"] and said["corrupt"] == 0
+
+
+def a_frame(number, length):
+    """From one guest to another, a byte pattern for a payload."""
+    head = bytes.fromhex("020000000b00 020000000a00 88b5") + struct.pack(">I", number)
+    return (head + bytes(i * 7 + number & 0xFF for i in range(length)))[:length]
+
+
+def write_pcap(path, frames, gap=0.001, link=1):
+    """Frames are bytes, or (bytes, length on the wire)."""
+    with open(path, "wb") as out:
+        out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link))
+        for i, frame in enumerate(frames):
+            data, wire = frame if isinstance(frame, tuple) else (frame, len(frame))
+            at = round(1000000 * (7 + i * gap))
+            out.write(struct.pack("<IIII", at // 1000000, at % 1000000, len(data), wire) + data)
+    return path
+
+
+def write_pcapng(path, frames):
+    def block(kind, body):
+        body += bytes(-len(body) % 4)
+        return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+
+    with open(path, "wb") as out:
+        out.write(block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
+        out.write(block(1, struct.pack("<HHI", 1, 0, 0)))
+        for i, frame in enumerate(frames):
+            out.write(block(6, struct.pack("<IIIII", 0, 0, i * 1000, len(frame), len(frame)) + frame))
+    return path
+
+
+def read_pcap(path):
+    data, at, frames = path.read_bytes(), 24, []
+    while at < len(data):
+        captured = struct.unpack_from("<IIII", data, at)[2]
+        frames.append(data[at + 16:at + 16 + captured])
+        at += 16 + captured
+    return frames
+
+
+MIXED = [a_frame(i, 60 + i * 37 % 1455) for i in range(300)]
+
+
+@pytest.mark.parametrize("write", [write_pcap, write_pcapng])
+def test_a_capture_leaves_as_it_was_recorded(lab, write):
+    """Twice and a bit, into a device that records what it gets."""
+    path = write(lab.dir / "in", MIXED)
+    ports = [f"vdev:net_pcap0,tx_pcap={lab.dir}/out", "vdev:net_ring0"]
+    status, said, _ = pktgen_on(ports, "--pattern", "uni", "--pcap", path, "--frames", 700, "--no-huge",
+                                "--duration", "10", check=False)
+    assert status == 1 and said["sent"] == said["lost"] == 700, "a file gives nothing back"
+    assert read_pcap(lab.dir / "out") == (3 * MIXED)[:700]
+
+
+def test_a_capture_is_counted_on_its_way_through(lab):
+    switch = two_ports(lab)
+    path = write_pcap(lab.dir / "in", MIXED)
+    _, said, _ = pktgen(switch, "--pattern", "uni", "--pcap", path, "--pcap-once", "--rate", "20k", "--no-huge")
+    assert said["sent"] == said["received"] == 300 and said["lost"] == said["extra"] == 0
+    assert said["replay"]["frames"] == 300
+    sender, receiver = said["replay"]["ports"]
+    assert (sender["sent"], sender["received"], receiver["received"]) == (300, 0, 300)
+    assert receiver["received_bytes"] == sender["sent_bytes"] == sum(map(len, MIXED))
+    _, said, _ = pktgen(switch, "--pattern", "uni", "--pcap", path, "--duration", "0.3", "--no-huge")
+    stats = switch.quiet_stats()
+    assert_balanced(stats)
+    assert said["sent"] > 10000, "again and again, as fast as it goes"
+    assert said["sent"] == said["received"] + said["lost"]
+    assert said["lost"] == sum(dropped(stats).values())
+
+
+def test_a_capture_keeps_its_time(lab):
+    switch = two_ports(lab)
+    path = write_pcap(lab.dir / "in", MIXED[:101], gap=0.01)
+    options = ["--pattern", "uni", "--pcap", path, "--no-huge"]
+    for speed, least, most in ((1, 1.0, 1.5), (10, 0.1, 0.6)):
+        _, said, _ = pktgen(switch, *options, "--pcap-once", "--pcap-speed", speed)
+        assert said["sent"] == 101 and 0.99 * least <= said["seconds"] < most
+    _, said, _ = pktgen(switch, *options, "--pcap-speed", "10", "--duration", "0.5")
+    assert 400 <= said["sent"] <= 520, "the next round comes as late as any frame"
+
+
+def test_frames_that_cannot_be_sent_are_named(lab):
+    switch = two_ports(lab)
+    frames = [*MIXED[:5], bytes(13), bytes(3), a_frame(7, 70000), (a_frame(8, 100), 1514), *MIXED[5:10]]
+    path = write_pcap(lab.dir / "in", frames)
+    _, said, err = pktgen(switch, "--pattern", "uni", "--pcap", path, "--pcap-once", "--no-huge")
+    assert said["sent"] == 10
+    replay = said["replay"]
+    assert (replay["frames_read"], replay["frames"]) == (14, 10)
+    assert (replay["too_short"], replay["too_long"], replay["cut"]) == (2, 1, 1)
+    assert "2 of 14 frames are left out, too short" in err and "first is number 6" in err
+    assert "1 of 14 frames are left out, too long" in err and "first is number 8" in err
+    assert "captured only in part" in err and "first is number 9" in err
+    for name, content, words in (
+        ("other", write_pcap(lab.dir / "raw", MIXED[:2], link=101), "Ethernet"),
+        ("empty", write_pcap(lab.dir / "none", []), "no frames"),
+        ("torn", write_pcap(lab.dir / "torn", [(a_frame(1, 90), 90)]), "frame 1"),
+        ("nonsense", Path(__file__), "cannot read"),
+        ("missing", lab.dir / "missing", "missing"),
+    ):
+        if name == "torn":
+            content.write_bytes(content.read_bytes()[:-10])
+        status, _, err = pktgen(switch, "--pcap", content, "--no-huge", check=False)
+        assert status == 2 and words in err, (name, err)
 
 
 def test_methods_find_a_rate_that_holds(lab):
