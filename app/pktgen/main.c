@@ -222,6 +222,41 @@ static void run_search(struct pktgen *g, const char *name, const struct search_g
 		    r.generator_limit ? "; the generator was the limit" : "");
 }
 
+/* 100 % is what is asked for, or else what the generator sends at most. */
+static double full_rate(struct pktgen *g)
+{
+	const struct trial_config config = {.seconds = g->options.seconds};
+
+	if (g->options.rate > 0)
+		return g->options.rate;
+	trial_run(g->traffic, &config, &g->result);
+	return g->result.sum.sent / g->result.seconds;
+}
+
+static void run_loss(struct pktgen *g, json_t *root)
+{
+	struct search_load load[SEARCH_LOADS];
+	json_t *list = json_array();
+	unsigned n;
+
+	search_loss(g->traffic, g->options.seconds, full_rate(g), load, &n);
+	report_progress_end(&g->options);
+	for (unsigned i = 0; i < n; i++) {
+		double ratio = load[i].lost / MAX((double)load[i].sent, 1.0);
+
+		json_array_append_new(list,
+		    json_pack("{s:f, s:f, s:I, s:I, s:I, s:f, s:b}", "share", load[i].share, "rate",
+			load[i].rate, "sent", (json_int_t)load[i].sent, "received",
+			(json_int_t)load[i].received, "lost", (json_int_t)load[i].lost,
+			"loss_ratio", ratio, "generator_limit", (int)load[i].generator_limit));
+		if (!g->options.quiet)
+			printf("loss        %3.0f %%: %.3f M/s offered, %.4f %% lost%s\n",
+			    100 * load[i].share, load[i].rate / 1e6, 100 * ratio,
+			    load[i].generator_limit ? "; the generator was the limit" : "");
+	}
+	json_object_set_new(root, "loss", list);
+}
+
 static json_t *run(struct pktgen *g)
 {
 	json_t *root = json_object();
@@ -244,6 +279,9 @@ static json_t *run(struct pktgen *g)
 		mrr = run_mrr(g, 3, root);
 		run_search(g, "throughput", NULL, mrr, root);
 		break;
+	case METHOD_LOSS:
+		run_loss(g, root);
+		break;
 	case METHOD_BACK_TO_BACK:
 		search_back_to_back(g->traffic, B2B_FRAMES_MAX, &frames);
 		json_object_set_new(root, "back_to_back", json_integer(frames));
@@ -258,14 +296,16 @@ static json_t *run(struct pktgen *g)
 static json_t *total_json(const struct trial_total *total)
 {
 	return json_pack("{s:I, s:I, s:I, s:I}", "trials", (json_int_t)total->trials, "sent",
-	    (json_int_t)total->sent, "received", (json_int_t)total->received, "hellos",
-	    (json_int_t)total->hellos);
+	    (json_int_t)total->counts.sent, "received", (json_int_t)total->counts.received,
+	    "hellos", (json_int_t)total->hellos);
 }
 
-static int status(const struct trial_result *r)
+/* Of everything that was sent, also by the trials of a search. */
+static int status(const struct trial_total *total)
 {
-	return r->sum.corrupt || r->sum.duplicates || r->sum.reordered || r->broken ||
-	    !r->sum.received;
+	const struct stream_counts *c = &total->counts;
+
+	return c->corrupt || c->duplicates || c->reordered || total->broken || !c->received;
 }
 
 int main(int argc, char *argv[])
@@ -288,7 +328,7 @@ int main(int argc, char *argv[])
 	json_object_set_new(root, "total", total_json(&g.traffic->total));
 
 	int err = report_write(&g.options, root);
-	int failed = g.options.method == METHOD_BACK_TO_BACK ? 0 : status(&g.result);
+	int failed = status(&g.traffic->total);
 
 	tear_down(&g);
 	return err ? 2 : failed;

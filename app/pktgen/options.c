@@ -30,7 +30,7 @@ static const char doc[] =
 
 #define SECONDS_MAX 1000000
 
-#define METHODS "trial, mrr, ndrpdr, rfc2544, back-to-back"
+#define METHODS "trial, mrr, ndrpdr, rfc2544, loss, back-to-back"
 
 enum {
 	KEY_PACKED = 256,
@@ -155,7 +155,8 @@ static void finish(struct argp_state *state, struct options *o)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	static const char *const methods[] = {"trial", "mrr", "ndrpdr", "rfc2544", "back-to-back"};
+	static const char *const methods[] = {
+	    "trial", "mrr", "ndrpdr", "rfc2544", "loss", "back-to-back"};
 	static const char *const patterns[] = {"uni", "bi", "mesh", "loop"};
 	struct options *o = state->input;
 

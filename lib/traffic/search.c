@@ -114,6 +114,33 @@ bool search_rfc2544(
 	return search_mlr(t, &strict, seconds, max_rate, ret_result);
 }
 
+bool search_loss(struct traffic *t, double seconds, double max_rate,
+    struct search_load ret_loads[SEARCH_LOADS], unsigned *ret_n)
+{
+	struct trial_result *r = malloc(sizeof(*r));
+	unsigned n, clean = 0;
+	bool go_on = r != NULL;
+
+	for (n = 0; go_on && n < SEARCH_LOADS && clean < 2; n++) {
+		double share = (SEARCH_LOADS - n) / (double)SEARCH_LOADS;
+		const struct trial_config config = {.seconds = seconds, .rate = max_rate * share};
+
+		go_on = trial_run(t, &config, r);
+		ret_loads[n] = (struct search_load){
+		    .share = share,
+		    .rate = config.rate,
+		    .sent = r->sum.sent,
+		    .received = r->sum.received,
+		    .lost = r->lost,
+		    .generator_limit = r->late > LATE_SHARE * r->sum.sent,
+		};
+		clean = r->lost ? 0 : clean + 1;
+	}
+	free(r);
+	*ret_n = n;
+	return go_on;
+}
+
 bool search_back_to_back(struct traffic *t, uint64_t max_frames, uint64_t *ret_frames)
 {
 	struct trial_result *r = malloc(sizeof(*r));

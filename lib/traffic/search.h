@@ -10,8 +10,9 @@
  * The bounds start at what MRR saw, go down in growing steps to a load that holds, and then halve
  * the interval to the width.
  *
- * RFC 2544: throughput, the highest rate without a single frame lost, by halving; and back-to-back,
- * the longest burst at full speed without loss.
+ * RFC 2544: throughput (26.1), the highest rate without a single frame lost, by halving; frame loss
+ * rate (26.3), what is lost at all of the highest rate, at 90 %, at 80 %, until two loads in
+ * succession lose nothing; and back-to-back (26.4), the longest burst at full speed without loss.
  */
 #pragma once
 
@@ -45,6 +46,18 @@ bool search_mlr(struct traffic *t, const struct search_goal *goal, double trial_
 
 bool search_rfc2544(
     struct traffic *t, double seconds, double max_rate, struct search_result *ret_result);
+
+#define SEARCH_LOADS 10 /* of a curve: 100 % to 10 % */
+
+struct search_load {
+	double share, rate; /* of the highest, and in frames per second */
+	uint64_t sent, received, lost;
+	bool generator_limit;
+};
+
+/* *ret_n: how many loads were tried, at most SEARCH_LOADS. */
+bool search_loss(struct traffic *t, double seconds, double max_rate,
+    struct search_load ret_loads[SEARCH_LOADS], unsigned *ret_n);
 
 /* *ret_frames: per sender, the longest burst without loss, up to max_frames. */
 bool search_back_to_back(struct traffic *t, uint64_t max_frames, uint64_t *ret_frames);

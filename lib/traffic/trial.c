@@ -280,8 +280,8 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 	drain(t, r);
 	sum_up(t, r);
 	t->total.trials++;
-	t->total.sent += r->sum.sent;
-	t->total.received += r->sum.received;
+	t->total.broken += r->broken;
+	add_counts(&t->total.counts, &r->sum);
 	r->offered = config->rate > 0 && !config->frames ? config->rate * r->seconds : r->sum.sent;
 	return go_on;
 }

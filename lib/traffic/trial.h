@@ -36,8 +36,10 @@ struct sender;
 
 /* Of all trials since traffic_create(), for whoever compares with the switch's books. */
 struct trial_total {
-	uint64_t trials, sent, received;
+	uint64_t trials;
 	uint64_t hellos; /* sent by traffic_introduce() */
+	uint64_t broken; /* queues, as in a result */
+	struct stream_counts counts;
 };
 
 struct traffic {

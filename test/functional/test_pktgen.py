@@ -289,6 +289,29 @@ def test_the_books_hold_over_all_trials_of_a_search(lab):
     assert sum(dropped(stats).values()) == total["sent"] - total["received"]
 
 
+def test_loss_is_drawn_until_there_is_none(lab):
+    switch = two_ports(lab)
+    _, said, _ = pktgen(switch, "--test", "loss", "--rate", "20k", "--duration", "0.1", "--no-huge")
+    assert [load["share"] for load in said["loss"]] == [1.0, 0.9], "two loads without loss are the end"
+    assert [load["rate"] for load in said["loss"]] == [20000, 18000]
+    ports = ["vdev:net_null0,no-rx=1", "vdev:net_ring0"]
+    status, said, _ = pktgen_on(ports, "--test", "loss", "--duration", "0.05", "--no-huge", check=False)
+    assert status == 1 and len(said["loss"]) == 10, "no load is without loss"
+    assert all(load["lost"] == load["sent"] and load["loss_ratio"] == 1 for load in said["loss"])
+
+
+@pytest.mark.parametrize("options", [
+    ["--size", "65535"],
+    ["--size", "65535", "--tso", "1448"],
+    ["--flows", "1M", "--rate", "1M"],
+    ["--macs", "100k", "--rate", "500k"],
+])
+def test_extremes_are_sent_too(lab, options):
+    switch = two_ports(lab, "--mac-table", "1000000")
+    _, said, _ = pktgen(switch, "--rate", "2k", "--duration", "0.5", "--no-huge", *options)
+    assert said["received"] + said["lost"] == said["sent"] > 500 and said["received"] > 500
+
+
 def test_faults_are_told_in_words(lab):
     switch = two_ports(lab)
     status, _, err = pktgen(switch, "--size", "64", "--vlan", "9", "--no-huge", check=False)
