@@ -26,7 +26,7 @@ struct device_config {
  */
 int devices_start(
     const char *const specs[], unsigned n, const struct device_config *config, bool no_huge);
-void devices_stop(void);
+void devices_stop(void); /* after all ports are destroyed */
 
 /* About how much memory one of them takes. */
 size_t device_memory(const struct device_config *config);

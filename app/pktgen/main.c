@@ -26,6 +26,7 @@ struct pktgen {
 	struct tport *port[PKTGEN_PORTS_MAX];
 	struct stream *stream[PKTGEN_PORTS_MAX * PKTGEN_PORTS_MAX];
 	unsigned n_streams;
+	bool devices; /* DPDK runs */
 	struct traffic *traffic;
 	struct replay replay;
 	struct trial_result result;
@@ -43,18 +44,24 @@ static uint32_t frame_max(const struct pktgen *g)
 	return longest;
 }
 
-static int start_devices(const struct options *o, uint32_t longest)
+static int start_devices(struct pktgen *g, uint32_t longest)
 {
+	const struct options *o = &g->options;
 	const struct device_config config = {
 	    .n_pairs = o->pairs, .ring_size = o->ring_size, .frame_max = longest};
 	const char *specs[PKTGEN_PORTS_MAX];
 	unsigned n = 0;
+	int err;
 
 	for (unsigned i = 0; i < o->n_ports; i++) {
 		if (port_is_device(o->port[i]))
 			specs[n++] = o->port[i];
 	}
-	return n ? devices_start(specs, n, &config, o->no_huge) : 0;
+	if (n == 0)
+		return 0;
+	err = devices_start(specs, n, &config, o->no_huge);
+	g->devices = !err;
+	return err;
 }
 
 /* Can all ports take frames that long? *longest becomes what they take. */
@@ -79,7 +86,7 @@ static int open_ports(struct pktgen *g)
 {
 	const struct options *o = &g->options;
 	uint32_t longest = frame_max(g);
-	int err = start_devices(o, longest);
+	int err = start_devices(g, longest);
 
 	for (unsigned i = 0; !err && i < o->n_ports; i++)
 		err = port_open(o, o->port[i], longest, &g->port[i]);
@@ -155,6 +162,8 @@ static void tear_down(struct pktgen *g)
 		stream_destroy(g->stream[i]);
 	for (unsigned i = 0; i < g->options.n_ports; i++)
 		tport_destroy(g->port[i]);
+	if (g->devices)
+		devices_stop();
 	replay_cleanup(&g->replay);
 }
 
