@@ -41,13 +41,27 @@ struct tag {
 } __attribute__((packed));
 
 /* No spoilt 16 bits go unseen, wherever they lie. */
-static uint16_t tag_check(const struct tag *tag)
+static inline uint16_t tag_check(uint16_t stream, uint32_t flow, uint32_t number, uint64_t time)
 {
-	uint64_t sum = tag->time ^ ((uint64_t)tag->flow << 32 | tag->number) ^ tag->stream;
+	uint64_t sum = time ^ ((uint64_t)flow << 32 | number) ^ stream;
 
 	sum ^= sum >> 32;
 	sum ^= sum >> 16;
 	return ~sum;
+}
+
+/* Field by field where it belongs: what is written in small pieces and read as one has to wait. */
+static inline void put_tag(
+    uint8_t *at, uint16_t stream, uint32_t flow, uint32_t number, uint64_t time)
+{
+	struct tag *tag = (struct tag *)at;
+
+	tag->magic = MAGIC;
+	tag->stream = stream;
+	tag->flow = flow;
+	tag->number = number;
+	tag->time = time;
+	tag->check = tag_check(stream, flow, number, time);
 }
 
 static void put16(uint8_t *at, uint16_t value)
@@ -108,6 +122,17 @@ static void put_tcp(uint8_t *tcp, const uint8_t *ip, uint32_t len)
 	put16(tcp + 16, sum + (sum >> 16));
 }
 
+static void put_flow(const struct stream *s, uint8_t *frame, uint32_t flow)
+{
+	uint8_t *ports = frame + ETH_LEN + (s->profile.vlan ? VLAN_LEN : 0) + IP_LEN;
+	uint32_t mac = s->profile.macs == 1 ? 0 : flow % s->profile.macs;
+
+	put_mac(frame, mac_of(s->to, mac));
+	put_mac(frame + 6, mac_of(s->from, mac));
+	put16(ports, flow);
+	put16(ports + 2, PORT_BASE + (flow >> 16));
+}
+
 static void make_template(struct stream *s, struct stream_template *t, uint32_t len)
 {
 	uint8_t *at = t->bytes + 12;
@@ -127,6 +152,26 @@ static void make_template(struct stream *s, struct stream_template *t, uint32_t 
 		put_tcp(at + IP_LEN, at, len - IP_LEN);
 	else
 		put16(at + IP_LEN + 4, len - IP_LEN);
+	put_flow(s, t->bytes, 0);
+}
+
+static void make_net_header(struct stream *s)
+{
+	if (!s->profile.gso)
+		return;
+	s->net.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	s->net.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+	s->net.gso_size = s->profile.gso;
+	s->net.hdr_len = s->head_len - sizeof(struct tag);
+	s->net.csum_start = s->net.hdr_len - TCP_LEN;
+	s->net.csum_offset = 16;
+}
+
+/* As a careful driver does: a line that need not be written stays shared. */
+static inline void put_net_header(const struct stream *s, struct virtio_net_hdr *hdr)
+{
+	if (memcmp(hdr, &s->net, VIRTIO_NET_HDR_LEN - 2) != 0)
+		memcpy(hdr, &s->net, VIRTIO_NET_HDR_LEN - 2);
 }
 
 static unsigned head_len(const struct stream_profile *p)
@@ -160,6 +205,7 @@ int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_p
 		s->next_flow[i] = i;
 	s->head_len = head_len(profile);
 	s->pattern = pattern_ops(cpu_wide());
+	make_net_header(s);
 	s->flow = calloc(profile->flows, sizeof(*s->flow));
 	if (!s->flow) {
 		stream_destroy(s);
@@ -185,55 +231,19 @@ void stream_reset(struct stream *s)
 	memset(&s->counts, 0, sizeof(s->counts));
 }
 
-static void put_net_header(const struct stream *s, struct virtio_net_hdr *hdr)
-{
-	struct virtio_net_hdr net = {0};
-
-	if (s->profile.gso) {
-		net.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		net.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
-		net.gso_size = s->profile.gso;
-		net.hdr_len = s->head_len - sizeof(struct tag);
-		net.csum_start = net.hdr_len - TCP_LEN;
-		net.csum_offset = 16;
-	}
-	/* As a careful driver does: a line that need not be written stays shared. */
-	if (memcmp(hdr, &net, VIRTIO_NET_HDR_LEN - 2) != 0)
-		memcpy(hdr, &net, VIRTIO_NET_HDR_LEN - 2);
-}
-
-static void put_flow(const struct stream *s, uint8_t *frame, uint32_t flow)
-{
-	uint8_t *ports = frame + ETH_LEN + (s->profile.vlan ? VLAN_LEN : 0) + IP_LEN;
-	uint32_t mac = s->profile.macs == 1 ? 0 : flow % s->profile.macs;
-
-	put_mac(frame, mac_of(s->to, mac));
-	put_mac(frame + 6, mac_of(s->from, mac));
-	put16(ports, flow);
-	put16(ports + 2, PORT_BASE + (flow >> 16));
-}
-
 uint32_t stream_make(
     struct stream *s, unsigned lane, uint8_t *frame, struct virtio_net_hdr *hdr, uint64_t time)
 {
 	const struct stream_template *t = &s->template[s->next_size];
-	uint32_t flow = s->next_flow[lane];
-	struct tag tag = {
-	    .magic = MAGIC,
-	    .stream = s->id,
-	    .flow = flow,
-	    .number = s->flow[flow].next_sent++,
-	    .time = time,
-	};
+	uint32_t flow = s->next_flow[lane], number = s->flow[flow].next_sent++;
 
-	tag.check = tag_check(&tag);
 	memcpy(frame, t->bytes, STREAM_FRAME_MIN);
-	put_flow(s, frame, flow);
-	memcpy(frame + s->head_len - sizeof(tag), &tag, sizeof(tag));
+	if (s->profile.flows > 1)
+		put_flow(s, frame, flow);
+	put_tag(frame + s->head_len - sizeof(struct tag), s->id, flow, number, time);
 	put_net_header(s, hdr);
 	if (s->profile.touch_all)
-		s->pattern->write(
-		    frame, s->head_len, t->len, pattern_seed(s->id, flow, tag.number));
+		s->pattern->write(frame, s->head_len, t->len, pattern_seed(s->id, flow, number));
 	s->next_size = s->next_size + 1 == s->profile.n_sizes ? 0 : s->next_size + 1;
 	flow += s->profile.lanes;
 	s->next_flow[lane] = flow < s->profile.flows ? flow : lane;
@@ -245,12 +255,9 @@ uint32_t stream_make(
 uint32_t stream_make_hello(
     struct stream *s, uint32_t mac, uint8_t *frame, struct virtio_net_hdr *hdr)
 {
-	struct tag tag = {.magic = MAGIC, .stream = HELLO};
-
-	tag.check = tag_check(&tag);
 	memcpy(frame, s->template[0].bytes, STREAM_FRAME_MIN);
 	put_flow(s, frame, mac);
-	memcpy(frame + s->head_len - sizeof(tag), &tag, sizeof(tag));
+	put_tag(frame + s->head_len - sizeof(struct tag), HELLO, 0, 0, 0);
 	memset(hdr, 0, VIRTIO_NET_HDR_LEN - 2);
 	return MAX(s->head_len, (unsigned)STREAM_FRAME_MIN);
 }
@@ -263,24 +270,24 @@ static uint32_t headers_end(const uint8_t *frame)
 	return ip + IP_LEN + (frame[ip + 9] == 6 ? TCP_LEN : UDP_LEN);
 }
 
-static bool tag_at(const uint8_t *frame, uint32_t len, uint32_t at, struct stream_tag *ret_tag)
+static inline bool tag_at(
+    const uint8_t *frame, uint32_t len, uint32_t at, struct stream_tag *ret_tag)
 {
-	struct tag tag;
+	const struct tag *tag = (const struct tag *)(frame + at);
+	struct stream_tag found;
 	bool marked, sound;
 
-	if (len < at + sizeof(tag))
+	if (len < at + sizeof(*tag))
 		return false;
-	memcpy(&tag, frame + at, sizeof(tag));
-	marked = tag.magic == MAGIC;
-	sound = tag.check == tag_check(&tag);
-	*ret_tag = (struct stream_tag){
-	    .stream = tag.stream,
-	    .flow = tag.flow,
-	    .number = tag.number,
-	    .time = tag.time,
-	    .intact = marked && sound,
-	};
-	return (marked || sound) && tag.stream != HELLO;
+	found.stream = tag->stream;
+	found.flow = tag->flow;
+	found.number = tag->number;
+	found.time = tag->time;
+	marked = tag->magic == MAGIC;
+	sound = tag->check == tag_check(found.stream, found.flow, found.number, found.time);
+	found.intact = marked && sound;
+	*ret_tag = found;
+	return (marked || sound) && found.stream != HELLO;
 }
 
 bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag)

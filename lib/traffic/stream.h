@@ -60,6 +60,7 @@ struct stream {
 	unsigned head_len; /* up to the end of the tag */
 	unsigned next_size;
 	uint32_t next_flow[TPORT_PAIRS_MAX]; /* of each lane: lane, lane + lanes, ... */
+	struct virtio_net_hdr net;           /* of every frame */
 	struct stream_template template[STREAM_SIZES_MAX];
 	struct stream_flow *flow;
 	const struct pattern_ops *pattern;
