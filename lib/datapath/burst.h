@@ -7,9 +7,10 @@
  *	snapshot.c  first bytes of every frame into locals       burst_snapshot
  *	lookup.c    learn the source, decide the destination     burst_lookup
  *	group.c     by destination: flood, then unicast          burst_forward
- *	deliver.c   reserve, copy, complete, notify              deliver_frames
+ *	deliver.c   reserve, copy, complete                      deliver_frames
  *	fallback.c  frames whose offload the guest cannot take   deliver_fallback
- *	complete.c  give the source its buffers back, account    burst_complete
+ *	complete.c  give the source its buffers back, account,   burst_complete
+ *	            and call the drivers that asked for it
  *
  * burst_run() strings them together. A burst is one worker's scratch memory and holds
  * nothing between two calls of burst_run.

@@ -13,6 +13,7 @@
 
 #include "datapath/deliver.h"
 #include "datapath/flow_hash.h"
+#include "datapath/notify.h"
 
 #define RETRIES     8
 #define RETRY_PAUSE 4
@@ -101,6 +102,8 @@ static void groups_finish(struct burst *b)
 	for (unsigned try = 0; UNLIKELY(full) && try < RETRIES; try++) {
 		for (unsigned i = 0; i < RETRY_PAUSE; i++)
 			rte_pause();
+		/* Who is full may be asleep. */
+		burst_notify(b);
 		full = groups_deliver(b);
 	}
 	if (UNLIKELY(full))

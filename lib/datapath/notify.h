@@ -4,8 +4,9 @@
  *
  * Whether a driver asks has to be read after it can see what was used, and the barrier in between
  * waits for every store that is on its way to another core. So the question is put once a burst,
- * for all queues that it visited; of a queue that several workers may write, at once, under its
- * lock.
+ * for all queues that it visited, and before a queue that was full is tried again. Of a queue that
+ * several workers may write, which with several workers all deliver queues are, it is put at once,
+ * under its lock.
  */
 #pragma once
 

@@ -53,7 +53,7 @@ struct queue_stats {
 	uint64_t flooded;      /* frames sent to all others */
 	uint64_t flood_copies; /* how many ports those went to */
 	uint64_t segments;     /* frames made in software out of one, beyond the first */
-	uint64_t busy_cycles; /* TSC, of polls that found frames: worker/sweep.h */
+	uint64_t busy_cycles;  /* TSC, of polls that found frames: worker/sweep.h */
 };
 
 struct port;

@@ -179,8 +179,8 @@ struct vring {
 	uint8_t broken; /* enum vring_break; the control thread may read it */
 	/* Notification state. */
 	bool signalled_valid; /* false until the first completion after a start */
-	bool signalled_wrap;  /* packed: used wrap counter at the last call decision */
 	uint16_t signalled;   /* used position at the last call decision */
+	uint32_t unsignalled; /* slots or chains completed since */
 	uint32_t faults;      /* faulty chains so far */
 	struct vring_translation translation;
 	struct vring_inflight *inflight;
@@ -285,8 +285,10 @@ static inline void vring_barrier(void)
 /*
  * Does the driver want to be notified of what was completed since the last question? There must
  * be a vring_barrier() between the completion and the question, and one serves any number of
- * rings. Always true for the first completion after a start unless the driver has interrupts
- * disabled outright (2.7.7, 2.8.14 flags).
+ * rings, and any number of completions: after more than a lap, in which the driver may have slept
+ * and woken anywhere, the answer is yes unless it has interrupts disabled. Always true for the
+ * first completion after a start unless the driver has interrupts disabled outright (2.7.7, 2.8.14
+ * flags).
  */
 static inline bool vring_call_asked(struct vring *vr)
 {

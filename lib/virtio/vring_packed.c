@@ -323,6 +323,8 @@ static void journal_end(struct vring *vr)
 
 static void store_position(struct vring *vr, uint32_t slot, bool wrap)
 {
+	vr->unsignalled +=
+	    slot - vr->position->used + (wrap != vr->position->used_wrap ? vr->size : 0);
 	vr->position->used = slot;
 	vr->position->used_wrap = wrap;
 	if (vr->journal)
@@ -592,18 +594,18 @@ static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now
 static bool packed_call_asked(struct vring *vr)
 {
 	uint16_t now = vr->position->used, old = vr->signalled;
-	bool first = !vr->signalled_valid;
+	bool first = !vr->signalled_valid, lapped = vr->unsignalled > vr->size;
 	struct vring_packed_event event;
 
-	if (!first && now == old && vr->position->used_wrap == vr->signalled_wrap)
+	if (!first && vr->unsignalled == 0)
 		return false;
 	vr->signalled = now;
-	vr->signalled_wrap = vr->position->used_wrap;
 	vr->signalled_valid = true;
+	vr->unsignalled = 0;
 	event = event_read(vr->packed.driver_event);
 	if (event.flags == VRING_PACKED_EVENT_DISABLE)
 		return false;
-	if (first || event.flags != VRING_PACKED_EVENT_DESC || !vr->event_idx)
+	if (first || lapped || event.flags != VRING_PACKED_EVENT_DESC || !vr->event_idx)
 		return true;
 	return event_passed(vr, event.off_wrap, now, old);
 }

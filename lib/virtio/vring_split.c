@@ -231,6 +231,7 @@ static ALWAYS_INLINE void write_used(
 static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
 {
 	__atomic_store_n(&vr->split.used->idx, used, __ATOMIC_RELEASE);
+	vr->unsignalled += (uint16_t)(used - vr->position->used);
 	vr->position->used = used;
 }
 
@@ -274,17 +275,19 @@ static bool event_passed(uint16_t event, uint16_t now, uint16_t old)
 static bool split_call_asked(struct vring *vr)
 {
 	uint16_t now = vr->position->used, old = vr->signalled;
-	bool first = !vr->signalled_valid;
+	bool first = !vr->signalled_valid, lapped = vr->unsignalled > vr->size;
 
 	if (first)
 		old = now - 1;
-	else if (now == old)
+	else if (vr->unsignalled == 0)
 		return false;
 	vr->signalled = now;
 	vr->signalled_valid = true;
+	vr->unsignalled = 0;
 	if (!vr->event_idx)
 		return !(READ_ONCE(vr->split.avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
-	return first || event_passed(READ_ONCE(vr->split.avail->ring[vr->size]), now, old);
+	return first || lapped ||
+	    event_passed(READ_ONCE(vr->split.avail->ring[vr->size]), now, old);
 }
 
 static uint16_t *avail_event(struct vring *vr)
