@@ -13,7 +13,7 @@
  * stay shared by all cores. Stamps count seconds, and an address whose stamp is younger than
  * refresh_s, a small part of the ageing time, stores nothing at all: a million addresses that are
  * all in use would otherwise be a million stores a second. So that nothing is forgotten too early,
- * entries live for as much longer.
+ * entries live for as much longer; which of them is the oldest is known that well, no better.
  *
  * Fairness. A guest may send from as many MACs as it likes; it must not push out the entries of
  * the others. When the table has max_entries, or both buckets of a MAC are full:

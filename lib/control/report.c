@@ -46,14 +46,14 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	    "direction", receives ? "receive" : "deliver", "frames", (json_int_t)s.frames, "bytes",
 	    (json_int_t)s.bytes, "calls", (json_int_t)s.calls, "calls_suppressed",
 	    (json_int_t)s.calls_suppressed, "drops", drops);
-	const struct placement *place =
-	    &CONTAINER_OF(q->port, struct vport, port)->place[q->index / 2];
+	const struct vport *vp = CONTAINER_OF(q->port, struct vport, port);
+	const struct placement *place = &vp->place[q->index / 2];
 
 	books->dropped += dropped;
 	if (receives) {
 		json_object_set_new(out, "worker", json_integer(q->worker));
 		json_object_set_new(out, "node", json_integer(place->node));
-		json_object_set_new(out, "busy_permille", json_integer(place->load));
+		json_object_set_new(out, "busy_permille", json_integer(vp->up ? place->load : 0));
 		json_object_set_new(out, "unicast", json_integer(s.unicast));
 		json_object_set_new(out, "flooded", json_integer(s.flooded));
 		json_object_set_new(out, "flood_copies", json_integer(s.flood_copies));

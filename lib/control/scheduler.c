@@ -225,9 +225,9 @@ static void tell(const struct scheduler *s, const struct queue *q, const struct 
 	unsigned from = cpu_of(s, m->from), to = cpu_of(s, m->to);
 
 	log_info("%s: %s queue %u from CPU %u to CPU %u: %u %u %% -> %u %%, %u %u %% -> %u %%",
-	    vport_of(q)->path, s->config.mode == SCHEDULE_ON ? "moving" : "would move",
-	    q->index / 2, from, to, from, m->from_before / 10, m->from_after / 10, to,
-	    m->to_before / 10, m->to_after / 10);
+	    vport_of(q)->path, s->config.mode == SCHEDULE_ON ? "moved" : "would move", q->index / 2,
+	    from, to, from, m->from_before / 10, m->from_after / 10, to, m->to_before / 10,
+	    m->to_after / 10);
 }
 
 static void carry_out(
@@ -237,11 +237,26 @@ static void carry_out(
 
 	for (unsigned i = 0; i < n; i++) {
 		moves[i] = (struct vswitch_move){.queue = polled->queue[m[i].queue], .to = m[i].to};
-		tell(s, moves[i].queue, &m[i]);
 	}
 	s->counts.proposed += n;
-	if (n && s->config.mode == SCHEDULE_ON && vswitch_move(s->sw, moves, n) == 0)
+	if (n && s->config.mode == SCHEDULE_ON) {
+		if (vswitch_move(s->sw, moves, n) < 0) {
+			s->balance.hold = 0; /* nothing has happened: try again soon */
+			return;
+		}
 		s->counts.moved += n;
+	}
+	for (unsigned i = 0; i < n; i++)
+		tell(s, moves[i].queue, &m[i]);
+}
+
+/* To move anything is to wait for all workers; one that stands still would be waited for long. */
+static bool all_alive(const struct scheduler *s)
+{
+	for (unsigned w = 0; w < s->n_workers; w++)
+		if (!s->worker[w].alive)
+			return false;
+	return true;
 }
 
 static void balance(struct scheduler *s, const struct polled *polled)
@@ -290,7 +305,7 @@ static void on_interval(evutil_socket_t fd, short what, void *arg)
 	measure(s, &polled);
 	if (s->config.mode == SCHEDULE_ROTATE)
 		rotate(s, &polled);
-	else if (s->config.mode != SCHEDULE_OFF && s->n_workers > 1)
+	else if (s->config.mode != SCHEDULE_OFF && s->n_workers > 1 && all_alive(s))
 		balance(s, &polled);
 	free(polled.queue);
 }

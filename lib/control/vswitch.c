@@ -102,13 +102,30 @@ static void disable_kicks(const struct queue *q)
 		vring_kick_disable(q->ring);
 }
 
+/*
+ * A frame that waits to be sent for a queue would be lost with it. A worker in the middle of a turn
+ * reads its mail in the next one.
+ */
+static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves[], unsigned n)
+{
+	bool waits = true;
+
+	for (unsigned try = 0; waits && try < 3; try++) {
+		if (try)
+			workers_synchronize(sw->workers);
+		waits = false;
+		for (unsigned i = 0; i < n; i++)
+			waits |= workers_mail_waits(sw->workers, moves[i].queue->worker);
+	}
+	return waits;
+}
+
 int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 {
 	struct forwarding *without, *with;
 
-	for (unsigned i = 0; i < n; i++)
-		if (workers_mail_waits(sw->workers, moves[i].queue->worker))
-			return -EAGAIN;
+	if (mail_waits(sw, moves, n))
+		return -EAGAIN;
 	for (unsigned i = 0; i < n; i++) {
 		moves[i].from = moves[i].queue->worker;
 		moves[i].queue->worker = WORKER_NONE;

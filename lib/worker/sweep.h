@@ -14,8 +14,8 @@
  *
  * Each poll ends with a reading of the clock. One that moved frames was busy, for its worker and
  * for its queue; all others were idle, in a turn with frames, too. So being busy costs what it
- * costs (the figure that OVS and testpmd give, too), and the balancer knows each queue's part. One
- * reading is some 25 cycles a burst.
+ * costs (the figure that OVS and testpmd give, too), and the balancer knows each queue's part. What
+ * a turn does before its first poll, above all looks at idle queues, counts with that.
  *
  * Threads: the worker's alone.
  */

@@ -3,7 +3,7 @@
  * Theory of operation
  *
  * A worker's turn: load the current forwarding, run a burst of every queue on its list that may
- * have something (sweep.h), report a quiescent state, read the clock. Nothing from the forwarding
+ * have something (sweep.h), report a quiescent state. Nothing from the forwarding
  * is kept beyond that report, which is what makes workers_publish() a safe point for the control
  * thread.
  *

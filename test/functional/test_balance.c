@@ -191,7 +191,7 @@ static void test_a_busy_worker_gives_a_queue_away_once(void **state)
 	must(worker_of(stats, port[0], 0) != worker_of(stats, port[1], 0),
 	    "two busy queues stay with one worker");
 	json_decref(stats);
-	must(switch_log_contains(&l.sw, ": moving queue 0 from CPU "), "a move is not logged");
+	must(switch_log_contains(&l.sw, ": moved queue 0 from CPU "), "a move is not logged");
 	load_worker(&l, port, 2000);
 	must_equal(of_balance(&l, "moved"), 1, "moves");
 	close_lab(&l);
