@@ -221,6 +221,8 @@ static void print_workers(FILE *out, const json_t *report)
 		    number(w, "node"), number(w, "busy_permille") / 10);
 		print_load(out, ports, i);
 	}
+	if (i < 2)
+		return; /* nobody to share with */
 	fprintf(out, "balance %s: %d moves proposed, %d made\n",
 	    json_string_value(json_object_get(balance, "mode")), number(balance, "proposed"),
 	    number(balance, "moved"));

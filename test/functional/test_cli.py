@@ -265,13 +265,14 @@ def test_sigusr1_prints_the_ports(lab):
     switch = Switch(lab, ["a.sock", "b.sock"])
     switch.signal(signal.SIGUSR1)
     wait_for(lambda: str(switch.paths[1]) in switch.out(), "table")
-    heading, first, second = switch.out().splitlines()
+    heading, first, second, worker = switch.out().splitlines()
     for word in ("port", "received", "delivered", "bytes", "dropped"):
         assert word in heading
     assert first.split()[0] == "0" and first.endswith(str(switch.paths[0]))
     assert second.split()[0] == "1" and second.endswith(str(switch.paths[1]))
     switch.stop()
     assert switch.out().count(heading) == 2, "and once more at the end"
+    assert worker.startswith("worker on CPU ") and worker.endswith(" busy")
 
 
 @pytest.fixture
