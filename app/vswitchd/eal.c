@@ -45,24 +45,36 @@ static bool huge_pages_free(void)
 }
 
 /*
- * "0@(0,1,2),1@2": the control thread is lcore 0 and may run wherever this process may; worker
- * n is lcore n on its own CPU.
+ * Where the control thread may run: wherever this process may, but not where a worker would have to
+ * make room for it, unless there is no other CPU.
  */
+static void control_cpus(const struct options *o, cpu_set_t *ret)
+{
+	cpu_set_t allowed, workers;
+
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	CPU_AND(&workers, &allowed, &o->worker_cpus);
+	CPU_XOR(ret, &allowed, &workers);
+	if (CPU_COUNT(ret) == 0)
+		*ret = allowed;
+}
+
+/* "0@(0,1),1@2": the control thread is lcore 0; worker n is lcore n on its own CPU. */
 static char *lcores_argument(const struct options *o)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	cpu_set_t allowed;
+	cpu_set_t control;
 	unsigned lcore = 0;
 	const char *comma = "";
 
 	if (!out)
 		return NULL;
-	sched_getaffinity(0, sizeof(allowed), &allowed);
+	control_cpus(o, &control);
 	fprintf(out, "--lcores=0@(");
 	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (CPU_ISSET(cpu, &allowed)) {
+		if (CPU_ISSET(cpu, &control)) {
 			fprintf(out, "%s%u", comma, cpu);
 			comma = ",";
 		}
