@@ -24,8 +24,8 @@
 #include "datapath/burst.h"
 
 #define SWEEP_COLD        255
-#define SWEEP_LOOKS       4
-#define SWEEP_LOOK_FRAMES 4  /* frames that pay for a look */
+#define SWEEP_LOOKS       2
+#define SWEEP_LOOK_FRAMES 8  /* frames that pay for a look */
 #define SWEEP_SLICES      64 /* of all queues, one is looked at in a turn that has time */
 
 struct sweep {

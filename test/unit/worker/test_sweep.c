@@ -112,7 +112,7 @@ static void quiet_queues_are_polled_for_a_while(void **state)
 	}
 }
 
-static void beside_a_busy_queue_a_thousand_cost_four_looks(void **state)
+static void beside_a_busy_queue_a_thousand_cost_a_few_looks(void **state)
 {
 	(void)state;
 	turns(SWEEP_COLD);
@@ -207,7 +207,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
 	const struct CMUnitTest tests[] = {
 	    TEST(quiet_queues_are_polled_for_a_while),
-	    TEST(beside_a_busy_queue_a_thousand_cost_four_looks),
+	    TEST(beside_a_busy_queue_a_thousand_cost_a_few_looks),
 	    TEST(a_cold_queue_is_heard_of_within_a_sweep),
 	    TEST(many_frames_pay_for_many_looks),
 	    TEST(with_nothing_else_to_do_it_is_heard_of_at_once),
