@@ -67,7 +67,7 @@ static void look_at_cold(struct sweep *s, const struct poll_list *list)
 		if (UNLIKELY(vring_peek_avail(&list->peek[i])))
 			make_warm(s, list, i);
 	}
-	if (s->n_warm && s->n_warm < list->n)
+	if (s->n_warm)
 		prefetch_looks(s, list, due);
 }
 
@@ -107,9 +107,10 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 
 	if (UNLIKELY(s->generation != fwd->generation))
 		sweep_begin(s, fwd, list);
-	look_at_cold(s, list);
-	if (UNLIKELY(s->n_warm == 0))
+	if (UNLIKELY(s->n_warm == 0)) {
+		look_at_cold(s, list);
 		sweep_nothing(s);
+	}
 	for (unsigned k = 0; k < s->n_warm;) {
 		unsigned i = list->warm[k];
 		unsigned n = run_timed(s, b, fwd, list->queue[i], now_s);
@@ -122,5 +123,9 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 		k++;
 	}
 	s->frames = frames;
+	if (s->n_warm && s->n_warm < list->n) {
+		look_at_cold(s, list);
+		*(frames ? &s->busy : &s->idle) += lap(s);
+	}
 	return frames;
 }

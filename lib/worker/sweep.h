@@ -4,18 +4,18 @@
  *
  * A queue that had nothing for SWEEP_COLD turns is cold. A look finds out whether it has something
  * again: one word of the guest's, found in an array, for which neither the queue nor its ring is
- * touched (vring_peek). While others have work, a turn takes some looks for the frames that the
- * one before moved, SWEEP_LOOKS at least, so what idle queues cost is a part of what frames cost,
- * however many there are. A turn after one that moved nothing has more time, and when no warm queue
- * is left it looks at all.
+ * touched (vring_peek). While others have work, a turn ends with some looks for the frames that it
+ * has moved, SWEEP_LOOKS at least, so what idle queues cost is a part of what frames cost, however
+ * many there are. A turn that moved nothing has time for more, and when no warm queue is left it
+ * looks at all.
  *
  * What is remembered lies beside the poll list, in the forwarding, and begins anew with each one:
  * all queues are warm then.
  *
  * Each poll ends with a reading of the clock. One that moved frames was busy, for its worker and
  * for its queue; all others were idle, in a turn with frames, too. So being busy costs what it
- * costs (the figure that OVS and testpmd give, too), and the balancer knows each queue's part. What
- * a turn does before its first poll, above all looks at idle queues, counts with that.
+ * costs (the figure that OVS and testpmd give, too), and the balancer knows each queue's part.
+ * Looks at the end of a turn that moved frames are busy for the worker.
  *
  * Threads: the worker's alone.
  */
@@ -32,7 +32,7 @@ struct sweep {
 	uint64_t generation; /* of the forwarding that this is about */
 	unsigned n_warm;
 	unsigned cursor;     /* where the next look begins */
-	unsigned frames;     /* that the last turn moved */
+	unsigned frames;     /* that this turn, or the last one, moved */
 	uint64_t clock;      /* TSC at the last reading; the caller sets it when it was elsewhere */
 	uint64_t busy, idle; /* cycles so far */
 };

@@ -123,6 +123,7 @@ static void beside_a_busy_queue_a_thousand_cost_a_few_looks(void **state)
 	/* What a turn finds tells how far it looked. */
 	for (unsigned i = 1; i < QUEUES; i++)
 		offer(i, 1);
+	turns(1);
 	turn();
 	assert_in_range(lab.bursts, 2, SWEEP_LOOKS + 1);
 }
@@ -138,7 +139,7 @@ static void a_cold_queue_is_heard_of_within_a_sweep(void **state)
 		while (lab.pending[k]) {
 			offer(0, 1);
 			turn();
-			assert_true(++waited <= QUEUES / SWEEP_LOOKS + 1);
+			assert_true(++waited <= QUEUES / SWEEP_LOOKS + 2);
 		}
 	}
 }
@@ -147,10 +148,10 @@ static void many_frames_pay_for_many_looks(void **state)
 {
 	(void)state;
 	turns(SWEEP_COLD);
+	for (unsigned i = 1; i < QUEUES; i++)
+		offer(i, 1);
 	offer(0, 32);
 	turn();
-	for (unsigned i = 0; i < QUEUES; i++)
-		offer(i, 1);
 	turn();
 	assert_in_range(lab.bursts, 32 / SWEEP_LOOK_FRAMES, 32 / SWEEP_LOOK_FRAMES + 1);
 }
