@@ -52,11 +52,18 @@ def goals(everything):
     )
 
 
+def noisy(everything):
+    """What a reader has to know of the machine's state; nothing of a quiet one."""
+    found = [f"{name} {said['spread']:.0%}" for name, said in everything.get("noise", {}).items() if said["noisy"]]
+    return f"The machine was noisy; by so much did the floor itself spread: {', '.join(found)}." if found else ""
+
+
 def section(everything):
     m = everything["machine"]
     head = (f"{m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, {m['when'].split()[0]}; one core "
             "switches, one generates:")
-    parts = [head, throughput(summary(everything["results"])), latency(everything["results"]), goals(everything)]
+    parts = [head, throughput(summary(everything["results"])), latency(everything["results"]), goals(everything),
+             noisy(everything)]
     return "\n\n".join(part for part in parts if part)
 
 
