@@ -235,9 +235,8 @@ static void carry_out(
 {
 	struct vswitch_move moves[BALANCE_MOVES_MAX];
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		moves[i] = (struct vswitch_move){.queue = polled->queue[m[i].queue], .to = m[i].to};
-	}
 	s->counts.proposed += n;
 	if (n && s->config.mode == SCHEDULE_ON) {
 		if (vswitch_move(s->sw, moves, n) < 0) {

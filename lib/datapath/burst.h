@@ -31,8 +31,8 @@
 #define HEAD_BYTES       64 /* of each frame, after the net header */
 #define HEAD_STRIDE      128
 #define FRAME_MIN        14
-#define BURST_NOTIFY_MAX 64
 #define FRAME_MAX        (65535 + 14 + 8)
+#define BURST_NOTIFY_MAX 64 /* queues that wait to be asked; with more, some are asked earlier */
 
 /* Where a frame goes: a port index, or one of these. */
 #define DEST_FLOOD 0xffff
@@ -90,8 +90,7 @@ struct burst {
 	uint8_t group_of_slot[PORTS_MAX * PORT_QUEUES_MAX];
 	struct vring_burst in;
 	struct vring_burst out;
-	/* Queues whose drivers are to be asked at the end whether they want a call; see notify.h.
-	 */
+	/* Whose drivers are to be asked at the end whether they want a call; see notify.h. */
 	unsigned n_notify;
 	struct queue *notify[BURST_NOTIFY_MAX];
 	struct fallback *fallback;

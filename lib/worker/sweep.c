@@ -38,6 +38,7 @@ static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 	return true;
 }
 
+/* How many looks the frames of the last turn pay for, or its leisure. */
 static unsigned looks_due(const struct sweep *s, const struct poll_list *list)
 {
 	if (s->n_warm == 0)
