@@ -134,6 +134,20 @@ static int eal_init(int argc, const char *argv[], bool verbose)
 	return err;
 }
 
+/* Without its option the EAL answers 256, which is its own caution and nobody's wish. */
+static void limit_simd(const struct options *o)
+{
+	uint16_t bits = rte_vect_get_max_simd_bitwidth();
+	bool asked = false;
+
+	for (int i = 0; i < o->eal_argc; i++)
+		asked |= strncmp(o->eal_argv[i], "--force-max", strlen("--force-max")) == 0;
+	if (bits < RTE_VECT_SIMD_256)
+		cpu_allow_level(CPU_LEVEL_BASELINE);
+	else if (asked && bits < RTE_VECT_SIMD_512)
+		cpu_allow_level(CPU_LEVEL_AVX2);
+}
+
 int eal_start(const struct options *o)
 {
 	const char *argv[EAL_ARGS_MAX] = {"vswitchd", "--no-pci", "--no-telemetry"};
@@ -162,9 +176,8 @@ int eal_start(const struct options *o)
 		argv[argc++] = o->eal_argv[i];
 	err = eal_init(argc, argv, o->log_level >= LOG_DEBUG);
 	if (!err) {
-		/* What the EAL says without its option, 256, is no wish of the user's; less is. */
-		cpu_allow_wide(rte_vect_get_max_simd_bitwidth() >= RTE_VECT_SIMD_256);
-		log_debug("frames are moved %s AVX-512", cpu_wide() ? "with" : "without");
+		limit_simd(o);
+		log_debug("frames are moved with %s", cpu_level_name(cpu_level()));
 	}
 	free(lcores);
 	return err;

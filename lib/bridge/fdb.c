@@ -17,8 +17,6 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#include "base/cpu.h"
-
 #define PAIR_SLOTS (2 * FDB_BUCKET_SLOTS)
 #define NO_SLOT    PAIR_SLOTS
 #define LARGE_PAGE (2u << 20)
@@ -379,7 +377,7 @@ struct fdb *fdb_create(uint32_t max_entries, unsigned age_s)
 	fdb->max_entries = max_entries;
 	fdb->age_s = age_s;
 	fdb->refresh_s = FDB_REFRESH(age_s);
-	fdb->wide = cpu_wide();
+	fdb->level = cpu_level();
 	fdb->bucket_mask = buckets - 1;
 	fdb->bucket = zalloc_lines(buckets * sizeof(*fdb->bucket));
 	fdb->stamp = zalloc_lines((size_t)buckets * FDB_BUCKET_SLOTS * sizeof(*fdb->stamp));

@@ -40,6 +40,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/util.h"
 
 #define FDB_PORTS_MAX    4096
@@ -66,7 +67,7 @@ struct fdb {
 	uint32_t max_entries;
 	uint32_t age_s;
 	uint32_t refresh_s;
-	bool wide; /* see fdb_wide.h */
+	enum cpu_level level; /* see fdb_vector.h */
 
 	/* Written when an address appears, moves or goes. */
 	uint32_t count CACHE_ALIGNED;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bridge/forward.h"
 
-#include "bridge/fdb_wide.h"
+#include "bridge/fdb_vector.h"
 
 /* 01:80:c2:00:00:00 to 0f, as mac_load() reads them. */
 #define LINK_LOCAL      UINT64_C(0x000000c28001)
@@ -12,7 +12,7 @@ static bool source_valid(uint64_t mac)
 	return mac != 0 && !mac_is_group(mac);
 }
 
-/* The two ways to look something up; constants wherever they are used. */
+/* The ways to look something up; constants wherever they are used. */
 struct ways {
 	uint16_t (*lookup)(const struct fdb *fdb, uint64_t mac);
 	bool (*known)(const struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
@@ -74,18 +74,27 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
 	}
 }
 
-static CPU_WIDE void forward_wide(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
+static CPU_AVX2 void forward_avx2(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
     const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
-	forward(fdb, (struct ways){fdb_lookup_wide, fdb_known_wide}, in_port, now_s, n, dst, src,
+	forward(fdb, (struct ways){fdb_lookup_avx2, fdb_known_avx2}, in_port, now_s, n, dst, src,
 	    ret_verdict);
+}
+
+static CPU_AVX512 void forward_avx512(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
+    const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
+{
+	forward(fdb, (struct ways){fdb_lookup_avx512, fdb_known_avx512}, in_port, now_s, n, dst,
+	    src, ret_verdict);
 }
 
 void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
     const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
-	if (fdb->wide)
-		forward_wide(fdb, in_port, now_s, n, dst, src, ret_verdict);
+	if (fdb->level == CPU_LEVEL_AVX512)
+		forward_avx512(fdb, in_port, now_s, n, dst, src, ret_verdict);
+	else if (fdb->level == CPU_LEVEL_AVX2)
+		forward_avx2(fdb, in_port, now_s, n, dst, src, ret_verdict);
 	else
 		forward(fdb, (struct ways){fdb_lookup, fdb_known}, in_port, now_s, n, dst, src,
 		    ret_verdict);

@@ -35,7 +35,7 @@ int burst_create(struct fdb *fdb, struct burst **ret_burst)
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct burst){.fdb = fdb, .wide = cpu_wide()};
+	*b = (struct burst){.fdb = fdb, .level = cpu_level()};
 	b->fallback = fallback_create();
 	if (!b->fallback) {
 		free(b);

@@ -23,6 +23,7 @@
 
 #include <stdint.h>
 
+#include "base/cpu.h"
 #include "bridge/fdb.h"
 #include "datapath/port.h"
 #include "virtio/virtio.h"
@@ -80,7 +81,7 @@ struct burst {
 	 * heads only data. Stages that want more call burst_fill_in first.
 	 */
 	bool plain;
-	bool wide;          /* the CPU can do what CPU_WIDE asks for */
+	enum cpu_level level;
 	uint16_t only_dest; /* a port, if all frames go to that one; else DEST_NONE */
 	struct frame frame[BURST_FRAMES];
 	struct head head[BURST_FRAMES];

@@ -192,15 +192,30 @@ static ALWAYS_INLINE unsigned copy_plain(
 	return wrote;
 }
 
-static unsigned copy_plain_narrow(struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+static unsigned copy_plain_baseline(struct burst *b, const uint8_t frames[], unsigned n, bool blind)
 {
 	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
 }
 
-static CPU_WIDE unsigned copy_plain_wide(
+static CPU_AVX2 unsigned copy_plain_avx2(
     struct burst *b, const uint8_t frames[], unsigned n, bool blind)
 {
 	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
+}
+
+static CPU_AVX512 unsigned copy_plain_avx512(
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+{
+	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
+}
+
+static unsigned copy_all_plain(struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+{
+	if (b->level == CPU_LEVEL_AVX512)
+		return copy_plain_avx512(b, frames, n, blind);
+	if (b->level == CPU_LEVEL_AVX2)
+		return copy_plain_avx2(b, frames, n, blind);
+	return copy_plain_baseline(b, frames, n, blind);
 }
 
 /* Frames of a plain burst into plain buffers, as far as these are. Returns how many went. */
@@ -215,8 +230,7 @@ static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t fr
 		need[k] = b->frame[frames[k]].len + VIRTIO_NET_HDR_LEN;
 	n = vring_reserve_plain(q->ring, &b->out, need, n);
 	blind = q->headers_blind > 0;
-	wrote =
-	    b->wide ? copy_plain_wide(b, frames, n, blind) : copy_plain_narrow(b, frames, n, blind);
+	wrote = copy_all_plain(b, frames, n, blind);
 	if (blind)
 		q->headers_blind--;
 	else if (2 * wrote > n)

@@ -12,7 +12,6 @@
 
 #include <rte_prefetch.h>
 
-#include "base/cpu.h"
 #include "datapath/offload.h"
 
 #define WHOLE_HEAD (VIRTIO_NET_HDR_LEN + HEAD_BYTES)
@@ -50,14 +49,28 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 	return true;
 }
 
-static bool snapshot_plain_narrow(struct burst *b, bool offloads)
+static bool snapshot_plain_baseline(struct burst *b, bool offloads)
 {
 	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
 }
 
-static CPU_WIDE bool snapshot_plain_wide(struct burst *b, bool offloads)
+static CPU_AVX2 bool snapshot_plain_avx2(struct burst *b, bool offloads)
 {
 	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
+}
+
+static CPU_AVX512 bool snapshot_plain_avx512(struct burst *b, bool offloads)
+{
+	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
+}
+
+static bool snapshot_if_plain(struct burst *b, bool offloads)
+{
+	if (b->level == CPU_LEVEL_AVX512)
+		return snapshot_plain_avx512(b, offloads);
+	if (b->level == CPU_LEVEL_AVX2)
+		return snapshot_plain_avx2(b, offloads);
+	return snapshot_plain_baseline(b, offloads);
 }
 
 void burst_fill_in(struct burst *b)
@@ -217,8 +230,7 @@ void burst_snapshot(struct burst *b)
 	const struct port *from = b->source->port;
 
 	b->plain = b->in.plain && from->hdr_len == VIRTIO_NET_HDR_LEN &&
-	    (b->wide ? snapshot_plain_wide(b, from->sends_offload)
-		     : snapshot_plain_narrow(b, from->sends_offload));
+	    snapshot_if_plain(b, from->sends_offload);
 	if (UNLIKELY(!b->plain))
 		snapshot_any(b);
 }

@@ -3,12 +3,11 @@
 
 #include <string.h>
 
-#include "base/cpu.h"
 #include "base/util.h"
 
 #define BLOCK 64u
 
-/* One register with AVX-512, four without: the compiler sees to it. */
+/* One register with AVX-512, two with AVX2, else four: the compiler sees to it. */
 typedef uint64_t block __attribute__((vector_size(BLOCK)));
 
 #define INLINE static inline __attribute__((always_inline))
@@ -76,20 +75,33 @@ static bool holds_plain(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_
 	return words_hold(bytes, at, end, seed);
 }
 
-static CPU_WIDE void write_wide(uint8_t *frame, uint32_t at, uint32_t end, uint64_t seed)
+static CPU_AVX2 void write_avx2(uint8_t *frame, uint32_t at, uint32_t end, uint64_t seed)
 {
 	write_words(frame, at, end, seed);
 }
 
-static CPU_WIDE bool holds_wide(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t seed)
+static CPU_AVX2 bool holds_avx2(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t seed)
 {
 	return words_hold(bytes, at, end, seed);
 }
 
-const struct pattern_ops *pattern_ops(bool wide)
+static CPU_AVX512 void write_avx512(uint8_t *frame, uint32_t at, uint32_t end, uint64_t seed)
 {
-	static const struct pattern_ops plain = {write_plain, holds_plain};
-	static const struct pattern_ops with_avx512 = {write_wide, holds_wide};
+	write_words(frame, at, end, seed);
+}
 
-	return wide ? &with_avx512 : &plain;
+static CPU_AVX512 bool holds_avx512(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t seed)
+{
+	return words_hold(bytes, at, end, seed);
+}
+
+const struct pattern_ops *pattern_ops(enum cpu_level level)
+{
+	static const struct pattern_ops ops[CPU_LEVEL_COUNT] = {
+	    [CPU_LEVEL_BASELINE] = {write_plain, holds_plain},
+	    [CPU_LEVEL_AVX2] = {write_avx2, holds_avx2},
+	    [CPU_LEVEL_AVX512] = {write_avx512, holds_avx512},
+	};
+
+	return &ops[level];
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cpu.h"
+
 struct pattern_ops {
 	/* Bytes [at, end) of the frame that starts at frame. */
 	void (*write)(uint8_t *frame, uint32_t at, uint32_t end, uint64_t seed);
@@ -19,8 +21,8 @@ struct pattern_ops {
 	bool (*holds)(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t seed);
 };
 
-/* The same pattern either way; wide needs a CPU that cpu_wide() approves of. */
-const struct pattern_ops *pattern_ops(bool wide);
+/* The same pattern at each level; the CPU must be of that level, see cpu_level(). */
+const struct pattern_ops *pattern_ops(enum cpu_level level);
 
 /* Frames of different streams, flows and numbers have different patterns. */
 static inline uint64_t pattern_seed(uint16_t stream, uint32_t flow, uint32_t number)

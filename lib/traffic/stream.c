@@ -204,7 +204,7 @@ int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_p
 	for (unsigned i = 0; i < profile->lanes; i++)
 		s->next_flow[i] = i;
 	s->head_len = head_len(profile);
-	s->pattern = pattern_ops(cpu_wide());
+	s->pattern = pattern_ops(cpu_level());
 	make_net_header(s);
 	s->flow = calloc(profile->flows, sizeof(*s->flow));
 	if (!s->flow) {

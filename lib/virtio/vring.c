@@ -92,8 +92,8 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	if (!config_valid(c, packed))
 		return -EINVAL;
 	*vr = (struct vring){
-	    .ops = packed ? vring_packed_ops(in_order, cpu_wide())
-			  : vring_split_ops(in_order, cpu_wide()),
+	    .ops = packed ? vring_packed_ops(in_order, cpu_level())
+			  : vring_split_ops(in_order, cpu_level()),
 	    .position = c->position,
 	    .journal = packed ? c->journal : NULL,
 	    .memory = c->memory,

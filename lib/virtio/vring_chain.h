@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "virtio/vring.h"
 
 /* (addr, len) of one descriptor, and its 16-bit fields as they lie in the second word. */
@@ -252,5 +253,5 @@ void vring_packed_finish(
 bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size);
 
 /* What vring_start has to know of each format. */
-const struct vring_ops *vring_split_ops(bool in_order, bool wide);
-const struct vring_ops *vring_packed_ops(bool in_order, bool wide);
+const struct vring_ops *vring_split_ops(bool in_order, enum cpu_level level);
+const struct vring_ops *vring_packed_ops(bool in_order, enum cpu_level level);

@@ -13,7 +13,7 @@
  */
 #include "virtio/vring_chain.h"
 #include "virtio/vring_inflight_private.h"
-#include "virtio/vring_wide.h"
+#include "virtio/vring_vector.h"
 
 #define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
 #define FLAGS_SHIFT 48
@@ -220,36 +220,13 @@ static struct vring_peek packed_peek(const struct vring *vr)
 	};
 }
 
-/*
- * Fours, as long as they are of the usual kind and do not run over the ring's end; then the others.
- * x86 does not promise that a wide read is one: the first tells that all four are available, the
- * second, which cannot see less, is what counts.
- */
-static CPU_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned max)
+/* k chains of one slot each that ended at the ring's end or before. */
+static ALWAYS_INLINE unsigned fetched_in_line(
+    struct vring *vr, struct vring_burst *burst, const struct fetch_cursor *cursor, unsigned k)
 {
 	struct vring_position *pos = vr->position;
-	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
-	struct fetch_cursor cursor = fetch_cursor(vr, burst);
-	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
-	unsigned fours = wide_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail));
-	struct wide_cursor wide =
-	    wide_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
-		(uint64_t)(simple_flags(vr) | avail_flags(pos->avail_wrap)) << FLAGS_SHIFT);
-	const __m512i id_mask = _mm512_set1_epi64(UINT64_C(0xffff) << CHAIN_ID_SHIFT);
-	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
 
-	for (k = 0; k < fours; k += 4, desc += 4) {
-		__m512i d = wide_read(desc), first;
-
-		if (_mm512_mask_cmpneq_epu64_mask(
-			LANES_ODD, _mm512_and_si512(d, wide.flags), wide.want))
-			break;
-		d = wide_read(desc);
-		first = _mm512_and_si512(_mm512_shuffle_epi32(d, _MM_PERM_BADC), id_mask);
-		if (!append_four(&cursor, &wide, d, _mm512_or_si512(first, one_slot)))
-			break;
-	}
-	fetch_cursor_store(&cursor, burst);
+	fetch_cursor_store(cursor, burst);
 	pos->avail += k;
 	if (pos->avail == vr->size) {
 		pos->avail = 0;
@@ -258,14 +235,83 @@ static CPU_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst
 	return k;
 }
 
-static unsigned packed_fetch_wide(struct vring *vr, struct vring_burst *burst, unsigned max)
+/*
+ * Fours, as long as they are of the usual kind and do not run over the ring's end; then the others.
+ * x86 does not promise that a wide read is one: the first tells that all four are available, the
+ * second, which cannot see less, is what counts.
+ */
+static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct vring_position *pos = vr->position;
+	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
+	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+	unsigned fours = vector_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail), 4);
+	struct four_cursor four =
+	    four_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
+		(uint64_t)(simple_flags(vr) | avail_flags(pos->avail_wrap)) << FLAGS_SHIFT);
+	const __m512i id_mask = _mm512_set1_epi64(UINT64_C(0xffff) << CHAIN_ID_SHIFT);
+	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
+
+	for (k = 0; k < fours; k += 4, desc += 4) {
+		__m512i d = four_read(desc), first;
+
+		if (_mm512_mask_cmpneq_epu64_mask(
+			LANES_ODD, _mm512_and_si512(d, four.flags), four.want))
+			break;
+		d = four_read(desc);
+		first = _mm512_and_si512(_mm512_shuffle_epi32(d, _MM_PERM_BADC), id_mask);
+		if (!append_four(&cursor, &four, d, _mm512_or_si512(first, one_slot)))
+			break;
+	}
+	return fetched_in_line(vr, burst, &cursor, k);
+}
+
+/* Pairs likewise, of which one read of each is enough. */
+static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	struct vring_position *pos = vr->position;
+	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
+	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+	unsigned pairs = vector_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail), 2);
+	struct pair_cursor pair =
+	    pair_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
+		(uint64_t)(simple_flags(vr) | avail_flags(pos->avail_wrap)) << FLAGS_SHIFT);
+	const __m256i id_mask = _mm256_set1_epi64x(UINT64_C(0xffff) << CHAIN_ID_SHIFT);
+	const __m256i one_slot = _mm256_set1_epi64x(CHAIN_ONE_SLOT);
+
+	for (k = 0; k < pairs; k += 2, desc += 2) {
+		__m256i d = pair_read(&desc[0], &desc[1]);
+		__m256i second = _mm256_shuffle_epi32(d, _MM_SHUFFLE(1, 0, 3, 2));
+		__m256i first = _mm256_or_si256(_mm256_and_si256(second, id_mask), one_slot);
+
+		if (!append_pair(&cursor, &pair, d, first))
+			break;
+	}
+	return fetched_in_line(vr, burst, &cursor, k);
+}
+
+static ALWAYS_INLINE unsigned packed_fetch_vector(struct vring *vr, struct vring_burst *burst,
+    unsigned max, unsigned at_once,
+    unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max))
 {
 	unsigned n;
 
 	if (!packed_has_avail(vr))
 		return 0;
-	n = max < 4 ? 0 : fetch_fours(vr, burst, max);
+	n = max < at_once ? 0 : fetch(vr, burst, max);
 	return n == max ? n : n + packed_fetch(vr, burst, max - n);
+}
+
+static unsigned packed_fetch_avx2(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	return packed_fetch_vector(vr, burst, max, 2, fetch_pairs);
+}
+
+static unsigned packed_fetch_avx512(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	return packed_fetch_vector(vr, burst, max, 4, fetch_fours);
 }
 
 static uint32_t slots_of(const struct vring_burst *burst, unsigned from)
@@ -660,14 +706,16 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 		.peek = packed_peek, .log_used = packed_log_used, .log_event = packed_log_event, \
 	}
 
-const struct vring_ops *vring_packed_ops(bool in_order, bool wide)
+const struct vring_ops *vring_packed_ops(bool in_order, enum cpu_level level)
 {
-	static const struct vring_ops ops[2][2] = {
-	    {PACKED_OPS(packed_fetch, packed_complete),
-		PACKED_OPS(packed_fetch_wide, packed_complete)},
-	    {PACKED_OPS(packed_fetch, packed_complete_in_order),
-		PACKED_OPS(packed_fetch_wide, packed_complete_in_order)},
+	static const struct vring_ops ops[CPU_LEVEL_COUNT][2] = {
+	    [CPU_LEVEL_BASELINE] = {PACKED_OPS(packed_fetch, packed_complete),
+		PACKED_OPS(packed_fetch, packed_complete_in_order)},
+	    [CPU_LEVEL_AVX2] = {PACKED_OPS(packed_fetch_avx2, packed_complete),
+		PACKED_OPS(packed_fetch_avx2, packed_complete_in_order)},
+	    [CPU_LEVEL_AVX512] = {PACKED_OPS(packed_fetch_avx512, packed_complete),
+		PACKED_OPS(packed_fetch_avx512, packed_complete_in_order)},
 	};
 
-	return &ops[in_order][wide];
+	return &ops[level][in_order];
 }

@@ -11,7 +11,7 @@
  * buffers still need one each, for their lengths.
  */
 #include "virtio/vring_chain.h"
-#include "virtio/vring_wide.h"
+#include "virtio/vring_vector.h"
 
 #define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
 #define FLAGS_SHIFT 32
@@ -156,28 +156,29 @@ static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigne
 }
 
 /* Four descriptors, of which each is read once; heads: 16 bits each, all in range. */
-static ALWAYS_INLINE CPU_WIDE __m512i read_four(const struct vring_split_desc *desc, uint64_t heads)
+static ALWAYS_INLINE CPU_AVX512 __m512i read_four(
+    const struct vring_split_desc *desc, uint64_t heads)
 {
-	__m128i a = wide_read_one(&desc[heads & 0xffff]);
-	__m128i b = wide_read_one(&desc[heads >> 16 & 0xffff]);
-	__m128i c = wide_read_one(&desc[heads >> 32 & 0xffff]);
-	__m128i d = wide_read_one(&desc[heads >> 48]);
+	__m128i a = vector_read_one(&desc[heads & 0xffff]);
+	__m128i b = vector_read_one(&desc[heads >> 16 & 0xffff]);
+	__m128i c = vector_read_one(&desc[heads >> 32 & 0xffff]);
+	__m128i d = vector_read_one(&desc[heads >> 48]);
 
 	return _mm512_inserti64x4(
 	    _mm512_castsi256_si512(_mm256_set_m128i(b, a)), _mm256_set_m128i(d, c), 1);
 }
 
 /* Fours, as long as they are of the usual kind and their heads do not run over the ring's end. */
-static CPU_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned n)
+static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned n)
 {
 	struct fetch_cursor cursor = fetch_cursor(vr, burst);
 	uint16_t avail = vr->position->avail, mask = vr->size - 1;
 	const uint16_t *ring = &vr->split.avail->ring[avail & mask];
 	const uint64_t too_high = (uint16_t)~mask * UINT64_C(0x0001000100010001);
 	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
-	struct wide_cursor wide = wide_cursor(&cursor, (uint64_t)SIMPLE_MASK << FLAGS_SHIFT,
+	struct four_cursor four = four_cursor(&cursor, (uint64_t)SIMPLE_MASK << FLAGS_SHIFT,
 	    (uint64_t)simple_flags(vr) << FLAGS_SHIFT);
-	unsigned fours = wide_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask))), k;
+	unsigned fours = vector_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask)), 4), k;
 
 	for (k = 0; k < fours; k += 4) {
 		uint64_t heads;
@@ -191,7 +192,7 @@ static CPU_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst
 		    _mm256_cvtepu16_epi64(_mm_cvtsi64_si128((long long)heads)));
 		first =
 		    _mm512_slli_epi64(_mm512_maskz_expand_epi64(LANES_EVEN, first), CHAIN_ID_SHIFT);
-		if (!append_four(&cursor, &wide, read_four(vr->split.desc, heads),
+		if (!append_four(&cursor, &four, read_four(vr->split.desc, heads),
 			_mm512_or_si512(first, one_slot)))
 			break;
 	}
@@ -200,15 +201,60 @@ static CPU_WIDE unsigned fetch_fours(struct vring *vr, struct vring_burst *burst
 	return k;
 }
 
-static unsigned split_fetch_wide(struct vring *vr, struct vring_burst *burst, unsigned max)
+/* Pairs likewise. */
+static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst, unsigned n)
+{
+	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	uint16_t avail = vr->position->avail, mask = vr->size - 1;
+	const uint16_t *ring = &vr->split.avail->ring[avail & mask];
+	const struct vring_split_desc *desc = vr->split.desc;
+	const uint32_t too_high = (uint16_t)~mask * UINT32_C(0x00010001);
+	const __m256i one_slot = _mm256_set1_epi64x(CHAIN_ONE_SLOT);
+	struct pair_cursor pair = pair_cursor(&cursor, (uint64_t)SIMPLE_MASK << FLAGS_SHIFT,
+	    (uint64_t)simple_flags(vr) << FLAGS_SHIFT);
+	unsigned pairs = vector_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask)), 2), k;
+
+	for (k = 0; k < pairs; k += 2) {
+		uint32_t heads;
+		__m256i first;
+
+		__asm__ volatile("mov %1, %0" : "=r"(heads) : "m"(*(const char(*)[4]) & ring[k]));
+		if (UNLIKELY(heads & too_high))
+			break;
+		first = _mm256_cvtepu16_epi64(_mm_cvtsi32_si128((int)heads));
+		first = _mm256_permute4x64_epi64(first, _MM_SHUFFLE(1, 1, 0, 0));
+		first = _mm256_slli_epi64(first, CHAIN_ID_SHIFT);
+		if (!append_pair(&cursor, &pair,
+			pair_read(&desc[heads & 0xffff], &desc[heads >> 16]),
+			_mm256_or_si256(first, one_slot)))
+			break;
+	}
+	fetch_cursor_store(&cursor, burst);
+	vr->position->avail = avail + k;
+	return k;
+}
+
+static ALWAYS_INLINE unsigned split_fetch_vector(struct vring *vr, struct vring_burst *burst,
+    unsigned max, unsigned at_once,
+    unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned n))
 {
 	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
 
 	if (UNLIKELY(vr->broken))
 		return 0;
 	n = chains_ready(vr, vr->position->avail, n);
-	k = n < 4 ? 0 : fetch_fours(vr, burst, n);
+	k = n < at_once ? 0 : fetch(vr, burst, n);
 	return k == n ? k : k + fetch_ready(vr, burst, n - k);
+}
+
+static unsigned split_fetch_avx2(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	return split_fetch_vector(vr, burst, max, 2, fetch_pairs);
+}
+
+static unsigned split_fetch_avx512(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	return split_fetch_vector(vr, burst, max, 4, fetch_fours);
 }
 
 static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
@@ -355,13 +401,16 @@ static void split_log_event(struct vring *vr, struct dirty_log *log)
 		.peek = split_peek, .log_used = split_log_used, .log_event = split_log_event, \
 	}
 
-const struct vring_ops *vring_split_ops(bool in_order, bool wide)
+const struct vring_ops *vring_split_ops(bool in_order, enum cpu_level level)
 {
-	static const struct vring_ops ops[2][2] = {
-	    {SPLIT_OPS(split_fetch, split_complete), SPLIT_OPS(split_fetch_wide, split_complete)},
-	    {SPLIT_OPS(split_fetch, split_complete_in_order),
-		SPLIT_OPS(split_fetch_wide, split_complete_in_order)},
+	static const struct vring_ops ops[CPU_LEVEL_COUNT][2] = {
+	    [CPU_LEVEL_BASELINE] = {SPLIT_OPS(split_fetch, split_complete),
+		SPLIT_OPS(split_fetch, split_complete_in_order)},
+	    [CPU_LEVEL_AVX2] = {SPLIT_OPS(split_fetch_avx2, split_complete),
+		SPLIT_OPS(split_fetch_avx2, split_complete_in_order)},
+	    [CPU_LEVEL_AVX512] = {SPLIT_OPS(split_fetch_avx512, split_complete),
+		SPLIT_OPS(split_fetch_avx512, split_complete_in_order)},
 	};
 
-	return &ops[in_order][wide];
+	return &ops[level][in_order];
 }

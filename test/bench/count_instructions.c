@@ -44,17 +44,22 @@ static const struct bench_case {
 	const char *name;
 	uint64_t features;
 	unsigned targets, macs;
-	bool wide; /* with AVX-512, where there is any */
+	enum cpu_level level;
 } cases[] = {
-    {"split", 0, 1, 1, false},
-    {"split-in-order", VIRTIO_BIT(F_IN_ORDER), 1, 1, false},
-    {"packed", VIRTIO_BIT(F_RING_PACKED), 1, 1, false},
-    {"packed-in-order", VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER), 1, 1, false},
-    {"packed-32-macs", VIRTIO_BIT(F_RING_PACKED), 1, 32, false},
-    {"packed-16-targets", VIRTIO_BIT(F_RING_PACKED), 16, 1, false},
-    {"split-16-targets", 0, 16, 1, false},
-    {"split-wide", 0, 1, 1, true},
-    {"packed-wide", VIRTIO_BIT(F_RING_PACKED), 1, 1, true},
+    {"split", 0, 1, 1, CPU_LEVEL_BASELINE},
+    {"split-in-order", VIRTIO_BIT(F_IN_ORDER), 1, 1, CPU_LEVEL_BASELINE},
+    {"packed", VIRTIO_BIT(F_RING_PACKED), 1, 1, CPU_LEVEL_BASELINE},
+    {"packed-in-order", VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER), 1, 1,
+	CPU_LEVEL_BASELINE},
+    {"packed-32-macs", VIRTIO_BIT(F_RING_PACKED), 1, 32, CPU_LEVEL_BASELINE},
+    {"packed-16-targets", VIRTIO_BIT(F_RING_PACKED), 16, 1, CPU_LEVEL_BASELINE},
+    {"split-16-targets", 0, 16, 1, CPU_LEVEL_BASELINE},
+    {"split-avx2", 0, 1, 1, CPU_LEVEL_AVX2},
+    {"packed-avx2", VIRTIO_BIT(F_RING_PACKED), 1, 1, CPU_LEVEL_AVX2},
+    {"packed-32-macs-avx2", VIRTIO_BIT(F_RING_PACKED), 1, 32, CPU_LEVEL_AVX2},
+    {"split-avx512", 0, 1, 1, CPU_LEVEL_AVX512},
+    {"packed-avx512", VIRTIO_BIT(F_RING_PACKED), 1, 1, CPU_LEVEL_AVX512},
+    {"packed-32-macs-avx512", VIRTIO_BIT(F_RING_PACKED), 1, 32, CPU_LEVEL_AVX512},
 };
 
 struct bench_queue {
@@ -284,9 +289,10 @@ int main(int argc, char *argv[])
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		double now, then;
 
-		cpu_allow_wide(cases[i].wide);
-		if (cases[i].wide && !cpu_wide()) {
-			printf("%s not counted: this CPU has no AVX-512\n", cases[i].name);
+		cpu_allow_level(cases[i].level);
+		if (cpu_level() != cases[i].level) {
+			printf("%s not counted: this CPU has no %s\n", cases[i].name,
+			    cpu_level_name(cases[i].level));
 			continue;
 		}
 		now = count(&cases[i]);

@@ -12,7 +12,7 @@
 #include <x86intrin.h>
 
 #include "base/cpu.h"
-#include "bridge/fdb_wide.h"
+#include "bridge/fdb_vector.h"
 #include "bridge/forward.h"
 
 #define BURST  32
@@ -88,9 +88,23 @@ static ALWAYS_INLINE uint64_t look_up(
 	return sum;
 }
 
-static CPU_WIDE uint64_t look_up_wide(const struct fdb *fdb)
+static CPU_AVX2 uint64_t look_up_avx2(const struct fdb *fdb)
 {
-	return look_up(fdb, fdb_lookup_wide);
+	return look_up(fdb, fdb_lookup_avx2);
+}
+
+static CPU_AVX512 uint64_t look_up_avx512(const struct fdb *fdb)
+{
+	return look_up(fdb, fdb_lookup_avx512);
+}
+
+static uint64_t look_up_all(const struct fdb *fdb)
+{
+	if (fdb->level == CPU_LEVEL_AVX512)
+		return look_up_avx512(fdb);
+	if (fdb->level == CPU_LEVEL_AVX2)
+		return look_up_avx2(fdb);
+	return look_up(fdb, fdb_lookup);
 }
 
 static double measure_bare(const struct fdb *fdb)
@@ -100,7 +114,7 @@ static double measure_bare(const struct fdb *fdb)
 	for (unsigned r = 0; r < ROUNDS; r++) {
 		uint64_t begin = __rdtsc(), sum;
 
-		sum = cpu_wide() ? look_up_wide(fdb) : look_up(fdb, fdb_lookup);
+		sum = look_up_all(fdb);
 		cycles[r] = (double)(__rdtsc() - begin) / (BURSTS * BURST);
 		if (sum >= (uint64_t)PORTS * BURSTS * BURST)
 			exit(1);
@@ -113,7 +127,9 @@ int main(int argc, char *argv[])
 {
 	static const unsigned counts[] = {2, 1024, 16384, 262144, 1000000};
 
-	cpu_allow_wide(argc < 2 || strcmp(argv[1], "narrow") != 0);
+	for (unsigned level = 0; level < CPU_LEVEL_COUNT; level++)
+		if (argc > 1 && strcmp(argv[1], cpu_level_name(level)) == 0)
+			cpu_allow_level(level);
 	for (unsigned c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
 		unsigned macs = counts[c];
 		struct fdb *fdb = fdb_create(macs, 300);
@@ -133,8 +149,8 @@ int main(int argc, char *argv[])
 		one = measure(fdb);
 		bare = measure_bare(fdb);
 		printf("{\"macs\": %u, \"lookup\": %.1f, \"destination\": %.1f, \"frame\": %.1f, "
-		       "\"wide\": %s}\n",
-		    macs, bare, one, both, cpu_wide() ? "true" : "false");
+		       "\"level\": \"%s\"}\n",
+		    macs, bare, one, both, cpu_level_name(cpu_level()));
 		fdb_destroy(fdb);
 	}
 	return 0;

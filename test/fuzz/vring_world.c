@@ -185,7 +185,9 @@ static void restart(struct world *w)
 	features |= bits & 8 ? 0 : VIRTIO_BIT(NET_F_MRG_RXBUF);
 	features |= w->packed ? VIRTIO_BIT(F_RING_PACKED) : 0;
 	w->receive = bits & 16;
-	cpu_allow_wide(!(bits & 64));
+	cpu_allow_level(bits & 128 ? CPU_LEVEL_AVX2
+		: bits & 64        ? CPU_LEVEL_BASELINE
+				   : CPU_LEVEL_AVX512);
 	w->size = w->packed ? 1 + input_below(w->in, 100) : 1u << input_below(w->in, 7);
 	w->position = vring_position_initial(w->packed);
 	if (bits & 32)

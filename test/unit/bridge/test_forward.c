@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "base/cpu.h"
+#include "../each_level.h"
 #include "bridge/forward.h"
 
 #define NOW_S    100
@@ -188,13 +188,13 @@ static void a_burst_of_strangers_agrees_with_one_by_one(void **state)
 	fdb_destroy(fdb);
 }
 
-/* A full table, of which both ways say the same: whoever is in it and whoever is not. */
-static void both_ways_to_look_up_agree(void **state)
+/* A full table, of which all ways say the same: whoever is in it and whoever is not. */
+static void all_ways_to_look_up_agree(void **state)
 {
 	enum { MACS = 4000, ASKED = 32 };
 	struct fdb *fdb = fdb_create(MACS, AGE_S);
 	uint64_t dst[ASKED], src[ASKED];
-	uint16_t narrow[ASKED], wide[ASKED];
+	uint16_t usual[ASKED], verdict[ASKED];
 	unsigned forwarded = 0;
 
 	(void)state;
@@ -207,14 +207,15 @@ static void both_ways_to_look_up_agree(void **state)
 			dst[i] = 2 + 4 * ((burst * ASKED + i) * 31u % (3 * MACS)) * 7919;
 			src[i] = 2; /* known, so that nothing changes in between */
 		}
-		fdb->wide = false;
-		forward_burst(fdb, 0, NOW_S, ASKED, dst, src, narrow);
-		fdb->wide = cpu_wide();
-		forward_burst(fdb, 0, NOW_S, ASKED, dst, src, wide);
-		for (unsigned i = 0; i < ASKED; i++) {
-			assert_int_equal(narrow[i], wide[i]);
-			forwarded += wide[i] < 50;
+		fdb->level = CPU_LEVEL_BASELINE;
+		forward_burst(fdb, 0, NOW_S, ASKED, dst, src, usual);
+		for (unsigned level = 1; level <= cpu_level(); level++) {
+			fdb->level = level;
+			forward_burst(fdb, 0, NOW_S, ASKED, dst, src, verdict);
+			assert_memory_equal(usual, verdict, sizeof(usual));
 		}
+		for (unsigned i = 0; i < ASKED; i++)
+			forwarded += usual[i] < 50;
 	}
 	assert_true(forwarded > 1000);
 	fdb_destroy(fdb);
@@ -222,7 +223,6 @@ static void both_ways_to_look_up_agree(void **state)
 
 int main(void)
 {
-	int failed;
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_rule_has_its_verdict),
 	    cmocka_unit_test(sources_are_learned_even_from_frames_not_forwarded),
@@ -231,10 +231,8 @@ int main(void)
 	    cmocka_unit_test(a_bad_source_does_not_spoil_its_neighbours),
 	    cmocka_unit_test(a_source_is_confirmed_once_in_a_while),
 	    cmocka_unit_test(a_burst_of_strangers_agrees_with_one_by_one),
-	    cmocka_unit_test(both_ways_to_look_up_agree),
+	    cmocka_unit_test(all_ways_to_look_up_agree),
 	};
 
-	failed = cmocka_run_group_tests_name("as this CPU can", tests, NULL, NULL);
-	cpu_allow_wide(false);
-	return failed + cmocka_run_group_tests_name("as any CPU can", tests, NULL, NULL);
+	return run_group_at_each_level(tests);
 }

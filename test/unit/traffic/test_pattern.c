@@ -55,17 +55,15 @@ static void check_all_bytes(const struct pattern_ops *ops)
 static void bytes_depend_on_their_place_only(void **state)
 {
 	(void)state;
-	check_all_cuts(pattern_ops(false));
-	if (cpu_wide())
-		check_all_cuts(pattern_ops(true));
+	for (unsigned level = 0; level <= cpu_level(); level++)
+		check_all_cuts(pattern_ops(level));
 }
 
 static void any_spoilt_byte_is_seen(void **state)
 {
 	(void)state;
-	check_all_bytes(pattern_ops(false));
-	if (cpu_wide())
-		check_all_bytes(pattern_ops(true));
+	for (unsigned level = 0; level <= cpu_level(); level++)
+		check_all_bytes(pattern_ops(level));
 }
 
 static void frames_differ(void **state)

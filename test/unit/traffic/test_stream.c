@@ -157,14 +157,14 @@ static void a_flow_keeps_its_lane(void **state)
 	s = NULL;
 }
 
-/* Spoil each byte of a frame in turn, in each of the two ways it can be checked. */
+/* Spoil each byte of a frame in turn, in each of the ways it can be checked. */
 static void spoil_every_byte(const struct stream_profile *p)
 {
-	for (unsigned wide = 0; wide < 2; wide++) {
+	for (unsigned level = 0; level < CPU_LEVEL_COUNT; level++) {
 		unsigned len = p->size[0];
 		struct stream_tag tag;
 
-		cpu_allow_wide(wide);
+		cpu_allow_level(level);
 		make(p);
 		for (unsigned i = 0; i < len; i++) {
 			uint64_t corrupt = s->counts.corrupt;
@@ -182,7 +182,7 @@ static void spoil_every_byte(const struct stream_profile *p)
 		take(1);
 		assert_int_equal(s->counts.received, 1);
 		stream_destroy(s);
-		cpu_allow_wide(true);
+		cpu_allow_level(CPU_LEVEL_COUNT - 1);
 	}
 	s = NULL;
 }

@@ -19,11 +19,12 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "../each_level.h"
 #include "virtio/vring.h"
 
 #define SIZE    16
 #define PAGE    4096
-#define REGION  (16 * PAGE)
+#define REGION  (40 * PAGE) /* more than a chain may have */
 #define LOW     UINT64_C(0x10000)
 #define HIGH    (LOW + REGION) /* a neighbour by address, mapped elsewhere */
 #define NOWHERE (HIGH + REGION)
@@ -180,7 +181,7 @@ static void lie_about_addresses(uint16_t flags)
 	    {0, 64},
 	    {UINT64_MAX, 2},
 	    {UINT64_MAX - 63, 64},
-	    {LOW, UINT32_MAX},
+	    {NOWHERE - PAGE, UINT32_MAX},
 	    {HIGH + REGION - 64, 65},
 	};
 
@@ -345,6 +346,91 @@ static void chains_longer_than_a_frame_are_faults(void **state)
 	each_lie(too_many_bytes);
 }
 
+/*
+ * Descriptor 0 shows which region it is; then, of eight more, `lane` lies. What is too long may
+ * only be so for what is left of a burst, so the fetch stops there.
+ */
+static void lie_in_lane(unsigned lane, struct vring_split_desc lie, enum vring_fault fault)
+{
+	struct vring_split_avail *avail = w.area[1];
+	uint16_t good = w.receive ? VRING_DESC_F_WRITE : 0;
+	unsigned more = fault == VRING_FAULT_TOO_LONG ? lane : 8;
+
+	restart(0);
+	if (!w.packed)
+		avail->idx = 9;
+	for (unsigned i = 0; i < 9; i++) {
+		bool lies = i == 1 + lane;
+
+		set_desc(w.area[0], i, lies ? lie.addr : LOW + 100 * i, lies ? lie.len : 100,
+		    lies ? lie.flags : good, 0);
+		if (!w.packed)
+			avail->ring[i] = i;
+	}
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 1), 1);
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 8), more);
+	check_burst();
+	for (unsigned i = 0; i <= more; i++) {
+		const struct vring_chain *c = &w.burst.chain[i];
+
+		assert_int_equal(c->fault, i == 1 + lane ? fault : VRING_FAULT_NONE);
+		assert_int_equal(c->id, i);
+		if (i != 1 + lane)
+			assert_ptr_equal(w.burst.segment[c->segment].addr, w.region[0] + 100 * i);
+	}
+}
+
+static void lie_among_good_ones(uint16_t flags)
+{
+	const uint16_t wrong = flags ^ VRING_DESC_F_WRITE;
+	const struct {
+		struct vring_split_desc desc;
+		enum vring_fault fault;
+	} lies[] = {
+	    {{NOWHERE, 1, flags, 0}, VRING_FAULT_ADDRESS},
+	    {{LOW - 1, 2, flags, 0}, VRING_FAULT_ADDRESS},
+	    {{0, 64, flags, 0}, VRING_FAULT_ADDRESS},
+	    {{UINT64_MAX, 2, flags, 0}, VRING_FAULT_ADDRESS},
+	    {{LOW + (UINT64_C(1) << 63), 64, flags, 0}, VRING_FAULT_ADDRESS},
+	    {{LOW + (UINT64_C(1) << 63) - 1, 64, flags, 0}, VRING_FAULT_ADDRESS},
+	    {{HIGH + REGION - 64, 65, flags, 0}, VRING_FAULT_ADDRESS},
+	    {{LOW, VRING_CHAIN_BYTES_MAX + 1, flags, 0}, VRING_FAULT_TOO_LONG},
+	    {{LOW, UINT32_MAX, flags, 0}, VRING_FAULT_TOO_LONG},
+	    {{LOW, 100, wrong, 0}, VRING_FAULT_DIRECTION},
+	    {{LOW, 100, flags | VRING_DESC_F_INDIRECT, 0}, VRING_FAULT_INDIRECT},
+	};
+
+	for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+		for (unsigned lane = 0; lane < 8; lane++)
+			lie_in_lane(lane, lies[i].desc, lies[i].fault);
+	/* The last that is none, and the least. */
+	for (unsigned lane = 0; lane < 8; lane++) {
+		lie_in_lane(lane, (struct vring_split_desc){HIGH - 1, 1, flags, 0}, 0);
+		lie_in_lane(lane, (struct vring_split_desc){LOW, 0, flags, 0}, 0);
+	}
+}
+
+/* A region smaller than a chain may be: the end of the buffer, less the region's, leaves 63 bits.
+ */
+static void lie_in_a_small_region(uint16_t flags)
+{
+	const struct guest_region r = {.gpa = LOW, .size = PAGE, .uaddr = LOW, .host = w.region[0]};
+	const struct vring_split_desc lie = {
+	    LOW + (UINT64_C(1) << 63) - 1, VRING_CHAIN_BYTES_MAX, flags, 0};
+
+	guest_memory_destroy(w.memory);
+	assert_int_equal(guest_memory_create(&r, 1, &w.memory), 0);
+	for (unsigned lane = 0; lane < 8; lane++)
+		lie_in_lane(lane, lie, VRING_FAULT_ADDRESS);
+}
+
+static void one_liar_is_found_among_honest_neighbours(void **state)
+{
+	(void)state;
+	each_lie(lie_among_good_ones);
+	each_lie(lie_in_a_small_region);
+}
+
 /* Noise. */
 
 static uint64_t seed = 88172645463325252u;
@@ -491,9 +577,10 @@ int main(void)
 	    cmocka_unit_test(avail_index_that_jumps_breaks_the_ring),
 	    cmocka_unit_test(head_out_of_range_breaks_the_ring),
 	    cmocka_unit_test(chains_longer_than_a_frame_are_faults),
+	    cmocka_unit_test(one_liar_is_found_among_honest_neighbours),
 	    cmocka_unit_test(noise_never_leads_outside_memory),
 	    cmocka_unit_test(concurrent_noise_never_leads_outside_memory),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group_at_each_level(tests);
 }

@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "../each_level.h"
 #include "virtio/driver.h"
 #include "virtio/vring.h"
 
@@ -450,5 +451,5 @@ int main(void)
 	    cmocka_unit_test(packed_driver_and_device_agree),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return run_group_at_each_level(tests);
 }
