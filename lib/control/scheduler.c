@@ -50,12 +50,6 @@ struct scheduler {
 	struct seen worker[RTE_MAX_LCORE];
 };
 
-/* The receive queues that are polled, in one list. */
-struct polled {
-	unsigned n;
-	struct queue **queue;
-};
-
 static struct vport *vport_of(const struct queue *q)
 {
 	return CONTAINER_OF(q->port, struct vport, port);
@@ -64,22 +58,6 @@ static struct vport *vport_of(const struct queue *q)
 static struct placement *place_of(const struct queue *q)
 {
 	return &vport_of(q)->place[q->index / 2];
-}
-
-static int list_polled(const struct vswitch *sw, struct polled *ret)
-{
-	unsigned n = 0;
-
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		n += sw->vport[p]->up ? sw->vport[p]->n_polled : 0;
-	*ret = (struct polled){.queue = calloc(n + 1, sizeof(*ret->queue))};
-	for (unsigned p = 0; ret->queue && p < sw->n_ports; p++) {
-		const struct vport *vp = sw->vport[p];
-
-		for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
-			ret->queue[ret->n++] = vp->polled[i];
-	}
-	return ret->queue ? 0 : -ENOMEM;
 }
 
 /* What the switch itself writes into the ring: it is touched. */
@@ -181,7 +159,7 @@ static void measure_worker(struct scheduler *s, unsigned w, uint64_t elapsed)
 }
 
 /* A queue's part of its worker's load is its part of the busy cycles. */
-static void measure_queues(struct scheduler *s, const struct polled *polled)
+static void measure_queues(struct scheduler *s, const struct vswitch_polled *polled)
 {
 	uint64_t *cycles = calloc(polled->n + 1, sizeof(*cycles));
 
@@ -202,7 +180,7 @@ static void measure_queues(struct scheduler *s, const struct polled *polled)
 	free(cycles);
 }
 
-static void measure(struct scheduler *s, const struct polled *polled)
+static void measure(struct scheduler *s, const struct vswitch_polled *polled)
 {
 	uint64_t now = rte_rdtsc();
 
@@ -230,8 +208,8 @@ static void tell(const struct scheduler *s, const struct queue *q, const struct 
 	    m->to_after / 10);
 }
 
-static void carry_out(
-    struct scheduler *s, const struct polled *polled, const struct balance_move m[], unsigned n)
+static void carry_out(struct scheduler *s, const struct vswitch_polled *polled,
+    const struct balance_move m[], unsigned n)
 {
 	struct vswitch_move moves[BALANCE_MOVES_MAX];
 
@@ -258,7 +236,7 @@ static bool all_alive(const struct scheduler *s)
 	return true;
 }
 
-static void balance(struct scheduler *s, const struct polled *polled)
+static void balance(struct scheduler *s, const struct vswitch_polled *polled)
 {
 	struct balance_queue *queues = calloc(polled->n + 1, sizeof(*queues));
 	struct balance_worker workers[RTE_MAX_LCORE];
@@ -278,7 +256,7 @@ static void balance(struct scheduler *s, const struct polled *polled)
 	free(queues);
 }
 
-static void rotate(struct scheduler *s, const struct polled *polled)
+static void rotate(struct scheduler *s, const struct vswitch_polled *polled)
 {
 	struct vswitch_move move;
 
@@ -294,11 +272,11 @@ static void rotate(struct scheduler *s, const struct polled *polled)
 static void on_interval(evutil_socket_t fd, short what, void *arg)
 {
 	struct scheduler *s = arg;
-	struct polled polled;
+	struct vswitch_polled polled;
 
 	(void)fd;
 	(void)what;
-	if (list_polled(s->sw, &polled) < 0)
+	if (vswitch_list_polled(s->sw, &polled) < 0)
 		return;
 	find_nodes(polled.queue, polled.n);
 	measure(s, &polled);

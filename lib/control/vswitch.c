@@ -34,49 +34,43 @@
 /* The whole address table is looked at for old entries once in this many ticks. */
 #define AGE_TICKS 8
 
-static unsigned collect_polled(const struct vswitch *sw, struct queue *queues[])
-{
-	unsigned n = 0;
-
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		const struct vport *vp = sw->vport[p];
-
-		for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
-			queues[n++] = vp->polled[i];
-	}
-	return n;
-}
-
-static unsigned count_polled(const struct vswitch *sw)
+int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret)
 {
 	unsigned n = 0;
 
 	for (unsigned p = 0; p < sw->n_ports; p++)
-		if (sw->vport[p]->up)
-			n += sw->vport[p]->n_polled;
-	return n;
+		n += sw->vport[p]->up ? sw->vport[p]->n_polled : 0;
+	*ret = (struct vswitch_polled){.queue = calloc(n + 1, sizeof(struct queue *))};
+	for (unsigned p = 0; ret->queue && p < sw->n_ports; p++) {
+		const struct vport *vp = sw->vport[p];
+
+		for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
+			ret->queue[ret->n++] = vp->polled[i];
+	}
+	return ret->queue ? 0 : -ENOMEM;
 }
 
 /* A forwarding of the ports that are up, and of their queues as they have workers. */
 static struct forwarding *make_forwarding(const struct vswitch *sw)
 {
 	struct port **ports = calloc(sw->n_ports + 1, sizeof(*ports));
-	struct queue **queues = calloc(count_polled(sw) + 1, sizeof(*queues));
-	struct forwarding_config config = {
-	    .n_ports = sw->n_ports,
-	    .n_workers = workers_count(sw->workers),
-	    .port = ports,
-	    .queue = queues,
-	};
 	struct forwarding *fwd = NULL;
+	struct vswitch_polled polled;
 
-	if (ports && queues) {
+	if (vswitch_list_polled(sw, &polled) == 0 && ports) {
+		struct forwarding_config config = {
+		    .n_ports = sw->n_ports,
+		    .n_workers = workers_count(sw->workers),
+		    .port = ports,
+		    .n_queues = polled.n,
+		    .queue = polled.queue,
+		};
+
 		for (unsigned p = 0; p < sw->n_ports; p++)
 			ports[p] = sw->vport[p]->up ? &sw->vport[p]->port : NULL;
-		config.n_queues = collect_polled(sw, queues);
 		forwarding_create(&config, &fwd);
 	}
-	free(queues);
+	free(polled.queue);
 	free(ports);
 	return fwd;
 }

@@ -77,6 +77,14 @@ uint32_t vswitch_clock(void);
 /* Make the workers see the ports that are up now, and no others. */
 void vswitch_republish(struct vswitch *sw);
 
+struct vswitch_polled {
+	unsigned n;
+	struct queue **queue; /* the caller frees it */
+};
+
+/* The receive queues of the ports that are up, in one list. -ENOMEM. */
+int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret);
+
 struct vswitch_move {
 	struct queue *queue; /* a receive queue of a port that is up */
 	uint16_t to;         /* the worker that polls it from now on */
