@@ -46,8 +46,8 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	    "direction", receives ? "receive" : "deliver", "frames", (json_int_t)s.frames, "bytes",
 	    (json_int_t)s.bytes, "calls", (json_int_t)s.calls, "calls_suppressed",
 	    (json_int_t)s.calls_suppressed, "drops", drops);
-	const struct vport *vp = CONTAINER_OF(q->port, struct vport, port);
-	const struct placement *place = &vp->place[q->index / 2];
+	const struct vport *vp = vport_of(q);
+	const struct placement *place = place_of(q);
 
 	books->dropped += dropped;
 	if (receives) {

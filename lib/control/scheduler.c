@@ -50,16 +50,6 @@ struct scheduler {
 	struct seen worker[RTE_MAX_LCORE];
 };
 
-static struct vport *vport_of(const struct queue *q)
-{
-	return CONTAINER_OF(q->port, struct vport, port);
-}
-
-static struct placement *place_of(const struct queue *q)
-{
-	return &vport_of(q)->place[q->index / 2];
-}
-
 /* What the switch itself writes into the ring: it is touched. */
 static void *page_of(const struct queue *q)
 {
@@ -96,7 +86,7 @@ static void count_queues(const struct vswitch *sw, struct balance_worker workers
 		const struct vport *vp = sw->vport[p];
 
 		for (unsigned i = 0; i < vp->n_polled; i++)
-			if (vp->place[vp->polled[i]->index / 2].placed)
+			if (place_of(vp->polled[i])->placed)
 				workers[vp->polled[i]->worker].queues++;
 	}
 }

@@ -90,7 +90,7 @@ void vswitch_republish(struct vswitch *sw)
  */
 static void disable_kicks(const struct queue *q)
 {
-	const struct vport *vp = CONTAINER_OF(q->port, struct vport, port);
+	const struct vport *vp = vport_of(q);
 
 	if (!vp->device.postcopy.registered)
 		vring_kick_disable(q->ring);

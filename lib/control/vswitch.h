@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/util.h"
 #include "control/scheduler.h"
 #include "datapath/port.h"
 #include "vhost/device.h"
@@ -38,6 +39,17 @@ struct vport {
 	bool announce_owed; /* an announcement that came while the port was down */
 	uint8_t announce_mac[6];
 };
+
+static inline struct vport *vport_of(const struct queue *q)
+{
+	return CONTAINER_OF(q->port, struct vport, port);
+}
+
+/* Of the pair that q is one of. */
+static inline struct placement *place_of(const struct queue *q)
+{
+	return &vport_of(q)->place[q->index / 2];
+}
 
 struct vswitch {
 	struct event_base *base;

@@ -70,7 +70,7 @@ static void free_blocked_workers(struct vswitch *sw)
 	struct queue *q;
 
 	while ((q = workers_unblock(sw->workers))) {
-		struct vport *vp = CONTAINER_OF(q->port, struct vport, port);
+		struct vport *vp = vport_of(q);
 
 		log_warn("%s: the call eventfd of ring %u blocks: the front-end filled it and made "
 			 "it a blocking one",
