@@ -119,9 +119,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->kick_fd = v->doorbell ? -1 : v->kick_fd;
 	q->shared = workers_count(vp->sw->workers) > 1;
 	vp->reported[index] = VRING_BREAK_NONE;
-	/* A missing page must not keep the control thread waiting. */
-	if (!vp->device.postcopy.registered)
-		vring_kick_disable(&v->ring);
+	vswitch_disable_kicks(q);
 	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
 	if (index % 2)
 		vp->polled[vp->n_polled++] = q;

@@ -84,15 +84,10 @@ void vswitch_republish(struct vswitch *sw)
 	forwarding_destroy(workers_publish(sw->workers, fwd));
 }
 
-/*
- * Who polls a queue that nobody polled asks for kicks only when it goes to sleep; the one before
- * may have been asleep. A missing page must not keep the control thread waiting.
- */
-static void disable_kicks(const struct queue *q)
+void vswitch_disable_kicks(const struct queue *q)
 {
-	const struct vport *vp = vport_of(q);
-
-	if (!vp->device.postcopy.registered)
+	/* A missing page must not keep the control thread waiting. */
+	if (!vport_of(q)->device.postcopy.registered)
 		vring_kick_disable(q->ring);
 }
 
@@ -136,8 +131,9 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 		return -ENOMEM;
 	}
 	forwarding_destroy(workers_publish(sw->workers, without));
+	/* The worker before may have been asleep. */
 	for (unsigned i = 0; i < n; i++)
-		disable_kicks(moves[i].queue);
+		vswitch_disable_kicks(moves[i].queue);
 	forwarding_destroy(workers_publish(sw->workers, with));
 	return 0;
 }

@@ -97,6 +97,12 @@ struct vswitch_polled {
 /* The receive queues of the ports that are up, in one list. -ENOMEM. */
 int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret);
 
+/*
+ * Of a queue that nobody polls: who will asks for kicks only when it goes to sleep. Not of a guest
+ * that is still arriving.
+ */
+void vswitch_disable_kicks(const struct queue *q);
+
 struct vswitch_move {
 	struct queue *queue; /* a receive queue of a port that is up */
 	uint16_t to;         /* the worker that polls it from now on */
