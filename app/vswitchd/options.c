@@ -19,6 +19,7 @@
 
 #include "base/util.h"
 #include "bridge/fdb.h"
+#include "control/balance.h"
 
 typedef enum options_outcome (*option_take)(struct options *o, const char *value);
 
@@ -414,8 +415,8 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	ret->idle_sleep = true;
 	ret->sandbox = true;
 	ret->mac_table = 65536;
-	ret->schedule =
-	    (struct schedule_config){.mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = 70};
+	ret->schedule = (struct schedule_config){
+	    .mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = balance_usual.busy / 10};
 	ret->socket_mode = -1;
 	ret->socket_owner = -1;
 	ret->socket_group = -1;
