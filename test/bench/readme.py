@@ -11,7 +11,7 @@ BEGIN = "<!-- performance: produced by scripts/bench --readme FOLDER -->"
 END = "<!-- end -->"
 CASES = [("peers", "64 packed", "64 bytes, packed"), ("peers", "64 split", "64 bytes, split"),
          ("peers", "512 packed", "512 bytes, packed"), ("peers", "1518 packed", "1518 bytes, packed"),
-         ("peers", "1518 split", "1518 bytes, split"), ("tso", "60000 packed", "60 KB TSO, packed")]
+         ("peers", "1518 split", "1518 bytes, split"), ("tso", "60000 packed", "60,000 bytes, packed")]
 PEERS = (RTE_VHOST, RTE_VHOST_CHAINED, OVS, FLOOR)
 
 

@@ -25,7 +25,7 @@ LOOKUP = FLOOR.with_name("vswitch-lookup")
 OVS = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 WINDOW = 0.08
 SWITCH_CPU = 1
-BIG_MBUF = 62000  # what holds a 60 KB frame in one piece
+BIG_MBUF = 62000  # what holds a frame of 60,000 bytes in one piece
 
 
 class Subject:
@@ -187,6 +187,6 @@ class Ovs(Subject):
 
 
 def mbuf_options(big, mtu=True):
-    """For 60 KB in one piece. (virtio-user refuses an MTU above 9,698, and takes longer frames all the same.)"""
+    """For 60,000 bytes in one piece. (virtio-user refuses an MTU above 9,698, and takes longer frames all the same.)"""
     size = [f"--mbuf-size={BIG_MBUF}"] if big else []
     return size + ([f"--max-pkt-len={BIG_MBUF - 1000}"] if big and mtu else [])
