@@ -63,7 +63,9 @@ def test_what_is_sent_is_what_the_switch_received(lab, name):
     hellos = 2 * macs * (1 if name == "one-way" else 2)
     assert said["sent"] > 1000
     assert sum(queue["frames"] for queue in queues(stats, "receive")) == said["sent"] + hellos
-    assert said["lost"] == sum(n for why, n in dropped(stats).items() if why == "ring-full")
+    full = sum(n for why, n in dropped(stats).items() if why == "ring-full")
+    # Hellos go out as fast as they can; when the machine is busy many of them fill a ring.
+    assert said["lost"] <= full <= said["lost"] + (hellos if name == "many-macs" else 0)
     assert said["received"] + said["lost"] == said["sent"]
     assert abs(said["sent"] - said["offered"]) <= 4 or said["late"], "due is due"
     assert said["corrupt"] == said["duplicates"] == said["reordered"] == 0
