@@ -77,6 +77,12 @@ def ratio(above, below, key="runs"):
     return median(a / b for a, b in pairs) if pairs else None
 
 
+def first_frames(runs, quantile):
+    """us that the first frame took in each run of the idle section, and a bare wake beside it."""
+    return [(run["wake"][quantile] / 1e3, sum(bare[quantile] for bare in run["bare"]) / len(run["bare"]) / 1e3)
+            for run in runs]
+
+
 def noise(results, figs):
     """{section: how far the floor spreads}; None where no floor can be."""
     spreads = {}

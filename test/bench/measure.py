@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from figures import median
+from generators import CPU as GENERATOR_CPU
 from generators import Pktgen
 from lab import Lab, LabError, Process, assert_balanced, dropped, queues, wait_for
 from plan import case
-from subjects import IDLE, LOOKUP, SWITCH_CPU, FloorCopy, Ours, RteVhost
+from subjects import IDLE, LOOKUP, SWITCH_CPU, WAKE, FloorCopy, Ours, RteVhost
 
 FIRST_FRAMES = 100000
 RING = 256          # of the loss section
@@ -177,8 +178,16 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def bare_wake(seconds):
+    """What it takes to wake a thread on the switch's CPU from the generator's, as often as frames do."""
+    argv = [WAKE, SWITCH_CPU, GENERATOR_CPU, WAKE_RATE, max(int(seconds * WAKE_RATE), 1)]
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 def idle(options, progress):
-    """Two quiet guests and ports without any; then frames so rare that each finds it asleep."""
+    """Two quiet guests and ports without any; then frames so rare that each finds it asleep, between
+    two halves of the wakes that they are compared with."""
     runs = []
     seconds = 1 if options.quick else 5
     for number in range(options.rounds):
@@ -190,13 +199,16 @@ def idle(options, progress):
             time.sleep(seconds)
             share = (cpu_seconds(peer.process.pid) - before) / (time.monotonic() - begin)
             slept = peer.sleeps()
+            bare = [bare_wake(seconds / 4)]
             load = Pktgen(lab, peer.other_paths[:2], case(64, True, rate=WAKE_RATE), seconds / 2)
             said = load.end(wait=True)
             check(peer.name, said)
-            runs.append({"cpu": share, "wake": said["latency_ns"], "frames": said["sent"],
+            bare.append(bare_wake(seconds / 4))
+            runs.append({"cpu": share, "wake": said["latency_ns"], "bare": bare, "frames": said["sent"],
                          "sleeps": peer.sleeps() - slept})
             progress(f"round {number + 1}: idle   {share:.2%} of a core, a frame wakes it and is through in "
-                     f"{said['latency_ns']['p50'] / 1e3:.1f} us")
+                     f"{said['latency_ns']['p50'] / 1e3:.1f} us; a bare wake takes "
+                     f"{bare[0]['p50'] / 1e3:.1f} and {bare[1]['p50'] / 1e3:.1f} us")
     return {"ports": 2 + QUIET_PORTS, "guests": 2, "seconds": seconds, "runs": runs}
 
 

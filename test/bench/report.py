@@ -3,7 +3,7 @@
 
 import json
 
-from figures import BOUND, NOISY, OURS, QUANTILES, median, noise, quartile, summary
+from figures import BOUND, NOISY, OURS, QUANTILES, first_frames, median, noise, quartile, summary
 from goals import judge
 
 TITLES = {
@@ -72,11 +72,17 @@ def loss_table(loss):
 
 def idle_table(idle):
     runs = idle["runs"]
-    wake = {q: median(run["wake"][q] for run in runs) / 1e3 for q in ("p50", "p99")}
+    lines = []
+    for q in ("p50", "p90", "p99", "max"):
+        frame, bare = (list(values) for values in zip(*first_frames(runs, q)))
+        lines.append([q, f"{median(frame):.1f}", f"{median(bare):.1f}",
+                      f"{median(a - b for a, b in zip(frame, bare)):.1f}"])
     slept = median(run["sleeps"] / max(run["frames"], 1) for run in runs)
     return (f"{idle['ports']} ports, {idle['guests']} of them with a quiet guest: "
-            f"**{median(run['cpu'] for run in runs):.2%}** of a core. A frame that comes to a sleeping switch is "
-            f"through after {wake['p50']:.1f} us (p50), {wake['p99']:.1f} us (p99; {slept:.1f} sleeps per frame).")
+            f"**{median(run['cpu'] for run in runs):.2%}** of a core. Frames that each come to a sleeping switch "
+            f"({slept:.1f} sleeps per frame), and an eventfd alone that wakes a thread on the same CPUs, us, medians "
+            "of the rounds; the difference is the switch's own part:\n\n"
+            + rows(["", "first frame is through", "bare wake", "difference"], lines))
 
 
 def lookup_table(lookup):

@@ -22,6 +22,7 @@ from testpmd import Testpmd
 FLOOR = Path(VSWITCHD).resolve().parents[2] / "test/bench/vhost-floor"
 IDLE = FLOOR.with_name("vhost-idle")
 LOOKUP = FLOOR.with_name("vswitch-lookup")
+WAKE = FLOOR.with_name("vswitch-wake")
 OVS = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 WINDOW = 0.08
 SWITCH_CPU = 1

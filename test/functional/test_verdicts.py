@@ -30,6 +30,10 @@ def latency(p50, p99):
     return [{"latency_ns": said, "late": 0, "sent": 1000}] * ROUNDS
 
 
+def wakes(p50):
+    return {"p50": p50, "p90": p50, "p99": 2 * p50, "max": 3 * p50}
+
+
 def good():
     """All goals are met, and all aims."""
     peers = {
@@ -51,8 +55,9 @@ def good():
         "latency": {"rate": 1e6, "mrr": {OURS: 20e6, RTE_VHOST: 10e6},
                     "runs": {FLOOR: latency(900, 2000), OURS: latency(1000, 3000), RTE_VHOST: latency(1500, 8000)}},
         "loss": {"ring": 256, "runs": {OURS: [loss], FLOOR: [{"mrr": [10e6, 10.1e6, 10.2e6]}]}},
-        "idle": {"ports": 10, "guests": 2, "runs": [{"cpu": 0.01, "wake": {"p50": 50000, "p99": 90000}, "frames": 100,
-                                                     "sleeps": 100}]},
+        "idle": {"ports": 10, "guests": 2,
+                 "runs": [{"cpu": 0.01, "wake": wakes(60000), "bare": [wakes(45000), wakes(51000)], "frames": 100,
+                           "sleeps": 100}] * ROUNDS},
         "lookup": {macs: [{"lookup": 4, "destination": 6, "frame": 20}] for macs in ("16384", "1000000")},
     }
 
@@ -106,13 +111,34 @@ def test_other_figures_are_missed_too():
     results = good()
     results["latency"]["runs"][OURS] = latency(1000, 9000)
     results["loss"]["runs"][OURS][0].update(ndr=8.9e6, generator_limit=True, books={"sent": 1000, "astray": 1})
-    results["idle"]["runs"][0]["cpu"] = 0.021
+    results["idle"]["runs"][0].update(cpu=0.021, wake=wakes(101000))
     results["lookup"]["16384"][0]["lookup"] = 6.1
     rows = verdicts(results)
     missed = {row["figure"] for row in rows.values() if row["verdict"] == goals.MISSED}
     assert missed == {f"of {RTE_VHOST}'s p99", "NDR over MRR", "frames that the books do not know", "of a core",
+                      "until the first frame is through (p50)", "of these beyond a bare wake",
                       "cycles among 16,384 addresses"}
     assert "the generator was the limit" in rows["loss, rings of 256", "NDR over MRR"]["remarks"]
+
+
+def test_a_machine_that_wakes_nobody_in_time_is_told():
+    """Missed is missed, but what is ours is judged beside what is not."""
+    results = good()
+    results["idle"]["runs"] = [{**run, "wake": wakes(p50), "bare": [wakes(p50 - 14000), wakes(p50 - 10000)]}
+                               for run, p50 in zip(results["idle"]["runs"], (110000, 150000, 200000))]
+    rows = verdicts(results)
+    row = rows["idle, sleeping", "until the first frame is through (p50)"]
+    assert row["verdict"] == goals.MISSED and row["seen"] == 150
+    assert row["remarks"] == ["a bare wake takes 138.0 us", "nobody can be woken that fast here"]
+    row = rows["idle, sleeping", "of these beyond a bare wake"]
+    assert row["verdict"] == goals.AIM_MET and row["seen"] == pytest.approx(12) and not row["remarks"]
+    # What the machine did meanwhile is more than what is told.
+    results["idle"]["runs"] = [{**run, "bare": [wakes(80000), wakes(120000)]} for run in results["idle"]["runs"]]
+    row = verdicts(results)["idle, sleeping", "of these beyond a bare wake"]
+    assert row["verdict"] == goals.MET and row["seen"] == 50 and not row["remarks"]
+    results["idle"]["runs"] = [{**run, "wake": wakes(105000)} for run in results["idle"]["runs"]]
+    row = verdicts(results)["idle, sleeping", "of these beyond a bare wake"]
+    assert row["remarks"] == ["noisy: bare wakes before and after are 40.0 us apart"]
 
 
 def test_below_the_floor_is_doubted():
