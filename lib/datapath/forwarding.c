@@ -14,7 +14,7 @@ static void fill_ports(struct forwarding *fwd, const struct forwarding_config *c
 }
 
 static void fill_poll_lists(struct forwarding *fwd, const struct forwarding_config *config,
-    struct queue **room, struct vring_peek *peek, uint32_t *warm, uint8_t *quiet)
+    struct queue **room, struct vring_peek *peek, uint32_t *warm, uint8_t *quiet, bool *asked)
 {
 	struct queue **first = room;
 
@@ -22,6 +22,7 @@ static void fill_poll_lists(struct forwarding *fwd, const struct forwarding_conf
 		fwd->poll[w].queue = room;
 		fwd->poll[w].warm = warm + (room - first);
 		fwd->poll[w].quiet = quiet + (room - first);
+		fwd->poll[w].asked = asked + (room - first);
 		fwd->poll[w].peek = peek + (room - first);
 		for (unsigned i = 0; i < config->n_queues; i++)
 			if (config->queue[i]->worker == w)
@@ -39,7 +40,8 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	size_t peek = config->n_queues * sizeof(struct vring_peek);
 	size_t warm = config->n_queues * sizeof(uint32_t);
 	size_t quiet = config->n_queues;
-	char *memory = calloc(1, lists + queues + ports + peek + warm + up + quiet);
+	size_t asked = config->n_queues * sizeof(bool);
+	char *memory = calloc(1, lists + queues + ports + peek + warm + up + quiet + asked);
 	struct forwarding *fwd = (struct forwarding *)memory;
 
 	if (!memory)
@@ -52,7 +54,8 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	fill_poll_lists(fwd, config, (struct queue **)(memory + lists),
 	    (struct vring_peek *)(memory + lists + queues + ports),
 	    (uint32_t *)(memory + lists + queues + ports + peek),
-	    (uint8_t *)(memory + lists + queues + ports + peek + warm + up));
+	    (uint8_t *)(memory + lists + queues + ports + peek + warm + up),
+	    (bool *)(memory + lists + queues + ports + peek + warm + up + quiet));
 	*ret_forwarding = fwd;
 	return 0;
 }

@@ -87,9 +87,10 @@ struct port {
 struct poll_list {
 	unsigned n;
 	struct queue **queue;
-	/* The worker's own, n of each; see worker/sweep.h. */
+	/* The worker's own, n of each; see worker/sweep.h and, for asked, worker/idle.h. */
 	uint32_t *warm;
 	uint8_t *quiet;
+	bool *asked;
 	struct vring_peek *peek;
 };
 

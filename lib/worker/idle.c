@@ -29,6 +29,8 @@
 /* A sleep ends by itself once in a while. Nothing depends on it. */
 #define SLEEP_MS 1000
 
+#define KICKS 64 /* taken at a time */
+
 #define NEVER UINT64_MAX
 
 int idle_init(struct idle *idle, uint64_t tsc_hz)
@@ -65,9 +67,9 @@ void idle_wake(struct idle *idle)
 		eventfd_write(idle->wake_fd, 1); /* syscalls: write */
 }
 
-static bool watch(struct idle *idle, int fd)
+static bool watch(struct idle *idle, int fd, uint32_t whose)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = whose};
 
 	return fd >= 0 && epoll_ctl(idle->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
@@ -79,15 +81,51 @@ static void watch_list(struct idle *idle, const struct poll_list *list)
 	if (idle->epoll_fd >= 0)
 		close(idle->epoll_fd);
 	idle->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	idle->kicks = idle->epoll_fd >= 0 && watch(idle, idle->wake_fd);
+	idle->kicks = idle->epoll_fd >= 0 && watch(idle, idle->wake_fd, IDLE_NOBODY);
 	for (unsigned i = 0; list && idle->kicks && i < list->n; i++)
-		idle->kicks = watch(idle, list->queue[i]->kick_fd);
+		idle->kicks = watch(idle, list->queue[i]->kick_fd, i);
 }
 
-void idle_disable_kicks(const struct poll_list *list)
+void idle_unask_all(struct idle *idle, const struct poll_list *list)
 {
-	for (unsigned i = 0; list && i < list->n; i++)
+	for (unsigned i = 0; idle->asked && i < list->n; i++)
 		vring_kick_disable(list->queue[i]->ring);
+	idle->asked = false;
+}
+
+/*
+ * Kicks that came while the worker was awake would end the next sleep as soon as it begins. True:
+ * one of them was for something that is still there.
+ */
+static bool take_kicks(struct idle *idle, const struct poll_list *list)
+{
+	struct epoll_event event[KICKS];
+	bool work = false;
+	int n = KICKS;
+
+	/* Whoever kicks on and on does not keep it here. */
+	for (unsigned taken = 0; n == KICKS && taken <= list->n; taken += KICKS) {
+		n = epoll_wait(idle->epoll_fd, event, KICKS, 0); /* syscalls(worker): epoll_wait */
+		for (int k = 0; k < n; k++) {
+			uint32_t i = event[k].data.u32;
+
+			work |= i != IDLE_NOBODY && list->asked[i] &&
+			    vring_has_avail(list->queue[i]->ring);
+		}
+	}
+	return work;
+}
+
+/* True: it has something already. */
+static bool ask(struct idle *idle, const struct poll_list *list, unsigned i)
+{
+	if (list->asked[i])
+		return false;
+	list->asked[i] = idle->asked = true;
+	if (!vring_kick_enable(list->queue[i]->ring))
+		return false;
+	idle_unask(list, i);
+	return true;
 }
 
 bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t generation)
@@ -95,11 +133,13 @@ bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t gene
 	if (idle->watched != generation)
 		watch_list(idle, list);
 	idle->watched = generation;
-	for (unsigned i = 0; list && idle->kicks && i < list->n; i++) {
-		if (vring_kick_enable(list->queue[i]->ring)) {
-			idle_disable_kicks(list);
+	if (!list || !idle->kicks)
+		return true;
+	if (take_kicks(idle, list))
+		return false;
+	for (unsigned i = 0; i < list->n; i++) {
+		if (ask(idle, list, i))
 			return false;
-		}
 	}
 	return true;
 }
@@ -119,16 +159,17 @@ void idle_prepare_nap(struct idle *idle)
 	idle->kicks = false;
 }
 
-void idle_wait(struct idle *idle)
+unsigned idle_wait(struct idle *idle)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 	struct epoll_event event;
 
 	/* syscalls(worker): epoll_wait nanosleep clock_nanosleep */
 	if (idle->kicks)
-		epoll_wait(idle->epoll_fd, &event, 1, SLEEP_MS);
-	else
-		nanosleep(&nap, NULL);
+		return epoll_wait(idle->epoll_fd, &event, 1, SLEEP_MS) > 0 ? event.data.u32
+									   : IDLE_NOBODY;
+	nanosleep(&nap, NULL);
+	return IDLE_NOBODY;
 }
 
 void idle_adapt(struct idle *idle, uint64_t slept)

@@ -3,6 +3,8 @@
 
 #include <rte_cycles.h>
 
+#include "worker/idle.h"
+
 static void sweep_begin(struct sweep *s, const struct forwarding *fwd, const struct poll_list *list)
 {
 	s->generation = fwd->generation;
@@ -34,6 +36,7 @@ static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 		return false;
 	}
 	list->peek[i] = vring_peek(vr);
+	list->quiet[i] = SWEEP_COLD;
 	list->warm[k] = list->warm[--s->n_warm];
 	return true;
 }
@@ -86,13 +89,27 @@ void sweep_nothing(struct sweep *s)
 	s->idle += lap(s);
 }
 
-static unsigned run_timed(
-    struct sweep *s, struct burst *b, const struct forwarding *fwd, struct queue *q, uint32_t now_s)
+void sweep_rest(struct sweep *s, const struct poll_list *list)
 {
+	for (unsigned k = 0; k < s->n_warm;)
+		k += !make_cold(s, list, k);
+}
+
+void sweep_kicked(struct sweep *s, const struct poll_list *list, unsigned i)
+{
+	if (list->quiet[i] == SWEEP_COLD)
+		make_warm(s, list, i);
+}
+
+static unsigned run_timed(struct sweep *s, struct burst *b, const struct forwarding *fwd,
+    const struct poll_list *list, unsigned i, uint32_t now_s)
+{
+	struct queue *q = list->queue[i];
 	unsigned n = burst_run(b, fwd, q, now_s);
 	uint64_t spent = lap(s);
 
 	if (n) {
+		idle_unask(list, i);
 		s->busy += spent;
 		q->stats.busy_cycles += spent;
 	} else {
@@ -114,7 +131,7 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 	}
 	for (unsigned k = 0; k < s->n_warm;) {
 		unsigned i = list->warm[k];
-		unsigned n = run_timed(s, b, fwd, list->queue[i], now_s);
+		unsigned n = run_timed(s, b, fwd, list, i, now_s);
 
 		frames += n;
 		if (n)

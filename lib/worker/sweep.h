@@ -9,6 +9,9 @@
  * many there are. A turn that moved nothing has time for more, and when no warm queue is left it
  * looks at all.
  *
+ * A worker that sleeps has only cold queues, and who kicks it is warm when it wakes. So the frame
+ * that ends a sleep is found without a look at anybody else.
+ *
  * What is remembered lies beside the poll list, in the forwarding, and begins anew with each one:
  * all queues are warm then.
  *
@@ -39,6 +42,12 @@ struct sweep {
 
 /* A turn without a forwarding. */
 void sweep_nothing(struct sweep *s);
+
+/* All queues of the list are quiet: the worker goes to sleep. */
+void sweep_rest(struct sweep *s, const struct poll_list *list);
+
+/* The driver of queue i of the list, which is still that of the last turn, has kicked. */
+void sweep_kicked(struct sweep *s, const struct poll_list *list, unsigned i);
 
 /* One turn over fwd's list for a worker. Returns frames moved. */
 unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *fwd,

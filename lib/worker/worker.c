@@ -142,6 +142,8 @@ static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint
 		w->stats.idle_cycles = w->sweep.idle;
 		return 0;
 	}
+	if (UNLIKELY(w->sweep.generation != fwd->generation))
+		idle_unask_all(&w->idle, &fwd->poll[w->index]);
 	worker_read_mail(w, fwd, now_s);
 	frames = sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
 	w->stats.busy_cycles = w->sweep.busy;
@@ -156,27 +158,31 @@ static const struct poll_list *worker_list(const struct worker *w, const struct 
 
 /*
  * Rest, unless there is something to do after all. On-line again, the worker may have another
- * forwarding; kicks are off for the rings that stayed.
+ * forwarding, even at the same address, in which whoever kicked is somebody else.
  */
 static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_t now)
 {
 	struct workers *all = w->all;
 	uint64_t generation = fwd ? fwd->generation : 0;
+	unsigned kicked = IDLE_NOBODY;
 
 	if (!idle_settled(&w->idle, generation, now))
 		idle_prepare_nap(&w->idle);
 	else if (!idle_prepare(&w->idle, worker_list(w, fwd), generation))
 		return;
+	if (fwd)
+		sweep_rest(&w->sweep, worker_list(w, fwd));
 	atomic_store(&w->idle.asleep, true);
 	if (atomic_load(&all->current) == fwd && !atomic_load(&all->stop) && !has_mail(w)) {
 		rte_rcu_qsbr_thread_offline(all->rcu, w->index);
-		idle_wait(&w->idle);
+		kicked = idle_wait(&w->idle);
 		rte_rcu_qsbr_thread_online(all->rcu, w->index);
 		w->stats.sleeps++;
 	}
 	atomic_store(&w->idle.asleep, false);
-	if (w->idle.kicks)
-		idle_disable_kicks(worker_list(w, atomic_load(&all->current)));
+	fwd = atomic_load(&all->current);
+	if (kicked != IDLE_NOBODY && fwd && fwd->generation == generation)
+		sweep_kicked(&w->sweep, worker_list(w, fwd), kicked);
 }
 
 static void worker_loop(struct worker *w)

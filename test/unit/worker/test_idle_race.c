@@ -42,6 +42,7 @@ struct lab {
 	struct idle idle;
 	struct queue queue;
 	struct queue *queues[1];
+	bool asked[1];
 	struct poll_list list;
 	atomic_bool stop;
 	uint64_t sleeps, driver_sleeps;
@@ -56,6 +57,7 @@ static void *device_main(void *arg)
 	while (!atomic_load(&l->stop)) {
 		burst.n = burst.n_segments = 0;
 		if (vring_fetch(&l->device, &burst, 32)) {
+			idle_unask(&l->list, 0);
 			vring_complete(&l->device, &burst);
 			if (vring_call_needed(&l->device))
 				eventfd_write(l->call, 1);
@@ -69,7 +71,6 @@ static void *device_main(void *arg)
 			l->sleeps++;
 		}
 		atomic_store(&l->idle.asleep, false);
-		idle_disable_kicks(&l->list);
 	}
 	return NULL;
 }
@@ -101,7 +102,7 @@ static void lab_open(struct lab *l, uint64_t features, uint16_t size)
 	assert_int_equal(idle_init(&l->idle, 1000000000), 0);
 	l->queue = (struct queue){.ring = &l->device, .kick_fd = l->kick, .call_fd = l->call};
 	l->queues[0] = &l->queue;
-	l->list = (struct poll_list){.n = 1, .queue = l->queues};
+	l->list = (struct poll_list){.n = 1, .queue = l->queues, .asked = l->asked};
 }
 
 static void lab_close(struct lab *l)

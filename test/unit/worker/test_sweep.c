@@ -144,6 +144,28 @@ static void a_cold_queue_is_heard_of_within_a_sweep(void **state)
 	}
 }
 
+static void who_kicks_is_found_without_a_look_at_others(void **state)
+{
+	(void)state;
+	turn();
+	sweep_rest(&lab.sweep, &lab.fwd->poll[0]);
+	assert_int_equal(lab.sweep.n_warm, 0);
+	for (unsigned i = 0; i < QUEUES; i++)
+		offer(i, 1);
+	sweep_kicked(&lab.sweep, &lab.fwd->poll[0], QUEUES / 2);
+	/* Once, however often it is said. */
+	sweep_kicked(&lab.sweep, &lab.fwd->poll[0], QUEUES / 2);
+	assert_int_equal(lab.sweep.n_warm, 1);
+	assert_int_equal(turn(), 1);
+	assert_int_equal(lab.bursts, 1);
+	assert_int_equal(lab.pending[QUEUES / 2], 0);
+	/* And then the others. */
+	for (unsigned turns = 0; turns < QUEUES; turns++)
+		turn();
+	for (unsigned i = 0; i < QUEUES; i++)
+		assert_int_equal(lab.pending[i], 0);
+}
+
 static void many_frames_pay_for_many_looks(void **state)
 {
 	(void)state;
@@ -210,6 +232,7 @@ int main(void)
 	    TEST(quiet_queues_are_polled_for_a_while),
 	    TEST(beside_a_busy_queue_a_thousand_cost_a_few_looks),
 	    TEST(a_cold_queue_is_heard_of_within_a_sweep),
+	    TEST(who_kicks_is_found_without_a_look_at_others),
 	    TEST(many_frames_pay_for_many_looks),
 	    TEST(with_nothing_else_to_do_it_is_heard_of_at_once),
 	    TEST(what_waits_for_a_translation_is_tried),

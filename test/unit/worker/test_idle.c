@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who is asked to kick, and for how long. Rings are stand-ins that count; eventfds are real. That
+ * no kick is lost over it shows test_idle_race.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "worker/idle.h"
+
+#define QUEUES 200
+
+static struct lab {
+	struct vring ring[QUEUES];
+	struct queue queue[QUEUES];
+	struct queue *all[QUEUES];
+	bool asked[QUEUES];
+	struct poll_list list;
+	unsigned asks, unasks;  /* since the last look */
+	bool something[QUEUES]; /* to fetch */
+	struct idle idle;
+} lab;
+
+static bool has_avail(const struct vring *vr)
+{
+	return lab.something[vr - lab.ring];
+}
+
+static bool kick_enable(struct vring *vr)
+{
+	lab.asks++;
+	return has_avail(vr);
+}
+
+static void kick_disable(struct vring *vr)
+{
+	(void)vr;
+	lab.unasks++;
+}
+
+void vring_log_event(struct vring *vr, struct dirty_log *log)
+{
+	(void)vr;
+	(void)log;
+}
+
+static void expect(unsigned asks, unsigned unasks)
+{
+	assert_int_equal(lab.asks, asks);
+	assert_int_equal(lab.unasks, unasks);
+	lab.asks = lab.unasks = 0;
+}
+
+static bool prepare(void)
+{
+	return idle_prepare(&lab.idle, &lab.list, 1);
+}
+
+static int open_lab(void **state)
+{
+	static const struct vring_ops ops = {
+	    .has_avail = has_avail, .kick_enable = kick_enable, .kick_disable = kick_disable};
+
+	(void)state;
+	memset(&lab, 0, sizeof(lab));
+	for (unsigned i = 0; i < QUEUES; i++) {
+		lab.ring[i].ops = &ops;
+		lab.queue[i].ring = &lab.ring[i];
+		lab.queue[i].kick_fd = eventfd(0, EFD_NONBLOCK);
+		lab.all[i] = &lab.queue[i];
+	}
+	lab.list = (struct poll_list){.n = QUEUES, .queue = lab.all, .asked = lab.asked};
+	return idle_init(&lab.idle, 1000000000);
+}
+
+static int close_lab(void **state)
+{
+	(void)state;
+	idle_cleanup(&lab.idle);
+	for (unsigned i = 0; i < QUEUES; i++)
+		close(lab.queue[i].kick_fd);
+	return 0;
+}
+
+static void kick(unsigned i)
+{
+	eventfd_write(lab.queue[i].kick_fd, 1);
+}
+
+static void a_driver_stays_asked_until_it_had_something(void **state)
+{
+	(void)state;
+	assert_true(prepare());
+	expect(QUEUES, 0);
+	assert_true(prepare());
+	expect(0, 0);
+	idle_unask(&lab.list, 7);
+	idle_unask(&lab.list, 7);
+	expect(0, 1);
+	assert_true(prepare());
+	expect(1, 0);
+}
+
+static void a_kick_says_whose_it_is(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < QUEUES; i += 33) {
+		assert_true(prepare());
+		kick(i);
+		assert_int_equal(idle_wait(&lab.idle), i);
+	}
+	/* The control thread's is nobody's. */
+	assert_true(prepare());
+	atomic_store(&lab.idle.asleep, true);
+	idle_wake(&lab.idle);
+	assert_int_equal(idle_wait(&lab.idle), IDLE_NOBODY);
+}
+
+static void kicks_of_a_time_awake_do_not_end_the_next_sleep(void **state)
+{
+	(void)state;
+	assert_true(prepare());
+	for (unsigned i = 0; i < QUEUES; i++)
+		kick(i);
+	assert_true(prepare());
+	kick(5);
+	assert_int_equal(idle_wait(&lab.idle), 5);
+	/* Nor those of before the list was watched. */
+	for (unsigned i = 0; i < QUEUES; i++)
+		kick(i);
+	assert_true(idle_prepare(&lab.idle, &lab.list, 2));
+	kick(6);
+	assert_int_equal(idle_wait(&lab.idle), 6);
+}
+
+static void what_a_kick_was_for_is_not_slept_over(void **state)
+{
+	(void)state;
+	assert_true(prepare());
+	lab.something[3] = true;
+	kick(3);
+	assert_false(prepare());
+	/* Not asked, nobody kicks. */
+	lab.something[3] = false;
+	assert_true(prepare());
+	idle_unask(&lab.list, 3);
+	lab.something[3] = true;
+	assert_false(prepare());
+	assert_false(lab.asked[3]);
+}
+
+static void what_was_asked_is_taken_back_once_from_a_new_list(void **state)
+{
+	(void)state;
+	idle_unask_all(&lab.idle, &lab.list);
+	expect(0, 0);
+	assert_true(prepare());
+	expect(QUEUES, 0);
+	memset(lab.asked, 0, sizeof(lab.asked)); /* a new list's */
+	idle_unask_all(&lab.idle, &lab.list);
+	idle_unask_all(&lab.idle, &lab.list);
+	expect(0, QUEUES);
+	assert_true(idle_prepare(&lab.idle, &lab.list, 2));
+	expect(QUEUES, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_driver_stays_asked_until_it_had_something),
+	    TEST(a_kick_says_whose_it_is),
+	    TEST(kicks_of_a_time_awake_do_not_end_the_next_sleep),
+	    TEST(what_a_kick_was_for_is_not_slept_over),
+	    TEST(what_was_asked_is_taken_back_once_from_a_new_list),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
