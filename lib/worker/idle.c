@@ -94,13 +94,12 @@ void idle_unask_all(struct idle *idle, const struct poll_list *list)
 }
 
 /*
- * Kicks that came while the worker was awake would end the next sleep as soon as it begins. True:
- * one of them was for something that is still there.
+ * Kicks that came while the worker was awake would end the next sleep as soon as it begins. Who
+ * kicked is asked, and looked at, once more: what it kicked for may still be there.
  */
-static bool take_kicks(struct idle *idle, const struct poll_list *list)
+static void take_kicks(struct idle *idle, const struct poll_list *list)
 {
 	struct epoll_event event[KICKS];
-	bool work = false;
 	int n = KICKS;
 
 	/* Whoever kicks on and on does not keep it here. */
@@ -109,11 +108,10 @@ static bool take_kicks(struct idle *idle, const struct poll_list *list)
 		for (int k = 0; k < n; k++) {
 			uint32_t i = event[k].data.u32;
 
-			work |= i != IDLE_NOBODY && list->asked[i] &&
-			    vring_has_avail(list->queue[i]->ring);
+			if (i != IDLE_NOBODY)
+				idle_unask(list, i);
 		}
 	}
-	return work;
 }
 
 /* True: it has something already. */
@@ -135,8 +133,7 @@ bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t gene
 	idle->watched = generation;
 	if (!list || !idle->kicks)
 		return true;
-	if (take_kicks(idle, list))
-		return false;
+	take_kicks(idle, list);
 	for (unsigned i = 0; i < list->n; i++) {
 		if (ask(idle, list, i))
 			return false;

@@ -3,8 +3,8 @@
  * How a worker that has nothing to do rests: it asks the drivers of its rings to kick, looks once
  * more, and sleeps until one does.
  *
- * A driver stays asked until its ring has had something: waking up and falling asleep again take no
- * longer beside a thousand ports that nobody uses.
+ * A driver stays asked until it kicks or its ring has had something: waking up and falling asleep
+ * again take no longer beside a thousand ports that nobody uses.
  *
  * Threads: idle_wake() is for the control thread, all else for the worker that owns it.
  */
@@ -51,7 +51,7 @@ bool idle_settled(struct idle *idle, uint64_t generation, uint64_t now);
 /* Instead of idle_prepare: sleep for a moment, and let nobody kick. */
 void idle_prepare_nap(struct idle *idle);
 
-/* This queue had something: whoever polls it needs no kicks. */
+/* This queue had something, or has kicked: whoever polls it needs no kicks. */
 static inline void idle_unask(const struct poll_list *list, unsigned i)
 {
 	if (LIKELY(!list->asked[i]))

@@ -181,8 +181,10 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_
 	}
 	atomic_store(&w->idle.asleep, false);
 	fwd = atomic_load(&all->current);
-	if (kicked != IDLE_NOBODY && fwd && fwd->generation == generation)
+	if (kicked != IDLE_NOBODY && fwd && fwd->generation == generation) {
+		idle_unask(worker_list(w, fwd), kicked);
 		sweep_kicked(&w->sweep, worker_list(w, fwd), kicked);
+	}
 }
 
 static void worker_loop(struct worker *w)
