@@ -105,6 +105,7 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	    .indirect = VIRTIO_HAS(c->features, F_INDIRECT_DESC),
 	    .mergeable = VIRTIO_HAS(c->features, NET_F_MRG_RXBUF),
 	    .direction = c->direction,
+	    .level = cpu_level(),
 	};
 	if (packed) {
 		vr->packed.desc = c->desc;
@@ -248,6 +249,28 @@ unsigned vring_reserve_plain(
 		}
 	}
 	vring_unfetch(vr, burst, i);
+	return i;
+}
+
+unsigned vring_reserve_alike(
+    struct vring *vr, struct vring_burst *burst, const struct vring_burst *from, unsigned n)
+{
+	unsigned i = 0;
+
+	burst->n = 0;
+	burst->n_segments = 0;
+	n = vring_fetch(vr, burst, n);
+	if (LIKELY(burst->plain)) {
+		for (; i < n; i++) {
+			uint32_t len = from->chain[i].len;
+
+			if (UNLIKELY(burst->chain[i].len < len))
+				break;
+			burst->chain[i].written = len;
+		}
+	}
+	if (UNLIKELY(i < burst->n))
+		vring_unfetch(vr, burst, i);
 	return i;
 }
 

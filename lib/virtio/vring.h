@@ -176,6 +176,7 @@ struct vring {
 	bool mergeable;
 	bool translated; /* behind an IOMMU */
 	uint8_t direction;
+	uint8_t level;  /* enum cpu_level */
 	uint8_t broken; /* enum vring_break; the control thread may read it */
 	/* Notification state. */
 	bool signalled_valid; /* false until the first completion after a start */
@@ -372,6 +373,10 @@ struct vring_room {
  */
 unsigned vring_reserve_plain(
     struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n);
+
+/* Likewise, for frames as long as the n chains of from. */
+unsigned vring_reserve_alike(
+    struct vring *vr, struct vring_burst *burst, const struct vring_burst *from, unsigned n);
 
 /*
  * Find room for n frames of len[i] bytes (net header included) in a receive queue, in order.

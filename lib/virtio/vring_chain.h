@@ -120,6 +120,7 @@ struct fetch_cursor {
 
 /* A chain's two words: written, id, slots; len, segment, n_segments and fault. */
 #define CHAIN_ID_SHIFT      32
+#define CHAIN_ID_WRITTEN    UINT64_C(0x0000ffffffffffff)
 #define CHAIN_ONE_SLOT      (UINT64_C(1) << 48)
 #define CHAIN_SEGMENT_SHIFT 32
 #define CHAIN_ONE_SEGMENT   (UINT64_C(1) << 48)
@@ -186,7 +187,7 @@ static ALWAYS_INLINE uint64_t chain_id_written(const struct vring_chain *chain)
 	uint64_t word;
 
 	memcpy(&word, chain, 8);
-	return word & UINT64_C(0x0000ffffffffffff);
+	return word & CHAIN_ID_WRITTEN;
 }
 
 static inline void chain_begin(struct vring_burst *burst, struct vring_chain *chain)

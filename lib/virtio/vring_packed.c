@@ -504,6 +504,24 @@ static ALWAYS_INLINE void mark_used(
 		__atomic_store_n(words, flags | chain_id_written(chain), __ATOMIC_RELAXED);
 }
 
+/* Likewise, four at a time where the slots are a cache line; from: the first of them. */
+static CPU_AVX512 void mark_used_fours(struct vring_packed_desc *desc, uint32_t from,
+    const struct vring_chain *chain, unsigned n, uint64_t flags)
+{
+	const __m512i id_written = _mm512_set1_epi64(CHAIN_ID_WRITTEN);
+	const __m512i used = _mm512_set1_epi64((long long)flags);
+	unsigned lead = MIN(n, -from & 3), k;
+
+	mark_used((uint64_t *)(void *)&desc[from].len, chain, lead, flags);
+	for (k = lead; k + 4 <= n; k += 4) {
+		__m512i words = _mm512_and_si512(_mm512_loadu_si512(&chain[k]), id_written);
+
+		words = _mm512_or_si512(_mm512_shuffle_epi32(words, _MM_PERM_BADC), used);
+		_mm512_mask_storeu_epi64(&desc[from + k], LANES_ODD, words);
+	}
+	mark_used((uint64_t *)(void *)&desc[from + k].len, &chain[k], n - k, flags);
+}
+
 /* All chains of a plain burst. */
 static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 {
@@ -518,7 +536,12 @@ static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 	for (unsigned i = 1, n = burst->n; i < n;) {
 		unsigned part = MIN(n - i, size - slot);
 
-		mark_used(&words[2 * slot], &burst->chain[i], part, write | used_flags(wrap));
+		uint64_t flags = write | used_flags(wrap);
+
+		if (part >= 8 && vr->level == CPU_LEVEL_AVX512)
+			mark_used_fours(vr->packed.desc, slot, &burst->chain[i], part, flags);
+		else
+			mark_used(&words[2 * slot], &burst->chain[i], part, flags);
 		i += part;
 		slot += part;
 		if (slot == size) {

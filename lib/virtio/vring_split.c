@@ -281,6 +281,26 @@ static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
 	vr->position->used = used;
 }
 
+/* How many of n elements were written; the others are the caller's. */
+static CPU_AVX2 unsigned write_used_fours(
+    struct vring_split_used_elem *element, const struct vring_chain *chain, unsigned n)
+{
+	const __m256i id_written = _mm256_set1_epi64x(CHAIN_ID_WRITTEN);
+	unsigned k;
+
+	for (k = 0; k + 4 <= n; k += 4) {
+		const __m256i *pair = (const __m256i *)(const void *)&chain[k];
+		__m256i even = _mm256_unpacklo_epi64(
+		    _mm256_loadu_si256(&pair[0]), _mm256_loadu_si256(&pair[1]));
+		__m256i words = _mm256_permute4x64_epi64(even, _MM_SHUFFLE(3, 1, 2, 0));
+
+		words = _mm256_shuffle_epi32(
+		    _mm256_and_si256(words, id_written), _MM_SHUFFLE(2, 3, 0, 1));
+		_mm256_storeu_si256((__m256i *)(void *)&element[k], words);
+	}
+	return k;
+}
+
 static void split_complete(struct vring *vr, const struct vring_burst *burst)
 {
 	uint16_t used = vr->position->used;
@@ -294,6 +314,12 @@ static void split_complete(struct vring *vr, const struct vring_burst *burst)
 		struct vring_split_used_elem *element = &vr->split.used->ring[slot];
 		const struct vring_chain *part_end = chain + MIN(end - chain, vr->size - slot);
 
+		if (vr->level >= CPU_LEVEL_AVX2) {
+			unsigned k = write_used_fours(element, chain, part_end - chain);
+
+			element += k;
+			chain += k;
+		}
 		for (; chain < part_end; chain++)
 			write_used(element++, chain);
 	}
