@@ -53,10 +53,11 @@ struct frame {
 /* Of a frame that asks for nothing. */
 static const struct virtio_net_hdr plain_header = {.num_buffers = 1};
 
-/* The net header as we vouch for it, then the first bytes of the frame. */
+/* The first bytes of the frame, in a cache line of their own, and the net header as we vouch for
+ * it. */
 struct head {
-	struct virtio_net_hdr net;
 	uint8_t data[HEAD_STRIDE - VIRTIO_NET_HDR_LEN];
+	struct virtio_net_hdr net;
 } CACHE_ALIGNED;
 
 /* One destination queue and the frames of the burst that go there, in order. */

@@ -170,73 +170,95 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 	return k;
 }
 
-/* Heads, and what is behind them, each into its buffer. How many headers were written. */
+/*
+ * Heads, and what is behind them, each into its buffer. How many headers were written. Frames NULL:
+ * the first n.
+ */
 static ALWAYS_INLINE unsigned copy_plain(
-    struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
+	uint64_t bytes = 0;
 	unsigned wrote = 0;
 
 	for (unsigned k = 0; k < n; k++)
 		prefetch_buffer(b->out.segment[k].addr, blind);
 	for (unsigned k = 0; k < n; k++) {
-		unsigned i = frames[k];
+		unsigned i = frames ? frames[k] : k;
 		uint8_t *to = b->out.segment[k].addr;
 		uint32_t rest = b->frame[i].len - HEAD_BYTES;
 
+		bytes += b->frame[i].len;
 		wrote += write_header(to, &plain_header, blind);
 		memcpy(to + VIRTIO_NET_HDR_LEN, b->head[i].data, HEAD_BYTES);
 		if (rest)
 			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES,
 			    b->in.segment[i].addr + VIRTIO_NET_HDR_LEN + HEAD_BYTES, rest);
 	}
+	*ret_bytes = bytes;
 	return wrote;
 }
 
-static unsigned copy_plain_baseline(struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+static ALWAYS_INLINE unsigned copy_plain_ways(
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
-	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
+	if (blind)
+		return copy_plain(b, frames, n, true, ret_bytes);
+	return frames ? copy_plain(b, frames, n, false, ret_bytes)
+		      : copy_plain(b, NULL, n, false, ret_bytes);
+}
+
+static unsigned copy_plain_baseline(
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
+{
+	return copy_plain_ways(b, frames, n, blind, ret_bytes);
 }
 
 static CPU_AVX2 unsigned copy_plain_avx2(
-    struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
-	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
+	return copy_plain_ways(b, frames, n, blind, ret_bytes);
 }
 
 static CPU_AVX512 unsigned copy_plain_avx512(
-    struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
-	return blind ? copy_plain(b, frames, n, true) : copy_plain(b, frames, n, false);
+	return copy_plain_ways(b, frames, n, blind, ret_bytes);
 }
 
-static unsigned copy_all_plain(struct burst *b, const uint8_t frames[], unsigned n, bool blind)
+static unsigned copy_all_plain(
+    struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
 	if (b->level == CPU_LEVEL_AVX512)
-		return copy_plain_avx512(b, frames, n, blind);
+		return copy_plain_avx512(b, frames, n, blind, ret_bytes);
 	if (b->level == CPU_LEVEL_AVX2)
-		return copy_plain_avx2(b, frames, n, blind);
-	return copy_plain_baseline(b, frames, n, blind);
+		return copy_plain_avx2(b, frames, n, blind, ret_bytes);
+	return copy_plain_baseline(b, frames, n, blind, ret_bytes);
+}
+
+static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
+{
+	uint32_t need[BURST_FRAMES];
+
+	if (n == b->n) /* whoever gets all of a burst gets it in order */
+		return vring_reserve_alike(q->ring, &b->out, &b->in, n);
+	for (unsigned k = 0; k < n; k++)
+		need[k] = b->frame[frames[k]].len + VIRTIO_NET_HDR_LEN;
+	return vring_reserve_plain(q->ring, &b->out, need, n);
 }
 
 /* Frames of a plain burst into plain buffers, as far as these are. Returns how many went. */
 static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
-	uint32_t need[BURST_FRAMES];
-	uint64_t bytes = 0;
+	uint64_t bytes;
 	unsigned wrote;
-	bool blind;
+	bool blind = q->headers_blind > 0;
 
-	for (unsigned k = 0; k < n; k++)
-		need[k] = b->frame[frames[k]].len + VIRTIO_NET_HDR_LEN;
-	n = vring_reserve_plain(q->ring, &b->out, need, n);
-	blind = q->headers_blind > 0;
-	wrote = copy_all_plain(b, frames, n, blind);
+	n = reserve_plain(b, q, frames, n);
+	wrote = copy_all_plain(b, n == b->n ? NULL : frames, n, blind, &bytes);
 	if (blind)
 		q->headers_blind--;
 	else if (2 * wrote > n)
 		q->headers_blind = HEADERS_BLIND;
-	for (unsigned k = 0; k < n; k++)
-		bytes += need[k] - VIRTIO_NET_HDR_LEN;
 	q->stats.frames += n;
 	q->stats.bytes += bytes;
 	vring_complete(q->ring, &b->out);

@@ -40,6 +40,40 @@ static ALWAYS_INLINE bool addresses_differ(__m128i a, __m128i b)
 	return !_mm_testz_si128(_mm_xor_si128(a, b), _mm_set_epi32(0, -1, -1, -1));
 }
 
+/* Are the addresses of all frames the first one's? That is the usual burst, and quickly seen. */
+static bool one_train(const struct burst *b)
+{
+	const __m128i first = _mm_loadu_si128((const __m128i *)b->head[0].data);
+	__m128i last = _mm_loadu_si128((const __m128i *)b->head[b->n - 1].data);
+	__m128i differ = _mm_setzero_si128();
+
+	if (addresses_differ(first, last))
+		return false;
+	for (unsigned i = 1; i < b->n; i++)
+		differ = _mm_or_si128(differ,
+		    _mm_xor_si128(first, _mm_loadu_si128((const __m128i *)b->head[i].data)));
+	return !addresses_differ(differ, _mm_setzero_si128());
+}
+
+/* All frames of a plain burst, if they are one train to one port. */
+static bool lookup_together(struct burst *b)
+{
+	const uint8_t *data = b->head[0].data;
+	uint64_t dst = mac_load(data), src = mac_load(data + 6);
+	uint16_t verdict;
+
+	if (!one_train(b))
+		return false;
+	forward_burst(b->fdb, b->source->port->index, b->now_s, 1, &dst, &src, &verdict);
+	if (LIKELY(verdict < PORTS_MAX)) {
+		b->only_dest = verdict;
+		return true;
+	}
+	for (unsigned i = 0; i < b->n; i++)
+		take_verdict(b, i, verdict);
+	return true;
+}
+
 /* The addresses of each train, and in run[] which train each frame is of. How many trains. */
 static ALWAYS_INLINE unsigned find_trains(
     const struct burst *b, bool plain, uint64_t dst[], uint64_t src[], uint8_t run[])
@@ -69,17 +103,15 @@ void burst_lookup(struct burst *b)
 	uint16_t verdict[BURST_FRAMES];
 	uint8_t run[BURST_FRAMES];
 	bool plain = b->plain;
-	unsigned n =
-	    plain ? find_trains(b, true, dst, src, run) : find_trains(b, false, dst, src, run);
+	unsigned n;
 
 	b->only_dest = DEST_NONE;
+	if (plain && lookup_together(b))
+		return;
+	n = plain ? find_trains(b, true, dst, src, run) : find_trains(b, false, dst, src, run);
 	if (n == 0)
 		return;
 	forward_burst(b->fdb, b->source->port->index, b->now_s, n, dst, src, verdict);
-	if (LIKELY(plain && n == 1 && verdict[0] < PORTS_MAX)) {
-		b->only_dest = verdict[0];
-		return;
-	}
 	for (unsigned i = 0; i < b->n; i++) {
 		if (!plain && UNLIKELY(b->frame[i].dest == DEST_NONE))
 			continue; /* as above */
