@@ -135,6 +135,17 @@ static unsigned pieces_of(const struct rte_mbuf *m, struct tport_piece pieces[],
 	return n;
 }
 
+/* The reverse, of a frame that arrived. */
+static void tell_of_segments(struct rte_mbuf *m)
+{
+	struct virtio_net_hdr *hdr = tport_header(rte_pktmbuf_mtod(m, uint8_t *));
+	bool whole = m->ol_flags & RTE_MBUF_F_RX_LRO;
+
+	hdr->flags = whole ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0;
+	hdr->gso_type = whole ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_NONE;
+	hdr->gso_size = whole ? m->tso_segsz : 0;
+}
+
 static unsigned receive(
     struct tport *tp, unsigned pair, struct tport_piece pieces[TPORT_PIECES], unsigned max)
 {
@@ -145,6 +156,8 @@ static unsigned receive(
 	if (UNLIKELY(p->n_backlog))
 		flush(d, pair);
 	p->n_taken = rte_eth_rx_burst(d->id, pair, p->taken, MIN(max, TPORT_BURST));
+	for (unsigned k = 0; k < p->n_taken && d->segment; k++)
+		tell_of_segments(p->taken[k]);
 	for (unsigned k = 0; k < p->n_taken; k++)
 		n += pieces_of(p->taken[k], &pieces[n], TPORT_PIECES - n - (p->n_taken - k - 1));
 	return n;

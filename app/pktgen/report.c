@@ -85,6 +85,8 @@ static void report_checks(const struct trial_result *r)
 	printf("duplicates  %" PRIu64 ", reordered %" PRIu64 ", corrupt %" PRIu64
 	       ", foreign %" PRIu64 "\n",
 	    c->duplicates, c->reordered, c->corrupt, r->foreign);
+	if (c->bare)
+		printf("bare        %" PRIu64 " without the request to segment them\n", c->bare);
 }
 
 void report_trial(const struct options *o, const struct traffic *t, const struct trial_result *r)
@@ -152,6 +154,7 @@ static json_t *streams_json(const struct traffic *t)
 		json_object_set_new(j, "duplicates", json_integer(c->duplicates));
 		json_object_set_new(j, "reordered", json_integer(c->reordered));
 		json_object_set_new(j, "corrupt", json_integer(c->corrupt));
+		json_object_set_new(j, "bare", json_integer(c->bare));
 		json_array_append_new(list, j);
 	}
 	return list;
@@ -184,6 +187,7 @@ json_t *report_trial_json(const struct traffic *t, const struct trial_result *r)
 	    {"duplicates", c->duplicates},
 	    {"reordered", c->reordered},
 	    {"corrupt", c->corrupt},
+	    {"bare", c->bare},
 	    {"foreign", r->foreign},
 	    {"late", r->late},
 	    {"refused", r->refused},

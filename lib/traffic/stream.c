@@ -347,6 +347,15 @@ static bool frame_holds(const struct stream *s, const struct stream_tag *tag,
 	    pattern_holds(s, tag, pieces, len);
 }
 
+/* Did the request to segment come along? */
+static bool net_header_holds(const struct stream *s, const uint8_t *frame)
+{
+	const struct virtio_net_hdr *hdr = tport_header((uint8_t *)(uintptr_t)frame);
+
+	return (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && hdr->gso_type == s->net.gso_type &&
+	    hdr->gso_size == s->net.gso_size;
+}
+
 static void count_late(struct stream *s, struct stream_flow *f, uint32_t behind)
 {
 	if (behind >= 64 || (f->seen >> behind & 1)) {
@@ -371,6 +380,8 @@ void stream_take(
 	}
 	f = &s->flow[tag->flow];
 	s->counts.received_bytes += len;
+	if (s->profile.gso && UNLIKELY(!net_header_holds(s, pieces[0].bytes)))
+		s->counts.bare++;
 	ahead = tag->number - f->next;
 	if (UNLIKELY((int32_t)ahead < 0)) {
 		count_late(s, f, -ahead - 1);

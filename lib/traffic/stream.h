@@ -12,6 +12,8 @@
  * Counting: sent = received + lost, when nothing is under way any more. A frame is received once:
  * a second copy is a duplicate. One that comes after a later one of its flow is reordered; whether
  * such a frame is new or a copy is known for the last 64 of a flow, and else it counts as a copy.
+ * A frame that came without what its net header asked for is received all the same, and counted as
+ * bare besides: nobody could segment it, nor finish its checksum.
  *
  * Threads: one user at a time.
  */
@@ -38,7 +40,7 @@ struct stream_profile {
 };
 
 struct stream_counts {
-	uint64_t sent, received, duplicates, reordered, corrupt;
+	uint64_t sent, received, duplicates, reordered, corrupt, bare;
 	uint64_t sent_bytes, received_bytes;
 };
 

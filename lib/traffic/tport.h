@@ -4,7 +4,8 @@
  *
  * The operations move bursts, so what is behind them is asked for once per burst, not per frame.
  * Before every frame lies its net header, VIRTIO_NET_HDR_LEN bytes, which says whether the frame
- * is to be segmented; a port that cannot segment ignores it.
+ * is to be segmented; a port that cannot segment ignores it. Before a frame that arrived it lies
+ * as well, on ports that were asked to segment.
  *
  * Threads: one user at a time per pair.
  */

@@ -176,6 +176,7 @@ static void add_counts(struct stream_counts *sum, const struct stream_counts *c)
 	sum->duplicates += c->duplicates;
 	sum->reordered += c->reordered;
 	sum->corrupt += c->corrupt;
+	sum->bare += c->bare;
 	sum->sent_bytes += c->sent_bytes;
 	sum->received_bytes += c->received_bytes;
 }

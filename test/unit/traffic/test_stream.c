@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/cpu.h"
+#include "base/util.h"
 
 #define FRAMES 200
 
@@ -307,8 +308,30 @@ static void segmented_frames_ask_for_it(void **state)
 	assert_int_equal(hdr.gso_size, 1448);
 	assert_int_equal(hdr.hdr_len, 54);
 	assert_int_equal(hdr.csum_start, 34);
-	take(0);
+	take(1); /* before the first no header can lie */
 	assert_int_equal(s->counts.received, 1);
+}
+
+static void a_frame_without_its_request_is_bare(void **state)
+{
+	const struct stream_profile p = {
+	    .size = {1900}, .n_sizes = 1, .flows = 1, .lanes = 1, .macs = 1, .gso = 1448};
+
+	(void)state;
+	make(&p);
+	for (unsigned i = 1; i <= 5; i++) {
+		struct virtio_net_hdr *net = tport_header(frame[i]);
+
+		*net = hdr;
+		net->gso_type = i == 2 ? VIRTIO_NET_HDR_GSO_NONE : net->gso_type;
+		net->gso_size -= i == 3;
+		net->flags = i == 4 ? 0 : net->flags;
+		take(i);
+		assert_int_equal(s->counts.bare, i < 2 ? 0 : MIN(i - 1, 3));
+	}
+	assert_int_equal(s->counts.received, 5);
+	stream_reset(s);
+	assert_int_equal(s->counts.bare, 0);
 }
 
 static void a_hello_and_a_stranger_are_not_ours(void **state)
@@ -361,6 +384,7 @@ int main(void)
 	    cmocka_unit_test_teardown(frames_in_pieces_are_checked_as_a_whole, end),
 	    cmocka_unit_test_teardown(headers_are_valid_for_every_size_and_flow, end),
 	    cmocka_unit_test_teardown(segmented_frames_ask_for_it, end),
+	    cmocka_unit_test_teardown(a_frame_without_its_request_is_bare, end),
 	    cmocka_unit_test_teardown(a_hello_and_a_stranger_are_not_ours, end),
 	    cmocka_unit_test_teardown(impossible_profiles_are_refused, end),
 	};
