@@ -23,6 +23,8 @@ QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
 
 def label(case):
     words = [str(case["size"]), "packed" if case["packed"] else "split"]
+    if case.get("tso"):
+        words.append("TSO")
     if case.get("touch_all"):
         words.append("touch")
     if "macs" in case:

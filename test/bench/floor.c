@@ -4,14 +4,14 @@
  *
  * What moving frames between two guests costs without a switch: the reference that the switch is
  * measured against. Two network ports on lib/vhost and one polling thread that joins them. Frames
- *of the one go to the other, whatever is in them.
+ * of the one go to the other, whatever is in them.
  *
  *	copy	descriptors, one copy, descriptors: nobody with these rings can do less
  *	ring	the descriptors alone; what arrives is whatever the buffer held
  *
  * There is no look-up, no snapshot of headers, no counter but one, and a full destination
- * leaves frames with their source. Offloads are not offered; a receive buffer must hold a whole
- *frame.
+ * leaves frames with their source. A receive buffer must hold a whole frame. The net header of a
+ * guest that may ask for offloads is copied, and its peer must take what it asks for.
  *
  * The polling thread holds a lock while it goes round once; the control thread takes it to pause.
  * On SIGUSR1 the counters go to a file, in vswitchd's words.
@@ -23,6 +23,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,14 @@
 #define PORTS 2
 #define BURST 32
 
+/* A guest without these has nothing to say in its net header. */
+#define MAY_ASK (VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_HOST_TSO6))
+
 struct floor_port {
 	struct vhost_device device;
 	bool running;
 	bool deaf; /* its driver was told not to kick */
+	bool asks; /* its net headers say something */
 } CACHE_ALIGNED;
 
 static struct {
@@ -68,6 +73,7 @@ static void net_resume(struct vhost_device *dev)
 	pthread_mutex_lock(&fl.lock);
 	CONTAINER_OF(dev, struct floor_port, device)->running = true;
 	CONTAINER_OF(dev, struct floor_port, device)->deaf = false;
+	CONTAINER_OF(dev, struct floor_port, device)->asks = dev->state.features & MAY_ASK;
 	pthread_mutex_unlock(&fl.lock);
 }
 
@@ -82,7 +88,8 @@ static const struct vhost_device_type net_type = {
     .feature_prefix = "NET_",
     .features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_EVENT_IDX) |
 	VIRTIO_BIT(F_INDIRECT_DESC) | VIRTIO_BIT(F_IN_ORDER) | VIRTIO_BIT(NET_F_MRG_RXBUF) |
-	VIRTIO_BIT(F_ANY_LAYOUT),
+	VIRTIO_BIT(F_ANY_LAYOUT) | MAY_ASK | VIRTIO_BIT(NET_F_GUEST_CSUM) |
+	VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO6),
     .protocol_features = VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) |
 	VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS) | VHOST_PROTOCOL_BIT(STATUS),
     .n_rings = 2,
@@ -116,14 +123,17 @@ static void notify(struct vhost_vring *ring)
 		eventfd_write(ring->call_fd, 1);
 }
 
-static ALWAYS_INLINE void copy_frame(const struct vring_chain *from, const struct vring_chain *to)
+static ALWAYS_INLINE void copy_frame(
+    const struct vring_chain *from, const struct vring_chain *to, bool asks)
 {
-	static const struct virtio_net_hdr plain = {.num_buffers = 1};
 	const struct vring_segment *s = &fl.in.segment[from->segment];
 	uint8_t *at = fl.out.segment[to->segment].addr;
+	struct virtio_net_hdr net = {.num_buffers = 1};
 
-	if (memcmp(at, &plain, VIRTIO_NET_HDR_LEN) != 0)
-		memcpy(at, &plain, VIRTIO_NET_HDR_LEN);
+	if (UNLIKELY(asks && s->len >= VIRTIO_NET_HDR_LEN))
+		memcpy(&net, s->addr, offsetof(struct virtio_net_hdr, num_buffers));
+	if (memcmp(at, &net, VIRTIO_NET_HDR_LEN) != 0)
+		memcpy(at, &net, VIRTIO_NET_HDR_LEN);
 	if (LIKELY(from->n_segments == 1 && from->len == VIRTIO_NET_HDR_LEN + 64)) {
 		memcpy(at + VIRTIO_NET_HDR_LEN, s->addr + VIRTIO_NET_HDR_LEN, 64);
 		return;
@@ -173,7 +183,7 @@ static unsigned move(struct floor_port *from, struct floor_port *to)
 
 		out->written = LIKELY(fits) ? in->len : 0;
 		if (fl.copies && LIKELY(fits))
-			copy_frame(in, out);
+			copy_frame(in, out, from->asks);
 	}
 	vring_complete(&target->ring, &fl.out);
 	notify(target);

@@ -59,7 +59,7 @@ class Pktgen:
             argv.append("--touch-all")
         if "macs" in case:  # of both ports together
             argv += ["--macs", max(case["macs"] // 2, 1)]
-        for name in ("rate", "flows", "ring-size", "test"):
+        for name in ("rate", "flows", "ring-size", "test", "tso"):
             if name in case:
                 argv += [f"--{name}", case[name]]
         self.process = subprocess.Popen(

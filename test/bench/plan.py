@@ -63,7 +63,7 @@ def plan(quick):
     ]
     if not quick:
         tso = [FloorCopy, Ours, RteVhost, RteVhostChained]
-        sections.append(Section("tso", TestpmdLoop, [(case(60000, True), tso)]))
+        sections.append(Section("tso", Pktgen, [(case(60000, True, tso=1448), tso)]))
     sections += [
         Section("macs", Pktgen, beside_floor(case(64, True, macs=m) for m in macs), together=True),
         Section("ports", Pktgen, beside_floor(case(64, True, idle=n) for n in idle), together=True),

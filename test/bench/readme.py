@@ -11,7 +11,7 @@ BEGIN = "<!-- performance: produced by scripts/bench --readme FOLDER -->"
 END = "<!-- end -->"
 CASES = [("peers", "64 packed", "64 bytes, packed"), ("peers", "64 split", "64 bytes, split"),
          ("peers", "512 packed", "512 bytes, packed"), ("peers", "1518 packed", "1518 bytes, packed"),
-         ("peers", "1518 split", "1518 bytes, split"), ("tso", "60000 packed", "60,000 bytes, packed")]
+         ("peers", "1518 split", "1518 bytes, split"), ("tso", "60000 packed TSO", "60 KB TSO frames, packed")]
 PEERS = (RTE_VHOST, RTE_VHOST_CHAINED, OVS, FLOOR)
 
 
@@ -29,6 +29,8 @@ def throughput(figs):
         return ""
     note = ("\n\nThe others' columns: how many times vswitchd's cycles they take, in the same run. The floor is "
             "the same rings joined by a loop that only copies.")
+    if any("TSO" in line[0] for line in lines):
+        note += " The guests that send TSO frames are vswitch-pktgen."
     if any("*" in line[1] for line in lines):
         note += " \\* vswitchd waited for the generator."
     return rows(["guests: testpmd", "vswitchd, one core", "cycles per frame", *peers], lines) + note

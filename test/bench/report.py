@@ -10,7 +10,7 @@ TITLES = {
     "peers": "Beside the peers (testpmd's virtio-user as the guests)",
     "limit": "Beside the floor (vswitch-pktgen as the guests)",
     "touch": "Guests that write and read every byte",
-    "tso": "Frames of 60,000 bytes (testpmd's virtio-user as the guests)",
+    "tso": "TSO frames of 60,000 bytes (vswitch-pktgen as the guests)",
     "macs": "Many addresses",
     "ports": "Beside idle ports",
     "latency": "Latency",

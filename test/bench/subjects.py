@@ -104,14 +104,16 @@ class FloorCopy(Floor):
 
 
 class RteVhost(Subject):
-    """testpmd forwards between two net_vhost ports: rte_vhost, and no look-up at all."""
+    """testpmd forwards between two net_vhost ports: rte_vhost, and no look-up at all. tso: what guests
+    ask for in the net header goes through as well. Between two ports of its own it does so only with
+    the flags of old, with which what was received says what has to be sent."""
 
     name, needs = figures.RTE_VHOST, "dpdk-testpmd"
-    options = ()
 
-    def __init__(self, lab, big=False):
+    def __init__(self, lab, big=False, tso=False):
         self.paths = [lab.dir / "a.sock", lab.dir / "b.sock"]
-        vdevs = [f"net_vhost{i},iface={path}" for i, path in enumerate(self.paths)]
+        more = ",tso=1,legacy-ol-flags=1" if tso else ""
+        vdevs = [f"net_vhost{i},iface={path}{more}" for i, path in enumerate(self.paths)]
         self.pmd = Testpmd(lab, vdevs, "--burst=64", *mbuf_options(big), lcores=f"0@0,1@{SWITCH_CPU}",
                            memory=700 if big else None, mbufs=5000 if big else 40000, name="vhost")
         self.pmd.run("set record-core-cycles on")
@@ -135,8 +137,8 @@ class RteVhostChained(RteVhost):
 
     name = figures.RTE_VHOST_CHAINED
 
-    def __init__(self, lab, big=False):
-        super().__init__(lab, big=False)
+    def __init__(self, lab, big=False, tso=False):
+        super().__init__(lab, big=False, tso=tso)
 
 
 class Ovs(Subject):
