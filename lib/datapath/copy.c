@@ -5,28 +5,78 @@
 #define LINE  64
 #define BLOCK (4 * LINE)
 #define WORDS (BLOCK / 16)
+#define PAGE  4096
 
 /* Four lines. The destination begins a line. */
 static ALWAYS_INLINE void stream_block(uint8_t *to, const uint8_t *from)
 {
 	__m128i word[WORDS];
 
-	for (unsigned i = 0; i < BLOCK; i += LINE)
-		_mm_prefetch((const char *)from + COPY_AHEAD + i, _MM_HINT_T0);
 	for (unsigned i = 0; i < WORDS; i++)
 		word[i] = _mm_loadu_si128((const __m128i *)from + i);
 	for (unsigned i = 0; i < WORDS; i++)
 		_mm_stream_si128((__m128i *)to + i, word[i]);
 }
 
-void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n)
+/* The same, each line in one store. */
+static CPU_AVX512 ALWAYS_INLINE void stream_block_avx512(uint8_t *to, const uint8_t *from)
+{
+	__m512i line[BLOCK / LINE];
+
+	for (unsigned i = 0; i < BLOCK / LINE; i++)
+		line[i] = _mm512_loadu_si512(from + i * LINE);
+	for (unsigned i = 0; i < BLOCK / LINE; i++)
+		_mm512_stream_si512((__m512i *)(void *)(to + i * LINE), line[i]);
+}
+
+static ALWAYS_INLINE void ask(const uint8_t *from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i += LINE)
+		_mm_prefetch((const char *)from + i, _MM_HINT_T0);
+}
+
+/* Only so that its translation is there: a store that has to wait for it holds up all after it. */
+static ALWAYS_INLINE void ask_for_page(const uint8_t *to)
+{
+	_mm_prefetch((const char *)to, _MM_HINT_NTA);
+}
+
+static ALWAYS_INLINE void ask_ahead(const uint8_t *to, const uint8_t *from)
+{
+	ask(from + COPY_AHEAD, BLOCK);
+	if ((uintptr_t)to % PAGE < BLOCK)
+		ask_for_page(to + PAGE);
+}
+
+/* n: whole blocks. */
+static void stream(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i += BLOCK) {
+		ask_ahead(to + i, from + i);
+		stream_block(to + i, from + i);
+	}
+}
+
+static CPU_AVX512 void stream_avx512(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i += BLOCK) {
+		ask_ahead(to + i, from + i);
+		stream_block_avx512(to + i, from + i);
+	}
+}
+
+void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n, enum cpu_level level)
 {
 	uint32_t head = -(uintptr_t)to & (LINE - 1);
-	uint32_t done = head + (n - head) / BLOCK * BLOCK;
+	uint32_t blocks = (n - head) / BLOCK * BLOCK, done = head + blocks;
 
+	ask_for_page(to + PAGE);
+	ask(from, COPY_AHEAD);
 	memcpy(to, from, head);
-	for (uint32_t i = head; i < done; i += BLOCK)
-		stream_block(to + i, from + i);
+	if (level == CPU_LEVEL_AVX512)
+		stream_avx512(to + head, from + head, blocks);
+	else
+		stream(to + head, from + head, blocks);
 	memcpy(to + done, from + done, n - done);
 	/* Such stores are not in order with others, and the ring's have to come after them. */
 	_mm_sfence();

@@ -10,6 +10,7 @@
 
 #include <immintrin.h>
 
+#include "base/cpu.h"
 #include "base/util.h"
 #include "virtio/vring.h"
 
@@ -43,12 +44,13 @@ static ALWAYS_INLINE void copy_small(uint8_t *to, const uint8_t *from, uint32_t 
 }
 
 /* At least COPY_STREAM_MIN bytes. */
-void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n);
+void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n, enum cpu_level level);
 
-static ALWAYS_INLINE void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t n)
+static ALWAYS_INLINE void copy_bytes(
+    uint8_t *to, const uint8_t *from, uint32_t n, enum cpu_level level)
 {
 	if (UNLIKELY(n >= COPY_STREAM_MIN)) {
-		copy_stream(to, from, n);
+		copy_stream(to, from, n, level);
 		return;
 	}
 	if (n > COPY_INLINE_MAX) {
@@ -70,12 +72,13 @@ struct scatter {
 	const struct vring_chain *chain;
 	unsigned segment; /* of the chain */
 	uint32_t offset;  /* in the segment */
+	enum cpu_level level;
 };
 
-static inline void scatter_begin(
-    struct scatter *s, const struct vring_burst *out, const struct vring_room *room)
+static inline void scatter_begin(struct scatter *s, const struct vring_burst *out,
+    const struct vring_room *room, enum cpu_level level)
 {
-	*s = (struct scatter){.out = out, .chain = &out->chain[room->chain]};
+	*s = (struct scatter){.out = out, .chain = &out->chain[room->chain], .level = level};
 }
 
 /* The caller has asked for enough room: it never runs out of buffers here. */
@@ -85,7 +88,7 @@ static inline void scatter_write(struct scatter *s, const uint8_t *from, uint32_
 		const struct vring_segment *seg = &s->out->segment[s->chain->segment + s->segment];
 		uint32_t part = MIN(n, seg->len - s->offset);
 
-		copy_bytes(seg->addr + s->offset, from, part);
+		copy_bytes(seg->addr + s->offset, from, part, s->level);
 		from += part;
 		n -= part;
 		s->offset += part;

@@ -73,17 +73,17 @@ static ALWAYS_INLINE bool copy_flat(
 	if (LIKELY(f->head_len == HEAD_BYTES))
 		memcpy(to, h->data, HEAD_BYTES);
 	else
-		copy_bytes(to, h->data, f->head_len);
+		copy_bytes(to, h->data, f->head_len, b->level);
 	if (f->n_segments == 0)
 		return wrote;
 	to += f->head_len;
 
 	const struct vring_segment *s = &b->in.segment[f->segment];
 
-	copy_bytes(to, s->addr + f->offset, s->len - f->offset);
+	copy_bytes(to, s->addr + f->offset, s->len - f->offset, b->level);
 	to += s->len - f->offset;
 	for (unsigned k = 1; k < f->n_segments; k++) {
-		copy_bytes(to, s[k].addr, s[k].len);
+		copy_bytes(to, s[k].addr, s[k].len, b->level);
 		to += s[k].len;
 	}
 	return wrote;
@@ -97,7 +97,7 @@ static void copy_scattered(struct burst *b, const struct frame *f, const struct 
 	struct scatter to;
 
 	net.num_buffers = room->n_chains;
-	scatter_begin(&to, &b->out, room);
+	scatter_begin(&to, &b->out, room, b->level);
 	scatter_write(&to, (const uint8_t *)&net, hdr_len);
 	scatter_write(&to, h->data, f->head_len);
 
@@ -192,7 +192,8 @@ static ALWAYS_INLINE unsigned copy_plain(
 		memcpy(to + VIRTIO_NET_HDR_LEN, b->head[i].data, HEAD_BYTES);
 		if (rest)
 			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES,
-			    b->in.segment[i].addr + VIRTIO_NET_HDR_LEN + HEAD_BYTES, rest);
+			    b->in.segment[i].addr + VIRTIO_NET_HDR_LEN + HEAD_BYTES, rest,
+			    b->level);
 	}
 	*ret_bytes = bytes;
 	return wrote;

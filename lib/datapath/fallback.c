@@ -57,7 +57,7 @@ static void write_segment(
 	struct virtio_net_hdr net = {.num_buffers = room->n_chains};
 	struct scatter to;
 
-	scatter_begin(&to, &b->out, room);
+	scatter_begin(&to, &b->out, room, b->level);
 	scatter_write(&to, (const uint8_t *)&net, q->port->hdr_len);
 	scatter_write(&to, seg->header, seg->header_len);
 	scatter_write(&to, seg->payload, seg->payload_len);
