@@ -25,6 +25,8 @@ def label(case):
     words = [str(case["size"]), "packed" if case["packed"] else "split"]
     if case.get("tso"):
         words.append("TSO")
+    if case.get("ring-size"):
+        words.append(f"rings of {case['ring-size']}")
     if case.get("touch_all"):
         words.append("touch")
     if "macs" in case:

@@ -11,7 +11,8 @@ BEGIN = "<!-- performance: produced by scripts/bench --readme FOLDER -->"
 END = "<!-- end -->"
 CASES = [("peers", "64 packed", "64 bytes, packed"), ("peers", "64 split", "64 bytes, split"),
          ("peers", "512 packed", "512 bytes, packed"), ("peers", "1518 packed", "1518 bytes, packed"),
-         ("peers", "1518 split", "1518 bytes, split"), ("tso", "60000 packed TSO", "60 KB TSO frames, packed")]
+         ("peers", "1518 split", "1518 bytes, split"), ("tso", "60000 packed TSO rings of 256", "60 KB TSO frames, packed, rings of 256"),
+         ("tso", "60000 packed TSO rings of 1024", "60 KB TSO frames, packed, rings of 1,024")]
 PEERS = (RTE_VHOST, RTE_VHOST_CHAINED, OVS, FLOOR)
 
 
