@@ -25,8 +25,8 @@ _Static_assert(FDB_PORTS_MAX <= FDB_SLOT_USED, "ports fit below the used bit");
 
 /* The two buckets a MAC can be in. */
 struct pair {
-	uint64_t *slot;  /* PAIR_SLOTS */
-	uint32_t *stamp; /* as many */
+	uint64_t *slot; /* PAIR_SLOTS */
+	uint8_t *stamp; /* as many */
 	uint8_t *lock;
 };
 
@@ -72,18 +72,16 @@ static uint64_t slot_read(const uint64_t *slot)
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
-static void slot_write(const struct pair *pair, unsigned i, uint64_t entry, uint32_t now_s)
+static void slot_write(const struct pair *pair, unsigned i, uint64_t entry, uint8_t tick)
 {
-	__atomic_store_n(&pair->stamp[i], now_s, __ATOMIC_RELAXED);
+	__atomic_store_n(&pair->stamp[i], tick, __ATOMIC_RELAXED);
 	__atomic_store_n(&pair->slot[i], entry, __ATOMIC_RELEASE);
 }
 
-/* Seconds since the stamp; 0 when it comes from a clock that is ahead. */
-static uint32_t stamp_age(const uint32_t *stamp, uint32_t now_s)
+static unsigned stamp_age(
+    const struct fdb *fdb, const struct pair *pair, unsigned i, uint32_t now_s)
 {
-	int32_t age = now_s - __atomic_load_n(stamp, __ATOMIC_RELAXED);
-
-	return age > 0 ? age : 0;
+	return fdb_stamp_age(fdb, __atomic_load_n(&pair->stamp[i], __ATOMIC_RELAXED), now_s);
 }
 
 static void count_add(struct fdb *fdb, uint16_t port)
@@ -137,7 +135,7 @@ static unsigned find_victim(
 		/* Its port's entries, then is it the learner's own, then age. */
 		guilt = (uint64_t)fdb_port_count(fdb, entry_port(entry)) << 32;
 		guilt |= (uint64_t)(entry_port(entry) == learner) << 31;
-		guilt |= stamp_age(&pair->stamp[i], now_s);
+		guilt |= stamp_age(fdb, pair, i, now_s);
 		if (victim == NO_SLOT || guilt > worst) {
 			victim = i;
 			worst = guilt;
@@ -191,7 +189,7 @@ static void learn_new(
 	count_add(fdb, port);
 	if (old != 0)
 		count_remove(fdb, entry_port(old));
-	slot_write(pair, i, entry_make(mac, port), now_s);
+	slot_write(pair, i, entry_make(mac, port), fdb_tick(fdb, now_s));
 }
 
 /* The MAC has slot i: confirm it, or let it move. */
@@ -202,14 +200,14 @@ static void learn_again(
 
 	if (old == entry) {
 		/* A core whose clock is a tick behind must not turn it back. */
-		if (stamp_age(&pair->stamp[i], now_s) > 0)
-			__atomic_store_n(&pair->stamp[i], now_s, __ATOMIC_RELAXED);
+		if (stamp_age(fdb, pair, i, now_s) > 0)
+			__atomic_store_n(&pair->stamp[i], fdb_tick(fdb, now_s), __ATOMIC_RELAXED);
 		return;
 	}
 	count_add(fdb, entry_port(entry));
 	count_remove(fdb, entry_port(old));
 	__atomic_add_fetch(&fdb->moves, 1, __ATOMIC_RELAXED);
-	slot_write(pair, i, entry, now_s);
+	slot_write(pair, i, entry, fdb_tick(fdb, now_s));
 }
 
 void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
@@ -245,7 +243,7 @@ static bool sweep_matches(
 		return false;
 	if (sweep->by_port)
 		return entry_port(entry) == sweep->port;
-	return stamp_age(&pair->stamp[i], sweep->now_s) > fdb->age_s + fdb->refresh_s;
+	return stamp_age(fdb, pair, i, sweep->now_s) > fdb->age_ticks;
 }
 
 /* Drop what matches from one bucket. The lock is taken only if something does. */
@@ -349,6 +347,14 @@ static void *zalloc_lines(size_t bytes)
 	return memset(p, 0, rounded);
 }
 
+/* Who was seen at a tick's end has the same stamp as who was seen at its begin. */
+static void choose_tick(struct fdb *fdb, unsigned age_s)
+{
+	while (age_s >> fdb->tick_shift >= 64)
+		fdb->tick_shift++;
+	fdb->age_ticks = (age_s + (1ull << fdb->tick_shift) - 1) >> fdb->tick_shift;
+}
+
 static int choose_hash(struct fdb *fdb)
 {
 	uint64_t random[2];
@@ -375,8 +381,7 @@ struct fdb *fdb_create(uint32_t max_entries, unsigned age_s)
 		goto fail;
 	buckets = buckets_for(max_entries);
 	fdb->max_entries = max_entries;
-	fdb->age_s = age_s;
-	fdb->refresh_s = FDB_REFRESH(age_s);
+	choose_tick(fdb, age_s);
 	fdb->level = cpu_level();
 	fdb->bucket_mask = buckets - 1;
 	fdb->bucket = zalloc_lines(buckets * sizeof(*fdb->bucket));

@@ -10,10 +10,11 @@
  * guest could aim at a bucket whatever the seed.
  *
  * The time an entry was last confirmed, its stamp, lives in another array: the lines looked up
- * stay shared by all cores. Stamps count seconds, and an address whose stamp is younger than
- * refresh_s, a small part of the ageing time, stores nothing at all: a million addresses that are
- * all in use would otherwise be a million stores a second. So that nothing is forgotten too early,
- * entries live for as much longer; which of them is the oldest is known that well, no better.
+ * stay shared by all cores. Stamps count ticks, of which the ageing time has 32 to 64, in one byte:
+ * a look-up at random misses caches and TLB less the less there is to miss. An address that was
+ * confirmed in this tick stores nothing at all: a million addresses that are all in use would
+ * otherwise be a million stores a second. So that nothing is forgotten too early, entries live for
+ * up to two ticks longer; which of them is the oldest is known that well, no better.
  *
  * Fairness. A guest may send from as many MACs as it likes; it must not push out the entries of
  * the others. When the table has max_entries, or both buckets of a MAC are full:
@@ -47,9 +48,9 @@
 #define FDB_NONE         0xffff
 #define FDB_BUCKET_SLOTS 8
 #define FDB_ENTRIES_MAX  (UINT32_C(1) << 24)
-/* For how many seconds an address that was just confirmed needs no other confirmation. */
-#define FDB_REFRESH(age_s) ((age_s) / 32)
-#define FDB_SLOT_USED      0x8000 /* so that no entry, not even of MAC 0, looks like an empty slot */
+#define FDB_TICKS_AHEAD  2 /* by which another thread's clock may be, or a stamp is from long ago \
+			    */
+#define FDB_SLOT_USED 0x8000 /* so that no entry, not even of MAC 0, looks like an empty slot */
 
 struct fdb_bucket {
 	uint64_t slot[FDB_BUCKET_SLOTS]; /* MAC << 16 | FDB_SLOT_USED | port; 0: empty */
@@ -59,14 +60,14 @@ struct fdb_bucket {
 struct fdb {
 	/* Read by everyone, written never. */
 	struct fdb_bucket *bucket;
-	uint32_t *stamp; /* FDB_BUCKET_SLOTS for each bucket */
-	uint8_t *lock;   /* one for each pair of buckets */
+	uint8_t *stamp; /* FDB_BUCKET_SLOTS for each bucket */
+	uint8_t *lock;  /* one for each pair of buckets */
 	uint64_t multiplier;
 	uint32_t seed;
 	uint32_t bucket_mask;
 	uint32_t max_entries;
-	uint32_t age_s;
-	uint32_t refresh_s;
+	unsigned tick_shift;  /* a tick is 1 << tick_shift seconds */
+	unsigned age_ticks;   /* an entry that is older goes */
 	enum cpu_level level; /* see fdb_vector.h */
 
 	/* Written when an address appears, moves or goes. */
@@ -97,8 +98,8 @@ static inline bool mac_is_group(uint64_t mac)
 
 /*
  * A table for max_entries addresses (1 to FDB_ENTRIES_MAX) that forgets those not seen for more
- * than age_s seconds, and FDB_REFRESH() of that later at the latest. NULL with errno EINVAL or
- * ENOMEM, or what getrandom(2) said.
+ * than age_s seconds, and a sixteenth of that (or two seconds) later at the latest. NULL with errno
+ * EINVAL or ENOMEM, or what getrandom(2) said.
  */
 struct fdb *fdb_create(uint32_t max_entries, unsigned age_s);
 void fdb_destroy(struct fdb *fdb);
@@ -151,13 +152,21 @@ static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t mac)
 	return port < FDB_PORTS_MAX ? port : FDB_NONE;
 }
 
-/* Has a stamp of second then been made lately? Another core's clock may be a tick ahead. */
-static inline bool fdb_fresh(const struct fdb *fdb, uint32_t then, uint32_t now_s)
+/* The stamp that is made in second now_s. */
+static inline uint8_t fdb_tick(const struct fdb *fdb, uint32_t now_s)
 {
-	return (int32_t)(then + fdb->refresh_s - now_s) >= 0;
+	return now_s >> fdb->tick_shift;
 }
 
-/* Is there an entry for mac on port, confirmed lately? Stores nothing. */
+/* How many ticks ago was a stamp made? 0: in this one, or by a clock that is ahead. */
+static inline unsigned fdb_stamp_age(const struct fdb *fdb, uint8_t stamp, uint32_t now_s)
+{
+	uint8_t age = fdb_tick(fdb, now_s) - stamp;
+
+	return age <= UINT8_MAX - FDB_TICKS_AHEAD ? age : 0;
+}
+
+/* Is there an entry for mac on port, confirmed in this tick? Stores nothing. */
 static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
 {
 	uint32_t h = fdb_hash(fdb, mac);
@@ -170,7 +179,8 @@ static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint16_t port,
 
 		if (__atomic_load_n(&fdb->bucket[bucket].slot[i], __ATOMIC_RELAXED) != entry)
 			continue; /* another one */
-		return fdb_fresh(fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s);
+		return fdb_stamp_age(
+			   fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s) == 0;
 	}
 	return false;
 }
@@ -188,8 +198,8 @@ void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets);
 /* Forget everything behind port. */
 void fdb_flush_port(struct fdb *fdb, uint16_t port);
 
-/* Show every entry; last_s is its stamp. */
-typedef void (*fdb_visit)(uint64_t mac, uint16_t port, uint32_t last_s, void *arg);
+/* Show every entry, with its stamp. */
+typedef void (*fdb_visit)(uint64_t mac, uint16_t port, uint8_t stamp, void *arg);
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg);
 
 uint32_t fdb_buckets(const struct fdb *fdb);

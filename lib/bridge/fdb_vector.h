@@ -90,7 +90,7 @@ static inline CPU_AVX2 bool fdb_known_avx2(
 	}
 	size_t at = (size_t)bucket * FDB_BUCKET_SLOTS + (unsigned)__builtin_ctz(match);
 
-	return fdb_fresh(fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s);
+	return fdb_stamp_age(fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s) == 0;
 }
 
 /* See fdb_known. */
@@ -109,5 +109,5 @@ static inline CPU_AVX512 bool fdb_known_avx512(
 	}
 	size_t at = (size_t)bucket * FDB_BUCKET_SLOTS + (unsigned)__builtin_ctz(match);
 
-	return fdb_fresh(fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s);
+	return fdb_stamp_age(fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s) == 0;
 }

@@ -27,12 +27,12 @@ struct collection {
 	uint32_t count, max;
 };
 
-static void collect(uint64_t mac, uint16_t port, uint32_t last_s, void *arg)
+static void collect(uint64_t mac, uint16_t port, uint8_t stamp, void *arg)
 {
 	struct collection *c = arg;
 	uint64_t bytes = htole64(mac);
 
-	(void)last_s;
+	(void)stamp;
 	if (port != c->port || c->count == c->max)
 		return;
 	memcpy(c->at + (size_t)c->count * MAC_LEN, &bytes, MAC_LEN);

@@ -10,8 +10,9 @@
 
 #include "bridge/fdb.h"
 
-#define AGE_S 300
-#define LATE  FDB_REFRESH(AGE_S)
+#define AGE_S  300
+#define TICK_S 8 /* of that ageing time */
+#define LATE   (2 * TICK_S)
 
 /* Unicast address number n of a port: locally administered, the group bit clear. */
 static uint64_t mac_of(uint16_t port, uint32_t n)
@@ -42,12 +43,12 @@ static uint32_t found(const struct fdb *fdb, uint16_t port, uint32_t from, uint3
 	return hits;
 }
 
-static void tally(uint64_t mac, uint16_t port, uint32_t last_s, void *arg)
+static void tally(uint64_t mac, uint16_t port, uint8_t stamp, void *arg)
 {
 	uint32_t *by_port = arg;
 
 	(void)mac;
-	(void)last_s;
+	(void)stamp;
 	by_port[port]++;
 }
 
@@ -177,14 +178,14 @@ static void known_means_this_port_and_lately(void **state)
 	fdb_learn(fdb, mac, 1, 10);
 	assert_true(fdb_known(fdb, mac, 1, 10));
 	assert_false(fdb_known(fdb, mac, 2, 10));
-	assert_true(fdb_known(fdb, mac, 1, 10 + LATE));
-	assert_false(fdb_known(fdb, mac, 1, 11 + LATE));
-	fdb_learn(fdb, mac, 1, 11);
-	assert_true(fdb_known(fdb, mac, 1, 11 + LATE));
+	assert_true(fdb_known(fdb, mac, 1, 2 * TICK_S - 1));
+	assert_false(fdb_known(fdb, mac, 1, 2 * TICK_S));
+	fdb_learn(fdb, mac, 1, 2 * TICK_S);
+	assert_true(fdb_known(fdb, mac, 1, 3 * TICK_S - 1));
 	/* A core whose clock is behind neither sees it as unknown nor turns it back. */
-	assert_true(fdb_known(fdb, mac, 1, 10));
-	fdb_learn(fdb, mac, 1, 10);
-	assert_true(fdb_known(fdb, mac, 1, 11 + LATE));
+	assert_true(fdb_known(fdb, mac, 1, 2 * TICK_S - 1));
+	fdb_learn(fdb, mac, 1, 2 * TICK_S - 1);
+	assert_true(fdb_known(fdb, mac, 1, 3 * TICK_S - 1));
 	fdb_destroy(fdb);
 }
 
@@ -203,11 +204,14 @@ static void age_at(uint32_t learned_s, uint32_t now_s, uint32_t expect)
 static void entries_go_when_older_than_the_ageing_time(void **state)
 {
 	(void)state;
-	age_at(10, 10 + AGE_S + LATE, 1);
-	age_at(10, 10 + AGE_S + LATE + 1, 0);
-	age_at(10, 9, 1); /* the control thread's clock is behind */
-	age_at(UINT32_MAX - 5, AGE_S + LATE - 6, 1);
-	age_at(UINT32_MAX - 5, AGE_S + LATE - 5, 0);
+	for (uint32_t s = 0; s < 2 * TICK_S; s++) {
+		age_at(s, s + AGE_S, 1);
+		age_at(s, s + AGE_S + LATE, 0);
+		age_at(s, s + 2000, 0);
+	}
+	age_at(TICK_S, TICK_S - 1, 1); /* the control thread's clock is behind */
+	age_at(UINT32_MAX - 5, AGE_S - 6, 1);
+	age_at(UINT32_MAX - 5, AGE_S + LATE - 6, 0);
 }
 
 static void a_confirmed_entry_stays(void **state)
@@ -217,7 +221,7 @@ static void a_confirmed_entry_stays(void **state)
 	(void)state;
 	learn_many(fdb, 1, 0, 2, 10);
 	learn_many(fdb, 1, 0, 1, 200);
-	fdb_age_some(fdb, 10 + AGE_S + LATE + 1, fdb_buckets(fdb));
+	fdb_age_some(fdb, 10 + AGE_S + LATE, fdb_buckets(fdb));
 	assert_int_equal(found(fdb, 1, 0, 1), 1);
 	assert_int_equal(found(fdb, 1, 1, 1), 0);
 	fdb_destroy(fdb);
@@ -232,7 +236,7 @@ static void ageing_in_slices_covers_the_table_once_a_round(void **state)
 	learn_many(fdb, 1, 0, 500, 10);
 	before = fdb_count(fdb);
 	for (uint32_t b = 0; b < fdb_buckets(fdb); b++) {
-		fdb_age_some(fdb, 10 + AGE_S + LATE + 1, 1);
+		fdb_age_some(fdb, 10 + AGE_S + LATE, 1);
 		assert_true(fdb_count(fdb) <= before);
 		assert_true(before - fdb_count(fdb) <= FDB_BUCKET_SLOTS);
 		before = fdb_count(fdb);
