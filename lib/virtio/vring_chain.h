@@ -96,13 +96,14 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 }
 
 /* Flags that a chain of one descriptor, with its buffer's direction right, has and has not. */
-#define SIMPLE_MASK (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)
+#define SIMPLE_MASK  (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)
+#define SIMPLE_NEVER (1 << 14) /* is not looked at, so no descriptor has it */
 
-/* What those flags have to be; no descriptor has them for requests, which have both directions. */
+/* What those flags have to be. Requests have both directions: nothing about them is simple. */
 static inline uint16_t simple_flags(const struct vring *vr)
 {
 	if (vr->direction == VRING_REQUEST)
-		return SIMPLE_MASK;
+		return SIMPLE_NEVER;
 	return vr->direction == VRING_RECEIVE ? VRING_DESC_F_WRITE : 0;
 }
 

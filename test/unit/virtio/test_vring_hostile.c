@@ -38,7 +38,7 @@ struct world {
 	struct vring_position position;
 	struct vring_burst burst;
 	void *area[3];
-	bool packed, receive;
+	bool packed, receive, request;
 };
 
 static struct world w;
@@ -56,7 +56,9 @@ static uint8_t *map_guarded(uint8_t **ret_map)
 static void restart_at(struct vring_position position, uint64_t more_features)
 {
 	struct vring_config c = {
-	    .direction = w.receive ? VRING_RECEIVE : VRING_TRANSMIT,
+	    .direction = w.request ? VRING_REQUEST
+		: w.receive        ? VRING_RECEIVE
+				   : VRING_TRANSMIT,
 	    .features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_INDIRECT_DESC) |
 		VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(F_EVENT_IDX) |
 		(w.packed ? VIRTIO_BIT(F_RING_PACKED) : 0) | more_features,
@@ -431,6 +433,38 @@ static void one_liar_is_found_among_honest_neighbours(void **state)
 	each_lie(lie_in_a_small_region);
 }
 
+/* Of a ring of requests, whose descriptors may be of either direction, none is simple. */
+static void every_flag_at_once_is_a_fault_for_requests(void **state)
+{
+	const uint16_t all = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
+
+	(void)state;
+	for (unsigned packed = 0; packed < 2; packed++) {
+		struct vring_split_avail *avail;
+
+		open_world(packed, false);
+		avail = w.area[1];
+		w.request = true;
+		restart(0);
+		for (unsigned i = 0; i < 8; i++) {
+			set_desc(w.area[0], i, LOW, 64, i == 0 ? 0 : all, 0);
+			if (!packed)
+				avail->ring[i] = i;
+		}
+		/* A packed chain that does not end within the ring breaks it. */
+		set_desc(w.area[0], 8, LOW, 64, 0, 0);
+		if (!packed)
+			avail->idx = 8;
+		assert_int_equal(vring_fetch(&w.ring, &w.burst, 1), 1);
+		assert_int_equal(w.burst.chain[0].fault, VRING_FAULT_NONE);
+		assert_true(vring_fetch(&w.ring, &w.burst, 7) >= 1);
+		for (unsigned i = 1; i < w.burst.n; i++)
+			assert_int_equal(w.burst.chain[i].fault, VRING_FAULT_INDIRECT);
+		assert_false(w.burst.plain);
+		close_world();
+	}
+}
+
 /* Noise. */
 
 static uint64_t seed = 88172645463325252u;
@@ -578,6 +612,7 @@ int main(void)
 	    cmocka_unit_test(head_out_of_range_breaks_the_ring),
 	    cmocka_unit_test(chains_longer_than_a_frame_are_faults),
 	    cmocka_unit_test(one_liar_is_found_among_honest_neighbours),
+	    cmocka_unit_test(every_flag_at_once_is_a_fault_for_requests),
 	    cmocka_unit_test(noise_never_leads_outside_memory),
 	    cmocka_unit_test(concurrent_noise_never_leads_outside_memory),
 	};
