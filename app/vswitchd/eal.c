@@ -141,7 +141,7 @@ static void limit_simd(const struct options *o)
 	bool asked = false;
 
 	for (int i = 0; i < o->eal_argc; i++)
-		asked |= strncmp(o->eal_argv[i], "--force-max", strlen("--force-max")) == 0;
+		asked |= strncmp(o->eal_argv[i], "--force-m", strlen("--force-m")) == 0;
 	if (bits < RTE_VECT_SIMD_256)
 		cpu_allow_level(CPU_LEVEL_BASELINE);
 	else if (asked && bits < RTE_VECT_SIMD_512)
