@@ -29,8 +29,6 @@
 /* A sleep ends by itself once in a while. Nothing depends on it. */
 #define SLEEP_MS 1000
 
-#define KICKS 64 /* taken at a time */
-
 #define NEVER UINT64_MAX
 
 int idle_init(struct idle *idle, uint64_t tsc_hz)
@@ -93,24 +91,37 @@ void idle_unask_all(struct idle *idle, const struct poll_list *list)
 	idle->asked = false;
 }
 
+/* Who has kicked, at most IDLE_KICKS of them; waits that long for the first. */
+static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret_kicked[])
+{
+	struct epoll_event event[IDLE_KICKS];
+	unsigned kicked = 0;
+	int n;
+
+	n = epoll_wait(
+	    idle->epoll_fd, event, IDLE_KICKS, timeout_ms); /* syscalls(worker): epoll_wait */
+	for (int k = 0; k < n; k++)
+		if (event[k].data.u32 != IDLE_NOBODY)
+			ret_kicked[kicked++] = event[k].data.u32;
+	return kicked;
+}
+
 /*
  * Kicks that came while the worker was awake would end the next sleep as soon as it begins. Who
  * kicked is asked, and looked at, once more: what it kicked for may still be there.
  */
 static void take_kicks(struct idle *idle, const struct poll_list *list)
 {
-	struct epoll_event event[KICKS];
-	int n = KICKS;
+	uint32_t kicked[IDLE_KICKS];
+	unsigned n;
 
 	/* Whoever kicks on and on does not keep it here. */
-	for (unsigned taken = 0; n == KICKS && taken <= list->n; taken += KICKS) {
-		n = epoll_wait(idle->epoll_fd, event, KICKS, 0); /* syscalls(worker): epoll_wait */
-		for (int k = 0; k < n; k++) {
-			uint32_t i = event[k].data.u32;
-
-			if (i != IDLE_NOBODY)
-				idle_unask(list, i);
-		}
+	for (unsigned taken = 0; taken <= list->n; taken += n) {
+		n = read_kicks(idle, 0, kicked);
+		if (n == 0)
+			break;
+		for (unsigned k = 0; k < n; k++)
+			idle_unask(list, kicked[k]);
 	}
 }
 
@@ -156,17 +167,19 @@ void idle_prepare_nap(struct idle *idle)
 	idle->kicks = false;
 }
 
-unsigned idle_wait(struct idle *idle)
+unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[])
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
-	struct epoll_event event;
 
-	/* syscalls(worker): epoll_wait nanosleep clock_nanosleep */
 	if (idle->kicks)
-		return epoll_wait(idle->epoll_fd, &event, 1, SLEEP_MS) > 0 ? event.data.u32
-									   : IDLE_NOBODY;
-	nanosleep(&nap, NULL);
-	return IDLE_NOBODY;
+		return read_kicks(idle, SLEEP_MS, ret_kicked);
+	nanosleep(&nap, NULL); /* syscalls(worker): nanosleep clock_nanosleep */
+	return 0;
+}
+
+unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[])
+{
+	return idle->kicks ? read_kicks(idle, 0, ret_kicked) : 0;
 }
 
 void idle_adapt(struct idle *idle, uint64_t slept)

@@ -17,6 +17,7 @@
 #include "datapath/port.h"
 
 #define IDLE_NOBODY UINT32_MAX
+#define IDLE_KICKS  64 /* told of at a time */
 
 struct idle {
 	int wake_fd;         /* the control thread's way to end a sleep */
@@ -64,10 +65,13 @@ static inline void idle_unask(const struct poll_list *list, unsigned i)
 void idle_unask_all(struct idle *idle, const struct poll_list *list);
 
 /*
- * Sleep. The worker must hold on to nothing that the control thread may take away. Returns which
- * queue of the list was kicked, or IDLE_NOBODY.
+ * Sleep. The worker must hold on to nothing that the control thread may take away. Which queues of
+ * the list were kicked goes to ret_kicked, of IDLE_KICKS; returns how many.
  */
-unsigned idle_wait(struct idle *idle);
+unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[]);
+
+/* Those that were not told of yet, likewise; does not wait. */
+unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[]);
 
 /* A sleep of so many cycles has ended: after short ones, wait longer before the next. */
 void idle_adapt(struct idle *idle, uint64_t slept);

@@ -156,6 +156,19 @@ static const struct poll_list *worker_list(const struct worker *w, const struct 
 	return fwd ? &fwd->poll[w->index] : NULL;
 }
 
+/* Poll first who kicked, all of them. */
+static void worker_kicked(
+    struct worker *w, const struct poll_list *list, uint32_t kicked[], unsigned n)
+{
+	for (unsigned taken = 0; n && taken <= list->n; taken += n) {
+		for (unsigned k = 0; k < n; k++) {
+			idle_unask(list, kicked[k]);
+			sweep_kicked(&w->sweep, list, kicked[k]);
+		}
+		n = n == IDLE_KICKS ? idle_more_kicks(&w->idle, kicked) : 0;
+	}
+}
+
 /*
  * Rest, unless there is something to do after all. On-line again, the worker may have another
  * forwarding, even at the same address, in which whoever kicked is somebody else.
@@ -164,7 +177,8 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_
 {
 	struct workers *all = w->all;
 	uint64_t generation = fwd ? fwd->generation : 0;
-	unsigned kicked = IDLE_NOBODY;
+	uint32_t kicked[IDLE_KICKS];
+	unsigned n = 0;
 
 	if (!idle_settled(&w->idle, generation, now))
 		idle_prepare_nap(&w->idle);
@@ -175,16 +189,14 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_
 	atomic_store(&w->idle.asleep, true);
 	if (atomic_load(&all->current) == fwd && !atomic_load(&all->stop) && !has_mail(w)) {
 		rte_rcu_qsbr_thread_offline(all->rcu, w->index);
-		kicked = idle_wait(&w->idle);
+		n = idle_wait(&w->idle, kicked);
 		rte_rcu_qsbr_thread_online(all->rcu, w->index);
 		w->stats.sleeps++;
 	}
 	atomic_store(&w->idle.asleep, false);
 	fwd = atomic_load(&all->current);
-	if (kicked != IDLE_NOBODY && fwd && fwd->generation == generation) {
-		idle_unask(worker_list(w, fwd), kicked);
-		sweep_kicked(&w->sweep, worker_list(w, fwd), kicked);
-	}
+	if (fwd && fwd->generation == generation)
+		worker_kicked(w, worker_list(w, fwd), kicked, n);
 }
 
 static void worker_loop(struct worker *w)

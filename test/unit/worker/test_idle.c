@@ -94,6 +94,36 @@ static void kick(unsigned i)
 	eventfd_write(lab.queue[i].kick_fd, 1);
 }
 
+/* Whose kick ends the sleep. */
+static uint32_t wait_for_kick(void)
+{
+	uint32_t kicked[IDLE_KICKS];
+	unsigned n = idle_wait(&lab.idle, kicked);
+
+	assert_true(n <= 1);
+	return n ? kicked[0] : IDLE_NOBODY;
+}
+
+static void all_who_kicked_are_told(void **state)
+{
+	uint32_t kicked[IDLE_KICKS];
+	bool told[QUEUES] = {false};
+	unsigned all = 0;
+
+	(void)state;
+	assert_true(prepare());
+	for (unsigned i = 0; i < QUEUES; i++)
+		kick(i);
+	for (unsigned n = idle_wait(&lab.idle, kicked); n; n = idle_more_kicks(&lab.idle, kicked)) {
+		for (unsigned k = 0; k < n; k++) {
+			assert_false(told[kicked[k]]);
+			told[kicked[k]] = true;
+			all++;
+		}
+	}
+	assert_int_equal(all, QUEUES);
+}
+
 static void a_driver_stays_asked_until_it_had_something(void **state)
 {
 	(void)state;
@@ -114,13 +144,13 @@ static void a_kick_says_whose_it_is(void **state)
 	for (unsigned i = 0; i < QUEUES; i += 33) {
 		assert_true(prepare());
 		kick(i);
-		assert_int_equal(idle_wait(&lab.idle), i);
+		assert_int_equal(wait_for_kick(), i);
 	}
 	/* The control thread's is nobody's. */
 	assert_true(prepare());
 	atomic_store(&lab.idle.asleep, true);
 	idle_wake(&lab.idle);
-	assert_int_equal(idle_wait(&lab.idle), IDLE_NOBODY);
+	assert_int_equal(wait_for_kick(), IDLE_NOBODY);
 }
 
 static void kicks_of_a_time_awake_do_not_end_the_next_sleep(void **state)
@@ -131,13 +161,13 @@ static void kicks_of_a_time_awake_do_not_end_the_next_sleep(void **state)
 		kick(i);
 	assert_true(prepare());
 	kick(5);
-	assert_int_equal(idle_wait(&lab.idle), 5);
+	assert_int_equal(wait_for_kick(), 5);
 	/* Nor those of before the list was watched. */
 	for (unsigned i = 0; i < QUEUES; i++)
 		kick(i);
 	assert_true(idle_prepare(&lab.idle, &lab.list, 2));
 	kick(6);
-	assert_int_equal(idle_wait(&lab.idle), 6);
+	assert_int_equal(wait_for_kick(), 6);
 }
 
 static void what_a_kick_was_for_is_not_slept_over(void **state)
@@ -178,6 +208,7 @@ static void what_was_asked_is_taken_back_once_from_a_new_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    TEST(all_who_kicked_are_told),
 	    TEST(a_driver_stays_asked_until_it_had_something),
 	    TEST(a_kick_says_whose_it_is),
 	    TEST(kicks_of_a_time_awake_do_not_end_the_next_sleep),

@@ -53,6 +53,7 @@ static struct vring_burst burst;
 static void *device_main(void *arg)
 {
 	struct lab *l = arg;
+	uint32_t kicked[IDLE_KICKS];
 
 	while (!atomic_load(&l->stop)) {
 		burst.n = burst.n_segments = 0;
@@ -67,7 +68,7 @@ static void *device_main(void *arg)
 			continue;
 		atomic_store(&l->idle.asleep, true);
 		if (!atomic_load(&l->stop)) {
-			idle_wait(&l->idle);
+			idle_wait(&l->idle, kicked);
 			l->sleeps++;
 		}
 		atomic_store(&l->idle.asleep, false);

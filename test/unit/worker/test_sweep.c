@@ -225,6 +225,24 @@ static void every_forwarding_begins_with_all_queues_warm(void **state)
 	assert_int_equal(lab.bursts, 0);
 }
 
+static void all_who_kicked_are_served_at_once(void **state)
+{
+	unsigned left = 0;
+
+	(void)state;
+	turn();
+	sweep_rest(&lab.sweep, &lab.fwd->poll[0]);
+	for (unsigned i = 0; i < QUEUES; i++) {
+		offer(i, 1);
+		sweep_kicked(&lab.sweep, &lab.fwd->poll[0], i);
+	}
+	turn();
+	turn();
+	for (unsigned i = 0; i < QUEUES; i++)
+		left += lab.pending[i];
+	assert_int_equal(left, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
@@ -236,6 +254,7 @@ int main(void)
 	    TEST(many_frames_pay_for_many_looks),
 	    TEST(with_nothing_else_to_do_it_is_heard_of_at_once),
 	    TEST(what_waits_for_a_translation_is_tried),
+	    TEST(all_who_kicked_are_served_at_once),
 	    TEST(a_broken_ring_is_not_looked_at),
 	    TEST(every_forwarding_begins_with_all_queues_warm),
 	};
