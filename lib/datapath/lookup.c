@@ -97,6 +97,15 @@ static ALWAYS_INLINE unsigned find_trains(
 	return n;
 }
 
+static bool all_to_one_port(const uint16_t verdict[], unsigned n)
+{
+	uint16_t differ = 0;
+
+	for (unsigned i = 1; i < n; i++)
+		differ |= verdict[i] ^ verdict[0];
+	return !differ && verdict[0] < PORTS_MAX;
+}
+
 void burst_lookup(struct burst *b)
 {
 	uint64_t dst[BURST_FRAMES], src[BURST_FRAMES];
@@ -112,6 +121,10 @@ void burst_lookup(struct burst *b)
 	if (n == 0)
 		return;
 	forward_burst(b->fdb, b->source->port->index, b->now_s, n, dst, src, verdict);
+	if (plain && all_to_one_port(verdict, n)) {
+		b->only_dest = verdict[0];
+		return;
+	}
 	for (unsigned i = 0; i < b->n; i++) {
 		if (!plain && UNLIKELY(b->frame[i].dest == DEST_NONE))
 			continue; /* as above */
