@@ -48,10 +48,9 @@
 #define FDB_NONE         0xffff
 #define FDB_BUCKET_SLOTS 8
 #define FDB_ENTRIES_MAX  (UINT32_C(1) << 24)
-#define FDB_TICKS_AHEAD \
-	2 /* by which another thread's clock may be, or a stamp is from long ago \
-	   */
-#define FDB_SLOT_USED 0x8000 /* so that no entry, not even of MAC 0, looks like an empty slot */
+/* By so much another thread's clock may be ahead. */
+#define FDB_TICKS_AHEAD 2
+#define FDB_SLOT_USED   0x8000 /* so that no entry, not even of MAC 0, looks like an empty slot */
 
 struct fdb_bucket {
 	uint64_t slot[FDB_BUCKET_SLOTS]; /* MAC << 16 | FDB_SLOT_USED | port; 0: empty */
