@@ -339,3 +339,17 @@ struct switch_usage switch_usage(const struct switch_process *sw)
 		fclose(f);
 	return u;
 }
+
+struct switch_usage switch_usage_at_rest(const struct switch_process *sw)
+{
+	struct switch_usage now = switch_usage(sw), last;
+	unsigned same = 0;
+
+	for (unsigned tries = 0; tries < 500 && same < 10; tries++) {
+		last = now;
+		usleep(10000);
+		now = switch_usage(sw);
+		same = now.n_fds == last.n_fds && now.n_maps == last.n_maps ? same + 1 : 0;
+	}
+	return now;
+}

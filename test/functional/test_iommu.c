@@ -298,12 +298,12 @@ static void test_a_flood_of_translations(void **state)
 	s = usual_stream(l.nd, 2, 3, 1);
 	for (unsigned i = 0; i < 12000; i++) {
 		if (i == 6000)
-			before = switch_usage(&l.sw);
+			before = switch_usage_at_rest(&l.sw);
 		send_nonsense(&l, &l.nd[0]->fe);
 		streams_step(&s, 1);
 	}
 	streams_settle(&s, 1);
-	after = switch_usage(&l.sw);
+	after = switch_usage_at_rest(&l.sw);
 	must_equal(after.n_fds, before.n_fds, "descriptors");
 	must_equal(after.n_maps, before.n_maps, "mappings");
 	must(after.private_kib < before.private_kib + 1024, "memory grows");

@@ -134,7 +134,7 @@ static void connect_victim(struct lab *l, uint64_t features)
 /* What a loss must leave behind: as many descriptors and mappings as before. */
 static void lose(struct lab *l, uint64_t features, bool rings, bool talk)
 {
-	struct switch_usage before = switch_usage(&l->sw), after;
+	struct switch_usage before = switch_usage_at_rest(&l->sw), after;
 
 	connect_victim(l, features);
 	take_away(
@@ -142,7 +142,7 @@ static void lose(struct lab *l, uint64_t features, bool rings, bool talk)
 	wait_until_dropped(l, talk);
 	net_driver_destroy(l->nd[VICTIM]);
 	streams_run(l->s, 2, 20);
-	after = switch_usage(&l->sw);
+	after = switch_usage_at_rest(&l->sw);
 	must_equal(after.n_fds, before.n_fds, "open descriptors of vswitchd");
 	must(after.n_maps <= before.n_maps + 1, "mappings of vswitchd grow");
 }

@@ -40,7 +40,7 @@ static int lab_setup(void **state)
 	}
 	l->changing = l->nd[2];
 	streams_run(l->s, N, 200);
-	l->before = switch_usage(&l->sw);
+	l->before = switch_usage_at_rest(&l->sw);
 	*state = l;
 	return 0;
 }
@@ -58,7 +58,7 @@ static int lab_teardown(void **state)
 		l->s[i].lossy = false; /* at rest again, nothing is lost */
 	streams_run(l->s, N, 300);
 	must(l->s[2].received + l->s[3].received > then + 100, "the changed port carries nothing");
-	after = switch_usage(&l->sw);
+	after = switch_usage_at_rest(&l->sw);
 	must_equal(after.n_maps, l->before.n_maps, "mappings of vswitchd");
 	must_equal(after.n_fds, l->before.n_fds, "open descriptors of vswitchd");
 	stats = switch_stop(&l->sw);

@@ -84,7 +84,7 @@ static void test_a_lazy_front_end_loses_its_port(void **state)
 	s[0] = usual_stream(nd, 0, 1, 1);
 	s[1] = usual_stream(nd, 1, 0, 2);
 	streams_run(s, 2, 100);
-	before = switch_usage(&sw);
+	before = switch_usage_at_rest(&sw);
 	for (unsigned round = 0; round < 2; round++) {
 		uffd = arrive(&fe, sw.path[LAZY]);
 		start = now_ns();
@@ -99,7 +99,7 @@ static void test_a_lazy_front_end_loses_its_port(void **state)
 		frontend_cleanup(&fe);
 		streams_run(s, 2, 100);
 	}
-	after = switch_usage(&sw);
+	after = switch_usage_at_rest(&sw);
 	must_equal(after.n_fds, before.n_fds, "open descriptors of vswitchd");
 	must(after.n_maps <= before.n_maps + 1, "mappings of vswitchd grow");
 	switch_finish(&sw);

@@ -85,20 +85,6 @@ static void child_lives_and_dies(struct switch_process *sw, struct stream s[2], 
 	waitpid(pid, NULL, 0);
 }
 
-/* Wait until the third port is down: as many descriptors as there were. */
-static struct switch_usage usage_at_rest(
-    struct switch_process *sw, struct stream s[2], unsigned n_fds)
-{
-	uint64_t deadline = now_ns() + 2000000000u;
-	struct switch_usage u;
-
-	do {
-		streams_run(s, 2, 50);
-		u = switch_usage(sw);
-	} while (n_fds && u.n_fds != n_fds && now_ns() < deadline);
-	return u;
-}
-
 static void test_a_front_end_killed_20_times_costs_others_no_frame(void **state)
 {
 	struct net_config c = usual_config(FEATURES_BASE, 1), p = usual_config(FEATURES_PACKED, 1);
@@ -116,14 +102,13 @@ static void test_a_front_end_killed_20_times_costs_others_no_frame(void **state)
 	s[0] = usual_stream(nd, 0, 1, 1);
 	s[1] = usual_stream(nd, 1, 0, 2);
 	streams_other = answer;
-	first = usage_at_rest(&sw, s, 0);
 	/* The first lives set up what stays: rings' books, log buffers. */
 	for (unsigned i = 0; i < 3; i++)
 		child_lives_and_dies(&sw, s, i);
-	first = usage_at_rest(&sw, s, first.n_fds);
+	first = switch_usage_at_rest(&sw);
 	for (unsigned i = 0; i < RESTARTS; i++)
 		child_lives_and_dies(&sw, s, i);
-	last = usage_at_rest(&sw, s, first.n_fds);
+	last = switch_usage_at_rest(&sw);
 	streams_settle(s, 2);
 	streams_other = NULL;
 

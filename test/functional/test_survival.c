@@ -62,27 +62,12 @@ static void close_lab(struct lab *l)
 	net_driver_destroy(l->nd[1]);
 }
 
-/* Once the same for a while: a worker that falls asleep and a front-end that goes take a moment. */
-static struct switch_usage settled_usage(struct lab *l)
-{
-	struct switch_usage now = switch_usage(&l->sw), last;
-	unsigned same = 0;
-
-	for (unsigned tries = 0; tries < 100 && same < 3; tries++) {
-		last = now;
-		run(l, 10);
-		now = switch_usage(&l->sw);
-		same = now.n_fds == last.n_fds ? same + 1 : 0;
-	}
-	return now;
-}
-
 /* Connect the attacker, whose rings are empty: nothing was ever offered on them. */
 static void begin(struct lab *l, uint64_t features)
 {
 	struct net_config c = usual_config(features, 1);
 
-	l->before = settled_usage(l);
+	l->before = switch_usage_at_rest(&l->sw);
 	l->features = features;
 	c.ring_size = SIZE;
 	c.n_receive = 1;
@@ -99,7 +84,7 @@ static void end(struct lab *l)
 	must(switch_alive(&l->sw), "vswitchd died");
 	net_driver_destroy(l->nd[ATTACKER]);
 	streams_run(l->s, 2, 20);
-	after = settled_usage(l);
+	after = switch_usage_at_rest(&l->sw);
 	must_equal(after.n_fds, l->before.n_fds, "open descriptors of vswitchd");
 	must(after.n_maps <= l->before.n_maps + 1, "mappings of vswitchd grow");
 }
