@@ -3,9 +3,7 @@
  * The slow half of the learning table: everything that writes. See fdb.h for the rules.
  *
  * All writes to a pair of buckets happen under its lock. Readers take no lock, so each slot
- * changes with one atomic store of a whole entry, after its stamp. A reader may pair an entry
- * with the stamp of the slot's former one for a moment; all that can come of it is a refresh
- * too few or too many.
+ * changes with one atomic store of a whole entry.
  *
  * The counters (all entries, of each port, and how many ports have any) are changed atomically,
  * but not together; fairness is decided on numbers that may be a few entries old.
@@ -21,12 +19,15 @@
 #define NO_SLOT    PAIR_SLOTS
 #define LARGE_PAGE (2u << 20)
 
-_Static_assert(FDB_PORTS_MAX <= FDB_SLOT_USED, "ports fit below the used bit");
+/* Ticks in the ageing time. As many again, nearly, are there to find what is too old. */
+#define AGE_TICKS (FDB_STAMPS / 2)
+
+_Static_assert(FDB_PORTS_MAX == 1 << FDB_STAMP_SHIFT && FDB_BELOW_MAC == UINT64_C(1) << 17,
+    "port, stamp and a MAC without the bit of group addresses fill a slot");
 
 /* The two buckets a MAC can be in. */
 struct pair {
 	uint64_t *slot; /* PAIR_SLOTS */
-	uint8_t *stamp; /* as many */
 	uint8_t *lock;
 };
 
@@ -36,7 +37,6 @@ static struct pair pair_of_bucket(const struct fdb *fdb, uint32_t bucket)
 
 	return (struct pair){
 	    .slot = (uint64_t *)&fdb->bucket[even],
-	    .stamp = &fdb->stamp[(size_t)even * FDB_BUCKET_SLOTS],
 	    .lock = &fdb->lock[even / 2],
 	};
 }
@@ -57,14 +57,27 @@ static void pair_unlock(const struct pair *pair)
 	__atomic_store_n(pair->lock, 0, __ATOMIC_RELEASE);
 }
 
-static uint64_t entry_make(uint64_t mac, uint16_t port)
+static uint64_t entry_mac(uint64_t entry)
 {
-	return mac << 16 | FDB_SLOT_USED | port;
+	return (entry & ~(FDB_BELOW_MAC - 1)) >> 16;
 }
 
 static uint16_t entry_port(uint64_t entry)
 {
-	return entry & (FDB_SLOT_USED - 1);
+	return entry % FDB_PORTS_MAX;
+}
+
+static unsigned entry_stamp(uint64_t entry)
+{
+	return entry >> FDB_STAMP_SHIFT & (FDB_STAMPS - 1);
+}
+
+/* How many ticks ago was it confirmed? 0: in this one, or by a clock that is ahead. */
+static unsigned entry_age(const struct fdb *fdb, uint64_t entry, uint32_t now_s)
+{
+	unsigned age = (fdb_stamp(fdb, now_s) - entry_stamp(entry)) % FDB_STAMPS;
+
+	return age < FDB_STAMPS - FDB_TICKS_AHEAD ? age : 0;
 }
 
 static uint64_t slot_read(const uint64_t *slot)
@@ -72,16 +85,9 @@ static uint64_t slot_read(const uint64_t *slot)
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
-static void slot_write(const struct pair *pair, unsigned i, uint64_t entry, uint8_t tick)
+static void slot_write(uint64_t *slot, uint64_t entry)
 {
-	__atomic_store_n(&pair->stamp[i], tick, __ATOMIC_RELAXED);
-	__atomic_store_n(&pair->slot[i], entry, __ATOMIC_RELEASE);
-}
-
-static unsigned stamp_age(
-    const struct fdb *fdb, const struct pair *pair, unsigned i, uint32_t now_s)
-{
-	return fdb_stamp_age(fdb, __atomic_load_n(&pair->stamp[i], __ATOMIC_RELAXED), now_s);
+	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
 }
 
 static void count_add(struct fdb *fdb, uint16_t port)
@@ -100,11 +106,10 @@ static void count_remove(struct fdb *fdb, uint16_t port)
 
 static unsigned find_mac(const struct pair *pair, uint64_t mac)
 {
-	uint64_t key = entry_make(mac, 0);
 	unsigned i;
 
 	for (i = 0; i < PAIR_SLOTS; i++)
-		if ((slot_read(&pair->slot[i]) ^ key) < FDB_PORTS_MAX)
+		if ((slot_read(&pair->slot[i]) ^ mac << 16) < FDB_BELOW_MAC)
 			break;
 	return i;
 }
@@ -135,7 +140,7 @@ static unsigned find_victim(
 		/* Its port's entries, then is it the learner's own, then age. */
 		guilt = (uint64_t)fdb_port_count(fdb, entry_port(entry)) << 32;
 		guilt |= (uint64_t)(entry_port(entry) == learner) << 31;
-		guilt |= stamp_age(fdb, pair, i, now_s);
+		guilt |= entry_age(fdb, entry, now_s);
 		if (victim == NO_SLOT || guilt > worst) {
 			victim = i;
 			worst = guilt;
@@ -175,10 +180,10 @@ static unsigned find_room(
 	return theirs > mine || loser == port ? victim : NO_SLOT;
 }
 
-static void learn_new(
-    struct fdb *fdb, struct pair *pair, uint64_t mac, uint16_t port, uint32_t now_s)
+static void learn_new(struct fdb *fdb, struct pair *pair, uint64_t entry, uint32_t now_s)
 {
-	unsigned i = find_room(fdb, pair, fdb_hash(fdb, mac), port, now_s);
+	uint16_t port = entry_port(entry);
+	unsigned i = find_room(fdb, pair, fdb_hash(fdb, entry_mac(entry)), port, now_s);
 	uint64_t old;
 
 	if (i == NO_SLOT) {
@@ -189,30 +194,30 @@ static void learn_new(
 	count_add(fdb, port);
 	if (old != 0)
 		count_remove(fdb, entry_port(old));
-	slot_write(pair, i, entry_make(mac, port), fdb_tick(fdb, now_s));
+	slot_write(&pair->slot[i], entry);
 }
 
-/* The MAC has slot i: confirm it, or let it move. */
-static void learn_again(
-    struct fdb *fdb, struct pair *pair, unsigned i, uint64_t entry, uint32_t now_s)
+/* The MAC has this slot: confirm it, or let it move. */
+static void learn_again(struct fdb *fdb, uint64_t *slot, uint64_t entry, uint32_t now_s)
 {
-	uint64_t old = slot_read(&pair->slot[i]);
+	uint64_t old = slot_read(slot);
 
-	if (old == entry) {
+	if (entry_port(old) == entry_port(entry)) {
 		/* A core whose clock is a tick behind must not turn it back. */
-		if (stamp_age(fdb, pair, i, now_s) > 0)
-			__atomic_store_n(&pair->stamp[i], fdb_tick(fdb, now_s), __ATOMIC_RELAXED);
+		if (entry_age(fdb, old, now_s) > 0)
+			slot_write(slot, entry);
 		return;
 	}
 	count_add(fdb, entry_port(entry));
 	count_remove(fdb, entry_port(old));
 	__atomic_add_fetch(&fdb->moves, 1, __ATOMIC_RELAXED);
-	slot_write(pair, i, entry, fdb_tick(fdb, now_s));
+	slot_write(slot, entry);
 }
 
 void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
 {
 	struct pair pair = pair_of_bucket(fdb, fdb_hash(fdb, mac));
+	uint64_t entry = mac << 16 | fdb_ending(fdb, port, now_s);
 	unsigned i;
 
 	if (mac == 0 || mac_is_group(mac) || port >= FDB_PORTS_MAX)
@@ -221,9 +226,9 @@ void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
 		return; /* the next frame will do */
 	i = find_mac(&pair, mac);
 	if (i == NO_SLOT)
-		learn_new(fdb, &pair, mac, port, now_s);
+		learn_new(fdb, &pair, entry, now_s);
 	else
-		learn_again(fdb, &pair, i, entry_make(mac, port), now_s);
+		learn_again(fdb, &pair.slot[i], entry, now_s);
 	pair_unlock(&pair);
 }
 
@@ -234,16 +239,13 @@ struct sweep {
 	uint32_t now_s;
 };
 
-static bool sweep_matches(
-    const struct fdb *fdb, const struct pair *pair, unsigned i, const struct sweep *sweep)
+static bool sweep_matches(const struct fdb *fdb, uint64_t entry, const struct sweep *sweep)
 {
-	uint64_t entry = slot_read(&pair->slot[i]);
-
 	if (entry == 0)
 		return false;
 	if (sweep->by_port)
 		return entry_port(entry) == sweep->port;
-	return stamp_age(fdb, pair, i, sweep->now_s) > fdb->age_ticks;
+	return entry_age(fdb, entry, sweep->now_s) > fdb->age_ticks;
 }
 
 /* Drop what matches from one bucket. The lock is taken only if something does. */
@@ -253,13 +255,15 @@ static void sweep_bucket(struct fdb *fdb, uint32_t bucket, const struct sweep *s
 	unsigned first = (bucket & 1) * FDB_BUCKET_SLOTS;
 
 	for (unsigned i = first; i < first + FDB_BUCKET_SLOTS; i++) {
-		if (LIKELY(!sweep_matches(fdb, &pair, i, sweep)))
+		uint64_t *slot = &pair.slot[i];
+
+		if (LIKELY(!sweep_matches(fdb, slot_read(slot), sweep)))
 			continue; /* nothing to drop */
 		pair_lock(&pair);
 		/* Look again: it may have been confirmed, or moved away. */
-		if (sweep_matches(fdb, &pair, i, sweep)) {
-			count_remove(fdb, entry_port(slot_read(&pair.slot[i])));
-			__atomic_store_n(&pair.slot[i], 0, __ATOMIC_RELEASE);
+		if (sweep_matches(fdb, slot_read(slot), sweep)) {
+			count_remove(fdb, entry_port(slot_read(slot)));
+			slot_write(slot, 0);
 		}
 		pair_unlock(&pair);
 	}
@@ -291,8 +295,7 @@ void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg)
 		uint64_t entry = slot_read(&bucket->slot[k % FDB_BUCKET_SLOTS]);
 
 		if (entry != 0)
-			visit(entry >> 16, entry_port(entry),
-			    __atomic_load_n(&fdb->stamp[k], __ATOMIC_RELAXED), arg);
+			visit(entry_mac(entry), entry_port(entry), entry_stamp(entry), arg);
 	}
 }
 
@@ -350,9 +353,11 @@ static void *zalloc_lines(size_t bytes)
 /* Who was seen at a tick's end has the same stamp as who was seen at its begin. */
 static void choose_tick(struct fdb *fdb, unsigned age_s)
 {
-	while (age_s >> fdb->tick_shift >= 64)
-		fdb->tick_shift++;
-	fdb->age_ticks = (age_s + (1ull << fdb->tick_shift) - 1) >> fdb->tick_shift;
+	unsigned tick_s = (age_s + AGE_TICKS - 1) / AGE_TICKS;
+
+	/* Rounded so that a tick is no shorter. */
+	fdb->tick_rate = UINT32_MAX / tick_s;
+	fdb->age_ticks = (age_s + tick_s - 1) / tick_s;
 }
 
 static int choose_hash(struct fdb *fdb)
@@ -372,7 +377,8 @@ struct fdb *fdb_create(uint32_t max_entries, unsigned age_s)
 	uint32_t buckets;
 	int err = -ENOMEM;
 
-	if (max_entries == 0 || max_entries > FDB_ENTRIES_MAX) {
+	if (max_entries == 0 || max_entries > FDB_ENTRIES_MAX || age_s == 0 ||
+	    age_s > FDB_AGE_MAX_S) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -385,9 +391,8 @@ struct fdb *fdb_create(uint32_t max_entries, unsigned age_s)
 	fdb->level = cpu_level();
 	fdb->bucket_mask = buckets - 1;
 	fdb->bucket = zalloc_lines(buckets * sizeof(*fdb->bucket));
-	fdb->stamp = zalloc_lines((size_t)buckets * FDB_BUCKET_SLOTS * sizeof(*fdb->stamp));
 	fdb->lock = zalloc_lines(buckets / 2);
-	if (!fdb->bucket || !fdb->stamp || !fdb->lock)
+	if (!fdb->bucket || !fdb->lock)
 		goto fail;
 	err = choose_hash(fdb);
 	if (err)
@@ -404,7 +409,6 @@ void fdb_destroy(struct fdb *fdb)
 	if (!fdb)
 		return;
 	free(fdb->lock);
-	free(fdb->stamp);
 	free(fdb->bucket);
 	free(fdb);
 }

@@ -2,19 +2,19 @@
 /*
  * The learning table (filtering database, IEEE 802.1Q clause 8.8): which port each MAC is behind.
  *
- * Shape. An entry is one 64-bit word: 48 bits of MAC, a "used" bit and the port. Eight of them
- * fill a cache line, the bucket. A MAC may stand in bucket h or in its neighbour h ^ 1 and never
- * moves between slots, so that a look-up is one line (rarely two, adjacent), without a lock or a
- * retry: an entry is either there, whole, or not. There are at least two slots for each entry
- * promised. The hash is crc32 of the MAC times a random odd number: crc32 alone is linear, so a
- * guest could aim at a bucket whatever the seed.
+ * Shape. An entry is one 64-bit word: 47 bits of MAC (that of a group address is never set), 5
+ * bits of stamp and 12 of port. Eight of them fill a cache line, the bucket. A MAC may stand in
+ * bucket h or in its neighbour h ^ 1 and never moves between slots, so that a look-up is one line
+ * (rarely two, adjacent), without a lock or a retry: an entry is either there, whole, or not. There
+ * are at least two slots for each entry promised. The hash is crc32 of the MAC times a random odd
+ * number: crc32 alone is linear, so a guest could aim at a bucket whatever the seed.
  *
- * The time an entry was last confirmed, its stamp, lives in another array: the lines looked up
- * stay shared by all cores. Stamps count ticks, of which the ageing time has 32 to 64, in one byte:
- * a look-up at random misses caches and TLB less the less there is to miss. An address that was
- * confirmed in this tick stores nothing at all: a million addresses that are all in use would
- * otherwise be a million stores a second. So that nothing is forgotten too early, entries live for
- * up to two ticks longer; which of them is the oldest is known that well, no better.
+ * The stamp is when the entry was last confirmed, in ticks, of which the ageing time has up to 16.
+ * That it stands in the entry leaves one line to miss for a source address, and to see that it is
+ * known and confirmed in this tick is to find one word. Whoever finds it stores nothing: a million
+ * addresses that are all in use would otherwise be a million stores a second, and lines that all
+ * cores look up would go from one to another. So that nothing is forgotten too early, entries live
+ * for up to two ticks longer; which of them is the oldest is known that well, no better.
  *
  * Fairness. A guest may send from as many MACs as it likes; it must not push out the entries of
  * the others. When the table has max_entries, or both buckets of a MAC are full:
@@ -48,25 +48,29 @@
 #define FDB_NONE         0xffff
 #define FDB_BUCKET_SLOTS 8
 #define FDB_ENTRIES_MAX  (UINT32_C(1) << 24)
+#define FDB_AGE_MAX_S    1000000 /* where the range of IEEE 802.1Q ends */
 /* By so much another thread's clock may be ahead. */
 #define FDB_TICKS_AHEAD 2
-#define FDB_SLOT_USED   0x8000 /* so that no entry, not even of MAC 0, looks like an empty slot */
+
+/* Where the stamp stands in a slot, and all below the MAC's last 47 bits. */
+#define FDB_STAMP_SHIFT 12
+#define FDB_STAMPS      UINT64_C(32)
+#define FDB_BELOW_MAC   (FDB_STAMPS << FDB_STAMP_SHIFT)
 
 struct fdb_bucket {
-	uint64_t slot[FDB_BUCKET_SLOTS]; /* MAC << 16 | FDB_SLOT_USED | port; 0: empty */
+	uint64_t slot[FDB_BUCKET_SLOTS]; /* MAC << 16 | stamp << FDB_STAMP_SHIFT | port; 0: empty */
 } CACHE_ALIGNED;
 
 /* Only for the inline functions below; use the functions. */
 struct fdb {
 	/* Read by everyone, written never. */
 	struct fdb_bucket *bucket;
-	uint8_t *stamp; /* FDB_BUCKET_SLOTS for each bucket */
-	uint8_t *lock;  /* one for each pair of buckets */
+	uint8_t *lock; /* one for each pair of buckets */
 	uint64_t multiplier;
 	uint32_t seed;
 	uint32_t bucket_mask;
 	uint32_t max_entries;
-	unsigned tick_shift;  /* a tick is 1 << tick_shift seconds */
+	uint32_t tick_rate;   /* ticks in 2^32 seconds */
 	unsigned age_ticks;   /* an entry that is older goes */
 	enum cpu_level level; /* see fdb_vector.h */
 
@@ -98,8 +102,8 @@ static inline bool mac_is_group(uint64_t mac)
 
 /*
  * A table for max_entries addresses (1 to FDB_ENTRIES_MAX) that forgets those not seen for more
- * than age_s seconds, and a sixteenth of that (or two seconds) later at the latest. NULL with errno
- * EINVAL or ENOMEM, or what getrandom(2) said.
+ * than age_s seconds (1 to FDB_AGE_MAX_S), and an eighth of that (or two seconds) later at the
+ * latest. NULL with errno EINVAL or ENOMEM, or what getrandom(2) said.
  */
 struct fdb *fdb_create(uint32_t max_entries, unsigned age_s);
 void fdb_destroy(struct fdb *fdb);
@@ -109,78 +113,62 @@ static inline uint32_t fdb_hash(const struct fdb *fdb, uint64_t mac)
 	return (uint32_t)_mm_crc32_u64(fdb->seed, mac * fdb->multiplier) & fdb->bucket_mask;
 }
 
-/* Ask for the line that a look-up of mac reads first. */
+/* Ask for the line that a look-up of mac reads first, as destination or as source. */
 static inline void fdb_prefetch(const struct fdb *fdb, uint64_t mac)
 {
 	__builtin_prefetch(&fdb->bucket[fdb_hash(fdb, mac)]);
 }
 
-/* The same for fdb_known(), which reads a stamp, too. */
-static inline void fdb_prefetch_known(const struct fdb *fdb, uint64_t mac)
-{
-	uint32_t h = fdb_hash(fdb, mac);
-
-	__builtin_prefetch(&fdb->bucket[h]);
-	__builtin_prefetch(&fdb->stamp[(size_t)h * FDB_BUCKET_SLOTS]);
-}
-
 /*
- * The port of the slot that matches key, or something >= FDB_PORTS_MAX. Leaves at once: in a table
- * that is not nearly full the first slot is the one, and the branch is foreseen.
+ * The port of the slot that matches key, or FDB_NONE. Leaves at once: in a table that is not nearly
+ * full the first slot is the one, and the branch is foreseen.
  */
-static inline uint64_t fdb_bucket_match(const struct fdb_bucket *bucket, uint64_t key)
+static inline uint16_t fdb_bucket_match(const struct fdb_bucket *bucket, uint64_t key)
 {
 	for (unsigned i = 0; i < FDB_BUCKET_SLOTS; i++) {
 		uint64_t differ = __atomic_load_n(&bucket->slot[i], __ATOMIC_RELAXED) ^ key;
 
-		if (differ < FDB_PORTS_MAX)
-			return differ;
+		if (differ < FDB_BELOW_MAC)
+			return differ % FDB_PORTS_MAX;
 	}
 	return FDB_NONE;
 }
 
-/* The port mac was last seen on, or FDB_NONE. */
+/* The port mac, neither 0 nor a group address, was last seen on, or FDB_NONE. */
 static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t mac)
 {
 	uint32_t h = fdb_hash(fdb, mac);
-	uint64_t key = mac << 16 | FDB_SLOT_USED;
-	uint64_t port = fdb_bucket_match(&fdb->bucket[h], key);
+	uint16_t port = fdb_bucket_match(&fdb->bucket[h], mac << 16);
 
-	if (LIKELY(port < FDB_PORTS_MAX))
-		return port;
-	port = fdb_bucket_match(&fdb->bucket[h ^ 1], key);
-	return port < FDB_PORTS_MAX ? port : FDB_NONE;
+	return LIKELY(port != FDB_NONE) ? port : fdb_bucket_match(&fdb->bucket[h ^ 1], mac << 16);
 }
 
 /* The stamp that is made in second now_s. */
-static inline uint8_t fdb_tick(const struct fdb *fdb, uint32_t now_s)
+static inline unsigned fdb_stamp(const struct fdb *fdb, uint32_t now_s)
 {
-	return now_s >> fdb->tick_shift;
+	return ((uint64_t)now_s * fdb->tick_rate >> 32) % FDB_STAMPS;
 }
 
-/* How many ticks ago was a stamp made? 0: in this one, or by a clock that is ahead. */
-static inline unsigned fdb_stamp_age(const struct fdb *fdb, uint8_t stamp, uint32_t now_s)
+/* How an entry for port ends that was confirmed in second now_s; the rest is the MAC. */
+static inline uint64_t fdb_ending(const struct fdb *fdb, uint16_t port, uint32_t now_s)
 {
-	uint8_t age = fdb_tick(fdb, now_s) - stamp;
-
-	return age <= UINT8_MAX - FDB_TICKS_AHEAD ? age : 0;
+	return (uint64_t)fdb_stamp(fdb, now_s) << FDB_STAMP_SHIFT | port;
 }
 
-/* Is there an entry for mac on port, confirmed in this tick? Stores nothing. */
-static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
+/*
+ * Is there an entry for mac with that ending? Stores nothing. mac is neither 0 nor a group address,
+ * the ending is fdb_ending()'s for a port below FDB_PORTS_MAX.
+ */
+static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint64_t ending)
 {
 	uint32_t h = fdb_hash(fdb, mac);
-	uint64_t entry = mac << 16 | FDB_SLOT_USED | port;
+	uint64_t entry = mac << 16 | ending;
 
 	for (unsigned k = 0; k < 2 * FDB_BUCKET_SLOTS; k++) {
-		uint32_t bucket = h ^ k / FDB_BUCKET_SLOTS;
-		unsigned i = k % FDB_BUCKET_SLOTS;
-		size_t at = (size_t)bucket * FDB_BUCKET_SLOTS + i;
+		const struct fdb_bucket *bucket = &fdb->bucket[h ^ k / FDB_BUCKET_SLOTS];
 
-		if (__atomic_load_n(&fdb->bucket[bucket].slot[i], __ATOMIC_RELAXED) != entry)
-			continue; /* another one */
-		return fdb_stamp_age(
-			   fdb, __atomic_load_n(&fdb->stamp[at], __ATOMIC_RELAXED), now_s) == 0;
+		if (__atomic_load_n(&bucket->slot[k % FDB_BUCKET_SLOTS], __ATOMIC_RELAXED) == entry)
+			return true;
 	}
 	return false;
 }
@@ -192,14 +180,17 @@ static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint16_t port,
  */
 void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
 
-/* Look at the next max_buckets buckets, round and round, and drop the entries that are too old. */
+/*
+ * Look at the next max_buckets buckets, round and round, and drop the entries that are too old. One
+ * that is not looked at for three quarters of the ageing time looks young again.
+ */
 void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets);
 
 /* Forget everything behind port. */
 void fdb_flush_port(struct fdb *fdb, uint16_t port);
 
 /* Show every entry, with its stamp. */
-typedef void (*fdb_visit)(uint64_t mac, uint16_t port, uint8_t stamp, void *arg);
+typedef void (*fdb_visit)(uint64_t mac, uint16_t port, unsigned stamp, void *arg);
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg);
 
 uint32_t fdb_buckets(const struct fdb *fdb);

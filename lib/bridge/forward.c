@@ -15,7 +15,7 @@ static bool source_valid(uint64_t mac)
 /* The ways to look something up; constants wherever they are used. */
 struct ways {
 	uint16_t (*lookup)(const struct fdb *fdb, uint64_t mac);
-	bool (*known)(const struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
+	bool (*known)(const struct fdb *fdb, uint64_t mac, uint64_t ending);
 };
 
 static ALWAYS_INLINE uint16_t decide(
@@ -23,7 +23,7 @@ static ALWAYS_INLINE uint16_t decide(
 {
 	uint16_t port;
 
-	if (UNLIKELY(mac_is_group(dst)))
+	if (UNLIKELY(mac_is_group(dst) || dst == 0))
 		return (dst & LINK_LOCAL_MASK) == LINK_LOCAL ? FORWARD_DROP_LINK_LOCAL
 							     : FORWARD_FLOOD;
 	port = ways.lookup(fdb, dst);
@@ -40,13 +40,14 @@ static void prefetch_buckets(
 		if (dst[i] != dst[i - 1])
 			fdb_prefetch(fdb, dst[i]);
 		if (src[i] != src[i - 1])
-			fdb_prefetch_known(fdb, src[i]);
+			fdb_prefetch(fdb, src[i]);
 	}
 }
 
 static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in_port,
     uint32_t now_s, unsigned n, const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
+	uint64_t ending = fdb_ending(fdb, in_port, now_s);
 	/* The last answers. No valid source is 0; the first destination is looked up. */
 	uint64_t last_src = 0, last_dst = 0;
 	uint16_t last_verdict = 0;
@@ -59,7 +60,7 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
 				ret_verdict[i] = FORWARD_DROP_BAD_SOURCE;
 				continue;
 			}
-			if (!ways.known(fdb, src[i], in_port, now_s))
+			if (UNLIKELY(!ways.known(fdb, src[i], ending)))
 				fdb_learn(fdb, src[i], in_port, now_s);
 			last_src = src[i];
 			/* What was learned may answer for the destination too. */

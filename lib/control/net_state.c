@@ -27,7 +27,7 @@ struct collection {
 	uint32_t count, max;
 };
 
-static void collect(uint64_t mac, uint16_t port, uint8_t stamp, void *arg)
+static void collect(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
 {
 	struct collection *c = arg;
 	uint64_t bytes = htole64(mac);

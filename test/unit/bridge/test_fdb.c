@@ -11,7 +11,7 @@
 #include "bridge/fdb.h"
 
 #define AGE_S  300
-#define TICK_S 8 /* of that ageing time */
+#define TICK_S 19 /* a sixteenth of that, in whole seconds */
 #define LATE   (2 * TICK_S)
 
 /* Unicast address number n of a port: locally administered, the group bit clear. */
@@ -43,7 +43,7 @@ static uint32_t found(const struct fdb *fdb, uint16_t port, uint32_t from, uint3
 	return hits;
 }
 
-static void tally(uint64_t mac, uint16_t port, uint8_t stamp, void *arg)
+static void tally(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
 {
 	uint32_t *by_port = arg;
 
@@ -145,7 +145,6 @@ static void zero_group_and_strange_ports_are_not_learned(void **state)
 	fdb_learn(fdb, mac_of(7, 1), FDB_PORTS_MAX, 10);
 	fdb_learn(fdb, mac_of(7, 1), FDB_NONE, 10);
 	assert_int_equal(fdb_count(fdb), 0);
-	assert_int_equal(fdb_lookup(fdb, 0), FDB_NONE);
 	assert_int_equal(fdb_port_count(fdb, FDB_NONE), 0);
 	fdb_destroy(fdb);
 }
@@ -168,24 +167,28 @@ static void an_address_moves_and_is_counted_once(void **state)
 	fdb_destroy(fdb);
 }
 
+static bool known(const struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
+{
+	return fdb_known(fdb, mac, fdb_ending(fdb, port, now_s));
+}
+
 static void known_means_this_port_and_lately(void **state)
 {
 	struct fdb *fdb = table(100);
 	uint64_t mac = mac_of(1, 1);
 
 	(void)state;
-	assert_false(fdb_known(fdb, mac, 1, 10));
-	fdb_learn(fdb, mac, 1, 10);
-	assert_true(fdb_known(fdb, mac, 1, 10));
-	assert_false(fdb_known(fdb, mac, 2, 10));
-	assert_true(fdb_known(fdb, mac, 1, 2 * TICK_S - 1));
-	assert_false(fdb_known(fdb, mac, 1, 2 * TICK_S));
-	fdb_learn(fdb, mac, 1, 2 * TICK_S);
-	assert_true(fdb_known(fdb, mac, 1, 3 * TICK_S - 1));
-	/* A core whose clock is behind neither sees it as unknown nor turns it back. */
-	assert_true(fdb_known(fdb, mac, 1, 2 * TICK_S - 1));
+	assert_false(known(fdb, mac, 1, TICK_S + 1));
+	fdb_learn(fdb, mac, 1, TICK_S + 1);
+	assert_true(known(fdb, mac, 1, TICK_S + 1));
+	assert_false(known(fdb, mac, 2, TICK_S + 1));
+	assert_true(known(fdb, mac, 1, 2 * TICK_S - 1));
+	assert_false(known(fdb, mac, 1, 2 * TICK_S + 1));
+	fdb_learn(fdb, mac, 1, 2 * TICK_S + 1);
+	assert_true(known(fdb, mac, 1, 3 * TICK_S - 1));
+	/* A core whose clock is behind does not turn it back. */
 	fdb_learn(fdb, mac, 1, 2 * TICK_S - 1);
-	assert_true(fdb_known(fdb, mac, 1, 3 * TICK_S - 1));
+	assert_true(known(fdb, mac, 1, 3 * TICK_S - 1));
 	fdb_destroy(fdb);
 }
 
@@ -207,11 +210,57 @@ static void entries_go_when_older_than_the_ageing_time(void **state)
 	for (uint32_t s = 0; s < 2 * TICK_S; s++) {
 		age_at(s, s + AGE_S, 1);
 		age_at(s, s + AGE_S + LATE, 0);
-		age_at(s, s + 2000, 0);
+		age_at(s, s + 500, 0);
 	}
-	age_at(TICK_S, TICK_S - 1, 1); /* the control thread's clock is behind */
-	age_at(UINT32_MAX - 5, AGE_S - 6, 1);
-	age_at(UINT32_MAX - 5, AGE_S + LATE - 6, 0);
+	age_at(TICK_S + 1, TICK_S - 1, 1); /* the control thread's clock is behind */
+	/* After a century, too: that far it counts the seconds. */
+	age_at(UINT32_MAX - 2000, UINT32_MAX - 2000 + AGE_S, 1);
+	age_at(UINT32_MAX - 2000, UINT32_MAX - 2000 + AGE_S + LATE, 0);
+}
+
+/* Found too old at any time from the first to the last at which the stamp tells. */
+static void the_shortest_and_the_longest_ageing_time(void **state)
+{
+	static const uint32_t ages[] = {1, 2, 10, 15, 16, 17, 300, 3600, FDB_AGE_MAX_S};
+
+	(void)state;
+	assert_null(fdb_create(1, 0));
+	assert_null(fdb_create(1, FDB_AGE_MAX_S + 1));
+	for (unsigned i = 0; i < ARRAY_SIZE(ages); i++) {
+		uint32_t tick_s = (ages[i] + 15) / 16, from = 12345;
+
+		for (uint32_t later = 0; later <= 29 * tick_s; later += (tick_s + 4) / 5) {
+			struct fdb *fdb = fdb_create(8, ages[i]);
+
+			fdb_learn(fdb, mac_of(1, 1), 1, from);
+			fdb_age_some(fdb, from + later, fdb_buckets(fdb));
+			if (later <= ages[i])
+				assert_int_equal(fdb_count(fdb), 1);
+			if (later >= ages[i] + 2 * tick_s)
+				assert_int_equal(fdb_count(fdb), 0);
+			fdb_destroy(fdb);
+		}
+	}
+}
+
+/* What is beside the MAC in a slot does not run into it, nor the other way round. */
+static void every_bit_of_an_entry_counts(void **state)
+{
+	struct fdb *fdb = table(100);
+
+	(void)state;
+	for (unsigned bit = 1; bit < 48; bit++)
+		fdb_learn(fdb, UINT64_C(1) << bit, bit, bit * TICK_S + 1);
+	for (unsigned bit = 1; bit < 48; bit++) {
+		uint64_t mac = UINT64_C(1) << bit;
+
+		assert_int_equal(fdb_lookup(fdb, mac), bit);
+		assert_true(known(fdb, mac, bit, bit * TICK_S + 1));
+		for (unsigned other = 1; other < 32; other++)
+			assert_false(known(fdb, mac, bit, (bit + other) * TICK_S + 1));
+	}
+	assert_counts_true(fdb);
+	fdb_destroy(fdb);
 }
 
 static void a_confirmed_entry_stays(void **state)
@@ -402,7 +451,7 @@ static void *hammer_run(void *arg)
 		uint64_t own = mac_of(h->port, r % 16);
 		uint16_t at;
 
-		if (!fdb_known(h->fdb, own, h->port, r / 1000))
+		if (!known(h->fdb, own, h->port, r / 1000))
 			fdb_learn(h->fdb, own, h->port, r / 1000);
 		fdb_learn(h->fdb, shared, h->port, r / 1000);
 		if (h->port == 0)
@@ -480,6 +529,8 @@ int main(void)
 	    cmocka_unit_test(an_address_moves_and_is_counted_once),
 	    cmocka_unit_test(known_means_this_port_and_lately),
 	    cmocka_unit_test(entries_go_when_older_than_the_ageing_time),
+	    cmocka_unit_test(the_shortest_and_the_longest_ageing_time),
+	    cmocka_unit_test(every_bit_of_an_entry_counts),
 	    cmocka_unit_test(a_confirmed_entry_stays),
 	    cmocka_unit_test(ageing_in_slices_covers_the_table_once_a_round),
 	    cmocka_unit_test(flush_forgets_one_port),

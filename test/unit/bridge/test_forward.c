@@ -141,25 +141,26 @@ static void a_bad_source_does_not_spoil_its_neighbours(void **state)
 	fdb_destroy(fdb);
 }
 
-static void see_stamp(uint64_t mac, uint16_t port, uint8_t stamp, void *arg)
+static void see_stamp(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
 {
 	(void)mac;
 	(void)port;
-	*(uint8_t *)arg = stamp;
+	*(unsigned *)arg = stamp;
 }
 
 static void a_source_is_confirmed_once_in_a_while(void **state)
 {
 	uint64_t dst = BROADCAST, src = HOST(1);
-	uint8_t stamp = 0;
+	unsigned stamp = 0;
 	uint16_t verdict;
 	struct fdb *fdb = table();
 
 	(void)state;
-	for (uint32_t now_s = 10; now_s < 40; now_s++) {
+	for (uint32_t now_s = 10; now_s < 80; now_s++) {
 		forward_burst(fdb, 1, now_s, 1, &dst, &src, &verdict);
 		fdb_foreach(fdb, see_stamp, &stamp);
-		assert_int_equal(stamp, now_s / 8);
+		assert_int_equal(stamp, fdb_stamp(fdb, now_s));
+		assert_in_range(stamp, (now_s - 1) / 19, now_s / 19);
 	}
 	assert_int_equal(fdb_count(fdb), 1);
 	fdb_destroy(fdb);
