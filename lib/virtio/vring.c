@@ -233,36 +233,19 @@ static enum vring_room_status gather(
 	return VRING_ROOM_NONE;
 }
 
-unsigned vring_reserve_plain(
-    struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n)
+/* Plain buffers for frames of the lengths that stand stride bytes from each other. */
+static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_burst *burst,
+    const uint32_t *first_len, size_t stride, unsigned n)
 {
+	const char *at = (const char *)first_len;
 	unsigned i = 0;
 
 	burst->n = 0;
 	burst->n_segments = 0;
 	n = vring_fetch(vr, burst, n);
 	if (LIKELY(burst->plain)) {
-		for (; i < n; i++) {
-			if (UNLIKELY(burst->chain[i].len < len[i]))
-				break;
-			burst->chain[i].written = len[i];
-		}
-	}
-	vring_unfetch(vr, burst, i);
-	return i;
-}
-
-unsigned vring_reserve_alike(
-    struct vring *vr, struct vring_burst *burst, const struct vring_burst *from, unsigned n)
-{
-	unsigned i = 0;
-
-	burst->n = 0;
-	burst->n_segments = 0;
-	n = vring_fetch(vr, burst, n);
-	if (LIKELY(burst->plain)) {
-		for (; i < n; i++) {
-			uint32_t len = from->chain[i].len;
+		for (; i < n; i++, at += stride) {
+			uint32_t len = *(const uint32_t *)(const void *)at;
 
 			if (UNLIKELY(burst->chain[i].len < len))
 				break;
@@ -272,6 +255,18 @@ unsigned vring_reserve_alike(
 	if (UNLIKELY(i < burst->n))
 		vring_unfetch(vr, burst, i);
 	return i;
+}
+
+unsigned vring_reserve_plain(
+    struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n)
+{
+	return reserve_in_order(vr, burst, len, sizeof(len[0]), n);
+}
+
+unsigned vring_reserve_alike(
+    struct vring *vr, struct vring_burst *burst, const struct vring_burst *from, unsigned n)
+{
+	return reserve_in_order(vr, burst, &from->chain[0].len, sizeof(from->chain[0]), n);
 }
 
 unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[],

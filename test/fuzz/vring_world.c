@@ -211,9 +211,16 @@ static void restart(struct world *w)
 	promise(vring_start(&w->ring, &c) == 0);
 }
 
-static void reserve_plain(struct world *w, const uint32_t len[], unsigned n)
+/* By lengths in an array, or in the chains of another burst. */
+static void reserve_plain(struct world *w, const uint32_t len[], unsigned n, bool alike)
 {
-	unsigned got = vring_reserve_plain(&w->ring, &w->burst, len, n);
+	static struct vring_burst from;
+	unsigned got;
+
+	for (unsigned i = 0; i < n; i++)
+		from.chain[i].len = len[i];
+	got = alike ? vring_reserve_alike(&w->ring, &w->burst, &from, n)
+		    : vring_reserve_plain(&w->ring, &w->burst, len, n);
 
 	promise(got <= n && got == w->burst.n);
 	for (unsigned i = 0; i < got; i++)
@@ -233,7 +240,7 @@ static void reserve(struct world *w)
 	for (unsigned i = 0; i < n; i++)
 		len[i] = 1 + input_u16(w->in) % 2000;
 	if (len[0] % 4 == 0) {
-		reserve_plain(w, len, n);
+		reserve_plain(w, len, n, len[0] % 8);
 		return;
 	}
 	decided = vring_reserve(&w->ring, &w->burst, len, n, room);
