@@ -179,6 +179,19 @@ struct stream usual_stream(struct net_driver *nd[], unsigned from, unsigned to, 
 	return s;
 }
 
+void attach_neighbours(struct switch_process *sw, struct net_driver *ret_nd[2], struct stream ret_s[2])
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct net_config c = usual_config(i ? FEATURES_PACKED : FEATURES_BASE, 1);
+
+		c.ring_size = 1024;
+		ret_nd[i] = attach(sw, i, &c);
+	}
+	introduce(ret_nd, 2);
+	ret_s[0] = usual_stream(ret_nd, 0, 1, 1);
+	ret_s[1] = usual_stream(ret_nd, 1, 0, 2);
+}
+
 /* Behind the addresses: id, number, then bytes that follow from both. */
 #define STREAM_HEADER 30
 

@@ -105,6 +105,13 @@ extern void (*streams_other)(struct net_driver *nd, const struct net_frame *f);
 /* A stream between hosts 0 of stations `from` and `to`: short frames, 64 under way. */
 struct stream usual_stream(struct net_driver *nd[], unsigned from, unsigned to, unsigned id);
 
+/*
+ * Those that nothing must happen to while a third port is tormented: ports 0, split, and 1, packed,
+ * with rings of 1,024, and a stream each way between them.
+ */
+void attach_neighbours(
+    struct switch_process *sw, struct net_driver *ret_nd[2], struct stream ret_s[2]);
+
 /* Send and receive on all streams for a while; then wait until all that was sent has come. */
 void streams_run(struct stream s[], unsigned n, unsigned ms);
 void streams_step(struct stream s[], unsigned n);

@@ -201,15 +201,7 @@ static void test_a_hostile_port_harms_only_itself(void **state)
 	l->random = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 0) : now_ns();
 	printf("SEED=%#llx\n", (unsigned long long)l->random);
 	switch_start(&l->sw, 3, 1, false);
-	for (unsigned i = 0; i < 2; i++) {
-		struct net_config c = usual_config(i ? FEATURES_PACKED : FEATURES_BASE, 1);
-
-		c.ring_size = 1024;
-		l->nd[i] = attach(&l->sw, i, &c);
-	}
-	introduce(l->nd, 2);
-	l->s[0] = usual_stream(l->nd, 0, 1, 1);
-	l->s[1] = usual_stream(l->nd, 1, 0, 2);
+	attach_neighbours(&l->sw, l->nd, l->s);
 	for (unsigned i = 0; i < 10; i++)
 		one_round(l);
 	streams_run(l->s, 2, 300);

@@ -74,15 +74,7 @@ static void test_a_lazy_front_end_loses_its_port(void **state)
 	(void)state;
 	switch_option("--postcopy");
 	switch_start(&sw, 3, 1, false);
-	for (unsigned i = 0; i < 2; i++) {
-		struct net_config c = usual_config(i ? FEATURES_PACKED : FEATURES_BASE, 1);
-
-		c.ring_size = 1024;
-		nd[i] = attach(&sw, i, &c);
-	}
-	introduce(nd, 2);
-	s[0] = usual_stream(nd, 0, 1, 1);
-	s[1] = usual_stream(nd, 1, 0, 2);
+	attach_neighbours(&sw, nd, s);
 	streams_run(s, 2, 100);
 	before = switch_usage_at_rest(&sw);
 	for (unsigned round = 0; round < 2; round++) {

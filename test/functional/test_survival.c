@@ -42,15 +42,7 @@ static void open_lab(struct lab *l)
 {
 	*l = (struct lab){.features = FEATURES_BASE};
 	switch_start(&l->sw, 3, 1, false);
-	for (unsigned i = 0; i < 2; i++) {
-		struct net_config c = usual_config(i ? FEATURES_PACKED : FEATURES_BASE, 1);
-
-		c.ring_size = 1024;
-		l->nd[i] = attach(&l->sw, i, &c);
-	}
-	introduce(l->nd, 2);
-	l->s[0] = usual_stream(l->nd, 0, 1, 1);
-	l->s[1] = usual_stream(l->nd, 1, 0, 2);
+	attach_neighbours(&l->sw, l->nd, l->s);
 	streams_run(l->s, 2, 20);
 }
 
