@@ -179,7 +179,8 @@ struct stream usual_stream(struct net_driver *nd[], unsigned from, unsigned to, 
 	return s;
 }
 
-void attach_neighbours(struct switch_process *sw, struct net_driver *ret_nd[2], struct stream ret_s[2])
+void attach_neighbours(
+    struct switch_process *sw, struct net_driver *ret_nd[2], struct stream ret_s[2])
 {
 	for (unsigned i = 0; i < 2; i++) {
 		struct net_config c = usual_config(i ? FEATURES_PACKED : FEATURES_BASE, 1);
