@@ -68,6 +68,22 @@ class Traveller(Guest):
         super().__init__(lab, number, path, name=name, boot="init_on_alloc=0", more=more, **options)
         self.monitor = Monitor(monitor_path)
 
+    def situation(self):
+        """What QEMU knows: does it run, where do its rings stand, where is its CPU? For the story of a failure."""
+        device = self.monitor("x-query-virtio")[0]["path"]
+        asked = [("query-status", {}), ("human-monitor-command", {"command-line": "info registers"})]
+        for queue in range(2):
+            asked += [(f"x-query-virtio-{kind}queue-status", {"path": device, "queue": queue})
+                      for kind in ("", "vhost-")]
+        story = []
+        for command, arguments in asked:
+            try:
+                answer = str(self.monitor(command, **arguments))
+                story.append(f"{command}: {answer.split('LDT=')[0]}")
+            except LabError as error:
+                story.append(str(error))
+        return "\n".join(story)
+
     def start_move(self, target, capabilities=()):
         """Begin to move to target, another Traveller made with incoming=True."""
         for side in (self, target):

@@ -9,7 +9,7 @@ comes through the second one.
 import pytest
 
 from guest import ping
-from lab import assert_balanced, queues, wait_for
+from lab import LabError, assert_balanced, queues, wait_for
 from migration import Traveller, TwoSwitches
 
 CASES = {
@@ -87,7 +87,11 @@ def test_stream_survives_moves_there_and_back(lab, name):
         capabilities = ["postcopy-ram"] if postcopy else []
         guest, switch = move(pair, guest, switch, case, number, capabilities)
         before = delivered(switch)
-        wait_for(lambda: delivered(switch) > before + 100, "stream after the move", 30)
+        try:
+            wait_for(lambda: delivered(switch) > before + 100, "stream after the move", 30)
+        except LabError:
+            print(guest.situation())
+            raise
     pair.peer.run(STOP)
     received = guest.finish(mark, timeout=120).split()[0]
     assert int(pair.peer.run("cat /tmp/pieces")) > 20
