@@ -43,6 +43,8 @@ static struct group *group_add(struct burst *b, const struct port *to, unsigned 
 		group->n = 0;
 		group->done = 0;
 		group->needs = 0;
+		/* Rings of many are missed together, not in turn. */
+		vring_prefetch(group->queue->ring);
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;

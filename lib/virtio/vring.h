@@ -330,6 +330,12 @@ static inline bool vring_has_avail(const struct vring *vr)
 	return vr->ops->has_avail(vr);
 }
 
+/* Ask for the line of the ring that tells a fetch of its next chain. */
+static inline void vring_prefetch(const struct vring *vr)
+{
+	vr->ops->prefetch(vr);
+}
+
 /*
  * What tells, without the ring, whether something has become available since: one word of guest
  * memory. True of a ring that nobody fetches from meanwhile.
