@@ -102,7 +102,7 @@ static inline bool mac_is_group(uint64_t mac)
 
 /*
  * A table for max_entries addresses (1 to FDB_ENTRIES_MAX) that forgets those not seen for more
- * than age_s seconds (1 to FDB_AGE_MAX_S), and an eighth of that (or two seconds) later at the
+ * than age_s seconds (1 to FDB_AGE_MAX_S), and an eighth of that and two seconds later at the
  * latest. NULL with errno EINVAL or ENOMEM, or what getrandom(2) said.
  */
 struct fdb *fdb_create(uint32_t max_entries, unsigned age_s);
