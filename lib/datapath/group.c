@@ -43,8 +43,6 @@ static struct group *group_add(struct burst *b, const struct port *to, unsigned 
 		group->n = 0;
 		group->done = 0;
 		group->needs = 0;
-		/* Rings of many are missed together, not in turn. */
-		vring_prefetch(group->queue->ring);
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;
@@ -57,6 +55,13 @@ static void groups_reset(struct burst *b)
 	for (unsigned g = 0; g < b->n_groups; g++)
 		b->group_of_slot[b->group[g].slot] = 0;
 	b->n_groups = 0;
+}
+
+/* Rings of many are missed together, not in turn. */
+static void groups_prefetch(const struct burst *b)
+{
+	for (unsigned g = 0; g < b->n_groups; g++)
+		vring_prefetch(b->group[g].queue->ring);
 }
 
 /* Give each group's queue what it takes now. True when some queue was full. */
@@ -193,6 +198,7 @@ static void forward_each(struct burst *b)
 		n_unicast++;
 	}
 	b->source->stats.unicast += n_unicast;
+	groups_prefetch(b);
 	groups_finish(b);
 }
 

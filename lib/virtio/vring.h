@@ -333,7 +333,8 @@ static inline bool vring_has_avail(const struct vring *vr)
 /* Ask for the line of the ring that tells a fetch of its next chain. */
 static inline void vring_prefetch(const struct vring *vr)
 {
-	vr->ops->prefetch(vr);
+	if (vr->ops->prefetch)
+		vr->ops->prefetch(vr);
 }
 
 /*

@@ -39,7 +39,7 @@ struct vring_ops {
 	bool (*kick_enable)(struct vring *vr);
 	bool (*has_avail)(const struct vring *vr);
 	struct vring_peek (*peek)(const struct vring *vr);
-	void (*prefetch)(const struct vring *vr);
+	void (*prefetch)(const struct vring *vr); /* NULL: it would gain nothing */
 	/* Note for the dirty log what the last complete, and what the kick functions, wrote. */
 	void (*log_used)(struct vring *vr, struct dirty_log *log,
 	    const struct vring_position *before, uint32_t slots);

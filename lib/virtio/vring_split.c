@@ -392,11 +392,6 @@ static struct vring_peek split_peek(const struct vring *vr)
 	};
 }
 
-static void split_prefetch(const struct vring *vr)
-{
-	__builtin_prefetch(&vr->split.avail->ring[vr->position->avail & (vr->size - 1u)]);
-}
-
 static bool split_kick_enable(struct vring *vr)
 {
 	if (vr->event_idx)
@@ -429,8 +424,7 @@ static void split_log_event(struct vring *vr, struct dirty_log *log)
 		.fetch = fetch_, .unfetch = split_unfetch, .complete = complete_, \
 		.call_asked = split_call_asked, .kick_disable = split_kick_disable, \
 		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
-		.peek = split_peek, .prefetch = split_prefetch, .log_used = split_log_used, \
-		.log_event = split_log_event, \
+		.peek = split_peek, .log_used = split_log_used, .log_event = split_log_event, \
 	}
 
 const struct vring_ops *vring_split_ops(bool in_order, enum cpu_level level)
