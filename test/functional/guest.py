@@ -137,6 +137,14 @@ class Guest(Process):
                 raise LabError(f"{self.name} ended:\n{self.err()}")
             self.transcript += data
 
+    def _read_rest(self):
+        """What it has said since: a kernel that complains says it to nobody who waits for a mark."""
+        try:
+            while data := self.console.recv(65536, socket.MSG_DONTWAIT):
+                self.transcript += data
+        except OSError:
+            pass
+
     def start(self, command):
         """Type a command; finish() waits for its end."""
         mark = f"done-{self.number}-{next(self.marks)}"
@@ -167,8 +175,10 @@ class Guest(Process):
 
     def story(self):
         text = super().story()
-        tail = bytes(self.transcript[-1500:]).decode(errors="replace").replace("\r", "")
-        return text + f"console: ...\n{tail}\n"
+        heard = len(self.transcript)
+        self._read_rest()
+        tail = bytes(self.transcript[max(heard - 1500, 0) : heard + 6000])
+        return text + f"console: ...\n{tail.decode(errors='replace')}\n".replace("\r", "")
 
 
 def ping(source, target, count=20, size=56, interval=0.05, ipv6=False):

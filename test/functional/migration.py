@@ -69,9 +69,10 @@ class Traveller(Guest):
         self.monitor = Monitor(monitor_path)
 
     def situation(self):
-        """What QEMU knows: does it run, where do its rings stand, where is its CPU? For the story of a failure."""
+        """What QEMU knows of its CPU, interrupts and rings. For the story of a failure."""
         device = self.monitor("x-query-virtio")[0]["path"]
-        asked = [("query-status", {}), ("human-monitor-command", {"command-line": "info registers"})]
+        asked = [("query-status", {})]
+        asked += [("human-monitor-command", {"command-line": f"info {what}"}) for what in ("registers", "pic")]
         for queue in range(2):
             asked += [(f"x-query-virtio-{kind}queue-status", {"path": device, "queue": queue})
                       for kind in ("", "vhost-")]
