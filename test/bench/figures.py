@@ -9,6 +9,7 @@ rounds' ratios counts: the machine may be in another state by the next round.
 import statistics
 
 OURS = "vswitchd"
+BEFORE = "vswitchd before"  # another build of it: bench --before
 RTE_VHOST = "testpmd + rte_vhost"
 RTE_VHOST_CHAINED = "testpmd + rte_vhost, 2 KB mbufs"
 OVS = "OVS-DPDK"

@@ -4,7 +4,7 @@
 from typing import NamedTuple
 
 from generators import Pktgen, TestpmdLoop
-from subjects import FloorCopy, FloorRing, Ours, Ovs, RteVhost, RteVhostChained
+from subjects import Before, FloorCopy, FloorRing, Ours, Ovs, RteVhost, RteVhostChained
 
 PEERS = [FloorCopy, Ours, RteVhost, Ovs]
 LIMIT = [FloorRing, FloorCopy, Ours]
@@ -45,6 +45,15 @@ def case(size, packed, **more):
 def beside_floor(cases):
     """Cases of ours alone, and the floor once, to see how quiet the machine is."""
     return [(case(64, True), [FloorCopy]), *((what, [Ours]) for what in cases)]
+
+
+def with_before(sections):
+    """The same with another build of vswitchd after each measurement of this one."""
+    def both(subjects):
+        return [s for subject in subjects for s in ([subject, Before] if subject is Ours else [subject])]
+
+    return [section._replace(steps=[(what, both(subjects)) for what, subjects in section.steps])
+            for section in sections]
 
 
 def plan(quick):

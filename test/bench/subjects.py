@@ -73,10 +73,12 @@ class CountsInFile:
 
 class Ours(CountsInFile, Subject):
     name = figures.OURS
+    command = None  # another binary than the one of this build
 
     def __init__(self, lab, big=False, ports=2, options=(), idle="poll"):
         self.process = Switch(
-            lab, [f"{i}.sock" for i in range(ports)], "--idle", idle, "--lcores", str(SWITCH_CPU), *options
+            lab, [f"{i}.sock" for i in range(ports)], "--idle", idle, "--lcores", str(SWITCH_CPU), *options,
+            command=self.command
         )
         # A report of a thousand ports takes time that the generator, on the same core, does not have then.
         self.window = WINDOW * max(1, ports / 200)
@@ -85,6 +87,12 @@ class Ours(CountsInFile, Subject):
 
     def sleeps(self):
         return sum(worker["sleeps"] for worker in self.process.stats()["workers"])
+
+
+class Before(Ours):
+    """Another build of vswitchd, to see what a change costs."""
+
+    name = figures.BEFORE
 
 
 class Floor(CountsInFile, Subject):
