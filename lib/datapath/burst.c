@@ -8,13 +8,13 @@
 #include "datapath/deliver.h"
 #include "datapath/fallback.h"
 
-unsigned burst_run(
-    struct burst *b, const struct forwarding *fwd, struct queue *source, uint32_t now_s)
+unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
+    uint32_t now_s, unsigned max)
 {
 	b->source = source;
 	b->fwd = fwd;
 	b->now_s = now_s;
-	if (burst_fetch(b) == 0)
+	if (burst_fetch(b, max) == 0)
 		return 0;
 	if (source->enabled) {
 		burst_snapshot(b);

@@ -106,14 +106,14 @@ int burst_create(struct fdb *fdb, struct burst **ret_burst);
 void burst_destroy(struct burst *b);
 
 /*
- * Move what one receive queue holds, at most BURST_FRAMES frames. Returns how many were taken
- * from the guest; 0 when the queue was empty.
+ * Move what one receive queue holds, at most max frames, which is 1 to BURST_FRAMES. Returns how
+ * many were taken from the guest; 0 when the queue was empty.
  */
-unsigned burst_run(
-    struct burst *b, const struct forwarding *fwd, struct queue *source, uint32_t now_s);
+unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
+    uint32_t now_s, unsigned max);
 
 /* The stages. */
-unsigned burst_fetch(struct burst *b);
+unsigned burst_fetch(struct burst *b, unsigned max);
 void burst_snapshot(struct burst *b);
 void burst_lookup(struct burst *b);
 void burst_forward(struct burst *b);

@@ -3,11 +3,11 @@
 #include "datapath/burst.h"
 #include "datapath/notify.h"
 
-unsigned burst_fetch(struct burst *b)
+unsigned burst_fetch(struct burst *b, unsigned max)
 {
 	b->in.n = 0;
 	b->in.n_segments = 0;
-	b->n = vring_fetch(b->source->ring, &b->in, BURST_FRAMES);
+	b->n = vring_fetch(b->source->ring, &b->in, max);
 	queue_tell_misses(b->source);
 	return b->n;
 }

@@ -105,7 +105,7 @@ static unsigned run_timed(struct sweep *s, struct burst *b, const struct forward
     const struct poll_list *list, unsigned i, uint32_t now_s)
 {
 	struct queue *q = list->queue[i];
-	unsigned n = burst_run(b, fwd, q, now_s);
+	unsigned n = burst_run(b, fwd, q, now_s, BURST_FRAMES);
 	uint64_t spent = lap(s);
 
 	if (n) {

@@ -218,9 +218,9 @@ static void run_bursts(const struct bench_case *c)
 	uint64_t delivered = 0;
 
 	for (unsigned i = 0; i < WARM_UP; i++)
-		burst_run(w.burst, w.fwd, &w.receive.queue, 0);
+		burst_run(w.burst, w.fwd, &w.receive.queue, 0, BURST_FRAMES);
 	raise(SIGSTOP);
-	burst_run(w.burst, w.fwd, &w.receive.queue, 0);
+	burst_run(w.burst, w.fwd, &w.receive.queue, 0, BURST_FRAMES);
 	raise(SIGSTOP);
 	for (unsigned t = 1; t <= c->targets; t++)
 		delivered += w.deliver[t].queue.stats.frames;

@@ -217,7 +217,7 @@ static void run(struct input *in)
 		uint16_t used_before = used->idx;
 
 		send_frame(in);
-		burst_run(burst, fwd, &from.queue, 1);
+		burst_run(burst, fwd, &from.queue, 1, BURST_FRAMES);
 		check_delivered(&before, used_before);
 		check_books();
 		if (to.vring.broken || from.vring.broken)

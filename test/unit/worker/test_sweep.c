@@ -40,10 +40,10 @@ static void offer(unsigned queue, unsigned frames)
 	lab.shown[queue] = 1;
 }
 
-unsigned burst_run(
-    struct burst *b, const struct forwarding *fwd, struct queue *source, uint32_t now_s)
+unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
+    uint32_t now_s, unsigned max)
 {
-	unsigned *pending = &lab.pending[source - lab.queue], n = MIN(*pending, 32u);
+	unsigned *pending = &lab.pending[source - lab.queue], n = MIN(*pending, max);
 
 	(void)b;
 	(void)now_s;
