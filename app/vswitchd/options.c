@@ -219,6 +219,13 @@ static enum options_outcome take_postcopy(struct options *o, const char *value)
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_forward_bpdu(struct options *o, const char *value)
+{
+	(void)value;
+	o->forward_bpdu = true;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_iommu(struct options *o, const char *value)
 {
 	(void)value;
@@ -315,6 +322,8 @@ static const struct {
     {"balance-threshold", "P", take_balance_threshold,
 	"how busy a worker must be to give queues away, in % (default 70)"},
     {"mac-table", "N", take_mac_table, "how many MAC addresses are remembered (default 65536)"},
+    {"forward-bpdu", NULL, take_forward_bpdu,
+	"pass on link-local frames (STP, LACP, EAPOL, LLDP, PTP), all but pause frames"},
     {"no-huge", NULL, take_no_huge, "do without huge pages"},
     {"no-sandbox", NULL, take_no_sandbox, "keep all capabilities and system calls"},
     {"host-notifier", NULL, take_host_notifier,

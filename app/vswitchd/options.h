@@ -35,6 +35,7 @@ struct options {
 	bool iommu;
 	bool host_notifier, inband;
 	bool postcopy;
+	bool forward_bpdu;
 	uint32_t mac_table;
 	struct schedule_config schedule;
 	int socket_mode; /* -1: as the umask has it */

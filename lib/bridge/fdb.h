@@ -70,9 +70,10 @@ struct fdb {
 	uint32_t seed;
 	uint32_t bucket_mask;
 	uint32_t max_entries;
-	uint32_t tick_rate;   /* ticks in 2^32 seconds */
-	unsigned age_ticks;   /* an entry that is older goes */
-	enum cpu_level level; /* see fdb_vector.h */
+	uint32_t tick_rate;      /* ticks in 2^32 seconds */
+	unsigned age_ticks;      /* an entry that is older goes */
+	enum cpu_level level;    /* see fdb_vector.h */
+	bool forward_link_local; /* see forward.h */
 
 	/* Written when an address appears, moves or goes. */
 	uint32_t count CACHE_ALIGNED;

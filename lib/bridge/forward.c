@@ -6,10 +6,19 @@
 /* 01:80:c2:00:00:00 to 0f, as mac_load() reads them. */
 #define LINK_LOCAL      UINT64_C(0x000000c28001)
 #define LINK_LOCAL_MASK UINT64_C(0xf0ffffffffff)
+#define PAUSE           UINT64_C(0x010000c28001)
 
 static bool source_valid(uint64_t mac)
 {
 	return mac != 0 && !mac_is_group(mac);
+}
+
+/* Of a group address, or 0. */
+static uint16_t decide_group(const struct fdb *fdb, uint64_t dst)
+{
+	if ((dst & LINK_LOCAL_MASK) != LINK_LOCAL)
+		return FORWARD_FLOOD;
+	return fdb->forward_link_local && dst != PAUSE ? FORWARD_FLOOD : FORWARD_DROP_LINK_LOCAL;
 }
 
 /* The ways to look something up; constants wherever they are used. */
@@ -24,8 +33,7 @@ static ALWAYS_INLINE uint16_t decide(
 	uint16_t port;
 
 	if (UNLIKELY(mac_is_group(dst) || dst == 0))
-		return (dst & LINK_LOCAL_MASK) == LINK_LOCAL ? FORWARD_DROP_LINK_LOCAL
-							     : FORWARD_FLOOD;
+		return decide_group(fdb, dst);
 	port = ways.lookup(fdb, dst);
 	if (UNLIKELY(port == in_port))
 		return FORWARD_DROP_HAIRPIN;
@@ -99,4 +107,9 @@ void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n
 	else
 		forward(fdb, (struct ways){fdb_lookup, fdb_known}, in_port, now_s, n, dst, src,
 		    ret_verdict);
+}
+
+void forward_link_local_too(struct fdb *fdb)
+{
+	fdb->forward_link_local = true;
 }

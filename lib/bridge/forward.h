@@ -15,6 +15,12 @@ enum forward_verdict {
 };
 
 /*
+ * From now on link-local frames are flooded like those to other groups, all but pause frames
+ * (01:80:c2:00:00:01), which concern the link itself. Before anybody forwards by the table.
+ */
+void forward_link_local_too(struct fdb *fdb);
+
+/*
  * Learn the sources of n frames received on in_port and decide where each goes. dst and src as
  * from mac_load(). Any thread; writes to the table only for sources that are new, have moved or
  * were not seen within this second.

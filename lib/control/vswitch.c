@@ -25,7 +25,7 @@
 #include <rte_cycles.h>
 
 #include "base/log.h"
-#include "bridge/fdb.h"
+#include "bridge/forward.h"
 #include "control/net_device.h"
 #include "control/watchdog.h"
 #include "datapath/forwarding.h"
@@ -182,6 +182,8 @@ int vswitch_create(
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
+	if (config->forward_bpdu)
+		forward_link_local_too(sw->fdb);
 	workers.fdb = sw->fdb;
 	err = workers_start(&workers, &sw->workers);
 	if (err)

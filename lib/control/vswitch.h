@@ -72,6 +72,7 @@ struct vswitch_config {
 	bool inband;               /* offer notifications by messages */
 	bool host_notifier;        /* give guests pages to kick instead of eventfds */
 	bool postcopy;             /* let guests arrive before their memory */
+	bool forward_bpdu;         /* link-local frames, too, are flooded */
 	struct schedule_config schedule;
 };
 

@@ -100,6 +100,35 @@ static void test_broadcast_multicast_and_unknown_go_to_all_others_once(void **st
 	}
 }
 
+/* 01:80:c2:00:00:00 to 0f; only the second, a pause frame, stays here whatever was asked for. */
+static void run_link_local(struct lab *l, bool forwarded)
+{
+	for (uint8_t last = 0; last < 16; last++) {
+		const uint8_t dst[6] = {0x01, 0x80, 0xc2, 0, 0, last};
+
+		expect_at(l, 0, dst, l->mac[0], forwarded && last != 1 ? 6 : 0);
+	}
+	expect_drops(l, 0, "receive", "link-local", forwarded ? 1 : 16);
+}
+
+static void test_link_local_frames_are_dropped_and_counted(void **state)
+{
+	run_link_local(*state, false);
+}
+
+static void test_link_local_frames_pass_if_asked_for(void **state)
+{
+	struct net_config c = usual_config(FEATURES_BASE, 1);
+	struct lab *l;
+
+	(void)state;
+	switch_option("--forward-bpdu");
+	l = lab_open(&c, 1);
+	switch_option(NULL);
+	run_link_local(l, true);
+	lab_close(l);
+}
+
 static void test_unicast_goes_to_its_owner_only(void **state)
 {
 	struct lab *l = *state;
@@ -300,6 +329,8 @@ int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 	    LAB(test_broadcast_multicast_and_unknown_go_to_all_others_once),
+	    LAB(test_link_local_frames_are_dropped_and_counted),
+	    cmocka_unit_test(test_link_local_frames_pass_if_asked_for),
 	    LAB(test_unicast_goes_to_its_owner_only),
 	    LAB(test_a_station_that_moves_is_followed),
 	    LAB(test_hairpin_is_dropped_and_counted),

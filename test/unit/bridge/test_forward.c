@@ -81,6 +81,27 @@ static void each_rule_has_its_verdict(void **state)
 	fdb_destroy(fdb);
 }
 
+static void link_local_frames_are_flooded_if_asked_for_but_pause_never(void **state)
+{
+	(void)state;
+	for (unsigned asked = 0; asked < 2; asked++) {
+		struct fdb *fdb = table();
+
+		if (asked)
+			forward_link_local_too(fdb);
+		for (uint8_t last = 0; last < 32; last++) {
+			bool flooded = last >= 16 || (asked && last != 1);
+
+			assert_int_equal(
+			    forward_one(fdb, 9, MAC(0x01, 0x80, 0xc2, 0, 0, last), HOST(9)),
+			    flooded ? FORWARD_FLOOD : FORWARD_DROP_LINK_LOCAL);
+		}
+		assert_int_equal(forward_one(fdb, 9, MAC(0x01, 0x80, 0xc2, 0, 0, 0), 0),
+		    FORWARD_DROP_BAD_SOURCE);
+		fdb_destroy(fdb);
+	}
+}
+
 static void sources_are_learned_even_from_frames_not_forwarded(void **state)
 {
 	struct fdb *fdb = table();
@@ -226,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_rule_has_its_verdict),
+	    cmocka_unit_test(link_local_frames_are_flooded_if_asked_for_but_pause_never),
 	    cmocka_unit_test(sources_are_learned_even_from_frames_not_forwarded),
 	    cmocka_unit_test(an_answer_reaches_the_asker),
 	    cmocka_unit_test(what_a_frame_taught_holds_for_the_rest_of_its_burst),
