@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Errands run in order, one that hangs holds up no other, and their threads are bounded. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/errand.h"
+#include "base/util.h"
+
+static void rest(unsigned ms)
+{
+	const struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
+
+	nanosleep(&time, NULL);
+}
+
+static void wait_for(unsigned pending)
+{
+	for (unsigned i = 0; i < 5000 && errand_pending() != pending; i++)
+		rest(1);
+	assert_int_equal(errand_pending(), pending);
+}
+
+static unsigned count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	for (struct dirent *entry; (entry = readdir(dir));)
+		n += entry->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+static atomic_uint n_noted;
+static unsigned noted[1000];
+static pthread_t by[1000];
+
+static void note(void *arg)
+{
+	unsigned i = atomic_fetch_add(&n_noted, 1);
+
+	noted[i] = (uintptr_t)arg;
+	by[i] = pthread_self();
+}
+
+static void quick_errands_run_in_order_on_few_threads(void **state)
+{
+	(void)state;
+	n_noted = 0;
+	for (uintptr_t i = 0; i < ARRAY_SIZE(noted); i++)
+		assert_int_equal(errand_run(note, (void *)i), 0);
+	wait_for(0);
+	for (unsigned i = 0; i < ARRAY_SIZE(noted); i++) {
+		assert_int_equal(noted[i], i);
+		assert_false(pthread_equal(by[i], pthread_self()));
+	}
+	assert_true(count_threads() <= 8);
+}
+
+/* An errand that ends when its pipe does. */
+static void hang(void *arg)
+{
+	char byte;
+
+	assert_int_equal(read(*(int *)arg, &byte, 1), 0);
+}
+
+static void one_that_hangs_holds_up_nobody(void **state)
+{
+	int end[2];
+
+	(void)state;
+	n_noted = 0;
+	assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(errand_run(hang, &end[0]), 0);
+	assert_int_equal(errand_run(note, NULL), 0);
+	wait_for(10);
+	assert_int_equal(n_noted, 1);
+	close(end[1]);
+	wait_for(0);
+	close(end[0]);
+}
+
+static void threads_are_bounded_and_end(void **state)
+{
+	const unsigned n = 2 * ERRAND_THREADS_MAX;
+	unsigned before = count_threads();
+	int end[2];
+
+	(void)state;
+	n_noted = 0;
+	assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(errand_run(hang, &end[0]), 0);
+	assert_int_equal(errand_run(note, NULL), 0);
+	for (unsigned i = 0; i < 5000 && count_threads() < 1 + ERRAND_THREADS_MAX; i++)
+		rest(1);
+	rest(50);
+	assert_int_equal(count_threads(), 1 + ERRAND_THREADS_MAX);
+	assert_int_equal(n_noted, 0);
+	close(end[1]);
+	wait_for(0);
+	assert_int_equal(n_noted, 1);
+	for (unsigned i = 0; i < 5000 && count_threads() > 1; i++)
+		rest(1);
+	assert_int_equal(count_threads(), 1);
+	assert_true(before <= 1 + ERRAND_THREADS_MAX);
+	close(end[0]);
+}
+
+static void note_signals(void *arg)
+{
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, arg), 0);
+}
+
+static void signals_go_to_other_threads(void **state)
+{
+	sigset_t theirs, ours;
+
+	(void)state;
+	assert_int_equal(errand_run(note_signals, &theirs), 0);
+	wait_for(0);
+	assert_true(sigismember(&theirs, SIGTERM));
+	assert_true(sigismember(&theirs, SIGALRM));
+	assert_false(sigismember(&theirs, SIGSYS));
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &ours), 0);
+	assert_false(sigismember(&ours, SIGTERM));
+}
+
+static void a_descriptor_is_closed(void **state)
+{
+	int end[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe2(end, O_CLOEXEC), 0);
+	errand_close(end[1]);
+	assert_int_equal(read(end[0], &byte, 1), 0);
+	wait_for(0);
+	assert_int_equal(fcntl(end[1], F_GETFD), -1);
+	assert_int_equal(errno, EBADF);
+	close(end[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(quick_errands_run_in_order_on_few_threads),
+	    cmocka_unit_test(one_that_hangs_holds_up_nobody),
+	    cmocka_unit_test(threads_are_bounded_and_end),
+	    cmocka_unit_test(signals_go_to_other_threads),
+	    cmocka_unit_test(a_descriptor_is_closed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
