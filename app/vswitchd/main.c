@@ -113,7 +113,7 @@ static int daemon_start(struct daemon *d)
 	    .enter_worker = sandbox_enter_worker,
 	    .schedule = d->options.schedule,
 	};
-	int err = sandbox_init(d->options.sandbox);
+	int err = sandbox_init(!d->options.no_sandbox);
 
 	if (!err)
 		err = eal_start(&d->options);

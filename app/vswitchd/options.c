@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One table describes every option: its name, its argument, its help line and the function that
- * takes its value. getopt's table and the --help text are made from it.
+ * One table describes every option: its name, its argument, its help line, and what its value
+ * sets: a bool or a number of struct options, or whatever a function makes of it. getopt's table
+ * and the --help text are made from it. How values are read is in value.c.
  *
  * A value that cannot be used is named on stderr in one line, together with what would be
  * right; nothing has been started by then.
  */
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/util.h"
 #include "bridge/fdb.h"
 #include "control/balance.h"
+#include "value.h"
 
 typedef enum options_outcome (*option_take)(struct options *o, const char *value);
 
@@ -27,17 +26,6 @@ static enum options_outcome bad(const char *option, const char *value, const cha
 {
 	log_error("--%s: '%s' is not %s", option, value, right);
 	return OPTIONS_BAD;
-}
-
-static bool parse_number(const char *text, int base, unsigned long max, unsigned long *ret)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*ret = strtoul(text, &end, base);
-	return errno == 0 && *end == '\0' && *ret <= max;
 }
 
 static enum options_outcome add_port(struct options *o, const char *path, int fd)
@@ -69,84 +57,22 @@ static enum options_outcome take_fd(struct options *o, const char *value)
 	socklen_t len = sizeof(type);
 	unsigned long fd;
 
-	if (!parse_number(value, 10, 1 << 20, &fd) ||
+	if (!value_number(value, 10, 0, 1 << 20, &fd) ||
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
 		return bad("fd", value, "the number of an open stream socket");
 	return add_port(o, NULL, fd);
-}
-
-static enum options_outcome take_client(struct options *o, const char *value)
-{
-	(void)value;
-	o->client = true;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_workers(struct options *o, const char *value)
-{
-	unsigned long n;
-
-	if (!parse_number(value, 10, 127, &n) || n == 0)
-		return bad("workers", value, "a number from 1 to 127");
-	o->n_workers = n;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_mac_table(struct options *o, const char *value)
-{
-	unsigned long n;
-
-	if (!parse_number(value, 10, FDB_ENTRIES_MAX, &n) || n == 0)
-		return bad("mac-table", value, "a number from 1 to 16777216");
-	o->mac_table = n;
-	return OPTIONS_RUN;
-}
-
-/* "1,3-5": each part a number or a range. */
-static bool parse_cpu_list(const char *text, cpu_set_t *ret)
-{
-	CPU_ZERO(ret);
-	for (;;) {
-		char *end;
-		unsigned long from, to;
-
-		if (*text < '0' || *text > '9')
-			return false;
-		from = to = strtoul(text, &end, 10);
-		if (*end == '-') {
-			if (end[1] < '0' || end[1] > '9')
-				return false;
-			to = strtoul(end + 1, &end, 10);
-		}
-		if (from > to || to >= CPU_SETSIZE)
-			return false;
-		for (unsigned long cpu = from; cpu <= to; cpu++)
-			CPU_SET(cpu, ret);
-		if (*end == '\0')
-			return true;
-		if (*end != ',')
-			return false;
-		text = end + 1;
-	}
 }
 
 static enum options_outcome take_lcores(struct options *o, const char *value)
 {
 	cpu_set_t allowed, both;
 
-	if (!parse_cpu_list(value, &o->worker_cpus))
+	if (!value_cpu_list(value, &o->worker_cpus))
 		return bad("lcores", value, "a list of CPUs such as 1,3-5");
 	sched_getaffinity(0, sizeof(allowed), &allowed);
 	CPU_AND(&both, &allowed, &o->worker_cpus);
 	if (!CPU_EQUAL(&both, &o->worker_cpus))
 		return bad("lcores", value, "a list of CPUs this process may run on");
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_no_huge(struct options *o, const char *value)
-{
-	(void)value;
-	o->no_huge = true;
 	return OPTIONS_RUN;
 }
 
@@ -171,73 +97,11 @@ static enum options_outcome take_balance(struct options *o, const char *value)
 	return bad("balance", value, "one of off, dry-run, on, rotate");
 }
 
-static enum options_outcome take_balance_interval(struct options *o, const char *value)
-{
-	unsigned long ms;
-
-	if (!parse_number(value, 10, 3600000, &ms) || ms == 0)
-		return bad("balance-interval", value, "a number of milliseconds, 1 to 3600000");
-	o->schedule.interval_ms = ms;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_balance_threshold(struct options *o, const char *value)
-{
-	unsigned long percent;
-
-	if (!parse_number(value, 10, 100, &percent) || percent == 0)
-		return bad("balance-threshold", value, "a percentage, 1 to 100");
-	o->schedule.busy_percent = percent;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_no_sandbox(struct options *o, const char *value)
-{
-	(void)value;
-	o->sandbox = false;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_host_notifier(struct options *o, const char *value)
-{
-	(void)value;
-	o->host_notifier = true;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_inband(struct options *o, const char *value)
-{
-	(void)value;
-	o->inband = true;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_postcopy(struct options *o, const char *value)
-{
-	(void)value;
-	o->postcopy = true;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_forward_bpdu(struct options *o, const char *value)
-{
-	(void)value;
-	o->forward_bpdu = true;
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_iommu(struct options *o, const char *value)
-{
-	(void)value;
-	o->iommu = true;
-	return OPTIONS_RUN;
-}
-
 static enum options_outcome take_socket_mode(struct options *o, const char *value)
 {
 	unsigned long mode;
 
-	if (!parse_number(value, 8, 0777, &mode))
+	if (!value_number(value, 8, 0, 0777, &mode))
 		return bad("socket-mode", value, "an octal file mode such as 0660");
 	o->socket_mode = mode;
 	return OPTIONS_RUN;
@@ -245,28 +109,14 @@ static enum options_outcome take_socket_mode(struct options *o, const char *valu
 
 static enum options_outcome take_socket_owner(struct options *o, const char *value)
 {
-	const struct passwd *user = getpwnam(value);
-	unsigned long id;
-
-	if (user)
-		o->socket_owner = user->pw_uid;
-	else if (parse_number(value, 10, UINT32_MAX - 1, &id))
-		o->socket_owner = id;
-	else
+	if (!value_user(value, &o->socket_owner))
 		return bad("socket-owner", value, "a user of this machine");
 	return OPTIONS_RUN;
 }
 
 static enum options_outcome take_socket_group(struct options *o, const char *value)
 {
-	const struct group *group = getgrnam(value);
-	unsigned long id;
-
-	if (group)
-		o->socket_group = group->gr_gid;
-	else if (parse_number(value, 10, UINT32_MAX - 1, &id))
-		o->socket_group = id;
-	else
+	if (!value_group(value, &o->socket_group))
 		return bad("socket-group", value, "a group of this machine");
 	return OPTIONS_RUN;
 }
@@ -302,44 +152,61 @@ static enum options_outcome take_version(struct options *o, const char *value)
 
 static enum options_outcome take_help(struct options *o, const char *value);
 
-static const struct {
-	const char *name, *argument;
-	option_take take;
-	const char *help;
-} option_table[] = {
-    {"socket-path", "PATH", take_socket_path,
-	"a port: a vhost-user socket at PATH; repeat for more"},
-    {"fd", "N", take_fd, "a port: the socket that is open as descriptor N"},
-    {"client", NULL, take_client, "connect to the socket paths instead of listening there"},
-    {"workers", "N", take_workers, "how many cores move frames (default 1)"},
-    {"lcores", "LIST", take_lcores, "which CPUs move frames, such as 1,3-5"},
-    {"idle", "MODE", take_idle, "'sleep' when there is nothing to do (default), or 'poll' on"},
-    {"balance", "MODE", take_balance,
+/* What an option does with its value: a function takes it, or the table says all. */
+struct option_spec {
+	const char *name, *argument, *help;
+	option_take take;       /* NULL: the members below */
+	size_t at;              /* of a bool that is set, or of a uint32_t */
+	unsigned long min, max; /* of the number; max 0: a bool */
+	const char *right;      /* a value that can be used, in words */
+};
+
+#define TAKE(function) .take = function
+#define FLAG(member)   .at = offsetof(struct options, member)
+#define NUMBER(member, least, most, words) \
+	.at = offsetof(struct options, member), .min = least, .max = most, .right = words
+
+static const struct option_spec option_table[] = {
+    {"socket-path", "PATH", "a port: a vhost-user socket at PATH; repeat for more",
+	TAKE(take_socket_path)},
+    {"fd", "N", "a port: the socket that is open as descriptor N", TAKE(take_fd)},
+    {"client", NULL, "connect to the socket paths instead of listening there", FLAG(client)},
+    {"workers", "N", "how many cores move frames (default 1)",
+	NUMBER(n_workers, 1, 127, "a number from 1 to 127")},
+    {"lcores", "LIST", "which CPUs move frames, such as 1,3-5", TAKE(take_lcores)},
+    {"idle", "MODE", "'sleep' when there is nothing to do (default), or 'poll' on",
+	TAKE(take_idle)},
+    {"balance", "MODE",
 	"move queues from busy workers to others: 'on' (default), 'off', or only say so: "
-	"'dry-run'"},
-    {"balance-interval", "MS", take_balance_interval,
-	"how often workers' loads are looked at (default 1000)"},
-    {"balance-threshold", "P", take_balance_threshold,
-	"how busy a worker must be to give queues away, in % (default 70)"},
-    {"mac-table", "N", take_mac_table, "how many MAC addresses are remembered (default 65536)"},
-    {"forward-bpdu", NULL, take_forward_bpdu,
-	"pass on link-local frames (STP, LACP, EAPOL, LLDP, PTP), all but pause frames"},
-    {"no-huge", NULL, take_no_huge, "do without huge pages"},
-    {"no-sandbox", NULL, take_no_sandbox, "keep all capabilities and system calls"},
-    {"host-notifier", NULL, take_host_notifier,
-	"give guests pages to kick instead of eventfds; their rings are polled"},
-    {"postcopy", NULL, take_postcopy, "let migrating guests arrive before their memory"},
-    {"inband-notifications", NULL, take_inband,
-	"offer kicks and calls as messages, for User Mode Linux; not for QEMU"},
-    {"iommu", NULL, take_iommu, "serve guests whose devices are behind a virtual IOMMU"},
-    {"socket-mode", "MODE", take_socket_mode, "permissions of the sockets, octal"},
-    {"socket-owner", "USER", take_socket_owner, "owner of the sockets"},
-    {"socket-group", "GROUP", take_socket_group, "group of the sockets"},
-    {"stats-json", "FILE", take_stats_json, "write all counters to FILE on SIGUSR1 and at exit"},
-    {"log-level", "LEVEL", take_log_level, "error, warning, info (default) or debug"},
-    {"print-capabilities", NULL, take_print_capabilities, "print what this back-end is, as JSON"},
-    {"version", NULL, take_version, "print the version"},
-    {"help", NULL, take_help, "print this"},
+	"'dry-run'",
+	TAKE(take_balance)},
+    {"balance-interval", "MS", "how often workers' loads are looked at (default 1000)",
+	NUMBER(schedule.interval_ms, 1, 3600000, "a number of milliseconds, 1 to 3600000")},
+    {"balance-threshold", "P", "how busy a worker must be to give queues away, in % (default 70)",
+	NUMBER(schedule.busy_percent, 1, 100, "a percentage, 1 to 100")},
+    {"mac-table", "N", "how many MAC addresses are remembered (default 65536)",
+	NUMBER(mac_table, 1, FDB_ENTRIES_MAX, "a number from 1 to 16777216")},
+    {"forward-bpdu", NULL,
+	"pass on link-local frames (STP, LACP, EAPOL, LLDP, PTP), all but pause frames",
+	FLAG(forward_bpdu)},
+    {"no-huge", NULL, "do without huge pages", FLAG(no_huge)},
+    {"no-sandbox", NULL, "keep all capabilities and system calls", FLAG(no_sandbox)},
+    {"host-notifier", NULL, "give guests pages to kick instead of eventfds; their rings are polled",
+	FLAG(host_notifier)},
+    {"postcopy", NULL, "let migrating guests arrive before their memory", FLAG(postcopy)},
+    {"inband-notifications", NULL,
+	"offer kicks and calls as messages, for User Mode Linux; not for QEMU", FLAG(inband)},
+    {"iommu", NULL, "serve guests whose devices are behind a virtual IOMMU", FLAG(iommu)},
+    {"socket-mode", "MODE", "permissions of the sockets, octal", TAKE(take_socket_mode)},
+    {"socket-owner", "USER", "owner of the sockets", TAKE(take_socket_owner)},
+    {"socket-group", "GROUP", "group of the sockets", TAKE(take_socket_group)},
+    {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit",
+	TAKE(take_stats_json)},
+    {"log-level", "LEVEL", "error, warning, info (default) or debug", TAKE(take_log_level)},
+    {"print-capabilities", NULL, "print what this back-end is, as JSON",
+	TAKE(take_print_capabilities)},
+    {"version", NULL, "print the version", TAKE(take_version)},
+    {"help", NULL, "print this", TAKE(take_help)},
 };
 
 static enum options_outcome take_help(struct options *o, const char *value)
@@ -391,6 +258,24 @@ static enum options_outcome choose_cpus(struct options *o)
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take(
+    const struct option_spec *spec, struct options *o, const char *value)
+{
+	void *member = (char *)o + spec->at;
+	unsigned long number;
+
+	if (spec->take)
+		return spec->take(o, value);
+	if (!spec->max) {
+		*(bool *)member = true;
+		return OPTIONS_RUN;
+	}
+	if (!value_number(value, 10, spec->min, spec->max, &number))
+		return bad(spec->name, value, spec->right);
+	*(uint32_t *)member = number;
+	return OPTIONS_RUN;
+}
+
 static void fill_getopt(struct option longopts[])
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(option_table); i++)
@@ -414,6 +299,15 @@ static enum options_outcome getopt_fault(int fault, char *argv[])
 	return OPTIONS_BAD;
 }
 
+/* The conventions of vhost-user back-ends: whatever else is given is ignored then. */
+static bool asks_for_capabilities(int argc, char *argv[])
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--print-capabilities") == 0)
+			return true;
+	return false;
+}
+
 enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 {
 	struct option longopts[ARRAY_SIZE(option_table) + 1] = {0};
@@ -421,8 +315,9 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	int c;
 
 	memset(ret, 0, sizeof(*ret));
+	if (asks_for_capabilities(argc, argv))
+		return take_print_capabilities(ret, NULL);
 	ret->idle_sleep = true;
-	ret->sandbox = true;
 	ret->mac_table = 65536;
 	ret->schedule = (struct schedule_config){
 	    .mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = balance_usual.busy / 10};
@@ -435,7 +330,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	while ((c = getopt_long(argc, argv, "+:", longopts, NULL)) != -1) {
 		if (c < 256)
 			return getopt_fault(c, argv);
-		outcome = option_table[c - 256].take(ret, optarg);
+		outcome = take(&option_table[c - 256], ret, optarg);
 		if (outcome != OPTIONS_RUN)
 			return outcome;
 	}

@@ -27,11 +27,11 @@ struct options {
 	unsigned n_ports;
 	struct port_option port[PORTS_MAX];
 	bool client;
-	unsigned n_workers;
+	uint32_t n_workers;
 	cpu_set_t worker_cpus; /* exactly n_workers of them */
 	bool no_huge;
 	bool idle_sleep;
-	bool sandbox;
+	bool no_sandbox;
 	bool iommu;
 	bool host_notifier, inband;
 	bool postcopy;

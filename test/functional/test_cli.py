@@ -5,6 +5,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import VSWITCHD, Switch, wait_for
+from lab import ROOT, VSWITCHD, Switch, wait_for
 
 HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
 
@@ -40,6 +41,17 @@ def test_print_capabilities():
     assert json.loads(done.stdout) == {"type": "net"}
 
 
+@pytest.mark.parametrize("others", (
+    ["--no-such-option"], ["stray"], ["--workers", "many"], ["--socket-path", "a.sock"], ["--help"],
+    ["--socket-path"],
+), ids="_".join)
+def test_print_capabilities_beside_anything(tmp_path, others):
+    for arguments in ([*others, "--print-capabilities"], ["--print-capabilities", *others]):
+        done = run(*arguments, cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, '{"type":"net"}\n', "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_version():
     done = run("--version")
     assert (done.returncode, done.stderr) == (0, "")
@@ -47,15 +59,14 @@ def test_version():
     assert name == "vswitchd" and version[0].isdigit()
 
 
-def test_help_names_every_option():
+def test_help_and_the_manual_name_the_same_options():
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for option in (
-        "socket-path fd print-capabilities lcores workers no-huge socket-mode socket-owner "
-        "socket-group client idle no-sandbox iommu postcopy stats-json log-level version help "
-        "balance balance-interval balance-threshold"
-    ).split():
-        assert f"--{option} " in done.stdout
+    helped = set(re.findall(r"^  --([a-z-]+) ", done.stdout, re.M))
+    table = [line for line in (ROOT / "doc/operating.md").read_text().splitlines() if line.startswith("| `--")]
+    described = {name for line in table for name in re.findall(r"`--([a-z-]+)", line.split(" | ")[0])}
+    assert {"socket-path", "help", "version"} <= helped
+    assert helped - described == {"help", "version"} and described <= helped
 
 
 PORT = ["--socket-path", "a.sock"]
