@@ -32,6 +32,13 @@ void switch_option(const char *options)
 	extra_options = options;
 }
 
+static bool log_unread;
+
+void switch_log_unread(bool unread)
+{
+	log_unread = unread;
+}
+
 void switch_binary(const char *path)
 {
 	binary = path;
@@ -61,12 +68,30 @@ bool switch_log_contains(const struct switch_process *sw, const char *text)
 	return found;
 }
 
-static void exec_switch(const struct switch_process *sw)
+/* The log up to "ready" goes to the file; after that nobody takes anything from the pipe. */
+static void read_log_until_ready(struct switch_process *sw, int from)
+{
+	char line[2048];
+	FILE *in = fdopen(dup(from), "r"), *out = fopen(sw->log, "w");
+
+	must(in && out, "no log");
+	while (fgets(line, sizeof(line), in)) {
+		fputs(line, out);
+		if (strstr(line, "vswitchd: info: ready"))
+			break;
+	}
+	fclose(in);
+	fclose(out);
+}
+
+static void exec_switch(const struct switch_process *sw, int log_fd)
 {
 	const char *argv[2 * SWITCH_PORTS_MAX + 24], *eal_option = getenv("VSWITCHD_EAL_OPTION");
 	char workers[12], *extra = extra_options ? strdup(extra_options) : NULL;
-	int n = 0, fd = open(sw->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	int n = 0, fd = log_fd;
 
+	if (fd < 0)
+		fd = open(sw->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(fd, 2);
 	dup2(fd, 1);
@@ -100,13 +125,20 @@ static void exec_switch(const struct switch_process *sw)
 void switch_start_again(struct switch_process *sw)
 {
 	uint64_t deadline = now_ns() + START_MS * UINT64_C(1000000);
+	int pipe_fd[2] = {-1, -1};
 
 	unlink(sw->log);
 	unlink(sw->stats);
+	must(!log_unread || pipe2(pipe_fd, O_CLOEXEC) == 0, "pipe2");
 	sw->pid = fork();
 	must(sw->pid >= 0, "fork");
 	if (sw->pid == 0)
-		exec_switch(sw);
+		exec_switch(sw, pipe_fd[1]);
+	if (log_unread) {
+		/* The end to read from stays open: writes block, they do not fail. */
+		close(pipe_fd[1]);
+		read_log_until_ready(sw, pipe_fd[0]);
+	}
 	while (!switch_log_contains(sw, "vswitchd: info: ready")) {
 		must(switch_alive(sw), "vswitchd ended while it started");
 		must(now_ns() < deadline, "vswitchd does not get ready");

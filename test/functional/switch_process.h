@@ -32,6 +32,9 @@ void switch_binary(const char *path);
 /* More options, with spaces between, for those started from now on; NULL: none. */
 void switch_option(const char *options);
 
+/* Those started from now on write their log to a pipe that nobody reads once they are ready. */
+void switch_log_unread(bool unread);
+
 /* Make the directory and start; returns when vswitchd says that it is ready. */
 void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client);
 

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who runs where: with one worker, it has a CPU and everybody else the others. With as many
+ * workers as CPUs everybody shares. The switch is preferred by the scheduler and peers come last,
+ * as if CPUs were set aside; and where CPUs are shared, a run without a peer has a process that
+ * only uses its CPU instead.
+ */
+#include "lab.h"
+
+#include <errno.h>
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_NS UINT64_C(10000000000)
+#define TERM_NS     UINT64_C(3000000000)
+#define REST_NS     UINT64_C(4000000000)
+#define NICE_PEER   5
+#define NICE_SWITCH (-15)
+
+static unsigned count_entries(const char *path)
+{
+	unsigned n = 0;
+	DIR *d = opendir(path);
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+struct usage lab_usage(const struct lab *l)
+{
+	struct usage u = {0};
+	char path[64], line[256];
+	unsigned long long value;
+	FILE *f;
+
+	if (l->foreign || !l->sw.pid)
+		return u;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)l->sw.pid);
+	u.fds = count_entries(path) - 2;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)l->sw.pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "VmSize: %llu", &value) == 1)
+			u.mapped_kib = value;
+		else if (sscanf(line, "RssAnon: %llu", &value) == 1)
+			u.private_kib = value;
+		else if (sscanf(line, "RssShmem: %llu", &value) == 1)
+			u.shared_kib = value;
+		else if (sscanf(line, "Threads: %llu", &value) == 1)
+			u.threads = value;
+	}
+	if (f)
+		fclose(f);
+	return u;
+}
+
+static bool same(const struct usage *a, const struct usage *b)
+{
+	return a->fds == b->fds && a->threads == b->threads && a->mapped_kib == b->mapped_kib;
+}
+
+struct usage lab_usage_at_rest(const struct lab *l)
+{
+	uint64_t end = now_ns() + REST_NS;
+	struct usage now = lab_usage(l), last;
+
+	for (unsigned n = 0; n < 10 && now_ns() < end;) {
+		usleep(10000);
+		last = now;
+		now = lab_usage(l);
+		n = same(&now, &last) ? n + 1 : 0;
+	}
+	return now;
+}
+
+struct usage lab_usage_again(const struct lab *l, const struct usage *before)
+{
+	uint64_t end = now_ns() + REST_NS;
+	struct usage now = lab_usage(l);
+
+	while (!same(&now, before) && now_ns() < end) {
+		usleep(20000);
+		now = lab_usage(l);
+	}
+	return now;
+}
+
+/* Call for each thread of the switch. */
+static void each_thread(
+    const struct lab *l, void (*call)(pid_t tid, const char *name, void *arg), void *arg)
+{
+	char path[80], name[32] = "";
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)l->sw.pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/comm", (int)l->sw.pid, e->d_name);
+		f = fopen(path, "r");
+		if (f && fgets(name, sizeof(name), f))
+			call(atoi(e->d_name), name, arg);
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* Prefer it; if it is a worker, leave it its CPU. */
+static void make_way_for(pid_t tid, const char *name, void *cpus)
+{
+	cpu_set_t theirs, left;
+
+	setpriority(PRIO_PROCESS, tid, NICE_SWITCH);
+	if (!strstr(name, "worker") || sched_getaffinity(tid, sizeof(theirs), &theirs) < 0)
+		return;
+	CPU_AND(&theirs, &theirs, (cpu_set_t *)cpus);
+	CPU_XOR(&left, (cpu_set_t *)cpus, &theirs);
+	*(cpu_set_t *)cpus = left;
+}
+
+static cpu_set_t all_cpus;
+
+/* This process and its children leave workers their CPUs as long as there are others. */
+static void make_way(const struct lab *l)
+{
+	cpu_set_t cpus = all_cpus;
+
+	if (l->foreign)
+		CPU_CLR(1, &cpus); /* by how it is started */
+	else
+		each_thread(l, make_way_for, &cpus);
+	if (CPU_COUNT(&cpus) > 0)
+		sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+static void use_all_cpus(void)
+{
+	if (CPU_COUNT(&all_cpus) == 0)
+		sched_getaffinity(0, sizeof(all_cpus), &all_cpus);
+	sched_setaffinity(0, sizeof(all_cpus), &all_cpus);
+}
+
+static bool attach_neighbour(struct lab *l, unsigned port)
+{
+	struct net_config c = usual_config(port ? FEATURES_PACKED : FEATURES_BASE, 1);
+
+	c.receive_shape.gap = 0;
+	c.clean = true;
+	return net_driver_create(&c, &l->nd[port]) == 0 &&
+	    net_driver_connect(l->nd[port], l->sw.path[port]) == 0;
+}
+
+static bool attach_all(struct lab *l)
+{
+	frontend_init(&l->asker);
+	return attach_neighbour(l, PORT_LEFT) && attach_neighbour(l, PORT_RIGHT) &&
+	    frontend_connect(&l->asker, l->sw.path[PORT_ASKER]) == 0 &&
+	    frontend_negotiate(&l->asker, UINT64_MAX, 0) == 0;
+}
+
+static struct peer_state *shared_state(void)
+{
+	static struct peer_state *state;
+
+	if (!state)
+		state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(state != MAP_FAILED, "no shared memory");
+	return state;
+}
+
+static const char *options_of(unsigned needs)
+{
+	if (needs & NEEDS_IOMMU)
+		return "--iommu";
+	return needs & NEEDS_INBAND ? "--inband-notifications" : NULL;
+}
+
+void lab_open(struct lab *l, unsigned n_workers, unsigned needs)
+{
+	*l = (struct lab){.n_workers = n_workers, .needs = needs, .state = shared_state()};
+	use_all_cpus();
+	switch_option(options_of(needs));
+	switch_log_unread(needs & NEEDS_PIPE);
+	switch_start(&l->sw, PORTS, n_workers, false);
+	switch_log_unread(false);
+	must(attach_all(l), "the neighbours cannot be attached");
+	introduce(l->nd, 2);
+	make_way(l);
+}
+
+bool lab_open_foreign(struct lab *l, const char *const paths[PORTS])
+{
+	*l = (struct lab){.n_workers = 1, .foreign = true, .state = shared_state()};
+	use_all_cpus();
+	for (unsigned i = 0; i < PORTS; i++)
+		snprintf(l->sw.path[i], sizeof(l->sw.path[i]), "%s", paths[i]);
+	strcpy(l->sw.dir, "/tmp/isolation-XXXXXX");
+	must(mkdtemp(l->sw.dir) != NULL, "mkdtemp");
+	make_way(l);
+	if (!attach_all(l))
+		return false;
+	introduce(l->nd, 2);
+	return true;
+}
+
+void lab_close(struct lab *l)
+{
+	char path[128];
+
+	lab_kill_peer(l);
+	if (!l->foreign && l->sw.pid) {
+		kill(l->sw.pid, SIGKILL);
+		waitpid(l->sw.pid, NULL, 0);
+	}
+	frontend_cleanup(&l->asker);
+	for (unsigned i = 0; i < 2; i++)
+		net_driver_destroy(l->nd[i]);
+	snprintf(path, sizeof(path), "%s/fuse", l->sw.dir);
+	rmdir(path);
+	switch_remove(&l->sw);
+}
+
+/* Its memory, descriptors and time are its own. */
+static void become_peer(struct lab *l, const struct peer *p)
+{
+	const struct rlimit files = {1 << 20, 1 << 20};
+	struct peer_world w = {.state = l->state};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_TIMERSLACK, 1);
+	setpriority(PRIO_PROCESS, 0, NICE_PEER);
+	close_range(3, ~0u, 0);
+	setrlimit(RLIMIT_NOFILE, &files);
+	for (unsigned i = 0; i < PORTS; i++)
+		memcpy(w.path[i], l->sw.path[i], sizeof(w.path[i]));
+	snprintf(w.dir, sizeof(w.dir), "%s", l->sw.dir);
+	if (p)
+		p->run(&w);
+	peer_attacks(&w);
+	for (;;)
+		peer_step(&w);
+}
+
+bool lab_start_peer(struct lab *l, const struct peer *p)
+{
+	uint64_t end = now_ns() + PATIENCE_NS;
+
+	memset(l->state, 0, sizeof(*l->state));
+	l->peer = fork();
+	must(l->peer >= 0, "fork");
+	if (l->peer == 0)
+		become_peer(l, p);
+	while (!l->state->attacks && now_ns() < end) {
+		if (waitpid(l->peer, NULL, WNOHANG) == l->peer) {
+			l->peer = 0;
+			return false;
+		}
+		usleep(2000);
+	}
+	if (!l->state->attacks)
+		strcpy(l->state->problem, "it does not get ready");
+	return l->state->attacks;
+}
+
+void lab_kill_peer(struct lab *l)
+{
+	uint64_t end = now_ns() + PATIENCE_NS;
+
+	if (!l->peer)
+		return;
+	kill(l->peer, SIGKILL);
+	while (waitpid(l->peer, NULL, WNOHANG) == 0 && now_ns() < end)
+		usleep(1000);
+	l->peer = 0;
+}
+
+double lab_terminate(struct lab *l)
+{
+	uint64_t start = now_ns();
+	int status = 0;
+
+	if (l->foreign || !l->sw.pid)
+		return 0;
+	kill(l->sw.pid, SIGTERM);
+	while (waitpid(l->sw.pid, &status, WNOHANG) == 0) {
+		if (now_ns() - start > TERM_NS)
+			return -1;
+		usleep(500);
+	}
+	l->sw.pid = 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? (now_ns() - start) / 1e6 : -2;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The hostile peers: one table, one function each.
+ *
+ * A peer is a process of its own. Its function gets ready, says so with peer_attacks(), and then
+ * attacks until it is killed; peer_step() after each round keeps count, so that a peer which does
+ * nothing is found out. It has two ports for itself, and it may do what it likes with them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The ports of the switch: who has which. */
+enum { PORT_LEFT, PORT_RIGHT, PORT_ASKER, PORT_NEWCOMER, PORT_HOSTILE, PORT_ACCOMPLICE, PORTS };
+
+/* What a peer needs of the switch, and what must be forgiven its neighbours. */
+enum {
+	NEEDS_NOTHING = 0,
+	NEEDS_IOMMU = 1 << 0,  /* --iommu */
+	NEEDS_INBAND = 1 << 1, /* --inband-notifications */
+	NEEDS_PIPE = 1 << 2,   /* nobody reads the switch's stderr */
+	NEEDS_FUSE = 1 << 3,   /* /dev/fuse, and mounts */
+	FLOODS = 1 << 4,       /* fills its neighbours' rings: frames may be lost there */
+};
+
+/* Shared between a peer's process and the one that measures. */
+struct peer_state {
+	volatile bool attacks; /* it is ready */
+	volatile uint64_t steps;
+	char problem[160]; /* why it could not attack; empty: it can */
+};
+
+struct peer_world {
+	char path[PORTS][96]; /* sockets */
+	char dir[96];         /* for files; goes with the switch */
+	struct peer_state *state;
+};
+
+struct peer {
+	const char *name, *what;
+	unsigned needs;
+	void (*run)(struct peer_world *w);
+};
+
+extern const struct peer peers[];
+extern const unsigned n_peers;
+
+void peer_attacks(struct peer_world *w);
+void peer_step(struct peer_world *w);
+/* The same after a nap of some microseconds: the guest has set its trap, the switch does the work.
+ */
+void peer_nap(struct peer_world *w);
+/* Give up: say why and end. error: negative errno, or 0. */
+_Noreturn void peer_fail(struct peer_world *w, const char *what, int error);
+/* End unless error is 0. */
+void peer_must(struct peer_world *w, int error, const char *what);
+
+/* name, needs, what it does. */
+#define PEERS_OF_RINGS(X) \
+	X(zero_length_receive, NEEDS_NOTHING, \
+	    "256 receive chains, each a table of 32,768 descriptors of length 0; broadcasts") \
+	X(zero_length_transmit, NEEDS_NOTHING, \
+	    "128 transmit queues full of tables of 32,768 descriptors of length 0") \
+	X(ring_long_tables, NEEDS_NOTHING, \
+	    "128 transmit queues full of tables as long as the ring, a byte each") \
+	X(long_chains, NEEDS_NOTHING, "chains of as many descriptors as the ring has") \
+	X(endless_chains, NEEDS_NOTHING, "tables whose descriptors go round in a circle") \
+	X(faulty_transmit, NEEDS_NOTHING, \
+	    "rings of 32,768 chains that point outside of memory, on 128 queues") \
+	X(faulty_receive, NEEDS_NOTHING, \
+	    "a receive ring of 32,768 chains outside of memory; broadcasts") \
+	X(tiny_receive, NEEDS_NOTHING, \
+	    "receive buffers of 13 bytes that a frame of 64 KB has to be spread over") \
+	X(fragments, NEEDS_NOTHING, "frames of 64 KB cut into 200 descriptors of odd sizes") \
+	X(scribbler, NEEDS_NOTHING, \
+	    "random words into its split and packed rings, restarted when broken") \
+	X(broken_rings, NEEDS_NOTHING, "rings that break, are resumed and break again") \
+	X(kick_storm, NEEDS_NOTHING, "kicks of 256 empty rings as fast as they go") \
+	X(call_storm, NEEDS_NOTHING, "calls wanted for every frame, on 128 queue pairs") \
+	X(punched_memory, NEEDS_NOTHING, "pages of its buffers are taken away all the time") \
+	X(cut_memory, NEEDS_NOTHING, \
+	    "its memory file is cut short under its rings, again and again") \
+	X(logged_memory, NEEDS_NOTHING, "a dirty log of 1 GiB, marked all over") \
+	X(iommu_misses, NEEDS_IOMMU, \
+	    "chains of as many untranslated pages as fit; nobody answers") \
+	X(iommu_invalidations, NEEDS_IOMMU, "translations that come and go as fast as messages do")
+
+#define PEERS_OF_FRAMES(X) \
+	X(unicast_flood, FLOODS, "60-byte frames to nobody known, one queue") \
+	X(broadcast_flood, FLOODS, "60-byte broadcasts, one queue") \
+	X(broadcast_128, FLOODS, "60-byte broadcasts on 128 queue pairs") \
+	X(address_churn, FLOODS, "each frame from another address to another address") \
+	X(flow_churn, FLOODS, "frames to a neighbour on 128 queue pairs, each another flow") \
+	X(tso_unicast, NEEDS_NOTHING, \
+	    "65 KB TSO frames of 44-byte segments to a receiver without TSO or buffers") \
+	X(tso_broadcast, FLOODS, "the same to everybody") \
+	X(tso_one_byte, NEEDS_NOTHING, "the same with segments of one byte") \
+	X(tso_128, NEEDS_NOTHING, "the same on 128 queue pairs") \
+	X(checksum_flood, NEEDS_NOTHING, \
+	    "65 KB frames whose checksum the switch has to make, 128 queues") \
+	X(self_addressed, NEEDS_NOTHING, "frames to its own address on 128 queue pairs") \
+	X(sleeping_receiver, FLOODS, \
+	    "broadcasts to an accomplice with 128 queues that take nothing")
+
+#define PEERS_OF_MESSAGES(X) \
+	X(enable_toggle, NEEDS_NOTHING, "SET_VRING_ENABLE 0 and 1 as fast as it goes") \
+	X(call_swap, NEEDS_NOTHING, "SET_VRING_CALL with another eventfd as fast as it goes") \
+	X(ring_restart, NEEDS_NOTHING, "GET_VRING_BASE and SET_VRING_KICK of a ring in turn") \
+	X(memory_toggle, NEEDS_NOTHING, "SET_MEM_TABLE with 7 and 8 regions in turn") \
+	X(memory_slots, NEEDS_NOTHING, "ADD_MEM_REG up to the limit and REM_MEM_REG") \
+	X(feature_toggle, NEEDS_NOTHING, "SET_FEATURES with and without the dirty log") \
+	X(log_toggle, NEEDS_NOTHING, "SET_LOG_BASE with other sizes") \
+	X(announcements, FLOODS, "SEND_RARP as fast as it goes, each another address") \
+	X(questions, NEEDS_NOTHING, "GET_FEATURES without reading the answers") \
+	X(questions_read, NEEDS_NOTHING, "GET_CONFIG, answers read, many in flight") \
+	X(unknown_messages, NEEDS_NOTHING, "messages that do not exist") \
+	X(refused_messages, NEEDS_NOTHING, "messages with values that are refused") \
+	X(device_state, NEEDS_NOTHING, "SET_DEVICE_STATE_FD, save and load, as fast as it goes") \
+	X(inband_kicks, NEEDS_INBAND, "VRING_KICK as fast as it goes") \
+	X(channels, NEEDS_NOTHING, "SET_BACKEND_REQ_FD with sockets that are full") \
+	X(resets, NEEDS_NOTHING, "RESET_DEVICE and a start as fast as it goes")
+
+#define PEERS_OF_FILES(X) \
+	X(fuse_close, NEEDS_FUSE, \
+	    "files of a FUSE server that never answers, with messages that take none") \
+	X(fuse_call, NEEDS_FUSE, "the same as call and kick eventfds") \
+	X(fuse_memory, NEEDS_FUSE, "the same as guest memory, with frames that touch it") \
+	X(fuse_log, NEEDS_FUSE, "the same as dirty log and as in-flight area") \
+	X(blocking_calls, NEEDS_NOTHING, \
+	    "256 call eventfds that are full and block; SET_MEM_TABLE") \
+	X(blocking_calls_traffic, FLOODS, "the same, and calls wanted for every frame") \
+	X(blocking_calls_again, NEEDS_NOTHING, "the same, with a new connection each time") \
+	X(slow_calls, NEEDS_NOTHING, "call eventfds with 160,000 epoll entries each; frames") \
+	X(full_kicks, NEEDS_NOTHING, "kick eventfds that are full and stay readable") \
+	X(slow_close_epoll, NEEDS_NOTHING, "the last descriptor of 100,000 epoll entries") \
+	X(slow_close_memory, NEEDS_NOTHING, "the last descriptor of a file of 1 GiB in memory") \
+	X(slow_unmap, NEEDS_NOTHING, "guest memory of 1 GiB whose last user is the switch") \
+	X(nested_sockets, NEEDS_NOTHING, "sockets with 250 descriptors under way in each") \
+	X(many_descriptors, NEEDS_NOTHING, "250 descriptors with each message")
+
+#define PEERS_OF_CONNECTIONS(X) \
+	X(connect_storm, NEEDS_NOTHING, "connect and hang up as fast as it goes") \
+	X(garbage_storm, NEEDS_NOTHING, "connect, send garbage, hang up") \
+	X(attach_storm, NEEDS_NOTHING, "connect, start 2 rings, hang up") \
+	X(attach_128, NEEDS_NOTHING, "connect, start 256 rings, hang up") \
+	X(half_messages, NEEDS_NOTHING, "messages a byte at a time") \
+	X(waiting_line, NEEDS_NOTHING, "200 connections that wait for a busy socket") \
+	X(full_stderr, NEEDS_PIPE, "connect and hang up while nobody reads the log")
+
+#define PEERS_OF_RESOURCES(X) \
+	X(address_space, NEEDS_NOTHING, "sparse files until no address space is left") \
+	X(inflight_area, NEEDS_NOTHING, \
+	    "an in-flight area for 256 rings of 32,768 entries, rings of 256") \
+	X(inflight_churn, NEEDS_NOTHING, "GET_INFLIGHT_FD and SET_INFLIGHT_FD as fast as it goes") \
+	X(descriptors, NEEDS_NOTHING, "as many descriptors as 256 rings can hold, and more") \
+	X(big_rings, NEEDS_NOTHING, "256 rings of 32,768 entries, and frames on each")
+
+#define PEERS(X) \
+	PEERS_OF_RINGS(X) \
+	PEERS_OF_FRAMES(X) \
+	PEERS_OF_MESSAGES(X) \
+	PEERS_OF_FILES(X) \
+	PEERS_OF_CONNECTIONS(X) \
+	PEERS_OF_RESOURCES(X)
+
+#define X(name, needs, what) void peer_##name(struct peer_world *w);
+PEERS(X)
+#undef X

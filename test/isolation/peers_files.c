@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Descriptors that make somebody else's system calls slow: files of a server that does not answer,
+ * eventfds that are full or watched by many, and last descriptors of large things.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "guest.h"
+#include "silent_fuse.h"
+
+#define PAIRS 128
+#define MIB   (UINT64_C(1) << 20)
+#define GIB   (UINT64_C(1) << 30)
+
+static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
+static const uint8_t hostile[6] = {2, 0, 0, 9, 0, 1};
+
+static struct guest *make_guest(struct peer_world *w, unsigned n_pairs, const uint8_t dst[6])
+{
+	struct guest_config c = {
+	    .n_pairs = n_pairs,
+	    .size = 256,
+	    .data = 2 * MIB,
+	    .features = GUEST_FEATURES,
+	    .protocol = VHOST_PROTOCOL_BIT(LOG_SHMFD) | VHOST_PROTOCOL_BIT(INFLIGHT_SHMFD) |
+		VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS),
+	};
+	struct guest *g = guest_create(w, &c);
+
+	guest_fill(g, 1, GUEST_DATA_GPA, guest_frame(g, 0, dst, hostile, 60), 0);
+	guest_fill(g, 0, GUEST_DATA_GPA + MIB, 2048, VRING_DESC_F_WRITE);
+	return g;
+}
+
+static struct guest *connected_guest(struct peer_world *w, unsigned n_pairs)
+{
+	struct guest *g = make_guest(w, n_pairs, hostile);
+
+	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
+	return g;
+}
+
+static void again_after_hang_up(struct guest *g, int err)
+{
+	if (err != -ECONNRESET)
+		return;
+	usleep(1000);
+	guest_again(g);
+}
+
+/* A message that takes no descriptor, or takes a call eventfd and gets something else. */
+static void send_stray(struct peer_world *w, struct guest *g, int fd)
+{
+	uint64_t ring = 0;
+	int err = w->state->steps % 2 ? frontend_send(&g->fe, VHOST_USER_SET_VRING_CALL,
+					    VHOST_VERSION, &ring, sizeof(ring), &fd, 1)
+				      : frontend_send(&g->fe, VHOST_USER_SET_VRING_ERR,
+					    VHOST_VERSION, &ring, sizeof(ring), &fd, 1);
+
+	again_after_hang_up(g, err);
+	peer_step(w);
+}
+
+void peer_fuse_close(struct peer_world *w)
+{
+	struct guest *g = connected_guest(w, 1);
+	int fd;
+
+	silent_fuse_mount(w);
+	fd = silent_fuse_open(w);
+	g->fe.timeout_ms = 200;
+	peer_attacks(w);
+	for (;;) {
+		int err =
+		    frontend_send(&g->fe, VHOST_USER_GET_FEATURES, VHOST_VERSION, NULL, 0, &fd, 1);
+
+		again_after_hang_up(g, err);
+		usleep(1000);
+		peer_step(w);
+	}
+}
+
+void peer_fuse_call(struct peer_world *w)
+{
+	struct guest *g = connected_guest(w, 1);
+	int fd;
+
+	silent_fuse_mount(w);
+	fd = silent_fuse_open(w);
+	g->fe.timeout_ms = 200;
+	peer_attacks(w);
+	for (;;) {
+		send_stray(w, g, fd);
+		usleep(1000);
+	}
+}
+
+void peer_fuse_memory(struct peer_world *w)
+{
+	struct guest *g = make_guest(w, 1, all);
+	struct frontend_region *data;
+	int kept;
+
+	silent_fuse_mount(w);
+	g->fe.timeout_ms = 200;
+	data = &g->fe.region[g->data_region];
+	kept = data->fd;
+	data->fd = silent_fuse_open(w);
+	data->size = 16 * MIB;
+	guest_negotiate(g, w->path[PORT_HOSTILE]);
+	guest_start(g);
+	peer_attacks(w);
+	for (;;) {
+		guest_offer_all(g, 0);
+		guest_offer_all(g, 1);
+		usleep(1000);
+		if (frontend_sync(&g->fe) == -ECONNRESET)
+			guest_again(g);
+		frontend_add_mem_reg(&g->fe, g->data_region);
+		frontend_set_mem_table(&g->fe);
+		peer_step(w);
+	}
+	close(kept);
+}
+
+void peer_fuse_log(struct peer_world *w)
+{
+	struct guest *g = connected_guest(w, 1);
+	struct vhost_wire_inflight area = {.mmap_size = 16 * MIB, .n_queues = 2, .queue_size = 256};
+	struct vhost_wire_log log = {.size = MIB};
+	int fd;
+
+	silent_fuse_mount(w);
+	fd = silent_fuse_open(w);
+	g->fe.timeout_ms = 200;
+	peer_attacks(w);
+	for (;;) {
+		int err = frontend_send(
+		    &g->fe, VHOST_USER_SET_INFLIGHT_FD, VHOST_VERSION, &area, sizeof(area), &fd, 1);
+
+		if (!err)
+			err = frontend_send(&g->fe, VHOST_USER_SET_LOG_BASE, VHOST_VERSION, &log,
+			    sizeof(log), &fd, 1);
+		again_after_hang_up(g, err);
+		usleep(1000);
+		peer_step(w);
+	}
+}
+
+/* A blocking eventfd with no room for one more. */
+static void fill_eventfd(struct peer_world *w, int *fd)
+{
+	const uint64_t most = UINT64_MAX - 1;
+
+	close(*fd);
+	*fd = eventfd(0, EFD_CLOEXEC);
+	if (*fd < 0 || write(*fd, &most, sizeof(most)) < 0)
+		peer_fail(w, "an eventfd", -errno);
+}
+
+/* The switch makes eventfds non-blocking, and their owner makes them blocking again. */
+static void block_calls(struct guest *g)
+{
+	for (unsigned ring = 0; ring < 2 * g->config.n_pairs; ring++)
+		fcntl(g->ring[ring].call_fd, F_SETFL, O_RDWR);
+}
+
+static struct guest *blocking_guest(struct peer_world *w, const uint8_t dst[6])
+{
+	struct guest *g = make_guest(w, PAIRS, dst);
+
+	for (unsigned ring = 0; ring < 2 * PAIRS; ring++) {
+		fill_eventfd(w, &g->ring[ring].call_fd);
+		g->ring[ring].avail->flags = 0;
+	}
+	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
+	block_calls(g);
+	return g;
+}
+
+void peer_blocking_calls(struct peer_world *w)
+{
+	struct guest *g = blocking_guest(w, hostile);
+
+	if (frontend_region_create(&g->fe, UINT64_C(1) << 40, MIB, 0, false) < 0)
+		peer_fail(w, "a memory region", 0);
+	peer_attacks(w);
+	for (unsigned i = 0;; i++) {
+		g->fe.region[2].size = i % 2 ? MIB : 0;
+		again_after_hang_up(g, frontend_set_mem_table(&g->fe));
+		again_after_hang_up(g, frontend_sync(&g->fe));
+		block_calls(g);
+		peer_step(w);
+	}
+}
+
+void peer_blocking_calls_traffic(struct peer_world *w)
+{
+	struct guest *g = blocking_guest(w, all);
+
+	peer_attacks(w);
+	for (;;) {
+		guest_offer_all(g, 0);
+		guest_offer_all(g, 1);
+		block_calls(g);
+		peer_nap(w);
+	}
+}
+
+void peer_blocking_calls_again(struct peer_world *w)
+{
+	struct guest *g = blocking_guest(w, hostile);
+
+	peer_attacks(w);
+	for (;;) {
+		block_calls(g);
+		guest_offer_all(g, 1);
+		usleep(1000);
+		guest_again(g);
+		peer_step(w);
+	}
+}
+
+/* Watch a descriptor n times: by copies of it, in epoll sets of at most 1,000. */
+static void watch(struct peer_world *w, int fd, unsigned n)
+{
+	int copy[1000], set = -1;
+
+	for (unsigned i = 0; i < MIN(n, 1000u); i++) {
+		copy[i] = dup(fd);
+		if (copy[i] < 0)
+			peer_fail(w, "copies of a descriptor", -errno);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct epoll_event event = {.events = EPOLLIN};
+
+		if (i % 1000 == 0 && (set = epoll_create1(EPOLL_CLOEXEC)) < 0)
+			peer_fail(w, "an epoll set", -errno);
+		if (epoll_ctl(set, EPOLL_CTL_ADD, copy[i % 1000], &event) < 0)
+			peer_fail(w, "an epoll entry", -errno);
+	}
+}
+
+void peer_slow_calls(struct peer_world *w)
+{
+	struct guest *g = make_guest(w, 1, hostile);
+
+	for (unsigned ring = 0; ring < 2; ring++) {
+		watch(w, g->ring[ring].call_fd, 160000);
+		g->ring[ring].avail->flags = 0;
+	}
+	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
+	peer_attacks(w);
+	for (;;) {
+		guest_offer_all(g, 0);
+		guest_offer_all(g, 1);
+		peer_nap(w);
+	}
+}
+
+void peer_full_kicks(struct peer_world *w)
+{
+	struct guest *g = make_guest(w, PAIRS, hostile);
+
+	for (unsigned ring = 0; ring < 2 * PAIRS; ring++)
+		fill_eventfd(w, &g->ring[ring].kick_fd);
+	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
+	peer_attacks(w);
+	for (;;) {
+		const uint64_t most = UINT64_MAX - 1;
+
+		for (unsigned ring = 0; ring < 2 * PAIRS; ring++) {
+			int fd = g->ring[ring].kick_fd;
+
+			fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+			if (write(fd, &most, sizeof(most)) < 0)
+				usleep(1); /* still full */
+		}
+		peer_step(w);
+	}
+}
+
+void peer_slow_close_epoll(struct peer_world *w)
+{
+	struct guest *g = connected_guest(w, 1);
+	int base = eventfd(0, EFD_CLOEXEC);
+
+	for (unsigned i = 0; i < 100000; i++)
+		if (dup(base) < 0)
+			peer_fail(w, "100,000 descriptors", -errno);
+	peer_attacks(w);
+	for (;;) {
+		int set = epoll_create1(EPOLL_CLOEXEC);
+
+		for (unsigned i = 0; i < 100000; i++) {
+			struct epoll_event event = {.events = EPOLLIN};
+
+			epoll_ctl(set, EPOLL_CTL_ADD, base + 1 + i, &event);
+		}
+		send_stray(w, g, set);
+		close(set);
+	}
+}
+
+void peer_slow_close_memory(struct peer_world *w)
+{
+	struct guest *g = connected_guest(w, 1);
+
+	peer_attacks(w);
+	for (;;) {
+		int fd = memfd_create("large", MFD_CLOEXEC);
+
+		if (fd < 0 || fallocate(fd, 0, 0, GIB) < 0)
+			peer_fail(w, "a large file", -errno);
+		send_stray(w, g, fd);
+		close(fd);
+	}
+}
+
+void peer_slow_unmap(struct peer_world *w)
+{
+	for (;;) {
+		struct guest *g = make_guest(w, 1, hostile);
+		int region = frontend_region_create(&g->fe, UINT64_C(1) << 40, GIB, 0, false);
+
+		if (region < 0 || fallocate(g->fe.region[region].fd, 0, 0, GIB) < 0)
+			peer_fail(w, "a large file", -errno);
+		peer_attacks(w);
+		if (guest_connect(g, w->path[PORT_HOSTILE]) == 0)
+			peer_step(w);
+		/* First the memory, then the connection. */
+		frontend_region_destroy(&g->fe, region);
+		for (unsigned ring = 0; ring < 2; ring++) {
+			close(g->ring[ring].kick_fd);
+			close(g->ring[ring].call_fd);
+		}
+		frontend_cleanup(&g->fe);
+		free(g);
+	}
+}
+
+#define MANY 250
+
+/* One byte with many descriptors. */
+static ssize_t send_many(int sock, const void *bytes, size_t size, const int *fds, unsigned n)
+{
+	static char control[CMSG_SPACE(MANY * sizeof(int))];
+	struct iovec iov = {(void *)bytes, size};
+	struct msghdr msg = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	return sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void peer_nested_sockets(struct peer_world *w)
+{
+	struct guest *g = connected_guest(w, 1);
+	int fds[MANY], one = eventfd(0, EFD_CLOEXEC);
+
+	for (unsigned i = 0; i < MANY; i++)
+		fds[i] = one;
+	peer_attacks(w);
+	for (;;) {
+		int pair[2];
+
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+			peer_fail(w, "a socket pair", -errno);
+		for (unsigned i = 0; i < 200 && send_many(pair[0], "x", 1, fds, MANY) > 0; i++)
+			fds[0] = i == 100 ? pair[0] : one; /* one that refers to itself */
+		send_stray(w, g, pair[1]);
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
+void peer_many_descriptors(struct peer_world *w)
+{
+	struct guest *g = connected_guest(w, 1);
+	struct vhost_header header = {.request = VHOST_USER_GET_FEATURES, .flags = VHOST_VERSION};
+	int fds[MANY];
+
+	for (unsigned i = 0; i < MANY; i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	peer_attacks(w);
+	for (;;) {
+		if (send_many(g->fe.fd, &header, sizeof(header), fds, MANY) < 0)
+			again_after_hang_up(g, errno == EAGAIN ? 0 : -ECONNRESET);
+		peer_step(w);
+	}
+}
