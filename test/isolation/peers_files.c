@@ -57,16 +57,49 @@ static void again_after_hang_up(struct guest *g, int err)
 	guest_again(g);
 }
 
-/* A message that takes no descriptor, or takes a call eventfd and gets something else. */
-static void send_stray(struct peer_world *w, struct guest *g, int fd)
-{
-	uint64_t ring = 0;
-	int err = w->state->steps % 2 ? frontend_send(&g->fe, VHOST_USER_SET_VRING_CALL,
-					    VHOST_VERSION, &ring, sizeof(ring), &fd, 1)
-				      : frontend_send(&g->fe, VHOST_USER_SET_VRING_ERR,
-					    VHOST_VERSION, &ring, sizeof(ring), &fd, 1);
+#define MANY 250
 
-	again_after_hang_up(g, err);
+/* One byte with many descriptors. */
+static ssize_t send_many(int sock, const void *bytes, size_t size, const int *fds, unsigned n)
+{
+	static char control[CMSG_SPACE(MANY * sizeof(int))];
+	struct iovec iov = {(void *)bytes, size};
+	struct msghdr msg = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	return sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/*
+ * Messages that take an eventfd and get something else, whose last user is the switch: it has the
+ * descriptor with the first byte, and our copy is closed before the others follow.
+ */
+static void give_away(struct peer_world *w, struct guest *g, int fd)
+{
+	static const uint8_t ring[8];
+	struct vhost_header header = {
+	    .request = w->state->steps % 2 ? VHOST_USER_SET_VRING_CALL : VHOST_USER_SET_VRING_ERR,
+	    .flags = VHOST_VERSION,
+	    .size = sizeof(ring)};
+	int err = 0;
+
+	if (send_many(g->fe.fd, &header, 1, &fd, 1) < 0)
+		err = -errno;
+	close(fd);
+	if (!err)
+		err = frontend_send_bytes(&g->fe, (char *)&header + 1, sizeof(header) - 1);
+	if (!err)
+		err = frontend_send_bytes(&g->fe, ring, sizeof(ring));
+	if (!err)
+		err = frontend_sync(&g->fe);
+	again_after_hang_up(g, err == -EPIPE ? -ECONNRESET : err);
 	peer_step(w);
 }
 
@@ -99,8 +132,13 @@ void peer_fuse_call(struct peer_world *w)
 	g->fe.timeout_ms = 200;
 	peer_attacks(w);
 	for (;;) {
-		send_stray(w, g, fd);
+		uint64_t ring = w->state->steps % 2;
+		uint32_t id = ring ? VHOST_USER_SET_VRING_CALL : VHOST_USER_SET_VRING_KICK;
+		int err = frontend_send(&g->fe, id, VHOST_VERSION, &ring, sizeof(ring), &fd, 1);
+
+		again_after_hang_up(g, err);
 		usleep(1000);
+		peer_step(w);
 	}
 }
 
@@ -178,6 +216,7 @@ static struct guest *blocking_guest(struct peer_world *w, const uint8_t dst[6])
 {
 	struct guest *g = make_guest(w, PAIRS, dst);
 
+	g->fe.timeout_ms = 200;
 	for (unsigned ring = 0; ring < 2 * PAIRS; ring++) {
 		fill_eventfd(w, &g->ring[ring].call_fd);
 		g->ring[ring].avail->flags = 0;
@@ -191,11 +230,11 @@ void peer_blocking_calls(struct peer_world *w)
 {
 	struct guest *g = blocking_guest(w, hostile);
 
-	if (frontend_region_create(&g->fe, UINT64_C(1) << 40, MIB, 0, false) < 0)
-		peer_fail(w, "a memory region", 0);
+	uint64_t size = g->fe.region[g->rings_region].size;
+
 	peer_attacks(w);
 	for (unsigned i = 0;; i++) {
-		g->fe.region[2].size = i % 2 ? MIB : 0;
+		g->fe.region[g->rings_region].size = i % 2 ? size : 0;
 		again_after_hang_up(g, frontend_set_mem_table(&g->fe));
 		again_after_hang_up(g, frontend_sync(&g->fe));
 		block_calls(g);
@@ -289,26 +328,36 @@ void peer_full_kicks(struct peer_world *w)
 	}
 }
 
+/*
+ * An entry is a file and the number of a descriptor of it; it stays when the number becomes another
+ * file's. So a hundred files and a thousand numbers make 100,000 entries.
+ */
+static int make_epoll(struct peer_world *w, const int files[100], int first)
+{
+	int set = epoll_create1(EPOLL_CLOEXEC);
+
+	for (int i = 0; i < 100; i++) {
+		for (int number = first; number < first + 1000; number++) {
+			struct epoll_event event = {.events = EPOLLIN};
+
+			if (dup2(files[i], number) < 0 ||
+			    epoll_ctl(set, EPOLL_CTL_ADD, number, &event) < 0)
+				peer_fail(w, "an epoll entry", -errno);
+		}
+	}
+	return set;
+}
+
 void peer_slow_close_epoll(struct peer_world *w)
 {
 	struct guest *g = connected_guest(w, 1);
-	int base = eventfd(0, EFD_CLOEXEC);
+	int files[100];
 
-	for (unsigned i = 0; i < 100000; i++)
-		if (dup(base) < 0)
-			peer_fail(w, "100,000 descriptors", -errno);
+	for (unsigned i = 0; i < 100; i++)
+		files[i] = eventfd(0, EFD_CLOEXEC);
 	peer_attacks(w);
-	for (;;) {
-		int set = epoll_create1(EPOLL_CLOEXEC);
-
-		for (unsigned i = 0; i < 100000; i++) {
-			struct epoll_event event = {.events = EPOLLIN};
-
-			epoll_ctl(set, EPOLL_CTL_ADD, base + 1 + i, &event);
-		}
-		send_stray(w, g, set);
-		close(set);
-	}
+	for (;;)
+		give_away(w, g, make_epoll(w, files, 1000));
 }
 
 void peer_slow_close_memory(struct peer_world *w)
@@ -321,8 +370,7 @@ void peer_slow_close_memory(struct peer_world *w)
 
 		if (fd < 0 || fallocate(fd, 0, 0, GIB) < 0)
 			peer_fail(w, "a large file", -errno);
-		send_stray(w, g, fd);
-		close(fd);
+		give_away(w, g, fd);
 	}
 }
 
@@ -348,26 +396,6 @@ void peer_slow_unmap(struct peer_world *w)
 	}
 }
 
-#define MANY 250
-
-/* One byte with many descriptors. */
-static ssize_t send_many(int sock, const void *bytes, size_t size, const int *fds, unsigned n)
-{
-	static char control[CMSG_SPACE(MANY * sizeof(int))];
-	struct iovec iov = {(void *)bytes, size};
-	struct msghdr msg = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control,
-	    .msg_controllen = CMSG_SPACE(n * sizeof(int))};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	return sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 void peer_nested_sockets(struct peer_world *w)
 {
 	struct guest *g = connected_guest(w, 1);
@@ -383,9 +411,8 @@ void peer_nested_sockets(struct peer_world *w)
 			peer_fail(w, "a socket pair", -errno);
 		for (unsigned i = 0; i < 200 && send_many(pair[0], "x", 1, fds, MANY) > 0; i++)
 			fds[0] = i == 100 ? pair[0] : one; /* one that refers to itself */
-		send_stray(w, g, pair[1]);
 		close(pair[0]);
-		close(pair[1]);
+		give_away(w, g, pair[1]);
 	}
 }
 
