@@ -9,13 +9,14 @@
  *	client			waiting: timer (next attempt).	connected: session.
  *	connected fd		at first: timer (due at once).	then: session; then nothing.
  *
- * While a front-end is connected the listener is not armed, so the next one waits in the
- * backlog. A system out of descriptors keeps a listener readable for ever: it is disarmed for
- * a while and the timer arms it again.
+ * A listener stays armed while a front-end is connected until the next one knocks, which then waits
+ * in the backlog. The timer says so a second later, and ends a session in which nothing has been
+ *said: it must not keep a socket busy for ever.
  *
- * A socket file outlives the process that made it. Whether one found at our path is dead is
- * asked by connecting: refused means that nobody listens, and only then it is replaced. At the
- * end the file is removed only if it is the one we made.
+ * A peer that connects and goes again costs as much as one that stays. So connections have a rate:
+ * ACCEPT_BURST at once and one in ACCEPT_MS after that; in the meantime the listener is not armed
+ *and the timer arms it again. So it is when a front-end was dropped for a while, and when the
+ *system is out of descriptors, which keeps a listener readable for ever.
  */
 #include "vhost/endpoint.h"
 
@@ -25,19 +26,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "vhost/inband.h"
+#include "vhost/listener.h"
 #include "vhost/session.h"
 
-#define BACKLOG         16
 #define RETRY_MIN_MS    100
 #define RETRY_MAX_MS    2000
 #define ACCEPT_WAIT_MS  1000
 #define INBAND_RETRY_US 5000
+#define ACCEPT_BURST    20
+#define ACCEPT_MS       50
+/* With one that waits: when it is said, and when the other must have said something. */
+#define WAITER_MS 1000
+#define SILENT_MS 5000
 
 struct vhost_endpoint {
 	struct event_base *base;
@@ -46,11 +52,10 @@ struct vhost_endpoint {
 	char *path;
 	void (*connection_changed)(struct vhost_device *dev, bool connected);
 
-	int listen_fd;
+	struct vhost_listener listener;
 	struct event *listen_event;
-	bool bound; /* to the file named by the next two */
-	dev_t file_dev;
-	ino_t file_ino;
+	int64_t accept_due_ms; /* when as many may have come as have */
+	int64_t rest_until_ms; /* nobody is served before */
 
 	struct event *timer;
 	unsigned retry_ms;   /* client: wait before the next attempt */
@@ -59,6 +64,8 @@ struct vhost_endpoint {
 
 	struct vhost_session *session;
 	struct event *session_event;
+	pid_t peer; /* 0: not known */
+	int64_t since_ms;
 	struct event *inband_event, *inband_retry;
 };
 
@@ -69,13 +76,28 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 	event_add(ep->timer, &tv);
 }
 
-/* Look for the next front-end. */
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* Look for the next front-end, as soon as there may be one. */
 static void wait_for_frontend(struct vhost_endpoint *ep)
 {
-	if (ep->listen_event)
+	int64_t from = MAX(ep->rest_until_ms, ep->accept_due_ms - ACCEPT_BURST * ACCEPT_MS);
+	int64_t now = now_ms(), wait = MAX(from - now, 0);
+
+	if (ep->mode == VHOST_ENDPOINT_CLIENT) {
+		wait_ms(ep, MAX(wait, ep->retry_ms));
+	} else if (ep->listen_event && wait) {
+		event_del(ep->listen_event);
+		wait_ms(ep, wait);
+	} else if (ep->listen_event) {
 		event_add(ep->listen_event, NULL);
-	else if (ep->mode == VHOST_ENDPOINT_CLIENT)
-		wait_ms(ep, ep->retry_ms);
+	}
 }
 
 static void close_session(struct vhost_endpoint *ep)
@@ -87,6 +109,8 @@ static void close_session(struct vhost_endpoint *ep)
 	if (ep->inband_retry)
 		event_free(ep->inband_retry);
 	ep->session_event = ep->inband_event = ep->inband_retry = NULL;
+	if (ep->timer)
+		event_del(ep->timer);
 	session_destroy(ep->session);
 	ep->session = NULL;
 	vhost_device_reset(ep->dev);
@@ -136,10 +160,24 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 		watch_inband(ep);
 }
 
+/* Which process made the other end. */
+static pid_t peer_of(int fd)
+{
+	struct ucred peer = {0};
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+}
+
 /* Serve the front-end at the other end of fd. */
 static void open_session(struct vhost_endpoint *ep, int fd)
 {
-	int error = session_create(fd, ep->dev, &ep->session);
+	int error;
+
+	ep->peer = peer_of(fd);
+	ep->since_ms = now_ms();
+	ep->accept_due_ms = MAX(ep->accept_due_ms, ep->since_ms) + ACCEPT_MS;
+	error = session_create(fd, ep->dev, &ep->session);
 
 	if (!error) {
 		ep->session_event = event_new(ep->base, fd, EV_READ | EV_PERSIST, on_session, ep);
@@ -160,12 +198,17 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 static void on_listener(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
-	/* syscalls: accept4 socket connect getsockopt */
-	int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int accepted;
 
 	(void)what;
-	if (accepted >= 0) {
+	if (ep->session) {
 		event_del(ep->listen_event);
+		wait_ms(ep, WAITER_MS);
+		return;
+	}
+	/* syscalls: accept4 socket connect getsockopt */
+	accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (accepted >= 0) {
 		open_session(ep, accepted);
 		return;
 	}
@@ -176,47 +219,9 @@ static void on_listener(evutil_socket_t fd, short what, void *arg)
 	wait_ms(ep, ACCEPT_WAIT_MS);
 }
 
-/* sun_path of a path that fits. -EINVAL, -ENAMETOOLONG. */
-static int make_address(const char *path, struct sockaddr_un *ret_address)
-{
-	size_t n = strlen(path);
-
-	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (n == 0)
-		return -EINVAL;
-	if (n >= sizeof(ret_address->sun_path))
-		return -ENAMETOOLONG;
-	memcpy(ret_address->sun_path, path, n + 1);
-	return 0;
-}
-
-static int create_socket(void)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* A connected socket or a negative errno. On a local socket this never takes time. */
-static int connect_to(const char *path)
-{
-	struct sockaddr_un address;
-	int error = make_address(path, &address);
-	int fd = error ? error : create_socket();
-
-	if (fd < 0)
-		return fd;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		error = -errno;
-		close(fd);
-		return error;
-	}
-	return fd;
-}
-
 static void try_connect(struct vhost_endpoint *ep)
 {
-	int fd = connect_to(ep->path);
+	int fd = socket_connect(ep->path);
 
 	if (fd >= 0) {
 		ep->retry_ms = RETRY_MIN_MS;
@@ -231,6 +236,25 @@ static void try_connect(struct vhost_endpoint *ep)
 	ep->retry_ms = MIN(ep->retry_ms * 2, RETRY_MAX_MS);
 }
 
+/* Another front-end has been waiting for a while. */
+static void on_waiter(struct vhost_endpoint *ep)
+{
+	int64_t silent_ms = now_ms() - ep->since_ms;
+
+	if (session_has_spoken(ep->session)) {
+		log_warn("%s: another front-end waits until the one of process %d has gone; a port "
+			 "serves one at a time",
+		    ep->path, ep->peer);
+	} else if (silent_ms < SILENT_MS) {
+		wait_ms(ep, SILENT_MS - silent_ms);
+	} else {
+		log_warn("%s: another front-end waits, and the one of process %d has said nothing "
+			 "for %d s",
+		    ep->path, ep->peer, SILENT_MS / 1000);
+		end_session(ep, "dropped");
+	}
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
@@ -238,86 +262,22 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (given >= 0) {
+	if (ep->session) {
+		on_waiter(ep);
+	} else if (given >= 0) {
 		ep->given_fd = -1;
 		open_session(ep, given);
 	} else if (ep->listen_event) {
-		event_add(ep->listen_event, NULL);
+		wait_for_frontend(ep);
 	} else if (ep->mode == VHOST_ENDPOINT_CLIENT) {
 		try_connect(ep);
 	}
 }
 
-/* Make the path free to bind: whatever is there must be a socket that nobody listens on. */
-static int clear_path(const char *path)
-{
-	struct stat st;
-	int fd;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = connect_to(path);
-	if (fd >= 0)
-		close(fd);
-	/* Backlog full, another socket type: somebody is there. */
-	if (fd >= 0 || fd == -EAGAIN || fd == -EPROTOTYPE)
-		return -EADDRINUSE;
-	if (fd == -ENOENT)
-		return 0;
-	if (fd != -ECONNREFUSED)
-		return fd;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	log_info("%s: removed a stale socket", path);
-	return 0;
-}
-
-/* Owner and permissions; nobody can connect before listen(). */
-static int protect_file(const struct vhost_endpoint_config *config)
-{
-	uid_t no_owner = -1;
-	gid_t no_group = -1;
-
-	if ((config->owner != no_owner || config->group != no_group) &&
-	    lchown(config->path, config->owner, config->group) < 0)
-		return -errno;
-	if (config->socket_mode >= 0 && chmod(config->path, config->socket_mode) < 0)
-		return -errno;
-	return 0;
-}
-
-static int bind_path(struct vhost_endpoint *ep, const struct vhost_endpoint_config *config)
-{
-	struct sockaddr_un address;
-	struct stat st;
-	int error = make_address(ep->path, &address);
-
-	if (!error)
-		error = clear_path(ep->path);
-	if (error)
-		return error;
-	ep->listen_fd = create_socket();
-	if (ep->listen_fd < 0)
-		return ep->listen_fd;
-	if (bind(ep->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
-	if (lstat(ep->path, &st) < 0)
-		return -errno;
-	ep->bound = true;
-	ep->file_dev = st.st_dev;
-	ep->file_ino = st.st_ino;
-	error = protect_file(config);
-	if (error)
-		return error;
-	return listen(ep->listen_fd, BACKLOG) < 0 ? -errno : 0;
-}
-
 static int start_listening(struct vhost_endpoint *ep)
 {
 	ep->listen_event =
-	    event_new(ep->base, ep->listen_fd, EV_READ | EV_PERSIST, on_listener, ep);
+	    event_new(ep->base, ep->listener.fd, EV_READ | EV_PERSIST, on_listener, ep);
 	if (!ep->listen_event || event_add(ep->listen_event, NULL) < 0)
 		return -ENOMEM;
 	return 0;
@@ -339,7 +299,7 @@ static int take_given_fd(struct vhost_endpoint *ep, int fd)
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
 	if (listening) {
-		ep->listen_fd = fd;
+		ep->listener.fd = fd;
 		ep->given_fd = -1;
 		return start_listening(ep);
 	}
@@ -354,10 +314,10 @@ static int start(struct vhost_endpoint *ep, const struct vhost_endpoint_config *
 
 	switch (ep->mode) {
 	case VHOST_ENDPOINT_SERVER:
-		error = bind_path(ep, config);
+		error = listener_open(&ep->listener, ep->path, config);
 		return error ? error : start_listening(ep);
 	case VHOST_ENDPOINT_CLIENT:
-		error = make_address(ep->path, &address);
+		error = socket_address(ep->path, &address);
 		if (!error)
 			wait_ms(ep, 0);
 		return error;
@@ -365,20 +325,6 @@ static int start(struct vhost_endpoint *ep, const struct vhost_endpoint_config *
 		return take_given_fd(ep, config->fd);
 	}
 	return -EINVAL;
-}
-
-static const char *error_text(int error)
-{
-	switch (error) {
-	case -EADDRINUSE:
-		return "another process is listening there";
-	case -EEXIST:
-		return "there is a file that is not a socket";
-	case -ENAMETOOLONG:
-		return "the path is too long for a socket";
-	default:
-		return strerror(-error);
-	}
 }
 
 static struct vhost_endpoint *endpoint_alloc(
@@ -392,7 +338,7 @@ static struct vhost_endpoint *endpoint_alloc(
 	ep->dev = dev;
 	ep->mode = config->mode;
 	ep->connection_changed = config->connection_changed;
-	ep->listen_fd = -1;
+	ep->listener.fd = -1;
 	ep->given_fd = config->mode == VHOST_ENDPOINT_FD ? config->fd : -1;
 	ep->retry_ms = RETRY_MIN_MS;
 	ep->path = strdup(config->path);
@@ -407,8 +353,9 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 	int error = ep && ep->path && ep->timer ? start(ep, config) : -ENOMEM;
 
 	if (error) {
-		log_error("%s: cannot %s: %s", config->path,
-		    config->mode == VHOST_ENDPOINT_SERVER ? "listen" : "start", error_text(error));
+		/* Who listens has said why not. */
+		if (config->mode != VHOST_ENDPOINT_SERVER || error == -ENOMEM)
+			log_error("%s: cannot start: %s", config->path, socket_error_text(error));
 		if (!ep && config->mode == VHOST_ENDPOINT_FD && config->fd >= 0)
 			close(config->fd);
 		vhost_endpoint_destroy(ep);
@@ -416,16 +363,6 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 	}
 	*ret_endpoint = ep;
 	return 0;
-}
-
-static void remove_file(const struct vhost_endpoint *ep)
-{
-	struct stat st;
-
-	/* syscalls: lstat newfstatat unlink close */
-	if (ep->bound && lstat(ep->path, &st) == 0 && st.st_dev == ep->file_dev &&
-	    st.st_ino == ep->file_ino)
-		unlink(ep->path);
 }
 
 void vhost_endpoint_destroy(struct vhost_endpoint *ep)
@@ -440,9 +377,7 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 		event_free(ep->listen_event);
 	if (ep->timer)
 		event_free(ep->timer);
-	remove_file(ep);
-	if (ep->listen_fd >= 0)
-		close(ep->listen_fd);
+	listener_close(&ep->listener);
 	if (ep->given_fd >= 0)
 		close(ep->given_fd);
 	if (connected && ep->connection_changed)
@@ -454,6 +389,24 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 bool vhost_endpoint_connected(const struct vhost_endpoint *ep)
 {
 	return ep->session != NULL;
+}
+
+bool vhost_endpoint_peer(const struct vhost_endpoint *ep, struct vhost_endpoint_peer *ret_peer)
+{
+	if (!ep->session)
+		return false;
+	ret_peer->pid = ep->peer;
+	ret_peer->ms = now_ms() - ep->since_ms;
+	return true;
+}
+
+void vhost_endpoint_drop_for(struct vhost_endpoint *ep, unsigned ms)
+{
+	ep->rest_until_ms = now_ms() + ms;
+	if (ep->session)
+		end_session(ep, "dropped");
+	else
+		wait_for_frontend(ep);
 }
 
 void vhost_endpoint_drop(struct vhost_endpoint *ep)

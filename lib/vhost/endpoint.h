@@ -2,7 +2,8 @@
 /*
  * Where front-ends come from: a listening socket (server), a socket we connect to again and
  * again (client), or a descriptor we were started with. One endpoint serves one device and one
- * front-end at a time; a second one waits in the listen backlog until the first has gone.
+ * front-end at a time; a second one waits in the listen backlog until the first has gone. That is
+ * said in the log; a first that has said nothing for five seconds must make room for it.
  *
  * Threads: the control thread only. Nothing blocks.
  */
@@ -38,8 +39,8 @@ struct vhost_endpoint_config {
 /*
  * Start serving the device on base. Errors are logged in one line and returned:
  * -EADDRINUSE: somebody listens at path; -EEXIST: path is not a socket; -ENAMETOOLONG;
- * -EINVAL; else what the system said. A stale socket file is replaced. The umask is not
- * changed.
+ * -EINVAL; else what the system said. A stale socket file is replaced, a missing directory
+ * right below /run is made. The umask is not changed.
  */
 int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_config *config,
     struct vhost_device *dev, struct vhost_endpoint **ret_endpoint);
@@ -49,5 +50,17 @@ void vhost_endpoint_destroy(struct vhost_endpoint *endpoint);
 
 bool vhost_endpoint_connected(const struct vhost_endpoint *endpoint);
 
+struct vhost_endpoint_peer {
+	pid_t pid;   /* of who made the other end of the connection; 0: not known */
+	uint64_t ms; /* since it connected */
+};
+
+/* False: nobody is connected. */
+bool vhost_endpoint_peer(
+    const struct vhost_endpoint *endpoint, struct vhost_endpoint_peer *ret_peer);
+
 /* Drop the connection, if there is one, and wait for the next. The caller has said why. */
 void vhost_endpoint_drop(struct vhost_endpoint *endpoint);
+
+/* The same, and let nobody connect for so long. */
+void vhost_endpoint_drop_for(struct vhost_endpoint *endpoint, unsigned ms);

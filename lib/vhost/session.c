@@ -42,6 +42,7 @@ struct vhost_session {
 	int fd;
 	struct vhost_device *dev;
 	size_t got; /* bytes of the current message */
+	bool spoken;
 	struct vhost_message msg;
 };
 
@@ -285,6 +286,7 @@ int session_receive(struct vhost_session *session)
 
 		if (error <= 0)
 			return error;
+		session->spoken = true;
 		error = handle_message(session);
 		session->got = 0;
 		session->dev->handling = NULL;
@@ -293,4 +295,9 @@ int session_receive(struct vhost_session *session)
 			return error;
 	}
 	return 0;
+}
+
+bool session_has_spoken(const struct vhost_session *session)
+{
+	return session->spoken;
 }

@@ -21,3 +21,6 @@ void session_destroy(struct vhost_session *session);
  * -EPIPE: the front-end closed it between two messages; else a fault, already logged.
  */
 int session_receive(struct vhost_session *session);
+
+/* Has a whole message arrived? */
+bool session_has_spoken(const struct vhost_session *session);

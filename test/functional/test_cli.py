@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -16,6 +17,7 @@ import pytest
 
 from lab import ROOT, VSWITCHD, Switch, wait_for
 
+GET_FEATURES = (1).to_bytes(4, "little") + (1).to_bytes(4, "little") + bytes(4)
 HUGE_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
 
 
@@ -178,28 +180,70 @@ def test_other_file_at_the_path_is_not_deleted(lab):
 
 def test_directory_that_is_not_there(lab):
     path = lab.dir / "nowhere" / "a.sock"
-    assert_cannot_listen(path, "No such file or directory")
+    assert_cannot_listen(path, f"there is no directory {path.parent}")
+    below_run = Path(f"/run/{lab.dir.name}") / "deep" / "a.sock"
+    assert_cannot_listen(below_run, f"there is no directory {below_run.parent}")
+    assert not below_run.parent.parent.exists()
 
 
-def test_directory_that_may_not_be_written(lab):
-    """Root may everything; so ask as somebody else, whose program is a copy that he may run."""
+def test_directory_below_run_is_made(lab):
+    """/run is empty after each boot: the first command of the README works all the same."""
+    directory = Path("/run") / lab.dir.name
+    try:
+        switch = Switch(lab, [directory / "a.sock", directory / "b.sock"])
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o755
+        assert switch.err().count(f"made the directory {directory}") == 1
+        switch.stop()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def as_nobody(lab):
+    """Root may everything. So: a directory of somebody else's, and vswitchd run by that one."""
     nobody = pwd.getpwnam("nobody")
-    locked = lab.dir / "locked"
-    locked.mkdir(mode=0o700)
     os.chmod(lab.dir, 0o755)
     program = lab.dir / "vswitchd"
     program.write_bytes(Path(VSWITCHD).read_bytes())
     program.chmod(0o755)
-    path = locked / "a.sock"
     home = lab.dir / "home"
     home.mkdir()
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
-    done = subprocess.run(
-        [program, "--no-huge", "--socket-path", path, "--", "--no-shconf"],
+    return home, lambda *arguments: subprocess.run(
+        [program, "--no-huge", *arguments, "--", "--no-shconf"],
         capture_output=True, text=True, timeout=20, user=nobody.pw_uid, group=nobody.pw_gid,
         extra_groups=[], env={"XDG_RUNTIME_DIR": str(home), "PATH": os.environ["PATH"]},
     )
-    assert_refused(done, f"{path}: cannot listen: Permission denied")
+
+
+def test_directory_that_may_not_be_written(lab):
+    _, run_it = as_nobody(lab)
+    locked = lab.dir / "locked"
+    locked.mkdir(mode=0o700)
+    path = locked / "a.sock"
+    assert_refused(run_it("--socket-path", path), f"{path}: cannot listen: Permission denied")
+    below_run = Path("/run") / lab.dir.name / "a.sock"
+    assert_refused(
+        run_it("--socket-path", below_run),
+        f"{below_run}: cannot listen: there is no directory {below_run.parent}, "
+        "and it cannot be made: Permission denied",
+    )
+
+
+def test_owner_or_group_that_may_not_be_given(lab):
+    home, run_it = as_nobody(lab)
+    path = home / "a.sock"
+    users = grp.getgrnam("users").gr_gid
+    assert_refused(
+        run_it("--socket-path", path, "--socket-group", "users"),
+        f"{path}: cannot change the socket's group to {users}: Operation not permitted; "
+        "whoever starts the switch must be in that group, or root",
+    )
+    assert_refused(
+        run_it("--socket-path", path, "--socket-owner", "root", "--socket-group", "users"),
+        f"{path}: cannot change the socket's owner and group to 0:{users}: Operation not permitted; "
+        "only root can",
+    )
+    assert not path.exists()
 
 
 def test_path_that_is_too_long(lab):
@@ -223,7 +267,7 @@ def test_all_or_nothing(lab):
     good, bad = lab.dir / "a.sock", lab.dir / "nowhere" / "b.sock"
     assert_refused(
         run("--no-huge", "--socket-path", good, "--socket-path", bad),
-        f"{bad}: cannot listen: No such file or directory",
+        f"{bad}: cannot listen: there is no directory {bad.parent}",
     )
     assert not good.exists()
 
@@ -245,7 +289,7 @@ def test_fd_is_a_port(lab):
         switch = Switch(lab, [], "--fd", str(theirs.fileno()), pass_fds=[theirs.fileno()])
         theirs.close()
         # VHOST_USER_GET_FEATURES, answered with the flag of a reply and 8 bytes.
-        ours.sendall((1).to_bytes(4, "little") + (1).to_bytes(4, "little") + bytes(4))
+        ours.sendall(GET_FEATURES)
         ours.settimeout(5)
         reply = ours.recv(20)
         assert reply[:12] == bytes((1, 0, 0, 0, 5, 0, 0, 0, 8, 0, 0, 0))
@@ -270,6 +314,21 @@ def test_signal_ends_it_with_a_front_end_connected(lab):
         wait_for(lambda: switch.stats()["ports"][0]["connected"], "connection")
         switch.stop()
     assert not any(path.exists() for path in switch.paths)
+
+
+def test_it_says_who_keeps_another_front_end_waiting(lab):
+    switch = Switch(lab, ["a.sock"])
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        first.connect(str(switch.paths[0]))
+        first.sendall(GET_FEATURES)
+        second.connect(str(switch.paths[0]))
+        line = f"{switch.paths[0]}: another front-end waits until the one of process {os.getpid()} has gone"
+        wait_for(lambda: line in switch.err(), "line about the second front-end", 5)
+        first.close()
+        second.sendall(GET_FEATURES)
+        second.settimeout(5)
+        assert len(second.recv(20)) == 20
+    switch.stop()
 
 
 def test_sigusr1_prints_the_ports(lab):

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A socket file outlives the process that made it. Whether one found at our path is dead is
+ * asked by connecting: refused means that nobody listens, and only then it is replaced. At the
+ * end the file is removed only if it is the one we made.
+ */
+#include "vhost/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vhost/endpoint.h"
+
+#define BACKLOG 16
+
+int socket_address(const char *path, struct sockaddr_un *ret_address)
+{
+	size_t n = strlen(path);
+
+	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (n == 0)
+		return -EINVAL;
+	if (n >= sizeof(ret_address->sun_path))
+		return -ENAMETOOLONG;
+	memcpy(ret_address->sun_path, path, n + 1);
+	return 0;
+}
+
+static int create_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int socket_connect(const char *path)
+{
+	struct sockaddr_un address;
+	int error = socket_address(path, &address);
+	int fd = error ? error : create_socket();
+
+	if (fd < 0)
+		return fd;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+/* Make the path free to bind: whatever is there must be a socket that nobody listens on. */
+static int clear_path(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	fd = socket_connect(path);
+	if (fd >= 0)
+		close(fd);
+	/* Backlog full, another socket type: somebody is there. */
+	if (fd >= 0 || fd == -EAGAIN || fd == -EPROTOTYPE)
+		return -EADDRINUSE;
+	if (fd == -ENOENT)
+		return 0;
+	if (fd != -ECONNREFUSED)
+		return fd;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	log_info("%s: removed a stale socket", path);
+	return 0;
+}
+
+/* /run is empty after each boot; what is missing elsewhere is more likely a mistake in the path. */
+static int make_directory(const char *directory)
+{
+	static const char run[] = "/run/";
+	size_t n = strlen(run);
+
+	if (strncmp(directory, run, n) != 0 || strchr(directory + n, '/'))
+		return -ENOENT;
+	if (mkdir(directory, 0755) < 0)
+		return -errno;
+	log_info("made the directory %s", directory);
+	return 0;
+}
+
+/* See that the socket has a directory. Errors are logged. */
+static int provide_directory(const char *path)
+{
+	char *directory = strdup(path), *slash = directory ? strrchr(directory, '/') : NULL;
+	struct stat st;
+	int error = 0;
+
+	if (slash)
+		*slash = '\0';
+	if (slash && slash != directory && stat(directory, &st) < 0 && errno == ENOENT)
+		error = make_directory(directory);
+	if (error == -ENOENT)
+		log_error("%s: cannot listen: there is no directory %s", path, directory);
+	else if (error)
+		log_error("%s: cannot listen: there is no directory %s, and it cannot be made: %s",
+		    path, directory, strerror(-error));
+	free(directory);
+	return error;
+}
+
+static int bind_socket(struct vhost_listener *l)
+{
+	struct sockaddr_un address;
+	struct stat st;
+	int error = socket_address(l->path, &address);
+
+	if (!error)
+		error = clear_path(l->path);
+	if (error)
+		return error;
+	l->fd = create_socket();
+	if (l->fd < 0)
+		return l->fd;
+	if (bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    lstat(l->path, &st) < 0)
+		return -errno;
+	l->bound = true;
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return 0;
+}
+
+/* Nobody can connect before listen(). Errors are logged. */
+static int set_owner(const char *path, uid_t owner, gid_t group)
+{
+	uid_t no_owner = -1;
+	gid_t no_group = -1;
+	char ids[64];
+	int error;
+
+	if ((owner == no_owner && group == no_group) || lchown(path, owner, group) == 0)
+		return 0;
+	error = -errno;
+	if (owner == no_owner)
+		snprintf(ids, sizeof(ids), "group to %u", group);
+	else if (group == no_group)
+		snprintf(ids, sizeof(ids), "owner to %u", owner);
+	else
+		snprintf(ids, sizeof(ids), "owner and group to %u:%u", owner, group);
+	log_error("%s: cannot change the socket's %s: %s; %s", path, ids, strerror(-error),
+	    owner == no_owner ? "whoever starts the switch must be in that group, or root"
+			      : "only root can");
+	return error;
+}
+
+const char *socket_error_text(int error)
+{
+	switch (error) {
+	case -EADDRINUSE:
+		return "another process is listening there";
+	case -EEXIST:
+		return "there is a file that is not a socket";
+	case -ENAMETOOLONG:
+		return "the path is too long for a socket";
+	default:
+		return strerror(-error);
+	}
+}
+
+static int cannot_listen(const struct vhost_listener *l, int error)
+{
+	log_error("%s: cannot listen: %s", l->path, socket_error_text(error));
+	return error;
+}
+
+int listener_open(
+    struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config)
+{
+	int error;
+
+	*l = (struct vhost_listener){.fd = -1, .path = path};
+	error = provide_directory(path);
+	if (error)
+		return error;
+	error = bind_socket(l);
+	if (error)
+		return cannot_listen(l, error);
+	error = set_owner(path, config->owner, config->group);
+	if (error)
+		return error;
+	if (config->socket_mode >= 0 && chmod(path, config->socket_mode) < 0)
+		return cannot_listen(l, -errno);
+	return listen(l->fd, BACKLOG) < 0 ? cannot_listen(l, -errno) : 0;
+}
+
+void listener_close(struct vhost_listener *l)
+{
+	struct stat st;
+
+	/* syscalls: lstat newfstatat unlink close */
+	if (l->bound && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(l->path);
+	l->bound = false;
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whose turn it is on a socket: who waits, who is silent, who comes too often, who was dropped. */
+#include "endpoint_fixture.h"
+
+/* Long enough to be told, not long enough to be dropped for silence. */
+static void a_front_end_that_talks_keeps_its_socket(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int first = front_end();
+	converse(first);
+	int second = front_end();
+	run_ms(5500);
+	converse(first);
+	assert_int_equal(connects, 1);
+	close(first);
+	converse(second);
+	close(second);
+	run_until(&disconnects, 2);
+}
+
+static void a_silent_front_end_gives_way_to_one_that_waits(void **state)
+{
+	double begin = now();
+	char byte;
+
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int silent = front_end();
+	run_until(&connects, 1);
+	/* Half a message is none. */
+	assert_int_equal(send(silent, "abc", 3, 0), 3);
+	int second = front_end();
+	run_ms(3000);
+	assert_int_equal(disconnects, 0);
+	run_until(&connects, 2);
+	assert_true(now() - begin > 4.5);
+	converse(second);
+	assert_int_equal(disconnects, 1);
+	assert_true(recv(silent, &byte, 1, MSG_DONTWAIT) <= 0);
+	close(silent);
+	close(second);
+	run_until(&disconnects, 2);
+}
+
+static void a_silent_front_end_may_stay_while_nobody_waits(void **state)
+{
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int silent = front_end();
+	run_ms(6000);
+	assert_int_equal(disconnects, 0);
+	converse(silent);
+	close(silent);
+	run_until(&disconnects, 1);
+}
+
+/* As fast as they come they would be thousands. */
+static void connections_have_a_rate(void **state)
+{
+	double begin = now();
+
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	while (now() - begin < 2) {
+		struct sockaddr_un a = address();
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+		assert_true(fd >= 0);
+		/* Fails when the backlog is full. */
+		connect(fd, (struct sockaddr *)&a, sizeof(a));
+		close(fd);
+		event_base_loop(t.base, EVLOOP_NONBLOCK);
+	}
+	/* 20 at once, and 20 a second. */
+	assert_in_range(connects, 40, 62);
+	run_ms(1000);
+	assert_int_equal(connects, disconnects);
+	int fd = front_end();
+	converse(fd);
+	close(fd);
+	run_until(&disconnects, connects);
+}
+
+static void who_was_dropped_for_a_while_waits_for_it(void **state)
+{
+	char byte;
+
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int fd = front_end();
+	converse(fd);
+	vhost_endpoint_drop_for(t.endpoint, 600);
+	assert_int_equal(disconnects, 1);
+	assert_true(recv(fd, &byte, 1, MSG_DONTWAIT) <= 0);
+	close(fd);
+	double begin = now();
+	fd = front_end();
+	run_ms(300);
+	assert_int_equal(connects, 1);
+	run_until(&connects, 2);
+	assert_true(now() - begin > 0.55);
+	converse(fd);
+	close(fd);
+	run_until(&disconnects, 2);
+}
+
+static void a_client_that_dropped_its_front_end_waits_too(void **state)
+{
+	(void)state;
+	int listener = bound_socket(SOCK_STREAM, true);
+	assert_int_equal(create_with(VHOST_ENDPOINT_CLIENT, t.path, -1, -1), 0);
+	run_until(&connects, 1);
+	vhost_endpoint_drop_for(t.endpoint, 600);
+	double begin = now();
+	run_until(&connects, 2);
+	assert_true(now() - begin > 0.55);
+	close(listener);
+	run_until(&disconnects, 2);
+}
+
+static void the_peer_is_known(void **state)
+{
+	struct vhost_endpoint_peer peer;
+
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	assert_false(vhost_endpoint_peer(t.endpoint, &peer));
+	int fd = front_end();
+	run_ms(200);
+	assert_true(vhost_endpoint_peer(t.endpoint, &peer));
+	assert_int_equal(peer.pid, getpid());
+	assert_in_range(peer.ms, 100, 5000);
+	close(fd);
+	run_until(&disconnects, 1);
+	assert_false(vhost_endpoint_peer(t.endpoint, &peer));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_front_end_that_talks_keeps_its_socket),
+	    TEST(a_silent_front_end_gives_way_to_one_that_waits),
+	    TEST(a_silent_front_end_may_stay_while_nobody_waits),
+	    TEST(connections_have_a_rate),
+	    TEST(who_was_dropped_for_a_while_waits_for_it),
+	    TEST(a_client_that_dropped_its_front_end_waits_too),
+	    TEST(the_peer_is_known),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
