@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * The EAL is told on which CPUs its threads run and that it shall leave no files behind. It needs
+ * one huge page, or none. Whether there is one is counted before. The count may be wrong: a control
+ * group may have a limit, and somebody may be faster. Then the EAL has no memory, and since it
+ * cannot be started twice in a process, the program is executed anew with --no-huge.
+ */
 #include "eal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,35 +21,11 @@
 #include <rte_vect.h>
 
 #include "base/cpu.h"
+#include "base/util.h"
+#include "hugepages.h"
 #include "options.h"
 
 #define EAL_ARGS_MAX 64
-
-static unsigned long read_number(const char *path)
-{
-	unsigned long n = 0;
-	FILE *f = fopen(path, "re");
-
-	if (!f)
-		return 0;
-	if (fscanf(f, "%lu", &n) != 1)
-		n = 0;
-	fclose(f);
-	return n;
-}
-
-static bool huge_pages_free(void)
-{
-	glob_t found;
-	bool any = false;
-
-	if (glob("/sys/kernel/mm/hugepages/hugepages-*/free_hugepages", 0, NULL, &found) != 0)
-		return false;
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		any |= read_number(found.gl_pathv[i]) > 0;
-	globfree(&found);
-	return any;
-}
 
 /*
  * Where the control thread may run: wherever this process may, but not where a worker would have to
@@ -116,22 +99,36 @@ static void output_restore(int saved[2])
 /* The EAL prints its usage and several lines of its own; one that names the cause will do. */
 static int eal_init(int argc, const char *argv[], bool verbose)
 {
-	int saved[2], n, err;
+	int saved[2], n;
 
 	if (!verbose)
 		output_mute(saved);
 	n = rte_eal_init(argc, (char **)(uintptr_t)argv);
-	err = n < 0 ? (rte_errno ? -rte_errno : -EIO) : 0;
+	if (n < 0)
+		n = rte_errno ? -rte_errno : -EIO;
 	if (!verbose)
 		output_restore(saved);
-	if (err)
-		log_error("DPDK's environment did not start: %s; --log-level debug tells more",
-		    strerror(-err));
-	else if (n + 1 < argc) {
-		log_error("'%s' is not an EAL option", argv[n + 1]);
-		err = -EINVAL;
-	}
-	return err;
+	return n;
+}
+
+/*
+ * This program anew, without huge pages: the EAL cannot be started twice in a process. It has moved
+ * this thread to other CPUs by now. Returns on failure only.
+ */
+static void start_again(const struct options *o, const cpu_set_t *cpus)
+{
+	const char **argv = calloc(o->argc + 2, sizeof(*argv));
+
+	if (!argv)
+		return;
+	argv[0] = o->argv[0];
+	argv[1] = "--no-huge";
+	for (int i = 1; i < o->argc; i++)
+		argv[i + 1] = o->argv[i];
+	sched_setaffinity(0, sizeof(*cpus), cpus);
+	execv("/proc/self/exe", (char **)(uintptr_t)argv);
+	log_error("cannot start again without huge pages: %s", strerror(errno));
+	free(argv);
 }
 
 /* Without its option the EAL answers 256, which is its own caution and nobody's wish. */
@@ -148,37 +145,58 @@ static void limit_simd(const struct options *o)
 		cpu_allow_level(CPU_LEVEL_AVX2);
 }
 
-int eal_start(const struct options *o)
+/*
+ * With our arguments and those that follow --. Errors are the caller's to log; 1: one of the latter
+ * is not the EAL's, which has been logged.
+ */
+static int init_with(const struct options *o, bool no_huge)
 {
 	const char *argv[EAL_ARGS_MAX] = {"vswitchd", "--no-pci", "--no-telemetry"};
-	int argc = 3, err = 0;
-	bool no_huge = o->no_huge;
+	bool verbose = o->log_level >= LOG_DEBUG;
 	char *lcores = lcores_argument(o);
+	int argc = 3, n;
 
 	if (!lcores)
 		return -ENOMEM;
 	argv[argc++] = lcores;
-	argv[argc++] = o->log_level >= LOG_DEBUG ? "--log-level=*:info" : "--log-level=*:critical";
-	if (!no_huge && !huge_pages_free()) {
-		log_warn("no huge page is free on this machine, using ordinary pages; reserve some "
-			 "with: echo 64 > /proc/sys/vm/nr_hugepages");
-		no_huge = true;
-	}
+	argv[argc++] = verbose ? "--log-level=*:info" : "--log-level=*:critical";
 	/* Either way no file stays behind; the EAL takes --in-memory only with huge pages. */
 	argv[argc++] = no_huge ? "--no-huge" : "--in-memory";
 	argv[argc++] = "--no-shconf";
-	if (argc + o->eal_argc >= EAL_ARGS_MAX) {
-		log_error("too many EAL options after --");
-		free(lcores);
-		return -E2BIG;
-	}
 	for (int i = 0; i < o->eal_argc; i++)
 		argv[argc++] = o->eal_argv[i];
-	err = eal_init(argc, argv, o->log_level >= LOG_DEBUG);
-	if (!err) {
-		limit_simd(o);
-		log_debug("frames are moved with %s", cpu_level_name(cpu_level()));
-	}
+	n = eal_init(argc, argv, verbose);
 	free(lcores);
-	return err;
+	if (n < 0 || n + 1 == argc)
+		return MIN(n, 0);
+	log_error("'%s' is not an EAL option", argv[n + 1]);
+	return 1;
+}
+
+int eal_start(const struct options *o)
+{
+	bool no_huge = o->no_huge || !hugepages_available();
+	cpu_set_t cpus;
+	int err;
+
+	if (o->eal_argc > EAL_ARGS_MAX - 8) {
+		log_error("too many EAL options after --");
+		return -E2BIG;
+	}
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	err = init_with(o, no_huge);
+	if (err == -ENOMEM && !no_huge) {
+		hugepages_warn_refused();
+		start_again(o, &cpus);
+	}
+	if (err > 0)
+		return -EINVAL;
+	if (err) {
+		log_error("DPDK's environment did not start: %s; --log-level debug tells more",
+		    strerror(-err));
+		return err;
+	}
+	limit_simd(o);
+	log_debug("frames are moved with %s", cpu_level_name(cpu_level()));
+	return 0;
 }

@@ -4,5 +4,5 @@
 
 struct options;
 
-/* Faults are logged. Falls back to ordinary pages, with a warning, when no huge page is free. */
+/* Faults are logged. Falls back to ordinary pages, with a warning, when no huge page can be had. */
 int eal_start(const struct options *o);

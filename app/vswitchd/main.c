@@ -50,6 +50,18 @@ static void on_end_signal(evutil_socket_t signum, short what, void *arg)
 	event_base_loopbreak(d->base);
 }
 
+/* They would end the switch without a word, and its sockets would stay. None of them is for us. */
+static void ignore_signals(void)
+{
+	static const int strangers[] = {
+	    SIGHUP, SIGPIPE, SIGALRM, SIGUSR2, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT};
+	struct sigaction now;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(strangers); i++)
+		if (sigaction(strangers[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			signal(strangers[i], SIG_IGN);
+}
+
 static int watch_signals(struct daemon *d)
 {
 	const struct {
@@ -62,7 +74,6 @@ static int watch_signals(struct daemon *d)
 	};
 
 	_Static_assert(ARRAY_SIZE(table) == ARRAY_SIZE(d->signal), "one event per signal");
-	signal(SIGPIPE, SIG_IGN);
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		d->signal[i] = evsignal_new(d->base, table[i].signum, table[i].handler, d);
 		if (!d->signal[i] || event_add(d->signal[i], NULL) < 0)
@@ -171,6 +182,7 @@ int main(int argc, char *argv[])
 		break;
 	}
 	log_set_level(d.options.log_level);
+	ignore_signals();
 	raise_file_limit();
 	err = daemon_start(&d);
 	if (!err) {

@@ -338,6 +338,8 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 		log_error("'%s' is not an option; EAL options follow a --", argv[optind]);
 		return OPTIONS_BAD;
 	}
+	ret->argc = argc;
+	ret->argv = argv;
 	ret->eal_argc = argc - optind;
 	ret->eal_argv = argv + optind;
 	if (ret->n_ports == 0) {

@@ -43,7 +43,9 @@ struct options {
 	gid_t socket_group;
 	enum log_level log_level;
 	const char *stats_json; /* or NULL */
-	int eal_argc;           /* what follows -- */
+	int argc;               /* all of it */
+	char **argv;
+	int eal_argc; /* what follows -- */
 	char **eal_argv;
 };
 
