@@ -116,6 +116,7 @@ static int daemon_start(struct daemon *d)
 	    .fdb_entries = d->options.mac_table,
 	    .fdb_age_s = FDB_AGE_S,
 	    .idle_sleep = d->options.idle_sleep,
+	    .features = d->options.features,
 	    .iommu = d->options.iommu,
 	    .inband = d->options.inband,
 	    .host_notifier = d->options.host_notifier,

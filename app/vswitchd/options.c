@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "bridge/fdb.h"
 #include "control/balance.h"
+#include "control/net_features.h"
 #include "value.h"
 
 typedef enum options_outcome (*option_take)(struct options *o, const char *value);
@@ -95,6 +96,17 @@ static enum options_outcome take_balance(struct options *o, const char *value)
 		return OPTIONS_RUN;
 	}
 	return bad("balance", value, "one of off, dry-run, on, rotate");
+}
+
+static enum options_outcome take_features(struct options *o, const char *value)
+{
+	char word[64], names[640];
+
+	if (net_features_parse(value, &o->features, word, sizeof(word)))
+		return OPTIONS_RUN;
+	net_features_names(names, sizeof(names));
+	log_error("--features: '%s' is none of: %s", word, names);
+	return OPTIONS_BAD;
 }
 
 static enum options_outcome take_socket_mode(struct options *o, const char *value)
@@ -189,6 +201,10 @@ static const struct option_spec option_table[] = {
     {"forward-bpdu", NULL,
 	"pass on link-local frames (STP, LACP, EAPOL, LLDP, PTP), all but pause frames",
 	FLAG(forward_bpdu)},
+    {"features", "SET",
+	"virtio features to offer: 'all' (default), 'dpdk-22.11', or a list such as "
+	"all,-ring_packed",
+	TAKE(take_features)},
     {"no-huge", NULL, "do without huge pages", FLAG(no_huge)},
     {"no-sandbox", NULL, "keep all capabilities and system calls", FLAG(no_sandbox)},
     {"host-notifier", NULL, "give guests pages to kick instead of eventfds; their rings are polled",
@@ -318,6 +334,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	if (asks_for_capabilities(argc, argv))
 		return take_print_capabilities(ret, NULL);
 	ret->idle_sleep = true;
+	ret->features = NET_FEATURES_USUAL;
 	ret->mac_table = 65536;
 	ret->schedule = (struct schedule_config){
 	    .mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = balance_usual.busy / 10};

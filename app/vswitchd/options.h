@@ -32,6 +32,7 @@ struct options {
 	bool no_huge;
 	bool idle_sleep;
 	bool no_sandbox;
+	uint64_t features; /* offered to front-ends */
 	bool iommu;
 	bool host_notifier, inband;
 	bool postcopy;

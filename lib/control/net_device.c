@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "bridge/fdb.h"
 #include "bridge/rarp.h"
+#include "control/net_features.h"
 #include "control/net_state.h"
 #include "control/vswitch.h"
 #include "control/watchdog.h"
@@ -30,24 +31,6 @@
 
 #define MTU_MIN     68
 #define MTU_DEFAULT 1500
-
-/*
- * What is offered is what the switch can keep: an offload that one guest uses and another does
- * not understand is finished in software (datapath/fallback.c). CTRL_VQ, STATUS and
- * GUEST_ANNOUNCE are served by the front-end; offering them lets it.
- */
-#define NET_FEATURES \
-	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) | \
-	    VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO6) | \
-	    VIRTIO_BIT(NET_F_GUEST_ECN) | VIRTIO_BIT(NET_F_GUEST_UFO) | \
-	    VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_HOST_TSO6) | \
-	    VIRTIO_BIT(NET_F_HOST_ECN) | VIRTIO_BIT(NET_F_HOST_UFO) | \
-	    VIRTIO_BIT(NET_F_GUEST_USO4) | VIRTIO_BIT(NET_F_GUEST_USO6) | \
-	    VIRTIO_BIT(NET_F_HOST_USO) | VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(NET_F_STATUS) | \
-	    VIRTIO_BIT(NET_F_CTRL_VQ) | VIRTIO_BIT(NET_F_CTRL_RX) | \
-	    VIRTIO_BIT(NET_F_GUEST_ANNOUNCE) | VIRTIO_BIT(NET_F_MQ) | VIRTIO_BIT(F_ANY_LAYOUT) | \
-	    VIRTIO_BIT(F_INDIRECT_DESC) | VIRTIO_BIT(F_EVENT_IDX) | VIRTIO_BIT(F_VERSION_1) | \
-	    VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER) | VIRTIO_BIT(F_RING_RESET))
 
 #define NET_PROTOCOL_FEATURES \
 	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | (1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \

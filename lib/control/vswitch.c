@@ -175,6 +175,7 @@ int vswitch_create(
 	if (!sw)
 		goto fail;
 	sw->base = base;
+	sw->features = config->features;
 	sw->iommu = config->iommu;
 	sw->postcopy = config->postcopy;
 	sw->host_notifier = config->host_notifier;
@@ -273,6 +274,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	memset(vp, 0, sizeof(*vp));
 	vp->sw = sw;
 	vp->port.index = sw->n_ports;
+	vp->device.withheld = ~sw->features;
 	vp->device.offer_iommu = sw->iommu;
 	vp->device.offer_postcopy = sw->postcopy;
 	vp->device.offer_doorbells = sw->host_notifier;

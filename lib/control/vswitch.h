@@ -58,6 +58,7 @@ struct vswitch {
 	struct fdb *fdb;
 	struct workers *workers;
 	struct scheduler *scheduler;
+	uint64_t features;
 	bool iommu, postcopy, host_notifier, inband;
 	unsigned n_ports;
 	struct vport *vport[PORTS_MAX];
@@ -68,6 +69,7 @@ struct vswitch_config {
 	unsigned fdb_age_s;
 	bool idle_sleep;
 	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
+	uint64_t features;         /* which of NET_FEATURES are offered; control/net_features.h */
 	bool iommu;                /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
 	bool inband;               /* offer notifications by messages */
 	bool host_notifier;        /* give guests pages to kick instead of eventfds */

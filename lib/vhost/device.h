@@ -186,6 +186,7 @@ struct vhost_device {
 	const struct vhost_device_type *type;
 	void *opaque;         /* the owner's */
 	const char *name;     /* for log lines: the socket's path */
+	uint64_t withheld;    /* the owner's: features of the type that are not offered */
 	bool offer_iommu;     /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
 	bool offer_postcopy;  /* and PAGEFAULT */
 	bool offer_inband;    /* and INBAND_NOTIFICATIONS: see inband.h */

@@ -21,7 +21,7 @@ static int answer(struct vhost_message *msg, uint64_t value)
 
 static uint64_t features_offered(const struct vhost_device *dev)
 {
-	return dev->type->features | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
+	return (dev->type->features & ~dev->withheld) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES) |
 	    VIRTIO_BIT(VHOST_F_LOG_ALL) | (dev->offer_iommu ? VIRTIO_BIT(F_ACCESS_PLATFORM) : 0);
 }
 

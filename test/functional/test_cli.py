@@ -111,6 +111,13 @@ BAD_ARGUMENTS = [
         [*PORT, "--balance-threshold", "101"],
         "--balance-threshold: '101' is not a percentage, 1 to 100",
     ),
+    (
+        [*PORT, "--features", "all,-packed"],
+        "--features: '-packed' is none of: all dpdk-22.11 dpdk-22.11-tso csum guest_csum mtu gso "
+        "guest_tso4 guest_tso6 guest_ecn guest_ufo host_tso4 host_tso6 host_ecn host_ufo mrg_rxbuf "
+        "status ctrl_vq ctrl_rx guest_announce mq any_layout indirect_desc event_idx version_1 "
+        "ring_packed in_order ring_reset guest_uso4 guest_uso6 host_uso",
+    ),
     ([*PORT, "--mac-table", "0"], "--mac-table: '0' is not a number from 1 to 16777216"),
     ([*PORT, "--idle", "nap"], "--idle: 'nap' is not 'sleep' or 'poll'"),
     ([*PORT, "--no-huge=yes"], "--no-huge takes no argument"),

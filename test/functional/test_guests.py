@@ -207,3 +207,18 @@ def test_guests_kick_pages(lab):
     assert "takes no doorbell" not in switch.err()
     assert switch.err().count("a doorbell of ring") >= 4
     assert_balanced(switch.quiet_stats())
+
+
+def test_guests_that_resize_their_rings_keep_their_network(lab):
+    """ethtool -G: QEMU 7.2 would give a guest the reset of a ring, but not forward it to us."""
+    switch = Switch(lab, ["a.sock", "b.sock"])
+    guests = [Guest(lab, i + 1, path, packed=i == 1) for i, path in enumerate(switch.paths)]
+    for guest in guests:
+        guest.wait_boot()
+    assert ping(*guests, count=5) == (5, 5)
+    for guest in guests:
+        said = guest.run("ethtool -G eth0 rx 128 tx 128", check=False)
+        print(f"{guest.name}: {said or 'done'}")
+        assert ping(*guests, count=5) == (5, 5), said
+        assert ping(*guests[::-1], count=5) == (5, 5), said
+    assert_balanced(switch.quiet_stats())

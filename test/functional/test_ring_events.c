@@ -114,5 +114,6 @@ int main(int argc, char *argv[])
 
 	if (argc > 1)
 		switch_binary(argv[1]);
+	switch_option("--features all,+ring_reset");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,6 +194,22 @@ def test_what_differs_is_explained(twins, name):
     assert twins.switch.alive()
 
 
+def features_offered(path):
+    client = Client(path)
+    try:
+        return dict(client.play(UP["features"]))["1 GET_FEATURES"]
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("name, option", {"dpdk-22.11": "", "dpdk-22.11-tso": ",tso=1"}.items())
+def test_a_named_set_is_what_dpdk_offers(lab, name, option):
+    theirs = lab.dir / "theirs.sock"
+    Testpmd(lab, [f"net_vhost0,iface={theirs}{option}"], memory=128)
+    ours = Switch(lab, ["ours.sock"], "--features", name)
+    assert features_offered(ours.paths[0]) == features_offered(theirs)
+
+
 if __name__ == "__main__" and "--list" in sys.argv:
     pair = Twins()
     for script in UP:
