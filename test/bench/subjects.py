@@ -153,6 +153,7 @@ class Ovs(Subject):
     """OVS-DPDK's NORMAL action: a learning switch."""
 
     name, needs = figures.OVS, OVS
+    ports = ("a", "b")
 
     def __init__(self, lab, big=False):
         self.env = {
@@ -171,13 +172,13 @@ class Ovs(Subject):
                  "other_config:dpdk-init=true", "other_config:dpdk-lcore-mask=0x1",
                  f"other_config:pmd-cpu-mask={1 << SWITCH_CPU:#x}", "other_config:dpdk-socket-mem=512",
                  f'other_config:dpdk-extra="--no-pci --file-prefix={lab.dir.name}-ovs"')
-        Process(lab, "ovs-vswitchd", [OVS, db, f"--unixctl={lab.dir}/ovs.ctl"], env=self.env)
+        self.process = Process(lab, "ovs-vswitchd", [OVS, db, f"--unixctl={lab.dir}/ovs.ctl"], env=self.env)
         ports = []
-        for port in ("a", "b"):
+        for port in self.ports:
             ports += ["--", "add-port", "br0", port, "--", "set", "Interface", port, "type=dpdkvhostuser"]
         self._do("ovs-vsctl", f"--db={db}", "--timeout=30", "add-br", "br0", "--", "set", "Bridge", "br0",
                  "datapath_type=netdev", *ports)
-        self.paths = [lab.dir / "a", lab.dir / "b"]
+        self.paths = [lab.dir / port for port in self.ports]
         for path in self.paths:
             wait_for(path.exists, f"socket {path}")
 

@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The same hostile peers against OVS-DPDK, to compare with. Not a test.
+
+usage: ovs.py ISOLATION [PEER...]
+
+OVS is known by its sockets only: delays, answers, and whether it lives. One that hangs or dies is
+started anew for the next peer.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "functional"), str(Path(__file__).parents[1] / "bench")]
+os.environ.setdefault("VSWITCHD", str(Path(sys.argv[1]).resolve().parents[2] / "app/vswitchd/vswitchd"))
+
+from lab import Lab, LabError  # noqa: E402
+from subjects import Ovs  # noqa: E402
+
+PORTS = 6
+# What it has no like of: options, logs and areas of ours.
+LEFT_OUT = {"iommu_misses", "iommu_invalidations", "inband_kicks", "full_stderr"}
+
+
+class SixPorts(Ovs):
+    ports = [f"p{i}" for i in range(PORTS)]
+
+    def running(self):
+        return self.process.alive()
+
+
+def names(isolation):
+    listed = subprocess.run([isolation, "--list"], capture_output=True, text=True, check=True).stdout
+    return [line.split()[0] for line in listed.splitlines()]
+
+
+def run(isolation, ovs, peer):
+    paths = ",".join(str(path) for path in ovs.paths)
+    command = [isolation, "--sockets", paths, "--only", peer, "--tries", "1"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return [f"{peer}: nothing for a minute"], False
+    lines = [line for line in done.stdout.splitlines() if line.startswith((peer, "(quiet)"))]
+    bad = done.returncode != 0
+    return lines or [f"{peer}: {done.stderr.strip()[-300:]}"], not bad
+
+
+def main():
+    isolation = sys.argv[1]
+    peers = sys.argv[2:] or [name for name in names(isolation) if name not in LEFT_OUT]
+    lab = ovs = None
+    for peer in peers:
+        if ovs is None:
+            lab = Lab()
+            ovs = SixPorts(lab)
+        lines, well = run(isolation, ovs, peer)
+        print("\n".join(lines), "" if ovs.running() else "OVS HAS DIED", flush=True)
+        if not well or not ovs.running():
+            lab.close()
+            ovs = None
+    if ovs:
+        lab.close()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LabError as error:
+        sys.exit(str(error))
