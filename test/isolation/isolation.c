@@ -2,8 +2,8 @@
 /*
  * A peer's fault costs nobody else time. Two neighbours exchange 1,000 frames a second each way, a
  * third front-end asks 20 questions a second, a new one comes; beside them each hostile peer of
- * the table (peer.h) runs for a second or two, with one worker and with two. What is measured is
- * compared with a run of the same length without a peer, in the same minute on the same machine.
+ * the table (peer.h) runs for a while, with one worker and with two. What is measured is compared
+ * with a run of the same length without a peer, in the same minute on the same machine.
  *
  * A machine that is shared disturbs measurements. A peer that misses a limit is tried again, at
  * most twice, beside a quiet run of its own, and how often is printed: the best of the tries is
@@ -39,6 +39,8 @@
 #define LEFT_KIB         (1024)
 #define MAPPED_LEFT_KIB  (4096)
 #define QUIET_EVERY      10
+
+static const struct peer busy_guest = {"busy_guest", "", 0, peer_self_addressed};
 
 #define ONLY_MAX 64
 
@@ -105,13 +107,16 @@ static void judge_time(struct outcome *o, const struct peer *p)
 		miss(o, "%s", f->problem);
 }
 
-static void judge_resources(struct outcome *o)
+static void judge_resources(struct outcome *o, const struct peer *p)
 {
+	/* What a port has had once, it keeps: its counters among it. */
+	unsigned fds = p->needs & NEEDS_CROWD ? 16 * CROWD : FDS_MORE;
+	unsigned left = p->needs & NEEDS_CROWD ? 10 * CROWD : LEFT_KIB;
 	const struct usage *before = &o->f.before, *peak = &o->f.peak, *after = &o->f.after;
 
 	if (o->f.lines > LINES)
 		miss(o, "%.0f log lines a second", o->f.lines);
-	if (peak->fds > before->fds + FDS_MORE)
+	if (peak->fds > before->fds + fds)
 		miss(o, "%u descriptors more", peak->fds - before->fds);
 	if (peak->threads > before->threads + THREADS_MORE)
 		miss(o, "%u threads more", peak->threads - before->threads);
@@ -126,7 +131,7 @@ static void judge_resources(struct outcome *o)
 		miss(o, "%d threads stay", (int)(after->threads - before->threads));
 	if (after->mapped_kib > before->mapped_kib + MAPPED_LEFT_KIB)
 		miss(o, "%" PRIu64 " KiB stay mapped", after->mapped_kib - before->mapped_kib);
-	if (after->private_kib > before->private_kib + LEFT_KIB)
+	if (after->private_kib > before->private_kib + left)
 		miss(o, "%" PRIu64 " KiB stay in use", after->private_kib - before->private_kib);
 }
 
@@ -160,6 +165,7 @@ static void under_attack(
 	f->term_ms = lab_terminate(l);
 }
 
+/* Without a peer; where workers share their CPUs with everybody, beside a guest that is busy. */
 static void quiet_run(const struct settings *s, unsigned workers, struct figures *f)
 {
 	struct lab l;
@@ -171,7 +177,7 @@ static void quiet_run(const struct settings *s, unsigned workers, struct figures
 		return;
 	}
 	if (workers > 1)
-		lab_start_peer(&l, NULL);
+		lab_start_peer(&l, &busy_guest);
 	measure(&l, s->seconds, f);
 	lab_close(&l);
 }
@@ -187,7 +193,7 @@ static void try_once(struct outcome *o, const struct settings *s, const struct p
 		under_attack(&l, s, p, &o->f);
 		judge_time(o, p);
 		if (!s->foreign)
-			judge_resources(o);
+			judge_resources(o, p);
 	} else {
 		miss(o, "the switch does not answer");
 	}
@@ -293,7 +299,7 @@ static void run_all(const struct settings *s, unsigned workers, struct count *c)
 			continue;
 		if (n++ % QUIET_EVERY == 0) {
 			quiet_run(s, workers, &quiet);
-			print_figures("(quiet)", workers, &quiet);
+			print_figures(workers > 1 ? "(busy guest)" : "(quiet)", workers, &quiet);
 			printf("\n");
 		}
 		run_peer(&o, s, &peers[i], &quiet);
@@ -346,7 +352,7 @@ static void parse(int argc, char *argv[], struct settings *s)
 	    {"json", 1, NULL, 'j'}, {"sockets", 1, NULL, 'k'}, {0}};
 	int option;
 
-	*s = (struct settings){.seconds = 1.2, .tries = 3};
+	*s = (struct settings){.seconds = 0.7, .tries = 3};
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (option == 's')
 			s->seconds = MAX(atof(optarg), 0.7);

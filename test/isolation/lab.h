@@ -47,7 +47,7 @@ bool lab_open_foreign(struct lab *l, const char *const paths[PORTS]);
 /* End it, by force if need be. */
 void lab_close(struct lab *l);
 
-/* Start and kill a peer; NULL: a process that only uses its CPU. False: it could not attack. */
+/* Start and kill a peer. False: it could not attack. */
 bool lab_start_peer(struct lab *l, const struct peer *p);
 void lab_kill_peer(struct lab *l);
 

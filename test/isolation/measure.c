@@ -2,9 +2,9 @@
 /*
  * Two threads measure, and go before everybody else on their CPU. They sleep in between: one that
  * polled would itself be the fault that it looks for. What is sent goes at its time, whatever
- * became of the frame before. By how much a thread itself was late when it took a frame is not the
- * switch's, and is subtracted. A frame or an answer that never comes counts as late as the run
- * allows to tell.
+ * became of the frame before. By how much a thread itself was late while a frame was under way is
+ * not the switch's, and is subtracted. A frame or an answer that never comes counts as late as the
+ * run allows to tell.
  */
 #include <errno.h>
 #include <poll.h>
@@ -40,7 +40,7 @@ struct neighbours {
 	struct lab *lab;
 	struct direction way[2];
 	volatile bool stop;
-	uint64_t timer_late, timer_max;
+	uint64_t late_sum, late_max;
 	uint64_t n_delays, room;
 	uint32_t *delay; /* ns */
 };
@@ -72,13 +72,14 @@ static void go_first(void)
 
 struct stamp {
 	uint32_t magic;
-	uint64_t number, ns;
+	uint64_t number, ns, late_sum;
 } __attribute__((packed));
 
 static void send_one(struct neighbours *n, unsigned way)
 {
 	struct direction *d = &n->way[way];
-	struct stamp stamp = {.magic = MAGIC + way, .number = d->sent, .ns = now_ns()};
+	struct stamp stamp = {
+	    .magic = MAGIC + way, .number = d->sent, .ns = now_ns(), .late_sum = n->late_sum};
 
 	memcpy(d->frame + 14, &stamp, sizeof(stamp));
 	net_send(d->from, 0, d->frame, FRAME_LEN, NULL, NULL); /* no room: it is lost */
@@ -96,7 +97,7 @@ static void take(struct neighbours *n, unsigned way, const struct net_frame *f)
 	if (stamp.magic != MAGIC + way || n->n_delays == n->room)
 		return;
 	delay = now_ns() - stamp.ns;
-	delay -= MIN(delay, n->timer_late);
+	delay -= MIN(delay, n->late_sum - stamp.late_sum);
 	n->way[way].received++;
 	n->delay[n->n_delays++] = MIN(delay, UINT32_MAX);
 }
@@ -144,19 +145,22 @@ static void wait_for_call(struct neighbours *n, uint64_t until)
 static void *run_neighbours(void *arg)
 {
 	struct neighbours *n = arg;
-	uint64_t next = now_ns(), end = 0;
+	uint64_t next = now_ns(), last = next, end = 0;
 
 	go_first();
 	for (;;) {
 		uint64_t now = now_ns();
 
-		n->timer_late = now > next ? now - next : 0;
-		n->timer_max = MAX(n->timer_max, n->timer_late);
+		uint64_t late = now > MAX(next, last) ? now - MAX(next, last) : 0;
+
+		last = now;
+		n->late_sum += late;
+		n->late_max = MAX(n->late_max, late);
 		if (now >= next && !n->stop) {
 			send_one(n, 0);
 			send_one(n, 1);
 			next += FRAME_NS;
-			if (n->timer_late > 100 * FRAME_NS) /* the machine stood still */
+			if (late > 100 * FRAME_NS) /* the machine stood still */
 				next = now + FRAME_NS;
 		}
 		if (n->stop && !end)
@@ -257,7 +261,7 @@ static void evaluate(struct neighbours *n, struct figures *f)
 {
 	f->sent = n->way[0].sent + n->way[1].sent;
 	f->lost = f->sent - n->way[0].received - n->way[1].received;
-	f->timer_max = n->timer_max / 1e3;
+	f->timer_max = n->late_max / 1e3;
 	if (n->n_delays == 0)
 		return;
 	qsort(n->delay, n->n_delays, sizeof(n->delay[0]), by_size);

@@ -14,6 +14,9 @@
 /* The ports of the switch: who has which. */
 enum { PORT_LEFT, PORT_RIGHT, PORT_ASKER, PORT_NEWCOMER, PORT_HOSTILE, PORT_ACCOMPLICE, PORTS };
 
+/* More ports of the hostile peer's, for those who need them. */
+#define CROWD 500
+
 /* What a peer needs of the switch, and what must be forgiven its neighbours. */
 enum {
 	NEEDS_NOTHING = 0,
@@ -21,7 +24,8 @@ enum {
 	NEEDS_INBAND = 1 << 1, /* --inband-notifications */
 	NEEDS_PIPE = 1 << 2,   /* nobody reads the switch's stderr */
 	NEEDS_FUSE = 1 << 3,   /* /dev/fuse, and mounts */
-	FLOODS = 1 << 4,       /* fills its neighbours' rings: frames may be lost there */
+	NEEDS_CROWD = 1 << 4,  /* as many ports more */
+	FLOODS = 1 << 5,       /* fills its neighbours' rings: frames may be lost there */
 };
 
 /* Shared between a peer's process and the one that measures. */
@@ -84,7 +88,9 @@ void peer_must(struct peer_world *w, int error, const char *what);
 	X(logged_memory, NEEDS_NOTHING, "a dirty log of 1 GiB, marked all over") \
 	X(iommu_misses, NEEDS_IOMMU, \
 	    "chains of as many untranslated pages as fit; nobody answers") \
-	X(iommu_invalidations, NEEDS_IOMMU, "translations that come and go as fast as messages do")
+	X(iommu_invalidations, NEEDS_IOMMU, \
+	    "translations that come and go as fast as messages do") \
+	X(many_regions, NEEDS_NOTHING, "tables of 250 descriptors, each in another of 400 regions")
 
 #define PEERS_OF_FRAMES(X) \
 	X(unicast_flood, FLOODS, "60-byte frames to nobody known, one queue") \
@@ -119,7 +125,9 @@ void peer_must(struct peer_world *w, int error, const char *what);
 	X(device_state, NEEDS_NOTHING, "SET_DEVICE_STATE_FD, save and load, as fast as it goes") \
 	X(inband_kicks, NEEDS_INBAND, "VRING_KICK as fast as it goes") \
 	X(channels, NEEDS_NOTHING, "SET_BACKEND_REQ_FD with sockets that are full") \
-	X(resets, NEEDS_NOTHING, "RESET_DEVICE and a start as fast as it goes")
+	X(resets, NEEDS_NOTHING, "RESET_DEVICE and a start as fast as it goes") \
+	X(crowd_enable, NEEDS_CROWD, "SET_VRING_ENABLE as fast as it goes beside 500 idle ports") \
+	X(crowd_kicks, NEEDS_CROWD, "kicks of 500 idle ports in turn")
 
 #define PEERS_OF_FILES(X) \
 	X(fuse_close, NEEDS_FUSE, \

@@ -440,3 +440,39 @@ void peer_iommu_invalidations(struct peer_world *w)
 		peer_step(w);
 	}
 }
+
+/* Each descriptor is looked for among many regions, and none is near the one before. */
+void peer_many_regions(struct peer_world *w)
+{
+	struct guest_config c = {
+	    .n_pairs = PAIRS,
+	    .size = 256,
+	    .data = 2 * MIB,
+	    .features = GUEST_FEATURES,
+	    .protocol = VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS),
+	};
+	struct guest *g = guest_create(w, &c);
+	struct vring_split_desc *table = (void *)g->data;
+	const uint64_t first = UINT64_C(1) << 40, size = 65536;
+
+	make_table(g, 250, 64, 0);
+	for (unsigned i = 0; i < 250; i++)
+		table[i].addr = first + i * 149 % 400 * size;
+	guest_fill(g, 1, GUEST_DATA_GPA, 250 * 16, VRING_DESC_F_INDIRECT);
+	peer_must(w, guest_negotiate(g, w->path[PORT_HOSTILE]), "connecting");
+	peer_must(w, frontend_set_mem_table(&g->fe), "SET_MEM_TABLE");
+	for (unsigned i = 0; i < 400; i++) {
+		int region = frontend_region_create(&g->fe, first + i * size, size, 0, false);
+
+		if (region < 0)
+			peer_fail(w, "a memory region", region);
+		peer_must(w, frontend_add_mem_reg(&g->fe, region), "ADD_MEM_REG");
+	}
+	for (unsigned ring = 0; ring < 2 * PAIRS; ring++)
+		peer_must(w, guest_start_ring(g, ring), "starting a ring");
+	peer_attacks(w);
+	for (;;) {
+		guest_offer_all(g, 1);
+		peer_nap(w);
+	}
+}
