@@ -327,6 +327,7 @@ static unsigned deliver_any(
     struct burst *b, struct queue *q, uint32_t needs, const uint8_t frames[], unsigned n)
 {
 	burst_fill_in(b);
+	vring_visit(&b->out);
 	if (LIKELY(!(needs & ~q->port->accepts)))
 		return deliver_native(b, q, frames, n);
 	return deliver_mixed(b, q, frames, n);

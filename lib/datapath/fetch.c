@@ -5,8 +5,7 @@
 
 unsigned burst_fetch(struct burst *b, unsigned max)
 {
-	b->in.n = 0;
-	b->in.n_segments = 0;
+	vring_visit(&b->in);
 	b->n = vring_fetch(b->source->ring, &b->in, max);
 	queue_tell_misses(b->source);
 	return b->n;

@@ -7,9 +7,10 @@
  * that no frame needed are given back at the end: they are the last ones fetched, because
  * frames take chains in ring order.
  *
- * A frame that finds too few buffers gives back those it had gathered. A faulty chain cannot be
- * given back, or it would stop the ring for ever: the frame that met it is refused, and the chain
- * and whatever the frame had gathered before it are consumed with nothing written.
+ * A frame that finds too few buffers gives back those it had gathered. It waits for more, and
+ * those behind it with it, unless a ring full of such buffers could not hold it. A faulty chain
+ * cannot be given back, or it would stop the ring for ever: the frame that met it is refused, and
+ * the chain and whatever the frame had gathered before it are consumed with nothing written.
  */
 #include "virtio/vring.h"
 
@@ -131,7 +132,8 @@ enum vring_fault indirect_table(
 	uint32_t there = 0;
 	const void *table;
 
-	if (!vr->indirect || len == 0 || len % 16 != 0 || len / 16 > VRING_SIZE_MAX)
+	if (!vr->indirect || len == 0 || len % 16 != 0 ||
+	    len / 16 > MAX((uint32_t)vr->size, VRING_TABLE_MIN))
 		return VRING_FAULT_INDIRECT;
 	table = guest_memory_resolve(vr->tables, &vr->last_table, addr, len, &there);
 	if (UNLIKELY(vr->translation.iommu) && there < len &&
@@ -180,10 +182,20 @@ void vring_log_event(struct vring *vr, struct dirty_log *log)
 		vr->ops->log_event(vr, log);
 }
 
+/* vring_fetch, within the visit that is under way. */
+static ALWAYS_INLINE void fetch_more(struct vring *vr, struct vring_burst *burst, unsigned max)
+{
+	if (burst->n == 0)
+		burst->plain = true;
+	vr->ops->fetch(vr, burst, max);
+}
+
 /* The next chain for a frame, fetched when it has not been yet. NULL: none to be had now. */
 static struct vring_chain *next_chain(struct vring *vr, struct vring_burst *burst, unsigned at)
 {
-	if (at == burst->n && vring_fetch(vr, burst, 1) == 0)
+	if (at == burst->n)
+		fetch_more(vr, burst, 1);
+	if (at == burst->n)
 		return NULL;
 	return &burst->chain[at];
 }
@@ -202,6 +214,7 @@ static enum vring_room_status gather(
     struct vring *vr, struct vring_burst *burst, unsigned at, uint32_t len, unsigned *ret_taken)
 {
 	unsigned taken = 0;
+	uint32_t whole = len, largest = 0;
 
 	*ret_taken = 0;
 	while (len) {
@@ -209,6 +222,8 @@ static enum vring_room_status gather(
 
 		if (at + taken == VRING_BURST_CHAINS)
 			break; /* the caller tells a full burst from a hopeless frame */
+		if (taken && !chain_walk_on(burst))
+			break; /* the visit has cost enough */
 		c = next_chain(vr, burst, at + taken);
 		if (!c)
 			break;
@@ -222,6 +237,7 @@ static enum vring_room_status gather(
 			return VRING_ROOM_TOO_SMALL;
 		c->written = MIN(len, c->len);
 		len -= c->written;
+		largest = MAX(largest, c->len);
 	}
 	if (len == 0) {
 		*ret_taken = taken;
@@ -230,6 +246,8 @@ static enum vring_room_status gather(
 	unwrite(burst, at, at + taken);
 	if (at == 0 && taken == VRING_BURST_CHAINS)
 		return VRING_ROOM_TOO_SMALL;
+	if (taken && whole > (uint64_t)largest * vr->size)
+		return VRING_ROOM_TOO_SMALL; /* however many the driver adds */
 	return VRING_ROOM_NONE;
 }
 
@@ -276,7 +294,7 @@ unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32
 
 	burst->n = 0;
 	burst->n_segments = 0;
-	vring_fetch(vr, burst, n);
+	fetch_more(vr, burst, n);
 	for (i = 0; i < n; i++) {
 		unsigned taken;
 
@@ -297,6 +315,7 @@ unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32
 			break; /* perhaps only the burst is full: the caller comes again */
 		for (; i < n; i++)
 			room[i].status = VRING_ROOM_NONE;
+		vring_note_full(vr);
 		break;
 	}
 	vring_unfetch(vr, burst, at);

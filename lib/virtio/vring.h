@@ -51,7 +51,7 @@ struct vring_position {
 	X(NONE, "not broken") \
 	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size") \
 	X(HEAD_RANGE, "an avail ring entry names a descriptor outside the ring") \
-	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring") \
+	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring or than any frame needs") \
 	X(TWICE, "the driver made available again what the device still has")
 
 #define X(id, text) VRING_BREAK_##id,
@@ -65,7 +65,8 @@ enum vring_break { VRING_BREAKS(X) };
 	X(DIRECTION, "a descriptor is writable where it must be readable, or the reverse") \
 	X(CHAIN, "a next index is out of range or the chain loops") \
 	X(INDIRECT, "an indirect table is empty, nested, not negotiated or has a bad length") \
-	X(TOO_LONG, "a chain has more segments or bytes than one frame may have") \
+	X(EMPTY, "a descriptor has length 0") \
+	X(TOO_LONG, "a chain has more descriptors, segments or bytes than one frame may have") \
 	X(MISS, "an address is not translated yet; no chain that was fetched says so")
 
 #define X(id, text) VRING_FAULT_##id,
@@ -95,6 +96,17 @@ struct vring_chain {
 #define VRING_BURST_SEGMENTS 2048
 /* One frame's chain may not be longer than this: 64 KiB, net header, tags, and slack. */
 #define VRING_CHAIN_BYTES_MAX (128 * 1024)
+/*
+ * What one visit of a ring may cost: descriptors read in chains of more than one, and chains that
+ * a frame gathers beyond its first, good or faulty. Enough for 32 frames of 64 KiB in chains of 70
+ * descriptors or in merged buffers of 1 KiB.
+ */
+#define VRING_WALK_MAX 2304
+/*
+ * An indirect table may be as long as the ring (2.7.5.3.1), or this long in a smaller ring: FreeBSD
+ * uses up to 65 entries and Linux's virtio-blk 128, whatever the size of the ring.
+ */
+#define VRING_TABLE_MIN 128
 
 /* Chains between fetch and complete, in ring order. Large: keep one per use, not on a stack. */
 struct vring_burst {
@@ -106,6 +118,8 @@ struct vring_burst {
 	 * chains together himself leaves it false.
 	 */
 	bool plain;
+	uint32_t walked;    /* of VRING_WALK_MAX, in this visit, */
+	uint32_t walked_to; /* and when the chain that is read now began */
 	struct vring_chain chain[VRING_BURST_CHAINS];
 	struct vring_segment segment[VRING_BURST_SEGMENTS];
 	/* Requests: 1 + the place of a chain's first writable segment; 0: there is none. */
@@ -119,6 +133,14 @@ static inline unsigned vring_chain_readable(
 	uint16_t writable = burst->writable[chain - burst->chain];
 
 	return writable ? writable - 1u : chain->n_segments;
+}
+
+/* Begin a visit of a ring with an empty burst. */
+static inline void vring_visit(struct vring_burst *burst)
+{
+	burst->n = 0;
+	burst->n_segments = 0;
+	burst->walked = 0;
 }
 
 struct vring;
@@ -145,6 +167,16 @@ struct vring_config {
 	struct vring_iommu *iommu;
 	struct vring_misses *misses;     /* this ring's alone */
 	struct vring_inflight *inflight; /* recovered or reset; NULL: nothing is tracked */
+};
+
+/*
+ * What tells, without the ring, whether something has become available since: one word of guest
+ * memory. True of a ring that nobody fetches from meanwhile.
+ */
+struct vring_peek {
+	const uint16_t *word; /* NULL: there never will be anything */
+	uint16_t mask, value;
+	bool equal; /* is it what has to be there, or what must not be there any more? */
 };
 
 struct vring {
@@ -185,6 +217,7 @@ struct vring {
 	uint32_t faults;      /* faulty chains so far */
 	struct vring_translation translation;
 	struct vring_inflight *inflight;
+	struct vring_peek more; /* vring_note_full */
 };
 
 /* Does the ring wait for a translation? */
@@ -227,12 +260,15 @@ int vring_start(struct vring *vr, const struct vring_config *config);
 /*
  * Append up to max chains that the driver made available to the burst; the number appended,
  * 0 when there are none, the burst is full or the ring is broken. Start with burst->n =
- * burst->n_segments = 0. The chains' slots are taken; complete or unfetch them.
+ * burst->n_segments = 0; that begins a visit. A chain that would exceed what a visit may cost
+ * waits for the next one. The chains' slots are taken; complete or unfetch them.
  */
 static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
-	if (burst->n == 0)
+	if (burst->n == 0) {
 		burst->plain = true;
+		burst->walked = 0;
+	}
 	return vr->ops->fetch(vr, burst, max);
 }
 
@@ -337,16 +373,6 @@ static inline void vring_prefetch(const struct vring *vr)
 		vr->ops->prefetch(vr);
 }
 
-/*
- * What tells, without the ring, whether something has become available since: one word of guest
- * memory. True of a ring that nobody fetches from meanwhile.
- */
-struct vring_peek {
-	const uint16_t *word; /* NULL: there never will be anything */
-	uint16_t mask, value;
-	bool equal; /* is it what has to be there, or what must not be there any more? */
-};
-
 static inline struct vring_peek vring_peek(const struct vring *vr)
 {
 	return vr->broken ? (struct vring_peek){0} : vr->ops->peek(vr);
@@ -359,12 +385,28 @@ static inline bool vring_peek_avail(const struct vring_peek *peek)
 	return ((READ_ONCE(*peek->word) & peek->mask) == peek->value) == peek->equal;
 }
 
+/*
+ * A receive ring had too few buffers: remember what it looked like, and later tell whether another
+ * visit would find more. Never true of a ring that is broken or waits for a translation.
+ * vring_reserve remembers by itself when it decides VRING_ROOM_NONE.
+ */
+static inline void vring_note_full(struct vring *vr)
+{
+	vr->more = vring_stalled(vr) ? (struct vring_peek){0} : vring_peek(vr);
+}
+
+static inline bool vring_has_more(const struct vring *vr)
+{
+	return vring_peek_avail(&vr->more);
+}
+
 /* What became of one frame's request for room. */
 enum vring_room_status {
 	VRING_ROOM_OK,
-	VRING_ROOM_NONE,      /* no (more) buffers now; later frames got none either */
-	VRING_ROOM_TOO_SMALL, /* the next buffer cannot hold this frame; it is kept for others */
-	VRING_ROOM_FAULT,     /* the next buffer was faulty; it is consumed, completed with 0 */
+	VRING_ROOM_NONE, /* no (more) buffers now; later frames got none either */
+	/* The next buffer, or a ring full of such, cannot hold this frame; they are kept. */
+	VRING_ROOM_TOO_SMALL,
+	VRING_ROOM_FAULT, /* the next buffer was faulty; it is consumed, completed with 0 */
 };
 
 struct vring_room {
@@ -387,7 +429,8 @@ unsigned vring_reserve_alike(
 
 /*
  * Find room for n frames of len[i] bytes (net header included) in a receive queue, in order.
- * Fills room[i] and sets each chain's written. Starts from an empty burst (resets it).
+ * Fills room[i] and sets each chain's written. Starts from an empty burst (resets it), and goes
+ * on with the visit that vring_visit() began: what it may still cost bounds all its calls.
  * Returns how many leading entries of room[] were decided; fewer than n only when the burst
  * itself is full: deliver and complete those, then call again for the rest.
  */

@@ -66,7 +66,7 @@ static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, u
 		return vring_iommu_miss(
 		    vr, addr, vr->direction == VRING_RECEIVE ? IOTLB_WRITE : IOTLB_READ);
 	vring_iommu_scout(vr, addr, len);
-	return VRING_FAULT_NONE;
+	return vr->translation.scout_pages ? VRING_FAULT_NONE : VRING_FAULT_MISS;
 }
 
 /*
@@ -76,6 +76,8 @@ static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, u
 static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_burst *burst,
     struct vring_chain *chain, uint64_t addr, uint32_t len)
 {
+	if (UNLIKELY(!len))
+		return VRING_FAULT_EMPTY;
 	while (len) {
 		uint32_t part;
 		uint8_t *host =
@@ -195,6 +197,19 @@ static inline void chain_begin(struct vring_burst *burst, struct vring_chain *ch
 {
 	*chain = (struct vring_chain){.segment = burst->n_segments};
 	burst->writable[chain - burst->chain] = 0;
+	burst->walked_to = burst->walked;
+}
+
+/* May the visit read one more descriptor of a chain that has several? */
+static inline bool chain_walk_on(struct vring_burst *burst)
+{
+	return burst->walked++ < VRING_WALK_MAX;
+}
+
+/* Has this chain alone used up what a visit may cost? */
+static inline bool chain_walked_all(const struct vring_burst *burst)
+{
+	return burst->walked_to == 0 && burst->walked > VRING_WALK_MAX;
 }
 
 /* A chain that ends in a fault keeps its slots and id, and loses its segments. */
@@ -221,9 +236,10 @@ static inline bool chain_postponed(
     struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, enum vring_fault fault)
 {
 	burst->n_segments = chain->segment;
-	if (fault == VRING_FAULT_TOO_LONG)
-		return chain->segment != 0; /* perhaps it fits into an empty burst */
-	return fault == VRING_FAULT_MISS && !vr->translation.scouting;
+	if (fault == VRING_FAULT_TOO_LONG && !chain_walked_all(burst))
+		return chain->segment != 0 || burst->walked_to != 0; /* perhaps it fits later */
+	return fault == VRING_FAULT_MISS &&
+	    (!vr->translation.scouting || !vr->translation.scout_pages);
 }
 
 /*

@@ -192,14 +192,15 @@ static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, uns
 
 	if (vr->broken)
 		return 0;
-	while (any_left(f)) {
-		f->scratch->n = f->scratch->n_segments = 0;
+	if (any_left(f)) {
+		vring_visit(f->scratch);
 		f->scratch->plain = false;
-		if (fetch_left(vr, f->scratch, VRING_BURST_CHAINS) == 0)
-			return 0; /* behind an IOMMU: a translation is missing */
+		fetch_left(vr, f->scratch, VRING_BURST_CHAINS);
 		for (unsigned i = 0; i < f->scratch->n; i++)
 			f->scratch->chain[i].written = 0;
 		vring_complete(vr, f->scratch);
+		if (any_left(f))
+			return 0; /* in the next visit, or when a translation is there */
 	}
 	forget_left(f);
 	f->ops.fetch = f->base.fetch;

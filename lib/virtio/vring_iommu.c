@@ -3,9 +3,14 @@
 
 #include "virtio/vring_chain.h"
 
-/* How far ahead a ring that misses looks, and how many pages of one buffer it asks for at once. */
-#define SCOUT_CHAINS 64
-#define SCOUT_PAGES  20
+/*
+ * How far ahead a ring that misses looks: chains, descriptors in chains of several, and pages. And
+ * how many pages of one buffer it asks for at once.
+ */
+#define SCOUT_CHAINS    64
+#define SCOUT_WALK      512
+#define SCOUT_PAGES_ALL 256
+#define SCOUT_PAGES     20
 
 static const struct guest_memory *view_memory(const struct iotlb_view *view, unsigned perm)
 {
@@ -53,6 +58,8 @@ static uint64_t note_miss(struct vring *vr, uint64_t wanted, unsigned *ret_slot)
 		atomic_store_explicit(
 		    &misses->miss[room], wanted | VRING_MISS_NEW, memory_order_release);
 		vr->translation.news = true;
+	} else {
+		vr->translation.scout_pages = 0; /* no use in looking further */
 	}
 	return 0;
 }
@@ -83,10 +90,14 @@ void vring_iommu_scout(struct vring *vr, uint64_t iova, uint32_t len)
 {
 	unsigned perm = vr->direction == VRING_RECEIVE ? IOTLB_WRITE : IOTLB_READ, slot;
 	uint64_t page = iova & ~(IOTLB_PAGE - 1), last = iova + (len - 1);
+	struct vring_translation *t = &vr->translation;
 
-	for (unsigned i = 0; i < SCOUT_PAGES && page <= last; i++, page += IOTLB_PAGE)
+	for (unsigned i = 0; i < SCOUT_PAGES && page <= last && t->scout_pages; i++) {
+		t->scout_pages--;
 		if (!guest_memory_find(vr->memory, page))
 			note_miss(vr, miss_word(page, perm), &slot);
+		page += IOTLB_PAGE;
+	}
 }
 
 /* Note what the chains from here on miss, and give them back. */
@@ -94,19 +105,22 @@ static __attribute__((noinline)) void scout(struct vring *vr, struct vring_burst
 {
 	struct vring_translation *t = &vr->translation;
 	unsigned keep = burst->n, keep_segments = burst->n_segments;
-	uint32_t faults = vr->faults;
+	uint32_t faults = vr->faults, walked = burst->walked;
 
 	t->scouting = true;
+	t->scout_pages = SCOUT_PAGES_ALL;
+	burst->walked = VRING_WALK_MAX - SCOUT_WALK;
 	t->fetch(vr, burst, SCOUT_CHAINS);
 	vring_unfetch(vr, burst, keep);
 	burst->n_segments = keep_segments;
+	burst->walked = walked;
 	t->scouting = false;
 	vr->faults = faults;
 }
 
 void vring_iommu_look_ahead(struct vring *vr, struct vring_burst *burst)
 {
-	burst->n = burst->n_segments = 0;
+	vring_visit(burst);
 	adopt_view(vr);
 	scout(vr, burst);
 }

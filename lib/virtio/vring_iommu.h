@@ -15,7 +15,8 @@
  * fetching costs two loads. A chain that needs what was denied carries VRING_FAULT_ADDRESS.
  *
  * A driver maps each of its buffers anew, so misses come in flocks. The first one makes the ring
- * look at the chains behind it, too, and ask for all of them at once.
+ * look at the chains behind it, too, and ask for all of them at once, as far as there is room for
+ * misses: how far it looks is bounded in chains, descriptors and pages.
  */
 #pragma once
 
@@ -86,6 +87,7 @@ struct vring_translation {
 	uint32_t denials;     /* as last seen */
 	bool stalled;         /* at a miss */
 	bool scouting;        /* looking ahead: chains are not kept */
+	uint32_t scout_pages; /* while looking ahead: how many it may still look for */
 	bool news;            /* there are new misses; whoever tells the keeper clears it */
 	struct vring_ops ops; /* those of the format, but for fetch, */
 	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max); /* this one */

@@ -50,8 +50,11 @@ static enum vring_fault walk_indirect(
 	table = inner;
 	/* In a packed table the entries follow each other; of the flags only WRITE counts. */
 	for (uint32_t i = 0; i < n; i++) {
-		struct descriptor entry = descriptor_read(&table[i]);
+		struct descriptor entry;
 
+		if (!chain_walk_on(burst))
+			return VRING_FAULT_TOO_LONG;
+		entry = descriptor_read(&table[i]);
 		if (entry.fourth & VRING_DESC_F_INDIRECT)
 			return VRING_FAULT_INDIRECT;
 		/*
@@ -70,7 +73,7 @@ static enum vring_fault walk_indirect(
 
 /*
  * A chain over several slots. Walks to its end even after a fault, for the end tells the id and
- * how many slots to give back; a chain without end breaks the ring.
+ * how many slots to give back; a chain whose end is out of reach breaks the ring.
  */
 static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
     struct vring_burst *burst, struct vring_chain *chain, const struct vring_packed_desc *ring,
@@ -79,6 +82,11 @@ static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
 	enum vring_fault fault = VRING_FAULT_NONE;
 
 	for (;;) {
+		if (UNLIKELY(!chain_walk_on(burst))) {
+			if (chain_walked_all(burst))
+				vr->broken = VRING_BREAK_CHAIN_ENDLESS;
+			return VRING_FAULT_TOO_LONG;
+		}
 		if (!fault && (d.fourth & VRING_DESC_F_INDIRECT) && chain->slots > 1)
 			fault = VRING_FAULT_INDIRECT;
 		else if (!fault && (d.fourth & VRING_DESC_F_INDIRECT))
@@ -123,6 +131,10 @@ bool vring_packed_append(
 	chain_begin(burst, chain);
 	chain->slots = 1;
 	fault = walk_chain(vr, burst, chain, desc, n, 0, descriptor_read(&desc[0]));
+	if (vr->broken) {
+		burst->n_segments = chain->segment;
+		return false;
+	}
 	if (fault) {
 		if (chain_postponed(vr, burst, chain, fault))
 			return false;

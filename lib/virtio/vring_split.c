@@ -33,6 +33,8 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 	for (uint32_t left = n; left > 0; left--) {
 		enum vring_fault fault;
 
+		if (!chain_walk_on(burst))
+			return VRING_FAULT_TOO_LONG;
 		if (d.third & VRING_DESC_F_INDIRECT) {
 			if (in_table || (d.third & VRING_DESC_F_NEXT))
 				return VRING_FAULT_INDIRECT;

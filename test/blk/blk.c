@@ -69,7 +69,7 @@ static void fetch(struct vring *vr, struct queue *q)
 {
 	struct vring_burst *burst = &blk.burst;
 
-	burst->n = burst->n_segments = 0;
+	vring_visit(burst);
 	vring_fetch(vr, burst, IN_HAND - q->n);
 	for (unsigned i = 0; i < burst->n; i++)
 		request_take(&q->request[q->n++], burst, &burst->chain[i]);

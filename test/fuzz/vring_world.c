@@ -243,6 +243,7 @@ static void reserve(struct world *w)
 		reserve_plain(w, len, n, len[0] % 8);
 		return;
 	}
+	vring_visit(&w->burst);
 	decided = vring_reserve(&w->ring, &w->burst, len, n, room);
 	promise(decided <= n);
 	for (unsigned i = 0; i < decided; i++) {

@@ -110,6 +110,7 @@ static void device_give(struct loop *l, uint8_t *bytes, uint32_t len)
 	struct vring_room room;
 	uint32_t at = 0;
 
+	vring_visit(&l->burst);
 	assert_int_equal(vring_reserve(&l->ring[0], &l->burst, &len, 1, &room), 1);
 	assert_int_equal(room.status, VRING_ROOM_OK);
 	if (l->nd->hdr_len == VIRTIO_NET_HDR_LEN)

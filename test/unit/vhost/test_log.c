@@ -129,6 +129,7 @@ static void deliver(struct fake *f, unsigned n, uint32_t len)
 	for (unsigned i = 0; i < n; i++) {
 		struct vring_room room;
 
+		vring_visit(&burst);
 		assert_int_equal(vring_reserve(ring, &burst, &len, 1, &room), 1);
 		assert_int_equal(room.status, VRING_ROOM_OK);
 		memset(burst.segment[0].addr, 0x5a, len);
@@ -261,6 +262,7 @@ static void a_packed_ring_that_wraps_is_marked_on_both_ends(void **state)
 	set_log(f, LOG_SIZE, 0);
 	tell_addr(f, true, true, ELSEWHERE);
 	ring = &f->dev->vring[RING]->ring;
+	vring_visit(&burst);
 	assert_int_equal(vring_reserve(ring, &burst, len, 20, room), 20);
 	vring_complete(ring, &burst);
 	/* Entries 500 to 511 lie in the second page, the others in the first. */

@@ -242,14 +242,14 @@ static void lie_about_indirect(uint16_t flags)
 	} bad[] = {
 	    {LOW + TABLE, 0, 0}, {LOW + TABLE, 15, 0}, {LOW + TABLE, 24, 0},
 	    {LOW + TABLE + 3, 32, 0}, {HIGH - 16, 32, 0}, {NOWHERE, 16, 0},
-	    {LOW + TABLE, UINT32_MAX & ~15u, 0}, {LOW + TABLE, 16, VRING_DESC_F_NEXT},
-	    {LOW + TABLE, 16, 0}, /* nested */
+	    {LOW + TABLE, UINT32_MAX & ~15u, 0}, {LOW + TABLE, 16 * (VRING_TABLE_MIN + 1), 0},
+	    {LOW + TABLE, 16, VRING_DESC_F_NEXT}, {LOW + TABLE, 16, 0}, /* nested */
 	};
 
-	for (unsigned i = 0; i < 9; i++) {
+	for (unsigned i = 0; i < 10; i++) {
 		restart(0);
 		set_desc(w.region[0] + TABLE, 0, LOW, 16,
-		    flags | (i == 8 ? VRING_DESC_F_INDIRECT : 0), 0);
+		    flags | (i == 9 ? VRING_DESC_F_INDIRECT : 0), 0);
 		set_desc(
 		    w.area[0], 0, bad[i].addr, bad[i].len, VRING_DESC_F_INDIRECT | bad[i].flags, 1);
 		if (!w.packed || (bad[i].flags & VRING_DESC_F_NEXT))
@@ -279,7 +279,7 @@ static void indirect_must_have_been_negotiated(void **state)
 	close_world();
 }
 
-/* With and without bytes: a loop of empty descriptors adds no length to stop at. */
+/* With and without bytes: a loop of empty descriptors would add no length to stop at. */
 static void split_loops_end(void **state)
 {
 	(void)state;
@@ -288,11 +288,11 @@ static void split_loops_end(void **state)
 		set_desc(w.area[0], 0, LOW, len, VRING_DESC_F_NEXT, 1);
 		set_desc(w.area[0], 1, LOW, len, VRING_DESC_F_NEXT, 0);
 		offer(0, 1);
-		expect_fault(VRING_FAULT_CHAIN);
+		expect_fault(len ? VRING_FAULT_CHAIN : VRING_FAULT_EMPTY);
 		restart(0);
 		set_desc(w.area[0], 0, LOW, len, VRING_DESC_F_NEXT, SIZE);
 		offer(0, 1);
-		expect_fault(VRING_FAULT_CHAIN);
+		expect_fault(len ? VRING_FAULT_CHAIN : VRING_FAULT_EMPTY);
 		close_world();
 	}
 }
@@ -398,6 +398,7 @@ static void lie_among_good_ones(uint16_t flags)
 	    {{HIGH + REGION - 64, 65, flags, 0}, VRING_FAULT_ADDRESS},
 	    {{LOW, VRING_CHAIN_BYTES_MAX + 1, flags, 0}, VRING_FAULT_TOO_LONG},
 	    {{LOW, UINT32_MAX, flags, 0}, VRING_FAULT_TOO_LONG},
+	    {{LOW, 0, flags, 0}, VRING_FAULT_EMPTY},
 	    {{LOW, 100, wrong, 0}, VRING_FAULT_DIRECTION},
 	    {{LOW, 100, flags | VRING_DESC_F_INDIRECT, 0}, VRING_FAULT_INDIRECT},
 	};
@@ -408,7 +409,7 @@ static void lie_among_good_ones(uint16_t flags)
 	/* The last that is none, and the least. */
 	for (unsigned lane = 0; lane < 8; lane++) {
 		lie_in_lane(lane, (struct vring_split_desc){HIGH - 1, 1, flags, 0}, 0);
-		lie_in_lane(lane, (struct vring_split_desc){LOW, 0, flags, 0}, 0);
+		lie_in_lane(lane, (struct vring_split_desc){LOW, 1, flags, 0}, 0);
 	}
 }
 
@@ -531,7 +532,7 @@ static void use_ring(void)
 	struct vring_room room[32];
 	uint32_t len[32];
 
-	w.burst.n = w.burst.n_segments = 0;
+	vring_visit(&w.burst);
 	if (w.receive) {
 		for (unsigned i = 0; i < 32; i++)
 			len[i] = 12 + noise(&seed) % 300;

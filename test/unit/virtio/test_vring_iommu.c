@@ -328,6 +328,49 @@ static void a_stalled_ring_asks_once_and_ahead(void **state)
 	world_destroy(w);
 }
 
+static unsigned lookups;
+
+const struct guest_region *__real_guest_memory_find(
+    const struct guest_memory *memory, uint64_t gpa);
+const struct guest_region *__wrap_guest_memory_find(
+    const struct guest_memory *memory, uint64_t gpa);
+
+const struct guest_region *__wrap_guest_memory_find(const struct guest_memory *memory, uint64_t gpa)
+{
+	lookups++;
+	return __real_guest_memory_find(memory, gpa);
+}
+
+/* 32 tables of 128 buffers of 20 pages each, none of them known, or all but the first. */
+static void looking_ahead_is_bounded(void **state)
+{
+	struct driver_buffer b[128];
+	const uint64_t features[] = {SPLIT, PACKED};
+
+	(void)state;
+	for (unsigned v = 0; v < 4; v++) {
+		struct world *w = world_create(features[v & 1], VRING_TRANSMIT, 7);
+		uint64_t table = IOVA + TABLES * PAGE;
+
+		for (unsigned i = 0; i < 128; i++)
+			b[i] = (struct driver_buffer){
+			    IOVA + (v & 2 ? i : 0) * PAGE, (v & 2 ? 1 : 20) * PAGE};
+		know(w, TABLES);
+		for (unsigned i = 1; (v & 2) && i < 128; i += 2)
+			know(w, i);
+		publish(w);
+		for (unsigned i = 0; i < RING; i++)
+			driver_ring_add_indirect(&w->driver, b, 128, 0, at(w, table), table, w);
+		driver_ring_publish(&w->driver);
+		lookups = 0;
+		assert_int_equal(vring_fetch(&w->vring, &w->burst, RING), 0);
+		assert_true(vring_stalled(&w->vring));
+		assert_true(lookups > 20);
+		assert_true(lookups < 1200);
+		world_destroy(w);
+	}
+}
+
 static void a_receive_buffer_must_be_writable(void **state)
 {
 	struct world *w = world_create(PACKED, VRING_RECEIVE, 7);
@@ -342,6 +385,7 @@ static void a_receive_buffer_must_be_writable(void **state)
 	publish(w);
 	driver_ring_add(&w->driver, &b, 0, 1, w);
 	driver_ring_publish(&w->driver);
+	vring_visit(&w->burst);
 	assert_int_equal(vring_reserve(&w->vring, &w->burst, &len, 1, &room), 1);
 	assert_int_equal(room.status, VRING_ROOM_NONE);
 	miss = vring_misses_take(&w->misses, &slot);
@@ -360,6 +404,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_chain_arrives_or_is_denied),
 	    cmocka_unit_test(a_stalled_ring_asks_once_and_ahead),
+	    cmocka_unit_test(looking_ahead_is_bounded),
 	    cmocka_unit_test(a_receive_buffer_must_be_writable),
 	};
 
