@@ -14,6 +14,8 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 	b->source = source;
 	b->fwd = fwd;
 	b->now_s = now_s;
+	b->retries = BURST_RETRIES;
+	b->work = BURST_WORK;
 	if (burst_fetch(b, max) == 0)
 		return 0;
 	if (source->enabled) {

@@ -7,7 +7,7 @@
  *	snapshot.c  first bytes of every frame into locals       burst_snapshot
  *	lookup.c    learn the source, decide the destination     burst_lookup
  *	group.c     by destination: flood, then unicast          burst_forward
- *	deliver.c   reserve, copy, complete                      deliver_frames
+ *	deliver.c   reserve, copy, complete                      deliver_group
  *	fallback.c  frames whose offload the guest cannot take   deliver_fallback
  *	complete.c  give the source its buffers back, account,   burst_complete
  *	            and call the drivers that asked for it
@@ -34,6 +34,17 @@
 #define FRAME_MIN        14
 #define FRAME_MAX        (65535 + 14 + 8)
 #define BURST_NOTIFY_MAX 64 /* queues that wait to be asked; with more, some are asked earlier */
+/*
+ * A burst takes no second frame that would bring it above this many bytes, or segments if all that
+ * asks for segmentation were cut up: that waits for the next visit. Eight TSO frames of 64 KiB.
+ */
+#define BURST_BYTES    (8 * 65536)
+#define BURST_SEGMENTS 512
+/* Looks at rings that are full, of one burst at all its destinations together. */
+#define BURST_RETRIES 8
+/* Software work of one burst for all its destinations, in bytes: enough for two of the largest. */
+#define SEGMENT_WORK 1024 /* what a segment costs beyond its bytes */
+#define BURST_WORK   (2 * (BURST_BYTES + BURST_SEGMENTS * SEGMENT_WORK))
 
 /* Where a frame goes: a port index, or one of these. */
 #define DEST_FLOOD 0xffff
@@ -67,6 +78,9 @@ struct group {
 	unsigned n;
 	unsigned done;  /* delivered or dropped so far */
 	uint32_t needs; /* enum offload, of any of them */
+	/* Of the first frame that is not done, if it is being cut up: segments done and to do. */
+	uint16_t part, rest;
+	struct vring_peek more; /* while not all are done: whether another visit is worth while */
 	uint8_t frame[BURST_FRAMES];
 };
 
@@ -88,6 +102,9 @@ struct burst {
 	struct head head[BURST_FRAMES];
 	unsigned n_groups;
 	struct group group[BURST_FRAMES];
+	/* What this burst may still cost: looks at full rings, and software work (fallback.h). */
+	unsigned retries;
+	uint32_t work;
 	/* 1 + group of the deliver queue in that slot; all 0 between bursts. */
 	uint8_t group_of_slot[PORTS_MAX * PORT_QUEUES_MAX];
 	struct vring_burst in;

@@ -28,15 +28,19 @@
 /* Visits for which headers are written unseen once most of them had to be written. */
 #define HEADERS_BLIND 64
 
-void deliver_drop_full(struct queue *q, unsigned n)
+void deliver_drop_rest(struct group *g)
 {
 	enum drop_reason reason = DROP_RING_FULL;
+	unsigned n = g->n - g->done + (g->rest ? g->rest - 1u : 0);
+	struct queue *q = g->queue;
 
 	if (q->ring->broken)
 		reason = DROP_RING_BROKEN;
 	else if (vring_stalled(q->ring))
 		reason = DROP_IOTLB_MISS;
 	q->stats.drops[reason] += n;
+	g->done = g->n;
+	g->part = g->rest = 0;
 }
 
 void deliver_drop_room(struct queue *q, enum vring_room_status status)
@@ -299,58 +303,67 @@ static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t f
 }
 
 /* Runs of frames that can go as they are, and between them frames that need work first. */
-static unsigned deliver_mixed(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
+static void deliver_mixed(struct burst *b, struct group *g)
 {
-	uint32_t lacks = ~q->port->accepts;
-	unsigned settled = 0;
+	uint32_t lacks = ~g->queue->port->accepts;
 
-	while (settled < n) {
-		unsigned run = 0;
+	while (g->done < g->n) {
+		const uint8_t *frames = g->frame + g->done;
+		unsigned left = g->n - g->done, run = 0, went;
 
-		while (settled + run < n && !(b->frame[frames[settled + run]].needs & lacks))
+		while (run < left && !(b->frame[frames[run]].needs & lacks))
 			run++;
 		if (run) {
-			unsigned done = deliver_native(b, q, frames + settled, run);
-
-			settled += done;
-			if (done < run)
+			went = deliver_native(b, g->queue, frames, run);
+			g->done += went;
+			if (went < run)
 				break;
 			continue; /* all of the run went; look at what stopped it */
 		}
-		deliver_fallback(b, q, frames[settled]);
-		settled++;
+		if (!deliver_fallback(b, g))
+			break;
+		g->done++;
 	}
-	return settled;
 }
 
-static unsigned deliver_any(
-    struct burst *b, struct queue *q, uint32_t needs, const uint8_t frames[], unsigned n)
+static void deliver_any(struct burst *b, struct group *g)
 {
+	struct queue *q = g->queue;
+
 	burst_fill_in(b);
 	vring_visit(&b->out);
-	if (LIKELY(!(needs & ~q->port->accepts)))
-		return deliver_native(b, q, frames, n);
-	return deliver_mixed(b, q, frames, n);
+	if (LIKELY(!(g->needs & ~q->port->accepts)))
+		g->done += deliver_native(b, q, g->frame + g->done, g->n - g->done);
+	else
+		deliver_mixed(b, g);
 }
 
-unsigned deliver_frames(
-    struct burst *b, struct queue *q, uint32_t needs, const uint8_t frames[], unsigned n)
+/* What did not go as plain frames into plain buffers. */
+static __attribute__((noinline)) void deliver_rest(struct burst *b, struct group *g, bool plain)
 {
+	struct vring *ring = g->queue->ring;
+
+	if (!plain || vring_has_avail(ring))
+		deliver_any(b, g);
+	else
+		vring_note_full(ring);
+	g->more = ring->more;
+}
+
+void deliver_group(struct burst *b, struct group *g)
+{
+	struct queue *q = g->queue;
 	bool plain = b->plain && q->port->hdr_len == VIRTIO_NET_HDR_LEN;
-	unsigned settled = 0;
 
 	if (q->shared)
 		rte_spinlock_lock(&q->lock);
 	if (plain)
-		settled = deliver_plain(b, q, frames, n);
-	if (UNLIKELY(settled < n) && (!plain || vring_has_avail(q->ring)))
-		settled += deliver_any(b, q, needs, frames + settled, n - settled);
+		g->done += deliver_plain(b, q, g->frame + g->done, g->n - g->done);
+	if (UNLIKELY(g->done < g->n))
+		deliver_rest(b, g, plain);
 	queue_tell_misses(q);
-	if (q->shared) {
-		queue_notify_now(b, q);
-		rte_spinlock_unlock(&q->lock);
-	} else {
+	if (q->shared)
+		queue_unlock_and_notify(b, q);
+	else
 		queue_notify_later(b, q);
-	}
-	return settled;
 }

@@ -24,7 +24,9 @@
 	X(TOO_SMALL, "buffer-too-small", "the guest's receive buffer cannot hold the frame") \
 	X(BAD_BUFFER, "bad-buffer", "the guest's receive buffer cannot be used") \
 	X(CANNOT_SEGMENT, "cannot-segment", \
-	    "the guest does not take this offload and the frame cannot be done in software")
+	    "the guest does not take this offload and the frame cannot be done in software") \
+	X(SOFTWARE_LIMIT, "software-limit", \
+	    "the guest does not take this offload and its burst needed too much done in software")
 
 #define X(id, name, text) DROP_##id,
 enum drop_reason { DROP_REASONS(X) DROP_N };

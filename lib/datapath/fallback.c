@@ -2,28 +2,29 @@
 /*
  * The frame is first made whole in private memory, head from the snapshot and the rest from
  * the guest, so that what is parsed, checksummed and cut up cannot change meanwhile. Then its
- * checksum is completed, or it is segmented, and the result goes out in batches with one visit
- * to the ring each.
+ * checksum is completed, or it is segmented, and the result goes out in batches. How long each
+ * segment will be is known beforehand, so buffers are asked for first, and a segment that finds
+ * none is not made.
+ *
+ * A ring that takes only some of the segments is visited again like any other that is full, by the
+ * burst (group.c); then the frame is made whole once more, for others have had the memory
+ * meanwhile. Should the guest have made another frame of it, what is left is dropped.
  */
 #include "datapath/fallback.h"
 
 #include <stdlib.h>
 
-#include <rte_pause.h>
-
 #include "datapath/copy.h"
 #include "datapath/deliver.h"
 #include "datapath/offload.h"
 
-#define BATCH   BURST_FRAMES
-#define RETRIES 64 /* a segmented frame is worth more patience: losing one part loses it all */
+#define BATCH BURST_FRAMES
 
 struct fallback {
 	uint8_t linear[FRAME_MAX + CACHE_LINE];
+	bool whole; /* one result: the frame with its checksum */
+	uint32_t len;
 	struct gso gso;
-	unsigned n;
-	struct gso_segment segment[BATCH];
-	uint8_t header[BATCH][GSO_HEADER_MAX];
 };
 
 struct fallback *fallback_create(void)
@@ -65,88 +66,99 @@ static void write_segment(
 	q->stats.bytes += seg->header_len + seg->payload_len;
 }
 
-/* Deliver what the ring takes of the batch from `from` on. Returns how many are settled. */
-static unsigned batch_offer(struct burst *b, struct queue *q, unsigned from)
+/* More results than may be made of one frame, whatever its headers are? */
+static bool too_many(const struct virtio_net_hdr *net, uint32_t len)
+{
+	return len > GSO_HEADER_MAX && (len - GSO_HEADER_MAX) / net->gso_size > GSO_SEGMENTS_MAX;
+}
+
+static void spend(struct burst *b, uint32_t work)
+{
+	b->work -= MIN(b->work, work);
+}
+
+/* Make frame i whole and ready to be cut up. How many results there will be; 0: it cannot be. */
+static unsigned prepare(struct burst *b, unsigned i)
 {
 	struct fallback *fb = b->fallback;
+	const struct virtio_net_hdr *net = &b->head[i].net;
+
+	fb->len = b->frame[i].len;
+	fb->whole = net->gso_type == VIRTIO_NET_HDR_GSO_NONE;
+	if (!fb->whole && too_many(net, fb->len))
+		return 0;
+	spend(b, fb->len);
+	linearize(b, i, fb->linear);
+	if (fb->whole)
+		return offload_checksum(fb->linear, fb->len, net) < 0 ? 0 : 1;
+	return gso_begin(&fb->gso, fb->linear, fb->len, net) < 0 ? 0 : gso_count(&fb->gso);
+}
+
+static void write_result(
+    struct burst *b, struct queue *q, unsigned number, const struct vring_room *room)
+{
+	struct fallback *fb = b->fallback;
+	struct gso_segment seg = {.payload = fb->linear, .payload_len = fb->len};
+
+	if (!fb->whole)
+		gso_make(&fb->gso, number, &seg);
+	write_segment(b, q, &seg, room);
+}
+
+/*
+ * Deliver what the ring takes of results from to to, but a batch at most. Returns how many are
+ * settled; 0: the ring is full.
+ */
+static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned to)
+{
+	struct fallback *fb = b->fallback;
+	unsigned n = MIN(to - from, (unsigned)BATCH), k, decided;
 	struct vring_room room[BATCH];
 	uint32_t need[BATCH];
-	unsigned k, decided;
 
-	for (k = from; k < fb->n; k++)
-		need[k] = q->port->hdr_len + fb->segment[k].header_len + fb->segment[k].payload_len;
-	decided = vring_reserve(q->ring, &b->out, need + from, fb->n - from, room);
+	for (k = 0; k < n; k++)
+		need[k] = q->port->hdr_len + (fb->whole ? fb->len : gso_len(&fb->gso, from + k));
+	decided = vring_reserve(q->ring, &b->out, need, n, room);
 	for (k = 0; k < decided && room[k].status != VRING_ROOM_NONE; k++) {
 		if (room[k].status == VRING_ROOM_OK)
-			write_segment(b, q, &fb->segment[from + k], &room[k]);
+			write_result(b, q, from + k, &room[k]);
 		else
 			deliver_drop_room(q, room[k].status);
 	}
 	vring_complete(q->ring, &b->out);
+	spend(b, k * SEGMENT_WORK);
 	return k;
 }
 
-static void batch_flush(struct burst *b, struct queue *q)
+/* Drop the frame, or what is left of it. */
+static bool give_up(struct group *g, enum drop_reason reason)
 {
-	struct fallback *fb = b->fallback;
-	unsigned settled = 0;
-
-	for (unsigned try = 0; settled < fb->n && try < RETRIES; try++) {
-		unsigned done = batch_offer(b, q, settled);
-
-		settled += done;
-		if (done == 0)
-			rte_pause();
-	}
-	deliver_drop_full(q, fb->n - settled);
-	fb->n = 0;
+	g->queue->stats.drops[reason] += g->rest ? g->rest : 1;
+	g->part = g->rest = 0;
+	return true;
 }
 
-static void deliver_whole(struct burst *b, struct queue *q, uint32_t len)
+bool deliver_fallback(struct burst *b, struct group *g)
 {
-	struct fallback *fb = b->fallback;
+	struct queue *q = g->queue;
+	unsigned n, at = g->part, went;
 
-	fb->segment[0] = (struct gso_segment){.payload = fb->linear, .payload_len = len};
-	fb->n = 1;
-	batch_flush(b, q);
-}
-
-static void deliver_segments(struct burst *b, struct queue *q)
-{
-	struct fallback *fb = b->fallback;
-	struct gso_segment seg;
-	uint64_t made = 0;
-
-	fb->n = 0;
-	while (gso_next(&fb->gso, &seg)) {
-		memcpy(fb->header[fb->n], seg.header, seg.header_len);
-		seg.header = fb->header[fb->n];
-		fb->segment[fb->n++] = seg;
-		made++;
-		if (fb->n == BATCH)
-			batch_flush(b, q);
+	if (!vring_has_avail(q->ring)) {
+		vring_note_full(q->ring);
+		return false;
 	}
-	batch_flush(b, q);
-	b->source->stats.segments += made - 1;
-}
-
-void deliver_fallback(struct burst *b, struct queue *q, unsigned i)
-{
-	struct fallback *fb = b->fallback;
-	const struct virtio_net_hdr *net = &b->head[i].net;
-	uint32_t len = b->frame[i].len;
-	int err;
-
-	linearize(b, i, fb->linear);
-	if (net->gso_type == VIRTIO_NET_HDR_GSO_NONE) {
-		err = offload_checksum(fb->linear, len, net);
-		if (!err)
-			deliver_whole(b, q, len);
-	} else {
-		err = gso_begin(&fb->gso, fb->linear, len, net);
-		if (!err)
-			deliver_segments(b, q);
-	}
-	if (err)
-		q->stats.drops[DROP_CANNOT_SEGMENT]++;
+	if (!b->work)
+		return give_up(g, DROP_SOFTWARE_LIMIT);
+	n = prepare(b, g->frame[g->done]);
+	if (n == 0 || (at && n != (unsigned)g->part + g->rest))
+		return give_up(g, DROP_CANNOT_SEGMENT);
+	do {
+		went = offer(b, q, at, n);
+		at += went;
+	} while (went && at < n);
+	if (g->part == 0 && at)
+		b->source->stats.segments += n - 1;
+	g->part = at == n ? 0 : at;
+	g->rest = at && at < n ? n - at : 0;
+	return at == n;
 }

@@ -2,10 +2,11 @@
 /* Frames whose offload the receiving driver did not negotiate: finished in software. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct burst;
-struct queue;
+struct group;
 struct fallback;
 
 /* One worker's scratch memory; NULL when there is none. */
@@ -13,8 +14,11 @@ struct fallback *fallback_create(void);
 void fallback_destroy(struct fallback *fb);
 
 /*
- * Deliver frame i to q with its checksum filled in, in as many segments as it takes. Every
- * frame that results is delivered or dropped and counted here: none is left to retry.
- * The caller holds q's lock.
+ * Deliver the group's first frame that is not done with its checksum filled in, in as many segments
+ * as it takes, or drop it. False: the ring has too few buffers, and the group knows how much of
+ * the frame is left.
+ *
+ * What a burst's frames cost here, for all its destinations, is bounded by b->work; a frame that
+ * comes later is dropped. The caller holds the queue's lock.
  */
-void deliver_fallback(struct burst *b, struct queue *q, unsigned i);
+bool deliver_fallback(struct burst *b, struct group *g);

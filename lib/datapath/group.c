@@ -4,8 +4,10 @@
  *
  * Each destination ring is visited once for all its frames. Floods go first: a frame that had to
  * be flooded may be older than its flow's first unicast frame in the same burst, never younger.
- * A destination that is full gets a second chance after everybody else has been served, a few
- * times, and then its frames are dropped: a slow guest must not hold up the others.
+ * A destination that is full gets a second chance after everybody else has been served: its driver
+ * is called, and if buffers appear within the few looks that the whole burst has for all its
+ * destinations, it is visited again. Then its frames are dropped: a slow guest must not hold up the
+ * others.
  */
 #include "datapath/burst.h"
 
@@ -15,8 +17,7 @@
 #include "datapath/flow_hash.h"
 #include "datapath/notify.h"
 
-#define RETRIES     8
-#define RETRY_PAUSE 4
+#define RETRY_PAUSE 6
 
 /* Which of a port's queues a frame goes to: the same for all frames of a flow. */
 static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
@@ -43,6 +44,7 @@ static struct group *group_add(struct burst *b, const struct port *to, unsigned 
 		group->n = 0;
 		group->done = 0;
 		group->needs = 0;
+		group->part = group->rest = 0;
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;
@@ -64,25 +66,46 @@ static void groups_prefetch(const struct burst *b)
 		vring_prefetch(b->group[g].queue->ring);
 }
 
-/* Give each group's queue what it takes now. True when some queue was full. */
+/* Has its queue too few buffers, and may it get more? */
+static bool group_waits(const struct group *group)
+{
+	return group->done < group->n && group->more.word;
+}
+
+/* Give each group's queue what it takes now. True when some queue had too few buffers. */
 static bool groups_deliver(struct burst *b)
 {
 	bool full = false;
 
 	for (unsigned g = 0; g < b->n_groups; g++) {
-		struct group *group = &b->group[g];
-
-		if (group->done == group->n)
-			continue; /* nothing left for this queue */
-		group->done += deliver_frames(b, group->queue, group->needs,
-		    group->frame + group->done, group->n - group->done);
-		full |= group->done < group->n;
+		deliver_group(b, &b->group[g]);
+		full |= b->group[g].done < b->group[g].n;
 	}
 	return full;
 }
 
-/* The books of a queue are under its lock, too. */
-static void group_drop_rest(const struct group *group)
+static bool groups_wait(const struct burst *b)
+{
+	bool wait = false;
+
+	for (unsigned g = 0; g < b->n_groups; g++)
+		wait |= group_waits(&b->group[g]);
+	return wait;
+}
+
+/* Visit again those whose rings show more than they did. */
+static void groups_deliver_more(struct burst *b)
+{
+	for (unsigned g = 0; g < b->n_groups; g++) {
+		struct group *group = &b->group[g];
+
+		if (group_waits(group) && vring_peek_avail(&group->more))
+			deliver_group(b, group);
+	}
+}
+
+/* The counters of a queue are under its lock, too. */
+static void group_drop_rest(struct group *group)
 {
 	struct queue *q = group->queue;
 
@@ -90,7 +113,7 @@ static void group_drop_rest(const struct group *group)
 		return;
 	if (q->shared)
 		rte_spinlock_lock(&q->lock);
-	deliver_drop_full(q, group->n - group->done);
+	deliver_drop_rest(group);
 	if (q->shared)
 		rte_spinlock_unlock(&q->lock);
 }
@@ -101,20 +124,23 @@ static void groups_drop_rest(struct burst *b)
 		group_drop_rest(&b->group[g]);
 }
 
+/* Who is full may be asleep: call, wait a little, look again. What is left then is dropped. */
+static __attribute__((noinline)) void groups_retry(struct burst *b)
+{
+	for (; b->retries && groups_wait(b); b->retries--) {
+		burst_notify(b);
+		for (unsigned i = 0; i < RETRY_PAUSE; i++)
+			rte_pause();
+		groups_deliver_more(b);
+	}
+	groups_drop_rest(b);
+}
+
 /* Deliver all groups, with the bounded second chances, and forget them. */
 static void groups_finish(struct burst *b)
 {
-	bool full = groups_deliver(b);
-
-	for (unsigned try = 0; UNLIKELY(full) && try < RETRIES; try++) {
-		for (unsigned i = 0; i < RETRY_PAUSE; i++)
-			rte_pause();
-		/* Who is full may be asleep. */
-		burst_notify(b);
-		full = groups_deliver(b);
-	}
-	if (UNLIKELY(full))
-		groups_drop_rest(b);
+	if (UNLIKELY(groups_deliver(b)))
+		groups_retry(b);
 	groups_reset(b);
 }
 

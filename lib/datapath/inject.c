@@ -17,6 +17,8 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	b->source = source;
 	b->fwd = fwd;
 	b->now_s = now_s;
+	b->retries = BURST_RETRIES;
+	b->work = BURST_WORK;
 	b->n = 1;
 	/* A burst that no ring knows of: it is never completed there. */
 	b->in.n = 1;

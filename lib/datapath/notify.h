@@ -6,7 +6,7 @@
  * waits for every store that is on its way to another core. So the question is put once a burst,
  * for all queues that it visited, and before a queue that was full is tried again. Of a queue that
  * several workers may write, which with several workers all deliver queues are, it is put at once,
- * under its lock.
+ * under its lock; the call itself comes after the lock.
  */
 #pragma once
 
@@ -23,15 +23,21 @@
  */
 static inline void queue_call(struct burst *b, struct queue *q)
 {
-	if (q->call_fd < 0 || !vring_call_asked(q->ring)) {
-		q->stats.calls_suppressed++;
-		return;
-	}
 	atomic_store_explicit(&b->calling, q, memory_order_release);
 	eventfd_write(q->call_fd, 1); /* syscalls(worker): write */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
+}
+
+/* Is the driver to be called? Counted here, for the counters are under the queue's lock, too. */
+static inline bool queue_asks(struct queue *q)
+{
+	if (q->call_fd < 0 || !vring_call_asked(q->ring)) {
+		q->stats.calls_suppressed++;
+		return false;
+	}
 	q->stats.calls++;
+	return true;
 }
 
 /* All queues that wait for it. */
@@ -41,7 +47,8 @@ static inline void burst_notify(struct burst *b)
 		return;
 	vring_barrier();
 	for (unsigned i = 0; i < b->n_notify; i++)
-		queue_call(b, b->notify[i]);
+		if (queue_asks(b->notify[i]))
+			queue_call(b, b->notify[i]);
 	b->n_notify = 0;
 }
 
@@ -53,11 +60,17 @@ static inline void queue_notify_later(struct burst *b, struct queue *q)
 	b->notify[b->n_notify++] = q;
 }
 
-/* One that others may complete, too, by the holder of its lock. */
-static inline void queue_notify_now(struct burst *b, struct queue *q)
+/* One that others may complete, too, by the holder of its lock, which nobody waits for meanwhile.
+ */
+static inline void queue_unlock_and_notify(struct burst *b, struct queue *q)
 {
+	bool asks;
+
 	vring_barrier();
-	queue_call(b, q);
+	asks = queue_asks(q);
+	rte_spinlock_unlock(&q->lock);
+	if (asks)
+		queue_call(b, q);
 }
 
 /* What a ring behind an IOMMU misses, the control thread asks for. The eventfd is our own. */

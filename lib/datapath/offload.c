@@ -6,7 +6,7 @@
  * believes none of the lengths before they have been checked against the frame. The virtio header
  * only says where the transport header is (csum_start); what the frame itself says must agree.
  *
- * gso_next() rebuilds the headers of each segment from the original ones: lengths, IPv4 id and
+ * gso_make() rebuilds the headers of each segment from the original ones: lengths, IPv4 id and
  * checksum, TCP sequence and flags, the transport checksum over header and payload. For UFO the
  * result is IP fragments, for everything else complete datagrams.
  *
@@ -345,10 +345,7 @@ int gso_begin(struct gso *g, uint8_t *frame, uint32_t len, const struct virtio_n
 	payload = len - g->header_len;
 	if (!lengths_fit(g, payload))
 		return -EINVAL;
-	if (payload / g->size >= GSO_SEGMENTS_MAX)
-		return -E2BIG;
-	g->at = g->header_len;
-	return 0;
+	return gso_count(g) > GSO_SEGMENTS_MAX ? -E2BIG : 0;
 }
 
 static void finish_ipv4(const struct gso *g, uint8_t *ip, uint32_t ip_payload)
@@ -423,15 +420,32 @@ static uint32_t finish_fragment(struct gso *g, uint32_t payload_len, bool last)
 	return g->header_len + FRAGMENT_LEN;
 }
 
-bool gso_next(struct gso *g, struct gso_segment *ret)
+uint32_t gso_count(const struct gso *g)
 {
-	uint32_t left = g->len - g->at;
-	uint32_t n = MIN(left, g->size);
-	bool last = n == left;
-	uint32_t header_len = g->header_len;
+	uint32_t payload = g->len - g->header_len;
 
-	if (left == 0 && g->index > 0)
-		return false;
+	return payload ? (payload - 1) / g->size + 1 : 1;
+}
+
+static uint32_t payload_len(const struct gso *g, uint32_t index)
+{
+	return MIN(g->len - g->header_len - index * g->size, g->size);
+}
+
+uint32_t gso_len(const struct gso *g, uint32_t index)
+{
+	uint32_t fragment = g->ipv6 && g->kind == VIRTIO_NET_HDR_GSO_UDP ? FRAGMENT_LEN : 0;
+
+	return g->header_len + fragment + payload_len(g, index);
+}
+
+void gso_make(struct gso *g, uint32_t index, struct gso_segment *ret)
+{
+	uint32_t n = payload_len(g, index), header_len = g->header_len;
+	bool last = index + 1 == gso_count(g);
+
+	g->index = index;
+	g->at = g->header_len + index * g->size;
 	memcpy(g->header, g->frame, g->header_len);
 	if (g->kind == VIRTIO_NET_HDR_GSO_UDP) {
 		header_len = finish_fragment(g, n, last);
@@ -448,7 +462,4 @@ bool gso_next(struct gso *g, struct gso_segment *ret)
 	    .payload = g->frame + g->at,
 	    .payload_len = n,
 	};
-	g->at += n;
-	g->index++;
-	return true;
 }

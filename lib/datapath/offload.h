@@ -30,7 +30,7 @@ int offload_checksum(uint8_t *frame, uint32_t len, const struct virtio_net_hdr *
 
 /* All headers of a segment: Ethernet with tags, IP with options or extensions, TCP with options. */
 #define GSO_HEADER_MAX   256
-#define GSO_SEGMENTS_MAX 1500
+#define GSO_SEGMENTS_MAX 256 /* 64 KiB in segments of 256 bytes: nobody's MSS is less than 536 */
 #define GSO_SIZE_MIN     8
 
 /* A frame being cut up. Fields are private. */
@@ -40,8 +40,8 @@ struct gso {
 	uint32_t l3, l4;     /* offsets of the IP and the transport header */
 	uint32_t header_len; /* of everything before the payload */
 	uint32_t size;       /* payload bytes per segment, but the last */
-	uint32_t at;         /* next payload byte, offset in the frame */
-	uint32_t index;      /* of the next segment */
+	uint32_t at;         /* first payload byte of the segment, offset in the frame */
+	uint32_t index;      /* of the segment */
 	uint32_t fragment_id;
 	uint8_t kind; /* VIRTIO_NET_HDR_GSO_* without ECN */
 	bool ipv6;
@@ -49,7 +49,7 @@ struct gso {
 };
 
 struct gso_segment {
-	const uint8_t *header; /* valid until the next gso_next */
+	const uint8_t *header; /* valid until the next gso_make */
 	uint32_t header_len;
 	const uint8_t *payload; /* in the frame */
 	uint32_t payload_len;
@@ -57,11 +57,17 @@ struct gso_segment {
 
 /*
  * Prepare to cut a frame into complete frames with complete checksums: TCP segments, UDP datagrams
- * (USO) or IP fragments (UFO). The frame must stay until the last segment was taken; for UFO
+ * (USO) or IP fragments (UFO). The frame must stay until the last segment was made; for UFO
  * its UDP checksum is filled in.
  * -EINVAL: the headers do not agree with the request. -E2BIG: too many segments would result.
  */
 int gso_begin(struct gso *g, uint8_t *frame, uint32_t len, const struct virtio_net_hdr *net);
 
-/* The next segment, or false. There is always at least one. */
-bool gso_next(struct gso *g, struct gso_segment *ret);
+/* How many segments there are: 1 to GSO_SEGMENTS_MAX. */
+uint32_t gso_count(const struct gso *g);
+
+/* How long one of them is, headers included, without making it. */
+uint32_t gso_len(const struct gso *g, uint32_t index);
+
+/* Make one of them. */
+void gso_make(struct gso *g, uint32_t index, struct gso_segment *ret);

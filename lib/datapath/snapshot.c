@@ -36,6 +36,8 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 		b->frame[i].len = len;
 		bytes += len;
 	}
+	if (UNLIKELY(bytes > BURST_BYTES))
+		return false;
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t asked = 0; /* flags and gso_type */
 
@@ -197,16 +199,47 @@ static __attribute__((noinline)) uint64_t reject(struct burst *b, unsigned i)
 	return b->frame[i].len;
 }
 
+/* Give back all frames but the first n. */
+static void keep_frames(struct burst *b, unsigned n)
+{
+	if (n == b->n)
+		return;
+	vring_unfetch(b->source->ring, &b->in, n);
+	b->n = n;
+}
+
+/* How many of the frames are no more than a burst may have in bytes. */
+static unsigned within_bytes(const struct burst *b)
+{
+	uint32_t bytes = 0;
+	unsigned i;
+
+	for (i = 0; i < b->n; i++) {
+		bytes += b->in.chain[i].len;
+		if (i && bytes > BURST_BYTES)
+			break;
+	}
+	return i;
+}
+
+/* In how many segments a checked frame could be cut, more or less. */
+static uint32_t segments_of(const struct frame *f, const struct head *h)
+{
+	return h->net.gso_type ? 1 + f->len / h->net.gso_size : 0;
+}
+
 /* Any burst. */
 static void snapshot_any(struct burst *b)
 {
 	const struct port *from = b->source->port;
-	unsigned hdr_len = from->hdr_len, n = b->n;
+	unsigned hdr_len = from->hdr_len, i;
 	bool offloads = from->sends_offload;
+	uint32_t segments = 0;
 	uint64_t bytes = 0;
 
+	keep_frames(b, within_bytes(b));
 	prefetch_heads(b, offloads ? 0 : hdr_len);
-	for (unsigned i = 0; i < n; i++) {
+	for (i = 0; i < b->n; i++) {
 		const struct vring_chain *c = &b->in.chain[i];
 		struct frame *f = &b->frame[i];
 
@@ -217,11 +250,19 @@ static void snapshot_any(struct burst *b)
 			bytes += reject(b, i);
 			continue; /* dropped, with its reason */
 		}
-		bytes += f->len;
 		copy_head(b, c, hdr_len, offloads, f, &b->head[i]);
-		if (UNLIKELY(vouch_for_header(offloads, f, &b->head[i]) < 0))
+		bytes += f->len;
+		if (UNLIKELY(vouch_for_header(offloads, f, &b->head[i]) < 0)) {
 			burst_drop(b, i, DROP_BAD_OFFLOAD);
+			continue; /* dropped, with its reason */
+		}
+		segments += segments_of(f, &b->head[i]);
+		if (UNLIKELY(segments > BURST_SEGMENTS) && i) {
+			bytes -= f->len;
+			break; /* with what is behind it, for the next burst */
+		}
 	}
+	keep_frames(b, i);
 	b->source->stats.bytes += bytes;
 }
 

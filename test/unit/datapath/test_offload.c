@@ -152,7 +152,10 @@ static void check_segments(const struct shape *s, unsigned type, unsigned size)
 
 	memcpy(original, b.frame, FRAME);
 	assert_int_equal(gso_begin(&g, b.frame, b.len, &net), 0);
-	while (gso_next(&g, &seg)) {
+	for (uint32_t k = 0; k < gso_count(&g); k++) {
+		gso_make(&g, k, &seg);
+		assert_int_equal(gso_len(&g, k), seg.header_len + seg.payload_len);
+
 		uint32_t len = join(&seg, out);
 		const uint8_t *l4 = out + b.l4;
 
@@ -221,7 +224,10 @@ static void check_fragments(bool ipv6, uint32_t payload, unsigned size)
 	bool more = true;
 
 	assert_int_equal(gso_begin(&g, b.frame, b.len, &net), 0);
-	while (gso_next(&g, &seg)) {
+	for (uint32_t k = 0; k < gso_count(&g); k++) {
+		gso_make(&g, k, &seg);
+		assert_int_equal(gso_len(&g, k), seg.header_len + seg.payload_len);
+
 		uint32_t len = join(&seg, out), offset, data = b.l4;
 		const uint8_t *ip = out + b.l3;
 
@@ -357,8 +363,10 @@ static void broken_headers_are_refused_or_harmless(void **state)
 				if (lie && len)
 					frame[next_random() % len] = next_random();
 				if (gso_begin(&g, frame, len, &net) == 0)
-					while (gso_next(&g, &seg))
+					for (uint32_t k = 0; k < gso_count(&g); k++) {
+						gso_make(&g, k, &seg);
 						n += seg.header_len + seg.payload_len;
+					}
 				assert_true(n < 4 * FRAME);
 				free(frame);
 			}
@@ -403,7 +411,10 @@ static void headers_between_ip_and_tcp_are_kept(void **state)
 		    &b, &s, ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4, 1000);
 
 		assert_int_equal(gso_begin(&g, b.frame, b.len, &net), 0);
-		while (gso_next(&g, &seg)) {
+		for (uint32_t k = 0; k < gso_count(&g); k++) {
+			gso_make(&g, k, &seg);
+			assert_int_equal(gso_len(&g, k), seg.header_len + seg.payload_len);
+
 			uint32_t len = join(&seg, out), l4_len = len - b.l4;
 			uint32_t sum = oracle_pseudo(out + b.l3, ipv6, 6, l4_len);
 
