@@ -121,6 +121,7 @@ static int daemon_start(struct daemon *d)
 	    .inband = d->options.inband,
 	    .host_notifier = d->options.host_notifier,
 	    .postcopy = d->options.postcopy,
+	    .queue_pairs = d->options.queue_pairs,
 	    .forward_bpdu = d->options.forward_bpdu,
 	    .enter_worker = sandbox_enter_worker,
 	    .schedule = d->options.schedule,

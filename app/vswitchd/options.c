@@ -198,6 +198,10 @@ static const struct option_spec option_table[] = {
 	NUMBER(schedule.busy_percent, 1, 100, "a percentage, 1 to 100")},
     {"mac-table", "N", "how many MAC addresses are remembered (default 65536)",
 	NUMBER(mac_table, 1, FDB_ENTRIES_MAX, "a number from 1 to 16777216")},
+    {"queue-pairs", "N",
+	"how many queue pairs a guest may use whose front-end leaves that to the switch (default "
+	"8)",
+	NUMBER(queue_pairs, 1, PORT_QUEUES_MAX, "a number from 1 to 128")},
     {"forward-bpdu", NULL,
 	"pass on link-local frames (STP, LACP, EAPOL, LLDP, PTP), all but pause frames",
 	FLAG(forward_bpdu)},
@@ -336,6 +340,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	ret->idle_sleep = true;
 	ret->features = NET_FEATURES_USUAL;
 	ret->mac_table = 65536;
+	ret->queue_pairs = 8;
 	ret->schedule = (struct schedule_config){
 	    .mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = balance_usual.busy / 10};
 	ret->socket_mode = -1;

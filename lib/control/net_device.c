@@ -90,9 +90,12 @@ static struct queue *queue_get(struct vport *vp, unsigned index)
 
 static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 {
-	struct queue *q = queue_get(vp, index);
 	struct port *port = &vp->port;
+	struct queue *q;
 
+	if (v == vp->control.ring)
+		return; /* no worker's */
+	q = queue_get(vp, index);
 	if (!q)
 		return;
 	q->ring = &v->ring;
@@ -106,7 +109,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
 	if (index % 2)
 		vp->polled[vp->n_polled++] = q;
-	else if (v->enabled)
+	else if (v->enabled && net_control_uses_pair(vp, index / 2))
 		port->deliver[port->n_deliver++] = q;
 }
 
@@ -115,6 +118,7 @@ static void net_pause(struct vhost_device *dev)
 	struct vport *vp = dev->opaque;
 
 	vp->up = false;
+	net_control_pause(vp);
 	vswitch_republish(vp->sw);
 }
 
@@ -142,6 +146,16 @@ static void net_synchronize(struct vhost_device *dev)
 	workers_synchronize(vp->sw->workers);
 }
 
+/* The control queue, if there is one for us and it runs. */
+static struct vhost_vring *control_ring(const struct vhost_device *dev)
+{
+	unsigned last = dev->n_vrings - 1;
+
+	return dev->vring[last] && dev->vring[last]->active && net_control_is(dev, last)
+	    ? dev->vring[last]
+	    : NULL;
+}
+
 static void net_resume(struct vhost_device *dev)
 {
 	struct vport *vp = dev->opaque;
@@ -153,6 +167,7 @@ static void net_resume(struct vhost_device *dev)
 	port->accepts = offloads_accepted(features);
 	port->n_deliver = 0;
 	vp->n_polled = 0;
+	net_control_start(vp, control_ring(dev));
 	for (unsigned i = 0; i < dev->n_vrings; i++)
 		if (dev->vring[i] && dev->vring[i]->active)
 			ring_take(vp, i, dev->vring[i]);
@@ -161,10 +176,11 @@ static void net_resume(struct vhost_device *dev)
 	vswitch_republish(vp->sw);
 }
 
-/* 5.1.2: receiveq1, transmitq1, receiveq2, ... */
+/* 5.1.2: receiveq1, transmitq1, receiveq2, ..., and the control queue. */
 static enum vring_direction net_ring_direction(const struct vhost_device *dev, unsigned index)
 {
-	(void)dev;
+	if (net_control_is(dev, index))
+		return VRING_REQUEST;
 	return index % 2 ? VRING_TRANSMIT : VRING_RECEIVE;
 }
 
@@ -177,9 +193,10 @@ static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 /* What a driver reads when the front-end leaves the configuration space to us. */
 static void net_get_config(struct vhost_device *dev, uint8_t *space)
 {
+	const struct vport *vp = dev->opaque;
 	struct virtio_net_config config = {
 	    .status = VIRTIO_NET_S_LINK_UP,
-	    .max_virtqueue_pairs = VHOST_RINGS_MAX / 2,
+	    .max_virtqueue_pairs = vp->sw->queue_pairs,
 	    .mtu = dev->state.mtu ? dev->state.mtu : MTU_DEFAULT,
 	};
 

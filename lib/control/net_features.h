@@ -11,8 +11,8 @@
 /*
  * What can be served: an offload that one guest uses and another does not understand is finished
  * in software (datapath/fallback.c). CTRL_VQ, STATUS and GUEST_ANNOUNCE are served by the
- * front-end; offering them lets it. GSO is how drivers before virtio 1.0 name all segmentation by
- * the host.
+ * front-end, or it leaves them to us (net_control.h). GSO is how drivers before virtio 1.0 name all
+ * segmentation by the host.
  */
 #define NET_FEATURES \
 	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) | \

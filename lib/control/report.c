@@ -68,6 +68,14 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	return out;
 }
 
+/* What a control queue that is left to us has been used for. */
+static json_t *control_json(const struct net_control *nc)
+{
+	return json_pack("{s:b, s:i, s:I, s:I, s:I}", "served", nc->ring != NULL, "pairs",
+	    (int)nc->pairs, "commands", (json_int_t)nc->counts.commands, "refused",
+	    (json_int_t)nc->counts.refused, "waits", (json_int_t)nc->counts.waits);
+}
+
 static json_t *port_json(const struct vport *vp, struct books *books)
 {
 	json_t *queues = json_array();
@@ -75,9 +83,9 @@ static json_t *port_json(const struct vport *vp, struct books *books)
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		if (vp->queue[i])
 			json_array_append_new(queues, queue_json(vp->queue[i], books));
-	return json_pack("{s:i, s:s, s:b, s:b, s:o}", "index", (int)vp->port.index, "path",
+	return json_pack("{s:i, s:s, s:b, s:b, s:o, s:o}", "index", (int)vp->port.index, "path",
 	    vp->path, "connected", (int)vhost_endpoint_connected(vp->endpoint), "up", (int)vp->up,
-	    "queues", queues);
+	    "queues", queues, "control_queue", control_json(&vp->control));
 }
 
 static json_t *worker_json(const struct vswitch *sw, unsigned w)

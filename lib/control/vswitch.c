@@ -180,6 +180,7 @@ int vswitch_create(
 	sw->postcopy = config->postcopy;
 	sw->host_notifier = config->host_notifier;
 	sw->inband = config->inband;
+	sw->queue_pairs = config->queue_pairs;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
@@ -254,8 +255,10 @@ static int journal_open(struct vport *vp, const struct vhost_endpoint_config *en
 
 static void connection_changed(struct vhost_device *dev, bool connected)
 {
-	if (!connected)
-		scheduler_forget(dev->opaque);
+	if (connected)
+		return;
+	net_control_forget(dev->opaque);
+	scheduler_forget(dev->opaque);
 }
 
 int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/util.h"
+#include "control/net_control.h"
 #include "control/scheduler.h"
 #include "datapath/port.h"
 #include "vhost/device.h"
@@ -36,6 +37,7 @@ struct vport {
 	struct queue *polled[PORT_QUEUES_MAX];
 	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
 	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
+	struct net_control control;
 	bool announce_owed; /* an announcement that came while the port was down */
 	uint8_t announce_mac[6];
 };
@@ -60,6 +62,7 @@ struct vswitch {
 	struct scheduler *scheduler;
 	uint64_t features;
 	bool iommu, postcopy, host_notifier, inband;
+	unsigned queue_pairs;
 	unsigned n_ports;
 	struct vport *vport[PORTS_MAX];
 };
@@ -74,6 +77,7 @@ struct vswitch_config {
 	bool inband;               /* offer notifications by messages */
 	bool host_notifier;        /* give guests pages to kick instead of eventfds */
 	bool postcopy;             /* let guests arrive before their memory */
+	unsigned queue_pairs;      /* that the configuration space tells drivers */
 	bool forward_bpdu;         /* link-local frames, too, are flooded */
 	struct schedule_config schedule;
 };

@@ -143,6 +143,9 @@ int frontend_iommu_unmap(struct frontend *fe, uint64_t iova, uint64_t size);
  */
 int frontend_iommu_serve(struct frontend *fe);
 
+/* GET_CONFIG: size bytes at offset of the configuration space. */
+int frontend_get_config(struct frontend *fe, uint32_t offset, void *bytes, uint32_t size);
+
 /* Ring messages. fd -1: bit 8, no descriptor. */
 int frontend_set_vring_num(struct frontend *fe, unsigned ring, unsigned num);
 int frontend_set_vring_base(struct frontend *fe, unsigned ring, uint32_t base);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a well-behaved front-end says, message by message. */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -236,4 +237,18 @@ int frontend_check_device_state(struct frontend *fe)
 	int err = frontend_get_u64(fe, VHOST_USER_CHECK_DEVICE_STATE, &failed);
 
 	return !err && failed ? -EREMOTEIO : err;
+}
+
+int frontend_get_config(struct frontend *fe, uint32_t offset, void *bytes, uint32_t size)
+{
+	struct vhost_wire_config wire = {.offset = offset, .size = size};
+	uint32_t len = offsetof(struct vhost_wire_config, bytes) + size;
+	int err;
+
+	if (size > sizeof(wire.bytes))
+		return -EINVAL;
+	err = ask(fe, VHOST_USER_GET_CONFIG, &wire, len, &wire, len);
+	if (!err)
+		memcpy(bytes, wire.bytes, size);
+	return err;
 }

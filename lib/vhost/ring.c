@@ -360,11 +360,12 @@ static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum ob
 		log_debug("%s: ring %u waits for %s", dev->name, index, obstacle_text[obstacle]);
 }
 
-/* A translation may lead somewhere else without any message about the ring. */
+/* A translation may lead somewhere else, and a ring be for something else, without any message
+ * about this ring. */
 static bool ring_moved(const struct vhost_vring *ring, const struct vring_config *config)
 {
-	return ring->config.desc != config->desc || ring->config.driver != config->driver ||
-	    ring->config.device != config->device;
+	return ring->config.direction != config->direction || ring->config.desc != config->desc ||
+	    ring->config.driver != config->driver || ring->config.device != config->device;
 }
 
 static void ring_settle(struct vhost_device *dev, unsigned index)

@@ -118,6 +118,8 @@ BAD_ARGUMENTS = [
         "status ctrl_vq ctrl_rx guest_announce mq any_layout indirect_desc event_idx version_1 "
         "ring_packed in_order ring_reset guest_uso4 guest_uso6 host_uso",
     ),
+    ([*PORT, "--queue-pairs", "0"], "--queue-pairs: '0' is not a number from 1 to 128"),
+    ([*PORT, "--queue-pairs", "129"], "--queue-pairs: '129' is not a number from 1 to 128"),
     ([*PORT, "--mac-table", "0"], "--mac-table: '0' is not a number from 1 to 16777216"),
     ([*PORT, "--idle", "nap"], "--idle: 'nap' is not 'sleep' or 'poll'"),
     ([*PORT, "--no-huge=yes"], "--no-huge takes no argument"),

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Some front-ends (User Mode Linux, crosvm, libkrun) let the driver read our configuration space
+ * and hand over all of its rings. The last one is then the control queue. No worker sees it: its
+ * kick wakes the control thread, which answers one command after the other. An eventfd of the
+ * front-end is watched for edges and never read, for a read might block. If there is none, a timer
+ * looks.
+ *
+ * A front-end with more pairs than we tell may start them one by one. For a moment the last of its
+ * rings then looks like a control queue; but there are receive buffers in it, which hold no
+ * command. Such a ring is left as it is.
+ *
+ * A guest may put into the queue what it likes, as often as it likes. Of a command at most
+ * COMMAND_BYTES are read, and after COMMANDS of them, or of kicks, the queue rests until the window
+ * is over. A change of the number of pairs, which makes a new forwarding, is the last in its
+ * window.
+ *
+ * While a guest arrives before its memory, its pages may be missing and the queue waits.
+ */
+#include "control/net_control.h"
+
+#include <string.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "control/vswitch.h"
+#include "vhost/call.h"
+#include "vhost/ring.h"
+#include "virtio/vhost_user.h"
+
+#define COMMANDS      16 /* in a window of */
+#define WINDOW_MS     10
+#define COMMAND_BYTES 64
+
+enum { ACK_OK = 0, ACK_ERR = 1 };
+enum { CLASS_RX = 0, CLASS_MAC = 1, CLASS_ANNOUNCE = 3, CLASS_MQ = 4 };
+
+/* What comes before a command's data. */
+struct command_header {
+	uint8_t class, command;
+};
+
+/* One at a time, of any port; too large for a stack. */
+static struct vring_burst burst;
+
+/*
+ * Commands that are answered with OK if their feature is negotiated and there is enough data.
+ * Receive modes and address filters change nothing: a switch sends to a guest what is for it.
+ */
+static const struct command {
+	uint8_t class, first, last;
+	uint8_t data; /* bytes at least */
+	uint64_t feature;
+} command_table[] = {
+    {CLASS_RX, 0, 1, 1, VIRTIO_BIT(NET_F_CTRL_RX)},              /* PROMISC, ALLMULTI */
+    {CLASS_MAC, 0, 0, 8, VIRTIO_BIT(NET_F_CTRL_RX)},             /* TABLE_SET */
+    {CLASS_ANNOUNCE, 0, 0, 0, VIRTIO_BIT(NET_F_GUEST_ANNOUNCE)}, /* ACK */
+    {CLASS_MQ, 0, 0, 2, VIRTIO_BIT(NET_F_MQ)},                   /* VQ_PAIRS_SET */
+};
+
+bool net_control_is(const struct vhost_device *dev, unsigned index)
+{
+	const struct vport *vp = dev->opaque;
+	uint64_t features = dev->state.features;
+	unsigned pairs = VIRTIO_HAS(features, NET_F_MQ) ? vp->sw->queue_pairs : 1;
+
+	return VHOST_PROTOCOL_HAS(dev->state.protocol_features, CONFIG) &&
+	    VIRTIO_HAS(features, NET_F_CTRL_VQ) && index == 2 * pairs && dev->n_vrings == index + 1;
+}
+
+bool net_control_uses_pair(const struct vport *vp, unsigned pair)
+{
+	return vp->control.pairs == 0 || pair < vp->control.pairs;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* The first bytes that the driver wrote, at most room. */
+static size_t read_command(const struct vring_chain *chain, void *bytes, size_t room)
+{
+	const struct vring_segment *segment = &burst.segment[chain->segment];
+	unsigned n = vring_chain_readable(&burst, chain);
+	size_t got = 0;
+
+	for (unsigned i = 0; i < n && got < room; i++) {
+		size_t part = MIN(segment[i].len, room - got);
+
+		memcpy((uint8_t *)bytes + got, segment[i].addr, part);
+		got += part;
+	}
+	return got;
+}
+
+static bool command_allowed(uint64_t features, const uint8_t *bytes, size_t len)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(command_table); i++) {
+		const struct command *c = &command_table[i];
+
+		if (bytes[0] == c->class && bytes[1] >= c->first && bytes[1] <= c->last)
+			return (features & c->feature) &&
+			    len >= sizeof(struct command_header) + c->data;
+	}
+	return false;
+}
+
+/* From now on only these pairs' receive queues take frames; in force on return. */
+static void use_pairs(struct vport *vp, unsigned pairs)
+{
+	if (vp->control.pairs == pairs)
+		return;
+	log_debug("%s: the driver uses %u queue pairs", vp->path, pairs);
+	vp->control.pairs = pairs;
+	vp->control.left = 0;
+	vhost_device_pause(&vp->device);
+	vhost_device_settle(&vp->device);
+}
+
+/* The answer to a command. */
+static uint8_t execute(struct vport *vp, const struct vring_chain *chain)
+{
+	uint8_t bytes[COMMAND_BYTES];
+	size_t len = read_command(chain, bytes, sizeof(bytes));
+	unsigned pairs;
+
+	if (len < sizeof(struct command_header) ||
+	    !command_allowed(vp->device.state.features, bytes, len))
+		return ACK_ERR;
+	if (bytes[0] != CLASS_MQ)
+		return ACK_OK;
+	pairs = bytes[2] | bytes[3] << 8;
+	if (pairs == 0 || pairs > vp->sw->queue_pairs)
+		return ACK_ERR;
+	use_pairs(vp, pairs);
+	return ACK_OK;
+}
+
+/* What was found in the queue. */
+enum finding { FOUND_NONE, FOUND_COMMAND, FOUND_RECEIVE_BUFFER };
+
+/* Take one command and answer it. */
+static enum finding serve_one(struct vport *vp, struct vring *vr)
+{
+	struct net_control_counts *counts = &vp->control.counts;
+	struct vring_chain *chain = &burst.chain[0];
+	unsigned n_readable;
+	uint8_t ack;
+
+	burst.n = burst.n_segments = 0;
+	if (!vring_fetch(vr, &burst, 1))
+		return FOUND_NONE;
+	n_readable = vring_chain_readable(&burst, chain);
+	if (!chain->fault && n_readable == 0) {
+		vring_unfetch(vr, &burst, 0);
+		return FOUND_RECEIVE_BUFFER;
+	}
+	ack = ACK_ERR;
+	if (!chain->fault && n_readable < chain->n_segments) {
+		ack = execute(vp, chain);
+		*burst.segment[chain->segment + n_readable].addr = ack;
+		chain->written = 1;
+	}
+	counts->commands += ack == ACK_OK;
+	counts->refused += ack != ACK_OK;
+	vring_complete(vr, &burst);
+	return FOUND_COMMAND;
+}
+
+static void wait_ms(struct net_control *nc, unsigned ms)
+{
+	const struct timeval tv = {.tv_usec = ms * 1000};
+
+	event_add(nc->timer, &tv);
+}
+
+/* Too much at once: neither kicks nor commands are looked at until the window is over. */
+static void rest(struct net_control *nc)
+{
+	if (nc->kick)
+		event_del(nc->kick);
+	nc->counts.waits++;
+	wait_ms(nc, WINDOW_MS);
+}
+
+static void serve(struct vport *vp)
+{
+	struct net_control *nc = &vp->control;
+	struct vhost_vring *ring = nc->ring;
+	uint64_t now = now_ms();
+	bool served = false, more = true;
+
+	if (now - nc->window_ms >= WINDOW_MS) {
+		nc->window_ms = now;
+		nc->left = COMMANDS;
+	}
+	if (ring->ring.broken)
+		return; /* until the driver resets it */
+	if (vp->device.postcopy.registered) {
+		rest(nc);
+		return;
+	}
+	while (more && nc->left) {
+		enum finding found = serve_one(vp, &ring->ring);
+
+		nc->left -= nc->left > 0;
+		served |= found == FOUND_COMMAND;
+		if (found == FOUND_RECEIVE_BUFFER) {
+			net_control_pause(vp);
+			return;
+		}
+		if (found == FOUND_NONE)
+			more = vring_kick_enable(&ring->ring);
+	}
+	if (!nc->ring)
+		return; /* no memory to take it up again */
+	if (served && ring->call_fd >= 0 && vring_call_needed(&ring->ring))
+		vhost_call(ring->call_fd);
+	if (more)
+		rest(nc);
+	else if (!nc->kick)
+		wait_ms(nc, WINDOW_MS);
+}
+
+static void on_kick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	serve(arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct vport *vp = arg;
+
+	(void)fd;
+	(void)what;
+	if (vp->control.kick)
+		event_add(vp->control.kick, NULL);
+	serve(vp);
+}
+
+void net_control_start(struct vport *vp, struct vhost_vring *ring)
+{
+	struct net_control *nc = &vp->control;
+
+	net_control_pause(vp);
+	if (!ring) {
+		nc->pairs = 0;
+		return;
+	}
+	if (nc->pairs == 0)
+		nc->pairs = 1; /* until the driver says more */
+	nc->timer = evtimer_new(vp->sw->base, on_timer, vp);
+	if (ring->kick_fd >= 0 && !ring->doorbell)
+		nc->kick = event_new(
+		    vp->sw->base, ring->kick_fd, EV_READ | EV_PERSIST | EV_ET, on_kick, vp);
+	if (!nc->timer) {
+		log_error("%s: no memory for the control queue, which stays unused", vp->path);
+		net_control_pause(vp);
+		return;
+	}
+	nc->ring = ring;
+	/* Something may have been waiting before. The timer arms the kick, too. */
+	wait_ms(nc, 0);
+}
+
+void net_control_pause(struct vport *vp)
+{
+	struct net_control *nc = &vp->control;
+
+	/* syscalls: epoll_ctl clock_gettime */
+	if (nc->kick)
+		event_free(nc->kick);
+	if (nc->timer)
+		event_free(nc->timer);
+	nc->kick = nc->timer = NULL;
+	nc->ring = NULL;
+}
+
+void net_control_forget(struct vport *vp)
+{
+	net_control_pause(vp);
+	vp->control.pairs = 0;
+}

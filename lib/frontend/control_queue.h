@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control queue of a network driver whose front-end leaves it to the back-end, as User Mode
+ * Linux does. It has a region of guest memory of its own: create it before the memory is told.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "frontend/frontend.h"
+#include "virtio/driver.h"
+
+#define CONTROL_GPA     UINT64_C(0x80000000)
+#define CONTROL_ENTRIES 64
+#define CONTROL_DATA    1024 /* bytes for each command */
+
+enum { CONTROL_OK = 0, CONTROL_ERR = 1 };
+enum { CONTROL_RX = 0, CONTROL_MAC = 1, CONTROL_VLAN = 2, CONTROL_ANNOUNCE = 3, CONTROL_MQ = 4 };
+
+enum control_kick {
+	CONTROL_KICK_EVENTFD,
+	CONTROL_KICK_INBAND, /* messages; the first one starts the ring */
+	CONTROL_KICK_NONE,   /* the back-end has to look */
+};
+
+struct control_queue {
+	struct frontend *fe;
+	struct driver_ring ring;
+	unsigned index;
+	enum control_kick kick;
+	int kick_fd, call_fd;
+	uint8_t *host; /* the region: ring, then data */
+	uint32_t next; /* whose data is written next */
+};
+
+int control_queue_create(struct frontend *fe, struct control_queue **ret_queue);
+void control_queue_destroy(struct control_queue *cq);
+
+/* An empty ring with this index, under the features negotiated; it is not enabled. 0 or -errno. */
+int control_queue_start(struct control_queue *cq, unsigned index, enum control_kick kick);
+
+/* Give it a command and kick; do not wait. 0; -ENOSPC; -errno. */
+int control_queue_send(
+    struct control_queue *cq, uint8_t class, uint8_t command, const void *data, uint32_t len);
+
+/* Kick whether or not that is asked for. */
+int control_queue_kick(struct control_queue *cq);
+
+/* The oldest command's answer, a byte; -ETIMEDOUT; -EBADMSG: none was written. */
+int control_queue_wait(struct control_queue *cq, unsigned timeout_ms);
+
+/* Both, with the usual time limit of the front-end. */
+int control_queue_command(
+    struct control_queue *cq, uint8_t class, uint8_t command, const void *data, uint32_t len);
