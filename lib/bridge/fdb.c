@@ -232,10 +232,13 @@ void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
 	pair_unlock(&pair);
 }
 
-/* Which entries fdb_sweep() drops. */
+/* Of a port, in fdb->flush. */
+#define FLUSH_NOW  1 /* this lap drops its entries */
+#define FLUSH_NEXT 2 /* the next one does */
+
+/* Which entries sweep_bucket() drops. */
 struct sweep {
-	bool by_port;
-	uint16_t port;
+	bool flush; /* of ports to be flushed; else the old ones */
 	uint32_t now_s;
 };
 
@@ -243,8 +246,8 @@ static bool sweep_matches(const struct fdb *fdb, uint64_t entry, const struct sw
 {
 	if (entry == 0)
 		return false;
-	if (sweep->by_port)
-		return entry_port(entry) == sweep->port;
+	if (sweep->flush)
+		return fdb->flush[entry_port(entry)] & FLUSH_NOW;
 	return entry_age(fdb, entry, sweep->now_s) > fdb->age_ticks;
 }
 
@@ -282,10 +285,35 @@ void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets)
 
 void fdb_flush_port(struct fdb *fdb, uint16_t port)
 {
-	const struct sweep sweep = {.by_port = true, .port = port};
+	if (fdb_port_count(fdb, port) == 0 || (fdb->flush[port] & FLUSH_NEXT))
+		return;
+	fdb->flush[port] |= FLUSH_NEXT;
+	fdb->flush_waiting++;
+}
 
-	for (uint32_t bucket = 0; bucket < fdb_buckets(fdb); bucket++)
-		sweep_bucket(fdb, bucket, &sweep);
+/* The ports of the last lap are done, those that wait come next. */
+static void flush_begin_lap(struct fdb *fdb)
+{
+	for (unsigned port = 0; port < FDB_PORTS_MAX; port++)
+		fdb->flush[port] = fdb->flush[port] & FLUSH_NEXT ? FLUSH_NOW : 0;
+	fdb->flush_lap = fdb->flush_waiting > 0;
+	fdb->flush_waiting = 0;
+	fdb->flush_cursor = 0;
+}
+
+bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets)
+{
+	const struct sweep sweep = {.flush = true};
+
+	if (!fdb->flush_lap && fdb->flush_waiting)
+		flush_begin_lap(fdb);
+	if (!fdb->flush_lap)
+		return false;
+	for (uint32_t k = 0; k < max_buckets && fdb->flush_cursor < fdb_buckets(fdb); k++)
+		sweep_bucket(fdb, fdb->flush_cursor++, &sweep);
+	if (fdb->flush_cursor == fdb_buckets(fdb))
+		flush_begin_lap(fdb);
+	return fdb->flush_lap;
 }
 
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg)

@@ -30,7 +30,7 @@
  * Threads. Look-ups, fdb_known(), fdb_learn() and the counters: any thread, at any time. Writers
  * hold a byte lock per pair of buckets for some tens of instructions. fdb_learn() only tries it,
  * and learns nothing if another thread has it: the next frame will do. fdb_age_some(),
- * fdb_flush_port() and fdb_destroy() are for one control thread; they wait for the lock.
+ * fdb_flush_port(), fdb_flush_some() and fdb_destroy() are for one control thread; they wait for the lock.
  * fdb_foreach() takes none and may miss or show what changes meanwhile. Nobody may still use the
  * table when it is destroyed.
  */
@@ -81,6 +81,13 @@ struct fdb {
 	uint64_t moves;
 	uint64_t refused;
 	uint32_t age_cursor;
+
+	/* The control thread's: laps over all buckets, each for the ports that waited for it. */
+	uint32_t flush_cursor;
+	bool flush_lap;               /* one is under way */
+	uint32_t flush_waiting;       /* ports that wait for the next one */
+	uint8_t flush[FDB_PORTS_MAX]; /* FLUSH_NOW, FLUSH_NEXT */
+
 	uint32_t port_count[FDB_PORTS_MAX] CACHE_ALIGNED;
 };
 
@@ -187,8 +194,13 @@ void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
  */
 void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets);
 
-/* Forget everything behind port. */
+/*
+ * Forget everything behind port: fdb_flush_some() does it, which looks at the next max_buckets
+ * buckets for all such ports together, and is false when nothing is left to do. Nobody may learn
+ * for the port when this is called; what is learned before all is done may be forgotten as well.
+ */
 void fdb_flush_port(struct fdb *fdb, uint16_t port);
+bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets);
 
 /* Show every entry, with its stamp. */
 typedef void (*fdb_visit)(uint64_t mac, uint16_t port, unsigned stamp, void *arg);

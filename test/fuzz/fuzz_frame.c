@@ -236,6 +236,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	fdb_flush_port(fdb, 0);
 	fdb_flush_port(fdb, 1);
+	while (fdb_flush_some(fdb, 1000))
+		;
 	guest_open(&from, 0, VRING_TRANSMIT);
 	guest_open(&to, 1, VRING_RECEIVE);
 	run(&in);

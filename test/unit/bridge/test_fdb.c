@@ -295,6 +295,13 @@ static void ageing_in_slices_covers_the_table_once_a_round(void **state)
 	fdb_destroy(fdb);
 }
 
+static void flush(struct fdb *fdb, uint16_t port)
+{
+	fdb_flush_port(fdb, port);
+	while (fdb_flush_some(fdb, 100))
+		;
+}
+
 static void flush_forgets_one_port(void **state)
 {
 	struct fdb *fdb = table(1000);
@@ -302,11 +309,42 @@ static void flush_forgets_one_port(void **state)
 	(void)state;
 	learn_many(fdb, 1, 0, 200, 10);
 	learn_many(fdb, 2, 0, 100, 10);
-	fdb_flush_port(fdb, 1);
+	flush(fdb, 1);
 	assert_int_equal(found(fdb, 1, 0, 200), 0);
 	assert_int_equal(found(fdb, 2, 0, 100), 100);
 	assert_int_equal(fdb_count(fdb), 100);
 	assert_counts_true(fdb);
+	fdb_destroy(fdb);
+}
+
+static void flush_takes_slices_and_ports_that_come_later_a_lap_of_theirs(void **state)
+{
+	struct fdb *fdb = table(1000);
+	uint32_t slices = 0, half = fdb_buckets(fdb) / 2;
+
+	(void)state;
+	assert_false(fdb_flush_some(fdb, 1)); /* nothing to do */
+	for (uint16_t port = 1; port <= 3; port++)
+		learn_many(fdb, port, 0, 200, 10);
+	fdb_flush_port(fdb, 1);
+	assert_true(fdb_flush_some(fdb, half));
+	assert_in_range(found(fdb, 1, 0, 200), 1, 199);
+	/* One comes in the middle, and the first one again, with addresses at the begin. */
+	fdb_flush_port(fdb, 2);
+	learn_many(fdb, 1, 0, 200, 10);
+	fdb_flush_port(fdb, 1);
+	assert_true(fdb_flush_some(fdb, half));
+	assert_int_equal(found(fdb, 2, 0, 200), 200);
+	while (fdb_flush_some(fdb, 1))
+		slices++;
+	assert_int_equal(slices, fdb_buckets(fdb) - 1);
+	assert_int_equal(found(fdb, 1, 0, 200) + found(fdb, 2, 0, 200), 0);
+	assert_int_equal(found(fdb, 3, 0, 200), 200);
+	assert_counts_true(fdb);
+	/* And what is learned afterwards stays. */
+	learn_many(fdb, 1, 0, 200, 10);
+	assert_false(fdb_flush_some(fdb, UINT32_MAX));
+	assert_int_equal(found(fdb, 1, 0, 200), 200);
 	fdb_destroy(fdb);
 }
 
@@ -481,6 +519,7 @@ static void threads_learn_and_look_up_at_once(void **state)
 
 		fdb_age_some(fdb, i % 20, fdb_buckets(fdb) / 10);
 		fdb_flush_port(fdb, i % THREADS);
+		fdb_flush_some(fdb, fdb_buckets(fdb) / 7);
 		fdb_foreach(fdb, tally, by_port);
 	}
 	for (unsigned t = 0; t < THREADS; t++)
@@ -489,7 +528,7 @@ static void threads_learn_and_look_up_at_once(void **state)
 	/* Now that all is quiet, nothing is counted wrong, and no lock was left behind. */
 	assert_counts_true(fdb);
 	/* Port 0 was the flooder: at the limit, fairness may refuse it. */
-	fdb_flush_port(fdb, 0);
+	flush(fdb, 0);
 	for (unsigned t = 0; t < THREADS; t++) {
 		assert_int_equal(h[t].strange, 0);
 		learn_many(fdb, t, 0, 16, 1000);
@@ -534,6 +573,7 @@ int main(void)
 	    cmocka_unit_test(a_confirmed_entry_stays),
 	    cmocka_unit_test(ageing_in_slices_covers_the_table_once_a_round),
 	    cmocka_unit_test(flush_forgets_one_port),
+	    cmocka_unit_test(flush_takes_slices_and_ports_that_come_later_a_lap_of_theirs),
 	    cmocka_unit_test(a_port_that_invents_addresses_pushes_out_nobody),
 	    cmocka_unit_test(small_ports_get_in_while_the_table_is_flooded),
 	    cmocka_unit_test(two_flooders_share_and_spare_the_rest),
