@@ -115,6 +115,7 @@ static int daemon_start(struct daemon *d)
 	const struct vswitch_config config = {
 	    .fdb_entries = d->options.mac_table,
 	    .fdb_age_s = FDB_AGE_S,
+	    .forget_after_s = d->options.forget_after_s,
 	    .idle_sleep = d->options.idle_sleep,
 	    .features = d->options.features,
 	    .iommu = d->options.iommu,

@@ -198,6 +198,9 @@ static const struct option_spec option_table[] = {
 	NUMBER(schedule.busy_percent, 1, 100, "a percentage, 1 to 100")},
     {"mac-table", "N", "how many MAC addresses are remembered (default 65536)",
 	NUMBER(mac_table, 1, FDB_ENTRIES_MAX, "a number from 1 to 16777216")},
+    {"forget-after", "SECONDS",
+	"how long the addresses of a front-end that went are kept for it (default 10)",
+	NUMBER(forget_after_s, 0, FDB_AGE_MAX_S, "a number of seconds, 0 to 1000000")},
     {"queue-pairs", "N",
 	"how many queue pairs a guest may use whose front-end leaves that to the switch (default "
 	"8)",
@@ -341,6 +344,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	ret->features = NET_FEATURES_USUAL;
 	ret->mac_table = 65536;
 	ret->queue_pairs = 8;
+	ret->forget_after_s = 10;
 	ret->schedule = (struct schedule_config){
 	    .mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = balance_usual.busy / 10};
 	ret->socket_mode = -1;

@@ -38,6 +38,7 @@ struct options {
 	bool postcopy;
 	bool forward_bpdu;
 	uint32_t mac_table;
+	unsigned forget_after_s;
 	unsigned queue_pairs;
 	struct schedule_config schedule;
 	int socket_mode; /* -1: as the umask has it */

@@ -30,9 +30,9 @@
  * Threads. Look-ups, fdb_known(), fdb_learn() and the counters: any thread, at any time. Writers
  * hold a byte lock per pair of buckets for some tens of instructions. fdb_learn() only tries it,
  * and learns nothing if another thread has it: the next frame will do. fdb_age_some(),
- * fdb_flush_port(), fdb_flush_some() and fdb_destroy() are for one control thread; they wait for the lock.
- * fdb_foreach() takes none and may miss or show what changes meanwhile. Nobody may still use the
- * table when it is destroyed.
+ * fdb_flush_port(), fdb_flush_some() and fdb_destroy() are for one control thread; they wait for
+ * the lock. fdb_foreach() takes none and may miss or show what changes meanwhile. Nobody may still
+ * use the table when it is destroyed.
  */
 #pragma once
 

@@ -150,6 +150,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	fdb_age_some(sw->fdb, vswitch_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
+	tenants_tick(sw);
 }
 
 static int tick_start(struct vswitch *sw)
@@ -190,7 +191,9 @@ int vswitch_create(
 	err = workers_start(&workers, &sw->workers);
 	if (err)
 		goto fail;
-	err = tick_start(sw);
+	err = tenants_create(sw, config->forget_after_s);
+	if (!err)
+		err = tick_start(sw);
 	if (!err)
 		err = watchdog_create(sw, &sw->watchdog);
 	if (!err)
@@ -236,6 +239,7 @@ void vswitch_destroy(struct vswitch *sw)
 	scheduler_destroy(sw->scheduler);
 	if (sw->tick)
 		event_free(sw->tick);
+	tenants_destroy(sw);
 	fdb_destroy(sw->fdb);
 	free(sw);
 }
@@ -255,8 +259,11 @@ static int journal_open(struct vport *vp, const struct vhost_endpoint_config *en
 
 static void connection_changed(struct vhost_device *dev, bool connected)
 {
-	if (connected)
+	if (connected) {
+		tenant_arrived(dev->opaque);
 		return;
+	}
+	tenant_left(dev->opaque);
 	net_control_forget(dev->opaque);
 	scheduler_forget(dev->opaque);
 }

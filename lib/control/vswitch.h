@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "control/net_control.h"
 #include "control/scheduler.h"
+#include "control/tenant.h"
 #include "datapath/port.h"
 #include "vhost/device.h"
 #include "vhost/endpoint.h"
@@ -38,6 +39,7 @@ struct vport {
 	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
 	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
 	struct net_control control;
+	struct tenant tenant;
 	bool announce_owed; /* an announcement that came while the port was down */
 	uint8_t announce_mac[6];
 };
@@ -63,6 +65,7 @@ struct vswitch {
 	uint64_t features;
 	bool iommu, postcopy, host_notifier, inband;
 	unsigned queue_pairs;
+	struct tenants tenants;
 	unsigned n_ports;
 	struct vport *vport[PORTS_MAX];
 };
@@ -70,6 +73,7 @@ struct vswitch {
 struct vswitch_config {
 	uint32_t fdb_entries;
 	unsigned fdb_age_s;
+	unsigned forget_after_s; /* see tenant.h */
 	bool idle_sleep;
 	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
 	uint64_t features;         /* which of NET_FEATURES are offered; control/net_features.h */

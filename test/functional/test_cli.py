@@ -111,6 +111,7 @@ BAD_ARGUMENTS = [
         [*PORT, "--balance-threshold", "101"],
         "--balance-threshold: '101' is not a percentage, 1 to 100",
     ),
+    ([*PORT, "--forget-after", "-1"], "--forget-after: '-1' is not a number of seconds, 0 to 1000000"),
     (
         [*PORT, "--features", "all,-packed"],
         "--features: '-packed' is none of: all dpdk-22.11 dpdk-22.11-tso csum guest_csum mtu gso "

@@ -5,8 +5,10 @@
  */
 #include "functional.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define N 3
@@ -212,6 +214,105 @@ static void test_frames_for_a_port_that_left_are_counted(void **state)
 	expect_at(l, 0, l->mac[2], l->mac[0], 4);
 }
 
+/* The addresses of port 2's station: are frames for it dropped, delivered there, or flooded? */
+static uint64_t flooded_for_2(struct lab *l)
+{
+	json_t *stats = switch_stats(&l->sw);
+	uint64_t before = switch_counter(stats, 0, "receive", "flooded"), after;
+	uint8_t frame[100];
+
+	json_decref(stats);
+	make_frame(frame, sizeof(frame), l->mac[2], l->mac[0], &l->random);
+	for (unsigned i = 0; i < 10; i++)
+		send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
+	usleep(100000);
+	stats = switch_stats(&l->sw);
+	after = switch_counter(stats, 0, "receive", "flooded");
+	json_decref(stats);
+	drain(l->nd[1], 20);
+	return after - before;
+}
+
+static struct lab *lab_with_option(const char *option)
+{
+	struct net_config c = usual_config(FEATURES_BASE, 1);
+	struct lab *l;
+
+	switch_option(option);
+	l = lab_open(&c, 1);
+	switch_option(NULL);
+	return l;
+}
+
+static void test_a_front_end_that_comes_back_keeps_its_addresses(void **state)
+{
+	struct lab *l = lab_with_option(NULL);
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		frontend_disconnect(&l->nd[2]->fe);
+		must_equal(flooded_for_2(l), 0, "frames flooded while it is away");
+		usleep(500000);
+		must_equal(
+		    -net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
+		expect_at(l, 0, l->mac[2], l->mac[0], 4);
+	}
+	lab_close(l);
+}
+
+static void test_addresses_of_a_front_end_that_stays_away_are_forgotten(void **state)
+{
+	struct lab *l = lab_with_option("--forget-after 1");
+
+	(void)state;
+	frontend_disconnect(&l->nd[2]->fe);
+	must_equal(flooded_for_2(l), 0, "frames flooded at first");
+	usleep(2500000);
+	must(switch_log_contains(&l->sw, "1 addresses are forgotten: its front-end stays away"),
+	    "no word of it");
+	must_equal(flooded_for_2(l), 10, "frames flooded after the time");
+	/* Whoever takes the socket then is one of those that get them. */
+	must_equal(-net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
+	expect_at(l, 0, l->mac[2], l->mac[0], 6);
+	/* Until somebody speaks. */
+	expect_at(l, 1, broadcast, l->mac[2], 5);
+	expect_at(l, 0, l->mac[2], l->mac[0], 2);
+	lab_close(l);
+}
+
+/* In a process of its own: be another guest, at port 2, until killed. */
+static pid_t other_guest(const struct lab *l)
+{
+	struct net_config c = usual_config(FEATURES_BASE, 1);
+	struct net_driver *nd;
+	pid_t pid = fork();
+
+	must(pid >= 0, "fork");
+	if (pid)
+		return pid;
+	if (net_driver_create(&c, &nd) || net_driver_connect(nd, l->sw.path[2]))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void test_another_front_end_does_not_get_its_predecessors_frames_alone(void **state)
+{
+	struct lab *l = lab_with_option(NULL);
+	pid_t pid;
+
+	(void)state;
+	frontend_disconnect(&l->nd[2]->fe);
+	pid = other_guest(l);
+	usleep(500000);
+	must(switch_log_contains(&l->sw, "1 addresses are forgotten: another front-end has come"),
+	    "no word of it");
+	must_equal(flooded_for_2(l), 10, "frames flooded when another one has come");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	lab_close(l);
+}
+
 static void test_a_full_receiver_is_counted(void **state)
 {
 	struct lab *l = *state;
@@ -337,6 +438,9 @@ int main(int argc, char *argv[])
 	    LAB(test_bad_sources_are_dropped_and_counted),
 	    LAB(test_runts_are_dropped_and_counted),
 	    LAB(test_frames_for_a_port_that_left_are_counted),
+	    cmocka_unit_test(test_a_front_end_that_comes_back_keeps_its_addresses),
+	    cmocka_unit_test(test_addresses_of_a_front_end_that_stays_away_are_forgotten),
+	    cmocka_unit_test(test_another_front_end_does_not_get_its_predecessors_frames_alone),
 	    LAB(test_a_full_receiver_is_counted),
 	    LAB(test_a_disabled_transmit_queue_is_drained_and_counted),
 	    cmocka_unit_test(test_too_small_buffers_are_counted),

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/tenant.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "bridge/fdb.h"
+#include "control/vswitch.h"
+
+/* At most 16,384 entries, half a millisecond; between two of them front-ends are answered. */
+#define SLICE_BUCKETS 2048
+#define SLICE_WAIT_US 1000
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/*
+ * When a process started: field 22 of /proc/PID/stat (proc(5)). Its number may be another process's
+ * soon. 0: not known.
+ */
+static uint64_t process_started(pid_t pid)
+{
+	char path[32], text[512], *at;
+	ssize_t n;
+	int fd;
+
+	/* syscalls: openat read close clock_gettime */
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[MAX(n, 0)] = '\0';
+	/* The name, in parentheses, is the process's choice; 20 fields follow. */
+	at = strrchr(text, ')');
+	for (unsigned field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static void on_slice(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval wait = {.tv_usec = SLICE_WAIT_US};
+	struct vswitch *sw = arg;
+
+	(void)fd;
+	(void)what;
+	if (fdb_flush_some(sw->fdb, SLICE_BUCKETS))
+		event_add(sw->tenants.flush, &wait);
+}
+
+/* No worker learns for the port: it is down. */
+static void forget(struct vport *vp, const char *why)
+{
+	struct vswitch *sw = vp->sw;
+	uint32_t n = fdb_port_count(sw->fdb, vp->port.index);
+
+	vp->tenant.gone = false;
+	if (n == 0)
+		return;
+	log_info("%s: %u addresses are forgotten: %s", vp->path, n, why);
+	fdb_flush_port(sw->fdb, vp->port.index);
+	event_active(sw->tenants.flush, 0, 0);
+}
+
+void tenant_arrived(struct vport *vp)
+{
+	struct tenant *t = &vp->tenant, last = vp->tenant;
+	struct vhost_endpoint_peer peer = {0};
+
+	vhost_endpoint_peer(vp->endpoint, &peer);
+	t->pid = peer.pid;
+	t->started = peer.pid ? process_started(peer.pid) : 0;
+	t->gone = false;
+	if (last.gone && (t->pid == 0 || t->pid != last.pid || t->started != last.started))
+		forget(vp, "another front-end has come");
+}
+
+void tenant_left(struct vport *vp)
+{
+	vp->tenant.gone = true;
+	vp->tenant.gone_ms = now_ms();
+}
+
+void tenants_tick(struct vswitch *sw)
+{
+	uint64_t now = now_ms();
+
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		struct vport *vp = sw->vport[p];
+
+		if (vp->tenant.gone &&
+		    now - vp->tenant.gone_ms >= sw->tenants.forget_after_s * UINT64_C(1000))
+			forget(vp, "its front-end stays away");
+	}
+}
+
+int tenants_create(struct vswitch *sw, unsigned forget_after_s)
+{
+	sw->tenants.forget_after_s = forget_after_s;
+	sw->tenants.flush = evtimer_new(sw->base, on_slice, sw);
+	return sw->tenants.flush ? 0 : -ENOMEM;
+}
+
+void tenants_destroy(struct vswitch *sw)
+{
+	if (sw->tenants.flush)
+		event_free(sw->tenants.flush);
+	sw->tenants.flush = NULL;
+}
