@@ -30,6 +30,7 @@
 #include "vhost/journal.h"
 #include "vhost/iommu.h"
 #include "vhost/log.h"
+#include "vhost/position.h"
 #include "virtio/vring_inflight.h"
 
 /* Complaints per connection before the log goes quiet. */
@@ -292,26 +293,6 @@ static enum obstacle ring_examine(
 	return ring_locate(dev, index, ret_config);
 }
 
-/*
- * The base that a front-end tells after we have been away may be an old one: go by the journal, if
- * the ring is the one it speaks of.
- */
-static void ring_recall(struct vhost_device *dev, unsigned index, const struct vring_config *config)
-{
-	struct vhost_vring_state *st = &dev->state.vring[index];
-	struct vring_position position;
-	uint64_t word;
-
-	if (dev->postcopy.registered || dev->iommu ||
-	    !vhost_journal_recall(dev, index, st->desc, st->size, &word) ||
-	    !vring_recover(config, word, &position) ||
-	    vring_journal_word(&position) == vring_journal_word(&st->position))
-		return;
-	log_info("%s: ring %u goes on at slot %u, where it was left, not at %u", dev->name, index,
-	    position.used, st->position.used);
-	st->position = position;
-}
-
 /* Paused. Begin at the position told or reached. */
 static enum obstacle ring_start(
     struct vhost_device *dev, unsigned index, const struct vring_config *config)
@@ -322,8 +303,8 @@ static enum obstacle ring_start(
 
 	ring->config = *config;
 	st->position = ring_position(dev, index);
-	if (is_packed(dev) && st->base_pending)
-		ring_recall(dev, index, &ring->config);
+	if (told)
+		vhost_position_check(dev, index, &ring->config);
 	if (is_packed(dev))
 		ring->config.journal = vhost_journal_start(dev, index, st->desc, st->size);
 	vhost_inflight_start(dev, index, &ring->config, told);

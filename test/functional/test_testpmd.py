@@ -3,6 +3,7 @@
 
 import itertools
 import random
+import signal
 import time
 from collections import Counter
 
@@ -156,6 +157,32 @@ def test_virtio_user_as_server(lab, packed):
     ]
     testpmd = Testpmd(lab, vdevs, *loop_options(variant))
     check_loop(*run_loop(switch, testpmd, 2), 2)
+    testpmd.close()
+    switch.stop()
+
+
+@pytest.mark.parametrize("packed", (False, True), ids=("split", "packed"))
+def test_virtio_user_as_server_outlives_the_switch(lab, packed):
+    """It tells base 0 of rings that have run."""
+    options = ["--client", "--idle", "poll", "--lcores", "1"]
+    switch = Switch(lab, ["a.sock", "b.sock"], *options)
+    vdevs = [
+        virtio_user(path, number=i, mac=MACS[i], server=True, packed=packed)
+        for i, path in enumerate(switch.paths)
+    ]
+    testpmd = Testpmd(lab, vdevs, *loop_options(dict(size=256, queues=1)))
+    wait_up(switch)
+    testpmd.run("start tx_first 2")
+    for number in range(2):
+        wait_for(lambda: min(totals(switch.stats())["deliver"]) > 5000, "traffic", 10, 0.2)
+        switch.signal(signal.SIGKILL)
+        switch.wait(5)
+        switch = Switch(lab, ["a.sock", "b.sock"], *options, name=f"again{number}")
+        wait_up(switch)
+        testpmd.run("stop")
+        testpmd.run("start tx_first 2")
+    wait_for(lambda: min(totals(switch.stats())["deliver"]) > 5000, "traffic", 10, 0.2)
+    assert "is stopped until the driver resets it" not in switch.err()
     testpmd.close()
     switch.stop()
 

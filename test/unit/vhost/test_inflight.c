@@ -289,6 +289,30 @@ static void packed_chains_of_another_device_are_given_back(void **state)
 	give_back(*state, PACKED, 1);
 }
 
+/* As Cloud Hypervisor does: it tells how far the driver is, tracking or not. */
+static void a_split_ring_goes_on_where_it_stands_beside_an_area(void **state)
+{
+	struct vhost_wire_inflight wire = wire_of(2, SIZE);
+	struct fake *f = *state;
+	int fd;
+
+	assert_int_equal(fake_u64(f, VHOST_USER_SET_FEATURES, SPLIT), 0);
+	fd = get(f, &wire);
+	assert_int_equal(
+	    driver_ring_init(&driver, SPLIT, SIZE, mem + DESC, mem + DRIVER, mem + DEVICE), 0);
+	offer(10, false);
+	assert_int_equal(set(f, wire, fd), 0);
+	start(f, SPLIT, 1, 10);
+	assert_int_equal(fetch(f, 1, 4), 4);
+	vring_complete(&f->dev->vring[1]->ring, &burst);
+	come_back(f, wire, fd);
+	start(f, SPLIT, 1, 10);
+	assert_int_equal(fetch(f, 1, 16), 6);
+	vring_complete(&f->dev->vring[1]->ring, &burst);
+	driver_ring_cleanup(&driver);
+	close(fd);
+}
+
 /* Whatever an area says, a ring starts, and hands out what the driver offered or nothing. */
 static void nonsense_in_an_area_is_survived(void **state)
 {
@@ -365,6 +389,7 @@ int main(void)
 	    TEST(packed_chains_in_flight_are_taken_up_again),
 	    TEST(split_chains_of_another_device_are_given_back),
 	    TEST(packed_chains_of_another_device_are_given_back),
+	    TEST(a_split_ring_goes_on_where_it_stands_beside_an_area),
 	    TEST(nonsense_in_an_area_is_survived),
 	    TEST(rings_that_do_not_fit_run_untracked),
 	};

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "virtio/vring.h"
+
 #define UADDR    UINT64_C(0x7f0000000000)
 #define MEM_SIZE 0x100000
 
@@ -82,6 +84,28 @@ static void tell_features(struct fake *f, uint64_t features)
 	assert_int_equal(fake_u64(f, VHOST_USER_SET_FEATURES, features), 0);
 }
 
+/* Have ring i of 64 look like one whose driver and device stand there, in either format. */
+static void show(unsigned i, uint16_t at, bool wrap)
+{
+	struct vring_packed_desc *desc = (void *)(mem + (DESC(i) - UADDR));
+
+	for (unsigned slot = 0; slot < 64; slot++) {
+		bool used = slot < at ? wrap : !wrap;
+
+		desc[slot].len = 1;
+		desc[slot].flags = used ? VRING_DESC_F_AVAIL | VRING_DESC_F_USED : 0;
+	}
+	((struct vring_split_avail *)(void *)(mem + (AVAIL(i) - UADDR)))->idx = at;
+	((struct vring_split_used *)(void *)(mem + (USED(i) - UADDR)))->idx = at;
+}
+
+/* A split ring's indices. */
+static void show_indices(unsigned i, uint16_t avail, uint16_t used)
+{
+	((struct vring_split_avail *)(void *)(mem + (AVAIL(i) - UADDR)))->idx = avail;
+	((struct vring_split_used *)(void *)(mem + (USED(i) - UADDR)))->idx = used;
+}
+
 /* Everything a ring needs, in the usual order. */
 static void start_ring(struct fake *f, unsigned i, uint32_t base)
 {
@@ -146,6 +170,7 @@ static void check_order(const unsigned order[6], uint64_t features)
 	unsigned told = 0;
 	struct fake f;
 
+	show(2, 17, true);
 	fake_create(&f);
 	fake_connect(&f);
 	fake_negotiate(&f);
@@ -199,6 +224,7 @@ static void a_position_does_not_outlive_its_format(void **state)
 
 	tell_features(f, SPLIT);
 	tell_memory(f);
+	show(0, 33, true);
 	start_ring(f, 0, 33);
 	assert_int_equal(fake_get_base(f, 0), 33);
 	tell_features(f, PACKED);
@@ -379,6 +405,7 @@ static void a_packed_base_has_two_halves_of_which_the_lower_counts(void **state)
 	tell_features(f, PACKED);
 	tell_memory(f);
 	for (unsigned i = 0; i < ARRAY_SIZE(told); i++) {
+		show(0, told[i][1] & 0x7fff, told[i][1] & 0x8000);
 		tell_base(f, 0, told[i][0]);
 		assert_int_equal(fake_get_base(f, 0), told[i][1]);
 		start_ring(f, 0, told[i][0]);
@@ -525,10 +552,121 @@ static void a_running_ring_sees_what_the_driver_writes(void **state)
 	assert_false(vring_has_avail(&f->dev->vring[1]->ring));
 	memcpy(mem + (AVAIL(1) - UADDR) + 2, &idx, sizeof(idx));
 	assert_true(vring_has_avail(&f->dev->vring[1]->ring));
-	/* A front-end that goes on at the avail index finds nothing new. */
+	/* A front-end that tells the avail index loses nothing that waits. */
 	fake_get_base(f, 1);
 	start_ring(f, 1, idx);
-	assert_false(vring_has_avail(&f->dev->vring[1]->ring));
+	assert_true(vring_has_avail(&f->dev->vring[1]->ring));
+}
+
+/* What front-ends tell of a ring that they did not stop, and where it really stands. */
+static void a_split_ring_starts_at_its_used_index(void **state)
+{
+	static const struct {
+		uint16_t avail, used, told;
+	} cases[] = {
+	    {345, 301, 345}, /* Cloud Hypervisor: the avail index */
+	    {345, 301, 0},   /* DPDK's virtio-user: the beginning */
+	    {64, 0, 64},     /* Cloud Hypervisor: filled before DRIVER_OK */
+	    {345, 301, 301}, /* QEMU: the used index, where it could not ask */
+	    {345, 345, 345}, /* and what it was told, after a stop or a migration */
+	    {0x10, 0xfff0, 0},
+	};
+	struct fake *f = *state;
+
+	tell_features(f, SPLIT);
+	tell_memory(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		show_indices(0, cases[i].avail, cases[i].used);
+		start_ring(f, 0, cases[i].told);
+		assert_int_equal(f->dev->state.vring[0].position.avail, cases[i].used);
+		assert_int_equal(f->dev->state.vring[0].position.used, cases[i].used);
+		assert_int_equal(fake_get_base(f, 0), cases[i].used);
+	}
+}
+
+static void a_used_index_that_cannot_be_is_no_position(void **state)
+{
+	struct fake *f = *state;
+
+	tell_features(f, SPLIT);
+	tell_memory(f);
+	show_indices(0, 10, 301); /* left by the driver before this one */
+	start_ring(f, 0, 0);
+	assert_int_equal(f->dev->state.vring[0].position.avail, 0);
+}
+
+static void what_a_device_defers_is_not_seen_in_the_ring(void **state)
+{
+	struct fake *f = *state;
+	struct vhost_device_type deferring = *f->dev->type;
+
+	deferring.defers = true;
+	f->dev->type = &deferring;
+	tell_features(f, SPLIT);
+	tell_memory(f);
+	show_indices(0, 345, 301);
+	start_ring(f, 0, 320);
+	assert_int_equal(f->dev->state.vring[0].position.avail, 320);
+	fake_disconnect(f);
+	f->dev->type = &fake_type;
+	fake_connect(f);
+}
+
+static void rings_of_an_arriving_guest_are_not_looked_at(void **state)
+{
+	struct fake *f = *state;
+
+	tell_features(f, SPLIT);
+	tell_memory(f);
+	show_indices(0, 345, 301);
+	f->dev->postcopy.registered = true;
+	start_ring(f, 0, 345);
+	assert_int_equal(f->dev->state.vring[0].position.avail, 345);
+	f->dev->postcopy.registered = false;
+}
+
+static void a_packed_ring_shows_where_it_stands(void **state)
+{
+	static const struct {
+		uint16_t at;
+		bool wrap;
+		uint32_t told;
+	} cases[] = {
+	    {17, true, 0x80008000},  /* an old position: nobody was asked */
+	    {17, false, 0x80008000}, /* a lap later */
+	    {17, true, 0x00008005},
+	    {0, true, 0}, /* User Mode Linux: 0, also of a new ring */
+	    {0, false, 0x80008000},
+	};
+	struct fake *f = *state;
+
+	tell_features(f, PACKED);
+	tell_memory(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint32_t half = cases[i].at | (cases[i].wrap ? 0x8000u : 0);
+
+		show(0, cases[i].at, cases[i].wrap);
+		start_ring(f, 0, cases[i].told);
+		assert_int_equal(fake_get_base(f, 0), half | half << 16);
+		assert_int_equal(f->dev->complaints, 0);
+	}
+}
+
+/* Full of what waits: nothing in it says where the device was. */
+static void a_packed_ring_that_does_not_show_it_is_complained_of(void **state)
+{
+	struct vring_packed_desc *desc = (void *)(mem + (DESC(0) - UADDR));
+	struct fake *f = *state;
+
+	tell_features(f, PACKED);
+	tell_memory(f);
+	for (unsigned slot = 0; slot < 64; slot++)
+		desc[slot].flags = slot < 20 ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED;
+	start_ring(f, 0, 0x00140014);
+	assert_int_equal(f->dev->complaints, 0);
+	start_ring(f, 0, 0x80008000);
+	assert_int_equal(fake_get_base(f, 0), 0x80008000);
+	assert_int_equal(f->dev->complaints, 1);
 }
 
 static void holes_in_ring_numbers_are_fine(void **state)
@@ -735,6 +873,12 @@ int main(void)
 	    TEST(ring_areas_lie_wholly_in_memory),
 	    TEST(ring_numbers_are_checked_in_all_their_bits),
 	    TEST(a_running_ring_sees_what_the_driver_writes),
+	    TEST(a_split_ring_starts_at_its_used_index),
+	    TEST(a_used_index_that_cannot_be_is_no_position),
+	    TEST(what_a_device_defers_is_not_seen_in_the_ring),
+	    TEST(rings_of_an_arriving_guest_are_not_looked_at),
+	    TEST(a_packed_ring_shows_where_it_stands),
+	    TEST(a_packed_ring_that_does_not_show_it_is_complained_of),
 	    TEST(holes_in_ring_numbers_are_fine),
 	    TEST(a_missing_notifier_is_refused_and_an_unwanted_one_closed),
 	    TEST(notifiers_that_are_not_eventfds_are_not_kept),
