@@ -32,6 +32,7 @@
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
 #include "vhost/postcopy.h"
+#include "vhost/unshared.h"
 
 /* How long a blocked worker can stand still, at most twice this. */
 #define LOOK_MS 10
@@ -79,16 +80,31 @@ static void free_blocked_workers(struct vswitch *sw)
 	}
 }
 
-static void ask_for_translations(struct vswitch *sw)
+static uint64_t now_ms(void)
 {
 	struct timespec now;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+static void ask_for_translations(struct vswitch *sw)
+{
+	uint64_t now;
+
 	if (!sw->iommu)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	now = now_ms();
 	for (unsigned p = 0; p < sw->n_ports; p++)
-		vhost_iommu_service(
-		    &sw->vport[p]->device, now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000);
+		vhost_iommu_service(&sw->vport[p]->device, now);
+}
+
+static void doubt_memory(struct vswitch *sw)
+{
+	uint64_t now = now_ms();
+
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		vhost_unshared_service(&sw->vport[p]->device, now);
 }
 
 static void on_miss(evutil_socket_t fd, short what, void *arg)
@@ -150,6 +166,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	ask_for_translations(sw);
 	if (++dog->looks % RING_LOOKS)
 		return;
+	doubt_memory(sw);
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		report_broken_rings(sw->vport[p]);
 }

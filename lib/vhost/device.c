@@ -14,6 +14,7 @@
 #include "vhost/postcopy.h"
 #include "vhost/ring.h"
 #include "vhost/transfer.h"
+#include "vhost/unshared.h"
 
 int vhost_device_init(
     struct vhost_device *dev, const struct vhost_device_type *type, const char *name, void *opaque)
@@ -44,6 +45,8 @@ void vhost_device_reset(struct vhost_device *dev)
 	vhost_doorbell_forget(dev);
 	vhost_inband_forget(dev);
 	vhost_transfer_forget(dev);
+	vhost_unshared_forget(dev);
+	dev->unshared.settled = false;
 	memset(&dev->state, 0, sizeof(dev->state));
 	dev->warned_pages = false;
 	dev->complaints = 0;

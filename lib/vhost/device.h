@@ -182,6 +182,16 @@ struct vhost_transfer {
 	int fd;
 };
 
+/* Whether guest memory is what the guest writes to; unshared.h. All zero: not looked yet. */
+struct vhost_unshared {
+	bool settled;  /* it is, or it has been said that it is not */
+	bool watching; /* epoll_fd is open, and has the kicks of n_active rings */
+	bool kicked;   /* since then */
+	unsigned n_active;
+	int epoll_fd;
+	uint64_t since; /* when the doubt began, in ms; 0: there is none */
+};
+
 struct vhost_device {
 	const struct vhost_device_type *type;
 	void *opaque;         /* the owner's */
@@ -205,6 +215,7 @@ struct vhost_device {
 	struct vhost_log log;
 	struct vhost_inflight inflight;
 	struct vhost_transfer transfer;
+	struct vhost_unshared unshared;
 	struct vhost_iommu *iommu; /* translations; NULL: no IOMMU. See iommu.h */
 	bool paused;               /* no ring is active, or between the two calls */
 	bool warned_pages;         /* said that guest memory has small pages */

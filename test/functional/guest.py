@@ -42,7 +42,7 @@ class Guest(Process):
 
     def __init__(self, lab, number, path, *, packed=False, offloads=True, mrg_rxbuf=True, mtu=1500,
                  pairs=1, cpus=None, device="", huge=False, server=False, reconnect=False, name=None,
-                 boot="", iommu=False, more=()):
+                 boot="", iommu=False, share=True, more=()):
         self.number = number
         self.path = path
         self.lab = lab
@@ -55,7 +55,7 @@ class Guest(Process):
         name = name or f"guest{number}"
         self.console_path = lab.dir / f"{name}.console"
         self.transcript = bytearray()
-        memory = "memory-backend-memfd,id=mem,size=256M,share=on"
+        memory = f"memory-backend-memfd,id=mem,size=256M,share={'on' if share else 'off'}"
         if huge and huge_pages_free() >= 128:
             memory += ",hugetlb=on,hugetlbsize=2M"
         net = f"virtio-net-pci,netdev=n0,mac={self.mac},vectors=0,packed={'on' if packed else 'off'}"

@@ -222,3 +222,15 @@ def test_guests_that_resize_their_rings_keep_their_network(lab):
         assert ping(*guests, count=5) == (5, 5), said
         assert ping(*guests[::-1], count=5) == (5, 5), said
     assert_balanced(switch.quiet_stats())
+
+
+def test_memory_that_is_not_shared_is_reported(lab):
+    """Once, and of the guest whose memory it is."""
+    switch = Switch(lab, ["private.sock", "shared.sock"])
+    guests = [Guest(lab, i + 1, path, share=bool(i)) for i, path in enumerate(switch.paths)]
+    for guest in guests:
+        guest.wait_boot()
+    wait_for(lambda: "share=on of its memory backend" in switch.err(), "warning", 20)
+    guests[1].run("sleep 2")
+    lines = [line for line in switch.err().splitlines() if "share=on of" in line]
+    assert len(lines) == 1 and "private.sock: the driver kicks" in lines[0], lines
