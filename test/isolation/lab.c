@@ -162,8 +162,10 @@ static bool attach_neighbour(struct lab *l, unsigned port)
 
 	c.receive_shape.gap = 0;
 	c.clean = true;
+	/* DPDK's library waits for the status, which says DRIVER_OK. */
 	return net_driver_create(&c, &l->nd[port]) == 0 &&
-	    net_driver_connect(l->nd[port], l->sw.path[port]) == 0;
+	    net_driver_connect(l->nd[port], l->sw.path[port]) == 0 &&
+	    frontend_set_u64(&l->nd[port]->fe, VHOST_USER_SET_STATUS, 0xf) == 0;
 }
 
 static bool attach_all(struct lab *l)
@@ -207,6 +209,31 @@ void lab_open(struct lab *l, unsigned n_workers, unsigned needs)
 	make_way(l);
 }
 
+/* Some switches forward only a while after a port has come up. */
+static bool introduce_patiently(struct lab *l)
+{
+	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
+	uint64_t end = now_ns() + PATIENCE_NS, random = 1;
+	unsigned heard = 0;
+
+	while (heard != 3 && now_ns() < end) {
+		for (unsigned i = 0; i < 2; i++) {
+			uint8_t frame[60], mac[6];
+			struct net_frame f;
+
+			station_mac(mac, i, 0);
+			make_frame(frame, sizeof(frame), all, mac, &random);
+			net_send(l->nd[i], 0, frame, sizeof(frame), NULL, NULL);
+			if (net_receive(l->nd[1 - i], 0, &f) > 0)
+				heard |= 1u << i;
+		}
+		usleep(10000);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		drain(l->nd[i], 50);
+	return heard == 3;
+}
+
 bool lab_open_foreign(struct lab *l, const char *const paths[PORTS])
 {
 	*l = (struct lab){.n_workers = 1, .foreign = true, .state = shared_state()};
@@ -216,10 +243,7 @@ bool lab_open_foreign(struct lab *l, const char *const paths[PORTS])
 	strcpy(l->sw.dir, "/tmp/isolation-XXXXXX");
 	must(mkdtemp(l->sw.dir) != NULL, "mkdtemp");
 	make_way(l);
-	if (!attach_all(l))
-		return false;
-	introduce(l->nd, 2);
-	return true;
+	return attach_all(l) && introduce_patiently(l);
 }
 
 void lab_close(struct lab *l)
