@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 
@@ -27,18 +28,27 @@ struct daemon {
 	struct vswitch *sw;
 };
 
-static void report(struct daemon *d)
+/* So long the table may take to be printed, while front-ends wait. */
+#define PRINT_MS     20
+#define PRINT_END_MS 200
+
+static void report(struct daemon *d, unsigned print_ms)
 {
-	report_text(d->sw, stdout);
+	json_t *all = report_json(d->sw);
+
+	if (!all)
+		return;
+	report_print(all, STDOUT_FILENO, print_ms);
 	if (d->options.stats_json)
-		report_write(d->sw, d->options.stats_json);
+		report_write(all, d->options.stats_json);
+	json_decref(all);
 }
 
 static void on_report_signal(evutil_socket_t signum, short what, void *arg)
 {
 	(void)signum;
 	(void)what;
-	report(arg);
+	report(arg, PRINT_MS);
 }
 
 static void on_end_signal(evutil_socket_t signum, short what, void *arg)
@@ -146,7 +156,9 @@ static int daemon_start(struct daemon *d)
 	err = add_ports(d);
 	if (!err)
 		err = sandbox_enter_interrupts();
-	return err ? err : sandbox_enter_control(d->options.client);
+	if (!err)
+		err = sandbox_enter_control(d->options.client);
+	return err || !d->options.stats_json ? err : report_check(d->options.stats_json);
 }
 
 static void daemon_end(struct daemon *d)
@@ -191,7 +203,7 @@ int main(int argc, char *argv[])
 	if (!err) {
 		log_info("ready: %u ports, %u workers", d.options.n_ports, d.options.n_workers);
 		event_base_dispatch(d.base);
-		report(&d);
+		report(&d, PRINT_END_MS);
 	}
 	daemon_end(&d);
 	rte_eal_cleanup();

@@ -316,15 +316,28 @@ bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets)
 	return fdb->flush_lap;
 }
 
-void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg)
+void fdb_foreach_in(const struct fdb *fdb, uint32_t max_buckets, fdb_visit visit, void *arg)
 {
-	for (uint32_t k = 0; k < fdb_buckets(fdb) * FDB_BUCKET_SLOTS; k++) {
+	uint32_t n = MIN(max_buckets, fdb_buckets(fdb));
+
+	for (uint32_t k = 0; k < n * FDB_BUCKET_SLOTS; k++) {
 		const struct fdb_bucket *bucket = &fdb->bucket[k / FDB_BUCKET_SLOTS];
 		uint64_t entry = slot_read(&bucket->slot[k % FDB_BUCKET_SLOTS]);
 
 		if (entry != 0)
 			visit(entry_mac(entry), entry_port(entry), entry_stamp(entry), arg);
 	}
+}
+
+void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg)
+{
+	fdb_foreach_in(fdb, UINT32_MAX, visit, arg);
+}
+
+unsigned fdb_stamp_age(const struct fdb *fdb, unsigned stamp, uint32_t now_s)
+{
+	return entry_age(fdb, (uint64_t)stamp << FDB_STAMP_SHIFT, now_s) *
+	    (UINT32_MAX / fdb->tick_rate);
 }
 
 uint32_t fdb_buckets(const struct fdb *fdb)

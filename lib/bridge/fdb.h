@@ -206,6 +206,12 @@ bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets);
 typedef void (*fdb_visit)(uint64_t mac, uint16_t port, unsigned stamp, void *arg);
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg);
 
+/* Of so many buckets only; where addresses stand is as good as random. */
+void fdb_foreach_in(const struct fdb *fdb, uint32_t max_buckets, fdb_visit visit, void *arg);
+
+/* How many seconds ago an entry with that stamp was confirmed, in whole ticks. */
+unsigned fdb_stamp_age(const struct fdb *fdb, unsigned stamp, uint32_t now_s);
+
 uint32_t fdb_buckets(const struct fdb *fdb);
 uint32_t fdb_count(const struct fdb *fdb);
 uint32_t fdb_port_count(const struct fdb *fdb, uint16_t port);

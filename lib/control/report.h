@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the switch has counted, for people and for programs. Control thread only. */
+/* What the switch has counted and knows, for people and for programs. Control thread only. */
 #pragma once
 
 #include <jansson.h>
@@ -14,7 +14,16 @@ struct vswitch;
 json_t *report_json(const struct vswitch *sw);
 
 /* The same as a table of ports, drops spelled out below each. */
-void report_text(const struct vswitch *sw, FILE *out);
+void report_text(const json_t *report, FILE *out);
 
-/* Write report_json to path, replacing it in one step. Errors are logged. */
-int report_write(const struct vswitch *sw, const char *path);
+/* Write the table to a descriptor that nobody may be reading: what is not taken in ms is lost. */
+int report_print(const json_t *report, int fd, unsigned ms);
+
+/* Can a report be written to path? Errors are logged. */
+int report_check(const char *path);
+
+/*
+ * Write the report to path, replacing it in one step. No symbolic link is followed. Errors are
+ * logged.
+ */
+int report_write(const json_t *report, const char *path);

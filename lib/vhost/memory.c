@@ -34,7 +34,8 @@ struct vhost_mapping {
 	size_t len;
 	uint8_t *host;  /* of the region inside it */
 	uint32_t guard; /* against pages that are not there */
-	dev_t dev;      /* the file */
+	uint64_t page;
+	dev_t dev; /* the file */
 	ino_t ino;
 };
 
@@ -147,6 +148,7 @@ static int map(struct vhost_device *dev, const struct vhost_region_state *r, int
 	    .base = base,
 	    .len = end - start,
 	    .guard = guard,
+	    .page = page,
 	    .host = (uint8_t *)base + (r->mmap_offset - start),
 	    .dev = st.st_dev,
 	    .ino = st.st_ino,
@@ -408,4 +410,15 @@ void *vhost_memory_mapping(const struct vhost_device *dev, unsigned i, size_t *r
 void *vhost_memory_host(const struct vhost_device *dev, unsigned i)
 {
 	return dev->mapping[i].host;
+}
+
+void vhost_memory_measure(const struct vhost_device *dev, uint64_t *ret_bytes, uint64_t *ret_page)
+{
+	*ret_bytes = *ret_page = 0;
+	for (unsigned i = 0; i < dev->state.n_regions; i++) {
+		uint64_t page = dev->mapping[i].page;
+
+		*ret_bytes += dev->state.region[i].size;
+		*ret_page = i ? MIN(*ret_page, page) : page;
+	}
 }

@@ -37,3 +37,6 @@ uint64_t vhost_file_page_size(int fd, bool *ret_huge);
 /* Where region i is mapped, in whole pages; and where the region itself begins in that. */
 void *vhost_memory_mapping(const struct vhost_device *dev, unsigned i, size_t *ret_len);
 void *vhost_memory_host(const struct vhost_device *dev, unsigned i);
+
+/* All regions' sizes, and their smallest pages'; 0 without memory. */
+void vhost_memory_measure(const struct vhost_device *dev, uint64_t *ret_bytes, uint64_t *ret_page);

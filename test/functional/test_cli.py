@@ -345,7 +345,11 @@ def test_sigusr1_prints_the_ports(lab):
     switch = Switch(lab, ["a.sock", "b.sock"])
     switch.signal(signal.SIGUSR1)
     wait_for(lambda: str(switch.paths[1]) in switch.out(), "table")
-    heading, first, second, worker = switch.out().splitlines()
+    version, heading, first, second, worker = [
+        line for line in switch.out().splitlines() if "no front-end is connected" not in line
+    ]
+    assert version == run("--version").stdout.strip()
+    assert switch.out().count("down: no front-end is connected") == 2
     for word in ("port", "received", "delivered", "bytes", "dropped"):
         assert word in heading
     assert first.split()[0] == "0" and first.endswith(str(switch.paths[0]))

@@ -3,13 +3,18 @@
 
 import mmap
 import os
+import re
 import signal
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from lab import Switch
+from lab import VSWITCHD, Process, Switch, wait_for
+
+PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
 
 HUGE = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 HUGE_BYTES = 2 << 20
@@ -99,3 +104,96 @@ def test_signals_that_mean_nothing_do_nothing(lab):
     assert switch.err() == before
     switch.stop()
     assert not switch.paths[0].exists()
+
+
+@pytest.mark.parametrize("kind, why", (
+    ("nowhere/counters.json", "No such file or directory"),
+    ("folder", "it is no regular file"),
+    ("link", "it is no regular file"),
+))
+def test_counters_that_cannot_be_written_are_found_at_the_start(lab, kind, why):
+    (lab.dir / "folder").mkdir()
+    victim = lab.dir / "victim"
+    victim.write_text("precious")
+    (lab.dir / "link").symlink_to(victim)
+    path = lab.dir / kind
+    done = subprocess.run(
+        [VSWITCHD, "--no-huge", "--socket-path", lab.dir / "a.sock", "--stats-json", path],
+        capture_output=True, text=True, timeout=20,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"vswitchd: error: cannot write counters to {path}: {why}\n"
+    assert not (lab.dir / "a.sock").exists()
+    assert victim.read_text() == "precious"
+
+
+def test_counters_go_through_no_link(lab):
+    """Somebody who may write to the same directory puts links where a file is expected."""
+    victim = lab.dir / "victim"
+    victim.write_text("precious")
+    switch = Switch(lab, ["a.sock"])
+    for name in ("vswitchd.json", "vswitchd.json.new", "vswitchd.json.tmp"):
+        (lab.dir / name).unlink(missing_ok=True)
+        (lab.dir / name).symlink_to(victim)
+    switch.signal(signal.SIGUSR1)
+    wait_for(lambda: not switch.stats_path.is_symlink(), "counters")
+    assert switch.stats()["version"]
+    assert victim.read_text() == "precious"
+    switch.stop()
+    assert not list(lab.dir.glob("vswitchd.json.??????")), "no temporary file stays"
+
+
+def test_a_table_that_nobody_reads_holds_nobody_up(lab):
+    read, write = os.pipe()
+    try:
+        os.set_blocking(write, False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(write, bytes(4096))
+        os.set_blocking(write, True)
+        switch = Switch(lab, ["a.sock"], stdout=write)
+        with socket.socket(socket.AF_UNIX) as front_end:
+            front_end.connect(str(switch.paths[0]))
+            front_end.settimeout(2)
+            switch.signal(signal.SIGUSR1)
+            for _ in range(10):
+                front_end.sendall((1).to_bytes(4, "little") + (1).to_bytes(4, "little") + bytes(4))
+                assert len(front_end.recv(20)) == 20
+        wait_for(lambda: "nobody reads standard output" in switch.err(), "line about it")
+        switch.stop()
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.parametrize("macs, layout", ((3, "split"), (3, "packed"), (9000, "split")))
+def test_the_report_answers_the_newcomers_questions(lab, macs, layout):
+    switch = Switch(lab, ["a.sock", "b.sock"])
+    arguments = ["--no-huge", "--macs", macs, "--flows", macs, "--ring-size", 512, "--queues", 2, "--rate", "50k"]
+    ports = [word for path in switch.paths for word in ("--port", path)]
+    generator = Process(
+        lab, "pktgen", [PKTGEN, *ports, *arguments, "--duration", 20, *(["--packed"] if layout == "packed" else [])]
+    )
+    wait_for(lambda: all(port["address_count"] >= macs for port in switch.stats()["ports"]), "addresses", 15, 0.3)
+    started = time.monotonic()
+    stats = switch.stats()
+    assert time.monotonic() - started < 1
+    assert stats["version"] == "0.1.0"
+    for port in stats["ports"]:
+        assert port["frontend"]["pid"] == generator.pid and 0 <= port["frontend"]["connected_s"] < 20
+        assert port["rings"] == layout
+        assert ("ring_packed" in port["features"]) == (layout == "packed")
+        assert "version_1" in port["features"]
+        assert port["memory"]["bytes"] > 1 << 16 and port["memory"]["page_size"] == os.sysconf("SC_PAGESIZE")
+        assert {queue["size"] for queue in port["queues"]} == {512}
+        assert all(queue["active"] and queue["enabled"] for queue in port["queues"])
+        assert len(port["addresses"]) == min(macs, 4096) and port["address_count"] == macs
+        assert all(re.fullmatch("(..:){5}..", mac) and 0 <= age <= 340 for mac, age in port["addresses"].items())
+    text = switch.out()[switch.out().rindex("vswitchd 0.1.0"):]
+    assert f"process {generator.pid}, connected for " in text
+    assert f"{layout} rings of 512, 2 of 2 queue pairs enabled" in text
+    assert (f"and {macs - 24} more" in text) == (macs > 24)
+    generator.close()
+    wait_for(lambda: not any(port["connected"] for port in switch.stats()["ports"]), "both to go")
+    assert not any("frontend" in port for port in switch.stats()["ports"])
+    switch.stop()

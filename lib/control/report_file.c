@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+/* No more fits into a pipe that can be written to. */
+#define PART 4096
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/*
+ * The descriptor is shared with whoever gave it to us, so it is not made non-blocking. What can be
+ * written to takes a part without waiting.
+ */
+static int write_within(int fd, const char *text, size_t n, unsigned ms)
+{
+	struct pollfd writable = {.fd = fd, .events = POLLOUT};
+	int64_t end = now_ms() + ms;
+
+	while (n) {
+		int64_t left = MAX(end - now_ms(), 0);
+		ssize_t written;
+
+		/* syscalls: poll write */
+		if (poll(&writable, 1, left) == 0)
+			return -EAGAIN;
+		written = write(fd, text, MIN(n, PART));
+		if (written < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		if (written > 0) {
+			text += written;
+			n -= written;
+		}
+	}
+	return 0;
+}
+
+int report_print(const json_t *report, int fd, unsigned ms)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+	int err = -ENOMEM;
+
+	if (out) {
+		report_text(report, out);
+		fclose(out);
+		err = write_within(fd, text, n, ms);
+	}
+	if (err)
+		log_warn("cannot print the table of ports: %s",
+		    err == -EAGAIN ? "nobody reads standard output" : strerror(-err));
+	free(text);
+	return err;
+}
+
+/* A new file beside path, of a name that nobody can foresee. */
+static int open_beside(const char *path, char **ret_name)
+{
+	int fd;
+
+	/* syscalls: openat getrandom fchmod rename unlink */
+	if (asprintf(ret_name, "%s.XXXXXX", path) < 0) {
+		*ret_name = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(*ret_name, O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int complain(const char *path, int err)
+{
+	log_error("cannot write counters to %s: %s", path, strerror(-err));
+	return err;
+}
+
+int report_check(const char *path)
+{
+	struct stat st;
+	char *name;
+	int fd;
+
+	/* What is not ours to replace: a directory, /dev/stdout. */
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		log_error("cannot write counters to %s: it is no regular file", path);
+		return -EINVAL;
+	}
+	fd = open_beside(path, &name);
+	if (fd >= 0) {
+		unlink(name);
+		close(fd);
+	}
+	free(name);
+	return fd < 0 ? complain(path, fd) : 0;
+}
+
+int report_write(const json_t *report, const char *path)
+{
+	char *name;
+	int fd = open_beside(path, &name), err = MIN(fd, 0);
+
+	if (!err &&
+	    (fchmod(fd, 0644) < 0 || json_dumpfd(report, fd, JSON_INDENT(1)) < 0 ||
+		rename(name, path) < 0)) {
+		err = errno ? -errno : -EIO;
+		unlink(name);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(name);
+	return err ? complain(path, err) : 0;
+}
