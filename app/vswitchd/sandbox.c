@@ -8,7 +8,9 @@
  * interrupt thread through an alarm. no_new_privs is set before them all.
  *
  * The filter's default is a signal (SIGSYS), not an error code: code that was never meant to run
- * must not go on. The handler may only write: the names were looked up beforehand.
+ * must not go on. The handler may only write: the names were looked up beforehand. mmap and
+ * mprotect are allowed without PROT_EXEC only, so no thread can make new code; all that is needed
+ * has been loaded by then.
  *
  * What the libraries need on our behalf is listed here, everything else beside its code.
  */
@@ -19,6 +21,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -97,13 +100,24 @@ static int drop_capabilities(bool keep_dac_override)
 	return capng_apply(CAPNG_SELECT_CAPS) == 0 ? 0 : -EPERM;
 }
 
+/* Memory is never executable that was not so at the start. */
+static int allow(scmp_filter_ctx filter, int call)
+{
+	bool protects = call == SCMP_SYS(mmap) || call == SCMP_SYS(mprotect);
+
+	if (protects)
+		return seccomp_rule_add(
+		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+}
+
 static int load_filter(const int calls[], unsigned n)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
 	int error = filter ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; i < n && !error; i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+		error = allow(filter, calls[i]);
 	if (!error)
 		error = seccomp_load(filter);
 	if (filter)

@@ -5,8 +5,9 @@
  *	control thread  no capabilities (but DAC_OVERRIDE with --client, to reach sockets of others)
  *	workers         no capabilities; of the system calls a dozen
  *
- * A system call that nobody asked for ends the process with a line that names it. Which calls are
- *asked for is written beside the code that needs them: see collect-syscalls.
+ * No thread can map executable memory. A system call that nobody asked for ends the process with a
+ *line that names it. Which calls are asked for is written beside the code that needs them: see
+ *collect-syscalls.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What vswitchd gives up after set-up, and what happens to code that wants more."""
 
+import ctypes
 import os
 import pwd
 import re
@@ -16,9 +17,10 @@ from lab import VSWITCHD, Lab, Switch, wait_for
 FORBIDDEN = """
 #define _GNU_SOURCE
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-static void call(int sig) { (void)sig; syscall(SYS_chroot, "/"); }
+static void call(int sig) { (void)sig; ATTEMPT; }
 __attribute__((constructor)) static void prepare(void) { signal(SIGUSR2, call); }
 """
 
@@ -67,9 +69,17 @@ def test_no_sandbox_keeps_everything(lab):
         assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("0", "0"), name
 
 
-def preload(lab):
+CHROOT = 'syscall(SYS_chroot, "/")'
+EXECUTABLE = {
+    "mmap": "mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)",
+    "mprotect": "mprotect(mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096, PROT_READ | PROT_EXEC)",
+}
+
+
+def preload(lab, attempt=CHROOT):
+    """A library that tries something in whichever thread gets SIGUSR2."""
     source, library = lab.dir / "forbidden.c", lab.dir / "forbidden.so"
-    source.write_text(FORBIDDEN)
+    source.write_text(FORBIDDEN.replace("ATTEMPT", attempt))
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
     return {**os.environ, "LD_PRELOAD": str(library)}
 
@@ -93,6 +103,21 @@ def test_a_call_that_nobody_asked_for_ends_the_process_with_its_name(lab):
     assert child.returncode == -signal.SIGSYS
     assert "the sandbox stopped the system call 'chroot'" in errors
     assert "--no-sandbox" in errors
+
+
+@pytest.mark.parametrize("call", EXECUTABLE)
+@pytest.mark.parametrize("thread", ("vswitchd", "rte-worker", "eal-intr"))
+def test_no_thread_maps_executable_memory(lab, call, thread):
+    child = start(lab, env=preload(lab, EXECUTABLE[call]))
+    task = next(
+        task.name for task in Path(f"/proc/{child.pid}/task").iterdir()
+        if (task / "comm").read_text().startswith(thread)
+    )
+    tgkill = ctypes.CDLL(None, use_errno=True).syscall
+    assert tgkill(234, child.pid, int(task), int(signal.SIGUSR2)) == 0, os.strerror(ctypes.get_errno())
+    _, errors = child.communicate(timeout=10)
+    assert child.returncode == -signal.SIGSYS
+    assert f"the sandbox stopped the system call '{call}'" in errors
 
 
 def test_without_the_sandbox_the_same_call_goes_through(lab):
