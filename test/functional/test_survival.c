@@ -196,7 +196,7 @@ static void rings_over_the_end(struct lab *l)
 /* proves: S05 */
 static void nothing_at_a_bad_address(struct lab *l, uint64_t features)
 {
-	uint64_t before = refusals(l, "runt");
+	uint64_t before = refusals(l, "bad-descriptors");
 
 	begin(l, features);
 	for (unsigned round = 1; round <= 200; round++) {
@@ -207,7 +207,7 @@ static void nothing_at_a_bad_address(struct lab *l, uint64_t features)
 		kick(l);
 		/* To overrun the ring is another attack. */
 		if (round % 40 == 0)
-			refused(l, "runt", before + 5 * round);
+			refused(l, "bad-descriptors", before + 5 * round);
 	}
 	end(l);
 }
