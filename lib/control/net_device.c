@@ -165,6 +165,7 @@ static void net_resume(struct vhost_device *dev)
 	port->hdr_len = virtio_net_hdr_len(features);
 	port->sends_offload = VIRTIO_HAS(features, NET_F_CSUM);
 	port->accepts = offloads_accepted(features);
+	port->mtu = VIRTIO_HAS(features, NET_F_MTU) ? dev->state.mtu : 0;
 	port->n_deliver = 0;
 	vp->n_polled = 0;
 	net_control_start(vp, control_ring(dev));

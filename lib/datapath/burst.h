@@ -46,6 +46,12 @@
 #define SEGMENT_WORK 1024 /* what a segment costs beyond its bytes */
 #define BURST_WORK   (2 * (BURST_BYTES + BURST_SEGMENTS * SEGMENT_WORK))
 
+/* The longest frame that may come from a port: two VLAN tags are beyond the MTU. */
+static inline uint32_t port_frame_max(const struct port *from)
+{
+	return from->mtu ? from->mtu + 14u + 8u : FRAME_MAX;
+}
+
 /* Where a frame goes: a port index, or one of these. */
 #define DEST_FLOOD 0xffff
 #define DEST_NONE  0xfffe /* already dropped */

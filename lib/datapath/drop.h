@@ -10,8 +10,9 @@
 #define DROP_REASONS(X) \
 	X(BAD_CHAIN, "bad-descriptors", "the guest's descriptor chain cannot be used") \
 	X(RUNT, "runt", "shorter than a net header and an Ethernet header") \
-	X(OVERSIZE, "oversize", "longer than any frame can be") \
-	X(BAD_OFFLOAD, "bad-offload", "the net header asks for an offload that cannot be") \
+	X(OVERSIZE, "oversize", "longer than any frame can be, or than the MTU that was agreed") \
+	X(BAD_OFFLOAD, "bad-offload", \
+	    "the net header asks for an offload that cannot be, or of another kind of frame") \
 	X(QUEUE_DISABLED, "queue-disabled", "sent on a queue the driver has not enabled") \
 	X(BAD_SOURCE, "bad-source", "the source address is a group address or zero") \
 	X(LINK_LOCAL, "link-local", "a link-local protocol that bridges do not forward") \

@@ -149,6 +149,86 @@ static uint16_t skip_ethernet(const uint8_t *frame, uint32_t len, uint32_t *ret_
 	return 0;
 }
 
+static bool asks_tcp(const struct virtio_net_hdr *net)
+{
+	uint8_t kind = net->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
+
+	return kind == VIRTIO_NET_HDR_GSO_TCPV4 || kind == VIRTIO_NET_HDR_GSO_TCPV6;
+}
+
+/* Headers that may stand between IPv6 and the transport (RFC 8200, 4; AH, HIP, shim6, mobility). */
+static bool is_extension(uint8_t next)
+{
+	switch (next) {
+	case 0:
+	case 43:
+	case PROTO_FRAGMENT:
+	case 51:
+	case 60:
+	case 135:
+	case 139:
+	case 140:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Is the transport that protocol, and the checksum request, if there is one, for it at l4? */
+static bool transport_agrees(const struct virtio_net_hdr *net, uint8_t protocol, uint32_t l4)
+{
+	bool tcp = asks_tcp(net);
+
+	if (protocol != (tcp ? PROTO_TCP : PROTO_UDP))
+		return false;
+	return !(net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
+	    (net->csum_start == l4 &&
+		net->csum_offset == (tcp ? TCP_CHECKSUM_OFFSET : UDP_CHECKSUM_OFFSET));
+}
+
+bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len)
+{
+	uint8_t kind = net->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
+	uint32_t l3 = head_len;
+	const uint8_t *ip;
+
+	switch (skip_ethernet(head, head_len, &l3)) {
+	case ETHERTYPE_IPV4:
+		ip = head + l3;
+		if (kind == VIRTIO_NET_HDR_GSO_TCPV6)
+			return false;
+		if (l3 + 10 > head_len)
+			return true;
+		return ip[0] >> 4 == 4 && transport_agrees(net, ip[9], l3 + (ip[0] & 15) * 4u);
+	case ETHERTYPE_IPV6:
+		ip = head + l3;
+		if (kind == VIRTIO_NET_HDR_GSO_TCPV4)
+			return false;
+		if (l3 + 7 > head_len)
+			return true;
+		return ip[0] >> 4 == 6 &&
+		    (is_extension(ip[6]) || transport_agrees(net, ip[6], l3 + IPV6_LEN));
+	case ETHERTYPE_VLAN: /* more tags than are looked at, */
+	case ETHERTYPE_QINQ:
+	case 0: /* or not all of them here */
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint32_t offload_segment_len(const struct virtio_net_hdr *net, uint32_t len)
+{
+	bool partial = net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	uint32_t headers = partial ? net->csum_start : ETH_LEN;
+
+	if (asks_tcp(net))
+		headers += TCP_LEN;
+	else if (net->gso_type == VIRTIO_NET_HDR_GSO_UDP_L4)
+		headers += UDP_LEN;
+	return MIN(len, headers + net->gso_size);
+}
+
 uint32_t offload_needs(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len)
 {
 	uint32_t needs = net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM ? OFFLOAD_CSUM : 0, l3;

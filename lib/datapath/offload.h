@@ -19,6 +19,15 @@
  */
 int offload_check(const struct virtio_net_hdr *net, uint32_t len);
 
+/*
+ * Does a checked request for segmentation agree with the frame, as far as its first bytes show it?
+ * A protocol that cannot be seen agrees. hdr_len is a hint that drivers fill in as they like.
+ */
+bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len);
+
+/* How long the longest segment of a checked request will be, at least. */
+uint32_t offload_segment_len(const struct virtio_net_hdr *net, uint32_t len);
+
 /* What a receiver must accept to get the frame as it is: enum offload. head: its first bytes. */
 uint32_t offload_needs(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len);
 

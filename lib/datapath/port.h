@@ -78,6 +78,7 @@ struct port {
 	uint16_t index;
 	uint8_t hdr_len;    /* of the net header: 10 or 12 */
 	bool sends_offload; /* its net headers may carry offload requests */
+	uint16_t mtu;       /* that its driver agreed to; 0: none */
 	uint32_t accepts;   /* enum offload */
 	unsigned n_deliver; /* enabled queues that take frames */
 	struct queue *deliver[PORT_QUEUES_MAX];

@@ -8,6 +8,7 @@
  */
 #include "datapath/burst.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <rte_prefetch.h>
@@ -24,12 +25,13 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 {
 	const struct vring_segment *segment = b->in.segment;
 	unsigned skip = offloads ? 0 : VIRTIO_NET_HDR_LEN, n = b->n;
+	uint32_t most = port_frame_max(b->source->port) - HEAD_BYTES;
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t len = segment[i].len - VIRTIO_NET_HDR_LEN;
 
-		if (UNLIKELY(len - HEAD_BYTES > (uint32_t)(FRAME_MAX - HEAD_BYTES)))
+		if (UNLIKELY(len - HEAD_BYTES > most))
 			return false;
 		rte_prefetch0(segment[i].addr + skip);
 		rte_prefetch0(segment[i].addr + WHOLE_HEAD - 1);
@@ -169,6 +171,8 @@ static ALWAYS_INLINE int vouch_for_header(bool offloads, struct frame *f, struct
 		return 0;
 	}
 	err = offload_check(net, f->len);
+	if (!err && net->gso_type && !offload_agrees(net, h->data, f->head_len))
+		err = -EINVAL;
 	if (err)
 		return err;
 	net->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -228,13 +232,19 @@ static uint32_t segments_of(const struct frame *f, const struct head *h)
 	return h->net.gso_type ? 1 + f->len / h->net.gso_size : 0;
 }
 
+/* The longest frame that it is, or will be in segments. */
+static uint32_t on_the_wire(const struct frame *f, const struct head *h)
+{
+	return h->net.gso_type ? offload_segment_len(&h->net, f->len) : f->len;
+}
+
 /* Any burst. */
 static void snapshot_any(struct burst *b)
 {
 	const struct port *from = b->source->port;
 	unsigned hdr_len = from->hdr_len, i;
 	bool offloads = from->sends_offload;
-	uint32_t segments = 0;
+	uint32_t segments = 0, most = port_frame_max(from);
 	uint64_t bytes = 0;
 
 	keep_frames(b, within_bytes(b));
@@ -255,6 +265,10 @@ static void snapshot_any(struct burst *b)
 		if (UNLIKELY(vouch_for_header(offloads, f, &b->head[i]) < 0)) {
 			burst_drop(b, i, DROP_BAD_OFFLOAD);
 			continue; /* dropped, with its reason */
+		}
+		if (UNLIKELY(on_the_wire(f, &b->head[i]) > most)) {
+			burst_drop(b, i, DROP_OVERSIZE);
+			continue; /* likewise */
 		}
 		segments += segments_of(f, &b->head[i]);
 		if (UNLIKELY(segments > BURST_SEGMENTS) && i) {

@@ -291,6 +291,51 @@ static void a_frame_of_too_many_segments_is_not_looked_at(void **state)
 	close_world();
 }
 
+/* MTU and 22 bytes of frame, or of each segment; the port's own MTU counts. */
+static void frames_longer_than_the_mtu_are_dropped(void **state)
+{
+	const struct {
+		uint32_t len;
+		uint16_t gso_size;
+		bool good;
+	} sent[] = {
+	    {1500 + 22, 0, true}, {1500 + 23, 0, false}, {TSO_FRAME, 1500 + 22 - HEADERS, true},
+	    {TSO_FRAME, 1500 + 23 - HEADERS, false}, {1000, 9000, true}, /* less than a segment */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(sent); i++) {
+		open_world(2, UINT32_MAX);
+		w.port[SENDER].mtu = 1500;
+		offer(&w.to[1], take(70000), 70000, 2);
+		send_frames(1, sent[i].len, sent[i].gso_size, 1);
+		send_frames(1, 64, 0, 1);
+		assert_int_equal(run(), 2);
+		assert_int_equal(delivered(1), 1 + sent[i].good);
+		assert_int_equal(w.from.queue.stats.drops[DROP_OVERSIZE], !sent[i].good);
+		assert_balance();
+		close_world();
+	}
+}
+
+/* A native receiver would get it as it is. */
+static void a_header_of_another_kind_is_dropped(void **state)
+{
+	uint8_t *frame;
+
+	(void)state;
+	open_world(2, UINT32_MAX);
+	offer(&w.to[1], take(70000), 70000, 1);
+	frame = make_frame(1, 3000, MSS);
+	frame[VIRTIO_NET_HDR_LEN + 23] = 17; /* UDP */
+	fdb_learn(w.fdb, mac_load(frame + VIRTIO_NET_HDR_LEN), 1, 0);
+	offer(&w.from, frame, VIRTIO_NET_HDR_LEN + 3000, 1);
+	assert_int_equal(run(), 1);
+	assert_int_equal(w.from.queue.stats.drops[DROP_BAD_OFFLOAD], 1);
+	assert_balance();
+	close_world();
+}
+
 /* Neither of the frame that found too few buffers nor of those behind it. */
 static void segments_that_find_no_buffer_are_not_made(void **state)
 {
@@ -395,6 +440,8 @@ int main(void)
 	    cmocka_unit_test(a_burst_takes_so_many_bytes_and_leaves_the_rest),
 	    cmocka_unit_test(a_burst_takes_so_many_segments_and_leaves_the_rest),
 	    cmocka_unit_test(a_frame_of_too_many_segments_is_not_looked_at),
+	    cmocka_unit_test(frames_longer_than_the_mtu_are_dropped),
+	    cmocka_unit_test(a_header_of_another_kind_is_dropped),
 	    cmocka_unit_test(segments_that_find_no_buffer_are_not_made),
 	    cmocka_unit_test(a_sleeping_guest_is_called_before_a_frame_is_given_up),
 	    cmocka_unit_test(full_rings_share_the_looks_of_a_burst),

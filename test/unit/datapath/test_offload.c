@@ -559,9 +559,76 @@ static void needs_name_the_offload(void **state)
 	}
 }
 
+static bool agrees(const struct built *b, struct virtio_net_hdr net)
+{
+	return offload_agrees(&net, b->frame, 64);
+}
+
+/* The header that drivers send agrees with every kind of frame, and no other kind's does. */
+static void segmentation_must_be_of_the_frame_s_own_kind(void **state)
+{
+	const uint8_t kinds[] = {VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6,
+	    VIRTIO_NET_HDR_GSO_UDP, VIRTIO_NET_HDR_GSO_UDP_L4};
+
+	(void)state;
+	for (unsigned v = 0; v < 12; v++) {
+		struct shape s = {.ipv6 = v & 1, .udp = v & 2, .tags = v / 4, .payload = 3000};
+		struct built b = build(&s);
+
+		for (unsigned k = 0; k < 4; k++) {
+			struct virtio_net_hdr net = header_for(&b, &s, kinds[k], 1000);
+			bool right = s.udp ? k >= 2 : k == s.ipv6;
+
+			/* With two tags an IPv6 header's end is not in the head; its protocol is.
+			 */
+			assert_int_equal(agrees(&b, net), right);
+			net.hdr_len = 0;
+			assert_int_equal(agrees(&b, net), right);
+			net.gso_type |= k < 2 ? VIRTIO_NET_HDR_GSO_ECN : 0;
+			assert_int_equal(agrees(&b, net), right);
+			net.csum_start++;
+			assert_false(agrees(&b, net));
+			net.csum_start--;
+			net.csum_offset += 2;
+			assert_false(agrees(&b, net));
+		}
+		free(b.frame);
+	}
+}
+
+static void what_cannot_be_seen_agrees(void **state)
+{
+	struct shape s = {.ipv6 = true, .payload = 3000};
+	struct built b = build(&s);
+	struct virtio_net_hdr net = header_for(&b, &s, VIRTIO_NET_HDR_GSO_TCPV6, 1000);
+
+	(void)state;
+	for (unsigned len = 0; len <= 64; len++)
+		assert_true(offload_agrees(&net, b.frame, len));
+	b.frame[b.l3 + 6] = 60; /* destination options */
+	net.csum_start += 8;
+	assert_true(agrees(&b, net));
+	b.frame[b.l3 + 6] = 47; /* GRE */
+	assert_false(agrees(&b, net));
+	b.frame[b.l3 + 6] = 6;
+	net.csum_start -= 8;
+	assert_true(agrees(&b, net));
+	b.frame[b.l3] = 0x45;
+	assert_false(agrees(&b, net));
+	b.frame[12] = 0x08; /* ARP */
+	b.frame[13] = 0x06;
+	assert_false(agrees(&b, net));
+	for (unsigned tag = 0; tag < 3; tag++)
+		memcpy(b.frame + 12 + 4 * tag, "\x81\0\0\1", 4);
+	assert_true(agrees(&b, net));
+	free(b.frame);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(segmentation_must_be_of_the_frame_s_own_kind),
+	    cmocka_unit_test(what_cannot_be_seen_agrees),
 	    cmocka_unit_test(segments_carry_the_payload_with_right_headers),
 	    cmocka_unit_test(fragments_make_up_the_datagram),
 	    cmocka_unit_test(partial_checksum_is_completed),
