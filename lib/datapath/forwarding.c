@@ -13,49 +13,79 @@ static void fill_ports(struct forwarding *fwd, const struct forwarding_config *c
 	}
 }
 
-static void fill_poll_lists(struct forwarding *fwd, const struct forwarding_config *config,
-    struct queue **room, struct vring_peek *peek, uint32_t *warm, uint8_t *quiet, bool *asked)
+/* The arrays of all poll lists, n_queues entries each. */
+struct lists {
+	struct queue **queue;
+	struct vring_peek *peek;
+	uint32_t *warm;
+	uint16_t *port;
+	uint8_t *quiet, *pass;
+	bool *asked;
+};
+
+static void fill_poll_lists(
+    struct forwarding *fwd, const struct forwarding_config *config, const struct lists *lists)
 {
-	struct queue **first = room;
+	unsigned n = 0;
 
 	for (unsigned w = 0; w < config->n_workers; w++) {
-		fwd->poll[w].queue = room;
-		fwd->poll[w].warm = warm + (room - first);
-		fwd->poll[w].quiet = quiet + (room - first);
-		fwd->poll[w].asked = asked + (room - first);
-		fwd->poll[w].peek = peek + (room - first);
-		for (unsigned i = 0; i < config->n_queues; i++)
-			if (config->queue[i]->worker == w)
-				*room++ = config->queue[i];
-		fwd->poll[w].n = room - fwd->poll[w].queue;
+		unsigned first = n;
+
+		for (unsigned i = 0; i < config->n_queues; i++) {
+			if (config->queue[i]->worker != w)
+				continue; /* another worker's */
+			lists->port[n] = config->queue[i]->port->index;
+			lists->queue[n++] = config->queue[i];
+		}
+		fwd->poll[w] = (struct poll_list){
+		    .n = n - first,
+		    .queue = lists->queue + first,
+		    .port = lists->port + first,
+		    .warm = lists->warm + first,
+		    .quiet = lists->quiet + first,
+		    .pass = lists->pass + first,
+		    .asked = lists->asked + first,
+		    .peek = lists->peek + first,
+		};
 	}
+}
+
+/* A piece of the memory at *at. */
+static void *take(char **at, size_t size)
+{
+	char *piece = *at;
+
+	*at += size;
+	return piece;
 }
 
 int forwarding_create(const struct forwarding_config *config, struct forwarding **ret_forwarding)
 {
 	size_t lists = sizeof(struct forwarding) + config->n_workers * sizeof(struct poll_list);
-	size_t queues = config->n_queues * sizeof(struct queue *);
-	size_t ports = config->n_ports * sizeof(struct port *);
-	size_t up = config->n_ports * sizeof(uint16_t);
-	size_t peek = config->n_queues * sizeof(struct vring_peek);
-	size_t warm = config->n_queues * sizeof(uint32_t);
-	size_t quiet = config->n_queues;
-	size_t asked = config->n_queues * sizeof(bool);
-	char *memory = calloc(1, lists + queues + ports + peek + warm + up + quiet + asked);
-	struct forwarding *fwd = (struct forwarding *)memory;
+	size_t n = config->n_queues, ports = config->n_ports;
+	size_t per_port = sizeof(struct port *) + sizeof(uint16_t);
+	size_t per_queue = sizeof(struct queue *) + sizeof(struct vring_peek) + sizeof(uint32_t) +
+	    sizeof(uint16_t) + 2 + sizeof(bool);
+	char *memory = calloc(1, lists + n * per_queue + ports * per_port), *at = memory;
+	struct forwarding *fwd = take(&at, lists);
+	struct lists list;
 
 	if (!memory)
 		return -ENOMEM;
 	fwd->n_ports = config->n_ports;
 	fwd->n_workers = config->n_workers;
-	fwd->port = (struct port **)(memory + lists + queues);
-	fwd->up = (uint16_t *)(memory + lists + queues + ports + peek + warm);
+	/* The largest alignment first. */
+	fwd->port = take(&at, ports * sizeof(struct port *));
+	list.queue = take(&at, n * sizeof(struct queue *));
+	list.peek = take(&at, n * sizeof(struct vring_peek));
+	list.warm = take(&at, n * sizeof(uint32_t));
+	list.port = take(&at, n * sizeof(uint16_t));
+	fwd->up = take(&at, ports * sizeof(uint16_t));
+	list.quiet = take(&at, n);
+	list.pass = take(&at, n);
+	list.asked = take(&at, n * sizeof(bool));
 	fill_ports(fwd, config);
-	fill_poll_lists(fwd, config, (struct queue **)(memory + lists),
-	    (struct vring_peek *)(memory + lists + queues + ports),
-	    (uint32_t *)(memory + lists + queues + ports + peek),
-	    (uint8_t *)(memory + lists + queues + ports + peek + warm + up),
-	    (bool *)(memory + lists + queues + ports + peek + warm + up + quiet));
+	fill_poll_lists(fwd, config, &list);
 	*ret_forwarding = fwd;
 	return 0;
 }

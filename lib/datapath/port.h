@@ -88,9 +88,11 @@ struct port {
 struct poll_list {
 	unsigned n;
 	struct queue **queue;
-	/* The worker's own, n of each; see worker/sweep.h and, for asked, worker/idle.h. */
+	uint16_t *port; /* index of each queue's port */
+	/* The worker's own, n of each; see worker/{sweep,idle,share}.h. */
 	uint32_t *warm;
 	uint8_t *quiet;
+	uint8_t *pass;
 	bool *asked;
 	struct vring_peek *peek;
 };

@@ -13,6 +13,7 @@ static void sweep_begin(struct sweep *s, const struct forwarding *fwd, const str
 	for (unsigned i = 0; i < list->n; i++) {
 		list->warm[i] = i;
 		list->quiet[i] = 0;
+		list->pass[i] = s->shares.port[list->port[i]].pass - 1; /* any but this one */
 		list->peek[i] = (struct vring_peek){0};
 	}
 }
@@ -86,6 +87,7 @@ static uint64_t lap(struct sweep *s)
 
 void sweep_nothing(struct sweep *s)
 {
+	s->shares.left = false;
 	s->idle += lap(s);
 }
 
@@ -105,9 +107,12 @@ static unsigned run_timed(struct sweep *s, struct burst *b, const struct forward
     const struct poll_list *list, unsigned i, uint32_t now_s)
 {
 	struct queue *q = list->queue[i];
-	unsigned n = burst_run(b, fwd, q, now_s, BURST_FRAMES);
+	unsigned port = list->port[i];
+	unsigned max = share_frames(&s->shares, port);
+	unsigned n = burst_run(b, fwd, q, now_s, max);
 	uint64_t spent = lap(s);
 
+	share_charge(&s->shares, port, spent, n, max);
 	if (n) {
 		idle_unask(list, i);
 		s->busy += spent;
@@ -118,11 +123,19 @@ static unsigned run_timed(struct sweep *s, struct burst *b, const struct forward
 	return n;
 }
 
+void sweep_init(struct sweep *s, uint64_t tsc_hz)
+{
+	shares_init(&s->shares, tsc_hz);
+	s->clock = rte_rdtsc();
+}
+
 unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *fwd,
     const struct poll_list *list, uint32_t now_s)
 {
 	unsigned frames = 0;
+	bool left = false;
 
+	shares_begin_turn(&s->shares);
 	if (UNLIKELY(s->generation != fwd->generation))
 		sweep_begin(s, fwd, list);
 	if (UNLIKELY(s->n_warm == 0)) {
@@ -130,9 +143,18 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 		sweep_nothing(s);
 	}
 	for (unsigned k = 0; k < s->n_warm;) {
-		unsigned i = list->warm[k];
-		unsigned n = run_timed(s, b, fwd, list, i, now_s);
+		unsigned i = list->warm[k], n;
 
+		if (UNLIKELY(!share_may_visit(&s->shares, list->port[i], &list->pass[i]))) {
+			left = true;
+			k++;
+			continue; /* others first */
+		}
+		if (UNLIKELY(left)) { /* what it took to leave queues out is nobody's */
+			s->idle += lap(s);
+			left = false;
+		}
+		n = run_timed(s, b, fwd, list, i, now_s);
 		frames += n;
 		if (n)
 			list->quiet[i] = 0;

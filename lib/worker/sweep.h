@@ -20,11 +20,15 @@
  * costs (the figure that OVS and testpmd give, too), and the balancer knows each queue's part.
  * Looks at the end of a turn that moved frames are busy for the worker.
  *
+ * A queue whose port has no credit left in this round (share.h) is passed over as if it stood
+ * elsewhere: that says nothing about whether it is quiet.
+ *
  * Threads: the worker's alone.
  */
 #pragma once
 
 #include "datapath/burst.h"
+#include "worker/share.h"
 
 #define SWEEP_COLD        255
 #define SWEEP_LOOKS       2
@@ -38,7 +42,19 @@ struct sweep {
 	unsigned frames;     /* that this turn, or the last one, moved */
 	uint64_t clock;      /* TSC at the last reading; the caller sets it when it was elsewhere */
 	uint64_t busy, idle; /* cycles so far */
+	struct shares shares;
 };
+
+_Static_assert(SHARE_PORTS_MAX == PORTS_MAX, "a share for each port");
+_Static_assert(SHARE_FRAMES == BURST_FRAMES, "a visit is a burst");
+
+void sweep_init(struct sweep *s, uint64_t tsc_hz);
+
+/* Did the last turn leave out queues, which may have frames, because of their port's share? */
+static inline bool sweep_left(const struct sweep *s)
+{
+	return s->shares.left;
+}
 
 /* A turn without a forwarding. */
 void sweep_nothing(struct sweep *s);

@@ -206,7 +206,7 @@ static void worker_loop(struct worker *w)
 	uint64_t last_work = rte_rdtsc(), next_second = last_work;
 	uint32_t now_s = 0;
 
-	w->sweep.clock = last_work;
+	sweep_init(&w->sweep, hz);
 	while (!atomic_load_explicit(&all->stop, memory_order_relaxed)) {
 		const struct forwarding *fwd =
 		    atomic_load_explicit(&all->current, memory_order_acquire);
@@ -220,6 +220,8 @@ static void worker_loop(struct worker *w)
 		if (frames) {
 			w->stats.frames += frames;
 			w->stats.turns++;
+		}
+		if (frames || sweep_left(&w->sweep)) {
 			last_work = now;
 			rte_rcu_qsbr_quiescent(all->rcu, w->index);
 			continue; /* no rest while there is work */

@@ -342,3 +342,50 @@ void streams_run(struct stream s[], unsigned n, unsigned ms)
 		streams_step(s, n);
 	streams_settle(s, n);
 }
+
+static int compare_ns(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t one_delay(struct net_driver *nd[2], uint64_t number)
+{
+	uint8_t frame[64], src[6], dst[6];
+	uint64_t start, magic = 0x646c6179 + (number << 32);
+	struct net_frame f;
+
+	station_mac(src, 0, 0);
+	station_mac(dst, 1, 0);
+	make_frame(frame, sizeof(frame), dst, src, &number);
+	memcpy(frame + 14, &magic, sizeof(magic));
+	start = now_ns();
+	send_surely(nd[0], 0, frame, sizeof(frame), NULL, NULL);
+	for (;;) {
+		int got = net_receive(nd[1], 0, &f);
+
+		must(got >= 0, "a ring was broken");
+		if (got && f.len == sizeof(frame) && memcmp(f.bytes, frame, sizeof(frame)) == 0)
+			return now_ns() - start;
+		must(now_ns() - start < UINT64_C(2000000000), "a frame is lost");
+	}
+}
+
+void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
+    void (*meanwhile)(void *arg), void *arg)
+{
+	uint64_t next = now_ns();
+
+	for (unsigned i = 0; i < n; i++) {
+		struct net_frame f;
+
+		if (meanwhile)
+			meanwhile(arg);
+		while (net_receive(nd[0], 0, &f) > 0 || now_ns() < next)
+			;
+		ret_ns[i] = one_delay(nd, i);
+		next = now_ns() + 1000000;
+	}
+	qsort(ret_ns, n, sizeof(*ret_ns), compare_ns);
+}

@@ -116,3 +116,10 @@ void attach_neighbours(
 void streams_run(struct stream s[], unsigned n, unsigned ms);
 void streams_step(struct stream s[], unsigned n);
 void streams_settle(struct stream s[], unsigned n);
+
+/*
+ * One frame after the other from nd[0] to nd[1], a millisecond apart, and meanwhile() before each
+ * (NULL: nothing). How long they took, sorted, ns; all have to arrive within two seconds.
+ */
+void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
+    void (*meanwhile)(void *arg), void *arg);

@@ -12,19 +12,24 @@
 
 #include <cmocka.h>
 
+#include <rte_cycles.h>
+
 #include "datapath/forwarding.h"
 #include "worker/sweep.h"
 
-#define QUEUES 1000
+#define QUEUES    1000
+#define PLENTY_HZ UINT64_C(1000000000000000) /* no time that passes here is worth anything */
 
 static struct lab {
 	struct vring ring[QUEUES];
 	struct queue queue[QUEUES];
 	struct queue *all[QUEUES];
-	struct port port;
+	struct port port[QUEUES];
 	unsigned pending[QUEUES]; /* frames in each */
 	uint16_t shown[QUEUES];   /* not 0: there are some */
 	unsigned bursts;          /* since the last turn began */
+	unsigned last;            /* queue of the last one */
+	uint64_t cycles;          /* that each takes at least */
 	struct forwarding *fwd;
 	struct sweep sweep;
 } lab;
@@ -49,6 +54,9 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 	(void)now_s;
 	assert_ptr_equal(fwd, lab.fwd);
 	lab.bursts++;
+	lab.last = source - lab.queue;
+	for (uint64_t since = rte_rdtsc(); rte_rdtsc() - since < lab.cycles;)
+		; /* as if frames were copied */
 	*pending -= n;
 	lab.shown[source - lab.queue] = *pending > 0;
 	return n;
@@ -62,7 +70,7 @@ static unsigned turn(void)
 
 static void publish(unsigned n, uint64_t generation)
 {
-	struct port *port = &lab.port;
+	struct port *port = &lab.port[0];
 	const struct forwarding_config config = {
 	    .n_ports = 1, .port = &port, .n_queues = n, .queue = lab.all, .n_workers = 1};
 
@@ -80,8 +88,11 @@ static int open_lab(void **state)
 	for (unsigned i = 0; i < QUEUES; i++) {
 		lab.ring[i].ops = &ops;
 		lab.queue[i].ring = &lab.ring[i];
+		lab.queue[i].port = &lab.port[i];
+		lab.port[i].index = i;
 		lab.all[i] = &lab.queue[i];
 	}
+	sweep_init(&lab.sweep, PLENTY_HZ);
 	publish(QUEUES, 1);
 	return 0;
 }
@@ -243,6 +254,30 @@ static void all_who_kicked_are_served_at_once(void **state)
 	assert_int_equal(left, 0);
 }
 
+/* Any visit costs more than the credit of a round. */
+static void queues_of_a_port_without_credit_are_passed_over_in_turn(void **state)
+{
+	bool seen[8] = {false};
+
+	(void)state;
+	lab.cycles = 1000;
+	sweep_init(&lab.sweep, 1000000);
+	for (unsigned i = 0; i < 8; i++)
+		lab.queue[i].port = &lab.port[0];
+	publish(9, 2);
+	for (unsigned i = 0; i < 9; i++)
+		offer(i, 1000000);
+	for (unsigned turns = 0; turns < 10000; turns++) {
+		assert_true(turn() > 0 || sweep_left(&lab.sweep));
+		assert_true(lab.bursts <= 2);
+		assert_int_equal(lab.sweep.n_warm, 9);
+		seen[lab.last % 8] |= lab.last < 8;
+	}
+	for (unsigned i = 0; i < 8; i++)
+		assert_true(seen[i]);
+	assert_true(lab.pending[8] < 1000000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
@@ -256,6 +291,7 @@ int main(void)
 	    TEST(what_waits_for_a_translation_is_tried),
 	    TEST(all_who_kicked_are_served_at_once),
 	    TEST(a_broken_ring_is_not_looked_at),
+	    TEST(queues_of_a_port_without_credit_are_passed_over_in_turn),
 	    TEST(every_forwarding_begins_with_all_queues_warm),
 	};
 

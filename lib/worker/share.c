@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/share.h"
+
+/* A price falls by this part of the difference with each visit. It rises at once. */
+#define COST_FALLS 8
+
+void shares_init(struct shares *s, uint64_t tsc_hz)
+{
+	*s = (struct shares){
+	    .turn = 1,
+	    .round = 1,
+	    .round_cycles = tsc_hz / 1000000 * SHARE_ROUND_US,
+	    .visit_cycles = tsc_hz / 1000000 * SHARE_VISIT_US,
+	};
+	s->frame_cycles = s->visit_cycles / SHARE_FRAMES;
+}
+
+void shares_begin_turn(struct shares *s)
+{
+	s->round += !s->backlog;
+	s->turn++;
+	s->backlog = s->left = false;
+}
+
+void share_begin_turn(struct shares *s, struct share *share)
+{
+	int64_t full = (int64_t)s->round_cycles, least = -SHARE_DEBT_MAX * full;
+	uint32_t rounds = MIN(s->round - share->round, SHARE_DEBT_MAX + 1u);
+
+	share->credit = MIN(MAX(share->credit, least) + rounds * full, full);
+	share->round = s->round;
+	share->turn = s->turn;
+	share->pass += !share->left_out;
+	share->left_out = false;
+}
+
+void share_set_frames(struct shares *s, struct share *share, uint64_t spent, unsigned frames)
+{
+	uint64_t cost = MIN(spent / frames, s->visit_cycles);
+
+	if (cost < share->cost)
+		cost = share->cost - (share->cost - cost + COST_FALLS - 1) / COST_FALLS;
+	if (cost <= s->frame_cycles) {
+		share->cost = share->frames = 0;
+		return;
+	}
+	share->cost = cost;
+	share->frames = MAX(s->visit_cycles / cost, UINT64_C(1));
+}
