@@ -223,7 +223,7 @@ static void serve(struct vport *vp)
 	if (!nc->ring)
 		return; /* no memory to take it up again */
 	if (served && ring->call_fd >= 0 && vring_call_needed(&ring->ring))
-		vhost_call(ring->call_fd);
+		vhost_call(&vp->device, vp->device.n_vrings - 1, VHOST_CALL_USED, ring->call_fd);
 	if (more)
 		rest(nc);
 	else if (!nc->kick)

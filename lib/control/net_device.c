@@ -104,6 +104,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
 	q->kick_fd = v->doorbell ? -1 : v->kick_fd;
 	q->shared = workers_count(vp->sw->workers) > 1;
+	atomic_store(&q->call_left, false);
 	vp->reported[index] = VRING_BREAK_NONE;
 	vswitch_disable_kicks(q);
 	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */

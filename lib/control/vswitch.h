@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/util.h"
+#include "control/calls.h"
 #include "control/net_control.h"
 #include "control/scheduler.h"
 #include "control/tenant.h"
@@ -38,6 +39,7 @@ struct vport {
 	struct queue *polled[PORT_QUEUES_MAX];
 	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
 	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
+	struct call_history calls;               /* how calls to its drivers went */
 	struct net_control control;
 	struct tenant tenant;
 	bool announce_owed; /* an announcement that came while the port was down */
@@ -64,6 +66,7 @@ struct vswitch {
 	struct scheduler *scheduler;
 	uint64_t features;
 	bool iommu, postcopy, host_notifier, inband;
+	unsigned n_slow; /* ports whose calls workers do not make */
 	unsigned queue_pairs;
 	struct tenants tenants;
 	unsigned n_ports;

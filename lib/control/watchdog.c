@@ -25,6 +25,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "control/calls.h"
 #include "control/vswitch.h"
 #include "vhost/call.h"
 #include "vhost/doorbell.h"
@@ -62,21 +63,7 @@ static void report_broken_rings(struct vport *vp)
 		log_warn("%s: ring %u is stopped until the driver resets it: %s", vp->path, i,
 		    vring_break_text(v->ring.broken));
 		if (v->err_fd >= 0)
-			vhost_call(v->err_fd);
-	}
-}
-
-static void free_blocked_workers(struct vswitch *sw)
-{
-	struct queue *q;
-
-	while ((q = workers_unblock(sw->workers))) {
-		struct vport *vp = vport_of(q);
-
-		log_warn("%s: the call eventfd of ring %u blocks: the front-end filled it and made "
-			 "it a blocking one",
-		    vp->path, q->index);
-		vhost_endpoint_drop(vp->endpoint);
+			vhost_call(&vp->device, i, VHOST_CALL_ERR, v->err_fd);
 	}
 }
 
@@ -160,7 +147,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	free_blocked_workers(sw);
+	calls_service(sw);
 	offer_doorbells(sw);
 	end_lazy_postcopies(sw);
 	ask_for_translations(sw);

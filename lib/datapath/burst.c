@@ -37,7 +37,7 @@ int burst_create(struct fdb *fdb, struct burst **ret_burst)
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct burst){.fdb = fdb, .level = cpu_level()};
+	*b = (struct burst){.fdb = fdb, .level = cpu_level(), .slow_call = UINT64_MAX};
 	b->fallback = fallback_create();
 	if (!b->fallback) {
 		free(b);

@@ -121,10 +121,12 @@ struct burst {
 	struct fallback *fallback;
 	/* For whoever watches over a worker: the queue whose driver it is calling now. */
 	_Atomic(struct queue *) calling;
-	uint64_t calls; /* made so far */
+	uint64_t calls;     /* made so far */
+	uint64_t slow_call; /* one that takes more TSC cycles is slow */
+	atomic_bool noted;  /* something in a struct port_calls */
 };
 
-/* Memory for one worker's bursts; -ENOMEM. */
+/* Memory for one worker's bursts; -ENOMEM. No call is slow until slow_call is set. */
 int burst_create(struct fdb *fdb, struct burst **ret_burst);
 void burst_destroy(struct burst *b);
 

@@ -7,12 +7,35 @@
  * for all queues that it visited, and before a queue that was full is tried again. Of a queue that
  * several workers may write, which with several workers all deliver queues are, it is put at once,
  * under its lock; the call itself comes after the lock.
+ *
+ * A call is a write to an eventfd of the front-end, who can have it take long. A worker times it.
+ * After a slow one all calls to that port are left to the control thread, which has them made by
+ * threads that nobody waits for, until they are quick again.
  */
 #pragma once
 
+#include <errno.h>
 #include <sys/eventfd.h>
 
+#include <rte_cycles.h>
+
 #include "datapath/burst.h"
+
+/* The slow way out of a write that took long, or was interrupted. */
+static inline void call_note(struct burst *b, struct queue *q, bool interrupted)
+{
+	if (interrupted)
+		atomic_store(&q->port->calls.blocked, q->index + 1);
+	atomic_store(&q->port->calls.slow, true);
+	atomic_store(&b->noted, true);
+}
+
+static inline void call_leave(struct burst *b, struct queue *q)
+{
+	atomic_store(&q->call_left, true);
+	atomic_store(&q->port->calls.left, true);
+	atomic_store(&b->noted, true);
+}
 
 /*
  * The only system call a worker makes for a burst, and only for drivers that sleep.
@@ -23,10 +46,21 @@
  */
 static inline void queue_call(struct burst *b, struct queue *q)
 {
+	uint64_t start;
+	bool interrupted;
+
+	if (UNLIKELY(atomic_load_explicit(&q->port->calls.slow, memory_order_relaxed))) {
+		call_leave(b, q);
+		return;
+	}
+	start = rte_rdtsc();
 	atomic_store_explicit(&b->calling, q, memory_order_release);
-	eventfd_write(q->call_fd, 1); /* syscalls(worker): write */
+	interrupted =
+	    eventfd_write(q->call_fd, 1) < 0 && errno == EINTR; /* syscalls(worker): write */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
+	if (UNLIKELY(rte_rdtsc() - start > b->slow_call || interrupted))
+		call_note(b, q, interrupted);
 }
 
 /* Is the driver to be called? Counted here, for the counters are under the queue's lock, too. */

@@ -71,8 +71,16 @@ struct queue {
 	int kick_fd;            /* receive queues; -1: the driver cannot kick */
 	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
 	rte_spinlock_t lock;
+	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */
 	struct queue_stats stats;
 } CACHE_ALIGNED;
+
+/* How calls to a port's drivers go; see notify.h. Workers set these, the control thread clears. */
+struct port_calls {
+	atomic_bool slow;      /* a write took long: workers leave calls to the control thread */
+	atomic_bool left;      /* some queue's was left */
+	atomic_ushort blocked; /* 1 + virtqueue whose call did not end by itself */
+};
 
 struct port {
 	uint16_t index;
@@ -82,6 +90,7 @@ struct port {
 	uint32_t accepts;   /* enum offload */
 	unsigned n_deliver; /* enabled queues that take frames */
 	struct queue *deliver[PORT_QUEUES_MAX];
+	struct port_calls calls CACHE_ALIGNED;
 } CACHE_ALIGNED;
 
 /* What one worker polls. */

@@ -2,53 +2,216 @@
 #include "vhost/call.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_NS 2000000
+#include "base/errand.h"
+#include "base/nudge.h"
+#include "vhost/device.h"
 
-static void on_alarm(int sig)
+#define SLOTS (VHOST_CALL_KINDS * VHOST_RINGS_MAX)
+/* After a slow write the errand rests for so many times as long: it shares a CPU with others. */
+#define REST 4
+/* Longer on the clock is slow, too, whatever it did meanwhile. */
+#define LONG_NS INT64_C(50000000)
+
+/* Shared by a device, or the list of those that have gone, and an errand. */
+struct vhost_caller {
+	atomic_uint users;
+	atomic_int fd[SLOTS]; /* duplicates to be written; -1: none */
+	atomic_bool running;  /* an errand has been begun, and looks at fd[] once more */
+	atomic_bool gone;     /* the device has */
+	atomic_int thread;
+	atomic_uint slot;   /* being written */
+	atomic_llong since; /* when that began; 0: nothing is */
+	atomic_uint quick;  /* writes in a row */
+	struct vhost_caller *next;
+};
+
+static struct vhost_caller *gone; /* whose errands have not ended */
+static atomic_uint pending;
+
+static int64_t clock_ns(clockid_t clock)
 {
-	(void)sig; /* it is enough that the write is interrupted */
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* An alarm clock for this thread. */
-static bool clock_create(timer_t *ret_clock)
+static void release(struct vhost_caller *c)
 {
-	struct sigaction action = {.sa_handler = on_alarm};
-	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
-
-	event._sigev_un._tid = gettid();
-	sigemptyset(&action.sa_mask);
-	return sigaction(SIGALRM, &action, NULL) == 0 &&
-	    timer_create(CLOCK_MONOTONIC, &event, ret_clock) == 0;
+	if (atomic_fetch_sub(&c->users, 1) != 1)
+		return;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (c->fd[i] >= 0)
+			close(c->fd[i]);
+	}
+	free(c);
 }
 
-/* Ring again and again: the first time may be before the write has begun. */
-static void clock_set(timer_t clock, long ns)
+/* CPU time tells a slow eventfd from a thread that had to wait for a CPU. */
+static void write_one(struct vhost_caller *c, unsigned slot, int fd)
 {
-	const struct itimerspec when = {.it_value.tv_nsec = ns, .it_interval.tv_nsec = ns};
+	int64_t start = clock_ns(CLOCK_MONOTONIC), used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	struct timespec rest = {0};
 
-	timer_settime(clock, 0, &when, NULL);
+	atomic_store(&c->slot, slot);
+	atomic_store(&c->since, start);
+	/* A counter that is full has told the driver often enough. */
+	eventfd_write(fd, 1); /* syscalls: write close nanosleep clock_nanosleep clock_gettime */
+	atomic_store(&c->since, 0);
+	close(fd);
+	used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - used;
+	if (used < VHOST_CALL_SLOW_NS && clock_ns(CLOCK_MONOTONIC) - start < LONG_NS) {
+		atomic_fetch_add(&c->quick, 1);
+		return;
+	}
+	atomic_store(&c->quick, 0);
+	rest.tv_nsec = MIN(used * REST, INT64_C(100000000));
+	nanosleep(&rest, NULL);
 }
 
-int vhost_call(int fd)
+static void write_all(struct vhost_caller *c)
 {
-	static timer_t clock;
-	static bool have_clock;
-	const uint64_t one = 1;
+	for (unsigned i = 0; i < SLOTS && !atomic_load(&c->gone); i++) {
+		int fd = atomic_load(&c->fd[i]) < 0 ? -1 : atomic_exchange(&c->fd[i], -1);
+
+		if (fd >= 0)
+			write_one(c, i, fd);
+	}
+}
+
+static bool has_work(struct vhost_caller *c)
+{
+	for (unsigned i = 0; i < SLOTS && !atomic_load(&c->gone); i++) {
+		if (atomic_load(&c->fd[i]) >= 0)
+			return true;
+	}
+	return false;
+}
+
+static void errand(void *arg)
+{
+	struct vhost_caller *c = arg;
+
+	nudge_allow();
+	atomic_store(&c->thread, gettid());
+	do {
+		write_all(c);
+		atomic_store(&c->running, false);
+		/* What came since the last look may have found an errand on its way. */
+	} while (has_work(c) && !atomic_exchange(&c->running, true));
+	atomic_fetch_sub(&pending, 1);
+	release(c);
+}
+
+static struct vhost_caller *caller_create(void)
+{
+	struct vhost_caller *c = calloc(1, sizeof(*c));
+
+	for (unsigned i = 0; c && i < SLOTS; i++)
+		atomic_init(&c->fd[i], -1);
+	if (c)
+		atomic_init(&c->users, 1);
+	return c;
+}
+
+/* Begin an errand unless one is on its way. */
+static int send(struct vhost_caller *c)
+{
 	int error;
 
-	/* syscalls: rt_sigaction gettid timer_create timer_settime write */
-	if (!have_clock)
-		have_clock = clock_create(&clock);
-	if (!have_clock)
-		return -EAGAIN;
-	clock_set(clock, PATIENCE_NS);
-	error = write(fd, &one, sizeof(one)) < 0 ? -errno : 0;
-	clock_set(clock, 0);
+	if (atomic_exchange(&c->running, true))
+		return 0;
+	atomic_fetch_add(&c->users, 1);
+	atomic_fetch_add(&pending, 1);
+	error = errand_run(errand, c);
+	if (error) {
+		atomic_fetch_sub(&pending, 1);
+		atomic_fetch_sub(&c->users, 1);
+		atomic_store(&c->running, false);
+	}
 	return error;
+}
+
+int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd)
+{
+	int copy, before;
+
+	if (!dev->caller)
+		dev->caller = caller_create();
+	if (!dev->caller)
+		return -ENOMEM;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* syscalls: fcntl */
+	if (copy < 0)
+		return -errno;
+	before = atomic_exchange(&dev->caller->fd[kind * VHOST_RINGS_MAX + index], copy);
+	if (before >= 0)
+		close(before);
+	return send(dev->caller);
+}
+
+static bool hangs(const struct vhost_caller *c, int64_t ns)
+{
+	int64_t since = atomic_load(&c->since);
+
+	return since && clock_ns(CLOCK_MONOTONIC) - since > ns;
+}
+
+bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index)
+{
+	if (!dev->caller || !hangs(dev->caller, ns))
+		return false;
+	*ret_index = atomic_load(&dev->caller->slot) % VHOST_RINGS_MAX;
+	return true;
+}
+
+void vhost_calls_restart(struct vhost_device *dev)
+{
+	if (dev->caller)
+		atomic_store(&dev->caller->quick, 0);
+}
+
+unsigned vhost_calls_quick(const struct vhost_device *dev)
+{
+	return dev->caller ? atomic_load(&dev->caller->quick) : 0;
+}
+
+void vhost_calls_forget(struct vhost_device *dev)
+{
+	struct vhost_caller *c = dev->caller;
+
+	if (!c)
+		return;
+	dev->caller = NULL;
+	atomic_store(&c->gone, true);
+	c->next = gone;
+	gone = c;
+	vhost_calls_service();
+}
+
+void vhost_calls_service(void)
+{
+	for (struct vhost_caller **at = &gone; *at;) {
+		struct vhost_caller *c = *at;
+
+		if (atomic_load(&c->running)) {
+			if (atomic_load(&c->since))
+				nudge(atomic_load(&c->thread));
+			at = &c->next;
+		} else {
+			*at = c->next;
+			release(c);
+		}
+	}
+}
+
+unsigned vhost_calls_pending(void)
+{
+	return atomic_load(&pending);
 }

@@ -1,10 +1,45 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Writing to an eventfd of a front-end from a thread that must never wait. */
+/*
+ * Writing to eventfds of a front-end from the control thread, which must never wait.
+ *
+ * The front-end shares an eventfd's flags and its counter, so a write may block; and whoever
+ * watches it is told within the write, which takes long if there are many. So an errand writes, on
+ * a duplicate, and nobody waits for it. A device has at most one on its way; what is to be written
+ * meanwhile is written by the same one, once for each eventfd however often it was asked for.
+ *
+ * Threads: the control thread.
+ */
 #pragma once
 
-/*
- * Add one to an eventfd. The front-end shares its flags and its counter, so that even one that was
- * made non-blocking a moment ago may block: then the write is given up after milliseconds.
- * 0; -EAGAIN: the counter is full; -EINTR: it blocked. For the control thread only.
- */
-int vhost_call(int fd);
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vhost_device;
+
+/* A write that takes more CPU time than this is slow. */
+#define VHOST_CALL_SLOW_NS 100000
+
+enum vhost_call_kind {
+	VHOST_CALL_USED,
+	VHOST_CALL_ERR,
+	VHOST_CALL_KINDS,
+};
+
+/* Add one to fd, which is of this ring, soon. -ENOMEM; what the system said: it is not written. */
+int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd);
+
+/* Has a write been under way for so long? Which ring's: *ret_index. */
+bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index);
+
+/* Count quick writes from now on; how many there were in a row, since then or the last slow one. */
+void vhost_calls_restart(struct vhost_device *dev);
+unsigned vhost_calls_quick(const struct vhost_device *dev);
+
+/* The front-end goes: what has not been written need not be. */
+void vhost_calls_forget(struct vhost_device *dev);
+
+/* Call this every now and then: it ends writes that block for devices that have gone. */
+void vhost_calls_service(void);
+
+/* How many devices have an errand on its way, or had when they went. */
+unsigned vhost_calls_pending(void);

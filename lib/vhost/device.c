@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vhost/call.h"
 #include "vhost/channel.h"
 #include "vhost/doorbell.h"
 #include "vhost/inband.h"
@@ -35,6 +36,7 @@ int vhost_device_init(
 void vhost_device_reset(struct vhost_device *dev)
 {
 	vhost_device_pause(dev);
+	vhost_calls_forget(dev);
 	vhost_log_forget(dev);
 	vhost_rings_forget(dev);
 	vhost_inflight_forget(dev);

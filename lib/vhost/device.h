@@ -216,11 +216,12 @@ struct vhost_device {
 	struct vhost_inflight inflight;
 	struct vhost_transfer transfer;
 	struct vhost_unshared unshared;
-	struct vhost_iommu *iommu; /* translations; NULL: no IOMMU. See iommu.h */
-	bool paused;               /* no ring is active, or between the two calls */
-	bool warned_pages;         /* said that guest memory has small pages */
-	unsigned complaints;       /* faults of this front-end logged so far */
-	const char *handling;      /* the message being handled, for log lines */
+	struct vhost_caller *caller; /* see call.h */
+	struct vhost_iommu *iommu;   /* translations; NULL: no IOMMU. See iommu.h */
+	bool paused;                 /* no ring is active, or between the two calls */
+	bool warned_pages;           /* said that guest memory has small pages */
+	unsigned complaints;         /* faults of this front-end logged so far */
+	const char *handling;        /* the message being handled, for log lines */
 };
 
 /*

@@ -372,13 +372,13 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 }
 
 /* The calls that got lost before we were there, or with the descriptor before this one. */
-static void ring_pay_call(struct vhost_vring *ring)
+static void ring_call_again(struct vhost_device *dev, unsigned index)
 {
+	struct vhost_vring *ring = dev->vring[index];
+
 	if (!ring->active || !ring->call_owed || ring->call_fd < 0)
 		return;
-	ring->call_owed = false;
-	/* A counter that is full has told the driver often enough. */
-	vhost_call(ring->call_fd);
+	ring->call_owed = vhost_call(dev, index, VHOST_CALL_USED, ring->call_fd) < 0;
 }
 
 /* "NET_F_MRG_RXBUF" -> "mrg_rxbuf" */
@@ -449,6 +449,6 @@ void vhost_device_settle(struct vhost_device *dev)
 	pay_announcement(dev);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
-			ring_pay_call(dev->vring[i]);
+			ring_call_again(dev, i);
 	}
 }

@@ -20,13 +20,12 @@
 #include "worker/worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_lcore.h>
@@ -34,6 +33,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "base/log.h"
+#include "base/nudge.h"
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
 #include "datapath/inject.h"
@@ -44,6 +44,9 @@
 #define SYNC_YIELDS     64
 #define SYNC_SLEEP_NS   20000
 #define SYNC_WATCH      128 /* rests between two looks for a worker that is kept from reporting */
+
+/* A write to a call eventfd that takes longer is slow. */
+#define CALL_SLOW_US 100
 
 #define MAILBOX_LETTERS 8
 
@@ -66,11 +69,10 @@ struct worker {
 	struct worker_stats stats;
 	struct idle idle;
 	struct sweep sweep;
-	/* The control thread's: the call that was under way at its last look; whose call blocked.
-	 */
+	atomic_int thread;
+	/* The control thread's: the call that was under way at its last look. */
 	struct queue *watched CACHE_ALIGNED;
 	uint64_t watched_calls;
-	struct queue *blocked;
 	struct mailbox mailbox;
 } CACHE_ALIGNED;
 
@@ -249,6 +251,9 @@ static int worker_main(void *arg)
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
 	/* Memory is of the node of the CPU that first writes to it. */
 	error = burst_create(w->all->fdb, &w->burst);
+	if (!error)
+		w->burst->slow_call = rte_get_tsc_hz() / 1000000 * CALL_SLOW_US;
+	atomic_store(&w->thread, gettid());
 	if (!error && w->all->enter)
 		error = w->all->enter();
 	if (error)
@@ -326,6 +331,7 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 		return -ENOMEM;
 	memset(all, 0, size);
 	all->n = n;
+	nudge_init();
 	all->fdb = config->fdb;
 	all->idle_sleep = config->idle_sleep;
 	all->enter = config->enter;
@@ -373,41 +379,28 @@ unsigned workers_count(const struct workers *all)
 	return all->n;
 }
 
-/* Has this worker been in one and the same call, which cannot end by itself, since the last look?
- */
+/* End a call that this worker has been in since the last look. */
 static void worker_unblock(struct worker *w)
 {
 	struct queue *q = atomic_load_explicit(&w->burst->calling, memory_order_acquire);
-	uint64_t calls = READ_ONCE(w->burst->calls), count;
-	struct iovec to = {.iov_base = &count, .iov_len = sizeof(count)};
-	struct pollfd full = {.events = POLLOUT};
+	uint64_t calls = READ_ONCE(w->burst->calls);
 
-	if (!q || q != w->watched || calls != w->watched_calls) {
-		w->watched = q;
-		w->watched_calls = calls;
-		return;
-	}
-	full.fd = q->call_fd;
-	/* syscalls: poll preadv2 */
-	/* It may just have lost its core for a while: a call must not be taken from its driver. */
-	if (poll(&full, 1, 0) != 0 || preadv2(q->call_fd, &to, 1, -1, RWF_NOWAIT) < 0)
-		return;
-	w->blocked = q;
+	/* One that merely lost its core for a while does not notice. */
+	if (q && q == w->watched && calls == w->watched_calls)
+		nudge(atomic_load(&w->thread));
+	w->watched = q;
+	w->watched_calls = calls;
 }
 
-struct queue *workers_unblock(struct workers *all)
+bool workers_unblock(struct workers *all)
 {
-	for (unsigned i = 0; i < all->n; i++) {
-		struct worker *w = &all->worker[i];
-		struct queue *q;
+	bool noted = false;
 
-		worker_unblock(w);
-		q = w->blocked;
-		w->blocked = NULL;
-		if (q)
-			return q;
+	for (unsigned i = 0; i < all->n; i++) {
+		worker_unblock(&all->worker[i]);
+		noted |= atomic_exchange(&all->worker[i].burst->noted, false);
 	}
-	return NULL;
+	return noted;
 }
 
 bool workers_stand_still(struct workers *all, unsigned looks)

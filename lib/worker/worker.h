@@ -68,11 +68,11 @@ void workers_synchronize(struct workers *workers);
 
 /*
  * A hostile front-end can make the write to its call eventfd block: it shares the flags and the
- * counter. Frees every worker that has been in such a write since the last look, by emptying that
- * eventfd. Returns the queue it was for, one at a time, or NULL: its port is to be stopped. Call
- * often: until then the worker's other ports stand still.
+ * counter. Ends every such write that a worker has been in since the last look. True: workers have
+ * noted something in the struct port_calls of some port. Call often: until then a blocked worker's
+ * other ports stand still.
  */
-struct queue *workers_unblock(struct workers *workers);
+bool workers_unblock(struct workers *workers);
 
 /*
  * Has some worker not finished a burst for the last `looks` calls of this function? Call it at

@@ -2,6 +2,7 @@
 #include "functional.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -388,4 +389,15 @@ void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
 		next = now_ns() + 1000000;
 	}
 	qsort(ret_ns, n, sizeof(*ret_ns), compare_ns);
+}
+
+void fill_eventfd(int fd)
+{
+	const uint64_t full = UINT64_MAX - 1;
+
+	must_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0, "fcntl");
+	for (uint64_t count; read(fd, &count, sizeof(count)) > 0;)
+		; /* empty it first */
+	must_equal(write(fd, &full, sizeof(full)), sizeof(full), "filling an eventfd");
+	must_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0, "fcntl");
 }

@@ -164,18 +164,6 @@ static void test_memory_of_buffers_is_lost(void **state)
 	test_lost(false);
 }
 
-/* Blocking and full: whoever adds to it waits until somebody reads. */
-static void set_trap(int fd)
-{
-	const uint64_t full = UINT64_MAX - 1;
-
-	must_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0, "fcntl");
-	for (uint64_t count; read(fd, &count, sizeof(count)) > 0;)
-		; /* empty it first */
-	must_equal(write(fd, &full, sizeof(full)), sizeof(full), "filling an eventfd");
-	must_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0, "fcntl");
-}
-
 static void test_a_call_eventfd_blocks(void **state)
 {
 	struct lab l = {.random = 1};
@@ -187,7 +175,7 @@ static void test_a_call_eventfd_blocks(void **state)
 		streams_settle(l.s, 2);
 		drain(l.nd[VICTIM], 20);
 		driver_ring_call_enable(&l.nd[VICTIM]->queue[0].ring);
-		set_trap(l.nd[VICTIM]->queue[0].call_fd);
+		fill_eventfd(l.nd[VICTIM]->queue[0].call_fd);
 		wait_until_dropped(&l, true);
 		net_driver_destroy(l.nd[VICTIM]);
 		streams_run(l.s, 2, 20);

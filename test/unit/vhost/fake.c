@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/nudge.h"
+#include "vhost/call.h"
 
 #define FILE_NAME "vhost-test"
 
@@ -176,11 +178,22 @@ void fake_destroy(struct fake *f)
 	free(f->dev);
 }
 
+/* Errands do not keep anybody waiting, but a test that looks at what they have done. */
+static void wait_for_calls(unsigned ms)
+{
+	for (unsigned i = 0; vhost_calls_pending() && i < ms; i++) {
+		vhost_calls_service();
+		usleep(1000);
+	}
+	vhost_calls_service();
+}
+
 int fake_setup(void **state)
 {
 	struct fake *f = malloc(sizeof(*f));
 
 	log_set_level(LOG_ERROR);
+	nudge_init();
 	fds_before = count_fds();
 	fake_create(f);
 	fake_connect(f);
@@ -192,6 +205,7 @@ int fake_teardown(void **state)
 {
 	fake_destroy(*state);
 	free(*state);
+	wait_for_calls(5000);
 	assert_int_equal(count_fds(), fds_before);
 	assert_int_equal(count_mapped(), 0);
 	return 0;
@@ -230,6 +244,7 @@ int fake_run(struct fake *f)
 		error = session_receive(f->session);
 		pending = recv(f->own, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	} while (!error && pending > 0);
+	wait_for_calls(100);
 	return error;
 }
 

@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vhost/call.h"
 #include "vhost/guard.h"
 
 #define PAGE  4096
@@ -107,22 +106,6 @@ static void test_other_faults_still_end_the_process(void **state)
 }
 #endif
 
-static void test_a_call_never_waits(void **state)
-{
-	int fd = eventfd(0, EFD_CLOEXEC);
-	eventfd_t count;
-
-	(void)state;
-	assert_int_equal(vhost_call(fd), 0);
-	assert_int_equal(eventfd_read(fd, &count), 0);
-	assert_int_equal(count, 1);
-	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
-	assert_int_equal(vhost_call(fd), -EINTR);
-	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	assert_int_equal(vhost_call(fd), -EAGAIN);
-	close(fd);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,7 +114,6 @@ int main(void)
 #ifndef __SANITIZE_ADDRESS__
 	    cmocka_unit_test(test_other_faults_still_end_the_process),
 #endif
-	    cmocka_unit_test(test_a_call_never_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/calls.h"
+
+#include <time.h>
+
+#include "base/log.h"
+#include "control/vswitch.h"
+#include "vhost/call.h"
+
+#define SECOND INT64_C(1000000000)
+/* A write that an errand has been in for so long does not end by itself. */
+#define HANG_NS SECOND
+/* So long after it was slow a port is as good as one that never was. */
+#define FORGET_NS (10 * SECOND)
+#define LEVEL_MAX 10
+/* Slow as often as this lately, it is said. */
+#define LEVEL_TELL     3
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 5000
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * SECOND + now.tv_nsec;
+}
+
+static void set_slow(struct vport *vp, bool slow)
+{
+	atomic_store(&vp->port.calls.slow, slow);
+	if (vp->calls.slow != slow)
+		vp->sw->n_slow += slow ? 1 : -1;
+	vp->calls.slow = slow;
+}
+
+static void begin_slow(struct vport *vp, int64_t now)
+{
+	struct call_history *h = &vp->calls;
+
+	if (h->slow_ns == 0 || now - h->slow_ns > FORGET_NS)
+		h->level = 0;
+	else if (h->level < LEVEL_MAX)
+		h->level++;
+	if (h->level == LEVEL_TELL)
+		log_warn("%s: writes to its call eventfds take long: its drivers are called up to "
+			 "10 ms late",
+		    vp->path);
+	h->slow_ns = now;
+	set_slow(vp, true);
+	vhost_calls_restart(&vp->device);
+}
+
+static void hand_over(struct vport *vp)
+{
+	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
+		struct queue *q = vp->queue[i];
+		const struct vhost_vring *v = vp->device.vring[i];
+
+		if (!q || !atomic_exchange(&q->call_left, false))
+			continue; /* nobody waits for it */
+		if (v && v->active && v->call_fd >= 0)
+			vhost_call(&vp->device, i, VHOST_CALL_USED, v->call_fd);
+	}
+}
+
+void calls_drop(struct vport *vp)
+{
+	struct call_history *h = &vp->calls;
+	int64_t now = now_ns();
+
+	if (now - h->fault_ns > FORGET_NS + h->backoff_ms * (SECOND / 1000))
+		h->backoff_ms = 0;
+	h->backoff_ms = MIN(MAX(2 * h->backoff_ms, BACKOFF_MIN_MS), BACKOFF_MAX_MS);
+	h->fault_ns = now;
+	vhost_endpoint_drop_for(vp->endpoint, h->backoff_ms);
+}
+
+static void drop_blocked(struct vport *vp, unsigned ring)
+{
+	log_warn("%s: the call eventfd of ring %u blocks: the front-end filled it and made it a "
+		 "blocking one",
+	    vp->path, ring);
+	calls_drop(vp);
+	set_slow(vp, false);
+	atomic_store(&vp->port.calls.left, false);
+}
+
+static void service(struct vport *vp, int64_t now)
+{
+	struct port_calls *calls = &vp->port.calls;
+	unsigned ring, blocked = atomic_exchange(&calls->blocked, 0);
+
+	if (blocked || vhost_calls_hang(&vp->device, HANG_NS, &ring)) {
+		drop_blocked(vp, blocked ? blocked - 1 : ring);
+		return;
+	}
+	if (atomic_load(&calls->slow) && !vp->calls.slow)
+		begin_slow(vp, now);
+	if (vp->calls.slow && vhost_calls_quick(&vp->device) >> vp->calls.level)
+		set_slow(vp, false);
+	if (atomic_exchange(&calls->left, false))
+		hand_over(vp);
+}
+
+void calls_service(struct vswitch *sw)
+{
+	bool noted = workers_unblock(sw->workers);
+	int64_t now;
+
+	vhost_calls_service();
+	if (!noted && !sw->n_slow && !vhost_calls_pending())
+		return;
+	now = now_ns();
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		service(sw->vport[p], now);
+}

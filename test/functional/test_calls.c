@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Call eventfds of a front-end that are slow or block cost it late interrupts or its connection,
+ * and its neighbours next to nothing: neither the worker nor the control thread waits for them.
+ * With one worker, and with two, who share what they deliver to.
+ */
+#include "functional.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MS       UINT64_C(1000000)
+#define DELAYS   1000
+#define WATCHERS 150000
+#define RINGS    (2 * NET_PAIRS_MAX)
+#define ANSWERS  40
+
+struct lab {
+	struct switch_process sw;
+	struct net_driver *nd[2], *hostile;
+	struct stream s[2];
+	uint64_t delay[DELAYS];
+};
+
+static void open_lab(struct lab *l, unsigned workers, unsigned pairs)
+{
+	struct net_config c = usual_config(FEATURES_BASE, pairs);
+
+	c.n_receive = 16;
+	switch_start(&l->sw, 4, workers, false);
+	attach_neighbours(&l->sw, l->nd, l->s);
+	l->hostile = attach(&l->sw, 2, &c);
+}
+
+static void close_lab(struct lab *l)
+{
+	net_driver_destroy(l->hostile);
+	net_driver_destroy(l->nd[0]);
+	net_driver_destroy(l->nd[1]);
+	switch_finish(&l->sw);
+}
+
+/* So many entries of epoll sets are told of each write to fd. */
+static int *watch(int fd, unsigned n)
+{
+	enum { COPIES = 250 };
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	int copy[COPIES], *set = calloc(n / COPIES + 1, sizeof(*set));
+
+	for (unsigned i = 0; i < COPIES; i++)
+		copy[i] = dup(fd);
+	for (unsigned i = 0; i < n / COPIES; i++) {
+		set[i] = epoll_create1(EPOLL_CLOEXEC);
+		for (unsigned k = 0; k < COPIES; k++)
+			must(epoll_ctl(set[i], EPOLL_CTL_ADD, copy[k], &event) == 0,
+			    "the eventfd cannot be watched so often");
+	}
+	for (unsigned i = 0; i < COPIES; i++)
+		close(copy[i]);
+	return set;
+}
+
+static uint64_t time_of_write(int fd)
+{
+	uint64_t start = now_ns();
+
+	eventfd_write(fd, 1);
+	return now_ns() - start;
+}
+
+/* The hostile driver takes a call for each frame, and the neighbour broadcasts one. */
+static void have_it_called(void *arg)
+{
+	static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	struct lab *l = arg;
+	uint8_t frame[64], src[6];
+	struct net_frame f;
+	uint64_t random = 1;
+
+	while (net_receive(l->hostile, 0, &f) > 0)
+		;
+	driver_ring_call_enable(&l->hostile->queue[0].ring);
+	station_mac(src, 0, 0);
+	make_frame(frame, sizeof(frame), all, src, &random);
+	send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
+}
+
+static unsigned longer_than(const uint64_t ns[], unsigned n, uint64_t limit)
+{
+	unsigned longer = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		longer += ns[i] > limit;
+	return longer;
+}
+
+static void slow_eventfd(unsigned workers)
+{
+	static struct lab l;
+	json_t *stats;
+	unsigned late;
+	uint64_t slow;
+
+	open_lab(&l, workers, 1);
+	watch(l.hostile->queue[0].call_fd, WATCHERS);
+	slow = time_of_write(l.hostile->queue[0].call_fd);
+	printf("a write takes %lu us\n", slow / 1000);
+	measure_delays(l.nd, l.delay, DELAYS, have_it_called, &l);
+	/* What is late for other reasons is so on any machine. */
+	late = longer_than(l.delay, DELAYS, slow / 2);
+	printf("median %lu us, p99 %lu us, longest %lu us, %u of %u late\n",
+	    l.delay[DELAYS / 2] / 1000, l.delay[DELAYS * 99 / 100] / 1000,
+	    l.delay[DELAYS - 1] / 1000, late, DELAYS);
+	must(l.delay[DELAYS / 2] < slow / 2, "most frames wait for the write to the slow eventfd");
+	stats = switch_stats(&l.sw);
+	must(switch_counter(stats, 2, "deliver", "calls") > DELAYS / 2, "it was hardly called");
+	json_decref(stats);
+	close_lab(&l);
+}
+
+static void test_a_slow_eventfd_costs_neighbours_one_write(void **state)
+{
+	(void)state;
+	slow_eventfd(1);
+}
+
+static void test_a_slow_eventfd_costs_neighbours_one_write_of_two_workers(void **state)
+{
+	(void)state;
+	slow_eventfd(2);
+}
+
+/* What was slow once, and is not now, is called at once again. */
+static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
+{
+	static struct lab l;
+	unsigned prompt = 0;
+	int *set;
+
+	(void)state;
+	open_lab(&l, 1, 1);
+	set = watch(l.hostile->queue[0].call_fd, WATCHERS);
+	for (unsigned i = 0; i < 100; i++) {
+		have_it_called(&l);
+		usleep(1000);
+	}
+	for (unsigned i = 0; set[i]; i++)
+		close(set[i]);
+	free(set);
+	usleep(200000);
+	for (unsigned i = 0; i < 200; i++) {
+		struct net_frame f;
+		uint64_t start;
+		eventfd_t count;
+
+		eventfd_read(l.hostile->queue[0].call_fd, &count);
+		start = now_ns();
+		have_it_called(&l);
+		must(net_wait(l.hostile, 0, 2000) == 1, "a driver is not called");
+		prompt += now_ns() - start < 2 * MS;
+		while (net_receive(l.hostile, 0, &f) > 0)
+			;
+	}
+	/* Those that wait for the control thread wait for five on average. */
+	printf("%u of 200 calls took less than 2 ms\n", prompt);
+	must(prompt > 100, "calls go on being late");
+	close_lab(&l);
+}
+
+/* Asks again and again, in a thread of its own. */
+struct asker {
+	struct frontend fe;
+	uint64_t longest;
+	unsigned answers;
+	bool failed;
+};
+
+static void *ask(void *arg)
+{
+	struct asker *a = arg;
+
+	for (; a->answers < ANSWERS; a->answers++) {
+		uint64_t start = now_ns(), value;
+
+		a->failed |= frontend_get_u64(&a->fe, VHOST_USER_GET_FEATURES, &value) < 0;
+		a->longest = MAX(a->longest, now_ns() - start);
+		usleep(10000);
+	}
+	return NULL;
+}
+
+static void test_full_blocking_eventfds_do_not_delay_answers(void **state)
+{
+	static struct lab l;
+	struct asker asker = {.longest = 0};
+	pthread_t thread;
+	uint64_t start;
+
+	(void)state;
+	open_lab(&l, 1, NET_PAIRS_MAX);
+	frontend_init(&asker.fe);
+	must_equal(-frontend_connect(&asker.fe, l.sw.path[3]), 0, "errno of a connect");
+	pthread_create(&thread, NULL, ask, &asker);
+	usleep(50000);
+	for (unsigned i = 0; i < RINGS; i++)
+		fill_eventfd(l.hostile->queue[i].call_fd);
+	/* All rings begin anew, and each driver may have missed a call. */
+	frontend_rem_mem_reg(&l.hostile->fe, l.hostile->rings_region);
+	frontend_add_mem_reg(&l.hostile->fe, l.hostile->rings_region);
+	pthread_join(thread, NULL);
+	printf("the longest of %u answers took %lu us\n", asker.answers, asker.longest / 1000);
+	must(!asker.failed, "a front-end got no answer");
+	must(asker.longest < 40 * MS, "another front-end's answer");
+	for (start = now_ns(); !switch_log_contains(&l.sw, "blocks: the front-end filled it");) {
+		must(now_ns() - start < 5000 * MS, "the log does not say why");
+		usleep(1000);
+	}
+	frontend_cleanup(&asker.fe);
+	close_lab(&l);
+}
+
+/* The worker is in the write: it is freed, and whoever did it has to wait, longer each time. */
+static void test_who_blocks_a_worker_waits_to_be_served_again(void **state)
+{
+	static struct lab l;
+	struct net_config c = usual_config(FEATURES_BASE, 1);
+	uint64_t waited = 0, value;
+
+	(void)state;
+	open_lab(&l, 1, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t start = now_ns();
+
+		fill_eventfd(l.hostile->queue[0].call_fd);
+		measure_delays(l.nd, l.delay, 30, have_it_called, &l);
+		printf("the longest of 30 frames took %lu us\n", l.delay[29] / 1000);
+		must(l.delay[15] < 20 * MS, "frames wait for the blocked write");
+		net_driver_destroy(l.hostile);
+		must_equal(-net_driver_create(&c, &l.hostile), 0, "errno of a new driver");
+		start = now_ns();
+		must_equal(
+		    -frontend_connect(&l.hostile->fe, l.sw.path[2]), 0, "errno of a connect");
+		l.hostile->fe.timeout_ms = 10000;
+		must_equal(-frontend_get_u64(&l.hostile->fe, VHOST_USER_GET_FEATURES, &value), 0,
+		    "errno of a front-end that comes back");
+		printf("it was served after %lu ms\n", (now_ns() - start) / MS);
+		waited = now_ns() - start;
+		must_equal(-net_driver_start(l.hostile), 0, "errno of a start");
+	}
+	must(waited > 800 * MS, "who blocks again and again is served at once");
+	close_lab(&l);
+}
+
+int main(int argc, char *argv[])
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_a_slow_eventfd_costs_neighbours_one_write),
+	    cmocka_unit_test(test_a_slow_eventfd_costs_neighbours_one_write_of_two_workers),
+	    cmocka_unit_test(test_an_eventfd_that_is_quick_again_is_written_at_once),
+	    cmocka_unit_test(test_full_blocking_eventfds_do_not_delay_answers),
+	    cmocka_unit_test(test_who_blocks_a_worker_waits_to_be_served_again),
+	};
+
+	if (argc > 1)
+		switch_binary(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

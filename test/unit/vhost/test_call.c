@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Calls reach the driver soon, and the thread that asks for them never waits: not for an eventfd
+ * that blocks, nor for one that takes long because many watch it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/errand.h"
+#include "base/nudge.h"
+#include "vhost/call.h"
+#include "vhost/device.h"
+
+#define SOON_MS 5000
+#define RINGS   VHOST_RINGS_MAX
+
+static struct vhost_device dev;
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void expect_call(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	eventfd_t count;
+
+	assert_int_equal(poll(&p, 1, SOON_MS), 1);
+	assert_int_equal(eventfd_read(fd, &count), 0);
+}
+
+/* One that never takes another call. */
+static int full_eventfd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+	return fd;
+}
+
+static void wait_for_the_end(void)
+{
+	for (unsigned i = 0; vhost_calls_pending() && i < SOON_MS; i++) {
+		vhost_calls_service();
+		usleep(1000);
+	}
+	assert_int_equal(vhost_calls_pending(), 0);
+	vhost_calls_service();
+}
+
+static void every_driver_is_called(void **state)
+{
+	int fd[RINGS];
+
+	(void)state;
+	for (unsigned i = 0; i < RINGS; i++)
+		fd[i] = eventfd(0, EFD_CLOEXEC);
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < RINGS; i++)
+			assert_int_equal(vhost_call(&dev, i, i % 2, fd[i]), 0);
+		for (unsigned i = 0; i < RINGS; i++)
+			expect_call(fd[i]);
+	}
+	assert_true(vhost_calls_quick(&dev) > 0);
+	vhost_calls_restart(&dev);
+	for (unsigned i = 0; i < RINGS; i++)
+		close(fd[i]);
+	vhost_calls_forget(&dev);
+	wait_for_the_end();
+}
+
+static void full_eventfds_that_block_hold_up_nobody(void **state)
+{
+	int fd = full_eventfd(), other = eventfd(0, EFD_CLOEXEC);
+	static struct vhost_device neighbour;
+	int64_t start = now_ns();
+	unsigned index = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < RINGS; i++)
+		assert_int_equal(vhost_call(&dev, i, VHOST_CALL_USED, fd), 0);
+	assert_int_equal(vhost_call(&neighbour, 0, VHOST_CALL_USED, other), 0);
+	expect_call(other);
+	for (unsigned i = 0; i < SOON_MS && !vhost_calls_hang(&dev, 50000000, &index); i++)
+		usleep(1000);
+	assert_true(vhost_calls_hang(&dev, 50000000, &index));
+	assert_int_equal(index, 0);
+	assert_false(vhost_calls_hang(&neighbour, 50000000, &index));
+	assert_true(vhost_calls_pending() > 0);
+	/* Nothing is left of it when the front-end has gone, though the counter stays full. */
+	vhost_calls_forget(&dev);
+	wait_for_the_end();
+	assert_true(now_ns() - start < SOON_MS * INT64_C(1000000));
+	vhost_calls_forget(&neighbour);
+	wait_for_the_end();
+	close(fd);
+	close(other);
+}
+
+static void what_is_full_but_does_not_block_is_no_fault(void **state)
+{
+	int fd = full_eventfd();
+	unsigned index;
+
+	(void)state;
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(vhost_call(&dev, 3, VHOST_CALL_USED, fd), 0);
+	wait_for_the_end();
+	assert_false(vhost_calls_hang(&dev, 0, &index));
+	vhost_calls_forget(&dev);
+	wait_for_the_end();
+	close(fd);
+}
+
+/* Epoll sets that hold the same eventfd are all told within a write. */
+static void slow_writes_are_told_from_quick_ones(void **state)
+{
+	enum { SETS = 200, COPIES = 300 };
+	struct epoll_event event = {.events = EPOLLIN};
+	int fd = eventfd(0, EFD_CLOEXEC), set[SETS], copy[COPIES];
+	int64_t start;
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < COPIES; i++)
+		copy[i] = dup(fd);
+	for (unsigned i = 0; i < SETS; i++) {
+		set[i] = epoll_create1(EPOLL_CLOEXEC);
+		for (unsigned k = 0; k < COPIES; k++)
+			n += epoll_ctl(set[i], EPOLL_CTL_ADD, copy[k], &event) == 0;
+	}
+	start = now_ns();
+	assert_int_equal(eventfd_write(fd, 1), 0);
+	if (now_ns() - start < 5 * VHOST_CALL_SLOW_NS) {
+		print_message("a write to an eventfd of %u watchers is quick here\n", n);
+		fail();
+	}
+	assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, fd), 0);
+	wait_for_the_end();
+	assert_int_equal(vhost_calls_quick(&dev), 0);
+	for (unsigned i = 0; i < SETS; i++)
+		close(set[i]);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, fd), 0);
+		wait_for_the_end();
+	}
+	assert_in_range(vhost_calls_quick(&dev), 1, 3);
+	vhost_calls_forget(&dev);
+	wait_for_the_end();
+	for (unsigned i = 0; i < COPIES; i++)
+		close(copy[i]);
+	close(fd);
+}
+
+static int allow_files(void **state)
+{
+	struct rlimit limit;
+
+	(void)state;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return nudge_init();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_driver_is_called),
+	    cmocka_unit_test(full_eventfds_that_block_hold_up_nobody),
+	    cmocka_unit_test(what_is_full_but_does_not_block_is_no_fault),
+	    cmocka_unit_test(slow_writes_are_told_from_quick_ones),
+	};
+
+	return cmocka_run_group_tests(tests, allow_files, NULL);
+}
