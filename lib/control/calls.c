@@ -28,7 +28,7 @@ static int64_t now_ns(void)
 
 static void set_slow(struct vport *vp, bool slow)
 {
-	atomic_store(&vp->port.calls.slow, slow);
+	atomic_store(&vp->port_calls.slow, slow);
 	if (vp->calls.slow != slow)
 		vp->sw->n_slow += slow ? 1 : -1;
 	vp->calls.slow = slow;
@@ -83,12 +83,12 @@ static void drop_blocked(struct vport *vp, unsigned ring)
 	    vp->path, ring);
 	calls_drop(vp);
 	set_slow(vp, false);
-	atomic_store(&vp->port.calls.left, false);
+	atomic_store(&vp->port_calls.left, false);
 }
 
 static void service(struct vport *vp, int64_t now)
 {
-	struct port_calls *calls = &vp->port.calls;
+	struct port_calls *calls = &vp->port_calls;
 	unsigned ring, blocked = atomic_exchange(&calls->blocked, 0);
 
 	if (blocked || vhost_calls_hang(&vp->device, HANG_NS, &ring)) {

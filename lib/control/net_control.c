@@ -121,8 +121,8 @@ static void use_pairs(struct vport *vp, unsigned pairs)
 	log_debug("%s: the driver uses %u queue pairs", vp->path, pairs);
 	vp->control.pairs = pairs;
 	vp->control.left = 0;
-	vhost_device_pause(&vp->device);
-	vhost_device_settle(&vp->device);
+	vswitch_changed(vp);
+	vswitch_commit(vp->sw);
 }
 
 /* The answer to a command. */
@@ -220,8 +220,6 @@ static void serve(struct vport *vp)
 		if (found == FOUND_NONE)
 			more = vring_kick_enable(&ring->ring);
 	}
-	if (!nc->ring)
-		return; /* no memory to take it up again */
 	if (served && ring->call_fd >= 0 && vring_call_needed(&ring->ring))
 		vhost_call(&vp->device, vp->device.n_vrings - 1, VHOST_CALL_USED, ring->call_fd);
 	if (more)

@@ -2,14 +2,16 @@
 /*
  * Theory of operation
  *
- * The network device's type: what it offers, and how the rings that lib/vhost has brought to life
- * become a port. Odd rings, which the guest sends on, are queues that one worker each polls; even
- * rings that are enabled are queues that any worker delivers to. A queue outlives its ring, for it
- * keeps the books.
+ * The network device's type: what it offers, and how changes of the rings that lib/vhost has
+ * brought to life reach the workers.
  *
- * Pause and resume take the port out of the workers' forwarding and put it in again, which takes a
- * new forwarding each. What need not stop the rings (the dirty log) only waits for the bursts in
- * hand. Announcements are frames that a worker sends in the port's name.
+ * A pause takes the port, or one ring of it, out of the workers' forwarding, and waits until no
+ * worker uses the one before. What begins or goes on otherwise waits until the front-end is to be
+ * answered, at the latest until the end of the event loop's turn, and reaches the workers with
+ * everything else that has changed until then. What need not change the forwarding (the dirty log,
+ * the eventfd for calls) only waits for the bursts in hand.
+ *
+ * Announcements are frames that a worker sends in the port's name.
  *
  * Threads: control thread. Nothing that a front-end says gets here unchecked by lib/vhost, but for
  * addresses, which are checked here.
@@ -17,7 +19,6 @@
 #include "control/net_device.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -26,7 +27,6 @@
 #include "control/net_features.h"
 #include "control/net_state.h"
 #include "control/vswitch.h"
-#include "control/watchdog.h"
 #include "virtio/vhost_user.h"
 
 #define MTU_MIN     68
@@ -70,81 +70,37 @@ static uint32_t offloads_accepted(uint64_t features)
 	return accepts;
 }
 
-/* A ring's queue, made the first time the ring is used. NULL: no memory. */
-static struct queue *queue_get(struct vport *vp, unsigned index)
+void net_device_describe(const struct vhost_device *dev, struct port *port)
 {
-	struct queue *q = vp->queue[index];
+	uint64_t features = dev->state.features;
 
-	if (q)
-		return q;
-	q = aligned_alloc(CACHE_LINE, sizeof(*q));
-	if (!q) {
-		log_error("%s: no memory for ring %u, which stays unused", vp->path, index);
-		return NULL;
-	}
-	*q = (struct queue){.port = &vp->port, .index = index, .call_fd = -1, .kick_fd = -1};
-	rte_spinlock_init(&q->lock);
-	vp->queue[index] = q;
-	return q;
-}
-
-static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
-{
-	struct port *port = &vp->port;
-	struct queue *q;
-
-	if (v == vp->control.ring)
-		return; /* no worker's */
-	q = queue_get(vp, index);
-	if (!q)
-		return;
-	q->ring = &v->ring;
-	q->enabled = v->enabled;
-	q->call_fd = v->call_fd;
-	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
-	q->kick_fd = v->doorbell ? -1 : v->kick_fd;
-	q->shared = workers_count(vp->sw->workers) > 1;
-	atomic_store(&q->call_left, false);
-	vp->reported[index] = VRING_BREAK_NONE;
-	vswitch_disable_kicks(q);
-	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
-	if (index % 2)
-		vp->polled[vp->n_polled++] = q;
-	else if (v->enabled && net_control_uses_pair(vp, index / 2))
-		port->deliver[port->n_deliver++] = q;
+	port->hdr_len = virtio_net_hdr_len(features);
+	port->sends_offload = VIRTIO_HAS(features, NET_F_CSUM);
+	port->accepts = offloads_accepted(features);
+	port->mtu = VIRTIO_HAS(features, NET_F_MTU) ? dev->state.mtu : 0;
 }
 
 static void net_pause(struct vhost_device *dev)
 {
 	struct vport *vp = dev->opaque;
 
-	vp->up = false;
 	net_control_pause(vp);
-	vswitch_republish(vp->sw);
+	vport_drop_rings(vp);
+	vswitch_changed(vp);
+	vswitch_commit(vp->sw);
 }
 
-/* Say that mac is behind this port now, by a frame that comes from it. */
-static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
+static void net_pause_ring(struct vhost_device *dev, unsigned index)
 {
 	struct vport *vp = dev->opaque;
-	uint64_t address = mac_load(mac);
-	uint8_t frame[RARP_FRAME_LEN];
 
-	if (address == 0 || mac_is_group(address))
-		return -EINVAL;
-	rarp_build(frame, mac);
-	for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
-		if (vp->polled[i]->enabled)
-			return workers_inject(vp->sw->workers, vp->polled[i]->worker,
-			    vp->port.index, frame, sizeof(frame));
-	return -ENETDOWN;
-}
-
-static void net_synchronize(struct vhost_device *dev)
-{
-	const struct vport *vp = dev->opaque;
-
-	workers_synchronize(vp->sw->workers);
+	if (dev->vring[index] == vp->control.ring) {
+		net_control_pause(vp);
+		return;
+	}
+	vport_drop_ring(vp, index);
+	vswitch_changed(vp);
+	vswitch_commit(vp->sw);
 }
 
 /* The control queue, if there is one for us and it runs. */
@@ -160,22 +116,54 @@ static struct vhost_vring *control_ring(const struct vhost_device *dev)
 static void net_resume(struct vhost_device *dev)
 {
 	struct vport *vp = dev->opaque;
-	uint64_t features = dev->state.features;
-	struct port *port = &vp->port;
 
-	port->hdr_len = virtio_net_hdr_len(features);
-	port->sends_offload = VIRTIO_HAS(features, NET_F_CSUM);
-	port->accepts = offloads_accepted(features);
-	port->mtu = VIRTIO_HAS(features, NET_F_MTU) ? dev->state.mtu : 0;
-	port->n_deliver = 0;
-	vp->n_polled = 0;
 	net_control_start(vp, control_ring(dev));
-	for (unsigned i = 0; i < dev->n_vrings; i++)
-		if (dev->vring[i] && dev->vring[i]->active)
-			ring_take(vp, i, dev->vring[i]);
-	scheduler_place(vp->sw->scheduler, vp);
-	vp->up = vhost_device_active(dev);
-	vswitch_republish(vp->sw);
+	vport_take_rings(vp);
+	vswitch_changed(vp);
+}
+
+static void net_commit(struct vhost_device *dev)
+{
+	struct vport *vp = dev->opaque;
+
+	vswitch_commit(vp->sw);
+}
+
+/* Say that mac is behind this port now, by a frame that comes from it. */
+static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
+{
+	struct vport *vp = dev->opaque;
+	uint64_t address = mac_load(mac);
+	uint8_t frame[RARP_FRAME_LEN];
+
+	if (address == 0 || mac_is_group(address))
+		return -EINVAL;
+	rarp_build(frame, mac);
+	/* A worker that does not know the port would lose it. */
+	vswitch_commit(vp->sw);
+	for (unsigned i = 0; i < vp->n_polled; i++)
+		if (vp->polled[i]->enabled)
+			return workers_inject(vp->sw->workers, vp->polled[i]->worker, vp->index,
+			    frame, sizeof(frame));
+	return -ENETDOWN;
+}
+
+static void net_synchronize(struct vhost_device *dev)
+{
+	const struct vport *vp = dev->opaque;
+
+	workers_synchronize(vp->sw->workers);
+}
+
+static void net_set_call(struct vhost_device *dev, unsigned index)
+{
+	const struct vport *vp = dev->opaque;
+	struct queue *q = vp->queue[index];
+
+	if (!vp->in[index])
+		return;
+	WRITE_ONCE(q->call_fd, dev->vring[index]->call_fd);
+	workers_synchronize(vp->sw->workers);
 }
 
 /* 5.1.2: receiveq1, transmitq1, receiveq2, ..., and the control queue. */
@@ -213,7 +201,10 @@ const struct vhost_device_type net_device_type = {
     .n_rings = VHOST_RINGS_MAX,
     .ring_direction = net_ring_direction,
     .pause = net_pause,
+    .pause_ring = net_pause_ring,
     .resume = net_resume,
+    .commit = net_commit,
+    .set_call = net_set_call,
     .synchronize = net_synchronize,
     .set_mtu = net_set_mtu,
     .config_size = sizeof(struct virtio_net_config),

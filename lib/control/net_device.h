@@ -3,7 +3,11 @@
  */
 #pragma once
 
+#include "datapath/port.h"
 #include "vhost/device.h"
 
 /* The opaque pointer of such a device is its struct vport. */
 extern const struct vhost_device_type net_device_type;
+
+/* Fill in what the negotiated features say. It only changes while the port is down. */
+void net_device_describe(const struct vhost_device *dev, struct port *port);

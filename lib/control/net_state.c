@@ -44,7 +44,7 @@ ssize_t net_state_save(struct vhost_device *dev, void *bytes, size_t room)
 	const struct vport *vp = dev->opaque;
 	struct header header = {.magic = htole32(MAGIC), .version = htole16(VERSION)};
 	struct collection c = {
-	    .port = vp->port.index,
+	    .port = vp->index,
 	    .at = (uint8_t *)bytes + sizeof(header),
 	};
 
@@ -87,7 +87,7 @@ int net_state_load(struct vhost_device *dev, const void *bytes, size_t len)
 	if (!state_valid(bytes, len))
 		return -EINVAL;
 	for (size_t at = sizeof(struct header); at < len; at += MAC_LEN)
-		fdb_learn(vp->sw->fdb, mac_load((const uint8_t *)bytes + at), vp->port.index,
-		    vswitch_clock());
+		fdb_learn(
+		    vp->sw->fdb, mac_load((const uint8_t *)bytes + at), vp->index, vswitch_clock());
 	return 0;
 }

@@ -49,7 +49,8 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	if (receives) {
 		json_object_set_new(out, "worker", json_integer(q->worker));
 		json_object_set_new(out, "node", json_integer(place->node));
-		json_object_set_new(out, "busy_permille", json_integer(vp->up ? place->load : 0));
+		json_object_set_new(
+		    out, "busy_permille", json_integer(vport_up(vp) ? place->load : 0));
 		json_object_set_new(out, "unicast", json_integer(s.unicast));
 		json_object_set_new(out, "flooded", json_integer(s.flooded));
 		json_object_set_new(out, "flood_copies", json_integer(s.flood_copies));
@@ -80,11 +81,11 @@ static json_t *port_json(
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		if (vp->queue[i])
 			json_array_append_new(queues, queue_json(vp->queue[i], books));
-	port = json_pack("{s:i, s:s, s:b, s:b, s:o, s:o}", "index", (int)vp->port.index, "path",
-	    vp->path, "connected", (int)vhost_endpoint_connected(vp->endpoint), "up", (int)vp->up,
-	    "queues", queues, "control_queue", control_json(&vp->control));
+	port = json_pack("{s:i, s:s, s:b, s:b, s:o, s:o}", "index", (int)vp->index, "path",
+	    vp->path, "connected", (int)vhost_endpoint_connected(vp->endpoint), "up",
+	    (int)vport_up(vp), "queues", queues, "control_queue", control_json(&vp->control));
 	report_frontend(port, vp);
-	report_addresses(port, vp->sw->fdb, lists, vp->port.index);
+	report_addresses(port, vp->sw->fdb, lists, vp->index);
 	return port;
 }
 
@@ -132,7 +133,8 @@ json_t *report_json(const struct vswitch *sw)
 	for (unsigned w = 0; w < workers_count(sw->workers); w++)
 		json_array_append_new(workers, worker_json(sw, w));
 	address_lists_destroy(lists);
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I}", "version", VSWITCHD_VERSION, "ports",
-	    ports, "workers", workers, "balance", balance_json(sw), "books", books_json(&books),
-	    "tsc_hz", (json_int_t)rte_get_tsc_hz());
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "version", VSWITCHD_VERSION,
+	    "ports", ports, "workers", workers, "balance", balance_json(sw), "books",
+	    books_json(&books), "snapshots", (json_int_t)sw->snapshots, "tsc_hz",
+	    (json_int_t)rte_get_tsc_hz());
 }

@@ -107,9 +107,6 @@ void scheduler_place(struct scheduler *s, struct vport *vp)
 {
 	struct balance_worker workers[RTE_MAX_LCORE];
 
-	/* It may be other memory now. */
-	for (unsigned i = 0; i < vp->n_polled; i++)
-		place_of(vp->polled[i])->node = NUMA_UNKNOWN;
 	find_nodes(vp->polled, vp->n_polled);
 	describe_workers(s, workers);
 	for (unsigned i = 0; i < vp->n_polled; i++) {

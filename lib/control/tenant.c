@@ -67,13 +67,13 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 static void forget(struct vport *vp, const char *why)
 {
 	struct vswitch *sw = vp->sw;
-	uint32_t n = fdb_port_count(sw->fdb, vp->port.index);
+	uint32_t n = fdb_port_count(sw->fdb, vp->index);
 
 	vp->tenant.gone = false;
 	if (n == 0)
 		return;
 	log_info("%s: %u addresses are forgotten: %s", vp->path, n, why);
-	fdb_flush_port(sw->fdb, vp->port.index);
+	fdb_flush_port(sw->fdb, vp->index);
 	event_active(sw->tenants.flush, 0, 0);
 }
 

@@ -3,9 +3,13 @@
  * Theory of operation
  *
  * A port is made once and lives as long as the switch; front-ends come and go on it. What they
- * change reaches the workers in one way only: net_device.c fills in the port's face (struct port,
- * its queues) while no worker can see it, and vswitch_republish() makes a new forwarding of all
- * ports that are up. It returns when the old one is out of use, so whatever is only in that may go.
+ * change reaches the workers in one way only: vswitch_commit() has a new struct port made for each
+ * port that has changed (vport.c), and makes a new forwarding of all ports that are up. It returns
+ * when the old one is out of use, so whatever is only in that may go.
+ *
+ * Changes are collected. One that has to be complete before something else happens commits; the
+ * others wait for the end of the event loop's turn, so that any number of front-ends that are busy
+ * at a time cost the workers one new forwarding.
  *
  * A ring has one reader. While a forwarding takes the place of another some workers run on the one
  * and some on the other, so a queue must not change hands from one to the next: vswitch_move() puts
@@ -39,12 +43,12 @@ int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret)
 	unsigned n = 0;
 
 	for (unsigned p = 0; p < sw->n_ports; p++)
-		n += sw->vport[p]->up ? sw->vport[p]->n_polled : 0;
+		n += sw->vport[p]->n_polled;
 	*ret = (struct vswitch_polled){.queue = calloc(n + 1, sizeof(struct queue *))};
 	for (unsigned p = 0; ret->queue && p < sw->n_ports; p++) {
 		const struct vport *vp = sw->vport[p];
 
-		for (unsigned i = 0; vp->up && i < vp->n_polled; i++)
+		for (unsigned i = 0; i < vp->n_polled; i++)
 			ret->queue[ret->n++] = vp->polled[i];
 	}
 	return ret->queue ? 0 : -ENOMEM;
@@ -67,7 +71,7 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 		};
 
 		for (unsigned p = 0; p < sw->n_ports; p++)
-			ports[p] = sw->vport[p]->up ? &sw->vport[p]->port : NULL;
+			ports[p] = sw->vport[p]->port;
 		forwarding_create(&config, &fwd);
 	}
 	free(polled.queue);
@@ -75,13 +79,51 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 	return fwd;
 }
 
-void vswitch_republish(struct vswitch *sw)
+/* Returns when no worker uses the one before. */
+static void publish(struct vswitch *sw, struct forwarding *fwd)
 {
-	struct forwarding *fwd = make_forwarding(sw);
+	sw->snapshots++;
+	forwarding_destroy(workers_publish(sw->workers, fwd));
+}
 
+void vswitch_changed(struct vport *vp)
+{
+	struct vswitch *sw = vp->sw;
+
+	vp->changed = true;
+	if (sw->changed)
+		return;
+	sw->changed = true;
+	/* Behind everything that waits to be done in this turn. */
+	event_active(sw->publish, EV_TIMEOUT, 0);
+}
+
+void vswitch_commit(struct vswitch *sw)
+{
+	struct forwarding *fwd;
+
+	if (!sw->changed)
+		return;
+	sw->changed = false;
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		if (sw->vport[p]->changed)
+			vport_renew(sw->vport[p]);
+	}
+	fwd = make_forwarding(sw);
 	if (!fwd)
 		log_error("out of memory: all ports are down until the next change");
-	forwarding_destroy(workers_publish(sw->workers, fwd));
+	publish(sw, fwd);
+	for (unsigned p = 0; p < sw->n_ports; p++) {
+		sw->vport[p]->changed = false;
+		vport_settle(sw->vport[p]);
+	}
+}
+
+static void on_publish(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	vswitch_commit(arg);
 }
 
 void vswitch_disable_kicks(const struct queue *q)
@@ -113,6 +155,7 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 {
 	struct forwarding *without, *with;
 
+	vswitch_commit(sw);
 	if (mail_waits(sw, moves, n))
 		return -EAGAIN;
 	for (unsigned i = 0; i < n; i++) {
@@ -130,11 +173,11 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 		forwarding_destroy(with);
 		return -ENOMEM;
 	}
-	forwarding_destroy(workers_publish(sw->workers, without));
+	publish(sw, without);
 	/* The worker before may have been asleep. */
 	for (unsigned i = 0; i < n; i++)
 		vswitch_disable_kicks(moves[i].queue);
-	forwarding_destroy(workers_publish(sw->workers, with));
+	publish(sw, with);
 	return 0;
 }
 
@@ -153,12 +196,13 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	tenants_tick(sw);
 }
 
-static int tick_start(struct vswitch *sw)
+static int events_start(struct vswitch *sw)
 {
 	const struct timeval second = {.tv_sec = 1};
 
 	sw->tick = event_new(sw->base, -1, EV_PERSIST, on_tick, sw);
-	if (!sw->tick || event_add(sw->tick, &second) < 0)
+	sw->publish = event_new(sw->base, -1, 0, on_publish, sw);
+	if (!sw->tick || !sw->publish || event_add(sw->tick, &second) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -193,7 +237,7 @@ int vswitch_create(
 		goto fail;
 	err = tenants_create(sw, config->forget_after_s);
 	if (!err)
-		err = tick_start(sw);
+		err = events_start(sw);
 	if (!err)
 		err = watchdog_create(sw, &sw->watchdog);
 	if (!err)
@@ -206,18 +250,6 @@ fail:
 	log_error("cannot set up the switch: %s", strerror(-err));
 	vswitch_destroy(sw);
 	return err;
-}
-
-static void vport_destroy(struct vport *vp)
-{
-	if (!vp)
-		return;
-	vhost_endpoint_destroy(vp->endpoint);
-	vhost_journal_close(&vp->device);
-	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
-		free(vp->queue[i]);
-	free(vp->path);
-	free(vp);
 }
 
 void vswitch_destroy(struct vswitch *sw)
@@ -240,6 +272,8 @@ void vswitch_destroy(struct vswitch *sw)
 	if (sw->tick)
 		event_free(sw->tick);
 	tenants_destroy(sw);
+	if (sw->publish)
+		event_free(sw->publish);
 	fdb_destroy(sw->fdb);
 	free(sw);
 }
@@ -283,7 +317,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 		return -ENOMEM;
 	memset(vp, 0, sizeof(*vp));
 	vp->sw = sw;
-	vp->port.index = sw->n_ports;
+	vp->index = sw->n_ports;
 	vp->device.withheld = ~sw->features;
 	vp->device.offer_iommu = sw->iommu;
 	vp->device.offer_postcopy = sw->postcopy;
@@ -298,6 +332,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	if (!err)
 		err = journal_open(vp, endpoint);
 	if (err) {
+		vhost_endpoint_destroy(vp->endpoint);
 		vport_destroy(vp);
 		return err;
 	}

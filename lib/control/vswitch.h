@@ -3,21 +3,19 @@
  * The switch as a whole: its ports, its address table, its workers.
  *
  * Threads: the control thread only. This is where the control thread and the workers meet:
- * whatever a front-end changes, vswitch_republish() turns it into a new immutable forwarding
- * and returns when no worker uses the old one.
+ * whatever a front-end changes is told to vswitch_changed(), and vswitch_commit() turns all that
+ * has changed into one new immutable forwarding and returns when no worker uses the old one.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/util.h"
 #include "control/calls.h"
-#include "control/net_control.h"
 #include "control/scheduler.h"
 #include "control/tenant.h"
+#include "control/vport.h"
 #include "datapath/port.h"
-#include "vhost/device.h"
 #include "vhost/endpoint.h"
 #include "worker/worker.h"
 
@@ -25,41 +23,12 @@ struct event_base;
 struct event;
 struct fdb;
 
-/* One port: a vhost-user device, the endpoint it is reached by, and its face to the workers. */
-struct vport {
-	struct vswitch *sw;
-	struct vhost_endpoint *endpoint;
-	struct vhost_device device;
-	char *path;
-	bool up;     /* in the published forwarding */
-	bool spoilt; /* its memory is: to be dropped */
-	struct port port;
-	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept, with its books, over reconnects */
-	unsigned n_polled;                    /* receive queues that workers poll */
-	struct queue *polled[PORT_QUEUES_MAX];
-	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
-	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
-	struct call_history calls;               /* how calls to its drivers went */
-	struct net_control control;
-	struct tenant tenant;
-	bool announce_owed; /* an announcement that came while the port was down */
-	uint8_t announce_mac[6];
-};
-
-static inline struct vport *vport_of(const struct queue *q)
-{
-	return CONTAINER_OF(q->port, struct vport, port);
-}
-
-/* Of the pair that q is one of. */
-static inline struct placement *place_of(const struct queue *q)
-{
-	return &vport_of(q)->place[q->index / 2];
-}
-
 struct vswitch {
 	struct event_base *base;
 	struct event *tick;
+	struct event *publish; /* at the end of this turn of the loop */
+	bool changed;          /* some port, since it was published */
+	uint64_t snapshots;    /* forwardings published so far */
 	struct watchdog *watchdog;
 	struct fdb *fdb;
 	struct workers *workers;
@@ -100,8 +69,14 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 /* The seconds that table entries age by. */
 uint32_t vswitch_clock(void);
 
-/* Make the workers see the ports that are up now, and no others. */
-void vswitch_republish(struct vswitch *sw);
+/* Workers are to see vp as it is now: at the next commit, at the end of this turn at the latest. */
+void vswitch_changed(struct vport *vp);
+
+/*
+ * Make the workers see all that has changed. Returns when no worker uses what it has replaced.
+ * Costs nothing if nothing has changed.
+ */
+void vswitch_commit(struct vswitch *sw);
 
 struct vswitch_polled {
 	unsigned n;

@@ -18,7 +18,7 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 	b->work = BURST_WORK;
 	if (burst_fetch(b, max) == 0)
 		return 0;
-	if (source->enabled) {
+	if (READ_ONCE(source->enabled)) {
 		burst_snapshot(b);
 		burst_lookup(b);
 		burst_forward(b);

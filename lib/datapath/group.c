@@ -154,7 +154,7 @@ static void flood(struct burst *b, const uint8_t frames[], unsigned n)
 	for (unsigned u = 0; u < fwd->n_up; u++) {
 		const struct port *to = fwd->port[fwd->up[u]];
 
-		if (to == b->source->port || to->n_deliver == 0)
+		if (to->index == b->source->port->index || to->n_deliver == 0)
 			continue; /* not a destination of a flood */
 		for (unsigned i = 0; i < n; i++)
 			group_add(b, to, frames[i]);

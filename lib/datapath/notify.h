@@ -25,15 +25,15 @@
 static inline void call_note(struct burst *b, struct queue *q, bool interrupted)
 {
 	if (interrupted)
-		atomic_store(&q->port->calls.blocked, q->index + 1);
-	atomic_store(&q->port->calls.slow, true);
+		atomic_store(&q->port->calls->blocked, q->index + 1);
+	atomic_store(&q->port->calls->slow, true);
 	atomic_store(&b->noted, true);
 }
 
 static inline void call_leave(struct burst *b, struct queue *q)
 {
 	atomic_store(&q->call_left, true);
-	atomic_store(&q->port->calls.left, true);
+	atomic_store(&q->port->calls->left, true);
 	atomic_store(&b->noted, true);
 }
 
@@ -46,17 +46,19 @@ static inline void call_leave(struct burst *b, struct queue *q)
  */
 static inline void queue_call(struct burst *b, struct queue *q)
 {
+	int fd = READ_ONCE(q->call_fd);
 	uint64_t start;
 	bool interrupted;
 
-	if (UNLIKELY(atomic_load_explicit(&q->port->calls.slow, memory_order_relaxed))) {
+	if (UNLIKELY(fd < 0))
+		return; /* taken away since it asked */
+	if (UNLIKELY(atomic_load_explicit(&q->port->calls->slow, memory_order_relaxed))) {
 		call_leave(b, q);
 		return;
 	}
 	start = rte_rdtsc();
 	atomic_store_explicit(&b->calling, q, memory_order_release);
-	interrupted =
-	    eventfd_write(q->call_fd, 1) < 0 && errno == EINTR; /* syscalls(worker): write */
+	interrupted = eventfd_write(fd, 1) < 0 && errno == EINTR; /* syscalls(worker): write */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
 	if (UNLIKELY(rte_rdtsc() - start > b->slow_call || interrupted))
@@ -66,7 +68,7 @@ static inline void queue_call(struct burst *b, struct queue *q)
 /* Is the driver to be called? Counted here, for the counters are under the queue's lock, too. */
 static inline bool queue_asks(struct queue *q)
 {
-	if (q->call_fd < 0 || !vring_call_asked(q->ring)) {
+	if (READ_ONCE(q->call_fd) < 0 || !vring_call_asked(q->ring)) {
 		q->stats.calls_suppressed++;
 		return false;
 	}

@@ -2,10 +2,11 @@
 /*
  * Ports and queues as the workers see them.
  *
- * The control thread fills these in while no worker can see them, publishes them inside a
- * `struct forwarding`, and changes them again only after it has published a forwarding
- * without them and every worker has passed a quiescent point. Counters are the exception:
- * the worker that uses a queue writes them, anybody may read them.
+ * The control thread fills these in while no worker can see them and publishes them inside a
+ * `struct forwarding`. A port does not change any more then: another one takes its place. A queue
+ * changes only after a forwarding without it has been published and every worker has passed a
+ * quiescent point, but for the words that say so. Counters are the workers': who uses a queue
+ * writes them, anybody may read them.
  */
 #pragma once
 
@@ -57,22 +58,25 @@ struct queue_stats {
 };
 
 struct port;
+struct vport;
 
 /* One virtqueue. Written by one worker at a time; `lock` serialises a shared deliver queue. */
 struct queue {
 	struct vring *ring;
-	struct port *port;
+	struct port
+	    *port;       /* a newer one than the forwarding's at times, in which the same stands */
 	uint16_t index;  /* the virtqueue's */
 	uint16_t worker; /* receive queues: who polls it; WORKER_NONE: nobody, on its way */
-	bool enabled;
-	bool shared;            /* deliver queues: more than one worker may write */
-	int call_fd;            /* -1: the driver wants no calls */
-	int miss_fd;            /* written when the ring waits for a translation */
-	int kick_fd;            /* receive queues; -1: the driver cannot kick */
+	bool enabled;    /* changes while in use */
+	bool shared;     /* deliver queues: more than one worker may write */
+	int call_fd;     /* -1: the driver wants no calls; changes while in use */
+	int miss_fd;     /* written when the ring waits for a translation */
+	int kick_fd;     /* receive queues; -1: the driver cannot kick. As call_fd */
 	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */
 	struct queue_stats stats;
+	struct vport *vport; /* the control thread's */
 } CACHE_ALIGNED;
 
 /* How calls to a port's drivers go; see notify.h. Workers set these, the control thread clears. */
@@ -90,7 +94,7 @@ struct port {
 	uint32_t accepts;   /* enum offload */
 	unsigned n_deliver; /* enabled queues that take frames */
 	struct queue *deliver[PORT_QUEUES_MAX];
-	struct port_calls calls CACHE_ALIGNED;
+	struct port_calls *calls;
 } CACHE_ALIGNED;
 
 /* What one worker polls. */

@@ -13,6 +13,7 @@
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
 #include "vhost/postcopy.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 #include "vhost/transfer.h"
 #include "vhost/unshared.h"

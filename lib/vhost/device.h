@@ -10,15 +10,20 @@
  * is derived from it: mapped memory, host addresses of rings, running vrings.
  *
  * Threads. Everything here belongs to the control thread. The device's workers may use
- * (only) the rings whose `active` is true, and the guest memory behind them, between resume
- * and pause:
+ * (only) the rings whose `in_use` is true, and the guest memory behind them:
  *
- *	pause(dev)    returns when no worker touches any ring or memory of the device;
- *	...           the library changes whatever the front-end asked for;
- *	resume(dev)   workers may use the rings that are active now.
+ *	pause(dev)             returns when no worker touches any ring or memory of the device;
+ *	pause_ring(dev, i)     returns when no worker touches this ring; the others go on;
+ *	...                    the library changes whatever the front-end asked for;
+ *	resume(dev)            workers may use all rings that are active now, and look again at
+ *	                       what is said of those that they have been using;
+ *	commit(dev)            returns when the workers know all that resume told.
  *
- * Calls alternate, starting with resume; a device without active rings is not paused.
- * A pause lasts microseconds: nothing between the two blocks.
+ * Only rings in use are paused; a device without one is not. A pause lasts microseconds: nothing
+ * before the resume blocks. Between resume and commit workers may still do as they did before, so
+ * a front-end is answered after a commit.
+ *
+ * pause_ring and set_call go together and may be left out: then each change pauses the device.
  */
 #pragma once
 
@@ -71,12 +76,13 @@ struct vhost_vring {
 	struct vring ring;       /* valid while active */
 	struct dirty_log log[2]; /* log.c: one may be in use, see ring.log */
 	bool active;             /* started, sized, addressed, mapped: workers may use it */
-	bool enabled;            /* copy of the state, refreshed under pause */
+	bool in_use;             /* workers do: from resume to pause. Else nobody touches it */
+	bool enabled;            /* copy of the state, as of the last resume */
 	bool doorbell;           /* kicks may go where nobody hears them; see doorbell.h */
 	bool doorbell_offered;   /* since it started */
 	/* Non-blocking eventfds, never anything else. */
 	int kick_fd; /* -1: none, poll */
-	int call_fd; /* -1: the driver wants no calls. Workers write it while active */
+	int call_fd; /* -1: the driver wants no calls. Workers write it while in use */
 	int err_fd;
 	bool kick_inband; /* kick_fd is ours, for VRING_KICK */
 	/* Private to ring.c. */
@@ -116,10 +122,17 @@ struct vhost_device_type {
 	uint64_t protocol_features; /* VHOST_USER_PROTOCOL_F_* masks */
 	unsigned n_rings;           /* most rings, at most VHOST_RINGS_MAX */
 	void (*pause)(struct vhost_device *dev);
+	void (*pause_ring)(struct vhost_device *dev, unsigned index); /* NULL: see above */
 	void (*resume)(struct vhost_device *dev);
+	void (*commit)(struct vhost_device *dev); /* NULL: resume has no more to wait for */
 	/*
-	 * Chains are completed in any order, any time after they were fetched, but before pause()
-	 * returns; else before the next is fetched.
+	 * The call_fd of a ring in use is another one: return when no worker writes the one
+	 * before.
+	 */
+	void (*set_call)(struct vhost_device *dev, unsigned index);
+	/*
+	 * Chains are completed in any order, any time after they were fetched, but before their
+	 * ring is paused; else before the next is fetched.
 	 */
 	bool defers;
 	/* What chains of this ring carry. */
@@ -218,7 +231,8 @@ struct vhost_device {
 	struct vhost_unshared unshared;
 	struct vhost_caller *caller; /* see call.h */
 	struct vhost_iommu *iommu;   /* translations; NULL: no IOMMU. See iommu.h */
-	bool paused;                 /* no ring is active, or between the two calls */
+	bool paused;                 /* no ring is in use */
+	bool untold;                 /* what resume() has to tell of rings in use */
 	bool warned_pages;           /* said that guest memory has small pages */
 	unsigned complaints;         /* faults of this front-end logged so far */
 	const char *handling;        /* the message being handled, for log lines */

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "vhost/channel.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
@@ -32,10 +33,10 @@ static void ring_set(struct vhost_device *dev, unsigned index, bool doorbell)
 
 	if (ring->doorbell == doorbell)
 		return;
-	if (ring->active)
-		vhost_device_pause(dev);
+	vhost_ring_tell(dev, index);
 	ring->doorbell = doorbell;
 	vhost_device_settle(dev);
+	vhost_device_commit(dev);
 }
 
 static void offer(struct vhost_device *dev, unsigned index)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "vhost/handlers.h"
 #include "vhost/iommu.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
 /* Bits that say nothing about how rings are read and written. */
@@ -182,6 +183,7 @@ int handle_set_status(struct vhost_device *dev, struct vhost_message *msg)
 		    dev, -EINVAL, "a status of 0x%llx does not exist", (unsigned long long)status);
 	dev->state.status = status;
 	if (status == 0) {
+		vhost_device_pause(dev);
 		for (unsigned i = 0; i < dev->type->n_rings; i++)
 			dev->state.vring[i].started = false;
 		vhost_device_settle(dev);

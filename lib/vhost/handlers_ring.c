@@ -30,6 +30,7 @@
 #include "vhost/handlers.h"
 #include "vhost/inband.h"
 #include "vhost/journal.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
 /* More than any device area is long. */
@@ -47,7 +48,7 @@ int handle_set_vring_num(struct vhost_device *dev, struct vhost_message *msg)
 		return vhost_complain(
 		    dev, -EINVAL, "ring %u cannot have %u entries", wire->index, wire->num);
 	if (dev->state.vring[wire->index].size != wire->num)
-		vhost_ring_change(dev, ring);
+		vhost_ring_change(dev, wire->index);
 	dev->state.vring[wire->index].size = wire->num;
 	vhost_device_settle(dev);
 	return 0;
@@ -67,7 +68,7 @@ int handle_set_vring_addr(struct vhost_device *dev, struct vhost_message *msg)
 		return vhost_complain(dev, -EINVAL, "ring %u: its log address wraps", wire->index);
 	st = &dev->state.vring[wire->index];
 	if (st->desc != wire->desc || st->driver != wire->avail || st->device != wire->used)
-		vhost_ring_change(dev, ring);
+		vhost_ring_change(dev, wire->index);
 	st->addr_flags = wire->flags;
 	st->desc = wire->desc;
 	st->driver = wire->avail;
@@ -87,7 +88,7 @@ int handle_set_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 
 	if (error)
 		return error;
-	vhost_ring_change(dev, ring);
+	vhost_ring_change(dev, wire->index);
 	st = &dev->state.vring[wire->index];
 	st->base = wire->num;
 	st->base_pending = true;
@@ -111,8 +112,7 @@ int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 
 	if (error)
 		return error;
-	if (ring->active)
-		vhost_device_pause(dev);
+	vhost_ring_pause(dev, wire->index);
 	dev->state.vring[wire->index].started = false;
 	wire->num = vhost_ring_base(dev, wire->index);
 	vhost_journal_stop(dev, wire->index);
@@ -180,7 +180,7 @@ static void open_inband_kick(struct vhost_device *dev, unsigned index)
 		vhost_complain(dev, 0, "ring %u is polled: %s", index, strerror(errno));
 }
 
-/* Calls and errors that no descriptor was told for. Workers do not use the ring now. */
+/* Calls and errors that no descriptor was told for. No worker uses the ring now. */
 static void open_inband_calls(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];
@@ -203,7 +203,7 @@ int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 		error = take_notifier(dev, msg, &fd);
 	if (error)
 		return error;
-	vhost_ring_change(dev, ring);
+	vhost_ring_change(dev, index);
 	replace_fd(&ring->kick_fd, fd);
 	ring->kick_inband = false;
 	open_inband_calls(dev, index);
@@ -223,12 +223,9 @@ int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
 		error = take_notifier(dev, msg, &fd);
 	if (error)
 		return error;
-	/* Workers write it, so not under their eyes; the ring itself runs on as it is. */
-	if (ring->active)
-		vhost_device_pause(dev);
 	if (fd < 0 && vhost_inband(dev))
 		fd = vhost_inband_open(dev, index, VHOST_INBAND_CALL);
-	replace_fd(&ring->call_fd, fd);
+	vhost_ring_set_call(dev, index, fd);
 	ring->call_owed = true;
 	vhost_device_settle(dev);
 	return 0;
@@ -283,7 +280,7 @@ int handle_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 			eventfd_write(ring->kick_fd, 1);
 		return 0;
 	}
-	vhost_ring_change(dev, ring);
+	vhost_ring_change(dev, wire->index);
 	open_inband_kick(dev, wire->index);
 	open_inband_calls(dev, wire->index);
 	ring->call_owed = true;

@@ -30,6 +30,7 @@
 
 #include "vhost/channel.h"
 #include "vhost/handlers.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 #include "virtio/iotlb.h"
 

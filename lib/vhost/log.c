@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "vhost/area.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 

@@ -27,6 +27,7 @@
 #include "vhost/area.h"
 #include "vhost/guard.h"
 #include "vhost/iommu.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
 struct vhost_mapping {

@@ -6,13 +6,14 @@
  * order, and change them on a live ring. So handlers only store what was told and then call
  * vhost_device_settle(), which asks of every ring the same question: with all we know now, can
  * it run? The answer is an *obstacle* or a complete vring_config. Only the differences to what
- * runs are carried out, under one pause; a message that changes nothing disturbs no worker.
+ * runs are carried out: a ring that is started anew or stopped is paused, the others run on, and
+ * a message that changes nothing disturbs no worker.
  *
  * A ring runs ("active") while it is started (SET_VRING_KICK to GET_VRING_BASE), features,
  * size and addresses are known, and each of its areas lies wholly in one mapped region. A
  * ring whose memory goes away stops and comes back, at the same position, with the memory.
  *
- * Threads: control thread. What is changed here under a worker's eyes is changed paused.
+ * Threads: control thread. A ring is started and stopped while no worker uses it (quiesce.h).
  */
 #include "vhost/ring.h"
 
@@ -31,6 +32,7 @@
 #include "vhost/iommu.h"
 #include "vhost/log.h"
 #include "vhost/position.h"
+#include "vhost/quiesce.h"
 #include "virtio/vring_inflight.h"
 
 /* Complaints per connection before the log goes quiet. */
@@ -78,26 +80,6 @@ int vhost_complain(struct vhost_device *dev, int error, const char *fmt, ...)
 	return error;
 }
 
-void vhost_device_pause(struct vhost_device *dev)
-{
-	if (dev->paused)
-		return;
-	dev->type->pause(dev);
-	dev->paused = true;
-}
-
-void vhost_device_synchronize(struct vhost_device *dev)
-{
-	if (dev->paused)
-		return;
-	if (dev->type->synchronize) {
-		dev->type->synchronize(dev);
-		return;
-	}
-	dev->type->pause(dev);
-	dev->type->resume(dev);
-}
-
 static struct vhost_vring *ring_create(void)
 {
 	struct vhost_vring *ring;
@@ -127,18 +109,18 @@ int vhost_ring_find(struct vhost_device *dev, uint64_t index, struct vhost_vring
 	return 0;
 }
 
-void vhost_ring_change(struct vhost_device *dev, struct vhost_vring *ring)
+void vhost_ring_change(struct vhost_device *dev, unsigned index)
 {
-	if (ring->active)
-		vhost_device_pause(dev);
-	ring->dirty = true;
+	vhost_ring_pause(dev, index);
+	dev->vring[index]->dirty = true;
 }
 
 void vhost_rings_change(struct vhost_device *dev)
 {
+	vhost_device_pause(dev);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
-			vhost_ring_change(dev, dev->vring[i]);
+			dev->vring[i]->dirty = true;
 	}
 }
 
@@ -293,7 +275,7 @@ static enum obstacle ring_examine(
 	return ring_locate(dev, index, ret_config);
 }
 
-/* Paused. Begin at the position told or reached. */
+/* Nobody uses the ring. Begin at the position told or reached. */
 static enum obstacle ring_start(
     struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
@@ -320,12 +302,10 @@ static enum obstacle ring_start(
 	return OBSTACLE_NONE;
 }
 
-static void ring_stop(struct vhost_device *dev, struct vhost_vring *ring)
+static void ring_stop(struct vhost_device *dev, unsigned index)
 {
-	if (!ring->active)
-		return;
-	vhost_device_pause(dev);
-	ring->active = false;
+	vhost_ring_pause(dev, index);
+	dev->vring[index]->active = false;
 }
 
 static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum obstacle obstacle)
@@ -358,15 +338,15 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 
 	if (obstacle == OBSTACLE_NONE &&
 	    (!ring->active || ring->dirty || ring_moved(ring, &config))) {
-		vhost_device_pause(dev);
+		vhost_ring_pause(dev, index);
+		vhost_ring_prepare(dev);
 		obstacle = ring_start(dev, index, &config);
 	}
 	if (obstacle != OBSTACLE_NONE)
-		ring_stop(dev, ring);
+		ring_stop(dev, index);
 	ring_note_obstacle(dev, index, obstacle);
 	if (ring->enabled != enabled) {
-		if (ring->active)
-			vhost_device_pause(dev);
+		vhost_ring_tell(dev, index);
 		ring->enabled = enabled;
 	}
 }
@@ -440,12 +420,9 @@ void vhost_device_settle(struct vhost_device *dev)
 			ring_settle(dev, i);
 	}
 	vhost_log_settle(dev);
-	if (dev->paused && vhost_device_active(dev)) {
-		if (!was_active)
-			log_start(dev);
-		dev->paused = false;
-		dev->type->resume(dev);
-	}
+	if (!was_active && vhost_device_active(dev))
+		log_start(dev);
+	vhost_device_resume(dev);
 	pay_announcement(dev);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])

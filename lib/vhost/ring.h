@@ -11,16 +11,10 @@
 int vhost_complain(struct vhost_device *dev, int error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Stop the workers until vhost_device_settle; nothing if they are stopped. */
-void vhost_device_pause(struct vhost_device *dev);
-
-/* Return when no worker is still in a call that it began before, without stopping any. */
-void vhost_device_synchronize(struct vhost_device *dev);
-
 /*
  * Bring the rings into line with the state: start those that can run now, stop those that
- * cannot, then let the workers at them. Pauses by itself if need be. To be called after every
- * change of the state or the memory.
+ * cannot, then let the workers at them. Pauses rings by itself if need be. To be called after
+ * every change of the state or the memory.
  */
 void vhost_device_settle(struct vhost_device *dev);
 
@@ -30,10 +24,10 @@ void vhost_device_settle(struct vhost_device *dev);
  */
 int vhost_ring_find(struct vhost_device *dev, uint64_t index, struct vhost_vring **ret_ring);
 
-/* Before changing something the ring was started with: pause if it is active, start it anew. */
-void vhost_ring_change(struct vhost_device *dev, struct vhost_vring *ring);
+/* Before changing something the ring was started with: pause it if it is in use, start it anew. */
+void vhost_ring_change(struct vhost_device *dev, unsigned index);
 
-/* The same for all rings. */
+/* The same for all rings, under one pause. */
 void vhost_rings_change(struct vhost_device *dev);
 
 /* Any ring started? */

@@ -33,6 +33,7 @@
 
 #include "base/log.h"
 #include "vhost/message.h"
+#include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
 /* Messages per call: one front-end cannot keep the control thread for itself. */
@@ -207,6 +208,8 @@ static int send_reply(struct vhost_session *session)
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
 	ssize_t n;
 
+	/* What was said before is so when the front-end reads the answer. */
+	vhost_device_commit(session->dev);
 	if (msg->has_reply_fd) {
 		mh.msg_control = &control;
 		mh.msg_controllen = sizeof(control);

@@ -81,7 +81,7 @@ static void watch_list(struct idle *idle, const struct poll_list *list)
 	idle->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	idle->kicks = idle->epoll_fd >= 0 && watch(idle, idle->wake_fd, IDLE_NOBODY);
 	for (unsigned i = 0; list && idle->kicks && i < list->n; i++)
-		idle->kicks = watch(idle, list->queue[i]->kick_fd, i);
+		idle->kicks = watch(idle, READ_ONCE(list->queue[i]->kick_fd), i);
 }
 
 void idle_unask_all(struct idle *idle, const struct poll_list *list)

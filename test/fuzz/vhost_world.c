@@ -81,8 +81,9 @@ void vhost_world_poll(struct vhost_world *w)
 	for (unsigned i = 0; i < w->dev->n_vrings; i++) {
 		struct vhost_vring *v = w->dev->vring[i];
 
-		if (!v || !v->active)
+		if (!v || !w->uses[i])
 			continue; /* not for us */
+		promise(v->active && v->in_use);
 		burst.n = burst.n_segments = 0;
 		vring_fetch(&v->ring, &burst, POLL_BURST);
 		touch(&v->ring);
@@ -99,14 +100,35 @@ static void world_pause(struct vhost_device *dev)
 
 	promise(w->running);
 	vhost_world_poll(w);
+	memset(w->uses, 0, sizeof(w->uses));
 	w->running = false;
+}
+
+static void world_pause_ring(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_world *w = dev->opaque;
+
+	promise(w->uses[index]);
+	vhost_world_poll(w);
+	w->uses[index] = w->running = false;
+	for (unsigned i = 0; i < WORLD_RINGS; i++)
+		w->running |= w->uses[i];
+}
+
+static void world_set_call(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_world *w = dev->opaque;
+
+	promise(w->uses[index]);
 }
 
 static void world_resume(struct vhost_device *dev)
 {
 	struct vhost_world *w = dev->opaque;
 
-	promise(!w->running && vhost_device_active(dev));
+	promise(vhost_device_active(dev));
+	for (unsigned i = 0; i < dev->n_vrings; i++)
+		w->uses[i] = dev->vring[i] && dev->vring[i]->active;
 	w->running = true;
 	vhost_world_poll(w);
 }
@@ -173,6 +195,8 @@ static const struct vhost_device_type world_type = {
     .protocol_features = ~UINT64_C(0),
     .n_rings = WORLD_RINGS,
     .pause = world_pause,
+    .pause_ring = world_pause_ring,
+    .set_call = world_set_call,
     .resume = world_resume,
     .synchronize = world_synchronize,
     .ring_direction = world_ring_direction,

@@ -35,6 +35,7 @@ struct vhost_world {
 	struct vhost_session *session;
 	int peer;
 	bool running;
+	bool uses[WORLD_RINGS];
 	uint8_t *config; /* the device's, WORLD_CONFIG bytes */
 	int fd[WORLD_FDS];
 	uint8_t *memory[2]; /* the front-end's own view of the first two files */

@@ -86,6 +86,7 @@ static unsigned counted_fetch(struct vring *vr, struct vring_burst *burst, unsig
 
 static void start(struct end *e, struct port *port, bool receives)
 {
+	static struct port_calls calls;
 	uint64_t features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(NET_F_MRG_RXBUF);
 	struct vring_layout layout = vring_layout(RING, false);
 	struct vring_config config = {
@@ -107,6 +108,7 @@ static void start(struct end *e, struct port *port, bool receives)
 	real_fetch = e->ops.fetch;
 	e->ops.fetch = counted_fetch;
 	e->ring.ops = &e->ops;
+	port->calls = &calls;
 	e->queue = (struct queue){.ring = &e->ring,
 	    .port = port,
 	    .index = receives,

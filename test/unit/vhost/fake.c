@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,34 +20,98 @@
 
 static unsigned fds_before;
 
+static void check_ring(const struct vhost_device *dev, unsigned i)
+{
+	const struct vhost_vring *ring = dev->vring[i];
+
+	assert_true(ring && ring->active);
+	/* Reads the ring: it has to be mapped. */
+	vring_has_avail(&ring->ring);
+	if (!dev->iommu)
+		assert_ptr_equal(ring->ring.memory, dev->memory);
+}
+
+static bool uses_any(const struct fake *f)
+{
+	for (unsigned i = 0; i < FAKE_RINGS; i++) {
+		if (f->uses[i])
+			return true;
+	}
+	return false;
+}
+
+/* Up to here every ring in use may be used. */
+static void check_rings_in_use(const struct fake *f)
+{
+	for (unsigned i = 0; i < FAKE_RINGS; i++) {
+		if (f->uses[i])
+			check_ring(f->dev, i);
+	}
+}
+
 static void fake_pause(struct vhost_device *dev)
 {
 	struct fake *f = dev->opaque;
 
 	assert_true(f->running);
+	check_rings_in_use(f);
+	memset(f->uses, 0, sizeof(f->uses));
 	f->running = false;
 	f->pauses++;
+}
+
+static void fake_pause_ring(struct vhost_device *dev, unsigned index)
+{
+	struct fake *f = dev->opaque;
+
+	assert_true(f->uses[index]);
+	check_rings_in_use(f);
+	f->uses[index] = false;
+	f->running = uses_any(f);
+	f->ring_pauses++;
 }
 
 static void fake_resume(struct vhost_device *dev)
 {
 	struct fake *f = dev->opaque;
 
-	assert_false(f->running);
+	if (!dev->type->pause_ring)
+		assert_false(f->running);
 	assert_true(vhost_device_active(dev));
+	check_rings_in_use(f);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		struct vhost_vring *ring = dev->vring[i];
 
 		if (!ring || !ring->active)
 			continue;
-		/* Reads the ring: it has to be mapped. */
-		vring_has_avail(&ring->ring);
-		if (!dev->iommu)
-			assert_ptr_equal(ring->ring.memory, dev->memory);
+		check_ring(dev, i);
 		assert_int_equal(ring->enabled, dev->state.vring[i].enabled);
+		assert_true(ring->in_use);
+		f->uses[i] = true;
 	}
 	f->running = true;
 	f->resumes++;
+	f->uncommitted = true;
+}
+
+static void fake_commit(struct vhost_device *dev)
+{
+	struct fake *f = dev->opaque;
+
+	f->uncommitted = false;
+}
+
+/* The one before is still open: somebody may be writing it. */
+static void fake_set_call(struct vhost_device *dev, unsigned index)
+{
+	struct fake *f = dev->opaque;
+
+	assert_true(f->uses[index]);
+	assert_int_not_equal(dev->vring[index]->call_fd, f->last_call);
+	if (f->last_call >= 0)
+		assert_true(fcntl(f->last_call, F_GETFD) >= 0);
+	f->last_call = dev->vring[index]->call_fd;
+	f->calls_set++;
 }
 
 static enum vring_direction fake_ring_direction(const struct vhost_device *dev, unsigned index)
@@ -119,36 +184,40 @@ static int fake_load(struct vhost_device *dev, const void *bytes, size_t len)
 	return 0;
 }
 
+#define FAKE_COMMON \
+	.name = "fake", .features = FAKE_FEATURES, .protocol_features = ~UINT64_C(0), \
+	.n_rings = FAKE_RINGS, .pause = fake_pause, .resume = fake_resume, \
+	.synchronize = fake_synchronize, .ring_direction = fake_ring_direction, \
+	.set_mtu = fake_set_mtu, .config_size = FAKE_CONFIG, .get_config = fake_get_config, \
+	.set_config = fake_set_config, .announce = fake_announce, .save = fake_save, \
+	.load = fake_load
+
 const struct vhost_device_type fake_type = {
-    .name = "fake",
-    .features = FAKE_FEATURES,
-    .protocol_features = ~UINT64_C(0),
-    .n_rings = FAKE_RINGS,
-    .pause = fake_pause,
-    .resume = fake_resume,
-    .synchronize = fake_synchronize,
-    .ring_direction = fake_ring_direction,
-    .set_mtu = fake_set_mtu,
-    .config_size = FAKE_CONFIG,
-    .get_config = fake_get_config,
-    .set_config = fake_set_config,
-    .announce = fake_announce,
-    .save = fake_save,
-    .load = fake_load,
+    FAKE_COMMON,
+    .pause_ring = fake_pause_ring,
+    .commit = fake_commit,
+    .set_call = fake_set_call,
 };
 
-void fake_create(struct fake *f)
+const struct vhost_device_type fake_simple_type = {FAKE_COMMON};
+
+static void create(struct fake *f, const struct vhost_device_type *type)
 {
 	size_t size = (sizeof(*f->dev) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 
-	*f = (struct fake){.peer = -1};
+	*f = (struct fake){.peer = -1, .last_call = -1};
 	f->dev = aligned_alloc(CACHE_LINE, size);
 	assert_non_null(f->dev);
 	memset(f->dev, 0, size);
-	assert_int_equal(vhost_device_init(f->dev, &fake_type, "fake", f), 0);
+	assert_int_equal(vhost_device_init(f->dev, type, "fake", f), 0);
 	f->dev->offer_postcopy = true;
 	f->dev->offer_doorbells = true;
 	f->dev->offer_inband = true;
+}
+
+void fake_create(struct fake *f)
+{
+	create(f, &fake_type);
 }
 
 void fake_connect(struct fake *f)
@@ -188,17 +257,27 @@ static void wait_for_calls(unsigned ms)
 	vhost_calls_service();
 }
 
-int fake_setup(void **state)
+static int setup(void **state, const struct vhost_device_type *type)
 {
 	struct fake *f = malloc(sizeof(*f));
 
 	log_set_level(LOG_ERROR);
 	nudge_init();
 	fds_before = count_fds();
-	fake_create(f);
+	create(f, type);
 	fake_connect(f);
 	*state = f;
 	return 0;
+}
+
+int fake_setup(void **state)
+{
+	return setup(state, &fake_type);
+}
+
+int fake_setup_simple(void **state)
+{
+	return setup(state, &fake_simple_type);
 }
 
 int fake_teardown(void **state)
@@ -256,6 +335,8 @@ bool fake_reply(struct fake *f, struct vhost_header *ret_header, union vhost_pay
 	if (n <= 0)
 		return false;
 	assert_int_equal(n, sizeof(*ret_header));
+	/* Whoever reads an answer may rely on what was asked for. */
+	assert_false(f->uncommitted && f->dev->type->commit);
 	assert_true(ret_header->size <= sizeof(*ret_payload));
 	if (ret_header->size) {
 		n = recv(f->peer, ret_payload, ret_header->size, MSG_DONTWAIT);

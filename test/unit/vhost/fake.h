@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A tiny device, without Ethernet, and a front-end that sends it whatever a test wants. The
- * device checks what lib/vhost promises to every device: that resume and pause alternate, that
- * there is an active ring between them, and that active rings are mapped.
+ * device checks what lib/vhost promises to every device: that only what is in use is paused, that
+ * rings in use are active, mapped and have the present memory, that no answer goes out before a
+ * commit. The simple one can only be paused as a whole: pause and resume alternate.
  */
 #pragma once
 
@@ -33,8 +34,11 @@ struct fake {
 	struct vhost_session *session;
 	int own, peer; /* the session's end, only to look at; the front-end's end */
 	/* Seen by the device. */
-	bool running;
-	unsigned pauses, resumes, synchronizes;
+	bool running; /* it uses some ring */
+	bool uses[FAKE_RINGS];
+	bool uncommitted;
+	int last_call;
+	unsigned pauses, ring_pauses, resumes, synchronizes, calls_set;
 	uint16_t mtu;
 	uint8_t config[FAKE_CONFIG];
 	uint8_t announced[6];
@@ -42,7 +46,7 @@ struct fake {
 	size_t state_len;
 };
 
-extern const struct vhost_device_type fake_type;
+extern const struct vhost_device_type fake_type, fake_simple_type;
 
 /* A device without a connection, and with one. fake_destroy undoes both. */
 void fake_create(struct fake *f);
@@ -53,6 +57,7 @@ void fake_destroy(struct fake *f);
 /* cmocka fixtures: *state is a connected fake. The teardown checks that
  * neither descriptors nor mappings have leaked. */
 int fake_setup(void **state);
+int fake_setup_simple(void **state);
 int fake_teardown(void **state);
 
 /* Send one message, with copies of the n_fds descriptors. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -38,6 +39,16 @@ static int rings_setup(void **state)
 	mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, mem_fd, 0);
 	assert_ptr_not_equal(mem, MAP_FAILED);
 	fake_setup(state);
+	fake_negotiate(*state);
+	return 0;
+}
+
+static int rings_setup_simple(void **state)
+{
+	mem_fd = memory_file(MEM_SIZE);
+	mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, mem_fd, 0);
+	assert_ptr_not_equal(mem, MAP_FAILED);
+	fake_setup_simple(state);
 	fake_negotiate(*state);
 	return 0;
 }
@@ -286,7 +297,22 @@ static void rings_told_before_legacy_features_are_enabled_by_them(void **state)
 	assert_true(f->dev->vring[1]->enabled);
 }
 
-static void workers_learn_of_enable_by_a_pause(void **state)
+static void workers_learn_of_enable_without_a_pause(void **state)
+{
+	struct fake *f = *state;
+
+	start_device(f, SPLIT);
+	for (uint32_t enable = 1; enable < 5; enable++) {
+		unsigned pauses = f->pauses + f->ring_pauses, resumes = f->resumes;
+
+		tell_enable(f, 1, enable % 2);
+		tell_enable(f, 1, enable % 2);
+		assert_int_equal(f->pauses + f->ring_pauses, pauses);
+		assert_int_equal(f->resumes, resumes + 1);
+	}
+}
+
+static void workers_of_a_simple_device_learn_of_enable_by_a_pause(void **state)
 {
 	struct fake *f = *state;
 
@@ -355,14 +381,21 @@ static void features_that_matter_reach_running_rings(void **state)
 static void get_vring_base_stops_that_ring_only(void **state)
 {
 	struct fake *f = *state;
+	unsigned pauses;
 
 	start_device(f, SPLIT);
 	tell_enable(f, 0, 1);
+	pauses = f->pauses;
 	f->dev->state.vring[0].position = (struct vring_position){.avail = 0xfff0, .used = 0xfff0};
 	assert_int_equal(fake_get_base(f, 0), 0xfff0);
 	assert_false(active(f, 0));
 	assert_true(active(f, 1));
 	assert_true(f->running);
+	if (f->dev->type->pause_ring) {
+		assert_int_equal(f->pauses, pauses);
+		assert_false(f->uses[0]);
+		assert_true(f->uses[1]);
+	}
 	/* Again: the same. The other flag survives. */
 	assert_int_equal(fake_get_base(f, 0), 0xfff0);
 	assert_true(f->dev->state.vring[0].enabled);
@@ -768,7 +801,48 @@ static void a_full_call_counter_does_not_block(void **state)
 	close(event);
 }
 
-static void a_new_call_reaches_workers_only_while_paused(void **state)
+static void a_new_call_stops_nothing(void **state)
+{
+	struct fake *f = *state;
+	int event = event_file();
+
+	start_device(f, SPLIT);
+	unsigned resumes = f->resumes;
+	for (unsigned i = 1; i < 5; i++) {
+		bool none = i == 3;
+
+		assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL,
+				     none ? VHOST_VRING_NOFD : 0, none ? -1 : event),
+		    0);
+		assert_int_equal(f->calls_set, i);
+	}
+	assert_int_equal(f->resumes, resumes);
+	/* What may have been lost with the one before is made up for. */
+	eventfd_read(event, &(eventfd_t){0});
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, 0, event), 0);
+	assert_int_equal(eventfd_read(event, &(eventfd_t){0}), 0);
+	/* A ring that does not run yet is of nobody's interest. */
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, 2, event), 0);
+	assert_int_equal(f->calls_set, 5);
+	start_ring(f, 2, 0);
+	assert_int_equal(f->resumes, resumes + 1);
+	assert_int_equal(f->pauses + f->ring_pauses, 0);
+	close(event);
+}
+
+static void a_ring_that_is_changed_is_paused_alone(void **state)
+{
+	struct fake *f = *state;
+
+	start_device(f, SPLIT);
+	tell_num(f, 0, 128);
+	tell_kick(f, 0);
+	assert_int_equal(f->ring_pauses, 2);
+	assert_int_equal(f->pauses, 0);
+	assert_true(f->uses[0] && f->uses[1]);
+}
+
+static void a_new_call_reaches_a_simple_device_only_while_paused(void **state)
 {
 	struct fake *f = *state;
 	int event = event_file();
@@ -848,7 +922,8 @@ static void a_disconnect_forgets_everything(void **state)
 	start_device(f, PACKED);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rings_setup, rings_teardown)
+#define TEST(name)   cmocka_unit_test_setup_teardown(name, rings_setup, rings_teardown)
+#define SIMPLE(name) cmocka_unit_test_setup_teardown(name, rings_setup_simple, rings_teardown)
 
 int main(void)
 {
@@ -859,7 +934,11 @@ int main(void)
 	    TEST(a_ring_never_heard_of_has_a_base),
 	    TEST(started_and_enabled_are_independent),
 	    TEST(rings_told_before_legacy_features_are_enabled_by_them),
-	    TEST(workers_learn_of_enable_by_a_pause),
+	    TEST(workers_learn_of_enable_without_a_pause),
+	    SIMPLE(workers_of_a_simple_device_learn_of_enable_by_a_pause),
+	    SIMPLE(get_vring_base_stops_that_ring_only),
+	    TEST(a_new_call_stops_nothing),
+	    TEST(a_ring_that_is_changed_is_paused_alone),
 	    TEST(enable_takes_0_and_1),
 	    TEST(toggling_the_log_disturbs_nobody),
 	    TEST(features_that_matter_reach_running_rings),
@@ -884,7 +963,7 @@ int main(void)
 	    TEST(notifiers_that_are_not_eventfds_are_not_kept),
 	    TEST(a_start_makes_up_for_a_lost_call),
 	    TEST(a_full_call_counter_does_not_block),
-	    TEST(a_new_call_reaches_workers_only_while_paused),
+	    SIMPLE(a_new_call_reaches_a_simple_device_only_while_paused),
 	    TEST(status_0_stops_rings_and_keeps_their_bases),
 	    TEST(reset_owner_disables_and_does_no_more),
 	    TEST(reset_device_forgets_features_and_keeps_the_connection),

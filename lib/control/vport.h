@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One port: a vhost-user device, the endpoint it is reached by, and what workers are to see of it.
+ *
+ * Threads: the control thread only. Workers see struct port and struct queue.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/calls.h"
+#include "control/net_control.h"
+#include "control/scheduler.h"
+#include "control/tenant.h"
+#include "datapath/port.h"
+#include "vhost/device.h"
+#include "vhost/endpoint.h"
+
+struct vswitch;
+
+struct vport {
+	struct vswitch *sw;
+	uint16_t index;
+	struct port_calls port_calls CACHE_ALIGNED;
+	struct vhost_endpoint *endpoint;
+	struct vhost_device device;
+	char *path;
+	bool changed;                         /* since it was published */
+	bool spoilt;                          /* its memory is: to be dropped */
+	bool in[VHOST_RINGS_MAX];             /* rings that workers may use */
+	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept, with its books, over reconnects */
+	struct port *port;                    /* as published; NULL: down */
+	struct port *replaced;                /* the one before, until nobody uses it */
+	unsigned n_polled;                    /* receive queues that workers poll */
+	struct queue *polled[PORT_QUEUES_MAX];
+	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
+	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
+	struct call_history calls;               /* how calls to its drivers went */
+	struct net_control control;
+	struct tenant tenant;
+};
+
+static inline struct vport *vport_of(const struct queue *q)
+{
+	return q->vport;
+}
+
+/* Of the pair that q is one of. */
+static inline struct placement *place_of(const struct queue *q)
+{
+	return &vport_of(q)->place[q->index / 2];
+}
+
+static inline bool vport_up(const struct vport *vp)
+{
+	return vp->port != NULL;
+}
+
+/*
+ * Take up all active rings of the device, and what has changed of those that are in use. Workers
+ * see it when the port is published.
+ */
+void vport_take_rings(struct vport *vp);
+
+/* Take out a ring, or all of them. */
+void vport_drop_ring(struct vport *vp, unsigned index);
+void vport_drop_rings(struct vport *vp);
+
+/*
+ * Make the struct port that is to be published, from the rings that are in; the one before stays
+ * until vport_settle, which is to be called when no worker uses it.
+ */
+void vport_renew(struct vport *vp);
+void vport_settle(struct vport *vp);
+
+/* Everything but the endpoint, which has to have gone. */
+void vport_destroy(struct vport *vp);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/quiesce.h"
+
+#include <unistd.h>
+
+static bool any_in_use(const struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i] && dev->vring[i]->in_use)
+			return true;
+	}
+	return false;
+}
+
+void vhost_device_pause(struct vhost_device *dev)
+{
+	if (dev->paused)
+		return;
+	dev->type->pause(dev);
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		if (dev->vring[i])
+			dev->vring[i]->in_use = false;
+	}
+	dev->paused = true;
+}
+
+void vhost_ring_pause(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_vring *ring = dev->vring[index];
+
+	if (!ring->in_use)
+		return;
+	if (!dev->type->pause_ring) {
+		vhost_device_pause(dev);
+		return;
+	}
+	dev->type->pause_ring(dev, index);
+	ring->in_use = false;
+	dev->paused = !any_in_use(dev);
+}
+
+void vhost_ring_tell(struct vhost_device *dev, unsigned index)
+{
+	if (!dev->vring[index]->in_use)
+		return;
+	if (!dev->type->pause_ring)
+		vhost_device_pause(dev);
+	else
+		dev->untold = true;
+}
+
+void vhost_ring_prepare(struct vhost_device *dev)
+{
+	if (!dev->type->pause_ring)
+		vhost_device_pause(dev);
+}
+
+void vhost_device_resume(struct vhost_device *dev)
+{
+	bool news = dev->untold;
+
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		struct vhost_vring *ring = dev->vring[i];
+
+		if (!ring || !ring->active || ring->in_use)
+			continue; /* nothing to let workers at */
+		ring->in_use = news = true;
+		dev->paused = false;
+	}
+	dev->untold = false;
+	if (news && !dev->paused)
+		dev->type->resume(dev);
+}
+
+void vhost_device_commit(struct vhost_device *dev)
+{
+	if (dev->type->commit)
+		dev->type->commit(dev);
+}
+
+void vhost_device_synchronize(struct vhost_device *dev)
+{
+	if (dev->paused)
+		return;
+	if (dev->type->synchronize) {
+		dev->type->synchronize(dev);
+		return;
+	}
+	dev->type->pause(dev);
+	dev->type->resume(dev);
+}
+
+void vhost_ring_set_call(struct vhost_device *dev, unsigned index, int fd)
+{
+	struct vhost_vring *ring = dev->vring[index];
+	int old = ring->call_fd;
+
+	/* syscalls: close */
+	if (!dev->type->set_call)
+		vhost_ring_pause(dev, index);
+	ring->call_fd = fd;
+	if (ring->in_use)
+		dev->type->set_call(dev, index);
+	if (old >= 0)
+		close(old);
+}
