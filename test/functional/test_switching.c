@@ -188,6 +188,34 @@ static void test_runts_are_dropped_and_counted(void **state)
 	expect_drops(l, 0, "receive", "runt", 13);
 }
 
+/* Told as front-ends do, before the rings start. */
+static void test_frames_longer_than_the_agreed_mtu_are_dropped_and_counted(void **state)
+{
+	struct net_config c = usual_config(FEATURES_BASE | VIRTIO_BIT(NET_F_MTU), 1);
+	uint8_t frame[1000 + 23];
+	struct net_frame f;
+	struct lab *l;
+
+	(void)state;
+	c.protocol_features = VHOST_PROTOCOL_BIT(NET_MTU);
+	l = lab_open(&c, 1);
+	must_equal(-net_driver_stop(l->nd[0]), 0, "errno of stop");
+	must_equal(-frontend_set_u64(&l->nd[0]->fe, VHOST_USER_NET_SET_MTU, 1000), 0,
+	    "errno of NET_SET_MTU");
+	must_equal(-net_driver_resume(l->nd[0]), 0, "errno of resume");
+	for (unsigned from = 0; from < 2; from++) {
+		make_frame(frame, sizeof(frame), l->mac[2], l->mac[from], &l->random);
+		send_surely(l->nd[from], 0, frame, sizeof(frame) - 1, NULL, NULL);
+		send_surely(l->nd[from], 0, frame, sizeof(frame), NULL, NULL);
+	}
+	for (unsigned n = 0; n < 3; n++)
+		must(receive_within(l->nd[2], 0, &f, 1000), "a frame that is not too long");
+	must(!receive_within(l->nd[2], 0, &f, 50), "no frame that is too long");
+	expect_drops(l, 0, "receive", "oversize", 1);
+	expect_drops(l, 1, "receive", "oversize", 0);
+	lab_close(l);
+}
+
 static void test_frames_for_a_port_that_left_are_counted(void **state)
 {
 	struct lab *l = *state;
@@ -437,6 +465,7 @@ int main(int argc, char *argv[])
 	    LAB(test_hairpin_is_dropped_and_counted),
 	    LAB(test_bad_sources_are_dropped_and_counted),
 	    LAB(test_runts_are_dropped_and_counted),
+	    cmocka_unit_test(test_frames_longer_than_the_agreed_mtu_are_dropped_and_counted),
 	    LAB(test_frames_for_a_port_that_left_are_counted),
 	    cmocka_unit_test(test_a_front_end_that_comes_back_keeps_its_addresses),
 	    cmocka_unit_test(test_addresses_of_a_front_end_that_stays_away_are_forgotten),
