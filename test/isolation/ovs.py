@@ -36,6 +36,25 @@ def names(isolation):
     return [line.split()[0] for line in listed.splitlines()]
 
 
+def take_precedence():
+    """As isolation itself does: what else runs here belongs to other sessions."""
+    try:
+        os.setsid()
+        Path("/proc/self/autogroup").write_text("-15")
+    except OSError:
+        pass  # it leads a group already, or the kernel has no such groups
+
+
+def start(lab):
+    """With the priority that vswitchd has there."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, -10)
+    try:
+        return SixPorts(lab)
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, usual)
+
+
 def run(isolation, ovs, peer):
     paths = ",".join(str(path) for path in ovs.paths)
     command = [isolation, "--sockets", paths, "--only", peer, "--tries", "1"]
@@ -51,18 +70,15 @@ def run(isolation, ovs, peer):
 def main():
     isolation = sys.argv[1]
     peers = sys.argv[2:] or [name for name in names(isolation) if name not in LEFT_OUT]
-    lab = ovs = None
-    for peer in peers:
-        if ovs is None:
-            lab = Lab()
-            ovs = SixPorts(lab)
-        lines, well = run(isolation, ovs, peer)
-        print("\n".join(lines), "" if ovs.running() else "OVS HAS DIED", flush=True)
-        if not well or not ovs.running():
-            lab.close()
-            ovs = None
-    if ovs:
-        lab.close()
+    take_precedence()
+    well = True
+    while peers:
+        with Lab() as lab:
+            ovs = start(lab)
+            while peers and well:
+                lines, well = run(isolation, ovs, peers.pop(0))
+                print("\n".join(lines), "" if ovs.running() else "OVS HAS DIED", flush=True)
+            well = True
 
 
 if __name__ == "__main__":
