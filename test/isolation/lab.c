@@ -92,7 +92,7 @@ struct usage lab_usage_again(const struct lab *l, const struct usage *before)
 
 	/* Threads that are there for a while may have gone since. */
 	while ((now.fds > before->fds || now.threads > before->threads ||
-		   now.mapped_kib > before->mapped_kib) &&
+		   now.mapped_kib > before->mapped_kib + MAPPED_LEFT_KIB) &&
 	    now_ns() < end) {
 		usleep(20000);
 		now = lab_usage(l);

@@ -14,6 +14,9 @@ struct usage {
 	uint64_t mapped_kib, private_kib, shared_kib;
 };
 
+/* What may stay mapped: malloc keeps 64 MiB of addresses for each of a few threads. */
+#define MAPPED_LEFT_KIB (4 * 65536 + 4096)
+
 /* Of one run. Delays in us, answers in ms. */
 struct figures {
 	double p50, p99, max;
