@@ -196,4 +196,4 @@ def test_the_report_answers_the_newcomers_questions(lab, macs, layout):
     generator.close()
     wait_for(lambda: not any(port["connected"] for port in switch.stats()["ports"]), "both to go")
     assert not any("frontend" in port for port in switch.stats()["ports"])
-    switch.stop()
+    switch.stop(limit=5)
