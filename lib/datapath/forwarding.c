@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void fill_ports(struct forwarding *fwd, const struct forwarding_config *config)
 {
@@ -23,13 +24,19 @@ struct lists {
 	bool *asked;
 };
 
+/* Each worker's part of an array begins with a cache line, be it an array of bytes. */
+static size_t round_up(size_t n)
+{
+	return (n + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+}
+
 static void fill_poll_lists(
     struct forwarding *fwd, const struct forwarding_config *config, const struct lists *lists)
 {
 	unsigned n = 0;
 
 	for (unsigned w = 0; w < config->n_workers; w++) {
-		unsigned first = n;
+		unsigned first = n = round_up(n);
 
 		for (unsigned i = 0; i < config->n_queues; i++) {
 			if (config->queue[i]->worker != w)
@@ -61,29 +68,33 @@ static void *take(char **at, size_t size)
 
 int forwarding_create(const struct forwarding_config *config, struct forwarding **ret_forwarding)
 {
-	size_t lists = sizeof(struct forwarding) + config->n_workers * sizeof(struct poll_list);
-	size_t n = config->n_queues, ports = config->n_ports;
+	size_t lists =
+	    round_up(sizeof(struct forwarding) + config->n_workers * sizeof(struct poll_list));
+	size_t n = round_up(config->n_queues) + config->n_workers * (size_t)CACHE_LINE;
+	size_t ports = config->n_ports;
 	size_t per_port = sizeof(struct port *) + sizeof(uint16_t);
 	size_t per_queue = sizeof(struct queue *) + sizeof(struct vring_peek) + sizeof(uint32_t) +
 	    sizeof(uint16_t) + 2 + sizeof(bool);
-	char *memory = calloc(1, lists + n * per_queue + ports * per_port), *at = memory;
-	struct forwarding *fwd = take(&at, lists);
+	size_t size = round_up(lists + n * per_queue + ports * per_port);
+	char *memory = aligned_alloc(CACHE_LINE, size), *at = memory;
+	struct forwarding *fwd;
 	struct lists list;
 
 	if (!memory)
 		return -ENOMEM;
+	memset(memory, 0, size);
+	fwd = take(&at, lists);
 	fwd->n_ports = config->n_ports;
 	fwd->n_workers = config->n_workers;
-	/* The largest alignment first. */
-	fwd->port = take(&at, ports * sizeof(struct port *));
 	list.queue = take(&at, n * sizeof(struct queue *));
 	list.peek = take(&at, n * sizeof(struct vring_peek));
 	list.warm = take(&at, n * sizeof(uint32_t));
 	list.port = take(&at, n * sizeof(uint16_t));
-	fwd->up = take(&at, ports * sizeof(uint16_t));
 	list.quiet = take(&at, n);
 	list.pass = take(&at, n);
 	list.asked = take(&at, n * sizeof(bool));
+	fwd->port = take(&at, ports * sizeof(struct port *));
+	fwd->up = take(&at, ports * sizeof(uint16_t));
 	fill_ports(fwd, config);
 	fill_poll_lists(fwd, config, &list);
 	*ret_forwarding = fwd;

@@ -1,4 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A device and its errand share a table of descriptors that wait to be written, one for each
+ * eventfd the device can have. The control thread puts a duplicate into its place and begins an
+ * errand unless one is running; the errand takes what it finds, until it finds nothing. An errand
+ * that has said that it does not run any more looks once more, so nothing is left behind.
+ *
+ * When a front-end goes while its errand is in a write that blocks, a signal ends the write. It may
+ * come a moment before the write begins, so it is sent again until the errand has ended. Until then
+ * the table lives on in a list.
+ */
 #include "vhost/call.h"
 
 #include <errno.h>

@@ -168,9 +168,10 @@ static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
 		while (net_receive(l.hostile, 0, &f) > 0)
 			;
 	}
-	/* Those that wait for the control thread wait for five on average. */
+	/* Those that wait for the control thread wait for up to ten: 40 would be prompt by chance.
+	 */
 	printf("%u of 200 calls took less than 2 ms\n", prompt);
-	must(prompt > 100, "calls go on being late");
+	must(prompt > 60, "calls go on being late");
 	close_lab(&l);
 }
 

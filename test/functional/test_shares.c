@@ -92,10 +92,12 @@ static void queues_full_of_large_frames_do_not_delay_a_neighbour(void **state)
 	for (unsigned try = 0; try < 3; try++) {
 		measure_delays(l.nd, l.delay, DELAYS, fill, &l);
 		print_delays(&l, "beside it");
-		if (l.delay[DELAYS / 2] < LATE_NS)
+		if (l.delay[DELAYS / 4] < LATE_NS)
 			break;
 	}
-	must(l.delay[DELAYS / 2] < LATE_NS, "the median of the neighbours' delay, three times");
+	/* Other processes may delay any frame, but not that many. */
+	must(
+	    l.delay[DELAYS / 4] < LATE_NS, "three quarters of the neighbours' frames, three times");
 	stats = switch_stats(&l.sw);
 	must(switch_counter(stats, 2, "receive", "frames") > DELAYS, "the hostile port was heard");
 	json_decref(stats);

@@ -254,6 +254,40 @@ static void all_who_kicked_are_served_at_once(void **state)
 	assert_int_equal(left, 0);
 }
 
+/* What one of them writes, another one's CPU need not fetch. */
+static void workers_share_no_cache_line(void **state)
+{
+	enum { WORKERS = 3 };
+	struct port *port = &lab.port[0];
+	const struct forwarding_config config = {.n_ports = 1,
+	    .port = &port,
+	    .n_queues = QUEUES,
+	    .queue = lab.all,
+	    .n_workers = WORKERS};
+	struct forwarding *fwd;
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < QUEUES; i++)
+		lab.queue[i].worker = i % 7 % WORKERS;
+	assert_int_equal(forwarding_create(&config, &fwd), 0);
+	for (unsigned w = 0; w < WORKERS; w++) {
+		const struct poll_list *list = &fwd->poll[w];
+
+		n += list->n;
+		assert_int_equal((uintptr_t)list->quiet % CACHE_LINE, 0);
+		assert_int_equal((uintptr_t)list->pass % CACHE_LINE, 0);
+		assert_int_equal((uintptr_t)list->asked % CACHE_LINE, 0);
+		assert_int_equal((uintptr_t)list->warm % CACHE_LINE, 0);
+		assert_int_equal((uintptr_t)list->peek % CACHE_LINE, 0);
+		for (unsigned i = 0; i < list->n; i++)
+			assert_int_equal(list->queue[i]->worker, w);
+		assert_true(w == 0 || list->asked >= fwd->poll[w - 1].asked + fwd->poll[w - 1].n);
+	}
+	assert_int_equal(n, QUEUES);
+	forwarding_destroy(fwd);
+}
+
 /* Any visit costs more than the credit of a round. */
 static void queues_of_a_port_without_credit_are_passed_over_in_turn(void **state)
 {
@@ -291,6 +325,7 @@ int main(void)
 	    TEST(what_waits_for_a_translation_is_tried),
 	    TEST(all_who_kicked_are_served_at_once),
 	    TEST(a_broken_ring_is_not_looked_at),
+	    TEST(workers_share_no_cache_line),
 	    TEST(queues_of_a_port_without_credit_are_passed_over_in_turn),
 	    TEST(every_forwarding_begins_with_all_queues_warm),
 	};
