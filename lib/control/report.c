@@ -59,6 +59,9 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 		books->settled += s.unicast + s.flooded + dropped;
 		books->forwarded += s.unicast + s.flood_copies + s.segments;
 	} else {
+		json_object_set_new(out, "used",
+		    json_boolean(
+			vport_up(vp) && vp->in[q->index] && q->enabled && vp->used[q->index]));
 		books->delivered += s.frames;
 		books->arrived += s.frames + dropped;
 	}
@@ -81,9 +84,11 @@ static json_t *port_json(
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		if (vp->queue[i])
 			json_array_append_new(queues, queue_json(vp->queue[i], books));
-	port = json_pack("{s:i, s:s, s:b, s:b, s:o, s:o}", "index", (int)vp->index, "path",
-	    vp->path, "connected", (int)vhost_endpoint_connected(vp->endpoint), "up",
-	    (int)vport_up(vp), "queues", queues, "control_queue", control_json(&vp->control));
+	port = json_pack("{s:i, s:s, s:b, s:b, s:i, s:I, s:o, s:o}", "index", (int)vp->index,
+	    "path", vp->path, "connected", (int)vhost_endpoint_connected(vp->endpoint), "up",
+	    (int)vport_up(vp), "queues_unused", (int)vp->n_unused, "holds",
+	    (json_int_t)vp->device.holds, "queues", queues, "control_queue",
+	    control_json(&vp->control));
 	report_frontend(port, vp);
 	report_addresses(port, vp->sw->fdb, lists, vp->index);
 	return port;

@@ -6,6 +6,13 @@
  * enabled are queues that any worker delivers to. A queue outlives its ring, for it has the
  * counters.
  *
+ * Front-ends enable all the pairs that they have, and the driver may fill only some: it uses as
+ * many as it has CPUs, or one until it has asked for more. What the flow hash sent to the others
+ * would be lost. So a deliver queue is used only when its driver has posted a buffer; the first one
+ * is used in any case, for the frames to be dropped somewhere. Rings that had no buffer yet are
+ * looked at every few milliseconds. Not while a guest is still arriving (postcopy), whose pages may
+ * be missing: its queues count as used.
+ *
  * A struct port does not change once workers may see it. Whatever happens to its rings makes
  * another one, which the next forwarding names. Workers on the old forwarding may see either
  * through queue->port: what they read there is the same in both, for what is negotiated changes
@@ -27,6 +34,9 @@
 #include "control/vswitch.h"
 #include "control/watchdog.h"
 #include "vhost/journal.h"
+
+/* After so many looks with some of its queues unused a port says so. */
+#define UNUSED_LOOKS 200
 
 /* A ring's queue, made the first time the ring is used. NULL: no memory. */
 static struct queue *queue_get(struct vport *vp, unsigned index)
@@ -59,6 +69,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->shared = workers_count(vp->sw->workers) > 1;
 	atomic_store(&q->call_left, false);
 	vp->in[index] = true;
+	vp->used[index] = false;
 	vp->reported[index] = VRING_BREAK_NONE;
 	/* It may be other memory now. */
 	place_of(q)->node = NUMA_UNKNOWN;
@@ -96,6 +107,59 @@ void vport_drop_rings(struct vport *vp)
 	memset(vp->in, 0, sizeof(vp->in));
 }
 
+/* One that does not begin at the beginning had some before. */
+static bool has_had_buffers(const struct vport *vp, unsigned index)
+{
+	const struct vring *vr = vp->queue[index]->ring;
+	struct vring_position begin =
+	    vring_position_initial(VIRTIO_HAS(vp->device.state.features, F_RING_PACKED));
+
+	if (vp->used[index] || vp->device.postcopy.registered)
+		return true;
+	return vr->position->avail != begin.avail || vr->position->avail_wrap != begin.avail_wrap ||
+	    vring_has_avail(vr);
+}
+
+static bool may_deliver(const struct vport *vp, unsigned index)
+{
+	return vp->in[index] && vp->queue[index]->enabled && net_control_uses_pair(vp, index / 2);
+}
+
+void vport_look_at_unused(struct vport *vp)
+{
+	if (vp->n_unused == 0)
+		return;
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i += 2) {
+		if (may_deliver(vp, i) && !vp->used[i] && has_had_buffers(vp, i)) {
+			vswitch_changed(vp);
+			return;
+		}
+	}
+	if (vp->n_unused < vp->n_enabled && ++vp->unused_looks == UNUSED_LOOKS)
+		log_info("%s: %u of %u enabled receive queues have had no buffers from the driver "
+			 "and are not used",
+		    vp->path, vp->n_unused, vp->n_enabled);
+}
+
+static void add_deliver_queues(struct vport *vp, struct port *port)
+{
+	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i += 2) {
+		if (!may_deliver(vp, i))
+			continue; /* takes no frames */
+		vp->used[i] = has_had_buffers(vp, i);
+		vp->n_enabled++;
+		if (vp->used[i])
+			port->deliver[port->n_deliver++] = vp->queue[i];
+		else
+			vp->n_unused++;
+	}
+	for (unsigned i = 0; i < VHOST_RINGS_MAX && port->n_deliver == 0; i += 2) {
+		if (may_deliver(vp, i))
+			port->deliver[port->n_deliver++] = vp->queue[i];
+	}
+}
+
 static bool any_in(const struct vport *vp)
 {
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
@@ -115,19 +179,15 @@ static struct port *port_create(struct vport *vp)
 	}
 	*port = (struct port){.index = vp->index, .calls = &vp->port_calls};
 	net_device_describe(&vp->device, port);
-	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
-	for (unsigned i = 0; i < VHOST_RINGS_MAX; i += 2) {
-		if (vp->in[i] && vp->queue[i]->enabled && net_control_uses_pair(vp, i / 2))
-			port->deliver[port->n_deliver++] = vp->queue[i];
-	}
+	add_deliver_queues(vp, port);
 	return port;
 }
 
 void vport_renew(struct vport *vp)
 {
 	vp->replaced = vp->port;
+	vp->n_polled = vp->n_enabled = vp->n_unused = 0;
 	vp->port = any_in(vp) ? port_create(vp) : NULL;
-	vp->n_polled = 0;
 	for (unsigned i = 0; vp->port && i < VHOST_RINGS_MAX; i++) {
 		if (vp->queue[i])
 			__atomic_store_n(&vp->queue[i]->port, vp->port, __ATOMIC_RELEASE);

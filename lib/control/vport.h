@@ -29,6 +29,7 @@ struct vport {
 	bool changed;                         /* since it was published */
 	bool spoilt;                          /* its memory is: to be dropped */
 	bool in[VHOST_RINGS_MAX];             /* rings that workers may use */
+	bool used[VHOST_RINGS_MAX];           /* rings that have had buffers since they are in */
 	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept, with its books, over reconnects */
 	struct port *port;                    /* as published; NULL: down */
 	struct port *replaced;                /* the one before, until nobody uses it */
@@ -39,6 +40,8 @@ struct vport {
 	struct call_history calls;               /* how calls to its drivers went */
 	struct net_control control;
 	struct tenant tenant;
+	unsigned n_enabled, n_unused; /* deliver queues; of these without buffers so far */
+	unsigned unused_looks;        /* for how long some have been unused and others not */
 };
 
 static inline struct vport *vport_of(const struct queue *q)
@@ -73,6 +76,12 @@ void vport_drop_rings(struct vport *vp);
  */
 void vport_renew(struct vport *vp);
 void vport_settle(struct vport *vp);
+
+/*
+ * Look at deliver queues that had no buffers when the port was published: one that has now is used
+ * from now on. Cheap. To be called every few milliseconds.
+ */
+void vport_look_at_unused(struct vport *vp);
 
 /* Everything but the endpoint, which has to have gone. */
 void vport_destroy(struct vport *vp);

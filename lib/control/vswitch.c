@@ -293,6 +293,9 @@ static int journal_open(struct vport *vp, const struct vhost_endpoint_config *en
 
 static void connection_changed(struct vhost_device *dev, bool connected)
 {
+	struct vport *vp = dev->opaque;
+
+	vp->unused_looks = 0;
 	if (connected) {
 		tenant_arrived(dev->opaque);
 		return;

@@ -12,7 +12,7 @@
  * Each case ends in one line in the log and, where the port is of no use any more, in the loss of
  * its connection.
  *
- * Threads: the control thread. Nothing here touches guest memory.
+ * Threads: the control thread. Guest memory is touched only by vport_look_at_unused().
  */
 #include "control/watchdog.h"
 
@@ -140,6 +140,12 @@ static void offer_doorbells(struct vswitch *sw)
 		vhost_doorbell_service(&sw->vport[p]->device);
 }
 
+static void look_at_unused_queues(struct vswitch *sw)
+{
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		vport_look_at_unused(sw->vport[p]);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct watchdog *dog = arg;
@@ -150,6 +156,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	calls_service(sw);
 	offer_doorbells(sw);
 	end_lazy_postcopies(sw);
+	look_at_unused_queues(sw);
 	ask_for_translations(sw);
 	if (++dog->looks % RING_LOOKS)
 		return;

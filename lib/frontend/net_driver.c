@@ -143,10 +143,12 @@ static int reset_ring(struct net_driver *nd, struct net_queue *q)
 
 int net_driver_reset_rings(struct net_driver *nd)
 {
+	unsigned n_filled = nd->config.n_filled ? nd->config.n_filled : nd->config.n_pairs;
+
 	for (unsigned i = 0; i < nd->n_queues; i++) {
 		int err = reset_ring(nd, &nd->queue[i]);
 
-		if (!err && i % 2 == 0)
+		if (!err && i % 2 == 0 && i / 2 < n_filled)
 			err = net_refill(nd, i / 2);
 		if (err < 0)
 			return err;

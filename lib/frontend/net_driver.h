@@ -42,6 +42,7 @@ struct net_config {
 	uint64_t features;              /* wanted; PROTOCOL_FEATURES is added */
 	struct net_shape receive_shape; /* of each receive buffer, net header included */
 	unsigned n_receive;             /* receive buffers per queue; 0: as many as fit */
+	unsigned n_filled;              /* pairs that get them at the start; 0: all */
 	bool huge;
 	bool no_protocol_features;
 	bool clean; /* write nothing into receive buffers: every change there is the device's */

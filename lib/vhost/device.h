@@ -84,6 +84,7 @@ struct vhost_vring {
 	int kick_fd; /* -1: none, poll */
 	int call_fd; /* -1: the driver wants no calls. Workers write it while in use */
 	int err_fd;
+	bool blocking[3]; /* kick, call, err: so they came; see notifier.h */
 	bool kick_inband; /* kick_fd is ours, for VRING_KICK */
 	/* Private to ring.c. */
 	bool dirty;       /* to be started anew: something it was started with has changed */
@@ -233,6 +234,8 @@ struct vhost_device {
 	struct vhost_iommu *iommu;   /* translations; NULL: no IOMMU. See iommu.h */
 	bool paused;                 /* no ring is in use */
 	bool untold;                 /* what resume() has to tell of rings in use */
+	uint64_t disturbances;       /* of workers so far: pauses and resumes */
+	uint64_t holds;              /* times that messages had to wait for that */
 	bool warned_pages;           /* said that guest memory has small pages */
 	unsigned complaints;         /* faults of this front-end logged so far */
 	const char *handling;        /* the message being handled, for log lines */

@@ -3,7 +3,8 @@
  * Theory of operation
  *
  * An endpoint has at most four events on the loop: the listening socket, a timer, the session's
- * socket, and what is to be told in-band. Which of them are armed is its whole state:
+ * socket (or a timer until it is read again), and what is to be told in-band. Which of them are
+ *armed is its whole state:
  *
  *	server or listening fd	waiting: listener.	connected: session.
  *	client			waiting: timer (next attempt).	connected: session.
@@ -63,7 +64,7 @@ struct vhost_endpoint {
 	int given_fd;        /* connected fd that the timer will turn into a session */
 
 	struct vhost_session *session;
-	struct event *session_event;
+	struct event *session_event, *session_rest;
 	pid_t peer; /* 0: not known */
 	int64_t since_ms;
 	struct event *inband_event, *inband_retry;
@@ -104,11 +105,13 @@ static void close_session(struct vhost_endpoint *ep)
 {
 	if (ep->session_event)
 		event_free(ep->session_event);
+	if (ep->session_rest)
+		event_free(ep->session_rest);
 	if (ep->inband_event)
 		event_free(ep->inband_event);
 	if (ep->inband_retry)
 		event_free(ep->inband_retry);
-	ep->session_event = ep->inband_event = ep->inband_retry = NULL;
+	ep->session_event = ep->session_rest = ep->inband_event = ep->inband_retry = NULL;
 	if (ep->timer)
 		event_del(ep->timer);
 	session_destroy(ep->session);
@@ -147,6 +150,24 @@ static void watch_inband(struct vhost_endpoint *ep)
 		log_error("%s: no memory to notify in-band", ep->path);
 }
 
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+	struct vhost_endpoint *ep = arg;
+
+	(void)fd;
+	(void)what;
+	event_add(ep->session_event, NULL);
+}
+
+/* What the front-end has sent waits in its socket. */
+static void rest(struct vhost_endpoint *ep)
+{
+	const struct timeval later = {.tv_usec = SESSION_REST_MS * 1000};
+
+	event_del(ep->session_event);
+	event_add(ep->session_rest, &later);
+}
+
 static void on_session(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
@@ -154,7 +175,9 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (error)
+	if (error == SESSION_RESTS)
+		rest(ep);
+	else if (error)
 		end_session(ep, error == -EPIPE ? "disconnected" : "dropped");
 	else if (!ep->inband_event && vhost_inband_fd(ep->dev) >= 0)
 		watch_inband(ep);
@@ -181,7 +204,9 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 
 	if (!error) {
 		ep->session_event = event_new(ep->base, fd, EV_READ | EV_PERSIST, on_session, ep);
-		if (!ep->session_event || event_add(ep->session_event, NULL) < 0)
+		ep->session_rest = evtimer_new(ep->base, on_rested, ep);
+		if (!ep->session_event || !ep->session_rest ||
+		    event_add(ep->session_event, NULL) < 0)
 			error = -ENOMEM;
 	}
 	if (error) {

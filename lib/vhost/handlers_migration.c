@@ -6,6 +6,7 @@
 
 #include "vhost/handlers.h"
 #include "vhost/log.h"
+#include "vhost/notifier.h"
 #include "vhost/ring.h"
 #include "vhost/transfer.h"
 

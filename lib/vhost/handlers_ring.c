@@ -19,22 +19,22 @@
  * or a file of the front-end's choice could block them or raise SIGPIPE.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "vhost/doorbell.h"
 #include "vhost/handlers.h"
 #include "vhost/inband.h"
 #include "vhost/journal.h"
+#include "vhost/notifier.h"
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
 /* More than any device area is long. */
 #define LOG_AREA_MAX (1024 * 1024)
+
+static const struct vhost_eventfd no_eventfd = {.fd = -1};
 
 int handle_set_vring_num(struct vhost_device *dev, struct vhost_message *msg)
 {
@@ -97,13 +97,6 @@ int handle_set_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-static void replace_fd(int *slot, int fd)
-{
-	if (*slot >= 0)
-		close(*slot);
-	*slot = fd;
-}
-
 int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_wire_vring_state *wire = &msg->payload.state;
@@ -116,48 +109,11 @@ int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 	dev->state.vring[wire->index].started = false;
 	wire->num = vhost_ring_base(dev, wire->index);
 	vhost_journal_stop(dev, wire->index);
-	replace_fd(&ring->kick_fd, -1);
-	replace_fd(&ring->call_fd, -1);
+	vhost_notifier_replace(dev, wire->index, VHOST_NOTIFIER_KICK, no_eventfd);
+	vhost_notifier_replace(dev, wire->index, VHOST_NOTIFIER_CALL, no_eventfd);
 	ring->kick_inband = false;
 	vhost_doorbell_stop(dev, wire->index);
 	vhost_device_settle(dev);
-	return 0;
-}
-
-bool vhost_is_eventfd(int fd)
-{
-	char link[32], target[32];
-	ssize_t n;
-
-	/* syscalls: readlink fcntl close */
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n < 0)
-		return false;
-	target[n] = '\0';
-	return strcmp(target, "anon_inode:[eventfd]") == 0;
-}
-
-/*
- * The descriptor of SET_VRING_KICK, CALL or ERR, made non-blocking; -1 when there is none by
- * intent. Anything but an eventfd is closed and taken for none. -EINVAL: it is missing.
- */
-static int take_notifier(struct vhost_device *dev, struct vhost_message *msg, int *ret_fd)
-{
-	bool nofd = msg->payload.u64 & VHOST_VRING_NOFD;
-	int flags;
-
-	*ret_fd = -1;
-	if (nofd)
-		return 0;
-	if (msg->n_fds == 0)
-		return vhost_complain(dev, -EINVAL, "the descriptor is missing");
-	flags = fcntl(msg->fd[0], F_GETFL);
-	if (!vhost_is_eventfd(msg->fd[0]) || fcntl(msg->fd[0], F_SETFL, flags | O_NONBLOCK) < 0) {
-		vhost_complain(dev, 0, "the descriptor is not an eventfd and is ignored");
-		return 0;
-	}
-	*ret_fd = vhost_message_take_fd(msg, 0);
 	return 0;
 }
 
@@ -174,7 +130,8 @@ static void open_inband_kick(struct vhost_device *dev, unsigned index)
 	struct vhost_vring *ring = dev->vring[index];
 
 	/* syscalls: eventfd2 write */
-	replace_fd(&ring->kick_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	vhost_notifier_replace(dev, index, VHOST_NOTIFIER_KICK,
+	    (struct vhost_eventfd){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)});
 	ring->kick_inband = ring->kick_fd >= 0;
 	if (!ring->kick_inband)
 		vhost_complain(dev, 0, "ring %u is polled: %s", index, strerror(errno));
@@ -196,15 +153,16 @@ static void open_inband_calls(struct vhost_device *dev, unsigned index)
 int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_vring *ring;
+	struct vhost_eventfd fresh;
 	unsigned index;
-	int fd, error = find_notified(dev, msg, &index, &ring);
+	int error = find_notified(dev, msg, &index, &ring);
 
 	if (!error)
-		error = take_notifier(dev, msg, &fd);
+		error = vhost_notifier_take(dev, msg, &fresh);
 	if (error)
 		return error;
 	vhost_ring_change(dev, index);
-	replace_fd(&ring->kick_fd, fd);
+	vhost_notifier_replace(dev, index, VHOST_NOTIFIER_KICK, fresh);
 	ring->kick_inband = false;
 	open_inband_calls(dev, index);
 	ring->call_owed = true;
@@ -216,16 +174,17 @@ int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_vring *ring;
+	struct vhost_eventfd fresh;
 	unsigned index;
-	int fd, error = find_notified(dev, msg, &index, &ring);
+	int error = find_notified(dev, msg, &index, &ring);
 
 	if (!error)
-		error = take_notifier(dev, msg, &fd);
+		error = vhost_notifier_take(dev, msg, &fresh);
 	if (error)
 		return error;
-	if (fd < 0 && vhost_inband(dev))
-		fd = vhost_inband_open(dev, index, VHOST_INBAND_CALL);
-	vhost_ring_set_call(dev, index, fd);
+	if (fresh.fd < 0 && vhost_inband(dev))
+		fresh.fd = vhost_inband_open(dev, index, VHOST_INBAND_CALL);
+	vhost_notifier_replace(dev, index, VHOST_NOTIFIER_CALL, fresh);
 	ring->call_owed = true;
 	vhost_device_settle(dev);
 	return 0;
@@ -235,16 +194,17 @@ int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
 int handle_set_vring_err(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_vring *ring;
+	struct vhost_eventfd fresh;
 	unsigned index;
-	int fd, error = find_notified(dev, msg, &index, &ring);
+	int error = find_notified(dev, msg, &index, &ring);
 
 	if (!error)
-		error = take_notifier(dev, msg, &fd);
+		error = vhost_notifier_take(dev, msg, &fresh);
 	if (error)
 		return error;
-	if (fd < 0 && vhost_inband(dev))
-		fd = vhost_inband_open(dev, index, VHOST_INBAND_ERR);
-	replace_fd(&ring->err_fd, fd);
+	if (fresh.fd < 0 && vhost_inband(dev))
+		fresh.fd = vhost_inband_open(dev, index, VHOST_INBAND_ERR);
+	vhost_notifier_replace(dev, index, VHOST_NOTIFIER_ERR, fresh);
 	return 0;
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/quiesce.h"
 
-#include <unistd.h>
-
 static bool any_in_use(const struct vhost_device *dev)
 {
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
@@ -17,6 +15,7 @@ void vhost_device_pause(struct vhost_device *dev)
 	if (dev->paused)
 		return;
 	dev->type->pause(dev);
+	dev->disturbances++;
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
 			dev->vring[i]->in_use = false;
@@ -35,6 +34,7 @@ void vhost_ring_pause(struct vhost_device *dev, unsigned index)
 		return;
 	}
 	dev->type->pause_ring(dev, index);
+	dev->disturbances++;
 	ring->in_use = false;
 	dev->paused = !any_in_use(dev);
 }
@@ -68,8 +68,10 @@ void vhost_device_resume(struct vhost_device *dev)
 		dev->paused = false;
 	}
 	dev->untold = false;
-	if (news && !dev->paused)
-		dev->type->resume(dev);
+	if (!news || dev->paused)
+		return;
+	dev->type->resume(dev);
+	dev->disturbances++;
 }
 
 void vhost_device_commit(struct vhost_device *dev)
@@ -93,14 +95,10 @@ void vhost_device_synchronize(struct vhost_device *dev)
 void vhost_ring_set_call(struct vhost_device *dev, unsigned index, int fd)
 {
 	struct vhost_vring *ring = dev->vring[index];
-	int old = ring->call_fd;
 
-	/* syscalls: close */
 	if (!dev->type->set_call)
 		vhost_ring_pause(dev, index);
 	ring->call_fd = fd;
 	if (ring->in_use)
 		dev->type->set_call(dev, index);
-	if (old >= 0)
-		close(old);
 }

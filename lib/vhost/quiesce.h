@@ -34,5 +34,5 @@ void vhost_device_commit(struct vhost_device *dev);
 /* Return when no worker is still in a call that it began before, without stopping any. */
 void vhost_device_synchronize(struct vhost_device *dev);
 
-/* Workers call the driver of this ring by fd (-1: not) from now on. The one before is closed. */
+/* Workers call the driver of this ring by fd (-1: not) from now on, by the one before no more. */
 void vhost_ring_set_call(struct vhost_device *dev, unsigned index, int fd);

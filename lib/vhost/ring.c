@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "vhost/call.h"
@@ -31,6 +30,7 @@
 #include "vhost/journal.h"
 #include "vhost/iommu.h"
 #include "vhost/log.h"
+#include "vhost/notifier.h"
 #include "vhost/position.h"
 #include "vhost/quiesce.h"
 #include "virtio/vring_inflight.h"
@@ -144,12 +144,7 @@ bool vhost_device_active(const struct vhost_device *dev)
 
 static void ring_destroy(struct vhost_vring *ring)
 {
-	const int fds[] = {ring->kick_fd, ring->call_fd, ring->err_fd};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (fds[i] >= 0)
-			close(fds[i]);
-	}
+	vhost_notifiers_close(ring);
 	vring_inflight_destroy(ring->inflight);
 	free(ring);
 }

@@ -41,6 +41,3 @@ uint32_t vhost_ring_base(const struct vhost_device *dev, unsigned index);
 
 /* The negotiated ring format is about to change: positions of the old one mean nothing. */
 void vhost_rings_forget_positions(struct vhost_device *dev);
-
-/* Is this descriptor, passed by a front-end, an eventfd? */
-bool vhost_is_eventfd(int fd);

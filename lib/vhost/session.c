@@ -19,6 +19,9 @@
  *
  * Answers are sent without blocking: a front-end that asks but does not read fills its socket
  * buffer and is dropped.
+ *
+ * Messages that disturb workers are counted. A front-end that sends too many of them waits with
+ * all that it sends next (rate.h), and nobody but its own port.
  */
 #include "vhost/session.h"
 
@@ -29,11 +32,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "vhost/message.h"
 #include "vhost/quiesce.h"
+#include "vhost/rate.h"
 #include "vhost/ring.h"
 
 /* Messages per call: one front-end cannot keep the control thread for itself. */
@@ -44,6 +49,9 @@ struct vhost_session {
 	struct vhost_device *dev;
 	size_t got; /* bytes of the current message */
 	bool spoken;
+	struct rate disturbances;
+	bool rests;  /* until the rate allows more */
+	bool rested; /* and that was logged */
 	struct vhost_message msg;
 };
 
@@ -282,15 +290,55 @@ static int handle_message(struct vhost_session *session)
 	return error;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+/* The last message has disturbed workers n times. */
+static void count_disturbances(struct vhost_session *session, unsigned n)
+{
+	struct vhost_device *dev = session->dev;
+	uint64_t now = now_ns();
+
+	rate_add(&session->disturbances, n, now);
+	session->rests = rate_exceeded(&session->disturbances, now);
+	if (!session->rests)
+		return;
+	if (!session->rested)
+		log_warn("%s: the front-end changes its rings more than %u times a second: its "
+			 "messages wait",
+		    dev->name, RATE_PER_S);
+	session->rested = true;
+	dev->holds++;
+}
+
+/* Has it to wait still? */
+static bool rests(struct vhost_session *session)
+{
+	if (UNLIKELY(session->rests))
+		session->rests = rate_exceeded(&session->disturbances, now_ns());
+	return session->rests;
+}
+
 int session_receive(struct vhost_session *session)
 {
 	for (unsigned i = 0; i < MESSAGES_PER_CALL; i++) {
-		int error = receive_message(session);
+		uint64_t before = session->dev->disturbances;
+		int error;
 
+		if (rests(session))
+			return SESSION_RESTS;
+		error = receive_message(session);
 		if (error <= 0)
 			return error;
 		session->spoken = true;
 		error = handle_message(session);
+		if (session->dev->disturbances != before)
+			count_disturbances(session, session->dev->disturbances - before);
 		session->got = 0;
 		session->dev->handling = NULL;
 		memset(&session->msg, 0, sizeof(session->msg));

@@ -6,6 +6,9 @@
 
 struct vhost_session;
 
+#define SESSION_RESTS   1
+#define SESSION_REST_MS 10
+
 /*
  * Serve dev on fd, a connected stream socket, which the session owns from here on, also on
  * failure. -ENOMEM, or what the system said when the socket was made non-blocking.
@@ -17,7 +20,8 @@ void session_destroy(struct vhost_session *session);
 
 /*
  * Handle what has arrived: at most a bounded number of messages, never blocking. Call when the
- * socket is readable. 0: go on. Negative: the connection is of no use any more, destroy it:
+ * socket is readable. 0: go on. SESSION_RESTS: the front-end asks for too much, call again after
+ * SESSION_REST_MS. Negative: the connection is of no use any more, destroy it:
  * -EPIPE: the front-end closed it between two messages; else a fault, already logged.
  */
 int session_receive(struct vhost_session *session);

@@ -3,7 +3,8 @@
  * What a front-end changes beside its traffic costs no frame, no order and no call: eventfds are
  * replaced, a further queue pair is started, stopped, enabled and disabled, dirty pages are logged
  * and not, the back-end channel is replaced, thousands of times, at a port that sends and receives
- * as fast as its driver can.
+ * as fast as its driver can. One that makes changes all the time waits for its answers, alone.
+ * Receive queues that the driver has not filled yet get no frames.
  */
 #include "functional.h"
 
@@ -15,6 +16,8 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "vhost/rate.h"
 
 #define ROUNDS   1000
 #define LOG_SIZE (1024 * 1024)
@@ -230,11 +233,187 @@ static void a_driver_that_sleeps_loses_no_call(void **state)
 	close_lab(&l);
 }
 
+/* How many forwardings have been published. */
+static uint64_t count_snapshots(struct lab *l)
+{
+	json_t *stats = switch_stats(&l->sw);
+	uint64_t n = json_integer_value(json_object_get(stats, "snapshots"));
+
+	json_decref(stats);
+	return n;
+}
+
+static void toggle_for(struct lab *l, unsigned ms, uint64_t *ret_messages)
+{
+	uint64_t end = now_ns() + ms * UINT64_C(1000000), n = 0;
+
+	for (; now_ns() < end; n++) {
+		struct vhost_wire_vring_state wire = {.index = 3, .num = n % 2};
+
+		must_equal(-frontend_send(fe_of(l), VHOST_USER_SET_VRING_ENABLE, VHOST_VERSION,
+			       &wire, sizeof(wire), NULL, 0),
+		    0, "errno of SET_VRING_ENABLE");
+	}
+	*ret_messages = n;
+}
+
+/* As fast as it can, and nobody waits for an answer. */
+static void a_front_end_that_changes_its_rings_all_the_time_waits_alone(void **state)
+{
+	uint64_t first, before, after, n, start;
+	struct lab l;
+	json_t *stats;
+
+	(void)state;
+	open_lab(&l, FEATURES_BASE);
+	first = count_snapshots(&l);
+	toggle_for(&l, 500, &n);
+	before = count_snapshots(&l);
+	printf("%llu messages and %llu snapshots in 500 ms\n", (unsigned long long)n,
+	    (unsigned long long)(before - first));
+	start = now_ns();
+	toggle_for(&l, 2000, &n);
+	after = count_snapshots(&l);
+	printf("%llu messages and %llu snapshots in 2000 ms\n", (unsigned long long)n,
+	    (unsigned long long)(after - before));
+	must(before - first <= RATE_BURST + RATE_PER_S, "more snapshots at once than are allowed");
+	must(after - before <= RATE_PER_S * ((now_ns() - start) / 1000000 + 100) / 1000,
+	    "more snapshots in a second than are allowed");
+	must(n > RATE_PER_S, "it did not go on");
+	/* Its neighbour does not wait, and it goes on itself in the end. */
+	must_equal(-frontend_sync(&l.nd[1]->fe), 0, "errno of a neighbour's message");
+	must_equal(-frontend_set_vring_enable(fe_of(&l), 3, true), 0, "errno of the last change");
+	streams_run(l.s, 2, 50);
+	stats = switch_stats(&l.sw);
+	must(json_integer_value(
+		 json_object_get(json_array_get(json_object_get(stats, "ports"), 0), "holds")) > 0,
+	    "nobody counted");
+	json_decref(stats);
+	must(switch_log_contains(&l.sw, "changes its rings more than"), "nothing was said");
+	close_lab(&l);
+}
+
+#define PAIRS 4
+#define FLOWS 128
+
+static unsigned count_unused(struct lab *l)
+{
+	json_t *stats = switch_stats(&l->sw);
+	json_t *port = json_array_get(json_object_get(stats, "ports"), 1);
+	unsigned n = json_integer_value(json_object_get(port, "queues_unused"));
+
+	json_decref(stats);
+	return n;
+}
+
+/* One frame of each flow to port 1; how many came, and to which pairs. */
+static unsigned send_flows(struct lab *l, unsigned n_pairs, unsigned ret_came[PAIRS])
+{
+	uint8_t frame[100], src[6], dst[6];
+	unsigned came = 0;
+	uint64_t random = 1, end;
+	struct net_frame f;
+
+	station_mac(dst, 1, 0);
+	memset(ret_came, 0, PAIRS * sizeof(ret_came[0]));
+	for (unsigned i = 0; i < FLOWS; i++) {
+		station_mac(src, 0, i);
+		make_frame(frame, sizeof(frame), dst, src, &random);
+		send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
+	}
+	for (end = now_ns() + UINT64_C(2000000000); came < FLOWS && now_ns() < end;) {
+		for (unsigned pair = 0; pair < n_pairs; pair++) {
+			while (net_receive(l->nd[1], pair, &f) == 1) {
+				ret_came[pair]++;
+				came++;
+			}
+		}
+	}
+	return came;
+}
+
+static void say_hello(struct net_driver *nd, unsigned station)
+{
+	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
+	uint8_t frame[60], mac[6];
+	uint64_t random = 1;
+
+	station_mac(mac, station, 0);
+	make_frame(frame, sizeof(frame), all, mac, &random);
+	send_surely(nd, 0, frame, sizeof(frame), NULL, NULL);
+}
+
+/* Frames for queues without buffers are dropped where all are. */
+static void drop_at_first(struct lab *l)
+{
+	uint8_t frame[100], src[6], dst[6];
+	uint64_t random = 1, drops;
+	json_t *stats;
+
+	must_equal(-frontend_set_vring_enable(&l->nd[1]->fe, 0, false), 0, "errno of a disable");
+	station_mac(src, 0, 0);
+	station_mac(dst, 1, 0);
+	make_frame(frame, sizeof(frame), dst, src, &random);
+	send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
+	for (unsigned tries = 0; tries < 100; tries++) {
+		stats = switch_stats(&l->sw);
+		drops = switch_drops(stats, 1, "deliver", "ring-full");
+		json_decref(stats);
+		if (drops)
+			break;
+		usleep(10000);
+	}
+	must_equal(drops, 1, "frames dropped for want of buffers");
+	must_equal(-frontend_set_vring_enable(&l->nd[1]->fe, 0, true), 0, "errno of an enable");
+}
+
+static void use_queues_that_are_filled(uint64_t features)
+{
+	unsigned came[PAIRS], tries = 0;
+	struct net_config c = usual_config(features, 1);
+	struct net_frame f;
+	struct lab l = {.log_fd = -1};
+
+	switch_start(&l.sw, 2, 1, false);
+	l.nd[0] = attach(&l.sw, 0, &c);
+	c.n_pairs = PAIRS;
+	c.n_filled = 1;
+	l.nd[1] = attach(&l.sw, 1, &c);
+	say_hello(l.nd[1], 1);
+	must(receive_within(l.nd[0], 0, &f, 2000), "a hello did not come");
+	must_equal(count_unused(&l), PAIRS - 1, "queues that have had no buffers");
+	must_equal(send_flows(&l, 1, came), FLOWS, "flows with one queue filled");
+	drop_at_first(&l);
+	while (!switch_log_contains(&l.sw, "3 of 4 enabled receive queues"))
+		must(tries++ < 500 && usleep(10000) == 0, "nothing was said of unused queues");
+	for (unsigned pair = 1; pair < PAIRS; pair++)
+		must(net_refill(l.nd[1], pair) >= 0, "net_refill");
+	for (tries = 0; count_unused(&l); tries++)
+		must(tries < 200 && usleep(5000) == 0, "queues with buffers are not used");
+	must_equal(send_flows(&l, PAIRS, came), FLOWS, "flows with all queues filled");
+	for (unsigned pair = 0; pair < PAIRS; pair++)
+		must(came[pair] > FLOWS / PAIRS / 4, "the flows are not spread");
+	/* Used up is not unused. */
+	must_equal(count_unused(&l), 0, "queues that have had no buffers");
+	net_driver_destroy(l.nd[0]);
+	net_driver_destroy(l.nd[1]);
+	switch_finish(&l.sw);
+}
+
+static void queues_without_buffers_get_no_frames(void **state)
+{
+	(void)state;
+	use_queues_that_are_filled(FEATURES_BASE);
+	use_queues_that_are_filled(FEATURES_PACKED);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(changes_cost_no_frame),
 	    cmocka_unit_test(a_driver_that_sleeps_loses_no_call),
+	    cmocka_unit_test(a_front_end_that_changes_its_rings_all_the_time_waits_alone),
+	    cmocka_unit_test(queues_without_buffers_get_no_frames),
 	};
 
 	if (argc > 1)

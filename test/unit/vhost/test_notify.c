@@ -3,6 +3,7 @@
 #include "fake.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -407,6 +408,65 @@ static void offers_go_on_over_another_channel(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, notify_setup, notify_teardown)
 
+static bool blocks(int fd)
+{
+	return !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+}
+
+/* For the front-end, whose it is, to read as before. proves: O_NONBLOCK */
+static void an_eventfd_is_given_back_as_it_was(void **state)
+{
+	static const uint32_t requests[] = {
+	    VHOST_USER_SET_VRING_KICK, VHOST_USER_SET_VRING_CALL, VHOST_USER_SET_VRING_ERR};
+	struct fake *f = *state;
+
+	fake_negotiate(f);
+	prepare_ring(f, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {
+		int fd[3] = {eventfd(0, 0), eventfd(0, 0), eventfd(0, EFD_NONBLOCK)};
+
+		assert_int_equal(fake_notifier(f, requests[i], 1, fd[0]), 0);
+		assert_false(blocks(fd[0]));
+		/* The same again is not given back. */
+		assert_int_equal(fake_notifier(f, requests[i], 1, fd[0]), 0);
+		assert_false(blocks(fd[0]));
+		assert_int_equal(fake_notifier(f, requests[i], 1, fd[1]), 0);
+		assert_true(blocks(fd[0]));
+		assert_false(blocks(fd[1]));
+		assert_int_equal(fake_notifier(f, requests[i], 1, fd[2]), 0);
+		assert_true(blocks(fd[1]));
+		assert_int_equal(fake_notifier(f, requests[i], 1 | VHOST_VRING_NOFD, -1), 0);
+		assert_false(blocks(fd[2]));
+		for (unsigned k = 0; k < ARRAY_SIZE(fd); k++)
+			close(fd[k]);
+	}
+}
+
+static void an_eventfd_of_several_rings_stays_non_blocking_until_the_last_stops(void **state)
+{
+	int shared = eventfd(0, 0), err = eventfd(0, 0);
+	struct fake *f = *state;
+
+	fake_negotiate(f);
+	prepare_ring(f, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, i, shared), 0);
+		assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, i, shared), 0);
+	}
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_ERR, 0, err), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_false(blocks(shared));
+		fake_get_base(f, i);
+	}
+	assert_true(blocks(shared));
+	assert_false(blocks(err));
+	fake_disconnect(f);
+	assert_true(blocks(err));
+	fake_connect(f);
+	close(shared);
+	close(err);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +482,8 @@ int main(void)
 	    TEST(a_taken_doorbell_outlives_a_refused_one),
 	    TEST(a_doorbell_outlives_the_channel),
 	    TEST(offers_go_on_over_another_channel),
+	    TEST(an_eventfd_is_given_back_as_it_was),
+	    TEST(an_eventfd_of_several_rings_stays_non_blocking_until_the_last_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vhost/rate.h"
 #include "virtio/vring.h"
 
 #define UADDR    UINT64_C(0x7f0000000000)
@@ -325,6 +326,30 @@ static void workers_of_a_simple_device_learn_of_enable_by_a_pause(void **state)
 		assert_int_equal(f->pauses, pauses + 1);
 		assert_int_equal(f->resumes, resumes + 1);
 	}
+}
+
+static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
+{
+	struct fake *f = *state;
+	int error = LIVES;
+	unsigned n;
+
+	start_device(f, SPLIT);
+	for (n = 0; !error && n < 2 * RATE_BURST; n++) {
+		struct vhost_wire_vring_state wire = {1, n % 2};
+
+		fake_send(f, VHOST_USER_SET_VRING_ENABLE, 0, &wire, sizeof(wire), NULL, 0);
+		error = fake_run(f);
+	}
+	assert_int_equal(error, SESSION_RESTS);
+	assert_in_range(n, RATE_BURST - 100, 2 * RATE_BURST - 1);
+	assert_int_equal(f->dev->holds, 1);
+	/* What is said meanwhile is heard later. */
+	fake_send(f, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
+	assert_int_equal(fake_run(f), SESSION_RESTS);
+	usleep(2 * SESSION_REST_MS * 1000);
+	assert_int_equal(fake_run(f), LIVES);
+	assert_true(f->running);
 }
 
 static void enable_takes_0_and_1(void **state)
@@ -939,6 +964,7 @@ int main(void)
 	    SIMPLE(get_vring_base_stops_that_ring_only),
 	    TEST(a_new_call_stops_nothing),
 	    TEST(a_ring_that_is_changed_is_paused_alone),
+	    TEST(who_disturbs_workers_all_the_time_has_to_rest),
 	    TEST(enable_takes_0_and_1),
 	    TEST(toggling_the_log_disturbs_nobody),
 	    TEST(features_that_matter_reach_running_rings),

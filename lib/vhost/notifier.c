@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/notifier.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vhost/quiesce.h"
+#include "vhost/ring.h"
+
+bool vhost_is_eventfd(int fd)
+{
+	char link[32], target[32];
+	ssize_t n;
+
+	/* syscalls: readlink fcntl close */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	return strcmp(target, "anon_inode:[eventfd]") == 0;
+}
+
+/* False: it was, or cannot be. */
+static bool make_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+int vhost_notifier_take(
+    struct vhost_device *dev, struct vhost_message *msg, struct vhost_eventfd *ret_fresh)
+{
+	*ret_fresh = (struct vhost_eventfd){.fd = -1};
+	if (msg->payload.u64 & VHOST_VRING_NOFD)
+		return 0;
+	if (msg->n_fds == 0)
+		return vhost_complain(dev, -EINVAL, "the descriptor is missing");
+	if (!vhost_is_eventfd(msg->fd[0])) {
+		vhost_complain(dev, 0, "the descriptor is not an eventfd and is ignored");
+		return 0;
+	}
+	ret_fresh->blocking = make_nonblocking(msg->fd[0]);
+	ret_fresh->fd = vhost_message_take_fd(msg, 0);
+	return 0;
+}
+
+static int *slot_of(struct vhost_vring *ring, enum vhost_notifier which)
+{
+	int *const slot[] = {&ring->kick_fd, &ring->call_fd, &ring->err_fd};
+
+	return slot[which];
+}
+
+static void give_back(int fd, bool blocking)
+{
+	int flags = blocking ? fcntl(fd, F_GETFL) : -1;
+
+	if (flags >= 0)
+		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	close(fd);
+}
+
+/* What was given back may be in use elsewhere, under another descriptor. */
+static void make_others_nonblocking(struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		struct vhost_vring *ring = dev->vring[i];
+
+		for (unsigned which = 0; ring && which < VHOST_NOTIFIERS; which++)
+			if (*slot_of(ring, which) >= 0 && make_nonblocking(*slot_of(ring, which)))
+				ring->blocking[which] = true;
+	}
+}
+
+void vhost_notifier_replace(
+    struct vhost_device *dev, unsigned index, enum vhost_notifier which, struct vhost_eventfd fresh)
+{
+	struct vhost_vring *ring = dev->vring[index];
+	int *slot = slot_of(ring, which), old = *slot;
+	bool blocking = ring->blocking[which];
+
+	if (which == VHOST_NOTIFIER_CALL)
+		vhost_ring_set_call(dev, index, fresh.fd);
+	*slot = fresh.fd;
+	ring->blocking[which] = fresh.blocking;
+	if (old < 0)
+		return;
+	give_back(old, blocking);
+	if (blocking)
+		make_others_nonblocking(dev);
+}
+
+void vhost_notifiers_close(struct vhost_vring *ring)
+{
+	for (unsigned which = 0; which < VHOST_NOTIFIERS; which++) {
+		if (*slot_of(ring, which) >= 0)
+			give_back(*slot_of(ring, which), ring->blocking[which]);
+	}
+}
