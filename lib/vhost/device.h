@@ -37,6 +37,7 @@
 
 #define VHOST_RINGS_MAX     256
 #define VHOST_MEM_SLOTS_MAX 509
+#define VHOST_OUTGROWN_MAX  64
 
 /* One ring, as told by SET_VRING_*; valid in any order of messages. */
 struct vhost_vring_state {
@@ -217,7 +218,10 @@ struct vhost_device {
 	bool offer_doorbells; /* and HOST_NOTIFIER */
 	struct vhost_device_state state;
 	/* Derived: */
-	struct guest_memory *memory;                /* NULL before a memory table */
+	struct guest_memory *memory; /* NULL before a memory table */
+	/* Tables that it has all of, which rings in use may remember parts of; memory.c. */
+	struct guest_memory *outgrown[VHOST_OUTGROWN_MAX];
+	unsigned n_outgrown;
 	struct vhost_mapping *mapping;              /* per region; memory.c */
 	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
 	unsigned n_vrings;                          /* 1 + highest index mentioned */

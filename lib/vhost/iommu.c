@@ -158,6 +158,7 @@ void vhost_iommu_remap(struct vhost_device *dev)
 	if (!dev->iommu)
 		return;
 	swap_view(dev, &old);
+	vhost_device_synchronize(dev);
 	iotlb_view_destroy(old);
 }
 

@@ -24,7 +24,7 @@ int vhost_iommu_negotiate(struct vhost_device *dev, uint64_t features);
 /* Drop everything. The workers must be paused. */
 void vhost_iommu_forget(struct vhost_device *dev);
 
-/* The memory table has changed, the workers are paused. */
+/* The memory table has changed: what rings are in use goes on in the new one. */
 void vhost_iommu_remap(struct vhost_device *dev);
 
 /*

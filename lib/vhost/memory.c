@@ -8,6 +8,9 @@
  * they paused, the tables swapped, the rings started anew at the same positions, the workers
  * resumed; what the new table does not use is unmapped last.
  *
+ * A table that has all of the old one and more stops nobody: rings are pointed at it, and what they
+ * remember of the old table is true in the new one. It stays in memory until the next pause.
+ *
  * The files come from the front-end and are not trusted: only regular files (memory files are
  * that) are mapped, and only what lies inside them. What vanishes later is guard.h's. Of
  * the file only the region is mapped, widened to whole pages of the file's own size.
@@ -269,6 +272,47 @@ static bool still_used(const struct table *table, const struct vhost_mapping *ma
 	return false;
 }
 
+/* Nothing that was there goes, and there is room to keep the old table for a while. */
+static bool table_grows(const struct table *table, const struct vhost_device *dev)
+{
+	if (!dev->memory || dev->n_outgrown == ARRAY_SIZE(dev->outgrown))
+		return false;
+	for (unsigned i = 0; i < dev->state.n_regions; i++) {
+		if (!still_used(table, &dev->mapping[i]))
+			return false;
+	}
+	return true;
+}
+
+static void forget_outgrown(struct vhost_device *dev)
+{
+	while (dev->n_outgrown)
+		guest_memory_destroy(dev->outgrown[--dev->n_outgrown]);
+}
+
+/* The rings go on with dev->memory, which is old and more. */
+static void rings_extend(struct vhost_device *dev, struct guest_memory *old)
+{
+	for (unsigned i = 0; i < dev->n_vrings; i++) {
+		struct vhost_vring *ring = dev->vring[i];
+
+		if (!ring || !ring->active)
+			continue; /* it will start with the new one */
+		ring->config.memory = dev->memory;
+		vring_extend_memory(&ring->ring, dev->memory);
+	}
+	dev->outgrown[dev->n_outgrown++] = old;
+}
+
+/* They have to start anew, as far as they can. */
+static void rings_restart(struct vhost_device *dev, struct guest_memory *old)
+{
+	vhost_rings_change(dev);
+	vhost_device_settle(dev);
+	forget_outgrown(dev);
+	guest_memory_destroy(old);
+}
+
 /* Make the new table the device's. Takes the table, also on failure. */
 static int table_commit(struct table *table, struct vhost_device *dev)
 {
@@ -276,6 +320,7 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	struct guest_memory *old_memory = dev->memory, *memory;
 	unsigned old_n = dev->state.n_regions;
 	struct vhost_mapping *mapping;
+	bool grows;
 	int error = table_memory(dev, table, &memory);
 
 	mapping = error ? NULL : calloc(table->n + 1, sizeof(*mapping));
@@ -288,21 +333,25 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	}
 	memcpy(mapping, table->mapping, table->n * sizeof(*mapping));
 
-	vhost_device_pause(dev);
+	grows = table_grows(table, dev);
+	if (!grows)
+		vhost_device_pause(dev);
 	memcpy(dev->state.region, table->region, table->n * sizeof(table->region[0]));
 	dev->state.n_regions = table->n;
 	dev->mapping = mapping;
 	dev->memory = memory;
 	vhost_iommu_remap(dev);
-	vhost_rings_change(dev);
-	vhost_device_settle(dev);
-
+	if (grows) {
+		rings_extend(dev, old_memory);
+		vhost_device_settle(dev);
+	} else {
+		rings_restart(dev, old_memory);
+	}
 	for (unsigned i = 0; i < old_n; i++) {
 		if (!still_used(table, &old_mapping[i]))
 			unmap(&old_mapping[i]);
 	}
 	free(old_mapping);
-	guest_memory_destroy(old_memory);
 	free(table);
 	return 0;
 }
@@ -371,6 +420,7 @@ void vhost_memory_forget(struct vhost_device *dev)
 	for (unsigned i = 0; i < dev->state.n_regions; i++)
 		unmap(&dev->mapping[i]);
 	free(dev->mapping);
+	forget_outgrown(dev);
 	guest_memory_destroy(dev->memory);
 	dev->mapping = NULL;
 	dev->memory = NULL;

@@ -292,6 +292,19 @@ static inline void vring_set_log(struct vring *vr, struct dirty_log *log)
 	__atomic_store_n(&vr->log, log, __ATOMIC_RELEASE);
 }
 
+/*
+ * Find buffers in memory from now on, which has all that was there before, mapped where it was. For
+ * the control thread, at any time; what was there before has to stay until the ring starts again.
+ * Not behind an IOMMU, where the view says it.
+ */
+static inline void vring_extend_memory(struct vring *vr, const struct guest_memory *memory)
+{
+	if (vr->translated)
+		return;
+	WRITE_ONCE(vr->memory, memory);
+	WRITE_ONCE(vr->tables, memory);
+}
+
 /* The slow ways of what follows. */
 void vring_complete_logged(
     struct vring *vr, const struct vring_burst *burst, struct dirty_log *log);

@@ -20,6 +20,7 @@
 #include "vhost/rate.h"
 
 #define ROUNDS   1000
+#define ADDED    50 /* regions of memory */
 #define LOG_SIZE (1024 * 1024)
 #define SLEEPS   2000
 
@@ -86,6 +87,21 @@ static int replace_channel(struct lab *l, unsigned round)
 	return frontend_open_channel(fe_of(l));
 }
 
+/* Memory that the driver does not use yet. */
+static int add_memory(struct lab *l, unsigned round)
+{
+	int region;
+
+	if (round % (ROUNDS / ADDED)) {
+		usleep(200); /* the stream is to go on meanwhile */
+		return 0;
+	}
+	region =
+	    frontend_region_create(fe_of(l), UINT64_C(0x4000000000) + round * 4096, 4096, 0, false);
+	must(region >= 0, "no memory");
+	return frontend_add_mem_reg(fe_of(l), region);
+}
+
 static const struct change changes[] = {
     {"SET_VRING_CALL", change_calls},
     {"SET_VRING_ERR", change_errors},
@@ -93,6 +109,7 @@ static const struct change changes[] = {
     {"SET_VRING_KICK and GET_VRING_BASE of another ring", start_another},
     {"SET_LOG_BASE and SET_FEATURES", toggle_log},
     {"SET_BACKEND_REQ_FD", replace_channel},
+    {"ADD_MEM_REG now and then, and nothing", add_memory},
 };
 
 /* The rings are the main thread's, the socket is ours. */

@@ -88,6 +88,42 @@ static void a_table_is_replaced_under_a_running_ring(void **state)
 	close(b);
 }
 
+static void a_table_that_grows_stops_nobody(void **state)
+{
+	struct vhost_wire_region r[3] = {region(0, 8 * PAGE, 0), region(8 * PAGE, PAGE, 8 * PAGE),
+	    region(64 * PAGE, PAGE, 9 * PAGE)};
+	int fd = memory_file(80 * PAGE);
+	struct fake *f = *state;
+	uint8_t *host;
+
+	assert_int_equal(try_table(f, r, fd, 1), 0);
+	start_ring(f);
+	host = f->dev->memory->region[0].host;
+	assert_int_equal(try_table(f, r, fd, 2), 0);
+	assert_int_equal(fake_region(f, VHOST_USER_ADD_MEM_REG, r[2], fd), 0);
+	assert_int_equal(f->pauses + f->ring_pauses, 0);
+	assert_true(f->running);
+	assert_int_equal(f->dev->memory->n_regions, 3);
+	assert_ptr_equal(f->dev->memory->region[0].host, host);
+	/* The ring finds what has come. */
+	assert_ptr_equal(f->dev->vring[1]->ring.memory, f->dev->memory);
+	assert_ptr_equal(f->dev->vring[1]->ring.tables, f->dev->memory);
+	/* What is kept of former tables has a bound. */
+	for (unsigned i = 3; i <= VHOST_OUTGROWN_MAX + 3; i++) {
+		struct vhost_wire_region more = region((64 + i) * PAGE, PAGE, 10 * PAGE);
+
+		assert_int_equal(fake_region(f, VHOST_USER_ADD_MEM_REG, more, fd), 0);
+	}
+	assert_int_equal(f->pauses, 1);
+	assert_true(f->dev->n_outgrown <= VHOST_OUTGROWN_MAX);
+	/* One that goes has to be out of use first. */
+	assert_int_equal(fake_region(f, VHOST_USER_REM_MEM_REG, r[2], -1), 0);
+	assert_int_equal(f->pauses, 2);
+	assert_int_equal(f->dev->n_outgrown, 0);
+	assert_true(active(f) && f->running);
+	close(fd);
+}
+
 static void the_same_table_again_changes_nothing(void **state)
 {
 	struct vhost_wire_region r[2] = {region(0, 8 * PAGE, 0), region(8 * PAGE, PAGE, 8 * PAGE)};
@@ -509,6 +545,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_table_is_replaced_under_a_running_ring),
+	    TEST(a_table_that_grows_stops_nobody),
 	    TEST(the_same_table_again_changes_nothing),
 	    TEST(a_bad_table_leaves_the_old_one),
 	    TEST(the_number_of_regions_must_match),
