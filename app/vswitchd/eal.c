@@ -31,7 +31,7 @@
  * Where the control thread may run: wherever this process may, but not where a worker would have to
  * make room for it, unless there is no other CPU.
  */
-static void control_cpus(const struct options *o, cpu_set_t *ret)
+void eal_control_cpus(const struct options *o, cpu_set_t *ret)
 {
 	cpu_set_t allowed, workers;
 
@@ -54,7 +54,7 @@ static char *lcores_argument(const struct options *o)
 
 	if (!out)
 		return NULL;
-	control_cpus(o, &control);
+	eal_control_cpus(o, &control);
 	fprintf(out, "--lcores=0@(");
 	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (CPU_ISSET(cpu, &control)) {

@@ -11,6 +11,7 @@
 
 #include <rte_eal.h>
 
+#include "base/closer.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "control/report.h"
@@ -120,6 +121,24 @@ static int add_ports(struct daemon *d)
 	return 0;
 }
 
+static int enter_closer(void *arg)
+{
+	cpu_set_t cpus;
+
+	eal_control_cpus(arg, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	return sandbox_enter_closer();
+}
+
+static int start_closers(struct daemon *d)
+{
+	int err = closer_start(enter_closer, &d->options);
+
+	if (err)
+		log_error("cannot start the processes that close descriptors: %s", strerror(-err));
+	return err;
+}
+
 static int daemon_start(struct daemon *d)
 {
 	const struct vswitch_config config = {
@@ -140,8 +159,9 @@ static int daemon_start(struct daemon *d)
 	int err = sandbox_init(!d->options.no_sandbox);
 
 	if (!err)
+		err = start_closers(d);
+	if (!err)
 		err = eal_start(&d->options);
-
 	if (err)
 		return err;
 	d->base = event_base_new();

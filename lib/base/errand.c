@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/closer.h"
 #include "base/log.h"
 
 #define PATIENCE_NS INT64_C(3000000)
@@ -158,11 +159,16 @@ static void close_it(void *arg)
 	close((int)(intptr_t)arg);
 }
 
-void errand_close(int fd)
+void errand_close_for(unsigned owner, int fd)
 {
 	/* Without memory it stays open: to wait for it would be worse. */
-	if (errand_run(close_it, (void *)(intptr_t)fd) < 0)
+	if (!closer_take(owner, fd) && errand_run(close_it, (void *)(intptr_t)fd) < 0)
 		log_error("no memory to close descriptor %d, which stays open", fd);
+}
+
+void errand_close(int fd)
+{
+	errand_close_for(0, fd);
 }
 
 unsigned errand_pending(void)

@@ -19,8 +19,14 @@
 /* Call fn(arg) some time soon. -ENOMEM. */
 int errand_run(void (*fn)(void *), void *arg);
 
-/* close(fd), whatever it is and however long that takes. The number is free some time later. */
+/*
+ * close(fd), whatever it is and however long that takes; by closers (closer.h), or if there are
+ * none by a thread. The number is free some time later.
+ */
 void errand_close(int fd);
+
+/* The same for an owner of descriptors, see closer.h. */
+void errand_close_for(unsigned owner, int fd);
 
 /* How many have been begun and have not ended. */
 unsigned errand_pending(void);

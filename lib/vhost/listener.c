@@ -9,6 +9,8 @@
 #include "vhost/listener.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,8 @@
 #include "base/log.h"
 #include "vhost/endpoint.h"
 
-#define BACKLOG 16
+#define BACKLOG        16
+#define ENDING_WAIT_MS 500
 
 int socket_address(const char *path, struct sockaddr_un *ret_address)
 {
@@ -58,19 +61,34 @@ int socket_connect(const char *path)
 	return fd;
 }
 
+/*
+ * Does the listener that took this connection end? A switch that was there may have gone a moment
+ * ago: its sockets are closed right after it (closer.h).
+ */
+static bool listener_ends(int fd)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&wait, 1, ENDING_WAIT_MS) == 1; /* syscalls: poll */
+}
+
 /* Make the path free to bind: whatever is there must be a socket that nobody listens on. */
 static int clear_path(const char *path)
 {
 	struct stat st;
+	bool ends;
 	int fd;
 
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = socket_connect(path);
-	if (fd >= 0)
-		close(fd);
+	do {
+		fd = socket_connect(path);
+		ends = fd >= 0 && listener_ends(fd);
+		if (fd >= 0)
+			close(fd);
+	} while (ends);
 	/* Backlog full, another socket type: somebody is there. */
 	if (fd >= 0 || fd == -EAGAIN || fd == -EPROTOTYPE)
 		return -EADDRINUSE;

@@ -120,6 +120,26 @@ def test_no_thread_maps_executable_memory(lab, call, thread):
     assert f"the sandbox stopped the system call '{call}'" in errors
 
 
+def test_threads_are_allowed_and_processes_are_not(lab):
+    child = start(lab, env=preload(lab, "syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)"))
+    child.send_signal(signal.SIGUSR2)
+    _, errors = child.communicate(timeout=10)
+    assert child.returncode == -signal.SIGSYS
+    assert "the sandbox stopped the system call 'clone'" in errors
+
+
+def children(pid):
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_the_process_that_closes_descriptors_is_in_the_sandbox(lab):
+    switch = Switch(lab, ["a.sock"])
+    (closer,) = children(switch.pid)
+    for fields in threads(closer).values():
+        assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
+        assert set(capabilities(fields).values()) == {0}
+
+
 def test_without_the_sandbox_the_same_call_goes_through(lab):
     child = start(lab, "--no-sandbox", env=preload(lab))
     child.send_signal(signal.SIGUSR2)
@@ -153,5 +173,6 @@ def test_workers_may_less_than_the_control_thread():
     assert len(lists["WORKER"]) < len(lists["CONTROL"]) / 2
     for call in "openat socket connect accept4 sendmsg recvmsg execve clone clone3 ptrace".split():
         assert call not in lists["WORKER"]
-    for call in "execve clone clone3 fork ptrace bpf mount setuid chroot".split():
+    for call in "execve fork ptrace bpf mount setuid chroot".split():
         assert call not in lists["CONTROL"]
+        assert call not in lists["CLOSER"]

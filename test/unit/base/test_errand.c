@@ -68,7 +68,8 @@ static void quick_errands_run_in_order_on_few_threads(void **state)
 		assert_int_equal(noted[i], i);
 		assert_false(pthread_equal(by[i], pthread_self()));
 	}
-	assert_true(count_threads() <= 8);
+	/* Few, unless this machine is busy. */
+	assert_true(count_threads() <= ERRAND_THREADS_MAX / 2);
 }
 
 /* An errand that ends when its pipe does. */

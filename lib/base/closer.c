@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * closer_start() forks an overseer while the process is small; it shares the table of descriptors
+ * (CLONE_FILES), but no memory except the counters. Jobs, a descriptor and its owner each, are
+ * written into a pipe. Closers, children of the overseer, read and close. When jobs wait and none
+ * has been taken for a while, all closers hang, and the overseer forks one more. Those that find
+ * nothing to do for a while end, but for one.
+ *
+ * The kernel closes a table of descriptors when the last process that shares it ends. So a closer
+ * that hangs would keep everything open after the main process has gone. The overseer waits for
+ * that end and then hands all that is left to the closers. It never closes anything itself.
+ */
+#include "base/closer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+#define PATIENCE_MS 3    /* then a closer hangs */
+#define IDLE_MS     2000 /* then one that is not needed ends */
+#define LAST_MS     1000 /* for what is left at the end */
+
+struct job {
+	int32_t fd;
+	uint32_t owner;
+};
+
+static struct counters {
+	_Atomic(uint32_t) waiting[CLOSER_OWNERS];
+	_Atomic(uint32_t) taken; /* jobs so far */
+	_Atomic(uint32_t) n_closers;
+} * counters;
+static int job_in = -1, job_out = -1, main_end = -1;
+
+static void rest_ms(unsigned ms)
+{
+	const struct timespec time = {ms / 1000, ms % 1000 * 1000000L};
+
+	nanosleep(&time, NULL);
+}
+
+/* No library knows of this process: it must not use any that cares. */
+static pid_t fork_with_files(void)
+{
+	return syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+/* One closer's life: until the pipe ends, or there is nothing to do. */
+static _Noreturn void close_jobs(void)
+{
+	struct pollfd wait = {.fd = job_out, .events = POLLIN};
+	struct job job;
+
+	for (;;) {
+		int n = poll(&wait, 1, IDLE_MS);
+		ssize_t got = read(job_out, &job, sizeof(job));
+
+		if (got == sizeof(job)) {
+			atomic_fetch_add(&counters->taken, 1);
+			close(job.fd);
+			atomic_fetch_sub(&counters->waiting[job.owner], 1);
+		} else if (got == 0 || (n == 0 && atomic_load(&counters->n_closers) > 1)) {
+			break;
+		}
+	}
+	atomic_fetch_sub(&counters->n_closers, 1);
+	_exit(0);
+}
+
+static void add_closer(void)
+{
+	pid_t pid;
+
+	if (atomic_load(&counters->n_closers) >= CLOSERS_MAX)
+		return;
+	atomic_fetch_add(&counters->n_closers, 1);
+	pid = fork_with_files();
+	if (pid == 0)
+		close_jobs();
+	if (pid < 0)
+		atomic_fetch_sub(&counters->n_closers, 1);
+}
+
+static bool jobs_wait(void)
+{
+	struct pollfd wait = {.fd = job_out, .events = POLLIN};
+
+	return poll(&wait, 1, 0) == 1 && (wait.revents & POLLIN);
+}
+
+/* Jobs wait. If they still do, and nobody takes any, somebody else has to. */
+static void look_after(void)
+{
+	uint32_t taken = atomic_load(&counters->taken);
+
+	if (atomic_load(&counters->n_closers) > 0)
+		rest_ms(PATIENCE_MS);
+	if (jobs_wait() && atomic_load(&counters->taken) == taken)
+		add_closer();
+}
+
+static void hand_over(int fd)
+{
+	struct job job = {.fd = fd};
+
+	if (fd == job_in || fd == job_out || fd == main_end)
+		return;
+	atomic_fetch_add(&counters->waiting[0], 1);
+	for (unsigned i = 0; i < LAST_MS && write(job_in, &job, sizeof(job)) < 0; i++)
+		look_after(); /* the pipe is full */
+}
+
+/* The main process has gone: close what it had open. */
+static _Noreturn void end(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(dir))
+			hand_over(atoi(entry->d_name));
+	}
+	for (unsigned i = 0; i < LAST_MS && jobs_wait(); i++)
+		look_after();
+	close(job_in); /* closers with nothing to do end */
+	_exit(0);
+}
+
+static _Noreturn void oversee(int (*enter)(void *), void *arg)
+{
+	static const int ignored[] = {
+	    SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTSTP, SIGCHLD};
+	struct pollfd wait[] = {{.fd = main_end, .events = POLLIN}, {.events = POLLIN}};
+
+	/* syscalls(closer): clone poll read write close nanosleep clock_nanosleep exit_group */
+	/* syscalls(closer): openat fstat newfstatat getdents64 brk mmap munmap futex rt_sigreturn
+	 */
+	/* syscalls(closer): rt_sigaction gettid getpid tgkill restart_syscall */
+	/* Who ends the main process ends these; a terminal's signals come to all. */
+	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	prctl(PR_SET_NAME, "vswitchd-close");
+	if (enter && enter(arg) < 0)
+		_exit(1);
+	wait[1].fd = job_out;
+	for (;;) {
+		if (poll(wait, ARRAY_SIZE(wait), -1) < 0)
+			continue; /* a signal */
+		if (wait[0].revents)
+			end();
+		look_after();
+	}
+}
+
+int closer_start(int (*enter)(void *), void *arg)
+{
+	int pipe_end[2] = {-1, -1};
+	void *shared = mmap(
+	    NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	if (shared == MAP_FAILED)
+		return -errno;
+	counters = shared;
+	main_end = syscall(SYS_pidfd_open, getpid(), 0);
+	if (main_end < 0 || fcntl(main_end, F_SETFD, FD_CLOEXEC) < 0 ||
+	    pipe2(pipe_end, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	job_out = pipe_end[0];
+	job_in = pipe_end[1];
+	pid = fork_with_files();
+	if (pid == 0)
+		oversee(enter, arg);
+	return pid < 0 ? -errno : 0;
+}
+
+bool closer_take(unsigned owner, int fd)
+{
+	struct job job = {.fd = fd, .owner = owner < CLOSER_OWNERS ? owner : 0};
+
+	if (job_in < 0)
+		return false;
+	atomic_fetch_add(&counters->waiting[job.owner], 1);
+	/* syscalls: write */
+	if (write(job_in, &job, sizeof(job)) == sizeof(job))
+		return true;
+	atomic_fetch_sub(&counters->waiting[job.owner], 1);
+	return false;
+}
+
+unsigned closer_waiting(unsigned owner)
+{
+	return counters && owner < CLOSER_OWNERS ? atomic_load(&counters->waiting[owner]) : 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Processes that close descriptors whose close() may never return.
+ *
+ * A thread that waits in close() for the server of a FUSE file cannot be killed, and its process
+ * does not end before it. So these are processes of their own, which share the table of
+ * descriptors with the one that began them. They also close what that one leaves open at its end,
+ * however it ends, so that peers see the end at once although one of them may hang.
+ *
+ * Threads: closer_start is called while the process has one thread; the others by any.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* Owners of descriptors have numbers below this; 0 is for what is nobody's in particular. */
+#define CLOSER_OWNERS 1100
+
+/* At most so many descriptors take long at the same time. */
+#define CLOSERS_MAX 512
+
+/* Start them. enter(arg), which may be NULL, is called in the first one. Negative errno. */
+int closer_start(int (*enter)(void *), void *arg);
+
+/* Have fd closed. False: there are none who do, or they have more than enough to do. */
+bool closer_take(unsigned owner, int fd);
+
+/* How many of the owner's descriptors they have not closed yet. */
+unsigned closer_waiting(unsigned owner);
