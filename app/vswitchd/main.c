@@ -2,6 +2,7 @@
 /* vswitchd: parse arguments, wire the floors, run the control loop until told to end. */
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <rte_eal.h>
 
 #include "base/closer.h"
+#include "base/errand.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "control/report.h"
@@ -121,6 +123,11 @@ static int add_ports(struct daemon *d)
 	return 0;
 }
 
+static void do_nothing(void *arg)
+{
+	(void)arg;
+}
+
 static int enter_closer(void *arg)
 {
 	cpu_set_t cpus;
@@ -148,6 +155,7 @@ static int daemon_start(struct daemon *d)
 	    .idle_sleep = d->options.idle_sleep,
 	    .features = d->options.features,
 	    .iommu = d->options.iommu,
+	    .memory_any = d->options.memory_any,
 	    .inband = d->options.inband,
 	    .host_notifier = d->options.host_notifier,
 	    .postcopy = d->options.postcopy,
@@ -178,7 +186,10 @@ static int daemon_start(struct daemon *d)
 		err = sandbox_enter_interrupts();
 	if (!err)
 		err = sandbox_enter_control(d->options.client);
-	return err || !d->options.stats_json ? err : report_check(d->options.stats_json);
+	if (!err && d->options.stats_json)
+		err = report_check(d->options.stats_json);
+	/* So that its threads' memory is there from the start. */
+	return err ? err : errand_run(do_nothing, NULL);
 }
 
 static void daemon_end(struct daemon *d)
@@ -216,6 +227,7 @@ int main(int argc, char *argv[])
 	case OPTIONS_RUN:
 		break;
 	}
+	mallopt(M_ARENA_MAX, 1); /* only the control thread allocates often */
 	log_set_level(d.options.log_level);
 	ignore_signals();
 	raise_file_limit();

@@ -77,6 +77,14 @@ static enum options_outcome take_lcores(struct options *o, const char *value)
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_memory(struct options *o, const char *value)
+{
+	o->memory_any = strcmp(value, "any") == 0;
+	if (!o->memory_any && strcmp(value, "shared") != 0)
+		return bad("memory", value, "'shared' or 'any'");
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_idle(struct options *o, const char *value)
 {
 	o->idle_sleep = strcmp(value, "sleep") == 0;
@@ -214,6 +222,8 @@ static const struct option_spec option_table[] = {
 	TAKE(take_features)},
     {"no-huge", NULL, "do without huge pages", FLAG(no_huge)},
     {"no-sandbox", NULL, "keep all capabilities and system calls", FLAG(no_sandbox)},
+    {"memory", "KIND", "map guest memory that is 'shared' memory (default), or files of 'any' kind",
+	TAKE(take_memory)},
     {"host-notifier", NULL, "give guests pages to kick instead of eventfds; their rings are polled",
 	FLAG(host_notifier)},
     {"postcopy", NULL, "let migrating guests arrive before their memory", FLAG(postcopy)},

@@ -34,6 +34,7 @@ struct options {
 	bool no_sandbox;
 	uint64_t features; /* offered to front-ends */
 	bool iommu;
+	bool memory_any;
 	bool host_notifier, inband;
 	bool postcopy;
 	bool forward_bpdu;

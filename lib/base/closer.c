@@ -188,6 +188,11 @@ int closer_start(int (*enter)(void *), void *arg)
 	return pid < 0 ? -errno : 0;
 }
 
+bool closer_running(void)
+{
+	return job_in >= 0;
+}
+
 bool closer_take(unsigned owner, int fd)
 {
 	struct job job = {.fd = fd, .owner = owner < CLOSER_OWNERS ? owner : 0};

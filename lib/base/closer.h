@@ -22,6 +22,8 @@
 /* Start them. enter(arg), which may be NULL, is called in the first one. Negative errno. */
 int closer_start(int (*enter)(void *), void *arg);
 
+bool closer_running(void);
+
 /* Have fd closed. False: there are none who do, or they have more than enough to do. */
 bool closer_take(unsigned owner, int fd);
 

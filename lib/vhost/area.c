@@ -6,7 +6,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "vhost/descriptor.h"
 #include "vhost/guard.h"
+#include "vhost/mapping.h"
 #include "vhost/memory.h"
 #include "vhost/ring.h"
 
@@ -19,6 +21,8 @@ static int check_file(
 	if (size == 0 || __builtin_add_overflow(size, offset, &end))
 		return vhost_complain(dev, -EINVAL, "%s of 0x%llx bytes at 0x%llx cannot be", what,
 		    (unsigned long long)size, (unsigned long long)offset);
+	if (vhost_fd_check_memory(dev, fd, what) < 0)
+		return -EINVAL;
 	if (fstat(fd, &st) < 0)
 		return vhost_complain(
 		    dev, -errno, "cannot examine the file of %s: %s", what, strerror(errno));
@@ -45,27 +49,33 @@ int vhost_area_map(struct vhost_device *dev, const char *what, uint64_t size, ui
 	end = (offset + size + page - 1) & ~(page - 1);
 	area = (struct vhost_area){.len = end - start, .size = size};
 	/* syscalls: fstat newfstatat fstatfs mmap munmap madvise */
+	error = vhost_mapping_claim(dev, area.len);
+	if (error)
+		return error;
 	area.base = mmap(NULL, area.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
-	if (area.base == MAP_FAILED)
-		return vhost_complain(dev, -errno, "cannot map %s of 0x%llx bytes: %s", what,
+	if (area.base == MAP_FAILED) {
+		error = vhost_complain(dev, -errno, "cannot map %s of 0x%llx bytes: %s", what,
 		    (unsigned long long)size, strerror(errno));
+		vhost_mapping_disclaim(dev, area.len);
+		return error;
+	}
 	madvise(area.base, area.len, MADV_DONTDUMP);
 	area.map = (uint8_t *)area.base + (offset - start);
 	error = guard_add(area.base, area.len, &area.guard);
 	if (error) {
-		munmap(area.base, area.len);
+		vhost_mapping_release(dev, area.base, area.len);
 		return vhost_complain(dev, error, "too many mappings in all");
 	}
 	*ret_area = area;
 	return 0;
 }
 
-void vhost_area_unmap(struct vhost_area *area)
+void vhost_area_unmap(const struct vhost_device *dev, struct vhost_area *area)
 {
 	if (!area->base)
 		return;
 	guard_remove(area->guard);
-	munmap(area->base, area->len);
+	vhost_mapping_release(dev, area->base, area->len);
 	*area = (struct vhost_area){0};
 }
 

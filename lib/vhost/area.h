@@ -17,7 +17,7 @@ int vhost_area_map(struct vhost_device *dev, const char *what, uint64_t size, ui
     int fd, struct vhost_area *ret_area);
 
 /* One that is all zero is fine; afterwards it is. */
-void vhost_area_unmap(struct vhost_area *area);
+void vhost_area_unmap(const struct vhost_device *dev, struct vhost_area *area);
 
 /* Was it lost? */
 bool vhost_area_lost(const struct vhost_area *area);

@@ -5,8 +5,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "vhost/descriptor.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
@@ -14,13 +14,13 @@ int vhost_channel_set(struct vhost_device *dev, int fd)
 {
 	int domain = 0, type = 0, listening = 0;
 	socklen_t len = sizeof(int);
-	/* syscalls: getsockopt sendmsg recvfrom close */
+	/* syscalls: getsockopt sendmsg recvfrom */
 	bool good = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0;
 
 	if (!good || domain != AF_UNIX || type != SOCK_STREAM || listening) {
-		close(fd);
+		vhost_fd_close(dev, fd);
 		return vhost_complain(
 		    dev, -EINVAL, "the back-end channel is not a local stream socket");
 	}
@@ -32,7 +32,7 @@ int vhost_channel_set(struct vhost_device *dev, int fd)
 void vhost_channel_forget(struct vhost_device *dev)
 {
 	if (dev->channel.fd >= 0)
-		close(dev->channel.fd);
+		vhost_fd_hang_up(dev, dev->channel.fd);
 	dev->channel = (struct vhost_channel){.fd = -1};
 }
 

@@ -216,6 +216,8 @@ struct vhost_device {
 	bool offer_postcopy;  /* and PAGEFAULT */
 	bool offer_inband;    /* and INBAND_NOTIFICATIONS: see inband.h */
 	bool offer_doorbells; /* and HOST_NOTIFIER */
+	bool memory_any;      /* the owner's: map any file, not only memory */
+	unsigned owner;       /* the owner's: of descriptors that are being closed; closer.h */
 	struct vhost_device_state state;
 	/* Derived: */
 	struct guest_memory *memory; /* NULL before a memory table */

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/descriptor.h"
 #include "vhost/inband.h"
 #include "vhost/listener.h"
 #include "vhost/session.h"
@@ -171,7 +172,8 @@ static void rest(struct vhost_endpoint *ep)
 static void on_session(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
-	int error = session_receive(ep->session);
+	/* With too many descriptors of the port still being closed, nothing is read for a while. */
+	int error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
 
 	(void)fd;
 	(void)what;

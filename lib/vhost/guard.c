@@ -17,35 +17,48 @@
 /* Free while base is 0. Written by the control thread, but for `lost`; read by the handler. */
 static struct slot {
 	_Atomic(uintptr_t) base;
-	size_t len;
+	_Atomic(size_t) len;
 	_Atomic(size_t) lost; /* offset of the first page that was not there, or INTACT */
 } slots[SLOTS];
 
 static _Atomic(uint32_t) n_slots; /* highest in use so far, plus one */
 static int notify = -1;
 
-static struct slot *find(uintptr_t addr)
+/* A slot as it was found: all of one mapping. */
+struct found {
+	struct slot *slot;
+	uintptr_t base;
+	size_t len;
+};
+
+static bool find(uintptr_t addr, struct found *ret)
 {
 	uint32_t n = atomic_load_explicit(&n_slots, memory_order_acquire);
 
 	for (uint32_t i = 0; i < n; i++) {
 		uintptr_t base = atomic_load_explicit(&slots[i].base, memory_order_acquire);
+		size_t n_bytes = atomic_load_explicit(&slots[i].len, memory_order_acquire);
 
-		if (base && addr >= base && addr - base < slots[i].len)
-			return &slots[i];
+		/* The slot may get another mapping meanwhile: both are of the same one if the base
+		 * is still there. */
+		if (base && addr >= base && addr - base < n_bytes &&
+		    atomic_load_explicit(&slots[i].base, memory_order_relaxed) == base) {
+			*ret = (struct found){&slots[i], base, n_bytes};
+			return true;
+		}
 	}
-	return NULL;
+	return false;
 }
 
 /* Of the whole mapping: one fault, one system call, however much of it is gone. */
-static bool put_zero_pages(struct slot *slot, uintptr_t base)
+static bool put_zero_pages(const struct found *found)
 {
-	void *at = (void *)base;
+	void *at = (void *)found->base;
 
 	/* syscalls: mmap write rt_sigaction */
 	/* syscalls(worker): mmap write rt_sigaction rt_sigreturn */
 
-	return mmap(at, slot->len, PROT_READ | PROT_WRITE,
+	return mmap(at, found->len, PROT_READ | PROT_WRITE,
 		   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == at;
 }
 
@@ -60,18 +73,18 @@ static void die(void)
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
 	uintptr_t addr = (uintptr_t)info->si_addr;
-	struct slot *slot = info->si_code > 0 ? find(addr) : NULL;
+	struct found found;
 	const uint64_t one = 1;
 	size_t intact = INTACT;
 	int saved = errno;
 
 	(void)sig;
 	(void)context;
-	if (!slot || !put_zero_pages(slot, slot->base)) {
+	if (info->si_code <= 0 || !find(addr, &found) || !put_zero_pages(&found)) {
 		die();
 		return;
 	}
-	atomic_compare_exchange_strong(&slot->lost, &intact, addr - slot->base);
+	atomic_compare_exchange_strong(&found.slot->lost, &intact, addr - found.base);
 	if (notify >= 0) {
 		ssize_t n = write(notify, &one, sizeof(one));
 		(void)n; /* full: the control thread has been told */
@@ -104,7 +117,7 @@ int guard_add(void *base, size_t len, uint32_t *ret_guard)
 	*ret_guard = i;
 	if (i == GUARD_NONE)
 		return -ENOSPC;
-	slots[i].len = len;
+	atomic_store_explicit(&slots[i].len, len, memory_order_release);
 	atomic_store_explicit(&slots[i].lost, INTACT, memory_order_relaxed);
 	atomic_store_explicit(&slots[i].base, (uintptr_t)base, memory_order_release);
 	if (i >= atomic_load_explicit(&n_slots, memory_order_relaxed))

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vhost/descriptor.h"
 #include "vhost/handlers.h"
 #include "vhost/log.h"
 #include "vhost/notifier.h"

@@ -23,6 +23,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
+#include "vhost/descriptor.h"
 #include "vhost/doorbell.h"
 #include "vhost/handlers.h"
 #include "vhost/inband.h"

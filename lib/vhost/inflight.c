@@ -87,7 +87,7 @@ int vhost_inflight_set(struct vhost_device *dev, const struct vhost_wire_infligh
 		return error;
 	vhost_rings_change(dev);
 	forget_rings(dev);
-	vhost_area_unmap(&dev->inflight.area);
+	vhost_area_unmap(dev, &dev->inflight.area);
 	dev->inflight = (struct vhost_inflight){
 	    .area = fresh, .n_queues = wire->n_queues, .queue_size = wire->queue_size};
 	vhost_device_settle(dev);
@@ -158,6 +158,6 @@ void vhost_inflight_start(
 
 void vhost_inflight_forget(struct vhost_device *dev)
 {
-	vhost_area_unmap(&dev->inflight.area);
+	vhost_area_unmap(dev, &dev->inflight.area);
 	dev->inflight = (struct vhost_inflight){0};
 }

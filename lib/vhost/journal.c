@@ -37,7 +37,9 @@ static int take_file(int fd)
 	/* syscalls: ftruncate fallocate geteuid */
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+	/* Another name would be one more way to get at it. */
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
+	    st.st_mode & (S_IWGRP | S_IWOTH))
 		return -EPERM;
 	if (ftruncate(fd, sizeof(struct pages)) < 0)
 		return -errno;

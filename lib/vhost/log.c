@@ -90,7 +90,7 @@ int vhost_log_replace(struct vhost_device *dev, uint64_t size, uint64_t offset, 
 		return error;
 	dev->log.area = fresh;
 	vhost_log_settle(dev);
-	vhost_area_unmap(&old);
+	vhost_area_unmap(dev, &old);
 	log_debug("%s: dirty pages go to a log of %llu bytes", dev->name, (unsigned long long)size);
 	return 0;
 }
@@ -103,7 +103,7 @@ void vhost_log_forget(struct vhost_device *dev)
 		if (ring)
 			dev->log.ignored += ring->log[0].ignored + ring->log[1].ignored;
 	}
-	vhost_area_unmap(&dev->log.area);
+	vhost_area_unmap(dev, &dev->log.area);
 	if (dev->log.ignored)
 		log_warn("%s: %llu writes were outside the dirty log, and not logged", dev->name,
 		    (unsigned long long)dev->log.ignored);

@@ -28,8 +28,10 @@
 
 #include "base/log.h"
 #include "vhost/area.h"
+#include "vhost/descriptor.h"
 #include "vhost/guard.h"
 #include "vhost/iommu.h"
+#include "vhost/mapping.h"
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
@@ -51,10 +53,10 @@ struct table {
 	bool carried[VHOST_MEM_SLOTS_MAX]; /* the mapping belongs to the old table, too */
 };
 
-static void unmap(const struct vhost_mapping *mapping)
+static void unmap(const struct vhost_device *dev, const struct vhost_mapping *mapping)
 {
 	guard_remove(mapping->guard);
-	munmap(mapping->base, mapping->len);
+	vhost_mapping_release(dev, mapping->base, mapping->len);
 }
 
 static bool same_place(const struct vhost_region_state *a, const struct vhost_region_state *b)
@@ -132,11 +134,18 @@ static int map(struct vhost_device *dev, const struct vhost_region_state *r, int
 	page = vhost_file_page_size(fd, &huge);
 	start = r->mmap_offset & ~(page - 1);
 	end = (r->mmap_offset + r->size + page - 1) & ~(page - 1);
+	error = vhost_mapping_claim(dev, end - start);
+	if (error)
+		return error;
 	base =
 	    mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, start);
-	if (base == MAP_FAILED)
-		return vhost_complain(dev, -errno, "cannot map a memory region of 0x%llx bytes: %s",
-		    (unsigned long long)r->size, strerror(errno));
+	if (base == MAP_FAILED) {
+		error =
+		    vhost_complain(dev, -errno, "cannot map a memory region of 0x%llx bytes: %s",
+			(unsigned long long)r->size, strerror(errno));
+		vhost_mapping_disclaim(dev, end - start);
+		return error;
+	}
 	madvise(base, end - start, MADV_DONTDUMP);
 	if (!huge)
 		warn_pages(dev, r);
@@ -145,7 +154,7 @@ static int map(struct vhost_device *dev, const struct vhost_region_state *r, int
 	    (unsigned long long)(page >> 10));
 	error = guard_add(base, end - start, &guard);
 	if (error) {
-		munmap(base, end - start);
+		vhost_mapping_release(dev, base, end - start);
 		return vhost_complain(dev, error, "too many memory regions in all");
 	}
 	*ret_mapping = (struct vhost_mapping){
@@ -170,11 +179,11 @@ static struct table *table_create(struct vhost_device *dev)
 }
 
 /* Drop a table that did not come to be. */
-static void table_discard(struct table *table)
+static void table_discard(const struct vhost_device *dev, struct table *table)
 {
 	for (unsigned i = 0; i < table->n; i++) {
 		if (!table->carried[i])
-			unmap(&table->mapping[i]);
+			unmap(dev, &table->mapping[i]);
 	}
 	free(table);
 }
@@ -208,9 +217,11 @@ static int find_same(const struct vhost_device *dev, const struct vhost_region_s
 static int table_append(
     struct table *table, struct vhost_device *dev, const struct vhost_region_state *r, int fd)
 {
-	int same = find_same(dev, r, fd);
-	int error;
+	int error = vhost_fd_check_memory(dev, fd, "a memory region");
+	int same = error ? -1 : find_same(dev, r, fd);
 
+	if (error)
+		return error;
 	if (same >= 0) {
 		table_carry(table, dev, same);
 		return 0;
@@ -328,7 +339,7 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 		error = vhost_complain(dev, -ENOMEM, "no memory for a memory table");
 	if (error) {
 		guest_memory_destroy(memory);
-		table_discard(table);
+		table_discard(dev, table);
 		return error;
 	}
 	memcpy(mapping, table->mapping, table->n * sizeof(*mapping));
@@ -349,7 +360,7 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	}
 	for (unsigned i = 0; i < old_n; i++) {
 		if (!still_used(table, &old_mapping[i]))
-			unmap(&old_mapping[i]);
+			unmap(dev, &old_mapping[i]);
 	}
 	free(old_mapping);
 	free(table);
@@ -367,7 +378,7 @@ int vhost_memory_replace(struct vhost_device *dev, const struct vhost_region_sta
 	for (unsigned i = 0; i < n && !error; i++)
 		error = table_append(table, dev, &regions[i], fds[i]);
 	if (error || table_unchanged(table, dev)) {
-		table_discard(table);
+		table_discard(dev, table);
 		return error;
 	}
 	return table_commit(table, dev);
@@ -376,8 +387,10 @@ int vhost_memory_replace(struct vhost_device *dev, const struct vhost_region_sta
 int vhost_memory_add(struct vhost_device *dev, const struct vhost_region_state *region, int fd)
 {
 	struct table *table;
-	int error;
+	int error = vhost_fd_check_memory(dev, fd, "a memory region");
 
+	if (error)
+		return error;
 	if (find_same(dev, region, fd) >= 0)
 		return 0;
 	if (dev->state.n_regions == VHOST_MEM_SLOTS_MAX)
@@ -390,7 +403,7 @@ int vhost_memory_add(struct vhost_device *dev, const struct vhost_region_state *
 		table_carry(table, dev, i);
 	error = table_append(table, dev, region, fd);
 	if (error) {
-		table_discard(table);
+		table_discard(dev, table);
 		return error;
 	}
 	return table_commit(table, dev);
@@ -408,7 +421,7 @@ int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_stat
 			table_carry(table, dev, i);
 	}
 	if (table->n == n) {
-		table_discard(table);
+		table_discard(dev, table);
 		return vhost_complain(dev, -ENOENT, "there is no memory region at guest 0x%llx",
 		    (unsigned long long)region->gpa);
 	}
@@ -418,7 +431,7 @@ int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_stat
 void vhost_memory_forget(struct vhost_device *dev)
 {
 	for (unsigned i = 0; i < dev->state.n_regions; i++)
-		unmap(&dev->mapping[i]);
+		unmap(dev, &dev->mapping[i]);
 	free(dev->mapping);
 	forget_outgrown(dev);
 	guest_memory_destroy(dev->memory);

@@ -2,8 +2,8 @@
 #include "vhost/message.h"
 
 #include <stddef.h>
-#include <unistd.h>
 
+#include "vhost/descriptor.h"
 #include "vhost/handlers.h"
 
 /* The gate ANY. */
@@ -52,11 +52,11 @@ int vhost_message_take_fd(struct vhost_message *msg, unsigned i)
 	return fd;
 }
 
-void vhost_message_close_fds(struct vhost_message *msg)
+void vhost_message_close_fds(const struct vhost_device *dev, struct vhost_message *msg)
 {
 	for (unsigned i = 0; i < msg->n_fds; i++) {
 		if (msg->fd[i] >= 0)
-			close(msg->fd[i]);
+			vhost_fd_close(dev, msg->fd[i]);
 	}
 	msg->n_fds = 0;
 }

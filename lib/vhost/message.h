@@ -128,4 +128,4 @@ const char *vhost_message_name(uint32_t request);
 int vhost_message_take_fd(struct vhost_message *msg, unsigned i);
 
 /* Close all descriptors still in msg. */
-void vhost_message_close_fds(struct vhost_message *msg);
+void vhost_message_close_fds(const struct vhost_device *dev, struct vhost_message *msg);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vhost/descriptor.h"
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
@@ -56,13 +57,13 @@ static int *slot_of(struct vhost_vring *ring, enum vhost_notifier which)
 	return slot[which];
 }
 
-static void give_back(int fd, bool blocking)
+static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 {
 	int flags = blocking ? fcntl(fd, F_GETFL) : -1;
 
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-	close(fd);
+	vhost_fd_close(dev, fd);
 }
 
 /* What was given back may be in use elsewhere, under another descriptor. */
@@ -90,15 +91,15 @@ void vhost_notifier_replace(
 	ring->blocking[which] = fresh.blocking;
 	if (old < 0)
 		return;
-	give_back(old, blocking);
+	give_back(dev, old, blocking);
 	if (blocking)
 		make_others_nonblocking(dev);
 }
 
-void vhost_notifiers_close(struct vhost_vring *ring)
+void vhost_notifiers_close(const struct vhost_device *dev, struct vhost_vring *ring)
 {
 	for (unsigned which = 0; which < VHOST_NOTIFIERS; which++) {
 		if (*slot_of(ring, which) >= 0)
-			give_back(*slot_of(ring, which), ring->blocking[which]);
+			give_back(dev, *slot_of(ring, which), ring->blocking[which]);
 	}
 }

@@ -39,4 +39,4 @@ void vhost_notifier_replace(struct vhost_device *dev, unsigned index, enum vhost
     struct vhost_eventfd fresh);
 
 /* Give all three back. Nobody uses the ring any more. */
-void vhost_notifiers_close(struct vhost_vring *ring);
+void vhost_notifiers_close(const struct vhost_device *dev, struct vhost_vring *ring);

@@ -26,6 +26,7 @@
 
 #include "base/log.h"
 #include "vhost/call.h"
+#include "vhost/descriptor.h"
 #include "vhost/inflight.h"
 #include "vhost/journal.h"
 #include "vhost/iommu.h"
@@ -142,9 +143,9 @@ bool vhost_device_active(const struct vhost_device *dev)
 	return false;
 }
 
-static void ring_destroy(struct vhost_vring *ring)
+static void ring_destroy(const struct vhost_device *dev, struct vhost_vring *ring)
 {
-	vhost_notifiers_close(ring);
+	vhost_notifiers_close(dev, ring);
 	vring_inflight_destroy(ring->inflight);
 	free(ring);
 }
@@ -153,7 +154,7 @@ void vhost_rings_forget(struct vhost_device *dev)
 {
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
-			ring_destroy(dev->vring[i]);
+			ring_destroy(dev, dev->vring[i]);
 		dev->vring[i] = NULL;
 	}
 	dev->n_vrings = 0;

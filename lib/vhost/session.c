@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/descriptor.h"
 #include "vhost/message.h"
 #include "vhost/quiesce.h"
 #include "vhost/rate.h"
@@ -81,13 +82,14 @@ void session_destroy(struct vhost_session *session)
 {
 	if (!session)
 		return;
-	vhost_message_close_fds(&session->msg);
-	close(session->fd);
+	vhost_message_close_fds(session->dev, &session->msg);
+	vhost_fd_hang_up(session->dev, session->fd);
 	free(session);
 }
 
 /* Keep the descriptors of one control message; close those there is no room for. */
-static bool keep_fds(struct vhost_message *msg, const struct cmsghdr *cmsg)
+static bool keep_fds(
+    const struct vhost_device *dev, struct vhost_message *msg, const struct cmsghdr *cmsg)
 {
 	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	bool all = true;
@@ -99,7 +101,7 @@ static bool keep_fds(struct vhost_message *msg, const struct cmsghdr *cmsg)
 		if (msg->n_fds < VHOST_FDS_RECEIVE) {
 			msg->fd[msg->n_fds++] = fd;
 		} else {
-			close(fd);
+			vhost_fd_close(dev, fd);
 			all = false;
 		}
 	}
@@ -135,7 +137,7 @@ static ssize_t receive_part(struct vhost_session *session, void *to, size_t len)
 		return vhost_complain(session->dev, -errno, "cannot read: %s", strerror(errno));
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh); cmsg; cmsg = CMSG_NXTHDR(&mh, cmsg)) {
 		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-			all &= keep_fds(&session->msg, cmsg);
+			all &= keep_fds(session->dev, &session->msg, cmsg);
 	}
 	if (!all || (mh.msg_flags & MSG_CTRUNC))
 		return vhost_complain(session->dev, -EBADMSG, "too many descriptors");
@@ -277,7 +279,7 @@ static int handle_message(struct vhost_session *session)
 	log_debug("%s: %s (%u), %u bytes, %u descriptors", dev->name, spec ? spec->name : "unknown",
 	    msg->header.request, msg->header.size, msg->n_fds);
 	error = dispatch(dev, spec, msg);
-	vhost_message_close_fds(msg);
+	vhost_message_close_fds(dev, msg);
 	if (own_reply || msg->replies)
 		error = error ? error : send_reply(session);
 	/* Asked after handling: the message may be the one that negotiates the feature. */

@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "vhost/descriptor.h"
 #include "vhost/ring.h"
 
 /*
@@ -17,10 +17,9 @@
 static int check_pipe(struct vhost_device *dev, int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
-	struct stat st;
 
-	/* syscalls: fcntl fstat newfstatat read write close */
-	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
+	/* syscalls: fcntl read write close */
+	if (!vhost_fd_is_pipe(fd))
 		return vhost_complain(dev, -EINVAL, "the descriptor is no pipe");
 	if (vhost_rings_started(dev))
 		return vhost_complain(dev, -EBUSY, "the state is not to be had while rings run");
@@ -57,7 +56,10 @@ int vhost_transfer_save(struct vhost_device *dev, int fd)
 	error = check_pipe(dev, fd);
 	if (!error)
 		error = save_to(dev, fd);
-	close(fd); /* the front-end reads to the end */
+	if (vhost_fd_is_pipe(fd))
+		close(fd); /* the front-end reads to the end */
+	else
+		vhost_fd_close(dev, fd);
 	if (!error)
 		dev->transfer.step = VHOST_TRANSFER_SAVED;
 	return error;
@@ -70,7 +72,7 @@ int vhost_transfer_load(struct vhost_device *dev, int fd)
 	vhost_transfer_forget(dev);
 	error = check_pipe(dev, fd);
 	if (error) {
-		close(fd);
+		vhost_fd_close(dev, fd);
 		return error;
 	}
 	dev->transfer = (struct vhost_transfer){.step = VHOST_TRANSFER_LOADING, .fd = fd};
@@ -136,6 +138,6 @@ int vhost_transfer_finish(struct vhost_device *dev)
 void vhost_transfer_forget(struct vhost_device *dev)
 {
 	if (dev->transfer.step == VHOST_TRANSFER_LOADING)
-		close(dev->transfer.fd);
+		vhost_fd_close(dev, dev->transfer.fd);
 	dev->transfer = (struct vhost_transfer){0};
 }

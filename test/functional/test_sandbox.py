@@ -59,7 +59,7 @@ def test_a_client_keeps_what_it_takes_to_reach_sockets_of_others(lab):
     switch = Switch(lab, ["a.sock"], "--client")
     dac_override = 1 << 1
     for name, fields in threads(switch.pid).items():
-        control = name.startswith("vswitchd")
+        control = name.startswith(("vswitchd", "errand"))
         assert capabilities(fields)["CapEff"] == (dac_override if control else 0), name
 
 

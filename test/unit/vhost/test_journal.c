@@ -102,6 +102,21 @@ static void test_a_file_of_somebody_else_is_not_used(void **state)
 	unlink(path);
 }
 
+static void test_a_file_with_another_name_is_not_used(void **state)
+{
+	char other[sizeof(path) + 8];
+	uint64_t word;
+
+	(void)state;
+	leave_word(7);
+	snprintf(other, sizeof(other), "%s.other", path);
+	assert_int_equal(link(path, other), 0);
+	assert_false(finds_word(&word));
+	assert_int_equal(unlink(other), 0);
+	assert_true(finds_word(&word));
+	unlink(path);
+}
+
 static void test_a_pipe_does_not_keep_us_waiting(void **state)
 {
 	uint64_t word;
@@ -118,6 +133,7 @@ int main(void)
 	    cmocka_unit_test(test_the_place_on_disk_is_taken_at_once),
 	    cmocka_unit_test(test_a_file_that_others_may_write_is_not_used),
 	    cmocka_unit_test(test_a_file_of_somebody_else_is_not_used),
+	    cmocka_unit_test(test_a_file_with_another_name_is_not_used),
 	    cmocka_unit_test(test_a_pipe_does_not_keep_us_waiting),
 	};
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/closer.h"
+#include "base/errand.h"
+#include "vhost/limits.h"
+#include "vhost/ring.h"
+
+bool vhost_fd_is_memory(int fd)
+{
+	/* syscalls: fcntl */
+	return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+bool vhost_fd_is_pipe(int fd)
+{
+	return fcntl(fd, F_GETPIPE_SZ) >= 0;
+}
+
+int vhost_fd_check_memory(struct vhost_device *dev, int fd, const char *what)
+{
+	if (dev->memory_any || vhost_fd_is_memory(fd))
+		return 0;
+	return vhost_complain(dev, -EINVAL,
+	    "the descriptor of %s is no memfd and no file on tmpfs or hugetlbfs; other files need "
+	    "--memory any",
+	    what);
+}
+
+/*
+ * Even an eventfd (with many watchers) and a memfd (with much memory) can take long, so all go the
+ * same way. Only tests do without closers.
+ */
+void vhost_fd_close(const struct vhost_device *dev, int fd)
+{
+	if (closer_running())
+		errand_close_for(dev->owner, fd);
+	else
+		close(fd);
+}
+
+void vhost_fd_hang_up(const struct vhost_device *dev, int fd)
+{
+	/* syscalls: shutdown close */
+	shutdown(fd, SHUT_RDWR);
+	/* Messages that nobody read bring descriptors, too. */
+	vhost_fd_close(dev, fd);
+}
+
+bool vhost_fd_flooded(const struct vhost_device *dev)
+{
+	return closer_waiting(dev->owner) >= VHOST_CLOSING_MAX;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vhost/mapping.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/closer.h"
+#include "base/errand.h"
+#include "vhost/limits.h"
+#include "vhost/ring.h"
+
+/* So much is unmapped in a fraction of a millisecond. */
+#define QUICK (UINT64_C(16) << 20)
+
+/* Errands outlive ports, so this is not kept in these. */
+static struct account {
+	_Atomic(uint64_t) bytes, pieces;
+} accounts[CLOSER_OWNERS], all;
+
+struct piece {
+	struct account *account;
+	char *base;
+	uint64_t len;
+};
+
+static struct account *account_of(const struct vhost_device *dev)
+{
+	return &accounts[dev->owner < CLOSER_OWNERS ? dev->owner : 0];
+}
+
+int vhost_mapping_claim(struct vhost_device *dev, uint64_t len)
+{
+	struct account *account = account_of(dev);
+	uint64_t bytes = atomic_load(&account->bytes), pieces = atomic_load(&account->pieces);
+	bool scarce = atomic_load(&all.bytes) > VHOST_MAPPED_HALF;
+	uint64_t limit = scarce ? VHOST_MAPPED_SURE : VHOST_MAPPED_MAX;
+
+	if (len > limit || bytes > limit - len)
+		return vhost_complain(dev, -ENOSPC,
+		    "mapping %llu MiB more would make it more than the %llu GiB that a port may "
+		    "map%s",
+		    (unsigned long long)(len >> 20), (unsigned long long)(limit >> 30),
+		    scarce ? " while all together map much" : "");
+	if (atomic_load(&all.pieces) >= VHOST_REGIONS_HALF && pieces >= VHOST_REGIONS_SURE)
+		return vhost_complain(dev, -ENOSPC,
+		    "it has %llu memory regions, more than a port may have while all together have "
+		    "many",
+		    (unsigned long long)pieces);
+	atomic_fetch_add(&account->bytes, len);
+	atomic_fetch_add(&account->pieces, 1);
+	atomic_fetch_add(&all.bytes, len);
+	atomic_fetch_add(&all.pieces, 1);
+	return 0;
+}
+
+static void give_back(struct account *account, uint64_t len)
+{
+	atomic_fetch_sub(&account->bytes, len);
+	atomic_fetch_sub(&account->pieces, 1);
+	atomic_fetch_sub(&all.bytes, len);
+	atomic_fetch_sub(&all.pieces, 1);
+}
+
+void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len)
+{
+	give_back(account_of(dev), len);
+}
+
+/*
+ * Whoever maps something has to wait for an munmap, so this is done in steps. Very large pages do
+ * not have such, nor need them.
+ */
+static void unmap(const struct piece *piece)
+{
+	uint64_t done = 0;
+
+	/* syscalls: munmap */
+	while (done < piece->len) {
+		uint64_t step = piece->len - done < QUICK ? piece->len - done : QUICK;
+
+		if (munmap(piece->base + done, step) < 0) {
+			munmap(piece->base + done, piece->len - done);
+			break;
+		}
+		done += step;
+	}
+	give_back(piece->account, piece->len);
+}
+
+static void unmap_errand(void *arg)
+{
+	unmap(arg);
+	free(arg);
+}
+
+void vhost_mapping_release(const struct vhost_device *dev, void *base, uint64_t len)
+{
+	struct piece piece = {.account = account_of(dev), .base = base, .len = len};
+	bool quick = !closer_running() || (len <= QUICK && !dev->memory_any);
+	struct piece *copy = quick ? NULL : malloc(sizeof(*copy));
+
+	if (copy) {
+		*copy = piece;
+		if (errand_run(unmap_errand, copy) == 0)
+			return;
+		free(copy);
+	}
+	unmap(&piece);
+}
