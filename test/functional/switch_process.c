@@ -372,12 +372,15 @@ struct switch_usage switch_usage(const struct switch_process *sw)
 	return u;
 }
 
+/* Longer than the switch itself looks at a new front-end, every 100 ms. */
+#define REST_LOOKS 30
+
 struct switch_usage switch_usage_at_rest(const struct switch_process *sw)
 {
 	struct switch_usage now = switch_usage(sw), last;
 	unsigned same = 0;
 
-	for (unsigned tries = 0; tries < 500 && same < 10; tries++) {
+	for (unsigned tries = 0; tries < 500 && same < REST_LOOKS; tries++) {
 		last = now;
 		usleep(10000);
 		now = switch_usage(sw);
