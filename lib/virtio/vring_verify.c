@@ -14,9 +14,11 @@
  *
  *	at the driver's position	if no slot before it lacks its mark;
  *	behind the last mark		if that cannot be a chain of several slots: no unmarked slot
- *					that could end it has its id; or the driver could have used
- *					a table instead, and no other chain in sight is a long one;
- *	at one of two places		else.
+ *					that could end it has its id;
+ *	at one of two places		else. A position that is one of them may be right. Any other
+ *					is wrong, and the first place is taken if the driver could
+ *					have used a table instead of a long chain, and no other
+ *					chain in sight is a long one.
  *
  * A ring without any mark is a full one. If it is as on a first lap, and is told to be at a
  * beginning, it is taken for new.
@@ -187,10 +189,12 @@ static enum vring_verdict verify_packed(
 	if (told.slot >= view.size || !find_driver(&view))
 		return VRING_VERDICT_AGREES;
 	find_last_mark(&view);
-	if (!find_end(&view, in_order, &end) || chains_are_single(&view, config->features))
+	if (!find_end(&view, in_order, &end))
 		return correct(position, view.behind);
 	if (same_place(told, view.behind) || same_place(told, end))
 		return VRING_VERDICT_AGREES;
+	if (chains_are_single(&view, config->features))
+		return correct(position, view.behind);
 	/* Of the batch whose mark has been overwritten any number of slots may be left. */
 	if (in_order && view.n == view.size && avail_bit(view.desc, told.slot) == told.wrap)
 		return VRING_VERDICT_AGREES;
