@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,7 +78,8 @@ static void quick_errands_run_once_in_order_of_each_thread(void **state)
 			last[i] = pthread_equal(by[k], by[i]) ? 1 + noted[k] : 0;
 		assert_true(!last[i] || last[i] <= noted[i]);
 	}
-	assert_true(count_threads() <= 8);
+	/* One for each errand would be 64. A thread that loses its CPU gets a helper. */
+	assert_true(count_threads() < ERRAND_THREADS_MAX);
 }
 
 /* An errand that ends when its pipe does. */
