@@ -15,6 +15,9 @@
  * and some on the other, so a queue must not change hands from one to the next: vswitch_move() puts
  * one between them in which nobody polls it. Frames wait in the ring for these microseconds.
  *
+ * At the end all ports go down with one change, and the workers stop. What follows changes no
+ * forwarding, so it waits for nobody.
+ *
  * Threads: the control thread.
  */
 #include "control/vswitch.h"
@@ -102,7 +105,7 @@ void vswitch_commit(struct vswitch *sw)
 {
 	struct forwarding *fwd;
 
-	if (!sw->changed)
+	if (!sw->changed || !sw->workers)
 		return;
 	sw->changed = false;
 	for (unsigned p = 0; p < sw->n_ports; p++) {
@@ -253,18 +256,24 @@ fail:
 	return err;
 }
 
+/* Nobody uses a ring, guest memory or an eventfd any more. */
+static void stop_forwarding(struct vswitch *sw)
+{
+	if (!sw->workers)
+		return;
+	forwarding_destroy(workers_publish(sw->workers, NULL));
+	workers_stop(sw->workers);
+	sw->workers = NULL;
+}
+
 void vswitch_destroy(struct vswitch *sw)
 {
 	if (!sw)
 		return;
-	/* While the workers still run: an endpoint that goes takes its port from them. */
+	stop_forwarding(sw);
 	for (unsigned p = 0; p < sw->n_ports; p++) {
 		vhost_endpoint_destroy(sw->vport[p]->endpoint);
 		sw->vport[p]->endpoint = NULL;
-	}
-	if (sw->workers) {
-		forwarding_destroy(workers_publish(sw->workers, NULL));
-		workers_stop(sw->workers);
 	}
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		vport_destroy(sw->vport[p]);
