@@ -19,6 +19,7 @@
 #include "control/report.h"
 #include "control/vswitch.h"
 #include "eal.h"
+#include "ending.h"
 #include "options.h"
 #include "sandbox.h"
 
@@ -27,7 +28,7 @@
 struct daemon {
 	struct options options;
 	struct event_base *base;
-	struct event *signal[3];
+	struct event *report_signal, *end;
 	struct vswitch *sw;
 };
 
@@ -54,12 +55,13 @@ static void on_report_signal(evutil_socket_t signum, short what, void *arg)
 	report(arg, PRINT_MS);
 }
 
-static void on_end_signal(evutil_socket_t signum, short what, void *arg)
+static void on_end(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
 
+	(void)fd;
 	(void)what;
-	log_info("ending on %s", strsignal(signum));
+	log_info("ending on %s", strsignal(ending_signal()));
 	event_base_loopbreak(d->base);
 }
 
@@ -75,24 +77,20 @@ static void ignore_signals(void)
 			signal(strangers[i], SIG_IGN);
 }
 
-static int watch_signals(struct daemon *d)
+static int watch_reports(struct daemon *d)
 {
-	const struct {
-		int signum;
-		event_callback_fn handler;
-	} table[] = {
-	    {SIGUSR1, on_report_signal},
-	    {SIGTERM, on_end_signal},
-	    {SIGINT, on_end_signal},
-	};
+	d->report_signal = evsignal_new(d->base, SIGUSR1, on_report_signal, d);
+	return d->report_signal && event_add(d->report_signal, NULL) == 0 ? 0 : -ENOMEM;
+}
 
-	_Static_assert(ARRAY_SIZE(table) == ARRAY_SIZE(d->signal), "one event per signal");
-	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
-		d->signal[i] = evsignal_new(d->base, table[i].signum, table[i].handler, d);
-		if (!d->signal[i] || event_add(d->signal[i], NULL) < 0)
-			return -ENOMEM;
-	}
-	return 0;
+static int watch_end(struct daemon *d)
+{
+	int fd = ending_watch(&d->options);
+
+	if (fd < 0)
+		return fd;
+	d->end = event_new(d->base, fd, EV_READ, on_end, d);
+	return d->end && event_add(d->end, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static int add_ports(struct daemon *d)
@@ -175,7 +173,7 @@ static int daemon_start(struct daemon *d)
 	d->base = event_base_new();
 	if (!d->base)
 		return -ENOMEM;
-	err = watch_signals(d);
+	err = watch_reports(d);
 	if (err)
 		return err;
 	err = vswitch_create(d->base, &config, &d->sw);
@@ -184,6 +182,8 @@ static int daemon_start(struct daemon *d)
 	err = add_ports(d);
 	if (!err)
 		err = sandbox_enter_interrupts();
+	if (!err)
+		err = watch_end(d);
 	if (!err)
 		err = sandbox_enter_control(d->options.client);
 	if (!err && d->options.stats_json)
@@ -195,9 +195,10 @@ static int daemon_start(struct daemon *d)
 static void daemon_end(struct daemon *d)
 {
 	vswitch_destroy(d->sw);
-	for (unsigned i = 0; i < ARRAY_SIZE(d->signal); i++)
-		if (d->signal[i])
-			event_free(d->signal[i]);
+	if (d->report_signal)
+		event_free(d->report_signal);
+	if (d->end)
+		event_free(d->end);
 	if (d->base)
 		event_base_free(d->base);
 }
@@ -230,6 +231,7 @@ int main(int argc, char *argv[])
 	mallopt(M_ARENA_MAX, 1); /* only the control thread allocates often */
 	log_set_level(d.options.log_level);
 	ignore_signals();
+	ending_hold_signals();
 	raise_file_limit();
 	err = daemon_start(&d);
 	if (!err) {
@@ -239,5 +241,6 @@ int main(int argc, char *argv[])
 	}
 	daemon_end(&d);
 	rte_eal_cleanup();
+	ending_done();
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

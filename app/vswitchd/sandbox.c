@@ -4,8 +4,8 @@
  *
  * Capabilities and filters belong to a thread, and are inherited by those it creates later. Ours
  * are created by the EAL before there is anything to sandbox, so each thread enters by itself: the
- * workers before their first turn, the control thread when the sockets are there, the EAL's
- * interrupt thread through an alarm. no_new_privs is set before them all.
+ * workers before their first turn, the control thread and the one for signals when the sockets are
+ * there, the EAL's interrupt thread through an alarm. no_new_privs is set before them all.
  *
  * The filter's default is a signal (SIGSYS), not an error code: code that was never meant to run
  * must not go on. The handler may only write: the names were looked up beforehand. mmap and

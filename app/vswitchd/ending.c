@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ending.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "sandbox.h"
+
+/* So long the orderly end may take: a second in all, and more only with many ports. */
+#define PATIENCE_MS 800
+#define PORT_MS     3
+
+static struct {
+	int fd;
+	unsigned patience_ms;
+	sem_t ready; /* the thread is */
+	int error;
+	atomic_int signum;
+	atomic_bool done;
+	unsigned n_sockets;
+	struct socket {
+		const char *path;
+		dev_t dev;
+		ino_t ino;
+	} socket[PORTS_MAX];
+} ending;
+
+static void signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+}
+
+void ending_hold_signals(void)
+{
+	sigset_t set;
+
+	signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void rest(unsigned ms)
+{
+	struct timespec end;
+
+	/* syscalls: clock_gettime clock_nanosleep */
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += ms / 1000;
+	end.tv_nsec += ms % 1000 * 1000000L;
+	end.tv_sec += end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
+		; /* by a signal that is for others */
+}
+
+/* Not by log_error(): whatever the control thread waits for, this thread must not. */
+static void say(void)
+{
+	struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
+	char line[160];
+	int n = snprintf(line, sizeof(line),
+	    "vswitchd: error: the orderly end takes longer than %u ms: a thread hangs; "
+	    "ending without it\n",
+	    ending.patience_ms);
+
+	/* syscalls: poll write */
+	if (poll(&writable, 1, 0) == 1 && write(STDERR_FILENO, line, n) < 0)
+		return; /* nobody listens */
+}
+
+/* Those that are still ours: another switch may have taken a path. */
+static void remove_sockets(void)
+{
+	struct stat st;
+
+	/* syscalls: lstat newfstatat unlink */
+	for (unsigned i = 0; i < ending.n_sockets; i++) {
+		const struct socket *s = &ending.socket[i];
+
+		if (lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+			unlink(s->path);
+	}
+}
+
+static void *wait_for_signal(void *arg)
+{
+	sigset_t set;
+	int signum;
+
+	(void)arg;
+	prctl(PR_SET_NAME, "signals"); /* syscalls: prctl */
+	/* By itself: it needs none of what a client keeps. */
+	ending.error = sandbox_enter_control(false);
+	sem_post(&ending.ready);
+	signals(&set);
+	/* syscalls: rt_sigtimedwait write exit_group */
+	if (sigwait(&set, &signum))
+		return NULL;
+	atomic_store(&ending.signum, signum);
+	eventfd_write(ending.fd, 1);
+	rest(ending.patience_ms);
+	if (atomic_load(&ending.done))
+		return NULL;
+	say();
+	remove_sockets();
+	_exit(1);
+}
+
+static void note_sockets(const struct options *o)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < o->n_ports && !o->client; i++) {
+		const char *path = o->port[i].path;
+
+		if (path && lstat(path, &st) == 0)
+			ending.socket[ending.n_sockets++] =
+			    (struct socket){.path = path, .dev = st.st_dev, .ino = st.st_ino};
+	}
+}
+
+int ending_watch(const struct options *o)
+{
+	pthread_t thread;
+	int error;
+
+	note_sockets(o);
+	ending.patience_ms = PATIENCE_MS + PORT_MS * o->n_ports;
+	sem_init(&ending.ready, 0, 0);
+	ending.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = ending.fd < 0 ? errno : pthread_create(&thread, NULL, wait_for_signal, NULL);
+	if (error) {
+		log_error("cannot wait for signals: %s", strerror(error));
+		return -error;
+	}
+	pthread_detach(thread);
+	sem_wait(&ending.ready);
+	return ending.error ? ending.error : ending.fd;
+}
+
+int ending_signal(void)
+{
+	return atomic_load(&ending.signum);
+}
+
+void ending_done(void)
+{
+	atomic_store(&ending.done, true);
+}
