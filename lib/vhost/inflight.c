@@ -133,6 +133,9 @@ void vhost_inflight_start(
 	struct vhost_vring *ring = dev->vring[index];
 
 	config->inflight = NULL;
+	/* Of another size, a ring is another one, too. */
+	if (ring->inflight && vring_inflight_size(ring->inflight) != config->size)
+		told = true;
 	if (told || !region) {
 		vring_inflight_destroy(ring->inflight);
 		ring->inflight = NULL;
@@ -141,7 +144,7 @@ void vhost_inflight_start(
 		return;
 	if (!ring->inflight) {
 		ring->inflight = vring_inflight_create(
-		    region, dev->inflight.queue_size, packed, dev->type->defers);
+		    region, dev->inflight.queue_size, config->size, packed, dev->type->defers);
 		if (!ring->inflight) {
 			vhost_complain(dev, 0, "no memory to track ring %u", index);
 			return;

@@ -5,10 +5,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "virtio/vring_inflight_private.h"
 
-#define REGION_ALIGN 64
+#define REGION_ALIGN  64
+#define ENTRY_OF_SIZE ((UINT16_MAX + 1) * sizeof(uint16_t))
 
 size_t vring_inflight_region_size(uint16_t entries, bool packed)
 {
@@ -18,19 +21,37 @@ size_t vring_inflight_region_size(uint16_t entries, bool packed)
 	return (size + REGION_ALIGN - 1) & ~(size_t)(REGION_ALIGN - 1);
 }
 
+/* Sparse: few of all buffer ids are in use, and a page that is not touched takes no memory. */
+static uint16_t *entry_of_create(void)
+{
+	/* syscalls: mmap */
+	void *map =
+	    mmap(NULL, ENTRY_OF_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+void inflight_entry_of_clear(struct vring_inflight *f)
+{
+	/* syscalls: madvise */
+	if (madvise(f->entry_of, ENTRY_OF_SIZE, MADV_DONTNEED) < 0)
+		memset(f->entry_of, 0, ENTRY_OF_SIZE); /* it is locked */
+}
+
 struct vring_inflight *vring_inflight_create(
-    void *region, uint16_t entries, bool packed, bool deferring)
+    void *region, uint16_t region_entries, uint16_t size, bool packed, bool deferring)
 {
 	struct vring_inflight *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
 	f->region = region;
-	f->n_entries = entries;
+	f->region_entries = region_entries;
+	f->n_entries = size;
 	f->is_packed = packed;
 	f->deferring = deferring;
-	f->entry = calloc(entries, sizeof(*f->entry));
-	f->entry_of = packed ? malloc((UINT16_MAX + 1) * sizeof(*f->entry_of)) : NULL;
+	f->entry = calloc(size, sizeof(*f->entry));
+	f->entry_of = packed ? entry_of_create() : NULL;
 	if (!f->entry || (packed && !f->entry_of)) {
 		vring_inflight_destroy(f);
 		return NULL;
@@ -55,8 +76,15 @@ void vring_inflight_destroy(struct vring_inflight *f)
 		return;
 	forget_left(f);
 	free(f->entry);
-	free(f->entry_of);
+	/* syscalls: munmap */
+	if (f->entry_of)
+		munmap(f->entry_of, ENTRY_OF_SIZE);
 	free(f);
+}
+
+uint16_t vring_inflight_size(const struct vring_inflight *f)
+{
+	return f->n_entries;
 }
 
 unsigned vring_inflight_count(const struct vring_inflight *f)
@@ -90,8 +118,9 @@ void inflight_left_sort(struct vring_inflight *f)
 int vring_inflight_recover(struct vring_inflight *f, const struct vring_config *config)
 {
 	struct vring_position told = *config->position;
-	int n = -EBADMSG;
+	int n;
 
+	assert(config->size == f->n_entries);
 	forget_left(f);
 	f->n_busy = 0;
 	f->left = calloc(f->n_entries, sizeof(*f->left));
@@ -99,7 +128,7 @@ int vring_inflight_recover(struct vring_inflight *f, const struct vring_config *
 	f->scratch = f->deferring ? NULL : malloc(sizeof(*f->scratch));
 	if (!f->left || (f->is_packed && !f->stored) || (!f->deferring && !f->scratch))
 		n = -ENOMEM;
-	else if (config->size <= f->n_entries)
+	else
 		n = inflight_format(f->is_packed)->recover(f, config);
 	if (n <= 0)
 		forget_left(f);

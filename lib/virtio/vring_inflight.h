@@ -98,19 +98,24 @@ size_t vring_inflight_region_size(uint16_t entries, bool packed);
 struct vring_inflight;
 
 /*
- * Track a ring in region, 8-byte aligned, which has so many entries. deferring: see above. The
- * region is not touched before it is recovered. NULL: no memory.
+ * Track a ring of so many entries (size) in region, 8-byte aligned, which has room for
+ * region_entries, at least size. Of these only the first size ones are used or even read: memory
+ * goes by the ring. deferring: see above. The region is not touched before it is recovered. NULL:
+ * no memory.
  */
 struct vring_inflight *vring_inflight_create(
-    void *region, uint16_t entries, bool packed, bool deferring);
+    void *region, uint16_t region_entries, uint16_t size, bool packed, bool deferring);
 void vring_inflight_destroy(struct vring_inflight *inflight);
 
+/* The size of the ring that it can track. */
+uint16_t vring_inflight_size(const struct vring_inflight *inflight);
+
 /*
- * Find out what was in flight in a ring that is about to be started with config, and where it
- * stands: config->position, what the front-end says, is put right. Returns the number of chains
- * that vring_fetch will hand out again (deferring) or complete (others); a new region has none.
- * -EBADMSG: the region contradicts itself or the ring; it was made anew, and the position is left.
- * -ENOMEM: the same.
+ * Find out what was in flight in a ring that is about to be started with config, of the size
+ * that was told, and where it stands: config->position, what the front-end says, is put right.
+ * Returns the number of chains that vring_fetch will hand out again (deferring) or complete
+ * (others); a new region has none. -EBADMSG: the region contradicts itself or the ring; it was made
+ * anew, and the position is left. -ENOMEM: the same.
  */
 int vring_inflight_recover(struct vring_inflight *inflight, const struct vring_config *config);
 

@@ -27,7 +27,7 @@
 static void share_heads(const struct vring_inflight *f, uint16_t free_head, uint16_t old_free_head)
 {
 	struct inflight_packed heads = {.heads = {.version = VRING_INFLIGHT_VERSION,
-					    .desc_num = f->n_entries,
+					    .desc_num = f->region_entries,
 					    .free_head = free_head,
 					    .old_free_head = old_free_head}};
 
@@ -45,10 +45,10 @@ static void share_place(
 	SHARE(f->packed->place_word, place.place_word);
 }
 
-/* Of the free list's end the area says what a list of that many entries would say. */
+/* Of the free list's end the area says what a list of all its entries would say. */
 static uint16_t shared_index(const struct vring_inflight *f, uint16_t at)
 {
-	return at == ENTRY_NONE ? f->n_entries : at;
+	return at == ENTRY_NONE ? f->region_entries : at;
 }
 
 static bool packed_take(struct vring *vr, const struct vring_chain *chain, uint16_t slot)
@@ -56,7 +56,7 @@ static bool packed_take(struct vring *vr, const struct vring_chain *chain, uint1
 	struct vring_inflight *f = vr->inflight;
 	uint16_t head = f->free_head, at = head, last = head;
 
-	if (chain->slots > f->n_free || f->entry_of[chain->id] != ENTRY_NONE) {
+	if (chain->slots > f->n_free || inflight_entry_of(f, chain->id) != ENTRY_NONE) {
 		vr->broken = VRING_BREAK_TWICE;
 		return false;
 	}
@@ -76,7 +76,7 @@ static bool packed_take(struct vring *vr, const struct vring_chain *chain, uint1
 	f->entry[head].last = last;
 	f->entry[head].num = chain->slots;
 	f->entry[head].busy = true;
-	f->entry_of[chain->id] = head;
+	f->entry_of[chain->id] = head + 1;
 	f->n_busy++;
 	SHARE(f->packed->desc[head].last, last);
 	SHARE(f->packed->desc[head].num, chain->slots);
@@ -108,7 +108,7 @@ static void packed_finish_begin(struct vring *vr, const struct vring_burst *burs
 
 	for (unsigned i = 0; i < burst->n; i++) {
 		const struct vring_chain *chain = &burst->chain[i];
-		uint16_t head = f->entry_of[chain->id];
+		uint16_t head = inflight_entry_of(f, chain->id);
 
 		move_on(vr, &used, &wrap, chain->slots);
 		f->entry[f->entry[head].last].next = f->free_head;
@@ -127,12 +127,12 @@ static void packed_finish_end(struct vring *vr, const struct vring_burst *burst)
 	const struct vring_position *pos = vr->position;
 
 	for (unsigned i = 0; i < burst->n; i++) {
-		uint16_t *head = &f->entry_of[burst->chain[i].id];
+		uint16_t id = burst->chain[i].id, head = inflight_entry_of(f, id);
 
-		f->entry[*head].busy = false;
+		f->entry[head].busy = false;
 		f->n_busy--;
-		SHARE(f->packed->desc[*head].inflight, 0);
-		*head = ENTRY_NONE;
+		SHARE(f->packed->desc[head].inflight, 0);
+		f->entry_of[id] = 0;
 	}
 	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
 	share_place(f, pos->used, pos->used_wrap, pos->used, pos->used_wrap);
@@ -154,7 +154,10 @@ static bool packed_again(
 	return vring_packed_append(vr, burst, &vr->inflight->stored[left->stored], left->num);
 }
 
-/* All entries that are not in a chain, in a list. */
+/*
+ * All entries that are not in a chain, in a list; as many as the ring has slots, for no more can be
+ * in flight.
+ */
 static void list_free(struct vring_inflight *f, const bool taken[])
 {
 	uint16_t after = ENTRY_NONE;
@@ -174,7 +177,7 @@ static void list_free(struct vring_inflight *f, const bool taken[])
 static void packed_reset(struct vring_inflight *f, const struct vring_position *position)
 {
 	memset(f->entry, 0, f->n_entries * sizeof(*f->entry));
-	memset(f->entry_of, 0xff, (UINT16_MAX + 1) * sizeof(*f->entry_of));
+	inflight_entry_of_clear(f);
 	SHARE(f->packed->heads_word, 0); /* not of any version while it is written */
 	memset(f->packed->desc, 0, f->n_entries * sizeof(f->packed->desc[0]));
 	f->packed->features = 0;
@@ -201,8 +204,8 @@ static bool view_read(const struct vring_inflight *f, uint16_t size, struct pack
 	ret->heads = area.heads;
 	ret->place = area.place;
 	return ret->heads.version == VRING_INFLIGHT_VERSION &&
-	    ret->heads.desc_num == f->n_entries && ret->heads.free_head <= f->n_entries &&
-	    ret->heads.old_free_head <= f->n_entries && ret->place.used_idx < size &&
+	    ret->heads.desc_num == f->region_entries && ret->heads.free_head <= f->region_entries &&
+	    ret->heads.old_free_head <= f->region_entries && ret->place.used_idx < size &&
 	    ret->place.old_used_idx < size && ret->place.used_wrap_counter <= 1 &&
 	    ret->place.old_used_wrap_counter <= 1;
 }
@@ -283,12 +286,12 @@ static bool copy_chain(struct vring_inflight *f, uint16_t head, uint16_t size, u
 		at = READ_ONCE(desc[at].next);
 		f->entry[last].next = at;
 	}
-	if (READ_ONCE(desc[head].last) != last || f->entry_of[id] != ENTRY_NONE)
+	if (READ_ONCE(desc[head].last) != last || inflight_entry_of(f, id) != ENTRY_NONE)
 		return false;
 	f->entry[head].last = last;
 	f->entry[head].num = num;
 	f->entry[head].busy = true;
-	f->entry_of[id] = head;
+	f->entry_of[id] = head + 1;
 	return true;
 }
 
@@ -348,7 +351,7 @@ static int packed_recover(struct vring_inflight *f, const struct vring_config *c
 		return -ENOMEM;
 	taken = is_free + f->n_entries;
 	memset(f->entry, 0, f->n_entries * sizeof(*f->entry));
-	memset(f->entry_of, 0xff, (UINT16_MAX + 1) * sizeof(*f->entry_of));
+	inflight_entry_of_clear(f);
 	view_decide(f, config, &view);
 	follow_free(f, view.heads.free_head, is_free);
 	if (find_left(f, config->size, is_free, taken, &slots)) {

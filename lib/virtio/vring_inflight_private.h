@@ -29,7 +29,8 @@ struct vring_inflight {
 		struct inflight_packed *packed;
 		void *region;
 	};
-	uint16_t n_entries;
+	uint16_t region_entries; /* the region's layout */
+	uint16_t n_entries;      /* of these in use: as many as the ring has */
 	bool is_packed;
 	bool deferring;
 	uint16_t last_batch; /* split */
@@ -40,7 +41,7 @@ struct vring_inflight {
 	uint64_t *journal; /* that the ring was started with */
 	uint64_t word;     /* packed, not deferring: the journal if there is no other */
 	struct inflight_entry *entry;
-	uint16_t *entry_of; /* packed: by buffer id */
+	uint16_t *entry_of; /* packed, by buffer id: the entry plus 1; 0: none */
 	/* Left behind by a crash, in the order in which they came. */
 	struct inflight_left *left;
 	unsigned n_left, next_left;
@@ -78,6 +79,14 @@ static inline const struct inflight_format *inflight_format(bool packed)
 {
 	return packed ? &inflight_format_packed : &inflight_format_split;
 }
+
+/* The first entry of the chain in flight with this buffer id, or ENTRY_NONE. */
+static inline uint16_t inflight_entry_of(const struct vring_inflight *f, uint16_t id)
+{
+	return f->entry_of[id] - 1;
+}
+
+void inflight_entry_of_clear(struct vring_inflight *f);
 
 /* Stores into the area are made in program order, each whole. */
 #define SHARE(to, value) __atomic_store_n(&(to), (value), __ATOMIC_RELEASE)

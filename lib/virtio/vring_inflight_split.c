@@ -64,7 +64,7 @@ static void split_reset(struct vring_inflight *f, const struct vring_position *p
 	f->last_batch = 0;
 	memset(f->entry, 0, f->n_entries * sizeof(*f->entry));
 	memset(f->split, 0, sizeof(*f->split) + f->n_entries * sizeof(f->split->desc[0]));
-	SHARE(f->split->desc_num, f->n_entries);
+	SHARE(f->split->desc_num, f->region_entries);
 	SHARE(f->split->used_idx, position->used);
 	SHARE(f->split->version, VRING_INFLIGHT_VERSION);
 }
@@ -82,9 +82,9 @@ static void finish_last_batch(struct vring_inflight *f, uint16_t used)
 	SHARE(f->split->used_idx, used);
 }
 
-static void find_left(struct vring_inflight *f, uint16_t size)
+static void find_left(struct vring_inflight *f)
 {
-	for (unsigned i = 0; i < size; i++) {
+	for (unsigned i = 0; i < f->n_entries; i++) {
 		f->entry[i] =
 		    (struct inflight_entry){.busy = READ_ONCE(f->split->desc[i].inflight) != 0};
 		if (f->entry[i].busy)
@@ -106,13 +106,13 @@ static int split_recover(struct vring_inflight *f, const struct vring_config *co
 		split_reset(f, config->position);
 		return 0;
 	}
-	if (version != VRING_INFLIGHT_VERSION || READ_ONCE(f->split->desc_num) != f->n_entries)
+	if (version != VRING_INFLIGHT_VERSION || READ_ONCE(f->split->desc_num) != f->region_entries)
 		return -EBADMSG;
 	finish_last_batch(f, used);
 	f->last_batch = READ_ONCE(f->split->last_batch_head);
-	if (f->last_batch >= f->n_entries)
+	if (f->last_batch >= f->region_entries)
 		return -EBADMSG;
-	find_left(f, config->size);
+	find_left(f);
 	if (f->n_left == 0)
 		return 0; /* the front-end's word for the position is as good */
 	if ((uint16_t)(READ_ONCE(avail->idx) - used) < f->n_left)

@@ -6,7 +6,7 @@
  * takes what it is handed and completes it in any order, crashes, and is recovered again, while the
  * front-end writes into the area and the guest into the ring. The area is of exactly its size, so
  * that a byte beyond it is seen; what is handed out lies in guest memory; no more chains are in
- * flight than the area has entries.
+ * flight than the ring has slots.
  */
 #include "input.h"
 
@@ -77,7 +77,8 @@ static void recover(struct world *w)
 	int n;
 
 	vring_inflight_destroy(w->inflight);
-	w->inflight = vring_inflight_create(w->area, w->entries, w->packed, w->deferring);
+	w->inflight =
+	    vring_inflight_create(w->area, w->entries, w->config.size, w->packed, w->deferring);
 	promise(w->inflight);
 	w->n_held = 0;
 	w->config.inflight = w->inflight;
@@ -111,7 +112,7 @@ static void fetch(struct world *w)
 		check(w, &w->burst.chain[i]);
 		w->held[w->n_held++] = w->burst.chain[i];
 	}
-	promise(w->n_held <= w->entries);
+	promise(w->n_held <= w->config.size);
 }
 
 static void complete(struct world *w)

@@ -377,6 +377,53 @@ static void rings_that_do_not_fit_run_untracked(void **state)
 	close(fd);
 }
 
+static off_t bytes_in_file(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return st.st_blocks * 512;
+}
+
+/* However large the rings are that an area has room for. */
+static void an_area_takes_memory_by_the_rings(void **state)
+{
+	struct vhost_wire_inflight wire = wire_of(2, VRING_SIZE_MAX);
+	struct fake *f = *state;
+	int fd = get(f, &wire);
+
+	assert_int_equal(set(f, wire, fd), 0);
+	start(f, SPLIT, 0, 0);
+	start(f, SPLIT, 1, 0);
+	assert_int_equal(vring_inflight_size(f->dev->vring[1]->inflight), SIZE);
+	assert_true(bytes_in_file(fd) <= 2 * 4096);
+	come_back(f, wire, fd);
+	start(f, SPLIT, 1, 0);
+	assert_int_equal(vring_inflight_size(f->dev->vring[1]->inflight), SIZE);
+	assert_true(bytes_in_file(fd) <= 2 * 4096);
+	close(fd);
+}
+
+/* Without a word about its position. */
+static void a_ring_of_another_size_is_tracked_by_that(void **state)
+{
+	static const uint16_t sizes[] = {SIZE / 4, SIZE, 4 * SIZE};
+	struct vhost_wire_inflight wire = wire_of(2, 4 * SIZE);
+	struct fake *f = *state;
+	int fd = get(f, &wire);
+
+	assert_int_equal(set(f, wire, fd), 0);
+	for (unsigned format = 0; format < 2; format++) {
+		start(f, format ? PACKED : SPLIT, 0, format ? 0x80008000 : 0);
+		for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+			assert_int_equal(fake_vring(f, VHOST_USER_SET_VRING_NUM, 0, sizes[i]), 0);
+			assert_true(f->dev->vring[0]->active);
+			assert_int_equal(vring_inflight_size(f->dev->vring[0]->inflight), sizes[i]);
+		}
+	}
+	close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, inflight_setup, inflight_teardown)
 
 int main(void)
@@ -392,6 +439,8 @@ int main(void)
 	    TEST(a_split_ring_goes_on_where_it_stands_beside_an_area),
 	    TEST(nonsense_in_an_area_is_survived),
 	    TEST(rings_that_do_not_fit_run_untracked),
+	    TEST(an_area_takes_memory_by_the_rings),
+	    TEST(a_ring_of_another_size_is_tracked_by_that),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,8 @@
  * is compared with the model: what was in flight comes first, oldest first, then what was never
  * fetched; nothing is missing and nothing comes twice. A device that does not defer has nothing in
  * flight; what has to be found again is the place of its ring, from the area or from the journal.
+ *
+ * Some areas have room for more entries than the ring has; these stay untouched.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -52,6 +54,7 @@ enum device { DEFERS, NOTES, JOURNALS };
 
 struct lab {
 	enum device kind;
+	uint16_t region_entries;
 	uint8_t *memory;
 	struct guest_memory *guest;
 	struct driver_ring driver;
@@ -108,12 +111,13 @@ static void open_lab(struct lab *l, uint16_t size, uint64_t features, enum devic
 			     l->config.driver, l->config.device),
 	    0);
 	l->position = vring_position_initial(packed(l));
-	assert_true(AREA + vring_inflight_region_size(size, packed(l)) <= JOURNAL);
+	l->region_entries = size == SIZE_MAX_HERE ? 3 * size : size;
+	assert_true(AREA + vring_inflight_region_size(l->region_entries, packed(l)) <= JOURNAL);
 	if (kind == JOURNALS) {
 		l->config.journal = (void *)(l->memory + JOURNAL);
 	} else {
-		l->inflight =
-		    vring_inflight_create(l->memory + AREA, size, packed(l), kind == DEFERS);
+		l->inflight = vring_inflight_create(
+		    l->memory + AREA, l->region_entries, size, packed(l), kind == DEFERS);
 		assert_non_null(l->inflight);
 		assert_int_equal(vring_inflight_recover(l->inflight, &l->config), 0);
 		l->config.inflight = l->inflight;
@@ -121,8 +125,17 @@ static void open_lab(struct lab *l, uint16_t size, uint64_t features, enum devic
 	assert_int_equal(vring_start(&l->device, &l->config), 0);
 }
 
+static void check_untouched_beyond(const uint8_t *memory, const struct lab *l)
+{
+	size_t end = AREA + vring_inflight_region_size(l->region_entries, packed(l));
+
+	for (size_t i = AREA + vring_inflight_region_size(l->config.size, packed(l)); i < end; i++)
+		assert_int_equal(memory[i], 0);
+}
+
 static void close_lab(struct lab *l)
 {
+	check_untouched_beyond(l->memory, l);
 	vring_inflight_destroy(l->inflight);
 	driver_ring_cleanup(&l->driver);
 	guest_memory_destroy(l->guest);
@@ -253,8 +266,8 @@ static struct order recover_all(const struct lab *l, const uint8_t *state, bool 
 		memcpy(&word, memory + JOURNAL, sizeof(word));
 		*ret_found = vring_recover(&config, word, &position);
 	} else {
-		config.inflight =
-		    vring_inflight_create(memory + AREA, config.size, packed(l), l->kind == DEFERS);
+		config.inflight = vring_inflight_create(
+		    memory + AREA, l->region_entries, config.size, packed(l), l->kind == DEFERS);
 		n = vring_inflight_recover(config.inflight, &config);
 		assert_true(n >= 0);
 	}
@@ -275,6 +288,7 @@ static struct order recover_all(const struct lab *l, const uint8_t *state, bool 
 	vring_complete(&device, &burst);
 	if (l->kind == DEFERS)
 		assert_int_equal(vring_inflight_count(config.inflight), 0);
+	check_untouched_beyond(memory, l);
 	vring_inflight_destroy(config.inflight);
 	guest_memory_destroy(guest);
 	return got;
