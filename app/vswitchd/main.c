@@ -35,6 +35,8 @@ struct daemon {
 /* So long the table may take to be printed, while front-ends wait. */
 #define PRINT_MS     20
 #define PRINT_END_MS 200
+/* And so long the log, in the end. */
+#define LOG_END_MS 200
 
 static void report(struct daemon *d, unsigned print_ms)
 {
@@ -181,6 +183,8 @@ static int daemon_start(struct daemon *d)
 		return err;
 	err = add_ports(d);
 	if (!err)
+		err = log_start(sandbox_enter_log);
+	if (!err)
 		err = sandbox_enter_interrupts();
 	if (!err)
 		err = watch_end(d);
@@ -241,6 +245,7 @@ int main(int argc, char *argv[])
 	}
 	daemon_end(&d);
 	rte_eal_cleanup();
+	log_flush(LOG_END_MS);
 	ending_done();
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

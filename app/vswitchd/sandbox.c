@@ -5,7 +5,8 @@
  * Capabilities and filters belong to a thread, and are inherited by those it creates later. Ours
  * are created by the EAL before there is anything to sandbox, so each thread enters by itself: the
  * workers before their first turn, the control thread and the one for signals when the sockets are
- * there, the EAL's interrupt thread through an alarm. no_new_privs is set before them all.
+ * there, the EAL's interrupt thread through an alarm, the log's thread before its first line.
+ * no_new_privs is set before them all.
  *
  * The filter's default is a signal (SIGSYS), not an error code: code that was never meant to run
  * must not go on. The handler may only write: the names were looked up beforehand. mmap and
@@ -48,7 +49,8 @@
 /* syscalls: epoll_create epoll_ctl epoll_wait unlink munmap timerfd_settime timerfd_create */
 /* syscalls: access sched_setaffinity sched_getaffinity fcntl getdents64 flock */
 /* syscalls(worker): read write close access futex exit munmap madvise rt_sigprocmask */
-/* A worker that aborts or faults says so: */
+/* Whoever aborts or faults says so: */
+/* syscalls(log): gettid getpid tgkill rt_sigaction rt_sigreturn rt_sigprocmask exit_group */
 /* syscalls(worker): gettid getpid tgkill rt_sigaction rt_sigreturn restart_syscall exit_group */
 
 #define NAMES 512
@@ -105,6 +107,7 @@ static int drop_capabilities(bool keep_dac_override)
 static const int control_calls[] = {SYSCALLS_CONTROL(X)};
 static const int worker_calls[] = {SYSCALLS_WORKER(X)};
 static const int closer_calls[] = {SYSCALLS_CLOSER(X)};
+static const int log_calls[] = {SYSCALLS_LOG(X)};
 #undef X
 
 /*
@@ -176,6 +179,11 @@ int sandbox_enter_worker(void)
 int sandbox_enter_closer(void)
 {
 	return enter(closer_calls, ARRAY_SIZE(closer_calls), false);
+}
+
+int sandbox_enter_log(void)
+{
+	return enter(log_calls, ARRAY_SIZE(log_calls), false);
 }
 
 static void in_interrupt_thread(void *arg)

@@ -1,12 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Lines wait in a ring of bytes, under a lock that nobody holds while it writes. The thread takes
+ * whole lines from it and writes them with the lock free, so only the thread waits for a reader.
+ * A line that finds no room is counted, and so are all after it until half of the room is free;
+ * then the thread puts a line with their number there, and lines are taken again. The thread is
+ * never joined, for it may hang in write(): whoever ends the process waits for it with log_flush.
+ */
 #include "base/log.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/util.h"
+
+#define LINE_MAX_LEN 1024
+#define ROOM         (256u * 1024)
+/* What is written at once is whole lines, and no more than a pipe takes in one piece. */
+#define PIECE 4096
 
 static enum log_level max_level = LOG_INFO;
 
@@ -16,9 +36,25 @@ static const char *const level_names[] = {
 #undef X
 };
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t news = PTHREAD_COND_INITIALIZER;  /* for the thread */
+static pthread_cond_t quiet = PTHREAD_COND_INITIALIZER; /* for log_start and log_flush */
+/* All under the lock. */
+static char waiting[ROOM];
+static uint64_t n_put, n_taken; /* bytes, since the start */
+static uint64_t left_out;       /* lines */
+static bool running;            /* lines go to the thread */
+static bool writing;            /* it has taken what is not written yet */
+static int entered;             /* 1: not yet; else what enter() returned */
+
 void log_set_level(enum log_level level)
 {
 	max_level = level;
+}
+
+bool log_level_shown(enum log_level level)
+{
+	return level <= max_level;
 }
 
 bool log_level_parse(const char *name, enum log_level *ret_level)
@@ -32,13 +68,177 @@ bool log_level_parse(const char *name, enum log_level *ret_level)
 	return false;
 }
 
+static void put(const char *line, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		waiting[n_put++ % ROOM] = line[i];
+	pthread_cond_signal(&news);
+}
+
+/*
+ * Give the line to the thread; false: there is none. Once a line is left out, so are those after
+ * it until the thread has said how many: the order stays.
+ */
+static bool hand_over(const char *line, unsigned n)
+{
+	bool taken;
+
+	pthread_mutex_lock(&lock);
+	taken = running;
+	if (taken && (left_out || n_put - n_taken + n > ROOM))
+		left_out++;
+	else if (taken)
+		put(line, n);
+	pthread_mutex_unlock(&lock);
+	return taken;
+}
+
+/* Half of the room is free again. */
+static void tell_left_out(void)
+{
+	char line[128];
+
+	if (!left_out || n_put - n_taken > ROOM / 2)
+		return;
+	put(line,
+	    snprintf(line, sizeof(line),
+		"vswitchd: warning: %llu lines were left out here, for nobody read the log\n",
+		(unsigned long long)left_out));
+	left_out = 0;
+}
+
+/* Whole lines, as many as are one piece. */
+static unsigned take(char *piece)
+{
+	unsigned n = MIN(n_put - n_taken, PIECE);
+
+	for (unsigned i = 0; i < n; i++)
+		piece[i] = waiting[(n_taken + i) % ROOM];
+	while (n > 0 && piece[n - 1] != '\n')
+		n--;
+	n_taken += n;
+	return n;
+}
+
+/* Wait for as long as it takes. */
+static void write_all(const char *bytes, size_t n)
+{
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	/* syscalls(log): write poll futex clock_gettime restart_syscall */
+	while (n > 0) {
+		ssize_t written = write(STDERR_FILENO, bytes, n);
+
+		if (written > 0) {
+			bytes += written;
+			n -= written;
+		} else if (written < 0 && errno == EAGAIN) {
+			poll(&room, 1, -1); /* somebody made it non-blocking */
+		} else if (written == 0 || errno != EINTR) {
+			return; /* nobody listens */
+		}
+	}
+}
+
+static void write_for_ever(void)
+{
+	char piece[PIECE];
+
+	for (;;) {
+		unsigned n = take(piece);
+
+		tell_left_out();
+		writing = n > 0;
+		if (n == 0) {
+			pthread_cond_broadcast(&quiet);
+			pthread_cond_wait(&news, &lock);
+			continue; /* to take what has come */
+		}
+		pthread_mutex_unlock(&lock);
+		write_all(piece, n);
+		pthread_mutex_lock(&lock);
+	}
+}
+
+static void *log_thread(void *arg)
+{
+	int (*const *enter)(void) = arg;
+	int error = *enter ? (*enter)() : 0;
+
+	pthread_mutex_lock(&lock);
+	entered = error;
+	running = error == 0;
+	pthread_cond_broadcast(&quiet);
+	if (running)
+		write_for_ever();
+	pthread_mutex_unlock(&lock);
+	return NULL;
+}
+
+/* Faults of our own are to be heard of; everything else is for other threads. */
+static void block_signals(sigset_t *ret_before)
+{
+	static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+	sigset_t blocked;
+
+	sigfillset(&blocked);
+	for (unsigned i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(&blocked, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &blocked, ret_before);
+}
+
+int log_start(int (*enter)(void))
+{
+	pthread_t thread;
+	sigset_t before;
+	int error;
+
+	entered = 1;
+	block_signals(&before);
+	error = -pthread_create(&thread, NULL, log_thread, &enter);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error) {
+		log_error("cannot make a thread for the log: %s", strerror(-error));
+		return error;
+	}
+	/* Nobody joins it: it may hang in write(). */
+	pthread_setname_np(thread, "log");
+	pthread_detach(thread);
+	pthread_mutex_lock(&lock);
+	while (entered > 0)
+		pthread_cond_wait(&quiet, &lock);
+	error = entered;
+	pthread_mutex_unlock(&lock);
+	return error;
+}
+
+bool log_flush(unsigned timeout_ms)
+{
+	struct timespec until;
+	int error = 0;
+	bool done;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&lock);
+	while (!(done = !running || (n_put == n_taken && !writing)) && !error)
+		error = pthread_cond_clockwait(&quiet, &lock, CLOCK_MONOTONIC, &until);
+	pthread_mutex_unlock(&lock);
+	return done;
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
-	char line[1024];
+	char line[LINE_MAX_LEN];
 	va_list ap;
 	int n, body;
 
-	if (level > max_level)
+	if (!log_level_shown(level))
 		return;
 	n = snprintf(line, sizeof(line), "vswitchd: %s: ", level_names[level]);
 	va_start(ap, fmt);
@@ -48,6 +248,6 @@ void log_write(enum log_level level, const char *fmt, ...)
 		n += MIN(body, (int)sizeof(line) - n - 2);
 	line[n++] = '\n';
 	/* One write: lines of several threads do not mix. */
-	if (write(STDERR_FILENO, line, n) < 0)
+	if (!hand_over(line, n) && write(STDERR_FILENO, line, n) < 0)
 		return;
 }

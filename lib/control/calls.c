@@ -43,9 +43,9 @@ static void begin_slow(struct vport *vp, int64_t now)
 	else if (h->level < LEVEL_MAX)
 		h->level++;
 	if (h->level == LEVEL_TELL)
-		log_warn("%s: writes to its call eventfds take long: its drivers are called up to "
-			 "10 ms late",
-		    vp->path);
+		vhost_tell(&vp->device, LOG_WARN,
+		    "writes to its call eventfds take long: its drivers are called up to "
+		    "10 ms late");
 	h->slow_ns = now;
 	set_slow(vp, true);
 	vhost_calls_restart(&vp->device);
@@ -78,9 +78,10 @@ void calls_drop(struct vport *vp)
 
 static void drop_blocked(struct vport *vp, unsigned ring)
 {
-	log_warn("%s: the call eventfd of ring %u blocks: the front-end filled it and made it a "
-		 "blocking one",
-	    vp->path, ring);
+	vhost_tell(&vp->device, LOG_WARN,
+	    "the call eventfd of ring %u blocks: the front-end filled it and made it a "
+	    "blocking one",
+	    ring);
 	calls_drop(vp);
 	set_slow(vp, false);
 	atomic_store(&vp->port_calls.left, false);

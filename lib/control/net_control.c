@@ -262,7 +262,8 @@ void net_control_start(struct vport *vp, struct vhost_vring *ring)
 		nc->kick = event_new(
 		    vp->sw->base, ring->kick_fd, EV_READ | EV_PERSIST | EV_ET, on_kick, vp);
 	if (!nc->timer) {
-		log_error("%s: no memory for the control queue, which stays unused", vp->path);
+		vhost_tell(
+		    &vp->device, LOG_ERROR, "no memory for the control queue, which stays unused");
 		net_control_pause(vp);
 		return;
 	}

@@ -72,7 +72,7 @@ static void forget(struct vport *vp, const char *why)
 	vp->tenant.gone = false;
 	if (n == 0)
 		return;
-	log_info("%s: %u addresses are forgotten: %s", vp->path, n, why);
+	vhost_tell(&vp->device, LOG_INFO, "%u addresses are forgotten: %s", n, why);
 	fdb_flush_port(sw->fdb, vp->index);
 	event_active(sw->tenants.flush, 0, 0);
 }

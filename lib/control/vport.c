@@ -47,7 +47,8 @@ static struct queue *queue_get(struct vport *vp, unsigned index)
 		return q;
 	q = aligned_alloc(CACHE_LINE, sizeof(*q));
 	if (!q) {
-		log_error("%s: no memory for ring %u, which stays unused", vp->path, index);
+		vhost_tell(
+		    &vp->device, LOG_ERROR, "no memory for ring %u, which stays unused", index);
 		return NULL;
 	}
 	*q = (struct queue){.vport = vp, .index = index, .call_fd = -1, .kick_fd = -1};
@@ -174,7 +175,8 @@ static struct port *port_create(struct vport *vp)
 	struct port *port = aligned_alloc(CACHE_LINE, sizeof(*port));
 
 	if (!port) {
-		log_error("%s: out of memory: the port is down until its next change", vp->path);
+		vhost_tell(&vp->device, LOG_ERROR,
+		    "out of memory: the port is down until its next change");
 		return NULL;
 	}
 	*port = (struct port){.index = vp->index, .calls = &vp->port_calls};

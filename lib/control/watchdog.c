@@ -60,7 +60,8 @@ static void report_broken_rings(struct vport *vp)
 		if (!v || !v->active || v->ring.broken == vp->reported[i])
 			continue; /* nothing new to say */
 		vp->reported[i] = v->ring.broken;
-		log_warn("%s: ring %u is stopped until the driver resets it: %s", vp->path, i,
+		vhost_tell(&vp->device, LOG_WARN,
+		    "ring %u is stopped until the driver resets it: %s", i,
 		    vring_break_text(v->ring.broken));
 		if (v->err_fd >= 0)
 			vhost_call(&vp->device, i, VHOST_CALL_ERR, v->err_fd);
@@ -128,8 +129,9 @@ static void end_lazy_postcopies(struct vswitch *sw)
 		if (!vp->spoilt)
 			continue; /* nobody waited for it */
 		vp->spoilt = false;
-		log_warn("%s: a missing page was not brought within %u ms: postcopy is given up",
-		    vp->path, STAND_STILL_LOOKS * LOOK_MS);
+		vhost_tell(&vp->device, LOG_WARN,
+		    "a missing page was not brought within %u ms: postcopy is given up",
+		    STAND_STILL_LOOKS * LOOK_MS);
 		vhost_endpoint_drop(vp->endpoint);
 	}
 }
@@ -161,8 +163,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (++dog->looks % RING_LOOKS)
 		return;
 	doubt_memory(sw);
-	for (unsigned p = 0; p < sw->n_ports; p++)
+	for (unsigned p = 0; p < sw->n_ports; p++) {
 		report_broken_rings(sw->vport[p]);
+		log_limit_service(&sw->vport[p]->device.limit, sw->vport[p]->path);
+	}
 }
 
 static void on_lost(evutil_socket_t fd, short what, void *arg)

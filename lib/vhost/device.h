@@ -32,6 +32,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/log_limit.h"
 #include "virtio/guest_memory.h"
 #include "virtio/vring.h"
 
@@ -244,8 +245,12 @@ struct vhost_device {
 	uint64_t holds;              /* times that messages had to wait for that */
 	bool warned_pages;           /* said that guest memory has small pages */
 	unsigned complaints;         /* faults of this front-end logged so far */
+	struct log_limit limit;      /* of log lines; it outlives front-ends */
 	const char *handling;        /* the message being handled, for log lines */
 };
+
+/* Log what a front-end or a guest can cause as often as it likes. */
+#define vhost_tell(dev, level, ...) log_limited(&(dev)->limit, level, (dev)->name, __VA_ARGS__)
 
 /*
  * dev is zeroed memory of the caller, aligned to CACHE_LINE; name must outlive it.

@@ -78,8 +78,8 @@ static void hear(struct vhost_device *dev)
 	dev->doorbell.asked = 0;
 	if (got < 0 || value == 0)
 		return;
-	log_info("%s: the front-end takes no doorbell for ring %u; no more are offered", dev->name,
-	    index);
+	vhost_tell(dev, LOG_INFO,
+	    "the front-end takes no doorbell for ring %u; no more are offered", index);
 	dev->doorbell.refused = true;
 	ring_set(dev, index, false);
 }

@@ -124,7 +124,7 @@ static void close_session(struct vhost_endpoint *ep)
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
 	close_session(ep);
-	log_info("%s: front-end %s", ep->path, how);
+	vhost_tell(ep->dev, LOG_INFO, "front-end %s", how);
 	wait_for_frontend(ep);
 	if (ep->connection_changed)
 		ep->connection_changed(ep->dev, false);
@@ -148,7 +148,7 @@ static void watch_inband(struct vhost_endpoint *ep)
 	ep->inband_event = event_new(ep->base, vhost_inband_fd(ep->dev), EV_READ, on_inband, ep);
 	ep->inband_retry = evtimer_new(ep->base, on_inband, ep);
 	if (!ep->inband_event || !ep->inband_retry || event_add(ep->inband_event, NULL) < 0)
-		log_error("%s: no memory to notify in-band", ep->path);
+		vhost_tell(ep->dev, LOG_ERROR, "no memory to notify in-band");
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *arg)
@@ -212,12 +212,12 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 			error = -ENOMEM;
 	}
 	if (error) {
-		log_error("%s: cannot serve the front-end: %s", ep->path, strerror(-error));
+		vhost_tell(ep->dev, LOG_ERROR, "cannot serve the front-end: %s", strerror(-error));
 		close_session(ep);
 		wait_for_frontend(ep);
 		return;
 	}
-	log_info("%s: front-end connected", ep->path);
+	vhost_tell(ep->dev, LOG_INFO, "front-end connected");
 	if (ep->connection_changed)
 		ep->connection_changed(ep->dev, true);
 }
@@ -241,7 +241,7 @@ static void on_listener(evutil_socket_t fd, short what, void *arg)
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 		return;
-	log_error("%s: cannot accept a front-end: %s", ep->path, strerror(errno));
+	vhost_tell(ep->dev, LOG_ERROR, "cannot accept a front-end: %s", strerror(errno));
 	event_del(ep->listen_event);
 	wait_ms(ep, ACCEPT_WAIT_MS);
 }
@@ -257,7 +257,8 @@ static void try_connect(struct vhost_endpoint *ep)
 		return;
 	}
 	if (ep->connect_failure != fd)
-		log_info("%s: cannot connect yet: %s; trying again", ep->path, strerror(-fd));
+		vhost_tell(
+		    ep->dev, LOG_INFO, "cannot connect yet: %s; trying again", strerror(-fd));
 	ep->connect_failure = fd;
 	wait_ms(ep, ep->retry_ms);
 	ep->retry_ms = MIN(ep->retry_ms * 2, RETRY_MAX_MS);
@@ -269,15 +270,17 @@ static void on_waiter(struct vhost_endpoint *ep)
 	int64_t silent_ms = now_ms() - ep->since_ms;
 
 	if (session_has_spoken(ep->session)) {
-		log_warn("%s: another front-end waits until the one of process %d has gone; a port "
-			 "serves one at a time",
-		    ep->path, ep->peer);
+		vhost_tell(ep->dev, LOG_WARN,
+		    "another front-end waits until the one of process %d has gone; a port "
+		    "serves one at a time",
+		    ep->peer);
 	} else if (silent_ms < SILENT_MS) {
 		wait_ms(ep, SILENT_MS - silent_ms);
 	} else {
-		log_warn("%s: another front-end waits, and the one of process %d has said nothing "
-			 "for %d s",
-		    ep->path, ep->peer, SILENT_MS / 1000);
+		vhost_tell(ep->dev, LOG_WARN,
+		    "another front-end waits, and the one of process %d has said nothing "
+		    "for %d s",
+		    ep->peer, SILENT_MS / 1000);
 		end_session(ep, "dropped");
 	}
 }

@@ -122,7 +122,7 @@ static void recover(struct vhost_device *dev, unsigned index, struct vring_confi
 		    n == -ENOMEM ? "cannot be read for want of memory"
 				 : "contradicts itself or the ring");
 	else if (n > 0)
-		log_info("%s: ring %u: %d in flight are taken up again", dev->name, index, n);
+		vhost_tell(dev, LOG_INFO, "ring %u: %d in flight are taken up again", index, n);
 }
 
 void vhost_inflight_start(

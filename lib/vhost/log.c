@@ -105,7 +105,7 @@ void vhost_log_forget(struct vhost_device *dev)
 	}
 	vhost_area_unmap(dev, &dev->log.area);
 	if (dev->log.ignored)
-		log_warn("%s: %llu writes were outside the dirty log, and not logged", dev->name,
+		vhost_tell(dev, LOG_WARN, "%llu writes were outside the dirty log, and not logged",
 		    (unsigned long long)dev->log.ignored);
 	dev->log = (struct vhost_log){0};
 }

@@ -110,10 +110,10 @@ static void warn_pages(struct vhost_device *dev, const struct vhost_region_state
 	if (dev->warned_pages)
 		return;
 	dev->warned_pages = true;
-	log_warn(
-	    "%s: guest memory of %llu KiB is not on huge pages and will be slower: give the VM "
+	vhost_tell(dev, LOG_WARN,
+	    "guest memory of %llu KiB is not on huge pages and will be slower: give the VM "
 	    "shared huge-page memory (QEMU: memory-backend-memfd,hugetlb=on,share=on)",
-	    dev->name, (unsigned long long)(r->size >> 10));
+	    (unsigned long long)(r->size >> 10));
 }
 
 static int map(struct vhost_device *dev, const struct vhost_region_state *r, int fd,

@@ -25,8 +25,9 @@ static bool recall(struct vhost_device *dev, unsigned index, const struct vring_
 	    !vring_recover(config, word, &position))
 		return false;
 	if (vring_journal_word(&position) != vring_journal_word(config->position))
-		log_info("%s: ring %u goes on at slot %u, where it was left, not at %u", dev->name,
-		    index, position.used, config->position->used);
+		vhost_tell(dev, LOG_INFO,
+		    "ring %u goes on at slot %u, where it was left, not at %u", index,
+		    position.used, config->position->used);
 	*config->position = position;
 	return true;
 }
@@ -39,7 +40,7 @@ static void verify(struct vhost_device *dev, unsigned index, const struct vring_
 	case VRING_VERDICT_AGREES:
 		break;
 	case VRING_VERDICT_CORRECTED:
-		log_info("%s: ring %u starts at %u, which is what it shows, not at %u", dev->name,
+		vhost_tell(dev, LOG_INFO, "ring %u starts at %u, which is what it shows, not at %u",
 		    index, config->position->avail, told);
 		break;
 	case VRING_VERDICT_CONTRADICTS:

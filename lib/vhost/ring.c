@@ -74,10 +74,10 @@ int vhost_complain(struct vhost_device *dev, int error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	log_write(
-	    level, "%s: %s%s%s", dev->name, handling ? handling : "", handling ? ": " : "", text);
+	vhost_tell(dev, level, "%s%s%s", handling ? handling : "", handling ? ": " : "", text);
 	if (++dev->complaints == COMPLAINTS_MAX)
-		log_warn("%s: too many faults, no more are logged until it reconnects", dev->name);
+		vhost_tell(
+		    dev, LOG_WARN, "too many faults, no more are logged until it reconnects");
 	return error;
 }
 
@@ -380,7 +380,7 @@ static bool feature_known(const struct vhost_device *dev, const char *name)
 	    (own && strncmp(name, own, strlen(own)) == 0);
 }
 
-static void log_start(const struct vhost_device *dev)
+static void tell_start(struct vhost_device *dev)
 {
 	char text[640] = "";
 
@@ -392,7 +392,7 @@ static void log_start(const struct vhost_device *dev)
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (!dev->vring[i] || !dev->vring[i]->active)
 			continue;
-		log_info("%s: running with %s rings of %u, features%s", dev->name,
+		vhost_tell(dev, LOG_INFO, "running with %s rings of %u, features%s",
 		    is_packed(dev) ? "packed" : "split", dev->state.vring[i].size,
 		    text[0] ? text : " none");
 		return;
@@ -417,7 +417,7 @@ void vhost_device_settle(struct vhost_device *dev)
 	}
 	vhost_log_settle(dev);
 	if (!was_active && vhost_device_active(dev))
-		log_start(dev);
+		tell_start(dev);
 	vhost_device_resume(dev);
 	pay_announcement(dev);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {

@@ -135,7 +135,8 @@ void switch_start_again(struct switch_process *sw)
 	if (sw->pid == 0)
 		exec_switch(sw, pipe_fd[1]);
 	if (log_unread) {
-		/* The end to read from stays open: writes block, they do not fail. */
+		/* The end to read from stays open: writes block, they do not fail. And soon. */
+		fcntl(pipe_fd[0], F_SETPIPE_SZ, 4096);
 		close(pipe_fd[1]);
 		read_log_until_ready(sw, pipe_fd[0]);
 	}

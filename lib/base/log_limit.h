@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A limit for log lines that a peer can cause again and again: 10 at once and 4 a second after
+ * that. Those beyond are left out and counted, and at most once a second a line says how many. So
+ * one peer causes at most 15 lines in any second. Lines of level debug are not limited.
+ *
+ * Threads: one at a time per limit.
+ */
+#pragma once
+
+#include "base/log.h"
+
+#include <stdint.h>
+
+/* All zero: nothing was logged yet. */
+struct log_limit {
+	int64_t due_ms;   /* when as many may have been logged as were */
+	int64_t since_ms; /* that the first was left out, or the number was told last */
+	unsigned left_out;
+};
+
+/* May one more line be logged now? If not, it is counted. */
+bool log_limit_pass(struct log_limit *limit, int64_t now_ms);
+
+/* How many were left out, if this is to be told now, else 0; the count starts anew. */
+unsigned log_limit_told(struct log_limit *limit, int64_t now_ms);
+
+/* Log "name: text" if the limit lets it pass. */
+void log_limited(struct log_limit *limit, enum log_level level, const char *name, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
+
+/* To be called about as often as every second: it may be time to tell what was left out. */
+void log_limit_service(struct log_limit *limit, const char *name);
