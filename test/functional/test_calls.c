@@ -255,7 +255,8 @@ static void test_who_blocks_a_worker_waits_to_be_served_again(void **state)
 		waited = now_ns() - start;
 		must_equal(-net_driver_start(l.hostile), 0, "errno of a start");
 	}
-	must(waited > 800 * MS, "who blocks again and again is served at once");
+	/* 800 ms from when it was dropped, which is some frames before it came again. */
+	must(waited > 400 * MS, "who blocks again and again is served at once");
 	close_lab(&l);
 }
 
