@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Are there huge pages that we can have? Whoever runs without gets one warning that says why. */
+/* Are there huge pages that we can have? Without them one warning says why. */
 #pragma once
 
 #include <stdbool.h>

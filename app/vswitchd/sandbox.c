@@ -49,7 +49,7 @@
 /* syscalls: epoll_create epoll_ctl epoll_wait unlink munmap timerfd_settime timerfd_create */
 /* syscalls: access sched_setaffinity sched_getaffinity fcntl getdents64 flock */
 /* syscalls(worker): read write close access futex exit munmap madvise rt_sigprocmask */
-/* Whoever aborts or faults says so: */
+/* A thread that aborts or faults says so: */
 /* syscalls(log): gettid getpid tgkill rt_sigaction rt_sigreturn rt_sigprocmask exit_group */
 /* syscalls(worker): gettid getpid tgkill rt_sigaction rt_sigreturn restart_syscall exit_group */
 

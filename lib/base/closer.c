@@ -150,7 +150,7 @@ static _Noreturn void oversee(int (*enter)(void *), void *arg)
 	/* syscalls(closer): openat fstat newfstatat getdents64 brk mmap munmap futex rt_sigreturn
 	 */
 	/* syscalls(closer): rt_sigaction gettid getpid tgkill restart_syscall */
-	/* Who ends the main process ends these; a terminal's signals come to all. */
+	/* These end with the main process; a terminal's signals come to all. */
 	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
 		signal(ignored[i], SIG_IGN);
 	prctl(PR_SET_NAME, "vswitchd-close");

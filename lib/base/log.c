@@ -6,7 +6,7 @@
  * whole lines from it and writes them with the lock free, so only the thread waits for a reader.
  * A line that finds no room is counted, and so are all after it until half of the room is free;
  * then the thread puts a line with their number there, and lines are taken again. The thread is
- * never joined, for it may hang in write(): whoever ends the process waits for it with log_flush.
+ * never joined, for it may hang in write(): the end of the process waits for it with log_flush.
  */
 #include "base/log.h"
 

@@ -25,7 +25,7 @@ static int64_t now_ms(void)
 }
 
 /*
- * The descriptor is shared with whoever gave it to us, so it is not made non-blocking. What can be
+ * Other processes share the descriptor, so it is not made non-blocking. What can be
  * written to takes a part without waiting.
  */
 static int write_within(int fd, const char *text, size_t n, unsigned ms)

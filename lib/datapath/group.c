@@ -124,7 +124,7 @@ static void groups_drop_rest(struct burst *b)
 		group_drop_rest(&b->group[g]);
 }
 
-/* Who is full may be asleep: call, wait a little, look again. What is left then is dropped. */
+/* The driver of a full ring may be asleep: call it, wait a little, look again, then drop. */
 static __attribute__((noinline)) void groups_retry(struct burst *b)
 {
 	for (; b->retries && groups_wait(b); b->retries--) {

@@ -2,10 +2,10 @@
 /*
  * Writing to eventfds of a front-end from the control thread, which must never wait.
  *
- * The front-end shares an eventfd's flags and its counter, so a write may block; and whoever
- * watches it is told within the write, which takes long if there are many. So an errand writes, on
- * a duplicate, and nobody waits for it. A device has at most one on its way; what is to be written
- * meanwhile is written by the same one, once for each eventfd however often it was asked for.
+ * The front-end shares an eventfd's flags and its counter, so a write may block; and its
+ * watchers are told within the write, which takes long if there are many. So an errand writes, on
+ * a duplicate, and nothing waits for it. A device has at most one on its way. Writes that are asked
+ * for meanwhile are made by the same errand, once for each eventfd.
  *
  * Threads: the control thread.
  */

@@ -28,7 +28,7 @@ int vhost_fd_check_memory(struct vhost_device *dev, int fd, const char *what);
 /* Close it, without waiting. */
 void vhost_fd_close(const struct vhost_device *dev, int fd);
 
-/* The same for a socket: who is at the other end sees that at once. */
+/* The same for a socket: the other end sees that at once. */
 void vhost_fd_hang_up(const struct vhost_device *dev, int fd);
 
 /* Are so many of the device's descriptors still being closed that no more should come? */

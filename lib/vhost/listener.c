@@ -176,7 +176,7 @@ static int set_owner(const char *path, uid_t owner, gid_t group)
 	else
 		snprintf(ids, sizeof(ids), "owner and group to %u:%u", owner, group);
 	log_error("%s: cannot change the socket's %s: %s; %s", path, ids, strerror(-error),
-	    owner == no_owner ? "whoever starts the switch must be in that group, or root"
+	    owner == no_owner ? "the user that starts the switch must be in that group, or root"
 			      : "only root can");
 	return error;
 }

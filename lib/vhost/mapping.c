@@ -69,8 +69,8 @@ void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len)
 }
 
 /*
- * Whoever maps something has to wait for an munmap, so this is done in steps. Very large pages do
- * not have such, nor need them.
+ * An mmap of another thread waits for a munmap, so this is done in steps. Regions of very large
+ * pages are unmapped at once.
  */
 static void unmap(const struct piece *piece)
 {

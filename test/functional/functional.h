@@ -124,5 +124,5 @@ void streams_settle(struct stream s[], unsigned n);
 void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
     void (*meanwhile)(void *arg), void *arg);
 
-/* Make an eventfd full, and a blocking one: whoever adds to it waits until somebody reads. */
+/* Make an eventfd full, and a blocking one: a write to it waits until somebody reads. */
 void fill_eventfd(int fd);

@@ -227,8 +227,8 @@ static void test_full_blocking_eventfds_do_not_delay_answers(void **state)
 	close_lab(&l);
 }
 
-/* The worker is in the write: it is freed, and whoever did it has to wait, longer each time. */
-static void test_who_blocks_a_worker_waits_to_be_served_again(void **state)
+/* The worker is in the write: it is freed, and the front-end has to wait, longer each time. */
+static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void **state)
 {
 	static struct lab l;
 	struct net_config c = usual_config(FEATURES_BASE, 1);
@@ -256,7 +256,7 @@ static void test_who_blocks_a_worker_waits_to_be_served_again(void **state)
 		must_equal(-net_driver_start(l.hostile), 0, "errno of a start");
 	}
 	/* 800 ms from when it was dropped, which is some frames before it came again. */
-	must(waited > 400 * MS, "who blocks again and again is served at once");
+	must(waited > 400 * MS, "a front-end that blocks again and again is served at once");
 	close_lab(&l);
 }
 
@@ -267,7 +267,7 @@ int main(int argc, char *argv[])
 	    cmocka_unit_test(test_a_slow_eventfd_costs_neighbours_one_write_of_two_workers),
 	    cmocka_unit_test(test_an_eventfd_that_is_quick_again_is_written_at_once),
 	    cmocka_unit_test(test_full_blocking_eventfds_do_not_delay_answers),
-	    cmocka_unit_test(test_who_blocks_a_worker_waits_to_be_served_again),
+	    cmocka_unit_test(test_a_front_end_that_blocks_a_worker_waits_to_be_served_again),
 	};
 
 	if (argc > 1)

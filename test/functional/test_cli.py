@@ -246,7 +246,7 @@ def test_owner_or_group_that_may_not_be_given(lab):
     assert_refused(
         run_it("--socket-path", path, "--socket-group", "users"),
         f"{path}: cannot change the socket's group to {users}: Operation not permitted; "
-        "whoever starts the switch must be in that group, or root",
+        "the user that starts the switch must be in that group, or root",
     )
     assert_refused(
         run_it("--socket-path", path, "--socket-owner", "root", "--socket-group", "users"),

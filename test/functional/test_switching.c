@@ -299,7 +299,7 @@ static void test_addresses_of_a_front_end_that_stays_away_are_forgotten(void **s
 	must(switch_log_contains(&l->sw, "1 addresses are forgotten: its front-end stays away"),
 	    "no word of it");
 	must_equal(flooded_for_2(l), 10, "frames flooded after the time");
-	/* Whoever takes the socket then is one of those that get them. */
+	/* The guest that takes the socket then is one of those that get them. */
 	must_equal(-net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
 	expect_at(l, 0, l->mac[2], l->mac[0], 6);
 	/* Until somebody speaks. */

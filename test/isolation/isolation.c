@@ -374,7 +374,7 @@ static void parse(int argc, char *argv[], struct settings *s)
 		switch_binary(argv[optind]);
 }
 
-/* What else runs on this machine belongs to other sessions; ours goes before them. */
+/* Other programs on this machine have scheduling groups of their own; ours goes first. */
 static void take_precedence(void)
 {
 	FILE *f;

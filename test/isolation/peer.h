@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The ports of the switch: who has which. */
+/* Which port of the switch has which user. */
 enum { PORT_LEFT, PORT_RIGHT, PORT_ASKER, PORT_NEWCOMER, PORT_HOSTILE, PORT_ACCOMPLICE, PORTS };
 
 /* More ports of the hostile peer's, for those who need them. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Nobody who logs waits for whoever reads: stderr is a pipe here, and read or not. */
+/* Logging never waits for a reader: stderr is a pipe here, which is read or not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

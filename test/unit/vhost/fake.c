@@ -335,7 +335,7 @@ bool fake_reply(struct fake *f, struct vhost_header *ret_header, union vhost_pay
 	if (n <= 0)
 		return false;
 	assert_int_equal(n, sizeof(*ret_header));
-	/* Whoever reads an answer may rely on what was asked for. */
+	/* After the answer the front-end may rely on what it asked for. */
 	assert_false(f->uncommitted && f->dev->type->commit);
 	assert_true(ret_header->size <= sizeof(*ret_payload));
 	if (ret_header->size) {

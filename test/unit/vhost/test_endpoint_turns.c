@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Whose turn it is on a socket: who waits, who is silent, who comes too often, who was dropped. */
+/* Turns on a socket: front-ends that wait, are silent, come too often, or were dropped. */
 #include "endpoint_fixture.h"
 
 /* Long enough to be told, not long enough to be dropped for silence. */
