@@ -21,7 +21,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/errand.h"
 #include "base/log.h"
+#include "vhost/call.h"
 
 #define FDS_LOOKED_AT 128
 #define POLL_BURST    8
@@ -284,6 +286,15 @@ void vhost_world_open(struct vhost_world *w)
 	vhost_world_reconnect(w);
 }
 
+/* Calls are made, and their descriptors closed, by other threads. */
+static void wait_for_errands(void)
+{
+	for (unsigned tries = 0; errand_pending() > 0 && tries < 50000; tries++)
+		usleep(100);
+	promise(errand_pending() == 0);
+	vhost_calls_service();
+}
+
 void vhost_world_close(struct vhost_world *w)
 {
 	disconnect(w);
@@ -293,6 +304,7 @@ void vhost_world_close(struct vhost_world *w)
 		munmap(w->memory[i], WORLD_MEMORY_SIZE);
 	for (unsigned i = 0; i < WORLD_FDS; i++)
 		close(w->fd[i]);
+	wait_for_errands();
 	promise(count_fds() == fds_before);
 	promise(mapped == 0);
 }
