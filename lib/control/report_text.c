@@ -3,7 +3,7 @@
  * Theory of operation
  *
  * The report as a table for people: a line for each port, and indented below it what its link is,
- * who is connected with what features, which addresses are behind it and what was lost and why.
+ * which front-end is connected, with what features, which addresses are behind it, what was lost.
  * Below the ports stand the workers. All of it is read from the JSON object, nothing from the
  * switch, so the two cannot differ.
  */
