@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""scripts/test cannot be fooled: run in throwaway projects whose tests hang, crash, skip or are missing."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRAM = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "pass";
+
+    if (!strcmp(what, "hang"))
+        for (;;)
+            pause();
+    if (!strcmp(what, "crash"))
+        raise(SIGSEGV);
+    if (!strcmp(what, "skip"))
+        puts("not tested: moon: only at night");
+    if (!strcmp(what, "cmocka-skip"))
+        puts("[  SKIPPED ] a_test");
+    return !strcmp(what, "fail") ? 1 : !strcmp(what, "skip") ? 77 : 0;
+}
+"""
+# The last one removes a program that was there when Meson looked for it.
+MESON = """
+project('throwaway', 'c')
+program = executable('test_it', 'test/test_it.c')
+foreach what : {tests}
+    test(what, program, args: what, suite: 'unit', timeout: 1)
+endforeach
+if {missing}
+    test('missing', find_program('gone.sh'), suite: 'unit')
+    custom_target('gone', output: 'gone', build_by_default: true,
+        command: ['sh', '-c', 'rm -f @SOURCE_ROOT@/gone.sh; touch @OUTPUT@'])
+endif
+"""
+
+
+def write(path, text, executable=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    if executable:
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+class Project:
+    """A directory in which scripts/test runs."""
+
+    def __init__(self, folder, tests=("pass",), missing=False):
+        self.folder = folder
+        for name in ("test", "count-results"):
+            write(folder / "scripts" / name, "")
+            shutil.copy2(ROOT / "scripts" / name, folder / "scripts" / name)
+        self.script("setup", "exit 0")
+        self.script("lint", "exit 0")
+        write(folder / "gone.sh", "#!/bin/sh\n", executable=True)
+        write(folder / "meson_options.txt", "option('tests', type: 'feature')\n")
+        write(folder / "meson.build", MESON.format(tests=list(tests), missing=str(missing).lower()))
+        write(folder / "test/test_it.c", PROGRAM)
+        # Every file that scripts/test gives to pytest.
+        for name in ("self/test_runner", *(f"functional/test_{name}" for name in (
+                "cli host sandbox pktgen verdicts testpmd twin guests iommu uml migration dpdk_migration crash "
+                "blk").split())):
+            self.pytest(name, "def test_it(): pass")
+
+    def script(self, name, text):
+        write(self.folder / "scripts" / name, f"#!/bin/sh\n{text}\n", executable=True)
+
+    def pytest(self, name, text):
+        write(self.folder / f"test/{name}.py", text + "\n")
+
+    def run(self, *arguments, **env):
+        """(status, what it said, (passed, failed, skipped)) of scripts/test."""
+        done = subprocess.run([self.folder / "scripts/test", *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
+                              env={**os.environ, "TMPDIR": str(self.folder), **env})
+        print(done.stdout)
+        counts = [int(word) for word in done.stdout.splitlines()[-1].split() if word.isdigit()]
+        return done.returncode, done.stdout, tuple(counts)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return lambda *tests, **more: Project(tmp_path, tests or ("pass",), **more)
+
+
+# The build and the look at the sources are steps, too.
+STEPS = 2
+
+
+def test_what_passes_passes_until_a_source_disappears(project):
+    made = project("pass")
+    status, said, counts = made.run("unit", "lint", "migration")
+    assert (status, counts) == (0, (STEPS + 1 + 1 + 2, 0, 0))
+    assert "environment: nothing was left out" in said
+    (made.folder / "test/functional/test_migration.py").unlink()
+    status, said, counts = made.run("migration")
+    assert (status, counts) == (1, (1 + 1, 2, 0)), "the look at the sources, and pytest"
+    assert "test_migration.py does not exist" in said
+    (made.folder / "test/test_it.c").unlink()
+    assert made.run("unit")[::2] == (1, (0, 1, 0)), "it cannot be built"
+
+
+def test_what_does_not_pass_fails(project):
+    status, said, counts = project("pass", "fail", "hang", "crash", "skip", "cmocka-skip", missing=True).run("unit")
+    assert (status, counts) == (1, (STEPS + 1, 4, 2))
+    for name in ("fail", "hang", "crash", "missing"):
+        assert f"FAILED: {name} " in said
+    for name in ("skip", "cmocka-skip"):
+        assert f"skipped: {name} " in said
+    assert "environment: not tested: moon: only at night; other: cmocka-skip" in said
+
+
+def test_a_test_that_hangs_is_fault_enough(project):
+    assert project("hang").run("unit")[::2] == (1, (STEPS, 1, 0))
+
+
+def test_every_runner_counts(project):
+    """pytest that ends badly after good results, peers that do, a step, sources that nobody runs."""
+    made = project()
+    made.script("lint", "echo no good; exit 1")
+    made.pytest("functional/test_migration", "import os, atexit\natexit.register(os._exit, 3)\ndef test_it(): pass")
+    made.pytest("functional/test_dpdk_migration", "import os\ndef test_it(): os._exit(0)")
+    write(made.folder / "build/test/isolation/isolation", f"#!/bin/sh\necho '{PEERS}'\nexit 9\n", True)
+    write(made.folder / "test/unit/test_other.c", "int main(void) { return 0; }\n")
+    made.pytest("functional/test_new", "def test_it(): pass")
+    status, said, counts = made.run("lint", "isolation", "migration")
+    assert (status, counts) == (1, (1 + 8 + 1, 1 + 1 + 1 + 2, 2)), "build, peers, pytest; sources, lint, peers, pytest"
+    assert "test_other.c is not run" in said and "test_new.py is not run" in said and "no good" in said
+
+
+def test_what_has_to_be_tested_is_demanded(project):
+    made = project("skip")
+    for may_lack, failures in (("sun,moon", 0), ("sun", 1)):
+        status, said, counts = made.run("--may-lack", may_lack, "unit")
+        assert (status, counts) == (failures, (STEPS, failures, 1))
+        assert ("has to be tested here: moon: only at night" in said) == bool(failures)
+
+
+def test_a_part_that_does_not_exist_is_refused(project):
+    status, said, _ = project().run("unit", "functionall")
+    assert status == 2
+    assert "no part 'functionall'" in said and "functional isolation cli" in said
+    assert "==" not in said, "nothing was begun"
+
+
+PEERS = "10 peers run, 0 missed a limit, 2 open, 1 tried more than once"
+
+
+def count(*arguments):
+    done = subprocess.run([ROOT / "scripts/count-results", *map(str, arguments)], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    return tuple(map(int, done.stdout.split()))
+
+
+@pytest.mark.parametrize("output, status, counts", [
+    (PEERS, 0, (8, 0, 2)),
+    (PEERS.replace("0 missed", "3 missed"), 1, (5, 3, 2)),
+    (PEERS, 1, (8, 1, 2)),
+    (PEERS + "\nand more", 0, (0, 1, 0)),
+    ("", 0, (0, 1, 0)),
+])
+def test_hostile_peers_are_believed_only_at_the_end(tmp_path, output, status, counts):
+    write(tmp_path / "output", f"a table\n{output}\n")
+    assert count("isolation", tmp_path / "output", status) == counts
+
+
+PASS, FAIL, SKIP = (f'<testcase name="a">{inside}</testcase>' for inside in (
+    "", '<failure message="x"/>', '<skipped message="not tested: moon: too far"/>'))
+
+
+@pytest.mark.parametrize("cases, status, counts", [
+    (PASS + PASS + SKIP, 0, (2, 0, 1)),
+    (PASS + FAIL, 1, (1, 1, 0)),
+    (PASS + '<testcase><error message="x"/></testcase>', 1, (1, 1, 0)),
+    (PASS, 1, (1, 1, 0)),
+    ("", 5, (0, 1, 0)),
+    ("", 0, (0, 1, 0)),
+    (None, 0, (0, 1, 0)),
+], ids=["passes", "fails", "has-an-error", "ends-badly", "ran-nothing", "said-nothing", "wrote-nothing"])
+def test_pytest_is_believed_only_with_results(tmp_path, cases, status, counts):
+    if cases is not None:
+        write(tmp_path / "junit.xml", f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    assert count("pytest", tmp_path / "junit.xml", status) == counts
+
+
+@pytest.mark.parametrize("results, status, counts", [
+    ({"one": "OK", "two": "OK"}, 0, (2, 0, 0)),
+    ({"one": "OK", "two": "TIMEOUT"}, 0, (1, 1, 0)),
+    ({"one": "OK", "two": "INTERRUPT"}, 0, (1, 1, 0)),
+    ({"one": "OK", "two": "SKIP"}, 0, (1, 0, 1)),
+    ({"one": "OK", "two": "OK"}, 1, (2, 1, 0)),
+    ({"one": "OK"}, 0, (1, 1, 0)),
+    ({}, 0, (0, 2, 0)),
+    (None, 0, (0, 2, 0)),
+], ids=["passes", "hangs", "is-ended", "skips", "ends-badly", "forgets-one", "ran-nothing", "wrote-nothing"])
+def test_meson_is_believed_only_with_results(tmp_path, results, status, counts):
+    known = [{"name": name, "suite": ["project:unit"]} for name in ("one", "two")]
+    write(tmp_path / "meson-info/intro-tests.json", json.dumps(known + [{"name": "else", "suite": ["project:race"]}]))
+    if results is not None:
+        lines = [json.dumps({"name": f"project:unit / {name}", "result": result, "stdout": ""}) + "\n"
+                 for name, result in results.items()]
+        write(tmp_path / "meson-logs/testlog.json", "".join(lines))
+    assert count("meson", tmp_path, "unit", status) == counts
+
+
+def test_a_suite_without_tests_fails(tmp_path):
+    write(tmp_path / "meson-info/intro-tests.json", "[]")
+    assert count("meson", tmp_path, "unit", 0) == (0, 1, 0)
