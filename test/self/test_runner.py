@@ -72,7 +72,7 @@ class Project:
         write(folder / "meson.build", MESON.format(tests=list(tests), missing=str(missing).lower()))
         write(folder / "test/test_it.c", PROGRAM)
         # Every file that scripts/test gives to pytest.
-        for name in ("self/test_runner", *(f"functional/test_{name}" for name in (
+        for name in ("self/test_runner", "self/test_lint", *(f"functional/test_{name}" for name in (
                 "cli host sandbox pktgen verdicts testpmd twin guests iommu uml migration dpdk_migration crash "
                 "blk").split())):
             self.pytest(name, "def test_it(): pass")
