@@ -5,6 +5,7 @@ import json
 
 from figures import BOUND, NOISY, OURS, QUANTILES, first_frames, median, noise, quartile, summary
 from goals import judge
+from lab import not_tested
 
 TITLES = {
     "peers": "Beside the peers (testpmd's virtio-user as the guests)",
@@ -152,5 +153,6 @@ def write(everything, folder):
         from plots import plot
         plot(everything["results"], figs, folder)
     except ImportError:
+        not_tested("plots", "bench: python3-matplotlib is not installed")
         print("no plots: python3-matplotlib is not installed (scripts/setup bench)")
     return text

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import ROOT, LabError, Process, huge_pages_free, wait_for
+from lab import ROOT, LabError, Process, huge_pages_free, not_tested, wait_for
 
 HERE = Path(__file__).resolve().parent
 OFFLOADS_OFF = ",".join(
@@ -58,6 +58,8 @@ class Guest(Process):
         memory = f"memory-backend-memfd,id=mem,size=256M,share={'on' if share else 'off'}"
         if huge and huge_pages_free() >= 128:
             memory += ",hugetlb=on,hugetlbsize=2M"
+        elif huge:
+            not_tested("huge-pages", "QEMU guests with hugetlb=on")
         net = f"virtio-net-pci,netdev=n0,mac={self.mac},vectors=0,packed={'on' if packed else 'off'}"
         net += f",mrg_rxbuf={'on' if mrg_rxbuf else 'off'}"
         if not offloads:

@@ -43,6 +43,13 @@ def huge_pages_free():
     return int(text) if os.path.ismount("/dev/hugepages") else 0
 
 
+def not_tested(thing, words):
+    """Go on without something that this machine lacks; scripts/test tells of it, and demands some things."""
+    if path := os.environ.get("VSWITCH_NOT_TESTED"):
+        with open(path, "a") as file:
+            file.write(f"{thing}: {words}\n")
+
+
 class Process:
     """A program with its output in files, ended by pid."""
 
@@ -135,6 +142,7 @@ class Switch(Process):
         for path in self.paths:
             argv += ["--socket-path", path]
         if not plain and not huge_pages_free() and "--no-huge" not in options:
+            not_tested("huge-pages", "vswitchd with huge pages")
             argv += ["--no-huge"]
         if not plain:
             argv += ["--", "--file-prefix", f"{lab.dir.name}-{name}", *eal]

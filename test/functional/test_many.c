@@ -6,6 +6,8 @@
  */
 #include "functional.h"
 
+#include "../skips.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +36,8 @@ static void allow_descriptors(void)
 	must_equal(getrlimit(RLIMIT_NOFILE, &limit), 0, "getrlimit");
 	limit.rlim_cur = limit.rlim_max;
 	must_equal(setrlimit(RLIMIT_NOFILE, &limit), 0, "setrlimit");
-	if (limit.rlim_cur < 16 * PORTS) {
-		fprintf(stderr, "too few open files are allowed, %u are needed\n", 16 * PORTS);
-		skip();
-	}
+	if (limit.rlim_cur < 16 * PORTS)
+		skip_without("open-files", "1,024 ports, for ulimit -Hn is below 16,384");
 }
 
 static double seconds_since(uint64_t start)
@@ -189,5 +189,5 @@ int main(int argc, char *argv[])
 
 	if (argc > 1)
 		switch_binary(argv[1]);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return group_status(cmocka_run_group_tests(tests, NULL, NULL));
 }

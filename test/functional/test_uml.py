@@ -63,7 +63,8 @@ def wait_done(lab, guest, initramfs):
         probe = start(lab, 0, initramfs)
         probe.wait(30)
         if "guest: ready" not in probe.out():
-            pytest.skip(f"User Mode Linux does not run on this processor: {probe.out()[-300:]}")
+            print(probe.out()[-300:])
+            pytest.skip("not tested: UML: User Mode Linux does not run on this processor")
     assert "guest: done" in guest.out(), guest.story()
 
 

@@ -8,7 +8,7 @@ import select
 import subprocess
 import time
 
-from lab import LabError, huge_pages_free
+from lab import LabError, huge_pages_free, not_tested
 
 PROMPT = b"testpmd> "
 _numbers = {}
@@ -46,6 +46,7 @@ class Testpmd:
         if huge_pages_free() >= 150:
             self.argv += ["-m", str(memory or 256)]
         else:
+            not_tested("huge-pages", "testpmd with huge pages")
             self.argv += ["--no-huge", "-m", str(memory or 256)]
         for vdev in vdevs:
             self.argv += ["--vdev", vdev]

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Run a group of tests once for each level of cpu_level() that this CPU has. */
+/*
+ * Run a group of tests once for each level of cpu_level() that this CPU has. The program counts as
+ * skipped where there are more.
+ */
 #pragma once
 
+#include "../skips.h"
 #include "base/cpu.h"
 
 #define run_group_at_each_level(tests) \
@@ -9,10 +13,13 @@
 		int failed = 0; \
 		const enum cpu_level best = cpu_level(); \
 \
-		for (unsigned level = 0; level <= best; level++) { \
+		for (unsigned level = 0; level < CPU_LEVEL_COUNT; level++) { \
 			cpu_allow_level(level); \
-			failed += \
-			    cmocka_run_group_tests_name(cpu_level_name(level), tests, NULL, NULL); \
+			if (level > best) \
+				not_tested(cpu_level_name(level), "this processor lacks it"); \
+			else \
+				failed += cmocka_run_group_tests_name( \
+				    cpu_level_name(level), tests, NULL, NULL); \
 		} \
-		failed; \
+		group_status(failed); \
 	})
