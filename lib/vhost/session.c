@@ -42,8 +42,12 @@
 #include "vhost/rate.h"
 #include "vhost/ring.h"
 
-/* Messages per call: one front-end cannot keep the control thread for itself. */
+/*
+ * One front-end cannot keep the control thread for itself: a call handles so many messages, and
+ * begins none after so long. A message that waits for workers may take a millisecond.
+ */
 #define MESSAGES_PER_CALL 32
+#define CALL_NS           UINT64_C(2000000)
 
 struct vhost_session {
 	int fd;
@@ -328,7 +332,9 @@ static bool rests(struct vhost_session *session)
 
 int session_receive(struct vhost_session *session)
 {
-	for (unsigned i = 0; i < MESSAGES_PER_CALL; i++) {
+	uint64_t end = now_ns() + CALL_NS;
+
+	for (unsigned i = 0; i < MESSAGES_PER_CALL && (i == 0 || now_ns() < end); i++) {
 		uint64_t before = session->dev->disturbances;
 		int error;
 

@@ -127,6 +127,7 @@ static int fake_set_mtu(struct vhost_device *dev, uint16_t mtu)
 	if (mtu == 1000)
 		return -EINVAL;
 	f->mtu = mtu;
+	usleep(f->delay_us);
 	return 0;
 }
 

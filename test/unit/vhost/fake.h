@@ -40,6 +40,7 @@ struct fake {
 	int last_call;
 	unsigned pauses, ring_pauses, resumes, synchronizes, calls_set;
 	uint16_t mtu;
+	unsigned delay_us; /* that a new MTU takes */
 	uint8_t config[FAKE_CONFIG];
 	uint8_t announced[6];
 	uint8_t state[1000]; /* saved and loaded; a first byte of 0xff is refused */

@@ -365,6 +365,21 @@ static void a_front_end_that_does_not_read_is_dropped(void **state)
 	assert_true(n > 1);
 }
 
+static void one_call_takes_a_bounded_time(void **state)
+{
+	struct fake *f = *state;
+	uint64_t mtu = 1500;
+
+	fake_negotiate(f);
+	f->delay_us = 1500;
+	for (unsigned i = 0; i < 20; i++, mtu++)
+		fake_send(f, VHOST_USER_NET_SET_MTU, 0, &mtu, sizeof(mtu), NULL, 0);
+	assert_int_equal(session_receive(f->session), 0);
+	assert_in_range(f->mtu, 1500, 1501);
+	assert_int_equal(fake_run(f), LIVES);
+	assert_int_equal(f->mtu, 1519);
+}
+
 static void one_call_handles_a_bounded_number_of_messages(void **state)
 {
 	struct vhost_header header;
@@ -507,6 +522,7 @@ int main(void)
 	    TEST(need_reply_is_ignored_until_negotiated),
 	    TEST(gated_messages_are_refused_until_negotiated),
 	    TEST(a_front_end_that_does_not_read_is_dropped),
+	    TEST(one_call_takes_a_bounded_time),
 	    TEST(one_call_handles_a_bounded_number_of_messages),
 	    TEST(only_offered_features_can_be_set),
 	    TEST(only_served_protocol_features_are_offered),
