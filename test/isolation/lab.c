@@ -25,6 +25,9 @@
 #define TERM_NS     UINT64_C(3000000000)
 #define REST_NS     UINT64_C(4000000000)
 #define NICE_SWITCH (-10)
+/* Of SCHED_FIFO, for the control thread and those that it must not starve. Measuring has more. */
+#define PRIO_CONTROL 5
+#define PRIO_OTHERS  6
 
 static unsigned count_entries(const char *path)
 {
@@ -113,6 +116,8 @@ static void each_thread(
 	while (d && (e = readdir(d))) {
 		FILE *f;
 
+		if (e->d_name[0] == '.')
+			continue; /* not a thread, and 0 would be this one */
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/comm", (int)l->sw.pid, e->d_name);
 		f = fopen(path, "r");
 		if (f && fgets(name, sizeof(name), f))
@@ -124,12 +129,22 @@ static void each_thread(
 		closedir(d);
 }
 
-/* Prefer it; if it is a worker, leave it its CPU. */
+static void prefer(pid_t tid, const char *name, void *process)
+{
+	const struct sched_param first = {
+	    .sched_priority = tid == *(pid_t *)process ? PRIO_CONTROL : PRIO_OTHERS};
+
+	if (strstr(name, "worker"))
+		setpriority(PRIO_PROCESS, tid, NICE_SWITCH);
+	else
+		sched_setscheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
+}
+
+/* If it is a worker, leave it its CPU. */
 static void make_way_for(pid_t tid, const char *name, void *cpus)
 {
 	cpu_set_t theirs, left;
 
-	setpriority(PRIO_PROCESS, tid, NICE_SWITCH);
 	if (!strstr(name, "worker") || sched_getaffinity(tid, sizeof(theirs), &theirs) < 0)
 		return;
 	CPU_AND(&theirs, &theirs, (cpu_set_t *)cpus);
@@ -143,11 +158,14 @@ static cpu_set_t all_cpus;
 static void make_way(const struct lab *l)
 {
 	cpu_set_t cpus = all_cpus;
+	pid_t process = l->sw.pid;
 
-	if (l->foreign)
+	if (l->foreign) {
 		CPU_CLR(1, &cpus); /* by how it is started */
-	else
+	} else {
+		each_thread(l, prefer, &process);
 		each_thread(l, make_way_for, &cpus);
+	}
 	if (CPU_COUNT(&cpus) > 0)
 		sched_setaffinity(0, sizeof(cpus), &cpus);
 }
