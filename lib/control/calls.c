@@ -14,9 +14,13 @@
 #define FORGET_NS (10 * SECOND)
 #define LEVEL_MAX 10
 /* Slow as often as this lately, it is said. */
-#define LEVEL_TELL     3
-#define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 5000
+#define LEVEL_TELL 3
+/* So long workers leave calls to others if it was no accident; doubled each time. */
+#define SLOW_MIN_NS SECOND
+#define SLOW_MAX_NS (64 * SECOND)
+/* A write that blocks is none either. */
+#define BACKOFF_MIN_MS 1000
+#define BACKOFF_MAX_MS 60000
 
 static int64_t now_ns(void)
 {
@@ -47,8 +51,35 @@ static void begin_slow(struct vport *vp, int64_t now)
 		    "writes to its call eventfds take long: its drivers are called up to "
 		    "10 ms late");
 	h->slow_ns = now;
+	h->until_ns = 0;
 	set_slow(vp, true);
+	for (unsigned i = 0; i < vp->device.n_vrings; i++)
+		vhost_call_doubt(&vp->device, i);
 	vhost_calls_restart(&vp->device);
+}
+
+/*
+ * An errand has found a write slow, too, by the CPU time that it took: the worker did not merely
+ * lose its core. Quick eventfds that become slow again and again are left alone for longer.
+ */
+static void confirm_slow(struct vport *vp, int64_t now)
+{
+	struct call_history *h = &vp->calls;
+
+	if (h->until_ns)
+		return; /* known */
+	if (now - h->confirmed_ns > FORGET_NS + h->penalty_ns)
+		h->penalty_ns = 0;
+	h->penalty_ns = MIN(MAX(2 * h->penalty_ns, SLOW_MIN_NS), SLOW_MAX_NS);
+	h->confirmed_ns = now;
+	h->until_ns = now + h->penalty_ns;
+}
+
+static bool is_quick_again(const struct vport *vp, int64_t now)
+{
+	const struct call_history *h = &vp->calls;
+
+	return now >= h->until_ns && vhost_calls_quick(&vp->device) >> h->level;
 }
 
 static void hand_over(struct vport *vp)
@@ -98,7 +129,9 @@ static void service(struct vport *vp, int64_t now)
 	}
 	if (atomic_load(&calls->slow) && !vp->calls.slow)
 		begin_slow(vp, now);
-	if (vp->calls.slow && vhost_calls_quick(&vp->device) >> vp->calls.level)
+	if (vhost_calls_were_slow(&vp->device) && vp->calls.slow)
+		confirm_slow(vp, now);
+	if (vp->calls.slow && is_quick_again(vp, now))
 		set_slow(vp, false);
 	if (atomic_exchange(&calls->left, false))
 		hand_over(vp);

@@ -33,6 +33,7 @@
 #include "control/net_device.h"
 #include "control/vswitch.h"
 #include "control/watchdog.h"
+#include "vhost/call.h"
 #include "vhost/journal.h"
 
 /* After so many looks with some of its queues unused a port says so. */
@@ -66,6 +67,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 		return;
 	q->ring = &v->ring;
 	q->call_fd = v->call_fd;
+	q->call_trust = vhost_call_trust(&vp->device, index);
 	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
 	q->shared = workers_count(vp->sw->workers) > 1;
 	atomic_store(&q->call_left, false);

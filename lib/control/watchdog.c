@@ -5,8 +5,9 @@
  * What peers do to themselves shows in three ways. Some of it is told to us at once through an
  * eventfd: lost memory (by the SIGBUS handler), missing translations (by workers). Some has to be
  * looked for, because whoever notices first, a worker, cannot tell: it hangs in a call eventfd, or
- * in a page that a postcopy front-end does not fetch. A short timer asks for these; it compares
- * what each worker is doing now with what it did the last time. The rest, a ring that broke, is in
+ * in a page that a postcopy front-end does not fetch. Short timers ask for these; they compare
+ * what each worker is doing now with what it did the last time. The shortest runs while a worker is
+ * awake. The rest, a ring that broke, is in
  * nobody's way and is looked for more rarely.
  *
  * Each case ends in one line in the log and, where the port is of no use any more, in the loss of
@@ -35,8 +36,9 @@
 #include "vhost/postcopy.h"
 #include "vhost/unshared.h"
 
-/* How long a blocked worker can stand still, at most twice this. */
 #define LOOK_MS 10
+/* While a worker is awake: how long a call can keep it, at most twice this. */
+#define CALL_LOOK_MS 2
 /* Rings are looked at every so many times; there may be thousands. */
 #define RING_LOOKS 10
 /* For so many a worker may wait for a page of an arriving guest. */
@@ -45,6 +47,7 @@
 struct watchdog {
 	struct vswitch *sw;
 	struct event *timer;
+	struct event *call_timer; /* pending while a worker is awake */
 	unsigned looks;
 	int lost_fd; /* written when guest memory is gone */
 	struct event *lost;
@@ -148,6 +151,23 @@ static void look_at_unused_queues(struct vswitch *sw)
 		vport_look_at_unused(sw->vport[p]);
 }
 
+/* A worker that sleeps is in no call. One that wakes up is looked at after LOOK_MS. */
+static void look_at_calls(struct watchdog *dog)
+{
+	const struct timeval soon = {.tv_usec = CALL_LOOK_MS * 1000};
+
+	calls_service(dog->sw);
+	if (workers_awake(dog->sw->workers))
+		event_add(dog->call_timer, &soon);
+}
+
+static void on_call_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	look_at_calls(arg);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct watchdog *dog = arg;
@@ -155,7 +175,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	calls_service(sw);
+	if (!event_pending(dog->call_timer, EV_TIMEOUT, NULL))
+		look_at_calls(dog);
 	offer_doorbells(sw);
 	end_lazy_postcopies(sw);
 	look_at_unused_queues(sw);
@@ -187,8 +208,9 @@ static int timer_start(struct watchdog *dog)
 {
 	const struct timeval period = {.tv_usec = LOOK_MS * 1000};
 
+	dog->call_timer = evtimer_new(dog->sw->base, on_call_timer, dog);
 	dog->timer = event_new(dog->sw->base, -1, EV_PERSIST, on_timer, dog);
-	return dog->timer && event_add(dog->timer, &period) == 0 ? 0 : -ENOMEM;
+	return dog->call_timer && dog->timer && event_add(dog->timer, &period) == 0 ? 0 : -ENOMEM;
 }
 
 static int guard_start(struct watchdog *dog)
@@ -244,6 +266,8 @@ void watchdog_destroy(struct watchdog *dog)
 		return;
 	if (dog->timer)
 		event_free(dog->timer);
+	if (dog->call_timer)
+		event_free(dog->call_timer);
 	if (dog->lost)
 		event_free(dog->lost);
 	if (dog->lost_fd >= 0)

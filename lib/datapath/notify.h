@@ -8,9 +8,10 @@
  * several workers may write, which with several workers all deliver queues are, it is put at once,
  * under its lock; the call itself comes after the lock.
  *
- * A call is a write to an eventfd of the front-end, who can have it take long. A worker times it.
- * After a slow one all calls to that port are left to the control thread, which has them made by
- * threads that nobody waits for, until they are quick again.
+ * A call is a write to an eventfd of the front-end, which can have it take long. So a worker makes
+ * only calls that are known to be quick, and times them. All others, and after a slow one all calls
+ * to that port, are left to the control thread. It has them made by threads that nobody waits for,
+ * until they are known to be quick.
  */
 #pragma once
 
@@ -30,6 +31,12 @@ static inline void call_note(struct burst *b, struct queue *q, bool interrupted)
 	atomic_store(&b->noted, true);
 }
 
+/* May a worker write what was read from call_fd before? */
+static inline bool call_trusted(const struct queue *q)
+{
+	return !q->call_trust || atomic_load_explicit(q->call_trust, memory_order_acquire) & 1;
+}
+
 static inline void call_leave(struct burst *b, struct queue *q)
 {
 	atomic_store(&q->call_left, true);
@@ -46,13 +53,14 @@ static inline void call_leave(struct burst *b, struct queue *q)
  */
 static inline void queue_call(struct burst *b, struct queue *q)
 {
-	int fd = READ_ONCE(q->call_fd);
+	int fd = __atomic_load_n(&q->call_fd, __ATOMIC_ACQUIRE);
 	uint64_t start;
 	bool interrupted;
 
 	if (UNLIKELY(fd < 0))
 		return; /* taken away since it asked */
-	if (UNLIKELY(atomic_load_explicit(&q->port->calls->slow, memory_order_relaxed))) {
+	if (UNLIKELY(!call_trusted(q)) ||
+	    UNLIKELY(atomic_load_explicit(&q->port->calls->slow, memory_order_relaxed))) {
 		call_leave(b, q);
 		return;
 	}

@@ -70,8 +70,10 @@ struct queue {
 	bool enabled;    /* changes while in use */
 	bool shared;     /* deliver queues: more than one worker may write */
 	int call_fd;     /* -1: the driver wants no calls; changes while in use */
-	int miss_fd;     /* written when the ring waits for a translation */
-	int kick_fd;     /* receive queues; -1: the driver cannot kick. As call_fd */
+	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: it is our own. */
+	const atomic_uint *call_trust;
+	int miss_fd;            /* written when the ring waits for a translation */
+	int kick_fd;            /* receive queues; -1: the driver cannot kick. As call_fd */
 	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */

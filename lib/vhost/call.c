@@ -7,6 +7,9 @@
  * errand unless one is running; the errand takes what it finds, until it finds nothing. An errand
  * that has said that it does not run any more looks once more, so nothing is left behind.
  *
+ * An errand also finds out whether an eventfd is quick, which workers ask before they write to it
+ * themselves. What was found holds until the ring has another eventfd.
+ *
  * When a front-end goes while its errand is in a write that blocks, a signal ends the write. It may
  * come a moment before the write begins, so it is sent again until the errand has ended. Until then
  * the table lives on in a list.
@@ -31,6 +34,8 @@
 /* Longer on the clock is slow, too, whatever it did meanwhile. */
 #define LONG_NS INT64_C(50000000)
 
+#define TRUSTED 1u
+
 /* Shared by a device, or the list of those that have gone, and an errand. */
 struct vhost_caller {
 	atomic_uint users;
@@ -41,6 +46,9 @@ struct vhost_caller {
 	atomic_uint slot;   /* being written */
 	atomic_llong since; /* when that began; 0: nothing is */
 	atomic_uint quick;  /* writes in a row */
+	atomic_bool slow;   /* a write has used much CPU time */
+	/* Of each ring's call eventfd: bit 0, it is quick; the others count its changes. */
+	atomic_uint trust[VHOST_RINGS_MAX];
 	struct vhost_caller *next;
 };
 
@@ -66,23 +74,39 @@ static void release(struct vhost_caller *c)
 	free(c);
 }
 
-/* CPU time tells a slow eventfd from a thread that had to wait for a CPU. */
-static void write_one(struct vhost_caller *c, unsigned slot, int fd)
+/* The eventfd that was written is the one that the word counted, unless the word has changed. */
+static void begin_trust(struct vhost_caller *c, unsigned slot, unsigned word)
+{
+	if (slot / VHOST_RINGS_MAX == VHOST_CALL_USED)
+		atomic_compare_exchange_strong(
+		    &c->trust[slot % VHOST_RINGS_MAX], &word, word | TRUSTED);
+}
+
+/*
+ * CPU time tells a slow eventfd from a thread that had to wait for a CPU. A counter that is full
+ * has told the driver often enough, but no driver lets it fill: a later write may block.
+ */
+static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int fd)
 {
 	int64_t start = clock_ns(CLOCK_MONOTONIC), used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	struct timespec rest = {0};
+	int error;
 
 	atomic_store(&c->slot, slot);
 	atomic_store(&c->since, start);
-	/* A counter that is full has told the driver often enough. */
-	eventfd_write(fd, 1); /* syscalls: write close nanosleep clock_nanosleep clock_gettime */
+	/* syscalls: write close nanosleep clock_nanosleep clock_gettime */
+	error = eventfd_write(fd, 1);
 	atomic_store(&c->since, 0);
 	close(fd);
 	used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - used;
 	if (used < VHOST_CALL_SLOW_NS && clock_ns(CLOCK_MONOTONIC) - start < LONG_NS) {
 		atomic_fetch_add(&c->quick, 1);
+		if (!error)
+			begin_trust(c, slot, word);
 		return;
 	}
+	if (used >= VHOST_CALL_SLOW_NS)
+		atomic_store(&c->slow, true);
 	atomic_store(&c->quick, 0);
 	rest.tv_nsec = MIN(used * REST, INT64_C(100000000));
 	nanosleep(&rest, NULL);
@@ -91,10 +115,12 @@ static void write_one(struct vhost_caller *c, unsigned slot, int fd)
 static void write_all(struct vhost_caller *c)
 {
 	for (unsigned i = 0; i < SLOTS && !atomic_load(&c->gone); i++) {
+		/* Before the descriptor: one that comes in between is not taken for the last. */
+		unsigned word = atomic_load(&c->trust[i % VHOST_RINGS_MAX]);
 		int fd = atomic_load(&c->fd[i]) < 0 ? -1 : atomic_exchange(&c->fd[i], -1);
 
 		if (fd >= 0)
-			write_one(c, i, fd);
+			write_one(c, i, word, fd);
 	}
 }
 
@@ -151,13 +177,39 @@ static int send(struct vhost_caller *c)
 	return error;
 }
 
+static struct vhost_caller *caller_of(struct vhost_device *dev)
+{
+	if (!dev->caller)
+		dev->caller = caller_create();
+	return dev->caller;
+}
+
+const atomic_uint *vhost_call_trust(struct vhost_device *dev, unsigned index)
+{
+	static const atomic_uint never;
+	struct vhost_caller *c = caller_of(dev);
+
+	return c ? &c->trust[index] : &never;
+}
+
+void vhost_call_doubt(struct vhost_device *dev, unsigned index)
+{
+	atomic_uint *trust = dev->caller ? &dev->caller->trust[index] : NULL;
+
+	if (trust)
+		atomic_store(trust, (atomic_load(trust) | TRUSTED) + 1);
+}
+
+bool vhost_calls_were_slow(struct vhost_device *dev)
+{
+	return dev->caller && atomic_exchange(&dev->caller->slow, false);
+}
+
 int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd)
 {
 	int copy, before;
 
-	if (!dev->caller)
-		dev->caller = caller_create();
-	if (!dev->caller)
+	if (!caller_of(dev))
 		return -ENOMEM;
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* syscalls: fcntl */
 	if (copy < 0)

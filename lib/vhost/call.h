@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,8 +29,21 @@ enum vhost_call_kind {
 /* Add one to fd, which is of this ring, soon. -ENOMEM; what the system said: it is not written. */
 int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd);
 
+/* Whether one of its writes was slow by the CPU time that it took, since the last question. */
+bool vhost_calls_were_slow(struct vhost_device *dev);
+
 /* Has a write been under way for so long? Which ring's: *ret_index. */
 bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index);
+
+/*
+ * Is the call eventfd of this ring known to be quick? Bit 0 of the word says so. It is set by an
+ * errand that wrote the eventfd and found it quick, and is cleared by vhost_call_doubt(). Workers
+ * may read the word as long as they use the ring.
+ */
+const atomic_uint *vhost_call_trust(struct vhost_device *dev, unsigned index);
+
+/* The call eventfd of this ring is about to be another one, or was slow. */
+void vhost_call_doubt(struct vhost_device *dev, unsigned index);
 
 /* Count quick writes from now on; how many there were in a row, since then or the last slow one. */
 void vhost_calls_restart(struct vhost_device *dev);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/quiesce.h"
 
+#include "vhost/call.h"
+
 static bool any_in_use(const struct vhost_device *dev)
 {
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
@@ -98,6 +100,7 @@ void vhost_ring_set_call(struct vhost_device *dev, unsigned index, int fd)
 
 	if (!dev->type->set_call)
 		vhost_ring_pause(dev, index);
+	vhost_call_doubt(dev, index);
 	ring->call_fd = fd;
 	if (ring->in_use)
 		dev->type->set_call(dev, index);

@@ -43,7 +43,7 @@
 #define SYNC_PATIENCE_S 2
 #define SYNC_YIELDS     64
 #define SYNC_SLEEP_NS   20000
-#define SYNC_WATCH      128 /* rests between two looks for a worker that is kept from reporting */
+#define SYNC_WATCH      32 /* rests between two looks for a worker that is kept from reporting */
 
 /* A write to a call eventfd that takes longer is slow. */
 #define CALL_SLOW_US 100
@@ -401,6 +401,15 @@ bool workers_unblock(struct workers *all)
 		noted |= atomic_exchange(&all->worker[i].burst->noted, false);
 	}
 	return noted;
+}
+
+bool workers_awake(const struct workers *all)
+{
+	for (unsigned i = 0; i < all->n; i++) {
+		if (!atomic_load(&all->worker[i].idle.asleep))
+			return true;
+	}
+	return false;
 }
 
 bool workers_stand_still(struct workers *all, unsigned looks)

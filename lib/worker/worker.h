@@ -74,6 +74,9 @@ void workers_synchronize(struct workers *workers);
  */
 bool workers_unblock(struct workers *workers);
 
+/* Is one of them not asleep? */
+bool workers_awake(const struct workers *workers);
+
 /*
  * Has some worker not finished a burst for the last `looks` calls of this function? Call it at
  * regular intervals. A sleeping worker has.

@@ -154,7 +154,7 @@ static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
 	for (unsigned i = 0; set[i]; i++)
 		close(set[i]);
 	free(set);
-	usleep(200000);
+	usleep(1300000); /* for a second it is left alone */
 	for (unsigned i = 0; i < 200; i++) {
 		struct net_frame f;
 		uint64_t start;
@@ -164,14 +164,14 @@ static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
 		start = now_ns();
 		have_it_called(&l);
 		must(net_wait(l.hostile, 0, 2000) == 1, "a driver is not called");
-		prompt += now_ns() - start < 2 * MS;
+		prompt += now_ns() - start < MS / 2;
 		while (net_receive(l.hostile, 0, &f) > 0)
 			;
 	}
-	/* Those that wait for the control thread wait for up to ten: 40 would be prompt by chance.
+	/* Those that wait for the control thread wait for up to 2 ms: 50 would be prompt by chance.
 	 */
-	printf("%u of 200 calls took less than 2 ms\n", prompt);
-	must(prompt > 60, "calls go on being late");
+	printf("%u of 200 calls took less than 0.5 ms\n", prompt);
+	must(prompt > 100, "calls go on being late");
 	close_lab(&l);
 }
 
@@ -236,9 +236,10 @@ static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void 
 
 	(void)state;
 	open_lab(&l, 1, 1);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 2; i++) {
 		uint64_t start = now_ns();
 
+		usleep(50000);
 		fill_eventfd(l.hostile->queue[0].call_fd);
 		measure_delays(l.nd, l.delay, 30, have_it_called, &l);
 		printf("the longest of 30 frames took %lu us\n", l.delay[29] / 1000);
@@ -255,8 +256,8 @@ static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void 
 		waited = now_ns() - start;
 		must_equal(-net_driver_start(l.hostile), 0, "errno of a start");
 	}
-	/* 800 ms from when it was dropped, which is some frames before it came again. */
-	must(waited > 400 * MS, "a front-end that blocks again and again is served at once");
+	/* 2 s from when it was dropped, which is some frames before it came again. */
+	must(waited > 1200 * MS, "a front-end that blocks again and again is served at once");
 	close_lab(&l);
 }
 

@@ -7,8 +7,7 @@
  *
  * A machine that is shared disturbs measurements. A peer that misses a limit is tried again, at
  * most twice, beside a quiet run of its own, and how often is printed: the best of the tries is
- * judged. A real fault fails each time. Delays that are known to be too long are printed as open
- * (see is_open) and are no failure.
+ * judged. A real fault fails each time.
  *
  * usage: isolation [VSWITCHD] [--seconds S] [--only NAME]... [--workers N] [--tries N] [--list]
  *	[--json FILE] [--sockets PATH,PATH,...]
@@ -157,7 +156,7 @@ static void under_attack(
 {
 	f->before = lab_usage_at_rest(l);
 	if (lab_start_peer(l, p))
-		measure(l, s->seconds, f);
+		measure(l, s->seconds * (p->needs & LASTS ? 3 : 1), f);
 	if (l->state->problem[0])
 		snprintf(f->problem, sizeof(f->problem), "%s", l->state->problem);
 	if (!l->foreign && !switch_alive(&l->sw)) {
@@ -210,14 +209,14 @@ static void try_once(struct outcome *o, const struct settings *s, const struct p
 }
 
 /*
- * What is measured and not judged: the delays of peers that the switch does not bound well enough
- * yet, and all delays where two workers share their CPUs with the neighbours and the peer.
+ * What is measured and not judged: delays where two workers share their CPUs with the neighbours
+ * and the peer.
  */
-static bool is_open(const struct outcome *o, const struct peer *p)
+static bool is_open(const struct outcome *o)
 {
 	bool shared = o->workers > 1 && sysconf(_SC_NPROCESSORS_ONLN) < 4;
 
-	return o->misses > 0 && o->misses == o->late && ((p->needs & OPEN) || shared);
+	return o->misses > 0 && o->misses == o->late && shared;
 }
 
 static void run_peer(
@@ -231,7 +230,7 @@ static void run_peer(
 		if (o.tries == 1 || o.misses < best->misses)
 			*best = o;
 		best->tries = o.tries;
-		if (o.misses == 0 || o.tries >= s->tries || is_open(&o, p))
+		if (o.misses == 0 || o.tries >= s->tries || is_open(&o))
 			return;
 		quiet_run(s, o.workers, quiet);
 	}
@@ -335,12 +334,12 @@ static void run_all(const struct settings *s, unsigned workers, struct count *c)
 			printf("\n");
 		}
 		run_peer(&o, s, &peers[i], &quiet);
-		print_outcome(&o, is_open(&o, &peers[i]));
+		print_outcome(&o, is_open(&o));
 		if (s->json)
 			write_json(s->json, &o);
 		c->run++;
-		c->open += is_open(&o, &peers[i]);
-		c->missed += o.misses > 0 && !is_open(&o, &peers[i]);
+		c->open += is_open(&o);
+		c->missed += o.misses > 0 && !is_open(&o);
 		c->again += o.tries > 1;
 	}
 }

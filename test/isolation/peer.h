@@ -26,7 +26,7 @@ enum {
 	NEEDS_FUSE = 1 << 3,   /* /dev/fuse, and mounts */
 	NEEDS_CROWD = 1 << 4,  /* as many ports more */
 	FLOODS = 1 << 5,       /* fills its neighbours' rings: frames may be lost there */
-	OPEN = 1 << 6,         /* delays others longer than it should: printed, not judged */
+	LASTS = 1 << 6,        /* what it costs once is to be judged over a longer time */
 };
 
 /* Shared between a peer's process and the one that measures. */
@@ -107,7 +107,7 @@ void peer_must(struct peer_world *w, int error, const char *what);
 	X(checksum_flood, NEEDS_NOTHING, \
 	    "65 KB frames whose checksum the switch has to make, 128 queues") \
 	X(self_addressed, NEEDS_NOTHING, "frames to its own address on 128 queue pairs") \
-	X(sleeping_receiver, FLOODS | OPEN, \
+	X(sleeping_receiver, FLOODS, \
 	    "broadcasts to an accomplice with 128 queues that take nothing")
 
 #define PEERS_OF_MESSAGES(X) \
@@ -136,10 +136,13 @@ void peer_must(struct peer_world *w, int error, const char *what);
 	X(fuse_call, NEEDS_FUSE, "the same as call and kick eventfds") \
 	X(fuse_memory, NEEDS_FUSE, "the same as guest memory, with frames that touch it") \
 	X(fuse_log, NEEDS_FUSE, "the same as dirty log and as in-flight area") \
-	X(blocking_calls, OPEN, "256 call eventfds that are full and block; SET_MEM_TABLE") \
-	X(blocking_calls_traffic, FLOODS | OPEN, "the same, and calls wanted for every frame") \
-	X(blocking_calls_again, OPEN, "the same, with a new connection each time") \
-	X(slow_calls, OPEN, "call eventfds with 160,000 epoll entries each; frames") \
+	X(blocking_calls, NEEDS_NOTHING, \
+	    "256 call eventfds that are full and block; SET_MEM_TABLE") \
+	X(blocking_calls_traffic, FLOODS, "the same, and calls wanted for every frame") \
+	X(blocking_calls_again, NEEDS_NOTHING, "the same, with a new connection each time") \
+	X(slow_calls, NEEDS_NOTHING, "call eventfds with 160,000 epoll entries each; frames") \
+	X(turning_blocking, NEEDS_NOTHING, "call eventfds that are quick, then full and block") \
+	X(turning_slow, LASTS, "call eventfds that are quick, then have 100,000 epoll entries") \
 	X(full_kicks, NEEDS_NOTHING, "kick eventfds that are full and stay readable") \
 	X(slow_close_epoll, NEEDS_NOTHING, "the last descriptor of 100,000 epoll entries") \
 	X(slow_close_memory, NEEDS_NOTHING, "the last descriptor of a file of 1 GiB in memory") \
@@ -162,7 +165,7 @@ void peer_must(struct peer_world *w, int error, const char *what);
 	    "an in-flight area for 256 rings of 32,768 entries, rings of 256") \
 	X(inflight_churn, NEEDS_NOTHING, "GET_INFLIGHT_FD and SET_INFLIGHT_FD as fast as it goes") \
 	X(descriptors, NEEDS_NOTHING, "as many descriptors as 256 rings can hold, and more") \
-	X(big_rings, OPEN, "256 rings of 32,768 entries, and frames on each")
+	X(big_rings, NEEDS_NOTHING, "256 rings of 32,768 entries, and frames on each")
 
 #define PEERS(X) \
 	PEERS_OF_RINGS(X) \

@@ -306,6 +306,52 @@ void peer_slow_calls(struct peer_world *w)
 	}
 }
 
+/* Long enough for a switch to find out that eventfds are quick. */
+#define TRUST_US 30000
+
+void peer_turning_blocking(struct peer_world *w)
+{
+	struct guest *g = make_guest(w, PAIRS, hostile);
+
+	g->fe.timeout_ms = 200;
+	for (unsigned ring = 0; ring < 2 * PAIRS; ring++)
+		g->ring[ring].avail->flags = 0;
+	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
+	peer_attacks(w);
+	for (;;) {
+		usleep(TRUST_US);
+		for (unsigned ring = 0; ring < 2 * PAIRS; ring++) {
+			const uint64_t most = UINT64_MAX - 10;
+
+			if (write(g->ring[ring].call_fd, &most, sizeof(most)) < 0)
+				continue; /* it is full enough */
+		}
+		block_calls(g);
+		for (unsigned i = 0; i < 20; i++) {
+			guest_offer_all(g, 1);
+			usleep(500);
+		}
+		again_after_hang_up(g, frontend_sync(&g->fe));
+		peer_step(w);
+	}
+}
+
+void peer_turning_slow(struct peer_world *w)
+{
+	struct guest *g = make_guest(w, 1, hostile);
+
+	for (unsigned ring = 0; ring < 2; ring++)
+		g->ring[ring].avail->flags = 0;
+	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
+	usleep(TRUST_US);
+	watch(w, g->ring[1].call_fd, 100000);
+	peer_attacks(w);
+	for (;;) {
+		guest_offer_all(g, 1);
+		peer_nap(w);
+	}
+}
+
 void peer_full_kicks(struct peer_world *w)
 {
 	struct guest *g = make_guest(w, PAIRS, hostile);

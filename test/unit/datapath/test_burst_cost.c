@@ -385,6 +385,29 @@ static void a_sleeping_guest_is_called_before_a_frame_is_given_up(void **state)
 	}
 }
 
+/* An eventfd that may be slow is written by others. */
+static void a_driver_is_called_if_its_eventfd_is_known_to_be_quick(void **state)
+{
+	atomic_uint trust;
+
+	(void)state;
+	for (unsigned quick = 0; quick < 2; quick++) {
+		open_world(2, 0);
+		trust = 6 + quick;
+		w.to[1].queue.call_fd = 3;
+		w.to[1].queue.call_trust = &trust;
+		offer(&w.to[1], take(BUFFER), BUFFER, 10);
+		send_frames(1, 100, 0, 5);
+		assert_int_equal(run(), 5);
+		assert_int_equal(delivered(1), 5);
+		assert_int_equal(w.calls, quick);
+		assert_int_equal(w.to[1].queue.call_left, !quick);
+		assert_int_equal(atomic_exchange(&w.port[1].calls->left, false), !quick);
+		assert_int_equal(w.burst->noted, !quick);
+		close_world();
+	}
+}
+
 static void full_rings_share_the_looks_of_a_burst(void **state)
 {
 	(void)state;
@@ -446,6 +469,7 @@ int main(void)
 	    cmocka_unit_test(a_header_of_another_kind_is_dropped),
 	    cmocka_unit_test(segments_that_find_no_buffer_are_not_made),
 	    cmocka_unit_test(a_sleeping_guest_is_called_before_a_frame_is_given_up),
+	    cmocka_unit_test(a_driver_is_called_if_its_eventfd_is_known_to_be_quick),
 	    cmocka_unit_test(full_rings_share_the_looks_of_a_burst),
 	    cmocka_unit_test(broken_rings_are_not_looked_at_again),
 	    cmocka_unit_test(a_flood_has_only_so_much_done_in_software),

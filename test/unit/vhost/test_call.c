@@ -123,6 +123,8 @@ static void what_is_full_but_does_not_block_is_no_fault(void **state)
 	assert_int_equal(vhost_call(&dev, 3, VHOST_CALL_USED, fd), 0);
 	wait_for_the_end();
 	assert_false(vhost_calls_hang(&dev, 0, &index));
+	/* The front-end could make it block any time. */
+	assert_int_equal(*vhost_call_trust(&dev, 3) & 1, 0);
 	vhost_calls_forget(&dev);
 	wait_for_the_end();
 	close(fd);
@@ -154,6 +156,8 @@ static void slow_writes_are_told_from_quick_ones(void **state)
 	assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, fd), 0);
 	wait_for_the_end();
 	assert_int_equal(vhost_calls_quick(&dev), 0);
+	assert_int_equal(*vhost_call_trust(&dev, 0) & 1, 0);
+	assert_true(vhost_calls_were_slow(&dev));
 	for (unsigned i = 0; i < SETS; i++)
 		close(set[i]);
 	for (unsigned i = 0; i < 3; i++) {
@@ -165,6 +169,37 @@ static void slow_writes_are_told_from_quick_ones(void **state)
 	wait_for_the_end();
 	for (unsigned i = 0; i < COPIES; i++)
 		close(copy[i]);
+	close(fd);
+}
+
+static bool trusted(unsigned index)
+{
+	return *vhost_call_trust(&dev, index) & 1;
+}
+
+static void an_eventfd_is_trusted_when_a_write_was_quick(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	assert_false(trusted(3));
+	assert_int_equal(vhost_call(&dev, 3, VHOST_CALL_ERR, fd), 0);
+	wait_for_the_end();
+	assert_false(trusted(3));
+	for (unsigned i = 0; i < 3; i++) {
+		/* A write may be slow for want of a CPU. */
+		for (unsigned try = 0; !trusted(3) && try < 20; try++) {
+			assert_int_equal(vhost_call(&dev, 3, VHOST_CALL_USED, fd), 0);
+			wait_for_the_end();
+		}
+		assert_true(trusted(3));
+		assert_false(trusted(2));
+		/* There is another one now. */
+		vhost_call_doubt(&dev, 3);
+		assert_false(trusted(3));
+	}
+	vhost_calls_forget(&dev);
+	wait_for_the_end();
 	close(fd);
 }
 
@@ -185,6 +220,7 @@ int main(void)
 	    cmocka_unit_test(every_driver_is_called),
 	    cmocka_unit_test(full_eventfds_that_block_hold_up_nobody),
 	    cmocka_unit_test(what_is_full_but_does_not_block_is_no_fault),
+	    cmocka_unit_test(an_eventfd_is_trusted_when_a_write_was_quick),
 	    cmocka_unit_test(slow_writes_are_told_from_quick_ones),
 	};
 
