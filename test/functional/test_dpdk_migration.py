@@ -19,7 +19,7 @@ CASES = {
 
 
 class Ends:
-    """Ours, theirs and the peer, new for each case."""
+    """Ours, theirs and the peer, for all cases."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -31,7 +31,7 @@ class Ends:
         self.peer = Guest(lab, 1, self.switch.paths[2], name="peer").wait_boot()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ends():
     with Lab() as lab:
         try:

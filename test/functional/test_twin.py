@@ -5,10 +5,8 @@ The explanations are the table in doc/vhost-user-differences.md. One that is mis
 does one that has become untrue. `test_twin.py --list` prints the table's rows as they are now.
 """
 
-import os
 import re
 import sys
-import threading
 
 import pytest
 
@@ -135,16 +133,6 @@ class Twins:
         self.path = self.lab.dir / f"other{self.ends}.sock"
         self.other = Testpmd(self.lab, [f"net_vhost0,iface={self.path},queues=2"], name=f"twin{self.ends}",
                              memory=128)
-        threading.Thread(target=self.listen, args=[self.other.master], daemon=True).start()
-
-    @staticmethod
-    def listen(terminal):
-        """It stops when nobody reads what it has to say."""
-        try:
-            while os.read(terminal, 65536):
-                pass
-        except OSError:
-            pass
 
     def differences(self, name):
         stories = []

@@ -4,9 +4,8 @@
 import os
 import pty
 import re
-import select
 import subprocess
-import time
+import threading
 
 from lab import LabError, huge_pages_free, not_tested
 
@@ -51,10 +50,13 @@ class Testpmd:
         for vdev in vdevs:
             self.argv += ["--vdev", vdev]
         self.argv += ["--", "-i", "--total-num-mbufs", str(mbufs), *options]
-        master, slave = pty.openpty()
+        self.master, slave = pty.openpty()
         self.popen = subprocess.Popen(self.argv, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
-        self.master = master
+        self.ended = False
+        self.heard = threading.Condition()
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
         lab.own(self)
         if wait:
             self.wait_prompt(30)
@@ -66,28 +68,37 @@ class Testpmd:
     def alive(self):
         return self.popen.poll() is None
 
-    def wait_prompt(self, timeout=10):
-        end = time.monotonic() + timeout
-        start = len(self.transcript)
-        while PROMPT not in self.transcript[start:]:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise LabError(f"{self.name}: no prompt after {timeout:g} s")
-            if not select.select([self.master], [], [], left)[0]:
-                continue
+    def _listen(self):
+        """Take what it prints, at once: a terminal holds a few KB, and the thread that serves
+        vhost-user front-ends waits until its lines have room there."""
+        while True:
             try:
                 data = os.read(self.master, 65536)
-            except OSError:
+            except OSError:  # nobody has the other end
                 data = b""
-            if not data:
-                raise LabError(f"{self.name} ended with {self.popen.wait()}")
-            self.transcript += data
-        return bytes(self.transcript[start:]).decode(errors="replace")
+            with self.heard:
+                self.transcript += data
+                self.ended = not data
+                self.heard.notify_all()
+            if self.ended:
+                return
+
+    def wait_prompt(self, timeout=10, start=0):
+        """Wait for a prompt behind byte start of the transcript, and return all from there on."""
+        with self.heard:
+            self.heard.wait_for(lambda: PROMPT in self.transcript[start:] or self.ended, timeout)
+            text = bytes(self.transcript[start:])
+        if PROMPT in text:
+            return text.decode(errors="replace")
+        if self.ended:
+            raise LabError(f"{self.name} ended with {self.popen.wait()}")
+        raise LabError(f"{self.name}: no prompt after {timeout:g} s")
 
     def run(self, command, timeout=10):
         """Type a command and return what it printed."""
+        start = len(self.transcript)
         os.write(self.master, command.encode() + b"\n")
-        return self.wait_prompt(timeout)
+        return self.wait_prompt(timeout, start)
 
     def counters(self):
         """One {RX-packets, TX-packets, ...} per port, since the last clear."""
@@ -102,28 +113,16 @@ class Testpmd:
         self.popen.wait()
 
     def close(self):
-        if self.alive():
-            try:
-                os.write(self.master, b"quit\n")
-                self._drain(5)
-            except (OSError, subprocess.TimeoutExpired):
-                self.kill()
-        if self.master is not None:
-            self.popen.wait()
-            os.close(self.master)
-            self.master = None
-
-    def _drain(self, timeout):
-        """Read its farewell, without which it cannot end."""
-        end = time.monotonic() + timeout
-        while self.alive():
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired(self.name, timeout)
-            if select.select([self.master], [], [], 0.05)[0]:
-                try:
-                    self.transcript += os.read(self.master, 65536)
-                except OSError:
-                    self.popen.wait(timeout)
+        if self.master is None:
+            return
+        try:
+            os.write(self.master, b"quit\n")
+            self.popen.wait(5)
+        except (OSError, subprocess.TimeoutExpired):
+            self.kill()
+        self.listener.join()
+        os.close(self.master)
+        self.master = None
 
     def story(self):
         state = "running" if self.alive() else f"ended with {self.popen.returncode}"
