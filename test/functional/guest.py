@@ -87,7 +87,7 @@ class Guest(Process):
             *(("-chardev", f"socket,id=c0,path={path}" + (",server=on,wait=on" if server else ",reconnect=1" if reconnect else ""),
                "-netdev", f"vhost-user,id=n0,chardev=c0,queues={pairs}", "-device", net) if path else ()),
             "-serial", "chardev:s0", "-kernel", kernel()[0], "-initrd", initramfs(lab),
-            "-append", f"console=ttyS0 panic=-1 quiet {boot}", *more,
+            "-append", f"console=ttyS0 panic=-1 quiet no_timer_check {boot}", *more,
         ]
         super().__init__(lab, name, argv)
         self.console = self._connect()
