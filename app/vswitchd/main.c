@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "control/report.h"
 #include "control/vswitch.h"
+#include "vhost/endpoint.h"
 #include "eal.h"
 #include "ending.h"
 #include "options.h"
@@ -172,7 +173,7 @@ static int daemon_start(struct daemon *d)
 		err = eal_start(&d->options);
 	if (err)
 		return err;
-	d->base = event_base_new();
+	d->base = vhost_event_base_create();
 	if (!d->base)
 		return -ENOMEM;
 	err = watch_reports(d);

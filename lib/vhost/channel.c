@@ -5,10 +5,22 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "vhost/descriptor.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
+
+/* CPU time that no send to a socket takes, unless the front-end has made it a slow one. */
+#define SLOW_NS INT64_C(5000000)
+
+static int64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
 
 int vhost_channel_set(struct vhost_device *dev, int fd)
 {
@@ -36,6 +48,8 @@ void vhost_channel_forget(struct vhost_device *dev)
 	dev->channel = (struct vhost_channel){.fd = -1};
 }
 
+static const char slow[] = "a request took more than 5 ms to send";
+
 /* It is of no use any more: what follows would not be understood. */
 static int give_up(struct vhost_device *dev, const char *why)
 {
@@ -58,7 +72,7 @@ static int check_send(const struct vhost_device *dev, int fd, bool ask)
 	return ask && dev->channel.asked ? -EBUSY : 0;
 }
 
-/* All of it or nothing. -EAGAIN: there is no room; -EIO. */
+/* All of it or nothing. -EAGAIN: there is no room; -ETIME: it is sent, and took long; -EIO. */
 static int transmit(
     const struct vhost_device *dev, const struct vhost_header *header, const void *payload, int fd)
 {
@@ -69,6 +83,7 @@ static int transmit(
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {.bytes = ""};
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
+	int64_t start = cpu_ns(); /* syscalls: clock_gettime */
 	ssize_t n;
 
 	if (fd >= 0) {
@@ -80,6 +95,8 @@ static int transmit(
 		memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(fd));
 	}
 	n = sendmsg(dev->channel.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (cpu_ns() - start > SLOW_NS)
+		return -ETIME;
 	if (n == (ssize_t)(sizeof(*header) + header->size))
 		return 0;
 	return n < 0 && errno == EAGAIN ? -EAGAIN : -EIO;
@@ -93,8 +110,10 @@ int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *p
 
 	if (error)
 		return error;
-	if (transmit(dev, &header, payload, fd) < 0)
-		return give_up(dev, "the front-end does not take a request");
+	error = transmit(dev, &header, payload, fd);
+	if (error)
+		return give_up(
+		    dev, error == -ETIME ? slow : "the front-end does not take a request");
 	if (ask)
 		dev->channel.asked = request;
 	return 0;
@@ -114,6 +133,8 @@ int vhost_channel_try(
 		error = transmit(dev, &header, payload, -1);
 	else
 		error = -EAGAIN;
+	if (error == -ETIME)
+		return give_up(dev, slow);
 	return error == -EIO ? give_up(dev, "the front-end has closed it") : error;
 }
 

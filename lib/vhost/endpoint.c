@@ -18,6 +18,10 @@
  * ACCEPT_BURST at once and one in ACCEPT_MS after that; in the meantime the listener is not armed
  *and the timer arms it again. So it is when a front-end was dropped for a while, and when the
  *system is out of descriptors, which keeps a listener readable for ever.
+ *
+ * What the control thread does for a front-end is timed (allowance.h). If it was much, the events
+ * of this endpoint have a lower priority. If single calls took long, the socket is not read for a
+ * while.
  */
 #include "vhost/endpoint.h"
 
@@ -32,6 +36,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/allowance.h"
 #include "vhost/descriptor.h"
 #include "vhost/inband.h"
 #include "vhost/listener.h"
@@ -68,6 +73,9 @@ struct vhost_endpoint {
 	struct event *session_event, *session_rest;
 	pid_t peer; /* 0: not known */
 	int64_t since_ms;
+	struct allowance allowance; /* of all front-ends, one after the other */
+	uint64_t longest_ns;        /* that a call for this one took */
+	bool told_to_rest;          /* and that is logged */
 	struct event *inband_event, *inband_retry;
 };
 
@@ -78,19 +86,60 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 	event_add(ep->timer, &tv);
 }
 
-static int64_t now_ms(void)
+static uint64_t now_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+	return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+}
+
+static int64_t now_ms(void)
+{
+	return now_ns() / 1000000;
+}
+
+struct event_base *vhost_event_base_create(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config &&
+	    event_config_set_max_dispatch_interval(config, NULL, 1, VHOST_PRIORITY_BUSY) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	if (base && event_base_priority_init(base, VHOST_PRIORITIES) < 0) {
+		event_base_free(base);
+		base = NULL;
+	}
+	return base;
+}
+
+/* The control thread has worked for the front-end since start_ns. */
+static void charge(struct vhost_endpoint *ep, uint64_t start_ns)
+{
+	struct event *const events[] = {
+	    ep->listen_event, ep->session_event, ep->session_rest, ep->inband_event};
+	uint64_t now = now_ns();
+	int priority;
+
+	allowance_charge(&ep->allowance, start_ns, now);
+	ep->longest_ns = MAX(ep->longest_ns, now - start_ns);
+	priority = allowance_busy(&ep->allowance, now) ? VHOST_PRIORITY_BUSY : VHOST_PRIORITY_CALM;
+	for (unsigned i = 0; i < ARRAY_SIZE(events); i++) {
+		/* An event that is due already keeps the one it has. */
+		if (events[i])
+			event_priority_set(events[i], priority);
+	}
 }
 
 /* Look for the next front-end, as soon as there may be one. */
 static void wait_for_frontend(struct vhost_endpoint *ep)
 {
 	int64_t from = MAX(ep->rest_until_ms, ep->accept_due_ms - ACCEPT_BURST * ACCEPT_MS);
-	int64_t now = now_ms(), wait = MAX(from - now, 0);
+	int64_t rest = allowance_rest(&ep->allowance, now_ns()) / 1000000;
+	int64_t wait = MAX(from - now_ms(), rest);
 
 	if (ep->mode == VHOST_ENDPOINT_CLIENT) {
 		wait_ms(ep, MAX(wait, ep->retry_ms));
@@ -123,7 +172,10 @@ static void close_session(struct vhost_endpoint *ep)
 /* The front-end has gone, or has to go. */
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
+	uint64_t start = now_ns();
+
 	close_session(ep);
+	charge(ep, start);
 	vhost_tell(ep->dev, LOG_INFO, "front-end %s", how);
 	wait_for_frontend(ep);
 	if (ep->connection_changed)
@@ -135,12 +187,14 @@ static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
 	struct vhost_endpoint *ep = arg;
+	uint64_t start = now_ns();
 
 	(void)fd;
 	if ((what & EV_READ) && vhost_inband_service(ep->dev) == -EAGAIN)
 		event_add(ep->inband_retry, &later);
 	else
 		event_add(ep->inband_event, NULL);
+	charge(ep, start);
 }
 
 static void watch_inband(struct vhost_endpoint *ep)
@@ -161,24 +215,43 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 }
 
 /* What the front-end has sent waits in its socket. */
-static void rest(struct vhost_endpoint *ep)
+static void rest(struct vhost_endpoint *ep, uint64_t ns)
 {
-	const struct timeval later = {.tv_usec = SESSION_REST_MS * 1000};
+	uint64_t us = MAX(ns / 1000, SESSION_REST_MS * 1000);
+	const struct timeval later = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 
 	event_del(ep->session_event);
 	event_add(ep->session_rest, &later);
 }
 
+static void tell_to_rest(struct vhost_endpoint *ep, uint64_t ns)
+{
+	if (!ep->told_to_rest)
+		vhost_tell(ep->dev, LOG_WARN,
+		    "to serve this front-end took up to %u ms at a time: it is left alone for %u "
+		    "ms, and more while it goes on",
+		    (unsigned)(ep->longest_ns / 1000000), (unsigned)(ns / 1000000));
+	ep->told_to_rest = true;
+}
+
 static void on_session(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
-	/* With too many descriptors of the port still being closed, nothing is read for a while. */
-	int error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
+	uint64_t start = now_ns(), pause = allowance_rest(&ep->allowance, start);
+	int error;
 
 	(void)fd;
 	(void)what;
+	if (pause) {
+		tell_to_rest(ep, pause);
+		rest(ep, pause);
+		return;
+	}
+	/* With too many descriptors of the port still being closed, nothing is read for a while. */
+	error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
+	charge(ep, start);
 	if (error == SESSION_RESTS)
-		rest(ep);
+		rest(ep, 0);
 	else if (error)
 		end_session(ep, error == -EPIPE ? "disconnected" : "dropped");
 	else if (!ep->inband_event && vhost_inband_fd(ep->dev) >= 0)
@@ -199,6 +272,8 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 {
 	int error;
 
+	ep->longest_ns = 0;
+	ep->told_to_rest = false;
 	ep->peer = peer_of(fd);
 	ep->since_ms = now_ms();
 	ep->accept_due_ms = MAX(ep->accept_due_ms, ep->since_ms) + ACCEPT_MS;
@@ -225,6 +300,7 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 static void on_listener(evutil_socket_t fd, short what, void *arg)
 {
 	struct vhost_endpoint *ep = arg;
+	uint64_t start = now_ns();
 	int accepted;
 
 	(void)what;
@@ -237,6 +313,7 @@ static void on_listener(evutil_socket_t fd, short what, void *arg)
 	accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (accepted >= 0) {
 		open_session(ep, accepted);
+		charge(ep, start);
 		return;
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)

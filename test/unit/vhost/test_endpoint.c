@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "endpoint_fixture.h"
+#include "vhost/allowance.h"
 
 static bool exists(void)
 {
@@ -31,6 +32,75 @@ static void a_server_serves_and_cleans_up(void **state)
 	vhost_endpoint_destroy(t.endpoint);
 	t.endpoint = NULL;
 	assert_false(exists());
+}
+
+static void send_mtus(int fd, unsigned n)
+{
+	for (uint64_t mtu = 1500; mtu < 1500 + n; mtu++) {
+		struct {
+			struct vhost_header header;
+			uint64_t mtu;
+		} __attribute__((packed))
+		m = {{VHOST_USER_NET_SET_MTU, VHOST_VERSION, sizeof(mtu)}, mtu};
+
+		assert_int_equal(send(fd, &m, sizeof(m), 0), sizeof(m));
+	}
+}
+
+static void a_front_end_that_takes_long_is_left_alone_for_a_while(void **state)
+{
+	uint64_t protocol = VHOST_PROTOCOL_BIT(NET_MTU),
+		 features = VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+
+	(void)state;
+	assert_int_equal(serve(t.path), 0);
+	int fd = front_end();
+	converse(fd);
+	t.fake.dev->state.features = features;
+	t.fake.dev->state.protocol_features = protocol;
+	/* One call of 45 ms is 40 too long, of which 20 are free: it rests for 20 x 20 ms. */
+	t.fake.delay_us = 45000;
+	send_mtus(fd, 3);
+	run_ms(250);
+	assert_int_equal(t.fake.mtu, 1500);
+	t.fake.delay_us = 0;
+	run_ms(1000);
+	assert_int_equal(t.fake.mtu, 1502);
+	/* The next front-end of this port has to wait, too. */
+	t.fake.delay_us = 45000;
+	send_mtus(fd, 1);
+	run_ms(100);
+	vhost_endpoint_drop(t.endpoint);
+	assert_int_equal(disconnects, 1);
+	close(fd);
+	fd = front_end();
+	run_ms(150);
+	assert_int_equal(connects, 1);
+	run_until(&connects, 2);
+	close(fd);
+}
+
+static void who_had_much_time_comes_last_and_who_took_long_rests(void **state)
+{
+	const uint64_t ms = 1000000, start = 1000 * ms;
+	struct allowance a = {0};
+	uint64_t now = start;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++, now += 100 * ms) {
+		allowance_charge(&a, now, now + 9 * ms);
+		assert_false(allowance_busy(&a, now + 9 * ms));
+	}
+	a = (struct allowance){0};
+	for (unsigned i = 0; i < 30; i++, now += ms)
+		allowance_charge(&a, now, now + ms);
+	assert_true(allowance_busy(&a, now));
+	assert_false(allowance_busy(&a, now + 300 * ms));
+	assert_int_equal(allowance_rest(&a, now), 0);
+	/* A machine that stood still for an hour keeps nobody out for long. */
+	allowance_charge(&a, now, now + 3600000 * ms);
+	assert_true(allowance_rest(&a, now) > ms);
+	assert_true(allowance_rest(&a, now) < 5000 * ms);
 }
 
 static void front_ends_come_and_go(void **state)
@@ -319,6 +389,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_server_serves_and_cleans_up),
+	    TEST(a_front_end_that_takes_long_is_left_alone_for_a_while),
+	    TEST(who_had_much_time_comes_last_and_who_took_long_rests),
 	    TEST(front_ends_come_and_go),
 	    TEST(a_second_front_end_waits_for_the_first_to_go),
 	    TEST(a_front_end_that_breaks_the_protocol_is_dropped),
