@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/errand.h"
 #include "base/util.h"
 #include "lab.h"
 
@@ -118,14 +119,16 @@ static void judge_resources(struct outcome *o, const struct peer *p)
 {
 	/* What a port has had once, it keeps: its counters among it. */
 	unsigned fds = p->needs & NEEDS_CROWD ? 16 * CROWD : FDS_MORE;
-	unsigned left = p->needs & NEEDS_CROWD ? 12 * CROWD : LEFT_KIB;
+	unsigned left = p->needs & NEEDS_CROWD ? 16 * CROWD : LEFT_KIB;
+	/* Each port may have one that waits, up to the limit for all. */
+	unsigned threads = p->needs & NEEDS_CROWD ? ERRAND_THREADS_MAX : THREADS_MORE;
 	const struct usage *before = &o->f.before, *peak = &o->f.peak, *after = &o->f.after;
 
 	if (o->f.lines > LINES)
 		miss(o, "%.0f log lines a second", o->f.lines);
 	if (peak->fds > before->fds + fds)
 		miss(o, "%u descriptors more", peak->fds - before->fds);
-	if (peak->threads > before->threads + THREADS_MORE)
+	if (peak->threads > before->threads + threads)
 		miss(o, "%u threads more", peak->threads - before->threads);
 	if (peak->private_kib > before->private_kib + PRIVATE_MORE_KIB)
 		miss(o, "%" PRIu64 " MiB more", (peak->private_kib - before->private_kib) >> 10);

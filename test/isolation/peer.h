@@ -61,6 +61,9 @@ _Noreturn void peer_fail(struct peer_world *w, const char *what, int error);
 /* End unless error is 0. */
 void peer_must(struct peer_world *w, int error, const char *what);
 
+/* Have a descriptor watched n times: by copies of it, in epoll sets of at most 1,000. */
+void peer_watch(struct peer_world *w, int fd, unsigned n);
+
 /* name, needs, what it does. */
 #define PEERS_OF_RINGS(X) \
 	X(zero_length_receive, NEEDS_NOTHING, \
@@ -126,9 +129,20 @@ void peer_must(struct peer_world *w, int error, const char *what);
 	X(device_state, NEEDS_NOTHING, "SET_DEVICE_STATE_FD, save and load, as fast as it goes") \
 	X(inband_kicks, NEEDS_INBAND, "VRING_KICK as fast as it goes") \
 	X(channels, NEEDS_NOTHING, "SET_BACKEND_REQ_FD with sockets that are full") \
-	X(resets, NEEDS_NOTHING, "RESET_DEVICE and a start as fast as it goes") \
+	X(resets, NEEDS_NOTHING, "RESET_DEVICE and a start as fast as it goes")
+
+#define PEERS_OF_CROWDS(X) \
 	X(crowd_enable, NEEDS_CROWD, "SET_VRING_ENABLE as fast as it goes beside 500 idle ports") \
-	X(crowd_kicks, NEEDS_CROWD, "kicks of 500 idle ports in turn")
+	X(crowd_kicks, NEEDS_CROWD, "kicks of 500 idle ports in turn") \
+	X(crowd_questions, NEEDS_CROWD, "GET_FEATURES from 500 ports as fast as it goes") \
+	X(crowd_memory, NEEDS_CROWD, "SET_MEM_TABLE from 500 ports as fast as it goes") \
+	X(crowd_blocking, NEEDS_CROWD, "call eventfds of 500 ports that are full and block")
+
+#define PEERS_OF_SHARED_THINGS(X) \
+	X(slow_socket, NEEDS_NOTHING, "questions by a socket with 160,000 epoll entries") \
+	X(slow_channel, NEEDS_IOMMU, "a back-end channel with 160,000 epoll entries") \
+	X(mapped_often, NEEDS_NOTHING, \
+	    "memory that is mapped 500,000 times and punched, added and removed")
 
 #define PEERS_OF_FILES(X) \
 	X(fuse_close, NEEDS_FUSE, \
@@ -171,6 +185,8 @@ void peer_must(struct peer_world *w, int error, const char *what);
 	PEERS_OF_RINGS(X) \
 	PEERS_OF_FRAMES(X) \
 	PEERS_OF_MESSAGES(X) \
+	PEERS_OF_CROWDS(X) \
+	PEERS_OF_SHARED_THINGS(X) \
 	PEERS_OF_FILES(X) \
 	PEERS_OF_CONNECTIONS(X) \
 	PEERS_OF_RESOURCES(X)

@@ -269,32 +269,12 @@ void peer_blocking_calls_again(struct peer_world *w)
 	}
 }
 
-/* Watch a descriptor n times: by copies of it, in epoll sets of at most 1,000. */
-static void watch(struct peer_world *w, int fd, unsigned n)
-{
-	int copy[1000], set = -1;
-
-	for (unsigned i = 0; i < MIN(n, 1000u); i++) {
-		copy[i] = dup(fd);
-		if (copy[i] < 0)
-			peer_fail(w, "copies of a descriptor", -errno);
-	}
-	for (unsigned i = 0; i < n; i++) {
-		struct epoll_event event = {.events = EPOLLIN};
-
-		if (i % 1000 == 0 && (set = epoll_create1(EPOLL_CLOEXEC)) < 0)
-			peer_fail(w, "an epoll set", -errno);
-		if (epoll_ctl(set, EPOLL_CTL_ADD, copy[i % 1000], &event) < 0)
-			peer_fail(w, "an epoll entry", -errno);
-	}
-}
-
 void peer_slow_calls(struct peer_world *w)
 {
 	struct guest *g = make_guest(w, 1, hostile);
 
 	for (unsigned ring = 0; ring < 2; ring++) {
-		watch(w, g->ring[ring].call_fd, 160000);
+		peer_watch(w, g->ring[ring].call_fd, 160000);
 		g->ring[ring].avail->flags = 0;
 	}
 	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
@@ -344,7 +324,7 @@ void peer_turning_slow(struct peer_world *w)
 		g->ring[ring].avail->flags = 0;
 	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
 	usleep(TRUST_US);
-	watch(w, g->ring[1].call_fd, 100000);
+	peer_watch(w, g->ring[1].call_fd, 100000);
 	peer_attacks(w);
 	for (;;) {
 		guest_offer_all(g, 1);

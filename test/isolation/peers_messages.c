@@ -289,37 +289,3 @@ void peer_resets(struct peer_world *w)
 		after(w, g, err);
 	}
 }
-
-/* Guests on ports of their own whose rings have nothing to do. */
-static struct guest **make_crowd(struct peer_world *w)
-{
-	static struct guest *crowd[CROWD];
-	static char path[CROWD][128];
-	struct guest_config c = {.n_pairs = 1, .size = 64, .features = GUEST_FEATURES};
-
-	for (unsigned i = 0; i < CROWD; i++) {
-		crowd[i] = guest_create(w, &c);
-		snprintf(path[i], sizeof(path[i]), "%s/%u.sock", w->dir, PORTS + i);
-		peer_must(w, guest_connect(crowd[i], path[i]), "connecting");
-	}
-	return crowd;
-}
-
-void peer_crowd_enable(struct peer_world *w)
-{
-	make_crowd(w);
-	peer_enable_toggle(w);
-}
-
-void peer_crowd_kicks(struct peer_world *w)
-{
-	struct guest **crowd = make_crowd(w);
-	const uint64_t one = 1;
-
-	peer_attacks(w);
-	for (unsigned i = 0;; i = (i + 1) % CROWD) {
-		if (write(crowd[i]->ring[1].kick_fd, &one, sizeof(one)) < 0)
-			usleep(1); /* it is full */
-		peer_step(w);
-	}
-}
