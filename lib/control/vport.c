@@ -52,7 +52,7 @@ static struct queue *queue_get(struct vport *vp, unsigned index)
 		    &vp->device, LOG_ERROR, "no memory for ring %u, which stays unused", index);
 		return NULL;
 	}
-	*q = (struct queue){.vport = vp, .index = index, .call_fd = -1, .kick_fd = -1};
+	*q = (struct queue){.vport = vp, .index = index, .call_fd = -1};
 	rte_spinlock_init(&q->lock);
 	vp->queue[index] = q;
 	return q;
@@ -79,11 +79,10 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	vswitch_disable_kicks(q);
 }
 
-/* Of a ring that may be in use. The kick is read anew with each forwarding. */
+/* Of a ring that may be in use. */
 static void ring_refresh(struct queue *q, const struct vhost_vring *v)
 {
 	WRITE_ONCE(q->enabled, v->enabled);
-	WRITE_ONCE(q->kick_fd, v->doorbell ? -1 : v->kick_fd);
 }
 
 void vport_take_rings(struct vport *vp)
@@ -199,6 +198,7 @@ void vport_renew(struct vport *vp)
 			vp->polled[vp->n_polled++] = vp->queue[i];
 	}
 	scheduler_place(vp->sw->scheduler, vp);
+	kicks_follow(vp);
 }
 
 void vport_settle(struct vport *vp)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "control/calls.h"
+#include "control/kicks.h"
 #include "control/net_control.h"
 #include "control/scheduler.h"
 #include "control/tenant.h"
@@ -36,6 +37,7 @@ struct vport {
 	unsigned n_polled;                    /* receive queues that workers poll */
 	struct queue *polled[PORT_QUEUES_MAX];
 	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
+	struct kick kick[PORT_QUEUES_MAX];       /* likewise */
 	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
 	struct call_history calls;               /* how calls to its drivers went */
 	struct net_control control;

@@ -154,6 +154,16 @@ static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves
 	return waits;
 }
 
+/*
+ * The worker that polls a queue now no longer hears of its kicks. It is about to lose it; if it
+ * keeps it after all, it hears of what was missed when the kicks are in its set again.
+ */
+static void follow_moved(const struct vswitch_move moves[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		kicks_follow(vport_of(moves[i].queue));
+}
+
 int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 {
 	struct forwarding *without, *with;
@@ -168,10 +178,12 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 	without = make_forwarding(sw);
 	for (unsigned i = 0; i < n; i++)
 		moves[i].queue->worker = moves[i].to;
+	follow_moved(moves, n);
 	with = make_forwarding(sw);
 	if (!without || !with) {
 		for (unsigned i = n; i-- > 0;)
 			moves[i].queue->worker = moves[i].from;
+		follow_moved(moves, n);
 		forwarding_destroy(without);
 		forwarding_destroy(with);
 		return -ENOMEM;
@@ -340,6 +352,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	vp->device.owner = 1 + vp->index;
 	vp->path = strdup(endpoint->path);
 	scheduler_forget(vp);
+	kicks_init(vp);
 	config.connection_changed = connection_changed;
 	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
 	if (!err)

@@ -18,6 +18,7 @@ static void fill_ports(struct forwarding *fwd, const struct forwarding_config *c
 struct lists {
 	struct queue **queue;
 	struct vring_peek *peek;
+	uint32_t *key;
 	uint32_t *warm;
 	uint16_t *port;
 	uint8_t *quiet, *pass;
@@ -37,16 +38,23 @@ static void fill_poll_lists(
 
 	for (unsigned w = 0; w < config->n_workers; w++) {
 		unsigned first = n = round_up(n);
+		bool kicks = true;
 
 		for (unsigned i = 0; i < config->n_queues; i++) {
-			if (config->queue[i]->worker != w)
+			struct queue *q = config->queue[i];
+
+			if (q->worker != w)
 				continue; /* another worker's */
-			lists->port[n] = config->queue[i]->port->index;
-			lists->queue[n++] = config->queue[i];
+			kicks &= q->kicks;
+			lists->key[n] = poll_key(q);
+			lists->port[n] = q->port->index;
+			lists->queue[n++] = q;
 		}
 		fwd->poll[w] = (struct poll_list){
 		    .n = n - first,
+		    .kicks = kicks,
 		    .queue = lists->queue + first,
+		    .key = lists->key + first,
 		    .port = lists->port + first,
 		    .warm = lists->warm + first,
 		    .quiet = lists->quiet + first,
@@ -73,8 +81,8 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	size_t n = round_up(config->n_queues) + config->n_workers * (size_t)CACHE_LINE;
 	size_t ports = config->n_ports;
 	size_t per_port = sizeof(struct port *) + sizeof(uint16_t);
-	size_t per_queue = sizeof(struct queue *) + sizeof(struct vring_peek) + sizeof(uint32_t) +
-	    sizeof(uint16_t) + 2 + sizeof(bool);
+	size_t per_queue = sizeof(struct queue *) + sizeof(struct vring_peek) +
+	    2 * sizeof(uint32_t) + sizeof(uint16_t) + 2 + sizeof(bool);
 	size_t size = round_up(lists + n * per_queue + ports * per_port);
 	char *memory = aligned_alloc(CACHE_LINE, size), *at = memory;
 	struct forwarding *fwd;
@@ -88,6 +96,7 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	fwd->n_workers = config->n_workers;
 	list.queue = take(&at, n * sizeof(struct queue *));
 	list.peek = take(&at, n * sizeof(struct vring_peek));
+	list.key = take(&at, n * sizeof(uint32_t));
 	list.warm = take(&at, n * sizeof(uint32_t));
 	list.port = take(&at, n * sizeof(uint16_t));
 	list.quiet = take(&at, n);

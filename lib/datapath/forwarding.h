@@ -6,9 +6,9 @@
 
 struct forwarding_config {
 	unsigned n_ports;
-	struct port *const *port; /* NULL entries: down */
-	unsigned n_queues;        /* receive queues to poll, each by its worker, or by none */
-	struct queue *const *queue;
+	struct port *const *port;   /* NULL entries: down */
+	unsigned n_queues;          /* receive queues to poll, each by its worker, or by none, */
+	struct queue *const *queue; /* in the order of their ports' indices and of theirs */
 	unsigned n_workers;
 };
 

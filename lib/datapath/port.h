@@ -73,7 +73,7 @@ struct queue {
 	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: it is our own. */
 	const atomic_uint *call_trust;
 	int miss_fd;            /* written when the ring waits for a translation */
-	int kick_fd;            /* receive queues; -1: the driver cannot kick. As call_fd */
+	bool kicks;             /* receive queues: a kick wakes the worker. The control thread's */
 	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */
@@ -99,10 +99,18 @@ struct port {
 	struct port_calls *calls;
 } CACHE_ALIGNED;
 
-/* What one worker polls. */
+/* One for each queue that is polled, in the order of ports and of their queues. */
+static inline uint32_t poll_key(const struct queue *q)
+{
+	return (uint32_t)q->port->index << 16 | q->index;
+}
+
+/* What one worker polls, in the order of keys. */
 struct poll_list {
 	unsigned n;
+	bool kicks; /* each of them can wake the worker */
 	struct queue **queue;
+	uint32_t *key;
 	uint16_t *port; /* index of each queue's port */
 	/* The worker's own, n of each; see worker/{sweep,idle,share}.h. */
 	uint32_t *warm;

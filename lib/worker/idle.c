@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kick eventfds belong to the front-ends, who may keep them readable for ever or make them block.
- * So they are never read: edge-triggered epoll reports each kick once, read or not.
+ * So they are never read: edge-triggered epoll reports each kick once, read or not. The control
+ * thread puts them into the worker's set and takes them out, each once: the worker has a queue on
+ * its list only while its kicks are in the set, and asks for kicks only while it has the queue on
+ * its list. So a kick that somebody was asked for is reported.
  *
  * A ring without a kick eventfd has to be polled; a worker that has one naps instead, for so short
  * a time that a frame does not wait much longer than for a kick.
  *
- * To watch the kicks of a forwarding takes a system call for each ring, and a port that comes up
- * makes a dozen forwardings in a row. So a worker naps until the forwarding has been the same for
- * five milliseconds, or else a thousand ports would take minutes to connect.
+ * All rings of a new forwarding have to be asked, and a port that comes up makes a dozen
+ * forwardings in a row. So a worker naps until the forwarding has been the same for five
+ * milliseconds.
  *
  * A kick costs the guest an exit to its hypervisor. Traffic that comes again and again right after
  * the worker has fallen asleep makes it wait longer before the next time, up to a millisecond.
@@ -20,6 +23,8 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "worker/poll.h"
 
 #define SPIN_MIN_US    200
 #define SPIN_MAX_US    1000
@@ -37,8 +42,7 @@ int idle_init(struct idle *idle, uint64_t tsc_hz)
 
 	*idle = (struct idle){
 	    .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-	    .epoll_fd = -1,
-	    .watched = NEVER,
+	    .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
 	    .seen = NEVER,
 	    .spin = SPIN_MIN_US * us,
 	    .spin_min = SPIN_MIN_US * us,
@@ -46,7 +50,9 @@ int idle_init(struct idle *idle, uint64_t tsc_hz)
 	    .sleep_short = SLEEP_SHORT_US * us,
 	    .settle = SETTLE_US * us,
 	};
-	return idle->wake_fd < 0 ? -errno : 0;
+	if (idle->wake_fd < 0 || idle->epoll_fd < 0)
+		return -errno;
+	return idle_watch(idle, idle->wake_fd, IDLE_NOBODY);
 }
 
 void idle_cleanup(struct idle *idle)
@@ -65,23 +71,17 @@ void idle_wake(struct idle *idle)
 		eventfd_write(idle->wake_fd, 1); /* syscalls: write */
 }
 
-static bool watch(struct idle *idle, int fd, uint32_t whose)
+int idle_watch(const struct idle *idle, int fd, uint32_t key)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = whose};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = key};
 
-	return fd >= 0 && epoll_ctl(idle->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+	/* syscalls: epoll_ctl */
+	return epoll_ctl(idle->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* A new set instead of changes to the old one: descriptors in that may be closed by now. */
-static void watch_list(struct idle *idle, const struct poll_list *list)
+void idle_unwatch(const struct idle *idle, int fd)
 {
-	/* syscalls(worker): close epoll_create1 epoll_ctl */
-	if (idle->epoll_fd >= 0)
-		close(idle->epoll_fd);
-	idle->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	idle->kicks = idle->epoll_fd >= 0 && watch(idle, idle->wake_fd, IDLE_NOBODY);
-	for (unsigned i = 0; list && idle->kicks && i < list->n; i++)
-		idle->kicks = watch(idle, READ_ONCE(list->queue[i]->kick_fd), i);
+	epoll_ctl(idle->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 void idle_unask_all(struct idle *idle, const struct poll_list *list)
@@ -120,8 +120,12 @@ static void take_kicks(struct idle *idle, const struct poll_list *list)
 		n = read_kicks(idle, 0, kicked);
 		if (n == 0)
 			break;
-		for (unsigned k = 0; k < n; k++)
-			idle_unask(list, kicked[k]);
+		for (unsigned k = 0; k < n; k++) {
+			unsigned i = poll_find(list, kicked[k]);
+
+			if (i < list->n)
+				idle_unask(list, i);
+		}
 	}
 }
 
@@ -137,11 +141,9 @@ static bool ask(struct idle *idle, const struct poll_list *list, unsigned i)
 	return true;
 }
 
-bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t generation)
+bool idle_prepare(struct idle *idle, const struct poll_list *list)
 {
-	if (idle->watched != generation)
-		watch_list(idle, list);
-	idle->watched = generation;
+	idle->kicks = !list || list->kicks;
 	if (!list || !idle->kicks)
 		return true;
 	take_kicks(idle, list);
@@ -163,7 +165,6 @@ bool idle_settled(struct idle *idle, uint64_t generation, uint64_t now)
 
 void idle_prepare_nap(struct idle *idle)
 {
-	idle->watched = NEVER;
 	idle->kicks = false;
 }
 

@@ -6,7 +6,8 @@
  * A driver stays asked until it kicks or its ring has had something: waking up and falling asleep
  * again take no longer beside a thousand ports that nobody uses.
  *
- * Threads: idle_wake() is for the control thread, all else for the worker that owns it.
+ * Threads: idle_wake(), idle_watch() and idle_unwatch() are for the control thread, all else for
+ * the worker that owns it.
  */
 #pragma once
 
@@ -21,13 +22,12 @@
 
 struct idle {
 	int wake_fd;         /* the control thread's way to end a sleep */
-	int epoll_fd;        /* wake_fd and the kicks of one forwarding's rings */
-	uint64_t watched;    /* which forwarding: its generation */
-	bool kicks;          /* every ring of it can be kicked */
+	int epoll_fd;        /* wake_fd and the kicks of the rings that the worker polls */
+	bool kicks;          /* a kick ends the sleep; else it is a nap */
 	bool asked;          /* rings of the last forwarding may be asked to */
 	uint64_t seen;       /* the last forwarding's generation, */
 	uint64_t seen_since; /* in TSC cycles; */
-	uint64_t settle;     /* how long until it is worth watching */
+	uint64_t settle;     /* how long until it is worth asking */
 	uint64_t spin;       /* TSC cycles without work before the next rest */
 	uint64_t spin_min, spin_max, sleep_short;
 	atomic_bool asleep;
@@ -41,12 +41,22 @@ void idle_cleanup(struct idle *idle);
 void idle_wake(struct idle *idle);
 
 /*
- * Get ready to sleep on the kicks of the rings in list (NULL: none), which is that of the
- * forwarding of this generation. True: sleep. False: there is work.
+ * A kick by this descriptor, an eventfd, ends the sleep, and is the kick of the queue with this
+ * key: from before the worker has the queue on its list, and until it is not on it any more.
+ * Negative errno of the system.
  */
-bool idle_prepare(struct idle *idle, const struct poll_list *list, uint64_t generation);
+int idle_watch(const struct idle *idle, int fd, uint32_t key);
 
-/* Has it been this forwarding for so long that its kicks are worth watching? */
+/* No longer. Before the descriptor is closed: the front-end has the same file. */
+void idle_unwatch(const struct idle *idle, int fd);
+
+/*
+ * Get ready to sleep on the kicks of the rings in list (NULL: none). True: sleep. False: there is
+ * work.
+ */
+bool idle_prepare(struct idle *idle, const struct poll_list *list);
+
+/* Has it been this forwarding for so long that it is worth asking for kicks? */
 bool idle_settled(struct idle *idle, uint64_t generation, uint64_t now);
 
 /* Instead of idle_prepare: sleep for a moment, and let nobody kick. */
@@ -65,8 +75,9 @@ static inline void idle_unask(const struct poll_list *list, unsigned i)
 void idle_unask_all(struct idle *idle, const struct poll_list *list);
 
 /*
- * Sleep. The worker must hold on to nothing that the control thread may take away. Which queues of
- * the list were kicked goes to ret_kicked, of IDLE_KICKS; returns how many.
+ * Sleep. The worker must hold on to nothing that the control thread may take away. The keys of the
+ * queues that were kicked go to ret_kicked, of IDLE_KICKS; returns how many. Some of them may have
+ * left the list.
  */
 unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[]);
 

@@ -38,6 +38,7 @@
 #include "datapath/burst.h"
 #include "datapath/inject.h"
 #include "worker/idle.h"
+#include "worker/poll.h"
 #include "worker/sweep.h"
 
 #define SYNC_PATIENCE_S 2
@@ -164,8 +165,12 @@ static void worker_kicked(
 {
 	for (unsigned taken = 0; n && taken <= list->n; taken += n) {
 		for (unsigned k = 0; k < n; k++) {
-			idle_unask(list, kicked[k]);
-			sweep_kicked(&w->sweep, list, kicked[k]);
+			unsigned i = poll_find(list, kicked[k]);
+
+			if (i == list->n)
+				continue; /* a queue that has left */
+			idle_unask(list, i);
+			sweep_kicked(&w->sweep, list, i);
 		}
 		n = n == IDLE_KICKS ? idle_more_kicks(&w->idle, kicked) : 0;
 	}
@@ -184,7 +189,7 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_
 
 	if (!idle_settled(&w->idle, generation, now))
 		idle_prepare_nap(&w->idle);
-	else if (!idle_prepare(&w->idle, worker_list(w, fwd), generation))
+	else if (!idle_prepare(&w->idle, worker_list(w, fwd)))
 		return;
 	if (fwd)
 		sweep_rest(&w->sweep, worker_list(w, fwd));
@@ -454,6 +459,16 @@ struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 	workers_wake(all);
 	workers_synchronize(all);
 	return old;
+}
+
+int workers_watch(const struct workers *all, unsigned worker, int fd, uint32_t key)
+{
+	return idle_watch(&all->worker[worker].idle, fd, key);
+}
+
+void workers_unwatch(const struct workers *all, unsigned worker, int fd)
+{
+	idle_unwatch(&all->worker[worker].idle, fd);
 }
 
 int workers_inject(

@@ -91,6 +91,15 @@ bool workers_stand_still(struct workers *workers, unsigned looks);
 struct forwarding *workers_publish(struct workers *workers, struct forwarding *fwd);
 
 /*
+ * Kicks by this descriptor, an eventfd, wake the worker if it polls the queue with this key. To be
+ * called before a forwarding is published in which it does. Negative errno of the system.
+ */
+int workers_watch(const struct workers *workers, unsigned worker, int fd, uint32_t key);
+
+/* No longer: before the descriptor is closed. */
+void workers_unwatch(const struct workers *workers, unsigned worker, int fd);
+
+/*
  * Have the worker that polls a queue of this port send a frame in the port's name, soon, if the
  * port is still up then; see burst_inject(). -EAGAIN: too many of them wait already; -EINVAL.
  */

@@ -125,7 +125,6 @@ static void start_queue(struct bench_queue *q, const struct bench_case *c, struc
 	    .enabled = true,
 	    .call_fd = -1,
 	    .miss_fd = -1,
-	    .kick_fd = -1,
 	};
 }
 

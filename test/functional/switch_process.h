@@ -85,8 +85,7 @@ struct switch_usage {
 };
 struct switch_usage switch_usage(const struct switch_process *sw);
 /*
- * The same with nothing on its way, to compare with an earlier one: a worker that falls asleep
- * makes its set of kicks anew, and the last things of a front-end that went are put away later.
- * Call it with no frame moving; at most 5 s.
+ * The same with nothing on its way, to compare with an earlier one: the last things of a front-end
+ * that went are put away later. Call it with no frame moving; at most 5 s.
  */
 struct switch_usage switch_usage_at_rest(const struct switch_process *sw);

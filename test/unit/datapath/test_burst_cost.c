@@ -114,8 +114,7 @@ static void start(struct end *e, struct port *port, bool receives)
 	    .index = receives,
 	    .enabled = true,
 	    .call_fd = -1,
-	    .miss_fd = -1,
-	    .kick_fd = -1};
+	    .miss_fd = -1};
 }
 
 /* accepts: of all receivers. */

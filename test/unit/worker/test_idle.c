@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "worker/idle.h"
+#include "worker/poll.h"
 
 #define QUEUES 200
 
@@ -22,6 +23,8 @@ static struct lab {
 	struct queue queue[QUEUES];
 	struct queue *all[QUEUES];
 	bool asked[QUEUES];
+	uint32_t key[QUEUES];
+	int kick_fd[QUEUES];
 	struct poll_list list;
 	unsigned asks, unasks;  /* since the last look */
 	bool something[QUEUES]; /* to fetch */
@@ -60,7 +63,7 @@ static void expect(unsigned asks, unsigned unasks)
 
 static bool prepare(void)
 {
-	return idle_prepare(&lab.idle, &lab.list, 1);
+	return idle_prepare(&lab.idle, &lab.list);
 }
 
 static int open_lab(void **state)
@@ -70,14 +73,18 @@ static int open_lab(void **state)
 
 	(void)state;
 	memset(&lab, 0, sizeof(lab));
+	assert_int_equal(idle_init(&lab.idle, 1000000000), 0);
 	for (unsigned i = 0; i < QUEUES; i++) {
 		lab.ring[i].ops = &ops;
 		lab.queue[i].ring = &lab.ring[i];
-		lab.queue[i].kick_fd = eventfd(0, EFD_NONBLOCK);
+		lab.kick_fd[i] = eventfd(0, EFD_NONBLOCK);
 		lab.all[i] = &lab.queue[i];
+		lab.key[i] = 7 * i;
+		assert_int_equal(idle_watch(&lab.idle, lab.kick_fd[i], lab.key[i]), 0);
 	}
-	lab.list = (struct poll_list){.n = QUEUES, .queue = lab.all, .asked = lab.asked};
-	return idle_init(&lab.idle, 1000000000);
+	lab.list = (struct poll_list){
+	    .n = QUEUES, .kicks = true, .queue = lab.all, .key = lab.key, .asked = lab.asked};
+	return 0;
 }
 
 static int close_lab(void **state)
@@ -85,23 +92,23 @@ static int close_lab(void **state)
 	(void)state;
 	idle_cleanup(&lab.idle);
 	for (unsigned i = 0; i < QUEUES; i++)
-		close(lab.queue[i].kick_fd);
+		close(lab.kick_fd[i]);
 	return 0;
 }
 
 static void kick(unsigned i)
 {
-	eventfd_write(lab.queue[i].kick_fd, 1);
+	eventfd_write(lab.kick_fd[i], 1);
 }
 
-/* Whose kick ends the sleep. */
-static uint32_t wait_for_kick(void)
+/* Whose kick ends the sleep; QUEUES: nobody's. */
+static unsigned wait_for_kick(void)
 {
 	uint32_t kicked[IDLE_KICKS];
 	unsigned n = idle_wait(&lab.idle, kicked);
 
 	assert_true(n <= 1);
-	return n ? kicked[0] : IDLE_NOBODY;
+	return n ? poll_find(&lab.list, kicked[0]) : QUEUES;
 }
 
 static void all_who_kicked_are_told(void **state)
@@ -116,8 +123,11 @@ static void all_who_kicked_are_told(void **state)
 		kick(i);
 	for (unsigned n = idle_wait(&lab.idle, kicked); n; n = idle_more_kicks(&lab.idle, kicked)) {
 		for (unsigned k = 0; k < n; k++) {
-			assert_false(told[kicked[k]]);
-			told[kicked[k]] = true;
+			unsigned i = poll_find(&lab.list, kicked[k]);
+
+			assert_in_range(i, 0, QUEUES - 1);
+			assert_false(told[i]);
+			told[i] = true;
 			all++;
 		}
 	}
@@ -150,7 +160,7 @@ static void a_kick_says_whose_it_is(void **state)
 	assert_true(prepare());
 	atomic_store(&lab.idle.asleep, true);
 	idle_wake(&lab.idle);
-	assert_int_equal(wait_for_kick(), IDLE_NOBODY);
+	assert_int_equal(wait_for_kick(), QUEUES);
 }
 
 static void kicks_of_a_time_awake_do_not_end_the_next_sleep(void **state)
@@ -162,12 +172,37 @@ static void kicks_of_a_time_awake_do_not_end_the_next_sleep(void **state)
 	assert_true(prepare());
 	kick(5);
 	assert_int_equal(wait_for_kick(), 5);
-	/* Nor those of before the list was watched. */
-	for (unsigned i = 0; i < QUEUES; i++)
-		kick(i);
-	assert_true(idle_prepare(&lab.idle, &lab.list, 2));
+	/* Nor those of a queue that is on another list. */
+	lab.list.n = QUEUES - 1;
+	kick(QUEUES - 1);
+	assert_true(prepare());
 	kick(6);
 	assert_int_equal(wait_for_kick(), 6);
+}
+
+static void a_kick_before_it_was_watched_ends_a_sleep(void **state)
+{
+	(void)state;
+	assert_true(prepare());
+	idle_unwatch(&lab.idle, lab.kick_fd[3]);
+	kick(3);
+	kick(5);
+	assert_int_equal(wait_for_kick(), 5);
+	assert_int_equal(idle_watch(&lab.idle, lab.kick_fd[3], lab.key[3]), 0);
+	assert_int_equal(wait_for_kick(), 3);
+}
+
+static void without_all_kicks_a_sleep_is_a_nap(void **state)
+{
+	uint32_t kicked[IDLE_KICKS];
+
+	(void)state;
+	lab.list.kicks = false;
+	assert_true(prepare());
+	expect(0, 0);
+	kick(3);
+	assert_int_equal(idle_wait(&lab.idle, kicked), 0);
+	assert_int_equal(idle_more_kicks(&lab.idle, kicked), 0);
 }
 
 static void what_a_kick_was_for_is_not_slept_over(void **state)
@@ -199,7 +234,7 @@ static void what_was_asked_is_taken_back_once_from_a_new_list(void **state)
 	idle_unask_all(&lab.idle, &lab.list);
 	idle_unask_all(&lab.idle, &lab.list);
 	expect(0, QUEUES);
-	assert_true(idle_prepare(&lab.idle, &lab.list, 2));
+	assert_true(prepare());
 	expect(QUEUES, 0);
 }
 
@@ -212,6 +247,8 @@ int main(void)
 	    TEST(a_driver_stays_asked_until_it_had_something),
 	    TEST(a_kick_says_whose_it_is),
 	    TEST(kicks_of_a_time_awake_do_not_end_the_next_sleep),
+	    TEST(a_kick_before_it_was_watched_ends_a_sleep),
+	    TEST(without_all_kicks_a_sleep_is_a_nap),
 	    TEST(what_a_kick_was_for_is_not_slept_over),
 	    TEST(what_was_asked_is_taken_back_once_from_a_new_list),
 	};

@@ -43,6 +43,7 @@ struct lab {
 	struct queue queue;
 	struct queue *queues[1];
 	bool asked[1];
+	uint32_t key[1];
 	struct poll_list list;
 	atomic_bool stop;
 	uint64_t sleeps, driver_sleeps;
@@ -64,7 +65,7 @@ static void *device_main(void *arg)
 				eventfd_write(l->call, 1);
 			continue;
 		}
-		if (!idle_prepare(&l->idle, &l->list, 1))
+		if (!idle_prepare(&l->idle, &l->list))
 			continue;
 		atomic_store(&l->idle.asleep, true);
 		if (!atomic_load(&l->stop)) {
@@ -101,9 +102,11 @@ static void lab_open(struct lab *l, uint64_t features, uint16_t size)
 	l->kick = eventfd(0, EFD_NONBLOCK);
 	l->call = eventfd(0, EFD_NONBLOCK);
 	assert_int_equal(idle_init(&l->idle, 1000000000), 0);
-	l->queue = (struct queue){.ring = &l->device, .kick_fd = l->kick, .call_fd = l->call};
+	l->queue = (struct queue){.ring = &l->device, .call_fd = l->call};
 	l->queues[0] = &l->queue;
-	l->list = (struct poll_list){.n = 1, .queue = l->queues, .asked = l->asked};
+	assert_int_equal(idle_watch(&l->idle, l->kick, l->key[0]), 0);
+	l->list = (struct poll_list){
+	    .n = 1, .kicks = true, .queue = l->queues, .key = l->key, .asked = l->asked};
 }
 
 static void lab_close(struct lab *l)

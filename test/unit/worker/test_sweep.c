@@ -275,6 +275,8 @@ static void workers_share_no_cache_line(void **state)
 		const struct poll_list *list = &fwd->poll[w];
 
 		n += list->n;
+		for (unsigned i = 1; i < list->n; i++)
+			assert_true(list->key[i - 1] < list->key[i]);
 		assert_int_equal((uintptr_t)list->quiet % CACHE_LINE, 0);
 		assert_int_equal((uintptr_t)list->pass % CACHE_LINE, 0);
 		assert_int_equal((uintptr_t)list->asked % CACHE_LINE, 0);
@@ -296,8 +298,10 @@ static void queues_of_a_port_without_credit_are_passed_over_in_turn(void **state
 	(void)state;
 	lab.cycles = 1000;
 	sweep_init(&lab.sweep, 1000000);
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 8; i++) {
 		lab.queue[i].port = &lab.port[0];
+		lab.queue[i].index = 1 + 2 * i;
+	}
 	publish(9, 2);
 	for (unsigned i = 0; i < 9; i++)
 		offer(i, 1000000);
