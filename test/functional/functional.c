@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,16 @@ void must_equal_at(uint64_t got, uint64_t wanted, const char *what, const char *
 	if (got != wanted)
 		fprintf(stderr, "%" PRIu64 " where %" PRIu64 " was expected\n", got, wanted);
 	must_at(got == wanted, what, file, line);
+}
+
+bool allow_descriptors(unsigned n)
+{
+	struct rlimit limit;
+
+	must_equal(getrlimit(RLIMIT_NOFILE, &limit), 0, "getrlimit");
+	limit.rlim_cur = limit.rlim_max;
+	must_equal(setrlimit(RLIMIT_NOFILE, &limit), 0, "setrlimit");
+	return limit.rlim_cur >= n;
 }
 
 uint64_t now_ns(void)

@@ -26,6 +26,9 @@ void print_switch_log(void);
 
 uint64_t now_ns(void);
 
+/* As many open files as may be, here and in what is started from here. Are they n? */
+bool allow_descriptors(unsigned n);
+
 /* splitmix64: one state word, any seed. */
 uint64_t random_next(uint64_t *state);
 /* A number from low to high, both possible. */
