@@ -164,6 +164,12 @@ static void follow_moved(const struct vswitch_move moves[], unsigned n)
 		kicks_follow(vport_of(moves[i].queue));
 }
 
+static void give(struct queue *q, uint16_t worker)
+{
+	q->worker = worker;
+	q->tenure++;
+}
+
 int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 {
 	struct forwarding *without, *with;
@@ -177,12 +183,12 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 	}
 	without = make_forwarding(sw);
 	for (unsigned i = 0; i < n; i++)
-		moves[i].queue->worker = moves[i].to;
+		give(moves[i].queue, moves[i].to);
 	follow_moved(moves, n);
 	with = make_forwarding(sw);
 	if (!without || !with) {
 		for (unsigned i = n; i-- > 0;)
-			moves[i].queue->worker = moves[i].from;
+			give(moves[i].queue, moves[i].from);
 		follow_moved(moves, n);
 		forwarding_destroy(without);
 		forwarding_destroy(with);

@@ -17,15 +17,10 @@ static void fill_ports(struct forwarding *fwd, const struct forwarding_config *c
 /* The arrays of all poll lists, n_queues entries each. */
 struct lists {
 	struct queue **queue;
-	struct vring_peek *peek;
-	uint32_t *key;
-	uint32_t *warm;
+	uint32_t *key, *tenure;
 	uint16_t *port;
-	uint8_t *quiet, *pass;
-	bool *asked;
 };
 
-/* Each worker's part of an array begins with a cache line, be it an array of bytes. */
 static size_t round_up(size_t n)
 {
 	return (n + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
@@ -37,7 +32,7 @@ static void fill_poll_lists(
 	unsigned n = 0;
 
 	for (unsigned w = 0; w < config->n_workers; w++) {
-		unsigned first = n = round_up(n);
+		unsigned first = n;
 		bool kicks = true;
 
 		for (unsigned i = 0; i < config->n_queues; i++) {
@@ -47,6 +42,7 @@ static void fill_poll_lists(
 				continue; /* another worker's */
 			kicks &= q->kicks;
 			lists->key[n] = poll_key(q);
+			lists->tenure[n] = q->tenure;
 			lists->port[n] = q->port->index;
 			lists->queue[n++] = q;
 		}
@@ -55,14 +51,17 @@ static void fill_poll_lists(
 		    .kicks = kicks,
 		    .queue = lists->queue + first,
 		    .key = lists->key + first,
+		    .tenure = lists->tenure + first,
 		    .port = lists->port + first,
-		    .warm = lists->warm + first,
-		    .quiet = lists->quiet + first,
-		    .pass = lists->pass + first,
-		    .asked = lists->asked + first,
-		    .peek = lists->peek + first,
 		};
 	}
+}
+
+bool poll_list_equal(const struct poll_list *a, const struct poll_list *b)
+{
+	return a->n == b->n && a->kicks == b->kicks &&
+	    memcmp(a->key, b->key, a->n * sizeof(*a->key)) == 0 &&
+	    memcmp(a->tenure, b->tenure, a->n * sizeof(*a->tenure)) == 0;
 }
 
 /* A piece of the memory at *at. */
@@ -78,11 +77,10 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 {
 	size_t lists =
 	    round_up(sizeof(struct forwarding) + config->n_workers * sizeof(struct poll_list));
-	size_t n = round_up(config->n_queues) + config->n_workers * (size_t)CACHE_LINE;
+	size_t n = config->n_queues;
 	size_t ports = config->n_ports;
 	size_t per_port = sizeof(struct port *) + sizeof(uint16_t);
-	size_t per_queue = sizeof(struct queue *) + sizeof(struct vring_peek) +
-	    2 * sizeof(uint32_t) + sizeof(uint16_t) + 2 + sizeof(bool);
+	size_t per_queue = sizeof(struct queue *) + 2 * sizeof(uint32_t) + sizeof(uint16_t);
 	size_t size = round_up(lists + n * per_queue + ports * per_port);
 	char *memory = aligned_alloc(CACHE_LINE, size), *at = memory;
 	struct forwarding *fwd;
@@ -94,15 +92,11 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	fwd = take(&at, lists);
 	fwd->n_ports = config->n_ports;
 	fwd->n_workers = config->n_workers;
-	list.queue = take(&at, n * sizeof(struct queue *));
-	list.peek = take(&at, n * sizeof(struct vring_peek));
-	list.key = take(&at, n * sizeof(uint32_t));
-	list.warm = take(&at, n * sizeof(uint32_t));
-	list.port = take(&at, n * sizeof(uint16_t));
-	list.quiet = take(&at, n);
-	list.pass = take(&at, n);
-	list.asked = take(&at, n * sizeof(bool));
 	fwd->port = take(&at, ports * sizeof(struct port *));
+	list.queue = take(&at, n * sizeof(struct queue *));
+	list.key = take(&at, n * sizeof(uint32_t));
+	list.tenure = take(&at, n * sizeof(uint32_t));
+	list.port = take(&at, n * sizeof(uint16_t));
 	fwd->up = take(&at, ports * sizeof(uint16_t));
 	fill_ports(fwd, config);
 	fill_poll_lists(fwd, config, &list);

@@ -14,4 +14,7 @@ struct forwarding_config {
 
 /* One allocation, to be released with forwarding_destroy. -ENOMEM. */
 int forwarding_create(const struct forwarding_config *config, struct forwarding **ret_forwarding);
+
+/* Are they the same queues, with the same rings as when they were polled first? */
+bool poll_list_equal(const struct poll_list *a, const struct poll_list *b);
 void forwarding_destroy(struct forwarding *fwd);

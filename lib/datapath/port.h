@@ -72,8 +72,10 @@ struct queue {
 	int call_fd;     /* -1: the driver wants no calls; changes while in use */
 	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: it is our own. */
 	const atomic_uint *call_trust;
-	int miss_fd;            /* written when the ring waits for a translation */
-	bool kicks;             /* receive queues: a kick wakes the worker. The control thread's */
+	int miss_fd; /* written when the ring waits for a translation */
+	/* Receive queues, the control thread's: */
+	bool kicks;             /* a kick wakes the worker */
+	uint32_t tenure;        /* another one when the ring starts anew, or gets another worker */
 	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */
@@ -107,27 +109,18 @@ static inline uint32_t poll_key(const struct queue *q)
 
 /* What one worker polls, in the order of keys. */
 struct poll_list {
+	uint64_t number; /* the same as that of the list before it, if nothing else differs */
 	unsigned n;
 	bool kicks; /* each of them can wake the worker */
 	struct queue **queue;
-	uint32_t *key;
+	uint32_t *key, *tenure;
 	uint16_t *port; /* index of each queue's port */
-	/* The worker's own, n of each; see worker/{sweep,idle,share}.h. */
-	uint32_t *warm;
-	uint8_t *quiet;
-	uint8_t *pass;
-	bool *asked;
-	struct vring_peek *peek;
 };
 
-/*
- * A picture of the whole switch, immutable but for the workers' scratch. One allocation; see
- * lib/worker.
- */
+/* An immutable picture of the whole switch. One allocation; see lib/worker. */
 struct forwarding {
-	uint64_t generation; /* counts what has been published */
-	unsigned n_ports;    /* entries of port[] */
-	struct port **port;  /* by index; NULL: down */
+	unsigned n_ports;   /* entries of port[] */
+	struct port **port; /* by index; NULL: down */
 	unsigned n_up;
 	uint16_t *up; /* indices of the ports that are not NULL */
 	unsigned n_workers;

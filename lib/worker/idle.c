@@ -9,10 +9,6 @@
  * A ring without a kick eventfd has to be polled; a worker that has one naps instead, for so short
  * a time that a frame does not wait much longer than for a kick.
  *
- * All rings of a new forwarding have to be asked, and a port that comes up makes a dozen
- * forwardings in a row. So a worker naps until the forwarding has been the same for five
- * milliseconds.
- *
  * A kick costs the guest an exit to its hypervisor. Traffic that comes again and again right after
  * the worker has fallen asleep makes it wait longer before the next time, up to a millisecond.
  */
@@ -24,17 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "worker/poll.h"
-
 #define SPIN_MIN_US    200
 #define SPIN_MAX_US    1000
 #define SLEEP_SHORT_US 500
 #define NAP_NS         50000
-#define SETTLE_US      5000
 /* A sleep ends by itself once in a while. Nothing depends on it. */
 #define SLEEP_MS 1000
-
-#define NEVER UINT64_MAX
 
 int idle_init(struct idle *idle, uint64_t tsc_hz)
 {
@@ -43,12 +34,10 @@ int idle_init(struct idle *idle, uint64_t tsc_hz)
 	*idle = (struct idle){
 	    .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	    .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
-	    .seen = NEVER,
 	    .spin = SPIN_MIN_US * us,
 	    .spin_min = SPIN_MIN_US * us,
 	    .spin_max = SPIN_MAX_US * us,
 	    .sleep_short = SLEEP_SHORT_US * us,
-	    .settle = SETTLE_US * us,
 	};
 	if (idle->wake_fd < 0 || idle->epoll_fd < 0)
 		return -errno;
@@ -84,13 +73,6 @@ void idle_unwatch(const struct idle *idle, int fd)
 	epoll_ctl(idle->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-void idle_unask_all(struct idle *idle, const struct poll_list *list)
-{
-	for (unsigned i = 0; idle->asked && i < list->n; i++)
-		vring_kick_disable(list->queue[i]->ring);
-	idle->asked = false;
-}
-
 /* Who has kicked, at most IDLE_KICKS of them; waits that long for the first. */
 static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret_kicked[])
 {
@@ -110,7 +92,7 @@ static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret
  * Kicks that came while the worker was awake would end the next sleep as soon as it begins. Who
  * kicked is asked, and looked at, once more: what it kicked for may still be there.
  */
-static void take_kicks(struct idle *idle, const struct poll_list *list)
+static void take_kicks(struct idle *idle, const struct poll_list *list, struct poll_entry entry[])
 {
 	uint32_t kicked[IDLE_KICKS];
 	unsigned n;
@@ -124,58 +106,47 @@ static void take_kicks(struct idle *idle, const struct poll_list *list)
 			unsigned i = poll_find(list, kicked[k]);
 
 			if (i < list->n)
-				idle_unask(list, i);
+				idle_unask(&entry[i], list->queue[i]->ring);
 		}
 	}
 }
 
 /* True: it has something already. */
-static bool ask(struct idle *idle, const struct poll_list *list, unsigned i)
+static bool ask(struct poll_entry *entry, struct vring *ring)
 {
-	if (list->asked[i])
+	if (entry->asked)
 		return false;
-	list->asked[i] = idle->asked = true;
-	if (!vring_kick_enable(list->queue[i]->ring))
+	entry->asked = true;
+	if (!vring_kick_enable(ring))
 		return false;
-	idle_unask(list, i);
+	idle_unask(entry, ring);
 	return true;
 }
 
-bool idle_prepare(struct idle *idle, const struct poll_list *list)
+bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[])
 {
 	idle->kicks = !list || list->kicks;
 	if (!list || !idle->kicks)
 		return true;
-	take_kicks(idle, list);
+	take_kicks(idle, list, entry);
 	for (unsigned i = 0; i < list->n; i++) {
-		if (ask(idle, list, i))
+		if (ask(&entry[i], list->queue[i]->ring))
 			return false;
 	}
 	return true;
 }
 
-bool idle_settled(struct idle *idle, uint64_t generation, uint64_t now)
-{
-	if (idle->seen != generation) {
-		idle->seen = generation;
-		idle->seen_since = now;
-	}
-	return now - idle->seen_since > idle->settle;
-}
-
-void idle_prepare_nap(struct idle *idle)
-{
-	idle->kicks = false;
-}
-
 unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[])
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
+	unsigned n = 0;
 
 	if (idle->kicks)
-		return read_kicks(idle, SLEEP_MS, ret_kicked);
-	nanosleep(&nap, NULL); /* syscalls(worker): nanosleep clock_nanosleep */
-	return 0;
+		n = read_kicks(idle, SLEEP_MS, ret_kicked);
+	else
+		nanosleep(&nap, NULL); /* syscalls(worker): nanosleep clock_nanosleep */
+	idle->kicked = n > 0;
+	return n;
 }
 
 unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[])
@@ -185,7 +156,7 @@ unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[])
 
 void idle_adapt(struct idle *idle, uint64_t slept)
 {
-	if (!idle->kicks)
+	if (!idle->kicked)
 		return;
 	if (slept < idle->sleep_short)
 		idle->spin = MIN(idle->spin * 2, idle->spin_max);

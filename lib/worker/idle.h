@@ -4,7 +4,8 @@
  * more, and sleeps until one does.
  *
  * A driver stays asked until it kicks or its ring has had something: waking up and falling asleep
- * again take no longer beside a thousand ports that nobody uses.
+ * again take no longer beside a thousand ports that nobody uses, nor beside one that changes all
+ * the time.
  *
  * Threads: idle_wake(), idle_watch() and idle_unwatch() are for the control thread, all else for
  * the worker that owns it.
@@ -16,19 +17,17 @@
 #include <stdint.h>
 
 #include "datapath/port.h"
+#include "worker/poll.h"
 
 #define IDLE_NOBODY UINT32_MAX
 #define IDLE_KICKS  64 /* told of at a time */
 
 struct idle {
-	int wake_fd;         /* the control thread's way to end a sleep */
-	int epoll_fd;        /* wake_fd and the kicks of the rings that the worker polls */
-	bool kicks;          /* a kick ends the sleep; else it is a nap */
-	bool asked;          /* rings of the last forwarding may be asked to */
-	uint64_t seen;       /* the last forwarding's generation, */
-	uint64_t seen_since; /* in TSC cycles; */
-	uint64_t settle;     /* how long until it is worth asking */
-	uint64_t spin;       /* TSC cycles without work before the next rest */
+	int wake_fd;   /* the control thread's way to end a sleep */
+	int epoll_fd;  /* wake_fd and the kicks of the rings that the worker polls */
+	bool kicks;    /* a kick ends the sleep; else it is a nap */
+	bool kicked;   /* and one has ended the last */
+	uint64_t spin; /* TSC cycles without work before the next rest */
 	uint64_t spin_min, spin_max, sleep_short;
 	atomic_bool asleep;
 };
@@ -51,28 +50,19 @@ int idle_watch(const struct idle *idle, int fd, uint32_t key);
 void idle_unwatch(const struct idle *idle, int fd);
 
 /*
- * Get ready to sleep on the kicks of the rings in list (NULL: none). True: sleep. False: there is
- * work.
+ * Get ready to sleep on the kicks of the rings in list (NULL: none), of which these are the
+ * entries. True: sleep. False: there is work.
  */
-bool idle_prepare(struct idle *idle, const struct poll_list *list);
+bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[]);
 
-/* Has it been this forwarding for so long that it is worth asking for kicks? */
-bool idle_settled(struct idle *idle, uint64_t generation, uint64_t now);
-
-/* Instead of idle_prepare: sleep for a moment, and let nobody kick. */
-void idle_prepare_nap(struct idle *idle);
-
-/* This queue had something, or has kicked: whoever polls it needs no kicks. */
-static inline void idle_unask(const struct poll_list *list, unsigned i)
+/* The queue with this ring had something, or has kicked: whoever polls it needs no kicks. */
+static inline void idle_unask(struct poll_entry *entry, struct vring *ring)
 {
-	if (LIKELY(!list->asked[i]))
+	if (LIKELY(!entry->asked))
 		return;
-	list->asked[i] = false;
-	vring_kick_disable(list->queue[i]->ring);
+	entry->asked = false;
+	vring_kick_disable(ring);
 }
-
-/* The list is a new one. Rings that were on the last one, too, may still be asked. */
-void idle_unask_all(struct idle *idle, const struct poll_list *list);
 
 /*
  * Sleep. The worker must hold on to nothing that the control thread may take away. The keys of the
@@ -84,5 +74,5 @@ unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[]);
 /* Those that were not told of yet, likewise; does not wait. */
 unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[]);
 
-/* A sleep of so many cycles has ended: after short ones, wait longer before the next. */
+/* A sleep of so many cycles has ended: if kicks end short ones, wait longer before the next. */
 void idle_adapt(struct idle *idle, uint64_t slept);

@@ -1,79 +1,97 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/sweep.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include <rte_cycles.h>
 
 #include "worker/idle.h"
 
-static void sweep_begin(struct sweep *s, const struct forwarding *fwd, const struct poll_list *list)
+static void take_list(struct sweep *s, const struct poll_list *list)
 {
-	s->generation = fwd->generation;
-	s->n_warm = list->n;
-	s->cursor = s->frames = 0;
+	uint32_t next = s->cursor < s->poll.n ? s->poll.entry[s->cursor].key : 0;
+
+	poll_follow(&s->poll, list);
+	/* Looks go on where they were, or who changes lists would keep them from the rest. */
+	s->cursor = poll_seek(list, next);
+	if (s->cursor == list->n)
+		s->cursor = 0;
+	s->n_warm = 0;
 	for (unsigned i = 0; i < list->n; i++) {
-		list->warm[i] = i;
-		list->quiet[i] = 0;
-		list->pass[i] = s->shares.port[list->port[i]].pass - 1; /* any but this one */
-		list->peek[i] = (struct vring_peek){0};
+		struct poll_entry *entry = &s->poll.entry[i];
+
+		if (entry->fresh) /* not in this pass yet */
+			entry->pass = s->shares.port[list->port[i]].pass - 1;
+		entry->fresh = false;
+		if (entry->quiet != SWEEP_COLD)
+			s->warm[s->n_warm++] = i;
 	}
 }
 
-/* Cold queues have something to peek at, warm ones have not. */
-static void make_warm(struct sweep *s, const struct poll_list *list, unsigned i)
+void sweep_follow(struct sweep *s, const struct poll_list *list)
 {
-	list->peek[i] = (struct vring_peek){0};
-	list->quiet[i] = 0;
-	list->warm[s->n_warm++] = i;
+	if (UNLIKELY(s->poll.number != list->number))
+		take_list(s, list);
+}
+
+/* Cold queues have something to peek at, warm ones have not. */
+static void make_warm(struct sweep *s, unsigned i)
+{
+	s->poll.entry[i].peek = (struct vring_peek){0};
+	s->poll.entry[i].quiet = 0;
+	s->warm[s->n_warm++] = i;
 }
 
 /* A stalled ring may have work that its driver does not show: a translation may have come. */
 static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 {
-	unsigned i = list->warm[k];
+	unsigned i = s->warm[k];
+	struct poll_entry *entry = &s->poll.entry[i];
 	const struct vring *vr = list->queue[i]->ring;
 
 	if (vring_stalled(vr)) {
-		list->quiet[i] = 0;
+		entry->quiet = 0;
 		return false;
 	}
-	list->peek[i] = vring_peek(vr);
-	list->quiet[i] = SWEEP_COLD;
-	list->warm[k] = list->warm[--s->n_warm];
+	entry->peek = vring_peek(vr);
+	entry->quiet = SWEEP_COLD;
+	s->warm[k] = s->warm[--s->n_warm];
 	return true;
 }
 
 /* How many looks the frames of the last turn pay for, or its leisure. */
-static unsigned looks_due(const struct sweep *s, const struct poll_list *list)
+static unsigned looks_due(const struct sweep *s)
 {
 	if (s->n_warm == 0)
-		return list->n;
+		return s->poll.n;
 	if (s->frames)
 		return MAX(s->frames / SWEEP_LOOK_FRAMES, SWEEP_LOOKS);
-	return list->n / SWEEP_SLICES + 1;
+	return s->poll.n / SWEEP_SLICES + 1;
 }
 
 /* What the next turn will look at: a thousand guests' words are more than the first cache holds. */
-static void prefetch_looks(const struct sweep *s, const struct poll_list *list, unsigned n)
+static void prefetch_looks(const struct sweep *s, unsigned n)
 {
 	for (unsigned i = s->cursor; n; n--) {
-		__builtin_prefetch(list->peek[i].word);
-		i = i + 1 < list->n ? i + 1 : 0;
+		__builtin_prefetch(s->poll.entry[i].peek.word);
+		i = i + 1 < s->poll.n ? i + 1 : 0;
 	}
 }
 
-static void look_at_cold(struct sweep *s, const struct poll_list *list)
+static void look_at_cold(struct sweep *s)
 {
-	unsigned due = MIN(looks_due(s, list), list->n), looks = due;
+	unsigned due = MIN(looks_due(s), s->poll.n), looks = due;
 
-	for (; looks && s->n_warm < list->n; looks--) {
+	for (; looks && s->n_warm < s->poll.n; looks--) {
 		unsigned i = s->cursor;
 
-		s->cursor = i + 1 < list->n ? i + 1 : 0;
-		if (UNLIKELY(vring_peek_avail(&list->peek[i])))
-			make_warm(s, list, i);
+		s->cursor = i + 1 < s->poll.n ? i + 1 : 0;
+		if (UNLIKELY(vring_peek_avail(&s->poll.entry[i].peek)))
+			make_warm(s, i);
 	}
 	if (s->n_warm)
-		prefetch_looks(s, list, due);
+		prefetch_looks(s, due);
 }
 
 /* Cycles since the last reading of the clock. */
@@ -87,6 +105,8 @@ static uint64_t lap(struct sweep *s)
 
 void sweep_nothing(struct sweep *s)
 {
+	poll_forget(&s->poll);
+	s->n_warm = 0;
 	s->shares.left = false;
 	s->idle += lap(s);
 }
@@ -97,10 +117,10 @@ void sweep_rest(struct sweep *s, const struct poll_list *list)
 		k += !make_cold(s, list, k);
 }
 
-void sweep_kicked(struct sweep *s, const struct poll_list *list, unsigned i)
+void sweep_kicked(struct sweep *s, unsigned i)
 {
-	if (list->quiet[i] == SWEEP_COLD)
-		make_warm(s, list, i);
+	if (s->poll.entry[i].quiet == SWEEP_COLD)
+		make_warm(s, i);
 }
 
 static unsigned run_timed(struct sweep *s, struct burst *b, const struct forwarding *fwd,
@@ -114,7 +134,7 @@ static unsigned run_timed(struct sweep *s, struct burst *b, const struct forward
 
 	share_charge(&s->shares, port, spent, n, max);
 	if (n) {
-		idle_unask(list, i);
+		idle_unask(&s->poll.entry[i], q->ring);
 		s->busy += spent;
 		q->stats.busy_cycles += spent;
 	} else {
@@ -123,10 +143,18 @@ static unsigned run_timed(struct sweep *s, struct burst *b, const struct forward
 	return n;
 }
 
-void sweep_init(struct sweep *s, uint64_t tsc_hz)
+int sweep_init(struct sweep *s, uint64_t tsc_hz)
 {
 	shares_init(&s->shares, tsc_hz);
 	s->clock = rte_rdtsc();
+	s->warm = aligned_alloc(CACHE_LINE, POLL_MAX * sizeof(*s->warm));
+	return s->warm ? poll_init(&s->poll) : -ENOMEM;
+}
+
+void sweep_cleanup(struct sweep *s)
+{
+	free(s->warm);
+	poll_cleanup(&s->poll);
 }
 
 unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *fwd,
@@ -136,16 +164,16 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 	bool left = false;
 
 	shares_begin_turn(&s->shares);
-	if (UNLIKELY(s->generation != fwd->generation))
-		sweep_begin(s, fwd, list);
+	sweep_follow(s, list);
 	if (UNLIKELY(s->n_warm == 0)) {
-		look_at_cold(s, list);
-		sweep_nothing(s);
+		look_at_cold(s);
+		s->idle += lap(s);
 	}
 	for (unsigned k = 0; k < s->n_warm;) {
-		unsigned i = list->warm[k], n;
+		unsigned i = s->warm[k], n;
+		struct poll_entry *entry = &s->poll.entry[i];
 
-		if (UNLIKELY(!share_may_visit(&s->shares, list->port[i], &list->pass[i]))) {
+		if (UNLIKELY(!share_may_visit(&s->shares, list->port[i], &entry->pass))) {
 			left = true;
 			k++;
 			continue; /* others first */
@@ -157,14 +185,14 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 		n = run_timed(s, b, fwd, list, i, now_s);
 		frames += n;
 		if (n)
-			list->quiet[i] = 0;
-		else if (++list->quiet[i] == SWEEP_COLD && make_cold(s, list, k))
+			entry->quiet = 0;
+		else if (++entry->quiet == SWEEP_COLD && make_cold(s, list, k))
 			continue; /* another one stands here now */
 		k++;
 	}
 	s->frames = frames;
 	if (s->n_warm && s->n_warm < list->n) {
-		look_at_cold(s, list);
+		look_at_cold(s);
 		*(frames ? &s->busy : &s->idle) += lap(s);
 	}
 	return frames;

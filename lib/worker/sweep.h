@@ -12,8 +12,8 @@
  * A worker that sleeps has only cold queues, and who kicks it is warm when it wakes. So the frame
  * that ends a sleep is found without a look at anybody else.
  *
- * What is remembered lies beside the poll list, in the forwarding, and begins anew with each one:
- * all queues are warm then.
+ * What is remembered of a queue (poll.h) outlives the forwarding: with a new one only queues that
+ * are new to the worker, or whose rings were started anew, are warm again.
  *
  * Each poll ends with a reading of the clock. One that moved frames was busy, for its worker and
  * for its queue; all others were idle, in a turn with frames, too. So being busy costs what it
@@ -28,6 +28,7 @@
 #pragma once
 
 #include "datapath/burst.h"
+#include "worker/poll.h"
 #include "worker/share.h"
 
 #define SWEEP_COLD        255
@@ -36,7 +37,8 @@
 #define SWEEP_SLICES      64 /* of all queues, one is looked at in a turn that has time */
 
 struct sweep {
-	uint64_t generation; /* of the forwarding that this is about */
+	struct poll poll;
+	uint32_t *warm; /* places on the list */
 	unsigned n_warm;
 	unsigned cursor;     /* where the next look begins */
 	unsigned frames;     /* that this turn, or the last one, moved */
@@ -48,7 +50,12 @@ struct sweep {
 _Static_assert(SHARE_PORTS_MAX == PORTS_MAX, "a share for each port");
 _Static_assert(SHARE_FRAMES == BURST_FRAMES, "a visit is a burst");
 
-void sweep_init(struct sweep *s, uint64_t tsc_hz);
+/* -ENOMEM. */
+int sweep_init(struct sweep *s, uint64_t tsc_hz);
+void sweep_cleanup(struct sweep *s);
+
+/* The list, which may be another one than the last time, is what the following is about. */
+void sweep_follow(struct sweep *s, const struct poll_list *list);
 
 /* Did the last turn leave out queues, which may have frames, because of their port's share? */
 static inline bool sweep_left(const struct sweep *s)
@@ -63,7 +70,7 @@ void sweep_nothing(struct sweep *s);
 void sweep_rest(struct sweep *s, const struct poll_list *list);
 
 /* The driver of queue i of the list, which is still that of the last turn, has kicked. */
-void sweep_kicked(struct sweep *s, const struct poll_list *list, unsigned i);
+void sweep_kicked(struct sweep *s, unsigned i);
 
 /* One turn over fwd's list for a worker. Returns frames moved. */
 unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *fwd,

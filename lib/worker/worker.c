@@ -3,9 +3,9 @@
  * Theory of operation
  *
  * A worker's turn: load the current forwarding, run a burst of every queue on its list that may
- * have something (sweep.h), report a quiescent state. Nothing from the forwarding
- * is kept beyond that report, which is what makes workers_publish() a safe point for the control
- * thread.
+ * have something (sweep.h), report a quiescent state. Nothing from the forwarding is used beyond
+ * that report, which is what makes workers_publish() a safe point for the control thread: what is
+ * remembered of queues is compared with the next list first (poll.h).
  *
  * Time is accounted poll by poll: busy if frames moved, idle if not, asleep in between (sweep.h).
  * The last reading of a turn serves the idle policy, too, and the seconds that table entries age
@@ -36,9 +36,9 @@
 #include "base/nudge.h"
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
+#include "datapath/forwarding.h"
 #include "datapath/inject.h"
 #include "worker/idle.h"
-#include "worker/poll.h"
 #include "worker/sweep.h"
 
 #define SYNC_PATIENCE_S 2
@@ -88,7 +88,7 @@ struct workers {
 	atomic_uint entered; /* workers that have called it */
 	atomic_int error;    /* of one that failed */
 	unsigned n;
-	uint64_t generation; /* of the last forwarding published */
+	uint64_t lists; /* numbers given to poll lists so far */
 	struct rte_rcu_qsbr *rcu;
 	/* Since when all workers are asked to report, in looks of workers_stand_still(). */
 	unsigned looks;
@@ -145,8 +145,6 @@ static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint
 		w->stats.idle_cycles = w->sweep.idle;
 		return 0;
 	}
-	if (UNLIKELY(w->sweep.generation != fwd->generation))
-		idle_unask_all(&w->idle, &fwd->poll[w->index]);
 	worker_read_mail(w, fwd, now_s);
 	frames = sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
 	w->stats.busy_cycles = w->sweep.busy;
@@ -169,27 +167,21 @@ static void worker_kicked(
 
 			if (i == list->n)
 				continue; /* a queue that has left */
-			idle_unask(list, i);
-			sweep_kicked(&w->sweep, list, i);
+			idle_unask(&w->sweep.poll.entry[i], list->queue[i]->ring);
+			sweep_kicked(&w->sweep, i);
 		}
 		n = n == IDLE_KICKS ? idle_more_kicks(&w->idle, kicked) : 0;
 	}
 }
 
-/*
- * Rest, unless there is something to do after all. On-line again, the worker may have another
- * forwarding, even at the same address, in which whoever kicked is somebody else.
- */
-static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_t now)
+/* Rest, unless there is something to do after all. On-line again, it may have another list. */
+static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 {
 	struct workers *all = w->all;
-	uint64_t generation = fwd ? fwd->generation : 0;
 	uint32_t kicked[IDLE_KICKS];
 	unsigned n = 0;
 
-	if (!idle_settled(&w->idle, generation, now))
-		idle_prepare_nap(&w->idle);
-	else if (!idle_prepare(&w->idle, worker_list(w, fwd)))
+	if (!idle_prepare(&w->idle, worker_list(w, fwd), w->sweep.poll.entry))
 		return;
 	if (fwd)
 		sweep_rest(&w->sweep, worker_list(w, fwd));
@@ -202,8 +194,10 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd, uint64_
 	}
 	atomic_store(&w->idle.asleep, false);
 	fwd = atomic_load(&all->current);
-	if (fwd && fwd->generation == generation)
-		worker_kicked(w, worker_list(w, fwd), kicked, n);
+	if (!fwd)
+		return;
+	sweep_follow(&w->sweep, worker_list(w, fwd));
+	worker_kicked(w, worker_list(w, fwd), kicked, n);
 }
 
 static void worker_loop(struct worker *w)
@@ -213,7 +207,6 @@ static void worker_loop(struct worker *w)
 	uint64_t last_work = rte_rdtsc(), next_second = last_work;
 	uint32_t now_s = 0;
 
-	sweep_init(&w->sweep, hz);
 	while (!atomic_load_explicit(&all->stop, memory_order_relaxed)) {
 		const struct forwarding *fwd =
 		    atomic_load_explicit(&all->current, memory_order_acquire);
@@ -234,7 +227,7 @@ static void worker_loop(struct worker *w)
 			continue; /* no rest while there is work */
 		}
 		if (all->idle_sleep && now - last_work > w->idle.spin) {
-			worker_sleep(w, fwd, now);
+			worker_sleep(w, fwd);
 			w->sweep.clock = rte_rdtsc();
 			w->stats.sleep_cycles += w->sweep.clock - now;
 			idle_adapt(&w->idle, w->sweep.clock - now);
@@ -257,6 +250,8 @@ static int worker_main(void *arg)
 	/* Memory is of the node of the CPU that first writes to it. */
 	error = burst_create(w->all->fdb, &w->burst);
 	if (!error)
+		error = sweep_init(&w->sweep, rte_get_tsc_hz());
+	if (!error)
 		w->burst->slow_call = rte_get_tsc_hz() / 1000000 * CALL_SLOW_US;
 	atomic_store(&w->thread, gettid());
 	if (!error && w->all->enter)
@@ -277,6 +272,7 @@ static void workers_free(struct workers *all)
 	for (unsigned i = 0; i < all->n; i++) {
 		idle_cleanup(&all->worker[i].idle);
 		burst_destroy(all->worker[i].burst);
+		sweep_cleanup(&all->worker[i].sweep);
 	}
 	free(all->rcu);
 	free(all);
@@ -449,13 +445,22 @@ void workers_synchronize(struct workers *all)
 	}
 }
 
+static void number_lists(struct workers *all, const struct forwarding *old, struct forwarding *fwd)
+{
+	for (unsigned i = 0; fwd && i < all->n; i++) {
+		struct poll_list *list = &fwd->poll[i];
+		bool same = old && poll_list_equal(&old->poll[i], list);
+
+		list->number = same ? old->poll[i].number : ++all->lists;
+	}
+}
+
 struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 {
-	struct forwarding *old;
+	struct forwarding *old = atomic_load(&all->current);
 
-	if (fwd)
-		fwd->generation = ++all->generation;
-	old = atomic_exchange(&all->current, fwd);
+	number_lists(all, old, fwd);
+	atomic_store(&all->current, fwd);
 	workers_wake(all);
 	workers_synchronize(all);
 	return old;

@@ -22,7 +22,7 @@ static struct lab {
 	struct vring ring[QUEUES];
 	struct queue queue[QUEUES];
 	struct queue *all[QUEUES];
-	bool asked[QUEUES];
+	struct poll_entry entry[QUEUES];
 	uint32_t key[QUEUES];
 	int kick_fd[QUEUES];
 	struct poll_list list;
@@ -63,7 +63,7 @@ static void expect(unsigned asks, unsigned unasks)
 
 static bool prepare(void)
 {
-	return idle_prepare(&lab.idle, &lab.list);
+	return idle_prepare(&lab.idle, &lab.list, lab.entry);
 }
 
 static int open_lab(void **state)
@@ -82,8 +82,7 @@ static int open_lab(void **state)
 		lab.key[i] = 7 * i;
 		assert_int_equal(idle_watch(&lab.idle, lab.kick_fd[i], lab.key[i]), 0);
 	}
-	lab.list = (struct poll_list){
-	    .n = QUEUES, .kicks = true, .queue = lab.all, .key = lab.key, .asked = lab.asked};
+	lab.list = (struct poll_list){.n = QUEUES, .kicks = true, .queue = lab.all, .key = lab.key};
 	return 0;
 }
 
@@ -94,6 +93,11 @@ static int close_lab(void **state)
 	for (unsigned i = 0; i < QUEUES; i++)
 		close(lab.kick_fd[i]);
 	return 0;
+}
+
+static void unask(unsigned i)
+{
+	idle_unask(&lab.entry[i], &lab.ring[i]);
 }
 
 static void kick(unsigned i)
@@ -141,8 +145,8 @@ static void a_driver_stays_asked_until_it_had_something(void **state)
 	expect(QUEUES, 0);
 	assert_true(prepare());
 	expect(0, 0);
-	idle_unask(&lab.list, 7);
-	idle_unask(&lab.list, 7);
+	unask(7);
+	unask(7);
 	expect(0, 1);
 	assert_true(prepare());
 	expect(1, 0);
@@ -217,25 +221,28 @@ static void what_a_kick_was_for_is_not_slept_over(void **state)
 	/* Not asked, nobody kicks. */
 	lab.something[3] = false;
 	assert_true(prepare());
-	idle_unask(&lab.list, 3);
+	unask(3);
 	lab.something[3] = true;
 	assert_false(prepare());
-	assert_false(lab.asked[3]);
+	assert_false(lab.entry[3].asked);
 }
 
-static void what_was_asked_is_taken_back_once_from_a_new_list(void **state)
+static void only_kicks_make_it_wait_longer(void **state)
 {
+	uint64_t spin = lab.idle.spin;
+
 	(void)state;
-	idle_unask_all(&lab.idle, &lab.list);
-	expect(0, 0);
 	assert_true(prepare());
-	expect(QUEUES, 0);
-	memset(lab.asked, 0, sizeof(lab.asked)); /* a new list's */
-	idle_unask_all(&lab.idle, &lab.list);
-	idle_unask_all(&lab.idle, &lab.list);
-	expect(0, QUEUES);
+	atomic_store(&lab.idle.asleep, true);
+	idle_wake(&lab.idle);
+	assert_int_equal(wait_for_kick(), QUEUES);
+	idle_adapt(&lab.idle, 1);
+	assert_int_equal(lab.idle.spin, spin);
 	assert_true(prepare());
-	expect(QUEUES, 0);
+	kick(1);
+	assert_int_equal(wait_for_kick(), 1);
+	idle_adapt(&lab.idle, 1);
+	assert_true(lab.idle.spin > spin);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
@@ -250,7 +257,7 @@ int main(void)
 	    TEST(a_kick_before_it_was_watched_ends_a_sleep),
 	    TEST(without_all_kicks_a_sleep_is_a_nap),
 	    TEST(what_a_kick_was_for_is_not_slept_over),
-	    TEST(what_was_asked_is_taken_back_once_from_a_new_list),
+	    TEST(only_kicks_make_it_wait_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

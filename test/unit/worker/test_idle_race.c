@@ -42,7 +42,7 @@ struct lab {
 	struct idle idle;
 	struct queue queue;
 	struct queue *queues[1];
-	bool asked[1];
+	struct poll_entry entry[1];
 	uint32_t key[1];
 	struct poll_list list;
 	atomic_bool stop;
@@ -59,13 +59,13 @@ static void *device_main(void *arg)
 	while (!atomic_load(&l->stop)) {
 		burst.n = burst.n_segments = 0;
 		if (vring_fetch(&l->device, &burst, 32)) {
-			idle_unask(&l->list, 0);
+			idle_unask(&l->entry[0], &l->device);
 			vring_complete(&l->device, &burst);
 			if (vring_call_needed(&l->device))
 				eventfd_write(l->call, 1);
 			continue;
 		}
-		if (!idle_prepare(&l->idle, &l->list))
+		if (!idle_prepare(&l->idle, &l->list, l->entry))
 			continue;
 		atomic_store(&l->idle.asleep, true);
 		if (!atomic_load(&l->stop)) {
@@ -105,8 +105,7 @@ static void lab_open(struct lab *l, uint64_t features, uint16_t size)
 	l->queue = (struct queue){.ring = &l->device, .call_fd = l->call};
 	l->queues[0] = &l->queue;
 	assert_int_equal(idle_watch(&l->idle, l->kick, l->key[0]), 0);
-	l->list = (struct poll_list){
-	    .n = 1, .kicks = true, .queue = l->queues, .key = l->key, .asked = l->asked};
+	l->list = (struct poll_list){.n = 1, .kicks = true, .queue = l->queues, .key = l->key};
 }
 
 static void lab_close(struct lab *l)

@@ -68,7 +68,7 @@ static unsigned turn(void)
 	return sweep_turn(&lab.sweep, NULL, lab.fwd, &lab.fwd->poll[0], 0);
 }
 
-static void publish(unsigned n, uint64_t generation)
+static void publish(unsigned n, uint64_t number)
 {
 	struct port *port = &lab.port[0];
 	const struct forwarding_config config = {
@@ -76,7 +76,7 @@ static void publish(unsigned n, uint64_t generation)
 
 	forwarding_destroy(lab.fwd);
 	assert_int_equal(forwarding_create(&config, &lab.fwd), 0);
-	lab.fwd->generation = generation;
+	lab.fwd->poll[0].number = number;
 }
 
 static int open_lab(void **state)
@@ -92,7 +92,7 @@ static int open_lab(void **state)
 		lab.port[i].index = i;
 		lab.all[i] = &lab.queue[i];
 	}
-	sweep_init(&lab.sweep, PLENTY_HZ);
+	assert_int_equal(sweep_init(&lab.sweep, PLENTY_HZ), 0);
 	publish(QUEUES, 1);
 	return 0;
 }
@@ -100,6 +100,7 @@ static int open_lab(void **state)
 static int close_lab(void **state)
 {
 	(void)state;
+	sweep_cleanup(&lab.sweep);
 	forwarding_destroy(lab.fwd);
 	lab.fwd = NULL;
 	return 0;
@@ -163,9 +164,9 @@ static void who_kicks_is_found_without_a_look_at_others(void **state)
 	assert_int_equal(lab.sweep.n_warm, 0);
 	for (unsigned i = 0; i < QUEUES; i++)
 		offer(i, 1);
-	sweep_kicked(&lab.sweep, &lab.fwd->poll[0], QUEUES / 2);
+	sweep_kicked(&lab.sweep, QUEUES / 2);
 	/* Once, however often it is said. */
-	sweep_kicked(&lab.sweep, &lab.fwd->poll[0], QUEUES / 2);
+	sweep_kicked(&lab.sweep, QUEUES / 2);
 	assert_int_equal(lab.sweep.n_warm, 1);
 	assert_int_equal(turn(), 1);
 	assert_int_equal(lab.bursts, 1);
@@ -220,20 +221,97 @@ static void a_broken_ring_is_not_looked_at(void **state)
 	assert_int_equal(lab.bursts, 1);
 }
 
-static void every_forwarding_begins_with_all_queues_warm(void **state)
+/* Of queues first to QUEUES - 1 and queue 0. */
+static void publish_from(unsigned first, uint64_t number)
+{
+	for (unsigned i = first; i < QUEUES; i++)
+		lab.all[1 + i - first] = &lab.queue[i];
+	publish(1 + QUEUES - first, number);
+}
+
+static void quiet_queues_stay_quiet_on_a_new_list(void **state)
 {
 	(void)state;
 	turns(SWEEP_COLD + 1);
-	publish(QUEUES / 2, 2);
+	/* The same queues; fewer, which stand elsewhere; all, of which some are new. */
+	publish(QUEUES, 2);
+	turns(1);
+	assert_int_equal(lab.bursts, 1);
+	publish_from(QUEUES / 2, 3);
+	turns(1);
+	assert_int_equal(lab.bursts, 1);
+	publish_from(1, 4);
 	turns(1);
 	assert_int_equal(lab.bursts, QUEUES / 2);
 	turns(SWEEP_COLD);
-	publish(QUEUES, 3);
-	turns(1);
-	assert_int_equal(lab.bursts, QUEUES);
-	publish(0, 4);
+	publish(0, 5);
 	assert_int_equal(turn(), 0);
 	assert_int_equal(lab.bursts, 0);
+}
+
+static void who_is_cold_is_looked_at_on_a_new_list(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD + 1);
+	publish_from(QUEUES / 2, 2);
+	offer(QUEUES / 2, 1);
+	offer(QUEUES - 1, 1);
+	for (unsigned i = 0; i < QUEUES / SWEEP_LOOKS; i++) {
+		offer(0, 1);
+		turn();
+	}
+	assert_int_equal(lab.pending[QUEUES / 2], 0);
+	assert_int_equal(lab.pending[QUEUES - 1], 0);
+}
+
+static void a_ring_that_is_started_anew_is_polled(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD + 1);
+	lab.queue[7].tenure++;
+	publish(QUEUES, 2);
+	turns(1);
+	assert_int_equal(lab.bursts, 2);
+}
+
+static void what_was_asked_stays_asked_on_a_new_list(void **state)
+{
+	(void)state;
+	turn();
+	for (unsigned i = 0; i < QUEUES; i++)
+		lab.sweep.poll.entry[i].asked = i % 2;
+	lab.queue[7].tenure++;
+	publish_from(2, 2);
+	sweep_follow(&lab.sweep, &lab.fwd->poll[0]);
+	assert_int_equal(lab.sweep.poll.n, QUEUES - 1);
+	for (unsigned i = 1; i < QUEUES - 1; i++)
+		assert_int_equal(lab.sweep.poll.entry[i].asked, (i + 1) % 2 && i + 1 != 7);
+}
+
+/* Or the last queues would never be looked at. */
+static void looks_go_on_over_new_lists(void **state)
+{
+	unsigned number = 2;
+
+	(void)state;
+	turns(SWEEP_COLD + 1);
+	offer(QUEUES - 1, 1);
+	for (unsigned i = 0; i < 2 * QUEUES / SWEEP_LOOKS; i++) {
+		publish_from(1 + i % 2, number++);
+		offer(0, 1);
+		turn();
+		lab.queue[1].tenure++;
+	}
+	assert_int_equal(lab.pending[QUEUES - 1], 0);
+}
+
+static void without_a_forwarding_nothing_is_known(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD + 1);
+	sweep_nothing(&lab.sweep);
+	turns(1);
+	assert_int_equal(lab.bursts, QUEUES);
 }
 
 static void all_who_kicked_are_served_at_once(void **state)
@@ -245,7 +323,7 @@ static void all_who_kicked_are_served_at_once(void **state)
 	sweep_rest(&lab.sweep, &lab.fwd->poll[0]);
 	for (unsigned i = 0; i < QUEUES; i++) {
 		offer(i, 1);
-		sweep_kicked(&lab.sweep, &lab.fwd->poll[0], i);
+		sweep_kicked(&lab.sweep, i);
 	}
 	turn();
 	turn();
@@ -254,8 +332,7 @@ static void all_who_kicked_are_served_at_once(void **state)
 	assert_int_equal(left, 0);
 }
 
-/* What one of them writes, another one's CPU need not fetch. */
-static void workers_share_no_cache_line(void **state)
+static void each_worker_has_its_queues_in_order(void **state)
 {
 	enum { WORKERS = 3 };
 	struct port *port = &lab.port[0];
@@ -275,19 +352,37 @@ static void workers_share_no_cache_line(void **state)
 		const struct poll_list *list = &fwd->poll[w];
 
 		n += list->n;
-		for (unsigned i = 1; i < list->n; i++)
-			assert_true(list->key[i - 1] < list->key[i]);
-		assert_int_equal((uintptr_t)list->quiet % CACHE_LINE, 0);
-		assert_int_equal((uintptr_t)list->pass % CACHE_LINE, 0);
-		assert_int_equal((uintptr_t)list->asked % CACHE_LINE, 0);
-		assert_int_equal((uintptr_t)list->warm % CACHE_LINE, 0);
-		assert_int_equal((uintptr_t)list->peek % CACHE_LINE, 0);
-		for (unsigned i = 0; i < list->n; i++)
+		for (unsigned i = 0; i < list->n; i++) {
 			assert_int_equal(list->queue[i]->worker, w);
-		assert_true(w == 0 || list->asked >= fwd->poll[w - 1].asked + fwd->poll[w - 1].n);
+			assert_int_equal(poll_find(list, list->key[i]), i);
+			assert_true(i == 0 || list->key[i - 1] < list->key[i]);
+		}
+		assert_int_equal(
+		    poll_find(list, lab.all[QUEUES - 1]->worker == w ? 1 : UINT32_MAX), list->n);
 	}
 	assert_int_equal(n, QUEUES);
 	forwarding_destroy(fwd);
+}
+
+static void lists_are_equal_if_nothing_was_started_anew(void **state)
+{
+	struct forwarding *before = lab.fwd;
+
+	(void)state;
+	lab.fwd = NULL;
+	publish(QUEUES, 2);
+	assert_true(poll_list_equal(&before->poll[0], &lab.fwd->poll[0]));
+	lab.queue[QUEUES - 1].tenure++;
+	publish(QUEUES, 2);
+	assert_false(poll_list_equal(&before->poll[0], &lab.fwd->poll[0]));
+	lab.queue[QUEUES - 1].tenure--;
+	lab.queue[0].kicks = !lab.queue[0].kicks;
+	publish(QUEUES, 2);
+	assert_int_equal(poll_list_equal(&before->poll[0], &lab.fwd->poll[0]),
+	    before->poll[0].kicks == lab.fwd->poll[0].kicks);
+	publish(QUEUES - 1, 2);
+	assert_false(poll_list_equal(&before->poll[0], &lab.fwd->poll[0]));
+	forwarding_destroy(before);
 }
 
 /* Any visit costs more than the credit of a round. */
@@ -297,7 +392,7 @@ static void queues_of_a_port_without_credit_are_passed_over_in_turn(void **state
 
 	(void)state;
 	lab.cycles = 1000;
-	sweep_init(&lab.sweep, 1000000);
+	shares_init(&lab.sweep.shares, 1000000);
 	for (unsigned i = 0; i < 8; i++) {
 		lab.queue[i].port = &lab.port[0];
 		lab.queue[i].index = 1 + 2 * i;
@@ -329,9 +424,15 @@ int main(void)
 	    TEST(what_waits_for_a_translation_is_tried),
 	    TEST(all_who_kicked_are_served_at_once),
 	    TEST(a_broken_ring_is_not_looked_at),
-	    TEST(workers_share_no_cache_line),
+	    TEST(each_worker_has_its_queues_in_order),
+	    TEST(lists_are_equal_if_nothing_was_started_anew),
 	    TEST(queues_of_a_port_without_credit_are_passed_over_in_turn),
-	    TEST(every_forwarding_begins_with_all_queues_warm),
+	    TEST(quiet_queues_stay_quiet_on_a_new_list),
+	    TEST(who_is_cold_is_looked_at_on_a_new_list),
+	    TEST(a_ring_that_is_started_anew_is_polled),
+	    TEST(what_was_asked_stays_asked_on_a_new_list),
+	    TEST(looks_go_on_over_new_lists),
+	    TEST(without_a_forwarding_nothing_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
