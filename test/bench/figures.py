@@ -77,8 +77,8 @@ def summary(results):
 
 
 def ratio(above, below, key="runs"):
-    """The one over the other, round by round."""
-    pairs = [(a, b) for a, b in zip(above[key], below[key]) if b > 0]
+    """The one over the other, round by round; rounds that failed, with one or the other, are not numbers."""
+    pairs = [(a, b) for a, b in zip(above[key], below[key]) if a > 0 and b > 0]
     return median(a / b for a, b in pairs) if pairs else None
 
 

@@ -3,6 +3,7 @@
 
 import copy
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -185,6 +186,18 @@ def test_rounds_are_compared_one_by_one():
     assert ratio({"runs": [100, 100, 200, 200]}, slow) == 2
     # One bad round of five changes nothing.
     assert ratio({"runs": [100, 100, 900, 100, 100]}, {"runs": [50] * 5}) == 2
+
+
+def test_a_round_that_failed_is_left_out_on_both_sides():
+    """The second half was twice as slow, and one of ours failed in the first: no other takes its place."""
+    results = good()
+    results["peers"]["64 packed"] = {
+        FLOOR: runs(48), OURS: [*runs(50)[:1], [], *runs(100)[:1]],
+        RTE_VHOST: [*runs(150)[:1], *runs(900)[:1], *runs(300)[:1]],
+    }
+    assert verdicts(results)["64 B packed", f"times as fast as {RTE_VHOST}"]["seen"] == 3
+    assert not any(math.isnan(value) for value in summary(results)["peers"]["64 packed"][OURS].values()
+                   if isinstance(value, float))
 
 
 def test_a_floor_that_spreads_is_noisy():
