@@ -93,7 +93,7 @@ def first_bursts(size, n_queues):
     return max(1, size // 2 // BURST // n_queues)
 
 
-def run_loop(switch, testpmd, bursts, seconds=1.0):
+def run_loop(switch, testpmd, bursts, seconds=0.4):
     """Frames go round and round, then the rings are read dry. Returns what everybody counted."""
     wait_up(switch)
     before = switch.quiet_stats()
@@ -201,7 +201,7 @@ def test_two_processes_of_different_ring_formats(switch, program):
     before = switch.quiet_stats()
     second.run("start")
     first.run("start tx_first 2")
-    time.sleep(1)
+    time.sleep(0.4)
     for program_ in (first, second):
         program_.run("stop")
     switch.quiet_stats()
