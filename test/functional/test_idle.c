@@ -2,7 +2,7 @@
 /*
  * Workers sleep and wake: a frame that is sent while the worker falls asleep, sleeps, or wakes is
  * delivered at once, not when a sleep happens to end by itself; and idle ports cost next to
- * nothing.
+ * nothing. (The race alone, for longer and under the thread sanitizer: test/unit/worker.)
  */
 #include "functional.h"
 
@@ -12,9 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS     20000
+#define BATCHES    6
+#define ROUNDS     1000                /* each */
 #define LATE_NS    UINT64_C(900000000) /* a sleep that nobody ends takes a second */
 #define PAUSE_US   1500                /* at most, between two frames */
+#define P50_US     50                  /* of the best batch, for others use this machine, too */
+#define P99_US     5000                /* the worker slept before one frame in twelve */
 #define IDLE_PORTS 8
 #define IDLE_S     2
 #define IDLE_SHARE 0.02
@@ -62,12 +65,26 @@ static uint64_t one_frame(struct net_driver *nd[2], unsigned sender, uint64_t *r
 	return now_ns() - start;
 }
 
+static void one_batch(struct net_driver *nd[2], uint64_t *random, uint64_t best[2])
+{
+	uint64_t latency[ROUNDS];
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		/* Mostly around the moment when it falls asleep, which moves. */
+		spin_us(random_between(random, 150, i % 8 ? 450 : PAUSE_US));
+		/* Mostly the same: the other's driver is still asked to kick when all are awake. */
+		latency[i] = one_frame(nd, random_between(random, 0, 3) == 0, random);
+	}
+	qsort(latency, ROUNDS, sizeof(latency[0]), by_value);
+	best[0] = MIN(best[0], latency[ROUNDS / 2] / 1000);
+	best[1] = MIN(best[1], latency[ROUNDS / 100 * 99] / 1000);
+}
+
 static void race(uint64_t features)
 {
-	static uint64_t latency[ROUNDS];
+	uint64_t random = 1, slept, best[2] = {UINT64_MAX, UINT64_MAX};
 	struct net_driver *nd[2];
 	struct switch_process sw;
-	uint64_t random = 1, slept;
 
 	switch_start(&sw, 2, 1, false);
 	for (unsigned i = 0; i < 2; i++) {
@@ -76,22 +93,15 @@ static void race(uint64_t features)
 		nd[i] = attach(&sw, i, &c);
 	}
 	introduce(nd, 2);
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		/* Mostly around the moment when it falls asleep, which moves. */
-		spin_us(random_between(&random, 150, i % 8 ? 450 : PAUSE_US));
-		/* Mostly the same: the other's driver is still asked to kick when all are awake. */
-		unsigned sender = random_between(&random, 0, 3) == 0;
-
-		latency[i] = one_frame(nd, sender, &random);
-	}
+	for (unsigned i = 0; i < BATCHES; i++)
+		one_batch(nd, &random, best);
 	slept = sleeps(&sw);
-	qsort(latency, ROUNDS, sizeof(latency[0]), by_value);
-	printf(
-	    "%llu sleeps in %u rounds; frame through after p50 %llu us, p99 %llu us, max %llu us\n",
-	    (unsigned long long)slept, ROUNDS, (unsigned long long)latency[ROUNDS / 2] / 1000,
-	    (unsigned long long)latency[ROUNDS / 100 * 99] / 1000,
-	    (unsigned long long)latency[ROUNDS - 1] / 1000);
-	must(slept > ROUNDS / 50, "the worker hardly slept: nothing was tried");
+	printf("%llu sleeps in %u rounds; frame through after p50 %llu us, p99 %llu us\n",
+	    (unsigned long long)slept, BATCHES * ROUNDS, (unsigned long long)best[0],
+	    (unsigned long long)best[1]);
+	must(slept > BATCHES * ROUNDS / 50, "the worker hardly slept: nothing was tried");
+	must(best[0] <= P50_US, "a frame takes too long");
+	must(best[1] <= P99_US, "too many frames wait for a sleep to end");
 	net_driver_destroy(nd[0]);
 	net_driver_destroy(nd[1]);
 	switch_finish(&sw);

@@ -13,14 +13,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PORTS     1024
-#define PAIRS     2
-#define RING      8
-#define TALKERS   8
-#define RUN_MS    1000
-#define ROUND     6     /* broadcasts that fit into a ring */
-#define HEAR_MS   10000 /* for all that are under way */
-#define CONNECT_S 30
+#define PORTS   1024
+#define PAIRS   2
+#define RING    8
+#define TALKERS 8
+#define RUN_MS  1000
+#define ROUND   6     /* broadcasts that fit into a ring */
+#define HEAR_MS 10000 /* for all that are under way */
+/* doc/operating.md, "How large it can be" */
+#define CONNECT_S   20
+#define END_S       2
+#define FDS_EACH    10
+#define FDS_MORE    64 /* that do not come with ports */
+#define PRIVATE_KIB (UINT64_C(70) * 1000 * 1000 / 1024)
 
 struct crowd {
 	struct switch_process sw;
@@ -161,9 +166,12 @@ static void test_a_thousand_ports(void **state)
 	usage = switch_usage(&c->sw);
 	printf("%u descriptors, %u mappings, %llu KiB\n", usage.n_fds, usage.n_maps,
 	    (unsigned long long)usage.private_kib);
+	must(usage.n_fds <= PORTS * FDS_EACH + FDS_MORE, "a port takes more descriptors");
+	must(usage.private_kib <= PRIVATE_KIB, "they take more memory");
 	start = now_ns();
 	stats = switch_stop(&c->sw);
 	printf("ended after %.2f s\n", seconds_since(start));
+	must(seconds_since(start) <= END_S, "the end takes longer");
 	check_counters(stats);
 	json_decref(stats);
 	switch_remove(&c->sw);
