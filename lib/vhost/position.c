@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/position.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "vhost/journal.h"
 #include "vhost/ring.h"
@@ -9,6 +11,22 @@
 static bool is_packed(const struct vring_config *config)
 {
 	return VIRTIO_HAS(config->features, F_RING_PACKED);
+}
+
+struct place_text {
+	char text[32];
+};
+
+/* A packed ring comes by each slot with either wrap counter. */
+static struct place_text place(const struct vring_config *config, unsigned slot, bool wrap)
+{
+	struct place_text out;
+
+	if (is_packed(config))
+		snprintf(out.text, sizeof(out.text), "%u (wrap counter %u)", slot, wrap);
+	else
+		snprintf(out.text, sizeof(out.text), "%u", slot);
+	return out;
 }
 
 /*
@@ -26,28 +44,30 @@ static bool recall(struct vhost_device *dev, unsigned index, const struct vring_
 		return false;
 	if (vring_journal_word(&position) != vring_journal_word(config->position))
 		vhost_tell(dev, LOG_INFO,
-		    "ring %u goes on at slot %u, where it was left, not at %u", index,
-		    position.used, config->position->used);
+		    "ring %u goes on at slot %s, where it was left, not at %s", index,
+		    place(config, position.used, position.used_wrap).text,
+		    place(config, config->position->used, config->position->used_wrap).text);
 	*config->position = position;
 	return true;
 }
 
 static void verify(struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
-	uint16_t told = config->position->avail;
+	struct vring_position *now = config->position, told = *now;
 
 	switch (vring_verify(config, config->position)) {
 	case VRING_VERDICT_AGREES:
 		break;
 	case VRING_VERDICT_CORRECTED:
-		vhost_tell(dev, LOG_INFO, "ring %u starts at %u, which is what it shows, not at %u",
-		    index, config->position->avail, told);
+		vhost_tell(dev, LOG_INFO, "ring %u starts at %s, which is what it shows, not at %s",
+		    index, place(config, now->avail, now->avail_wrap).text,
+		    place(config, told.avail, told.avail_wrap).text);
 		break;
 	case VRING_VERDICT_CONTRADICTS:
 		vhost_complain(dev, 0,
 		    "packed ring %u starts at %u without a saved position; "
 		    "reload the guest's driver",
-		    index, told);
+		    index, told.avail);
 		break;
 	}
 }

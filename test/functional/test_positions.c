@@ -240,6 +240,10 @@ static void test_packed_rings_of_user_mode_linux_begin(void **state)
 	open_lab(&l, FEATURES_PACKED, zero, false);
 	exchange(&l, 300);
 	must(!switch_log_contains(&l.sw, "reload the guest's driver"), "a warning is false");
+	must(switch_log_contains(&l.sw,
+		 "ring 0 starts at 0 (wrap counter 1), which is what it shows, "
+		 "not at 0 (wrap counter 0)"),
+	    "the log does not tell the two positions apart");
 	close_lab(&l);
 }
 

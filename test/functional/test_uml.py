@@ -68,10 +68,11 @@ def wait_done(lab, guest, initramfs):
     assert "guest: done" in guest.out(), guest.story()
 
 
-def test_two_guests_reach_each_other_and_their_commands_are_answered():
+@pytest.mark.parametrize("rings, features", [("split", "-ring_packed"), ("packed", "all")])
+def test_two_guests_reach_each_other_and_their_commands_are_answered(rings, features):
     with Lab() as lab:
         initramfs = make_initramfs(lab)
-        switch = Switch(lab, ["1.sock", "2.sock"], "--inband-notifications", "--features", "-ring_packed")
+        switch = Switch(lab, ["1.sock", "2.sock"], "--inband-notifications", "--features", features)
         guests = [
             start(lab, number, initramfs, f"virtio_uml.device={path}:1")
             for number, path in enumerate(switch.paths, 1)
@@ -82,6 +83,7 @@ def test_two_guests_reach_each_other_and_their_commands_are_answered():
             assert "eth0: Failed" not in guest.out(), guest.story()
         stats = switch.stats()
         for port in stats["ports"]:
+            assert port["rings"] == rings, port
             control = port["control_queue"]
             assert control["served"] and control["pairs"] == 1, control
             assert control["commands"] >= 4 and control["refused"] == 0, control
