@@ -13,14 +13,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PORTS     1000
-#define PAIRS     2
-#define RING      8
-#define RESTLESS  (PORTS - 1)
-#define FRAMES    1000
-#define BEGIN_US  500000 /* in which it may make many changes at once */
-#define ALONE_US  1000000
-#define AWAKE_MAX 0.3
+#define PORTS       1000
+#define PAIRS       2
+#define RING        8
+#define RESTLESS    (PORTS - 1)
+#define FRAMES      1000
+#define BEGIN_US    500000 /* in which it may make many changes at once */
+#define ALONE_US    1000000
+#define PATIENCE_MS 20000
+#define AWAKE_MAX   0.3
 
 struct crowd {
 	struct switch_process sw;
@@ -55,6 +56,7 @@ static void *change_main(void *arg)
 {
 	struct crowd *c = arg;
 
+	c->nd[RESTLESS]->fe.timeout_ms = PATIENCE_MS; /* it is read as often as it may change */
 	for (unsigned i = 0; !atomic_load(&c->stop); i++)
 		must_equal(-frontend_set_vring_enable(&c->nd[RESTLESS]->fe, 2, i % 2), 0,
 		    "errno of SET_VRING_ENABLE");

@@ -6,9 +6,12 @@
  */
 #include "functional.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +24,8 @@
 #define IDLE_PORTS 8
 #define IDLE_S     2
 #define IDLE_SHARE 0.02
+#define REPLACED   200
+#define SETTLE_US  1500000 /* until a new front-end is not looked at any more */
 
 static int by_value(const void *a, const void *b)
 {
@@ -169,12 +174,84 @@ static void test_idle_ports_cost_next_to_nothing(void **state)
 	switch_finish(&sw);
 }
 
+/* Lines "tfd: ..." are what an epoll set watches. Of all sets of the process. */
+static unsigned count_watched(pid_t pid)
+{
+	char path[64], line[256];
+	struct dirent *entry;
+	unsigned n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);
+	dir = opendir(path);
+	must(dir != NULL, "no /proc/PID/fdinfo");
+	while ((entry = readdir(dir))) {
+		int fd = openat(dirfd(dir), entry->d_name, O_RDONLY);
+		FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+
+		while (file && fgets(line, sizeof(line), file))
+			n += strncmp(line, "tfd:", 4) == 0;
+		if (file)
+			fclose(file);
+	}
+	closedir(dir);
+	return n;
+}
+
+/* A new front-end is looked at for a moment. */
+static unsigned settled_watched(pid_t pid)
+{
+	usleep(SETTLE_US);
+	return count_watched(pid);
+}
+
+/* The front-end keeps what it has replaced: the kernel would report it for ever. */
+static void test_kicks_that_were_replaced_wake_nobody(void **state)
+{
+	struct net_config c = usual_config(FEATURES_BASE, 1);
+	uint64_t random = 1, slept;
+	struct net_driver *nd[2];
+	struct switch_process sw;
+	int old[REPLACED];
+	unsigned watched;
+
+	(void)state;
+	switch_start(&sw, 2, 1, false);
+	for (unsigned i = 0; i < 2; i++)
+		nd[i] = attach(&sw, i, &c);
+	introduce(nd, 2);
+	watched = settled_watched(sw.pid);
+	for (unsigned i = 0; i < REPLACED; i++) {
+		struct net_queue *q = &nd[0]->queue[1];
+
+		must_equal(-net_driver_stop(nd[0]), 0, "errno of a stop");
+		old[i] = q->kick_fd;
+		q->kick_fd = eventfd(0, EFD_NONBLOCK);
+		must_equal(-net_driver_resume(nd[0]), 0, "errno of a start");
+		usleep(random_between(&random, 0, 1000));
+		one_frame(nd, 0, &random);
+	}
+	must_equal(settled_watched(sw.pid), watched, "descriptors that are watched");
+	slept = sleeps(&sw);
+	for (unsigned i = 0; i < REPLACED; i++) {
+		usleep(1000);
+		eventfd_write(old[i], 1);
+	}
+	must(sleeps(&sw) - slept < REPLACED / 2, "a kick of before wakes the worker");
+	for (unsigned i = 0; i < REPLACED; i++)
+		close(old[i]);
+	net_driver_destroy(nd[0]);
+	net_driver_destroy(nd[1]);
+	switch_finish(&sw);
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_no_wake_up_is_lost_split),
 	    cmocka_unit_test(test_no_wake_up_is_lost_split_without_event_index),
 	    cmocka_unit_test(test_no_wake_up_is_lost_packed),
+	    cmocka_unit_test(test_kicks_that_were_replaced_wake_nobody),
 	    cmocka_unit_test(test_idle_ports_cost_next_to_nothing),
 	};
 
