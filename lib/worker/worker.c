@@ -37,8 +37,8 @@
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
 #include "datapath/forwarding.h"
-#include "datapath/inject.h"
 #include "worker/idle.h"
+#include "worker/mailbox.h"
 #include "worker/sweep.h"
 
 #define SYNC_PATIENCE_S 2
@@ -48,20 +48,6 @@
 
 /* A write to a call eventfd that takes longer is slow. */
 #define CALL_SLOW_US 100
-
-#define MAILBOX_LETTERS 8
-
-struct letter {
-	uint16_t port;
-	uint16_t len;
-	uint8_t frame[INJECT_FRAME_MAX];
-};
-
-struct mailbox {
-	atomic_uint sent; /* by the control thread */
-	atomic_uint read; /* by the worker */
-	struct letter letter[MAILBOX_LETTERS];
-} CACHE_ALIGNED;
 
 struct worker {
 	struct workers *all;
@@ -102,39 +88,6 @@ static uint32_t clock_seconds(uint64_t tsc, uint64_t hz)
 	return tsc / hz;
 }
 
-/* On which queue a frame of this port comes in; NULL: the port has gone, or to another worker. */
-static struct queue *find_queue(const struct poll_list *list, uint16_t port)
-{
-	for (unsigned i = 0; i < list->n; i++) {
-		if (list->queue[i]->port->index == port && list->queue[i]->enabled)
-			return list->queue[i];
-	}
-	return NULL;
-}
-
-static bool has_mail(const struct worker *w)
-{
-	return atomic_load(&w->mailbox.sent) != atomic_load(&w->mailbox.read);
-}
-
-static void worker_read_mail(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
-{
-	struct mailbox *box = &w->mailbox;
-	unsigned sent = atomic_load_explicit(&box->sent, memory_order_acquire);
-	unsigned read = atomic_load_explicit(&box->read, memory_order_relaxed);
-
-	if (LIKELY(sent == read))
-		return;
-	for (; read != sent; read++) {
-		const struct letter *letter = &box->letter[read % MAILBOX_LETTERS];
-		struct queue *q = find_queue(&fwd->poll[w->index], letter->port);
-
-		if (q)
-			burst_inject(w->burst, fwd, q, now_s, letter->frame, letter->len);
-	}
-	atomic_store_explicit(&box->read, read, memory_order_release);
-}
-
 /* Every queue of this worker that may have something, once. Returns frames moved. */
 static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
@@ -145,7 +98,7 @@ static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint
 		w->stats.idle_cycles = w->sweep.idle;
 		return 0;
 	}
-	worker_read_mail(w, fwd, now_s);
+	mailbox_send(&w->mailbox, w->burst, fwd, &fwd->poll[w->index], now_s);
 	frames = sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
 	w->stats.busy_cycles = w->sweep.busy;
 	w->stats.idle_cycles = w->sweep.idle;
@@ -186,7 +139,8 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 	if (fwd)
 		sweep_rest(&w->sweep, worker_list(w, fwd));
 	atomic_store(&w->idle.asleep, true);
-	if (atomic_load(&all->current) == fwd && !atomic_load(&all->stop) && !has_mail(w)) {
+	if (atomic_load(&all->current) == fwd && !atomic_load(&all->stop) &&
+	    !mailbox_waits(&w->mailbox)) {
 		rte_rcu_qsbr_thread_offline(all->rcu, w->index);
 		n = idle_wait(&w->idle, kicked);
 		rte_rcu_qsbr_thread_online(all->rcu, w->index);
@@ -479,26 +433,17 @@ void workers_unwatch(const struct workers *all, unsigned worker, int fd)
 int workers_inject(
     struct workers *all, unsigned worker, uint16_t port, const uint8_t *frame, uint32_t len)
 {
-	struct mailbox *box = &all->worker[worker].mailbox;
-	unsigned sent = atomic_load_explicit(&box->sent, memory_order_relaxed);
-	unsigned read = atomic_load_explicit(&box->read, memory_order_acquire);
-	struct letter *letter = &box->letter[sent % MAILBOX_LETTERS];
+	struct worker *w = &all->worker[worker];
+	int err = mailbox_put(&w->mailbox, port, frame, len);
 
-	if (len > INJECT_FRAME_MAX)
-		return -EINVAL;
-	if (sent - read == MAILBOX_LETTERS)
-		return -EAGAIN;
-	letter->port = port;
-	letter->len = len;
-	memcpy(letter->frame, frame, len);
-	atomic_store(&box->sent, sent + 1);
-	idle_wake(&all->worker[worker].idle);
-	return 0;
+	if (!err)
+		idle_wake(&w->idle);
+	return err;
 }
 
 bool workers_mail_waits(const struct workers *all, unsigned worker)
 {
-	return has_mail(&all->worker[worker]);
+	return mailbox_waits(&all->worker[worker].mailbox);
 }
 
 void workers_read_stats(const struct workers *all, unsigned worker, struct worker_stats *ret)

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker/mailbox.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* On which queue a frame of this port comes in; NULL: the port has gone, or to another worker. */
+static struct queue *find_queue(const struct poll_list *list, uint16_t port)
+{
+	for (unsigned i = 0; i < list->n; i++) {
+		if (list->queue[i]->port->index == port && list->queue[i]->enabled)
+			return list->queue[i];
+	}
+	return NULL;
+}
+
+int mailbox_put(struct mailbox *box, uint16_t port, const uint8_t *frame, uint32_t len)
+{
+	unsigned sent = atomic_load_explicit(&box->sent, memory_order_relaxed);
+	unsigned read = atomic_load_explicit(&box->read, memory_order_acquire);
+	struct letter *letter = &box->letter[sent % MAILBOX_LETTERS];
+
+	if (len > INJECT_FRAME_MAX)
+		return -EINVAL;
+	if (sent - read == MAILBOX_LETTERS)
+		return -EAGAIN;
+	letter->port = port;
+	letter->len = len;
+	memcpy(letter->frame, frame, len);
+	atomic_store(&box->sent, sent + 1);
+	return 0;
+}
+
+void mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
+    const struct poll_list *list, uint32_t now_s)
+{
+	unsigned sent = atomic_load_explicit(&box->sent, memory_order_acquire);
+	unsigned read = atomic_load_explicit(&box->read, memory_order_relaxed);
+
+	if (LIKELY(sent == read))
+		return;
+	for (; read != sent; read++) {
+		const struct letter *letter = &box->letter[read % MAILBOX_LETTERS];
+		struct queue *q = find_queue(list, letter->port);
+
+		if (q)
+			burst_inject(b, fwd, q, now_s, letter->frame, letter->len);
+	}
+	atomic_store_explicit(&box->read, read, memory_order_release);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Frames that a worker is to send in the name of ports: see burst_inject().
+ *
+ * Threads: the control thread writes, the worker reads, anybody may ask whether some wait.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datapath/burst.h"
+#include "datapath/inject.h"
+
+#define MAILBOX_LETTERS 8
+
+struct letter {
+	uint16_t port;
+	uint16_t len;
+	uint8_t frame[INJECT_FRAME_MAX];
+};
+
+struct mailbox {
+	atomic_uint sent; /* by the control thread */
+	atomic_uint read; /* by the worker */
+	struct letter letter[MAILBOX_LETTERS];
+} CACHE_ALIGNED;
+
+static inline bool mailbox_waits(const struct mailbox *box)
+{
+	return atomic_load(&box->sent) != atomic_load(&box->read);
+}
+
+/* -EAGAIN: too many wait already; -EINVAL: too long. */
+int mailbox_put(struct mailbox *box, uint16_t port, const uint8_t *frame, uint32_t len);
+
+/* Send all that wait, each by a queue of its port on the list, if there is one. */
+void mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
+    const struct poll_list *list, uint32_t now_s);
