@@ -16,6 +16,7 @@
  *
  * A sleeping worker (idle.h) is off-line for the control thread. It loads the forwarding anew after
  * it came back on-line, so it cannot return to one that was replaced meanwhile.
+ * It need not be woken for a new one that leaves its list as it was: it waits for the right kicks.
  */
 #include "worker/worker.h"
 
@@ -399,23 +400,28 @@ void workers_synchronize(struct workers *all)
 	}
 }
 
-static void number_lists(struct workers *all, const struct forwarding *old, struct forwarding *fwd)
+/* Does it leave worker i's list as it was? Then that keeps its number. */
+static bool number_list(
+    struct workers *all, const struct forwarding *old, struct forwarding *fwd, unsigned i)
 {
-	for (unsigned i = 0; fwd && i < all->n; i++) {
-		struct poll_list *list = &fwd->poll[i];
-		bool same = old && poll_list_equal(&old->poll[i], list);
+	bool same = old && fwd && poll_list_equal(&old->poll[i], &fwd->poll[i]);
 
-		list->number = same ? old->poll[i].number : ++all->lists;
-	}
+	if (fwd)
+		fwd->poll[i].number = same ? old->poll[i].number : ++all->lists;
+	return same;
 }
 
 struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 {
 	struct forwarding *old = atomic_load(&all->current);
+	bool same[RTE_MAX_LCORE];
 
-	number_lists(all, old, fwd);
+	for (unsigned i = 0; i < all->n; i++)
+		same[i] = number_list(all, old, fwd, i);
 	atomic_store(&all->current, fwd);
-	workers_wake(all);
+	for (unsigned i = 0; i < all->n; i++)
+		if (!same[i])
+			idle_wake(&all->worker[i].idle);
 	workers_synchronize(all);
 	return old;
 }

@@ -64,7 +64,8 @@ static void *change_main(void *arg)
 }
 
 struct time_use {
-	uint64_t snapshots, awake, asleep; /* cycles */
+	uint64_t snapshots, sleeps;
+	uint64_t awake, asleep; /* cycles */
 };
 
 static struct time_use read_time_use(struct crowd *c)
@@ -73,6 +74,7 @@ static struct time_use read_time_use(struct crowd *c)
 	json_t *w = json_array_get(json_object_get(stats, "workers"), 0);
 	struct time_use use = {
 	    .snapshots = json_integer_value(json_object_get(stats, "snapshots")),
+	    .sleeps = json_integer_value(json_object_get(w, "sleeps")),
 	    .awake = json_integer_value(json_object_get(w, "busy_cycles")) +
 		json_integer_value(json_object_get(w, "idle_cycles")),
 	    .asleep = json_integer_value(json_object_get(w, "sleep_cycles")),
@@ -82,33 +84,44 @@ static struct time_use read_time_use(struct crowd *c)
 	return use;
 }
 
-/* Which part of the time the worker was awake since then. */
-static double awake_since(struct crowd *c, const struct time_use *then)
+static struct time_use time_use_since(struct crowd *c, const struct time_use *then)
 {
 	struct time_use now = read_time_use(c);
-	double awake = now.awake - then->awake, asleep = now.asleep - then->asleep;
 
-	printf("%llu snapshots, the worker awake for %.1f %% of the time\n",
-	    (unsigned long long)(now.snapshots - then->snapshots), 100 * awake / (awake + asleep));
-	return awake / (awake + asleep);
+	return (struct time_use){.snapshots = now.snapshots - then->snapshots,
+	    .sleeps = now.sleeps - then->sleeps,
+	    .awake = now.awake - then->awake,
+	    .asleep = now.asleep - then->asleep};
+}
+
+static double awake_part(const struct time_use *use)
+{
+	return (double)use->awake / (double)(use->awake + use->asleep);
+}
+
+static void print_time_use(const struct time_use *use)
+{
+	printf("%llu snapshots, %llu sleeps, the worker awake for %.1f %% of the time\n",
+	    (unsigned long long)use->snapshots, (unsigned long long)use->sleeps,
+	    100 * awake_part(use));
 }
 
 static void print_delays(struct crowd *c, const char *when)
 {
-	struct time_use then = read_time_use(c);
+	struct time_use then = read_time_use(c), use;
 	uint64_t ns[FRAMES];
 
 	measure_delays(c->nd, ns, FRAMES, NULL, NULL);
 	printf("%s: frames through after p50 %.1f us, p99 %.1f us; ", when, ns[FRAMES / 2] / 1e3,
 	    ns[FRAMES * 99 / 100] / 1e3);
-	awake_since(c, &then);
+	use = time_use_since(c, &then);
+	print_time_use(&use);
 }
 
 static void test_one_that_changes_all_the_time_wakes_nobody_else(void **state)
 {
 	struct crowd *c = calloc(1, sizeof(*c));
-	struct time_use then;
-	double awake;
+	struct time_use then, use;
 
 	(void)state;
 	open_crowd(c);
@@ -117,13 +130,16 @@ static void test_one_that_changes_all_the_time_wakes_nobody_else(void **state)
 	usleep(BEGIN_US);
 	then = read_time_use(c);
 	usleep(ALONE_US);
-	awake = awake_since(c, &then);
+	use = time_use_since(c, &then);
+	print_time_use(&use);
 	print_delays(c, "with changes");
 	atomic_store(&c->stop, true);
 	pthread_join(c->thread, NULL);
 	close_crowd(c);
 	free(c);
-	must(awake < AWAKE_MAX, "the worker polls idle ports without rest");
+	must(use.snapshots > 100, "hardly anything was changed");
+	must(awake_part(&use) < AWAKE_MAX, "the worker polls idle ports without rest");
+	must(use.sleeps < use.snapshots / 10, "the worker wakes for what changes nothing for it");
 }
 
 int main(int argc, char *argv[])
