@@ -5,10 +5,11 @@
  * milliseconds. What is written there and is quick may be written by workers.
  *
  * So an eventfd that is slow from the beginning costs a worker nothing. One that was quick and
- * becomes slow costs it one write. It may have been slow for no fault of the port, because the
- * worker lost its core: then one quick write by an errand is enough. Each time the port is slow
- * again within a while, twice as many are asked for. If the errand finds the write slow, too, the
- * port's calls are left to errands for a second or more, which doubles while it goes on.
+ * becomes slow costs it one write. Time for which the worker had lost its core does not count
+ * (base/off_cpu.h); if it cannot be told, one quick write by an errand is enough. Each time the
+ * port is slow again within a while, twice as many are asked for. If the errand finds the write
+ * slow, too, the port's calls are left to errands for a second or more, which doubles while it goes
+ * on.
  *
  * A write that blocks, which takes a front-end that wants it so, costs it the connection. It is
  * not served again for a time, which doubles while it goes on.

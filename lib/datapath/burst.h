@@ -121,9 +121,10 @@ struct burst {
 	struct fallback *fallback;
 	/* For whoever watches over a worker: the queue whose driver it is calling now. */
 	_Atomic(struct queue *) calling;
-	uint64_t calls;     /* made so far */
-	uint64_t slow_call; /* one that takes more TSC cycles is slow */
-	atomic_bool noted;  /* something in a struct port_calls */
+	uint64_t calls;       /* made so far */
+	uint64_t slow_call;   /* one that takes more TSC cycles is slow */
+	atomic_bool noted;    /* something in a struct port_calls */
+	atomic_llong off_cpu; /* the worker's (base/off_cpu.h), a moment ago */
 };
 
 /* Memory for one worker's bursts; -ENOMEM. No call is slow until slow_call is set. */

@@ -23,13 +23,7 @@
 #include "datapath/burst.h"
 
 /* The slow way out of a write that took long, or was interrupted. */
-static inline void call_note(struct burst *b, struct queue *q, bool interrupted)
-{
-	if (interrupted)
-		atomic_store(&q->port->calls->blocked, q->index + 1);
-	atomic_store(&q->port->calls->slow, true);
-	atomic_store(&b->noted, true);
-}
+void call_note(struct burst *b, struct queue *q, uint64_t cycles, bool interrupted);
 
 /* May a worker write what was read from call_fd before? */
 static inline bool call_trusted(const struct queue *q)
@@ -54,7 +48,7 @@ static inline void call_leave(struct burst *b, struct queue *q)
 static inline void queue_call(struct burst *b, struct queue *q)
 {
 	int fd = __atomic_load_n(&q->call_fd, __ATOMIC_ACQUIRE);
-	uint64_t start;
+	uint64_t cycles;
 	bool interrupted;
 
 	if (UNLIKELY(fd < 0))
@@ -64,13 +58,14 @@ static inline void queue_call(struct burst *b, struct queue *q)
 		call_leave(b, q);
 		return;
 	}
-	start = rte_rdtsc();
+	cycles = rte_rdtsc();
 	atomic_store_explicit(&b->calling, q, memory_order_release);
 	interrupted = eventfd_write(fd, 1) < 0 && errno == EINTR; /* syscalls(worker): write */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
-	if (UNLIKELY(rte_rdtsc() - start > b->slow_call || interrupted))
-		call_note(b, q, interrupted);
+	cycles = rte_rdtsc() - cycles;
+	if (UNLIKELY(cycles > b->slow_call || interrupted))
+		call_note(b, q, cycles, interrupted);
 }
 
 /* Is the driver to be called? Counted here, for the counters are under the queue's lock, too. */

@@ -21,6 +21,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@
 
 #include "base/log.h"
 #include "base/nudge.h"
+#include "base/off_cpu.h"
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
 #include "datapath/forwarding.h"
@@ -58,6 +60,7 @@ struct worker {
 	struct idle idle;
 	struct sweep sweep;
 	atomic_int thread;
+	clockid_t cpu_clock;
 	/* The control thread's: the call that was under way at its last look. */
 	struct queue *watched CACHE_ALIGNED;
 	uint64_t watched_calls;
@@ -128,6 +131,15 @@ static void worker_kicked(
 	}
 }
 
+/* So that a call that took long can be told from a worker that had no CPU. */
+static void note_off_cpu(struct worker *w, clockid_t clock)
+{
+	int64_t ns = off_cpu_ns(clock);
+
+	if (ns >= 0)
+		atomic_store(&w->burst->off_cpu, ns);
+}
+
 /* Rest, unless there is something to do after all. On-line again, it may have another list. */
 static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 {
@@ -146,6 +158,7 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 		n = idle_wait(&w->idle, kicked);
 		rte_rcu_qsbr_thread_online(all->rcu, w->index);
 		w->stats.sleeps++;
+		note_off_cpu(w, CLOCK_THREAD_CPUTIME_ID);
 	}
 	atomic_store(&w->idle.asleep, false);
 	fwd = atomic_load(&all->current);
@@ -209,6 +222,7 @@ static int worker_main(void *arg)
 	if (!error)
 		w->burst->slow_call = rte_get_tsc_hz() / 1000000 * CALL_SLOW_US;
 	atomic_store(&w->thread, gettid());
+	pthread_getcpuclockid(pthread_self(), &w->cpu_clock);
 	if (!error && w->all->enter)
 		error = w->all->enter();
 	if (error)
@@ -354,6 +368,8 @@ bool workers_unblock(struct workers *all)
 
 	for (unsigned i = 0; i < all->n; i++) {
 		worker_unblock(&all->worker[i]);
+		if (!atomic_load(&all->worker[i].idle.asleep))
+			note_off_cpu(&all->worker[i], all->worker[i].cpu_clock);
 		noted |= atomic_exchange(&all->worker[i].burst->noted, false);
 	}
 	return noted;

@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/util.h"
 #include "bridge/fdb.h"
+#include "base/off_cpu.h"
 #include "datapath/burst.h"
 #include "datapath/forwarding.h"
 #include "virtio/driver.h"
@@ -407,6 +409,56 @@ static void a_driver_is_called_if_its_eventfd_is_known_to_be_quick(void **state)
 	}
 }
 
+static uint64_t cycles_of_100_us(void)
+{
+	int64_t start = off_cpu_clock(CLOCK_MONOTONIC), ns;
+	uint64_t cycles = rte_rdtsc();
+
+	do
+		ns = off_cpu_clock(CLOCK_MONOTONIC) - start;
+	while (ns < 5000000);
+	return (rte_rdtsc() - cycles) * 100000 / ns;
+}
+
+static void sleep_5_ms(void)
+{
+	usleep(5000);
+}
+
+static void work_for_5_ms(void)
+{
+	int64_t start = off_cpu_clock(CLOCK_THREAD_CPUTIME_ID);
+
+	while (off_cpu_clock(CLOCK_THREAD_CPUTIME_ID) - start < 5000000)
+		;
+}
+
+/* A call is slow by the time that it uses; the worker's core may have been somebody else's. */
+static void who_loses_its_cpu_in_a_call_does_not_blame_the_driver(void **state)
+{
+	void (*const how[])(void) = {sleep_5_ms, work_for_5_ms};
+
+	(void)state;
+	for (unsigned slow = 0; slow < 2; slow++) {
+		int64_t off;
+
+		open_world(2, 0);
+		w.burst->slow_call = cycles_of_100_us();
+		do
+			off = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+		while (off < 0);
+		w.burst->off_cpu = off;
+		w.to[1].queue.call_fd = 3;
+		w.on_call = how[slow];
+		offer(&w.to[1], take(BUFFER), BUFFER, 10);
+		send_frames(1, 100, 0, 5);
+		assert_int_equal(run(), 5);
+		assert_int_equal(w.calls, 1);
+		assert_int_equal(atomic_exchange(&w.port[1].calls->slow, false), slow);
+		close_world();
+	}
+}
+
 static void full_rings_share_the_looks_of_a_burst(void **state)
 {
 	(void)state;
@@ -469,6 +521,7 @@ int main(void)
 	    cmocka_unit_test(segments_that_find_no_buffer_are_not_made),
 	    cmocka_unit_test(a_sleeping_guest_is_called_before_a_frame_is_given_up),
 	    cmocka_unit_test(a_driver_is_called_if_its_eventfd_is_known_to_be_quick),
+	    cmocka_unit_test(who_loses_its_cpu_in_a_call_does_not_blame_the_driver),
 	    cmocka_unit_test(full_rings_share_the_looks_of_a_burst),
 	    cmocka_unit_test(broken_rings_are_not_looked_at_again),
 	    cmocka_unit_test(a_flood_has_only_so_much_done_in_software),

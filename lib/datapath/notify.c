@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "datapath/notify.h"
+
+#include <time.h>
+
+#include "base/off_cpu.h"
+
+/* More than slow_call, but for the time that this thread has lost its CPU. */
+static bool was_slow(struct burst *b, uint64_t cycles)
+{
+	int64_t off = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	int64_t lost = off - atomic_load(&b->off_cpu);
+	/* slow_call is 100 us. */
+	uint64_t lost_cycles = lost > 0 ? (uint64_t)lost * (b->slow_call / 100) / 1000 : 0;
+
+	if (off >= 0)
+		atomic_store(&b->off_cpu, off);
+	return cycles > b->slow_call + lost_cycles;
+}
+
+void call_note(struct burst *b, struct queue *q, uint64_t cycles, bool interrupted)
+{
+	if (!interrupted && !was_slow(b, cycles))
+		return;
+	if (interrupted)
+		atomic_store(&q->port->calls->blocked, q->index + 1);
+	atomic_store(&q->port->calls->slow, true);
+	atomic_store(&b->noted, true);
+}
