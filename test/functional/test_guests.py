@@ -70,11 +70,12 @@ def start_servers(guest, *ports):
         wait_for(lambda: f":{port} " in guest.run("netstat -ltn"), "iperf3 server")
 
 
-def iperf(source, target, *options, seconds=3):
+def iperf(source, target, *options, seconds=3, ipv6=False):
     """One iperf3 run; its end report."""
     start_servers(target, 5201)
     text = source.run(
-        f"iperf3 -J -c {target.ip} -t {seconds} {' '.join(options)}", timeout=seconds + 30, check=False
+        f"iperf3 -J -c {target.ip6 if ipv6 else target.ip} -t {seconds} {' '.join(options)}",
+        timeout=seconds + 30, check=False,
     )
     assert "{" in text, text
     report = json.loads(text[text.index("{") :])
@@ -103,28 +104,38 @@ def test_frames_keep_the_mtu(pair):
 
 
 @pytest.mark.parametrize("direction", (1, -1), ids=("there", "back"))
-def test_tcp_stream(pair, direction):
+@pytest.mark.parametrize("ipv6", (False, True), ids=("ipv4", "ipv6"))
+def test_tcp_stream(pair, direction, ipv6):
     source, target = pair.guests[::direction]
-    end = iperf(source, target, "-P", str(pair.pairs))
+    end = iperf(source, target, "-P", str(pair.pairs), seconds=1 if ipv6 else 2, ipv6=ipv6)
     received = end["sum_received"]
     assert received["bits_per_second"] > 20e6
     # What is still under way when the time is up is no loss, a buffer full at most.
     assert received["bytes"] > 0.5 * end["sum_sent"]["bytes"]
 
 
-def test_udp_datagrams_of_many_frames(pair):
-    one, two = pair.guests
-    # Room for many datagrams, so that a guest that waits for its turn loses none of its own.
-    two.run("echo 8388608 >/proc/sys/net/core/rmem_max; echo 8388608 >/proc/sys/net/core/rmem_default")
+def udp_loss(pair):
+    """The share of datagrams that did not arrive; each has to have its reason in the counters."""
     before = dropped(pair.switch.stats())
-    end = iperf(one, two, "-u", "-b", "15M", "-l", "40000", seconds=2)
+    end = iperf(*pair.guests, "-u", "-b", "15M", "-l", "40000", seconds=2)
     after = dropped(pair.switch.stats())
     said = (end["sum"], before, after)
     # Two emulated guests on a busy machine may be late with buffers; nothing else may cost a frame.
     late = after.pop("ring-full", 0) - before.pop("ring-full", 0)
     assert after == before, said
     assert end["sum"]["packets"] > 20, said
-    assert end["sum"]["lost_packets"] <= min(late, end["sum"]["packets"] / 2), said
+    assert end["sum"]["lost_packets"] <= late, said
+    return end["sum"]["lost_packets"] / end["sum"]["packets"]
+
+
+def test_udp_datagrams_of_many_frames(pair):
+    # Room for many datagrams, so that a guest that waits for its turn loses none of its own.
+    pair.guests[1].run(
+        "echo 8388608 >/proc/sys/net/core/rmem_max; echo 8388608 >/proc/sys/net/core/rmem_default")
+    losses = []
+    while not losses or losses[-1] > 0.05:
+        assert len(losses) < 4, f"each time datagrams are lost: {losses}"
+        losses.append(udp_loss(pair))
 
 
 @pytest.mark.parametrize("direction", (1, -1), ids=("there", "back"))
@@ -140,15 +151,26 @@ def test_file_arrives_as_it_was(pair, direction):
     assert sums[0] == sums[1]
 
 
+CHECKSUMS = {"IcmpInCsumErrors", "TcpInCsumErrors", "UdpInCsumErrors", "Icmp6InCsumErrors", "Udp6InCsumErrors"}
+
+
+def protocol_counters(guest):
+    """Of IPv4, as a line of names and one of values, and of IPv6, as a name and a value each. (TCP has one set.)"""
+    lines = [line.split() for line in guest.run("cat /proc/net/snmp").splitlines()]
+    found = {
+        names[0].rstrip(":") + name: int(value)
+        for names, values in zip(lines[::2], lines[1::2]) for name, value in zip(names[1:], values[1:])
+    }
+    found.update((name, int(value)) for name, value in map(str.split, guest.run("cat /proc/net/snmp6").splitlines()))
+    return found
+
+
 def test_checksums_that_arrive_are_right(pair):
     """Nobody counts a bad checksum, and nobody lost frames to the ring or the driver."""
     for guest in pair.guests:
-        text = guest.run("cat /proc/net/snmp /proc/net/snmp6")
-        lines = [line.split() for line in text.splitlines()]
-        for names, values in zip(lines, lines[1:]):
-            if names[0] == values[0] and names[0] in ("Tcp:", "Udp:", "Icmp:"):
-                bad = dict(zip(names, values)).get("InCsumErrors", "0")
-                assert bad == "0", (names[0], bad)
+        found = protocol_counters(guest)
+        assert {name: found[name] for name in CHECKSUMS} == dict.fromkeys(CHECKSUMS, 0)
+        assert min(found[name] for name in ("TcpInSegs", "Icmp6InMsgs", "Ip6InReceives")) > 0, found
         assert guest.counter("rx_errors") == 0
 
 

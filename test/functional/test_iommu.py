@@ -34,7 +34,7 @@ def test_a_guest_behind_an_iommu(pair):
     for source, target in ((one, two), (two, one)):
         ping(source, target, count=3)
         sent, received = ping(source, target, count=20, interval=0.1)
-        assert received >= sent // 2
+        assert received >= sent - 2, (sent, received)
     for source, target in ((one, two), (two, one)):
         source.run("dd if=/dev/urandom of=/tmp/sent bs=64k count=8 2>/dev/null", timeout=60)
         source.run("pidof httpd >/dev/null || httpd -p 8080 -h /tmp")
