@@ -409,15 +409,24 @@ static void a_driver_is_called_if_its_eventfd_is_known_to_be_quick(void **state)
 	}
 }
 
+/* Both clocks at the same time, unless this process loses its CPU each time it looks. */
+static void read_clocks(uint64_t *ret_cycles, int64_t *ret_ns)
+{
+	do {
+		*ret_cycles = rte_rdtsc();
+		*ret_ns = off_cpu_clock(CLOCK_MONOTONIC);
+	} while (rte_rdtsc() - *ret_cycles > 20000);
+}
+
 static uint64_t cycles_of_100_us(void)
 {
-	int64_t start = off_cpu_clock(CLOCK_MONOTONIC), ns;
-	uint64_t cycles = rte_rdtsc();
+	uint64_t cycles[2];
+	int64_t ns[2];
 
-	do
-		ns = off_cpu_clock(CLOCK_MONOTONIC) - start;
-	while (ns < 5000000);
-	return (rte_rdtsc() - cycles) * 100000 / ns;
+	read_clocks(&cycles[0], &ns[0]);
+	usleep(10000);
+	read_clocks(&cycles[1], &ns[1]);
+	return (cycles[1] - cycles[0]) * 100000 / (ns[1] - ns[0]);
 }
 
 static void sleep_5_ms(void)
@@ -433,30 +442,44 @@ static void work_for_5_ms(void)
 		;
 }
 
-/* A call is slow by the time that it uses; the worker's core may have been somebody else's. */
+/* What the port is called after a call in which the worker did that. */
+static bool is_called_slow(void (*in_call)(void))
+{
+	bool slow;
+	int64_t off;
+
+	open_world(2, 0);
+	w.burst->slow_call = cycles_of_100_us();
+	do
+		off = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	while (off < 0);
+	w.burst->off_cpu = off;
+	w.to[1].queue.call_fd = 3;
+	w.on_call = in_call;
+	offer(&w.to[1], take(BUFFER), BUFFER, 10);
+	send_frames(1, 100, 0, 5);
+	assert_int_equal(run(), 5);
+	assert_int_equal(w.calls, 1);
+	slow = atomic_exchange(&w.port[1].calls->slow, false);
+	close_world();
+	return slow;
+}
+
+/*
+ * A call is slow by the time that it uses; the worker's core may have been somebody else's. So may
+ * this test's, before or after: what is wrong is wrong each time.
+ */
 static void who_loses_its_cpu_in_a_call_does_not_blame_the_driver(void **state)
 {
-	void (*const how[])(void) = {sleep_5_ms, work_for_5_ms};
+	unsigned innocent = 0, guilty = 0;
 
 	(void)state;
-	for (unsigned slow = 0; slow < 2; slow++) {
-		int64_t off;
-
-		open_world(2, 0);
-		w.burst->slow_call = cycles_of_100_us();
-		do
-			off = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
-		while (off < 0);
-		w.burst->off_cpu = off;
-		w.to[1].queue.call_fd = 3;
-		w.on_call = how[slow];
-		offer(&w.to[1], take(BUFFER), BUFFER, 10);
-		send_frames(1, 100, 0, 5);
-		assert_int_equal(run(), 5);
-		assert_int_equal(w.calls, 1);
-		assert_int_equal(atomic_exchange(&w.port[1].calls->slow, false), slow);
-		close_world();
+	for (unsigned i = 0; i < 20; i++) {
+		innocent += !is_called_slow(sleep_5_ms);
+		guilty += is_called_slow(work_for_5_ms);
 	}
+	assert_in_range(innocent, 10, 20);
+	assert_in_range(guilty, 10, 20);
 }
 
 static void full_rings_share_the_looks_of_a_burst(void **state)
