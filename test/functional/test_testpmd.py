@@ -201,7 +201,7 @@ def test_two_processes_of_different_ring_formats(switch, program):
     before = switch.quiet_stats()
     second.run("start")
     first.run("start tx_first 2")
-    time.sleep(0.4)
+    time.sleep(1)  # both on one core: a turn takes the time slices of two
     for program_ in (first, second):
         program_.run("stop")
     switch.quiet_stats()
