@@ -19,8 +19,8 @@
 #define ROUNDS     1000                /* each */
 #define LATE_NS    UINT64_C(900000000) /* a sleep that nobody ends takes a second */
 #define PAUSE_US   1500                /* at most, between two frames */
-#define P50_US     50                  /* of the best batch, for others use this machine, too */
-#define P99_US     5000                /* the worker slept before one frame in twelve */
+#define P50_US     200                 /* of the best batch, for others use this machine, too */
+#define P99_US     10000               /* the worker slept before one frame in twelve */
 #define IDLE_PORTS 8
 #define IDLE_S     2
 #define IDLE_SHARE 0.02
