@@ -6,8 +6,8 @@
  * with a run of the same length without a peer, in the same minute on the same machine.
  *
  * A machine that is shared disturbs measurements. A peer that misses a limit is tried again, at
- * most twice, beside a quiet run of its own, and how often is printed: the best of the tries is
- * judged. A real fault fails each time.
+ * most four times, beside a quiet run of its own, and how often is printed: the best of the tries
+ *is judged. A real fault fails each time.
  *
  * usage: isolation [VSWITCHD] [--seconds S] [--only NAME]... [--workers N] [--tries N] [--list]
  *	[--json FILE] [--sockets PATH,PATH,...]
@@ -387,7 +387,7 @@ static void parse(int argc, char *argv[], struct settings *s)
 	    {"json", 1, NULL, 'j'}, {"sockets", 1, NULL, 'k'}, {0}};
 	int option;
 
-	*s = (struct settings){.seconds = 0.7, .tries = 3};
+	*s = (struct settings){.seconds = 0.7, .tries = 5};
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (option == 's')
 			s->seconds = MAX(atof(optarg), 0.7);
