@@ -15,6 +15,7 @@
 #include "base/closer.h"
 #include "base/errand.h"
 #include "base/log.h"
+#include "base/mover.h"
 #include "base/util.h"
 #include "control/report.h"
 #include "control/vswitch.h"
@@ -140,8 +141,10 @@ static int enter_closer(void *arg)
 
 static int start_closers(struct daemon *d)
 {
-	int err = closer_start(enter_closer, &d->options);
+	int err = movers_prepare();
 
+	if (!err)
+		err = closer_start(enter_closer, &d->options);
 	if (err)
 		log_error("cannot start the processes that close descriptors: %s", strerror(-err));
 	return err;

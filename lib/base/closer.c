@@ -4,7 +4,9 @@
  *
  * closer_start() forks an overseer while the process is small; it shares the table of descriptors
  * (CLONE_FILES), but no memory except the counters. Jobs, a descriptor and its owner each, are
- * written into a pipe. Closers, children of the overseer, read and close. When jobs wait and none
+ * written into a pipe. Closers, children of the overseer, read and close. A job may have a function
+ * that is called first; it is the same one in all these processes, as is the memory that was shared
+ * before. When jobs wait and none
  * has been taken for a while, all closers hang, and the overseer forks one more. Those that find
  * nothing to do for a while end, but for one.
  *
@@ -26,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,10 +37,13 @@
 #define PATIENCE_MS 3    /* then a closer hangs */
 #define IDLE_MS     2000 /* then one that is not needed ends */
 #define LAST_MS     1000 /* for what is left at the end */
+#define AGAIN_US    100000
 
 struct job {
 	int32_t fd;
 	uint32_t owner;
+	void (*fn)(int fd, void *arg); /* NULL: none */
+	void *arg;
 };
 
 static struct counters {
@@ -60,6 +66,24 @@ static pid_t fork_with_files(void)
 	return syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
 }
 
+static void on_timer(int sig)
+{
+	(void)sig; /* it is enough that the call is interrupted */
+}
+
+/* A call that waits is interrupted again and again: the function looks whether it should go on. */
+static void run(const struct job *job)
+{
+	const struct itimerval again = {{0, AGAIN_US}, {0, AGAIN_US}}, never = {0};
+	const struct sigaction action = {.sa_handler = on_timer};
+
+	/* syscalls(closer): setitimer rt_sigaction rt_sigreturn */
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &again, NULL);
+	job->fn(job->fd, job->arg);
+	setitimer(ITIMER_REAL, &never, NULL);
+}
+
 /* One closer's life: until the pipe ends, or there is nothing to do. */
 static _Noreturn void close_jobs(void)
 {
@@ -72,6 +96,8 @@ static _Noreturn void close_jobs(void)
 
 		if (got == sizeof(job)) {
 			atomic_fetch_add(&counters->taken, 1);
+			if (job.fn)
+				run(&job);
 			close(job.fd);
 			atomic_fetch_sub(&counters->waiting[job.owner], 1);
 		} else if (got == 0 || (n == 0 && atomic_load(&counters->n_closers) > 1)) {
@@ -193,9 +219,10 @@ bool closer_running(void)
 	return job_in >= 0;
 }
 
-bool closer_take(unsigned owner, int fd)
+bool closer_run(unsigned owner, int fd, void (*fn)(int fd, void *arg), void *arg)
 {
-	struct job job = {.fd = fd, .owner = owner < CLOSER_OWNERS ? owner : 0};
+	struct job job = {
+	    .fd = fd, .owner = owner < CLOSER_OWNERS ? owner : 0, .fn = fn, .arg = arg};
 
 	if (job_in < 0)
 		return false;
@@ -205,6 +232,11 @@ bool closer_take(unsigned owner, int fd)
 		return true;
 	atomic_fetch_sub(&counters->waiting[job.owner], 1);
 	return false;
+}
+
+bool closer_take(unsigned owner, int fd)
+{
+	return closer_run(owner, fd, NULL, NULL);
 }
 
 unsigned closer_waiting(unsigned owner)

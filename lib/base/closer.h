@@ -27,5 +27,11 @@ bool closer_running(void);
 /* Have fd closed. False: there are none who do, or they have more than enough to do. */
 bool closer_take(unsigned owner, int fd);
 
+/*
+ * Have fn(fd, arg) called before, which may take as long as it likes. arg points to memory that was
+ * shared before closer_start().
+ */
+bool closer_run(unsigned owner, int fd, void (*fn)(int fd, void *arg), void *arg);
+
 /* How many of the owner's descriptors they have not closed yet. */
 unsigned closer_waiting(unsigned owner);

@@ -17,6 +17,10 @@
 /* Is it memory: a memfd, or a file on tmpfs or hugetlbfs? */
 bool vhost_fd_is_memory(int fd);
 
+/* Does its name in /proc, which is short, begin like that? */
+bool vhost_fd_is(int fd, const char *prefix);
+
+/* Is it a pipe without a name? */
 bool vhost_fd_is_pipe(int fd);
 
 /*

@@ -192,10 +192,10 @@ struct vhost_inflight {
 struct vhost_transfer {
 	enum vhost_transfer_step {
 		VHOST_TRANSFER_NONE,
-		VHOST_TRANSFER_LOADING, /* fd is open, to be read when the front-end says so */
-		VHOST_TRANSFER_SAVED,
+		VHOST_TRANSFER_LOADING,
+		VHOST_TRANSFER_SAVING,
 	} step;
-	int fd;
+	struct move *move;
 };
 
 /* Whether guest memory is what the guest writes to; unshared.h. All zero: not looked yet. */

@@ -212,9 +212,10 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	event_add(ep->session_event, NULL);
+	event_active(ep->session_event, EV_READ, 0);
 }
 
-/* What the front-end has sent waits in its socket. */
+/* What the front-end has sent waits in its socket, but for a message that has been read. */
 static void rest(struct vhost_endpoint *ep, uint64_t ns)
 {
 	uint64_t us = MAX(ns / 1000, SESSION_REST_MS * 1000);

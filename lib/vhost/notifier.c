@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "vhost/descriptor.h"
@@ -13,21 +11,13 @@
 
 bool vhost_is_eventfd(int fd)
 {
-	char link[32], target[32];
-	ssize_t n;
-
-	/* syscalls: readlink fcntl close */
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, target, sizeof(target) - 1);
-	if (n < 0)
-		return false;
-	target[n] = '\0';
-	return strcmp(target, "anon_inode:[eventfd]") == 0;
+	return vhost_fd_is(fd, "anon_inode:[eventfd]");
 }
 
 /* False: it was, or cannot be. */
 static bool make_nonblocking(int fd)
 {
+	/* syscalls: fcntl close */
 	int flags = fcntl(fd, F_GETFL);
 
 	return flags >= 0 && !(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;

@@ -21,7 +21,8 @@
  * buffer and is dropped.
  *
  * Messages that disturb workers are counted. A front-end that sends too many of them waits with
- * all that it sends next (rate.h), and nobody but its own port.
+ * all that it sends next (rate.h), and nobody but its own port. So does one that asks how a
+ * transfer of the device state went before it has ended (transfer.h).
  */
 #include "vhost/session.h"
 
@@ -41,6 +42,7 @@
 #include "vhost/quiesce.h"
 #include "vhost/rate.h"
 #include "vhost/ring.h"
+#include "vhost/transfer.h"
 
 /*
  * One front-end cannot keep the control thread for itself: a call handles so many messages, and
@@ -344,6 +346,8 @@ int session_receive(struct vhost_session *session)
 		if (error <= 0)
 			return error;
 		session->spoken = true;
+		if (vhost_transfer_delays(session->dev, session->msg.header.request))
+			return SESSION_RESTS; /* and is handled then: it stays where it is */
 		error = handle_message(session);
 		if (session->dev->disturbances != before)
 			count_disturbances(session, session->dev->disturbances - before);

@@ -21,8 +21,9 @@ void session_destroy(struct vhost_session *session);
 /*
  * Handle what has arrived: at most a bounded number of messages, for a bounded time, never
  * blocking. Call when the socket is readable. 0: go on. SESSION_RESTS: the front-end asks for too
- * much, call again after SESSION_REST_MS. Negative: the connection is of no use any more, destroy
- * it: -EPIPE: the front-end closed it between two messages; else a fault, already logged.
+ * much, or too early; call again after SESSION_REST_MS, even if nothing more has arrived. Negative:
+ * the connection is of no use any more, destroy it: -EPIPE: the front-end closed it between two
+ * messages; else a fault, already logged.
  */
 int session_receive(struct vhost_session *session);
 

@@ -2,105 +2,32 @@
 #include "vhost/transfer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "vhost/descriptor.h"
 #include "vhost/ring.h"
+#include "virtio/vhost_user.h"
 
-/*
- * The other end of the pipe may never be read or written: this one must not wait for it. It is
- * made to hold any state there can be, so that an honest front-end need not wait either.
- */
-static int check_pipe(struct vhost_device *dev, int fd)
+static int check(struct vhost_device *dev, int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	/* syscalls: fcntl read write close */
 	if (!vhost_fd_is_pipe(fd))
 		return vhost_complain(dev, -EINVAL, "the descriptor is no pipe");
 	if (vhost_rings_started(dev))
 		return vhost_complain(dev, -EBUSY, "the state is not to be had while rings run");
-	if (fcntl(fd, F_GETPIPE_SZ) < VHOST_DEVICE_STATE_MAX &&
-	    fcntl(fd, F_SETPIPE_SZ, VHOST_DEVICE_STATE_MAX) < VHOST_DEVICE_STATE_MAX)
-		return vhost_complain(dev, -EINVAL, "the pipe is too small for a device state");
-	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return vhost_complain(dev, -errno, "cannot use the pipe: %s", strerror(errno));
 	return 0;
+}
+
+static int complain_begin(struct vhost_device *dev, int error)
+{
+	if (error == -EBUSY)
+		return vhost_complain(dev, error,
+		    "the transfer before has not ended: its pipe hangs; another one can begin when "
+		    "no process holds up that pipe");
+	return vhost_complain(dev, error, "the transfer cannot begin: %s", strerror(-error));
 }
 
 static int save_to(struct vhost_device *dev, int fd)
-{
-	uint8_t *bytes = malloc(VHOST_DEVICE_STATE_MAX);
-	ssize_t len, written;
-
-	if (!bytes)
-		return vhost_complain(dev, -ENOMEM, "no memory for the device state");
-	len = dev->type->save(dev, bytes, VHOST_DEVICE_STATE_MAX);
-	written = len < 0 ? 0 : write(fd, bytes, len);
-	free(bytes);
-	if (len < 0)
-		return vhost_complain(dev, len, "the device state cannot be saved");
-	if (written != len)
-		return vhost_complain(dev, -EIO, "the pipe does not take the device state");
-	return 0;
-}
-
-int vhost_transfer_save(struct vhost_device *dev, int fd)
-{
-	int error;
-
-	vhost_transfer_forget(dev);
-	error = check_pipe(dev, fd);
-	if (!error)
-		error = save_to(dev, fd);
-	if (vhost_fd_is_pipe(fd))
-		close(fd); /* the front-end reads to the end */
-	else
-		vhost_fd_close(dev, fd);
-	if (!error)
-		dev->transfer.step = VHOST_TRANSFER_SAVED;
-	return error;
-}
-
-int vhost_transfer_load(struct vhost_device *dev, int fd)
-{
-	int error;
-
-	vhost_transfer_forget(dev);
-	error = check_pipe(dev, fd);
-	if (error) {
-		vhost_fd_close(dev, fd);
-		return error;
-	}
-	dev->transfer = (struct vhost_transfer){.step = VHOST_TRANSFER_LOADING, .fd = fd};
-	return 0;
-}
-
-/* Read to the end of the pipe. The number of bytes; -E2BIG: more than room; -EIO. */
-static ssize_t read_all(int fd, uint8_t *bytes, size_t room)
-{
-	size_t len = 0;
-
-	for (;;) {
-		uint8_t beyond;
-		ssize_t n = len < room ? read(fd, bytes + len, room - len) : read(fd, &beyond, 1);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -EIO; /* also when it has not been closed: there might come more */
-		if (n == 0)
-			return len;
-		if (len == room)
-			return -E2BIG;
-		len += n;
-	}
-}
-
-static int load_from(struct vhost_device *dev, int fd)
 {
 	uint8_t *bytes = malloc(VHOST_DEVICE_STATE_MAX);
 	ssize_t len;
@@ -108,36 +35,100 @@ static int load_from(struct vhost_device *dev, int fd)
 
 	if (!bytes)
 		return vhost_complain(dev, -ENOMEM, "no memory for the device state");
-	len = read_all(fd, bytes, VHOST_DEVICE_STATE_MAX);
-	error = len < 0 ? (int)len : dev->type->load(dev, bytes, len);
+	len = dev->type->save(dev, bytes, VHOST_DEVICE_STATE_MAX);
+	if (len < 0) {
+		error = vhost_complain(dev, len, "the device state cannot be saved");
+	} else {
+		error = move_begin_write(dev->owner, fd, bytes, len, &dev->transfer.move);
+		if (error)
+			complain_begin(dev, error);
+	}
 	free(bytes);
-	if (len == -E2BIG)
-		return vhost_complain(dev, error, "the device state is too long");
-	if (len < 0)
-		return vhost_complain(dev, error, "the device state has not been sent to its end");
+	return error;
+}
+
+static int load_from(struct vhost_device *dev, int fd)
+{
+	int error = move_begin_read(dev->owner, fd, &dev->transfer.move);
+
+	return error ? complain_begin(dev, error) : 0;
+}
+
+static int begin(struct vhost_device *dev, int fd, enum vhost_transfer_step step)
+{
+	int error;
+
+	vhost_transfer_forget(dev);
+	error = check(dev, fd);
+	if (!error)
+		error = step == VHOST_TRANSFER_LOADING ? load_from(dev, fd) : save_to(dev, fd);
 	if (error)
-		return vhost_complain(dev, error, "the device state makes no sense");
-	return 0;
+		vhost_fd_close(dev, fd);
+	else
+		dev->transfer.step = step;
+	return error;
+}
+
+int vhost_transfer_save(struct vhost_device *dev, int fd)
+{
+	return begin(dev, fd, VHOST_TRANSFER_SAVING);
+}
+
+int vhost_transfer_load(struct vhost_device *dev, int fd)
+{
+	return begin(dev, fd, VHOST_TRANSFER_LOADING);
+}
+
+bool vhost_transfer_delays(struct vhost_device *dev, uint32_t request)
+{
+	switch (request) {
+	case VHOST_USER_SET_DEVICE_STATE_FD:
+		vhost_transfer_forget(dev);
+		return move_hinders(dev->owner);
+	case VHOST_USER_CHECK_DEVICE_STATE:
+		return dev->transfer.step != VHOST_TRANSFER_NONE && move_waits(dev->transfer.move);
+	default:
+		return false;
+	}
+}
+
+static int apply(struct vhost_device *dev, const uint8_t *bytes, size_t len)
+{
+	int error;
+
+	if (vhost_rings_started(dev))
+		return vhost_complain(dev, -EBUSY, "the state is not to be set while rings run");
+	error = dev->type->load(dev, bytes, len);
+	return error ? vhost_complain(dev, error, "the device state makes no sense") : 0;
 }
 
 int vhost_transfer_finish(struct vhost_device *dev)
 {
 	enum vhost_transfer_step step = dev->transfer.step;
+	const uint8_t *bytes;
+	ssize_t len;
 	int error = 0;
 
 	if (step == VHOST_TRANSFER_NONE)
 		return vhost_complain(dev, -ENOENT, "no device state has been transferred");
-	if (step == VHOST_TRANSFER_LOADING && vhost_rings_started(dev))
-		error = vhost_complain(dev, -EBUSY, "the state is not to be set while rings run");
+	len = move_result(dev->transfer.move, &bytes);
+	if (len == -ETIMEDOUT)
+		error = vhost_complain(dev, len, "the pipe hangs: some process holds it up");
+	else if (len == -E2BIG)
+		error = vhost_complain(dev, len, "the device state is too long");
+	else if (len < 0 && step == VHOST_TRANSFER_LOADING)
+		error = vhost_complain(dev, len, "the device state has not been sent to its end");
+	else if (len < 0)
+		error = vhost_complain(dev, len, "the pipe does not take the device state");
 	else if (step == VHOST_TRANSFER_LOADING)
-		error = load_from(dev, dev->transfer.fd);
+		error = apply(dev, bytes, len);
 	vhost_transfer_forget(dev);
 	return error;
 }
 
 void vhost_transfer_forget(struct vhost_device *dev)
 {
-	if (dev->transfer.step == VHOST_TRANSFER_LOADING)
-		vhost_fd_close(dev, dev->transfer.fd);
+	if (dev->transfer.step != VHOST_TRANSFER_NONE)
+		move_forget(dev->transfer.move);
 	dev->transfer = (struct vhost_transfer){0};
 }

@@ -362,8 +362,10 @@ static void check_replies(struct vhost_world *w)
 
 void vhost_world_run(struct vhost_world *w)
 {
-	int error = session_receive(w->session);
+	int error;
 
+	while ((error = session_receive(w->session)) == SESSION_RESTS)
+		usleep(100);
 	promise(error <= 0);
 	check_replies(w);
 	if (error)

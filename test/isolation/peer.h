@@ -164,6 +164,12 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	X(nested_sockets, NEEDS_NOTHING, "sockets with 250 descriptors under way in each") \
 	X(many_descriptors, NEEDS_NOTHING, "250 descriptors with each message")
 
+#define PEERS_OF_PIPES(X) \
+	X(pipe_hostage, NEEDS_NOTHING, \
+	    "device state through a pipe whose lock another process holds for ever") \
+	X(slow_pipe, NEEDS_NOTHING, \
+	    "device state through a pipe with 160,000 epoll entries at each end")
+
 #define PEERS_OF_CONNECTIONS(X) \
 	X(connect_storm, NEEDS_NOTHING, "connect and hang up as fast as it goes") \
 	X(garbage_storm, NEEDS_NOTHING, "connect, send garbage, hang up") \
@@ -188,6 +194,7 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	PEERS_OF_CROWDS(X) \
 	PEERS_OF_SHARED_THINGS(X) \
 	PEERS_OF_FILES(X) \
+	PEERS_OF_PIPES(X) \
 	PEERS_OF_CONNECTIONS(X) \
 	PEERS_OF_RESOURCES(X)
 

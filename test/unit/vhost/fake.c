@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/errand.h"
 #include "base/log.h"
 #include "base/nudge.h"
 #include "vhost/call.h"
@@ -286,6 +287,8 @@ int fake_teardown(void **state)
 	fake_destroy(*state);
 	free(*state);
 	wait_for_calls(5000);
+	for (unsigned i = 0; errand_pending() && i < 5000; i++)
+		usleep(1000);
 	assert_int_equal(count_fds(), fds_before);
 	assert_int_equal(count_mapped(), 0);
 	return 0;

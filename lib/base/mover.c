@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Moves lie in memory that the control thread shares with the closers. While a move has not
+ * `ended`, its mover reads or writes the bytes and the result, and the control thread does not.
+ * The mover looks every TICK_MS at what the control thread wants: `asked`, and `gone`.
+ *
+ * A pipe that is ready takes a page, or gives something, without waiting. If another user of the
+ * pipe was faster, the call waits; a timer of the closer interrupts it.
+ *
+ * Those who watch the pipe are told within the call, which takes CPU time if there are many. So the
+ * mover rests before it says that it has ended.
+ */
+#include "base/mover.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/closer.h"
+#include "base/errand.h"
+#include "base/util.h"
+
+#define TICK_MS 10
+/* After calls that took much CPU time the mover rests for so many times as long. */
+#define REST        4
+#define REST_MAX_NS INT64_C(500000000)
+#define SLOW_NS     INT64_C(1000000)
+
+struct move {
+	/* The control thread's. */
+	bool used;
+	unsigned owner;
+	int64_t until_ms; /* it waits so long; 0: it has not begun to wait */
+	/* Told by the control thread. */
+	int fd; /* without closers */
+	bool reads;
+	size_t len; /* to be written */
+	atomic_bool asked, gone;
+	/* Told by the mover. */
+	ssize_t result;
+	atomic_bool ended;
+	uint8_t bytes[MOVE_BYTES_MAX];
+};
+
+static struct move *moves;
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static int64_t now_ms(void)
+{
+	return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+static void rest_ns(int64_t ns)
+{
+	struct timespec left = {ns / 1000000000, ns % 1000000000};
+
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		; /* the closer's timer */
+}
+
+/* The next part of a move, done bytes of which are done. 0: nothing was left to move. */
+static ssize_t move_part(struct move *m, int fd, size_t done)
+{
+	uint8_t beyond;
+	ssize_t n;
+
+	/* syscalls(closer): poll read write clock_gettime nanosleep clock_nanosleep */
+	if (!m->reads)
+		return write(fd, m->bytes + done, MIN(m->len - done, (size_t)PIPE_BUF));
+	if (done < sizeof(m->bytes))
+		return read(fd, m->bytes + done, sizeof(m->bytes) - done);
+	n = read(fd, &beyond, 1);
+	if (n > 0)
+		errno = E2BIG;
+	return n > 0 ? -1 : n;
+}
+
+static ssize_t move_all(struct move *m, int fd)
+{
+	struct pollfd wait = {.fd = fd, .events = m->reads ? POLLIN : POLLOUT};
+	size_t done = 0;
+
+	while (!atomic_load(&m->gone) && (m->reads || done < m->len)) {
+		/* Before the look: what was done before it was asked for is seen. */
+		bool last = atomic_load(&m->asked);
+		int ready = poll(&wait, 1, last ? 0 : TICK_MS);
+		ssize_t n;
+
+		if (ready == 0 && last)
+			return -EIO; /* there might come more, but it should have come */
+		if (ready <= 0)
+			continue; /* not yet */
+		n = move_part(m, fd, done);
+		if (n < 0 && errno == E2BIG)
+			return -E2BIG;
+		if (n < 0 && (last || (errno != EINTR && errno != EAGAIN)))
+			return -EIO;
+		if (n < 0)
+			rest_ns(TICK_MS * 1000000); /* somebody else was faster */
+		else if (n == 0)
+			break;
+		else
+			done += n;
+	}
+	return done;
+}
+
+static void run(int fd, void *arg)
+{
+	struct move *m = arg;
+	int64_t used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	m->result = move_all(m, fd);
+	used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - used;
+	if (used > SLOW_NS)
+		rest_ns(MIN(used * REST, REST_MAX_NS));
+	atomic_store(&m->ended, true);
+}
+
+static void errand(void *arg)
+{
+	struct move *m = arg;
+	int fd = m->fd;
+
+	run(fd, m); /* after that m may be another move's */
+	close(fd);
+}
+
+int movers_prepare(void)
+{
+	void *shared = mmap(NULL, MOVES_MAX * sizeof(struct move), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (shared == MAP_FAILED)
+		return -errno;
+	moves = shared;
+	return 0;
+}
+
+/* Have it run by whoever there is. */
+static int run_soon(struct move *m, int fd)
+{
+	if (closer_running())
+		return closer_run(m->owner, fd, run, m) ? 0 : -ENOBUFS;
+	m->fd = fd;
+	return errand_run(errand, m);
+}
+
+static bool is_free(struct move *m)
+{
+	if (m->used && atomic_load(&m->gone) && atomic_load(&m->ended))
+		m->used = false;
+	return !m->used;
+}
+
+/* The owner's move that has not ended or has not been forgotten. */
+static struct move *find(unsigned owner)
+{
+	for (unsigned i = 0; moves && i < MOVES_MAX; i++) {
+		if (!is_free(&moves[i]) && moves[i].owner == owner)
+			return &moves[i];
+	}
+	return NULL;
+}
+
+static struct move *find_free(void)
+{
+	if (!moves && (closer_running() || movers_prepare() < 0))
+		return NULL;
+	for (unsigned i = 0; i < MOVES_MAX; i++) {
+		if (is_free(&moves[i]))
+			return &moves[i];
+	}
+	return NULL;
+}
+
+static int begin(
+    unsigned owner, int fd, bool reads, const void *bytes, size_t len, struct move **ret_move)
+{
+	struct move *m = find(owner) ? NULL : find_free();
+	int error;
+
+	if (!m)
+		return find(owner) ? -EBUSY : -ENOBUFS;
+	m->used = true;
+	m->owner = owner;
+	m->until_ms = 0;
+	m->reads = reads;
+	m->len = len;
+	if (len)
+		memcpy(m->bytes, bytes, len);
+	atomic_store(&m->asked, false);
+	atomic_store(&m->gone, false);
+	atomic_store(&m->ended, false);
+	error = run_soon(m, fd);
+	m->used = !error;
+	if (!error)
+		*ret_move = m;
+	return error;
+}
+
+int move_begin_write(unsigned owner, int fd, const void *bytes, size_t len, struct move **ret_move)
+{
+	return len > MOVE_BYTES_MAX ? -E2BIG : begin(owner, fd, false, bytes, len, ret_move);
+}
+
+int move_begin_read(unsigned owner, int fd, struct move **ret_move)
+{
+	return begin(owner, fd, true, NULL, 0, ret_move);
+}
+
+bool move_waits(struct move *m)
+{
+	if (atomic_load(&m->ended))
+		return false;
+	atomic_store(&m->asked, true);
+	if (!m->until_ms)
+		m->until_ms = now_ms() + MOVE_WAIT_MS;
+	return now_ms() < m->until_ms;
+}
+
+bool move_hinders(unsigned owner)
+{
+	struct move *m = find(owner);
+
+	return m && move_waits(m);
+}
+
+ssize_t move_result(struct move *m, const uint8_t **ret_bytes)
+{
+	*ret_bytes = m->bytes;
+	if (!atomic_load(&m->ended))
+		return -ETIMEDOUT;
+	return m->result >= 0 && !m->reads && (size_t)m->result < m->len ? -EIO : m->result;
+}
+
+void move_forget(struct move *m)
+{
+	atomic_store(&m->gone, true);
+}
