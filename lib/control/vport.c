@@ -67,6 +67,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 		return;
 	q->ring = &v->ring;
 	q->tenure++;
+	q->flood_next = 0;
 	q->call_fd = v->call_fd;
 	q->call_trust = vhost_call_trust(&vp->device, index);
 	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);

@@ -16,6 +16,8 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 	b->now_s = now_s;
 	b->retries = BURST_RETRIES;
 	b->work = BURST_WORK;
+	b->flood = BURST_FLOOD;
+	b->flood_next = source->flood_next;
 	if (burst_fetch(b, max) == 0)
 		return 0;
 	if (READ_ONCE(source->enabled)) {
@@ -25,9 +27,11 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 	} else {
 		/* A started but disabled queue is drained (vhost-user, "Ring states"). */
 		source->stats.drops[DROP_QUEUE_DISABLED] += b->n;
+		source->flood_next = 0;
+		b->bytes = 0;
 	}
 	burst_complete(b);
-	return b->n;
+	return MAX(b->n, 1u);
 }
 
 int burst_create(struct fdb *fdb, struct burst **ret_burst)

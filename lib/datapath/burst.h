@@ -45,6 +45,13 @@
 /* Software work of one burst for all its destinations, in bytes: enough for two of the largest. */
 #define SEGMENT_WORK 1024 /* what a segment costs beyond its bytes */
 #define BURST_WORK   (2 * (BURST_BYTES + BURST_SEGMENTS * SEGMENT_WORK))
+/*
+ * Copies of one burst for floods, in bytes: enough for one usual frame, with a VLAN tag, to all the
+ * ports that there can be; 0.3 ms at 8 GB/s.
+ */
+#define FLOOD_COPY   1024 /* what a copy costs beyond its bytes */
+#define FLOOD_BUFFER 64   /* likewise each descriptor beyond the first */
+#define BURST_FLOOD  (PORTS_MAX * (1518 + FLOOD_COPY))
 
 /* The longest frame that may come from a port: two VLAN tags are beyond the MTU. */
 static inline uint32_t port_frame_max(const struct port *from)
@@ -54,14 +61,14 @@ static inline uint32_t port_frame_max(const struct port *from)
 
 /* Where a frame goes: a port index, or one of these. */
 #define DEST_FLOOD 0xffff
-#define DEST_NONE  0xfffe /* already dropped */
+#define DEST_NONE  0xfffe /* to be dropped */
 
 struct frame {
 	uint32_t len;        /* Ethernet bytes */
 	uint16_t dest;       /* port index, DEST_FLOOD or DEST_NONE */
 	uint16_t head_len;   /* of the bytes, how many are in the head; from here on: see plain */
 	uint32_t needs;      /* enum offload */
-	uint32_t hash;       /* flow hash, where a destination has several queues */
+	uint32_t hash;       /* flow hash, for a port of several queues; if DEST_NONE: the reason */
 	uint16_t segment;    /* where the rest begins: first segment, */
 	uint16_t n_segments; /* how many, */
 	uint32_t offset;     /* and bytes to skip in the first */
@@ -108,9 +115,11 @@ struct burst {
 	struct head head[BURST_FRAMES];
 	unsigned n_groups;
 	struct group group[BURST_FRAMES];
-	/* What this burst may still cost: looks at full rings, and software work (fallback.h). */
+	/* What this burst may still cost: looks at full rings, work (fallback.h), flood copies. */
 	unsigned retries;
-	uint32_t work;
+	uint32_t work, flood;
+	uint16_t flood_next; /* the source's when the burst began */
+	uint64_t bytes;      /* of the frames taken */
 	/* 1 + group of the deliver queue in that slot; all 0 between bursts. */
 	uint8_t group_of_slot[PORTS_MAX * PORT_QUEUES_MAX];
 	struct vring_burst in;
@@ -133,7 +142,8 @@ void burst_destroy(struct burst *b);
 
 /*
  * Move what one receive queue holds, at most max frames, which is 1 to BURST_FRAMES. Returns how
- * many were taken from the guest; 0 when the queue was empty.
+ * many were taken from the guest, or 1 if the first has been flooded in part; 0 when the queue was
+ * empty.
  */
 unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
     uint32_t now_s, unsigned max);
@@ -148,9 +158,18 @@ void burst_complete(struct burst *b);
 /* Make a plain burst like any other. */
 void burst_fill_in(struct burst *b);
 
-/* Drop frame i, counted at the queue it came from. */
+/* Drop frame i. group.c counts it at the queue it came from, unless the frame goes back there. */
 static inline void burst_drop(struct burst *b, unsigned i, enum drop_reason reason)
 {
-	b->source->stats.drops[reason]++;
 	b->frame[i].dest = DEST_NONE;
+	b->frame[i].hash = reason;
+}
+
+/* Give back to the source all frames but the first n. */
+static inline void burst_keep(struct burst *b, unsigned n)
+{
+	if (n == b->n)
+		return;
+	vring_unfetch(b->source->ring, &b->in, n);
+	b->n = n;
 }

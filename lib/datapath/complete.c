@@ -8,7 +8,10 @@ void burst_complete(struct burst *b)
 	struct queue *q = b->source;
 
 	q->stats.frames += b->n;
-	vring_complete(q->ring, &b->in);
-	queue_notify_later(b, q);
+	q->stats.bytes += b->bytes;
+	if (LIKELY(b->n)) {
+		vring_complete(q->ring, &b->in);
+		queue_notify_later(b, q);
+	}
 	burst_notify(b);
 }

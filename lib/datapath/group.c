@@ -4,6 +4,9 @@
  *
  * Each destination ring is visited once for all its frames. Floods go first: a frame that had to
  * be flooded may be older than its flow's first unicast frame in the same burst, never younger.
+ * Floods that would take the burst too long are left in the source's ring for its next visit; one
+ * that is too long for any burst is copied to some ports in each visit, in the order of their
+ * indices, and stays the first of its ring until it has reached the last port.
  * A destination that is full gets a second chance after everybody else has been served: its driver
  * is called, and if buffers appear within the few looks that the whole burst has for all its
  * destinations, it is visited again. Then its frames are dropped: a slow guest must not hold up the
@@ -144,11 +147,32 @@ static void groups_finish(struct burst *b)
 	groups_reset(b);
 }
 
-/* Copy the frames listed to every port but their own. */
-static void flood(struct burst *b, const uint8_t frames[], unsigned n)
+/* Frames go back to their ring: nothing of them has been counted. */
+static void give_back(struct burst *b, unsigned keep)
 {
+	for (unsigned i = keep; i < b->n; i++)
+		b->bytes -= b->frame[i].len;
+	burst_keep(b, keep);
+}
+
+/* What a copy of each of the frames costs. */
+static uint32_t copies_cost(const struct burst *b, const uint8_t frames[], unsigned n)
+{
+	uint32_t cost = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		cost += b->frame[frames[i]].len + FLOOD_COPY;
+	return cost;
+}
+
+/*
+ * Copy the frames listed to every port but their own. A burst of one frame may stop at any port,
+ * and goes on there in the next visit. How many copies of each there are.
+ */
+static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
+{
+	uint32_t cost = copies_cost(b, frames, n);
 	const struct forwarding *fwd = b->fwd;
-	struct queue_stats *stats = &b->source->stats;
 	unsigned copies = 0;
 
 	for (unsigned u = 0; u < fwd->n_up; u++) {
@@ -156,17 +180,67 @@ static void flood(struct burst *b, const uint8_t frames[], unsigned n)
 
 		if (to->index == b->source->port->index || to->n_deliver == 0)
 			continue; /* not a destination of a flood */
+		if (to->index < b->flood_next)
+			continue; /* it has got the frame in an earlier visit */
+		if (UNLIKELY(b->flood < cost) && b->n == 1) {
+			b->source->flood_next = to->index;
+			give_back(b, 0);
+			break;
+		}
 		for (unsigned i = 0; i < n; i++)
 			group_add(b, to, frames[i]);
 		groups_finish(b);
+		b->flood -= MIN(b->flood, cost + b->out.walked * FLOOD_BUFFER);
 		copies++;
 	}
-	if (copies == 0) {
-		stats->drops[DROP_NO_DESTINATION] += n;
-		return;
-	}
-	stats->flooded += n;
+	return copies;
+}
+
+static void flood(struct burst *b, const uint8_t frames[], unsigned n)
+{
+	struct queue_stats *stats = &b->source->stats;
+	unsigned copies = flood_copy(b, frames, n);
+
 	stats->flood_copies += (uint64_t)copies * n;
+	if (b->n == 0)
+		return; /* the rest of it follows */
+	if (copies || b->flood_next)
+		stats->flooded += n;
+	else
+		stats->drops[DROP_NO_DESTINATION] += n;
+}
+
+/*
+ * The flood of the first frame goes on, whatever its addresses have become meanwhile: each port
+ * gets it once. Nothing overtakes it.
+ */
+static __attribute__((noinline)) void flood_again(struct burst *b)
+{
+	give_back(b, 1);
+	b->source->flood_next = 0;
+	if (b->frame[0].dest != DEST_NONE)
+		b->frame[0].dest = DEST_FLOOD;
+}
+
+/*
+ * List the frames to flood. What is too much for one burst goes back, with all that is behind it;
+ * if it is the first frame, that is alone now, and will be flooded in parts.
+ */
+static unsigned flood_list(struct burst *b, uint8_t frames[])
+{
+	uint64_t cost = 0;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < b->n; i++) {
+		if (LIKELY(b->frame[i].dest != DEST_FLOOD))
+			continue; /* nothing to flood */
+		cost += (uint64_t)b->fwd->n_up * (b->frame[i].len + FLOOD_COPY);
+		if (UNLIKELY(cost > b->flood))
+			give_back(b, MAX(i, 1u));
+		if (i < b->n)
+			frames[n++] = i;
+	}
+	return n;
 }
 
 /* All frames to a port with one queue: they are a group as they are. False: they are not. */
@@ -191,14 +265,14 @@ static void forward_each(struct burst *b)
 {
 	const struct forwarding *fwd = b->fwd;
 	uint8_t flooded[BURST_FRAMES];
-	unsigned n_flooded = 0, n_unicast = 0;
+	unsigned n_flooded, n_unicast = 0;
 	/* Frames come in trains: the last destination, if it has one queue only, and its group. */
 	unsigned last_dest = DEST_NONE;
 	struct group *last = NULL;
 
-	for (unsigned i = 0; i < b->n; i++)
-		if (UNLIKELY(b->frame[i].dest == DEST_FLOOD))
-			flooded[n_flooded++] = i;
+	if (UNLIKELY(b->flood_next))
+		flood_again(b);
+	n_flooded = flood_list(b, flooded);
 	if (UNLIKELY(n_flooded))
 		flood(b, flooded, n_flooded);
 
@@ -211,12 +285,14 @@ static void forward_each(struct burst *b)
 			n_unicast++;
 			continue; /* it goes where the one before went */
 		}
+		if (UNLIKELY(dest == DEST_NONE))
+			b->source->stats.drops[b->frame[i].hash]++;
 		if (UNLIKELY(dest >= DEST_NONE))
-			continue; /* dropped with its reason, or flooded above */
+			continue; /* dropped, or flooded above */
 		const struct port *to = dest < fwd->n_ports ? fwd->port[dest] : NULL;
 
 		if (UNLIKELY(!to || to->n_deliver == 0)) {
-			burst_drop(b, i, DROP_PORT_DOWN);
+			b->source->stats.drops[DROP_PORT_DOWN]++;
 			continue;
 		}
 		last = group_add(b, to, i);
@@ -232,7 +308,8 @@ void burst_forward(struct burst *b)
 {
 	unsigned dest = b->only_dest;
 
-	if (LIKELY(dest < b->fwd->n_ports) && LIKELY(forward_all(b, b->fwd->port[dest])))
+	if (LIKELY(dest < b->fwd->n_ports) && LIKELY(!b->flood_next) &&
+	    LIKELY(forward_all(b, b->fwd->port[dest])))
 		return;
 	for (unsigned i = 0; dest != DEST_NONE && i < b->n; i++)
 		b->frame[i].dest = dest;

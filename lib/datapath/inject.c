@@ -19,6 +19,10 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	b->now_s = now_s;
 	b->retries = BURST_RETRIES;
 	b->work = BURST_WORK;
+	/* It goes out in one piece, also while a frame of the queue's own has been flooded in part.
+	 */
+	b->flood = UINT32_MAX;
+	b->flood_next = 0;
 	b->n = 1;
 	/* A burst that no ring knows of: it is never completed there. */
 	b->in.n = 1;
@@ -30,5 +34,6 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	burst_lookup(b);
 	burst_forward(b);
 	source->stats.frames++;
+	source->stats.bytes += b->bytes;
 	burst_notify(b);
 }

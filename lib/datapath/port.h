@@ -77,6 +77,7 @@ struct queue {
 	bool kicks;             /* a kick wakes the worker */
 	uint32_t tenure;        /* another one when the ring starts anew, or gets another worker */
 	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
+	uint16_t flood_next; /* receive queues: port at which the flood of a frame goes on; or 0 */
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */
 	struct queue_stats stats;

@@ -49,7 +49,7 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 			return false;
 		memcpy(b->head[i].data, segment[i].addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
 	}
-	b->source->stats.bytes += bytes;
+	b->bytes = bytes;
 	return true;
 }
 
@@ -186,30 +186,20 @@ static ALWAYS_INLINE int vouch_for_header(bool offloads, struct frame *f, struct
 	return 0;
 }
 
-/* Drop a frame that is none. Its bytes, as far as they count. */
-static __attribute__((noinline)) uint64_t reject(struct burst *b, unsigned i)
+/* Drop a frame that is none. Its length is that of what counts. */
+static __attribute__((noinline)) void reject(struct burst *b, unsigned i)
 {
 	const struct vring_chain *c = &b->in.chain[i];
 
 	if (c->fault) {
 		burst_drop(b, i, DROP_BAD_CHAIN);
-		return 0;
-	}
-	if (c->len < (uint32_t)b->source->port->hdr_len + FRAME_MIN) {
+		b->frame[i].len = 0;
+	} else if (c->len < (uint32_t)b->source->port->hdr_len + FRAME_MIN) {
 		burst_drop(b, i, DROP_RUNT);
-		return 0;
+		b->frame[i].len = 0;
+	} else {
+		burst_drop(b, i, DROP_OVERSIZE);
 	}
-	burst_drop(b, i, DROP_OVERSIZE);
-	return b->frame[i].len;
-}
-
-/* Give back all frames but the first n. */
-static void keep_frames(struct burst *b, unsigned n)
-{
-	if (n == b->n)
-		return;
-	vring_unfetch(b->source->ring, &b->in, n);
-	b->n = n;
 }
 
 /* How many of the frames are no more than a burst may have in bytes. */
@@ -247,7 +237,7 @@ static void snapshot_any(struct burst *b)
 	uint32_t segments = 0, most = port_frame_max(from);
 	uint64_t bytes = 0;
 
-	keep_frames(b, within_bytes(b));
+	burst_keep(b, within_bytes(b));
 	prefetch_heads(b, offloads ? 0 : hdr_len);
 	for (i = 0; i < b->n; i++) {
 		const struct vring_chain *c = &b->in.chain[i];
@@ -257,7 +247,8 @@ static void snapshot_any(struct burst *b)
 		f->len = c->len - hdr_len;
 		/* One question; a faulty chain has no length. */
 		if (UNLIKELY(f->len - FRAME_MIN > (uint32_t)(FRAME_MAX - FRAME_MIN))) {
-			bytes += reject(b, i);
+			reject(b, i);
+			bytes += f->len;
 			continue; /* dropped, with its reason */
 		}
 		copy_head(b, c, hdr_len, offloads, f, &b->head[i]);
@@ -276,8 +267,8 @@ static void snapshot_any(struct burst *b)
 			break; /* with what is behind it, for the next burst */
 		}
 	}
-	keep_frames(b, i);
-	b->source->stats.bytes += bytes;
+	burst_keep(b, i);
+	b->bytes = bytes;
 }
 
 void burst_snapshot(struct burst *b)

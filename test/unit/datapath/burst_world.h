@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A switch for the tests of bursts: a sender, and receivers whose rings are filled by the tests.
+ * What they ask of the rings is counted, and a call to a driver is a function call here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/util.h"
+#include "bridge/fdb.h"
+#include "datapath/burst.h"
+#include "datapath/forwarding.h"
+#include "virtio/driver.h"
+
+#define MEMORY    (96u << 20)
+#define RING      1024
+#define PORTS     20 /* if it does not matter */
+#define SENDER    0
+#define MSS       1448
+#define HEADERS   (14 + 20 + 20)
+#define TSO_FRAME (HEADERS + 65000)
+#define BUFFER    2048
+
+struct end {
+	struct driver_ring driver;
+	struct vring ring;
+	struct vring_position position;
+	struct queue queue;
+	struct vring_ops ops; /* with fetches counted */
+	unsigned fetches;
+};
+
+struct world {
+	unsigned ports;
+	uint8_t *memory;
+	size_t used;
+	struct guest_memory *guest;
+	struct port port[PORTS_MAX];
+	struct end from, to[PORTS_MAX];
+	struct fdb *fdb;
+	struct burst *burst;
+	struct forwarding *fwd;
+	void (*on_call)(void);
+	unsigned calls;
+};
+
+extern struct world w;
+
+/* Some memory of the guests', in whole pages. */
+uint8_t *take(size_t bytes);
+
+/* accepts: of all receivers. */
+void open_world(unsigned ports, uint32_t accepts);
+void close_world(void);
+
+/* The same buffer n times. */
+void offer(struct end *e, uint8_t *buffer, uint32_t len, unsigned n);
+
+/* A frame with its net header, from port 0 to the port; to all of them: 255. */
+uint8_t *make_frame(uint8_t to, uint32_t len, uint16_t gso_size);
+void send_frames(uint8_t to, uint32_t len, uint16_t gso_size, unsigned n);
+
+/* One burst. How many frames it took. */
+unsigned run(void);
+/* Until all have been taken. How many bursts that were. */
+unsigned run_all(unsigned frames, unsigned most);
+
+uint64_t delivered(unsigned port);
+uint64_t drops(unsigned port, enum drop_reason reason);
+void assert_balance(void);
