@@ -295,8 +295,10 @@ static void forward_each(struct burst *b)
 			b->source->stats.drops[DROP_PORT_DOWN]++;
 			continue;
 		}
-		last = group_add(b, to, i);
-		last_dest = to->n_deliver == 1 ? dest : DEST_NONE;
+		struct group *group = group_add(b, to, i);
+
+		last = to->n_deliver == 1 ? group : NULL;
+		last_dest = dest;
 		n_unicast++;
 	}
 	b->source->stats.unicast += n_unicast;

@@ -304,6 +304,26 @@ static void a_flood_has_only_so_much_done_in_software(void **state)
 	close_world();
 }
 
+/* Each flow may go to another queue; what is no frame goes to none. */
+static void a_runt_behind_a_frame_to_several_queues_is_dropped(void **state)
+{
+	(void)state;
+	open_world(3, 0);
+	w.port[1].n_deliver = 2;
+	w.port[1].deliver[1] = &w.to[2].queue;
+	for (unsigned p = 1; p < 3; p++)
+		offer(&w.to[p], take(BUFFER), BUFFER, 10);
+	send_frames(1, 100, 0, 1);
+	offer(&w.from, take(20), 20, 1);
+	send_frames(1, 100, 0, 1);
+	assert_int_equal(run(), 3);
+	assert_int_equal(w.from.queue.stats.unicast, 2);
+	assert_int_equal(w.from.queue.stats.drops[DROP_RUNT], 1);
+	assert_int_equal(delivered(1) + delivered(2), 2);
+	assert_balance();
+	close_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +339,7 @@ int main(void)
 	    cmocka_unit_test(full_rings_share_the_looks_of_a_burst),
 	    cmocka_unit_test(broken_rings_are_not_looked_at_again),
 	    cmocka_unit_test(a_flood_has_only_so_much_done_in_software),
+	    cmocka_unit_test(a_runt_behind_a_frame_to_several_queues_is_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
