@@ -293,7 +293,7 @@ static void forward_each(struct burst *b)
 
 		if (UNLIKELY(!to || to->n_deliver == 0)) {
 			b->source->stats.drops[DROP_PORT_DOWN]++;
-			continue;
+			continue; /* counted */
 		}
 		struct group *group = group_add(b, to, i);
 
