@@ -24,6 +24,7 @@
 
 #define BACKLOG        16
 #define ENDING_WAIT_MS 500
+#define ENDING_TRIES   8 /* somebody who hangs up on us each time does not end */
 
 int socket_address(const char *path, struct sockaddr_un *ret_address)
 {
@@ -76,6 +77,7 @@ static bool listener_ends(int fd)
 static int clear_path(const char *path)
 {
 	struct stat st;
+	unsigned tries = ENDING_TRIES;
 	bool ends;
 	int fd;
 
@@ -88,7 +90,7 @@ static int clear_path(const char *path)
 		ends = fd >= 0 && listener_ends(fd);
 		if (fd >= 0)
 			close(fd);
-	} while (ends);
+	} while (ends && --tries);
 	/* Backlog full, another socket type: somebody is there. */
 	if (fd >= 0 || fd == -EAGAIN || fd == -EPROTOTYPE)
 		return -EADDRINUSE;
