@@ -176,7 +176,7 @@ static int daemon_start(struct daemon *d)
 		err = eal_start(&d->options);
 	if (err)
 		return err;
-	d->base = vhost_event_base_create();
+	d->base = event_base_new();
 	if (!d->base)
 		return -ENOMEM;
 	err = watch_reports(d);

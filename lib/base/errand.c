@@ -119,7 +119,8 @@ static void *errand_thread(void *arg)
 	(void)arg;
 	pthread_setname_np(pthread_self(), "errand");
 	pthread_mutex_lock(&lock);
-	while (first || !idle) {
+	/* The last one stays: another could perhaps not be made when it is needed. */
+	while (first || !idle || n_threads == 1) {
 		int64_t now = now_ns();
 
 		if (first && now >= quick_until) {

@@ -6,7 +6,7 @@
  * An errand begins at once if those before it are quick. One that has been on its way for some
  * milliseconds holds up nobody: the next one gets a thread of its own. At most ERRAND_THREADS_MAX
  * of them stand still at the same time; the rest wait, in order. A thread with nothing to do ends
- * after a while.
+ * after a while; the last one stays, as another could perhaps not be made when it is needed.
  *
  * Threads: errands are begun by the control thread or by other errands, never by a worker: the
  * threads inherit the sandbox and the CPUs of the one that began the first. All signals but those

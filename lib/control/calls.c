@@ -49,7 +49,7 @@ static void begin_slow(struct vport *vp, int64_t now)
 	if (h->level == LEVEL_TELL)
 		vhost_tell(&vp->device, LOG_WARN,
 		    "writes to its call eventfds take long: its drivers are called up to "
-		    "10 ms late");
+		    "10 ms late (many watch them, or a worker shares its CPU)");
 	h->slow_ns = now;
 	h->until_ns = 0;
 	set_slow(vp, true);
@@ -90,8 +90,14 @@ static void hand_over(struct vport *vp)
 
 		if (!q || !atomic_exchange(&q->call_left, false))
 			continue; /* nobody waits for it */
-		if (v && v->active && v->call_fd >= 0)
-			vhost_call(&vp->device, i, VHOST_CALL_USED, v->call_fd);
+		if (!v || !v->active || v->call_fd < 0)
+			continue; /* it wants none any more */
+		if (vhost_call(&vp->device, i, VHOST_CALL_USED, v->call_fd) == 0)
+			continue; /* it is on its way */
+		/* Out of memory or descriptors: again at the next look. */
+		atomic_store(&q->call_left, true);
+		atomic_store(&vp->port_calls.left, true);
+		vp->sw->calls_left = true;
 	}
 }
 
@@ -121,7 +127,11 @@ static void drop_blocked(struct vport *vp, unsigned ring)
 static void service(struct vport *vp, int64_t now)
 {
 	struct port_calls *calls = &vp->port_calls;
-	unsigned ring, blocked = atomic_exchange(&calls->blocked, 0);
+	unsigned ring, blocked = 0;
+
+	/* Workers read these words: write none that does not change. */
+	if (atomic_load(&calls->blocked))
+		blocked = atomic_exchange(&calls->blocked, 0);
 
 	if (blocked || vhost_calls_hang(&vp->device, HANG_NS, &ring)) {
 		drop_blocked(vp, blocked ? blocked - 1 : ring);
@@ -133,7 +143,7 @@ static void service(struct vport *vp, int64_t now)
 		confirm_slow(vp, now);
 	if (vp->calls.slow && is_quick_again(vp, now))
 		set_slow(vp, false);
-	if (atomic_exchange(&calls->left, false))
+	if (atomic_load(&calls->left) && atomic_exchange(&calls->left, false))
 		hand_over(vp);
 }
 
@@ -143,8 +153,9 @@ void calls_service(struct vswitch *sw)
 	int64_t now;
 
 	vhost_calls_service();
-	if (!noted && !sw->n_slow && !vhost_calls_pending())
+	if (!noted && !sw->calls_left && !sw->n_slow && !vhost_calls_pending())
 		return;
+	sw->calls_left = false;
 	now = now_ns();
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		service(sw->vport[p], now);

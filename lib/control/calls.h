@@ -29,11 +29,11 @@ struct call_history {
 	bool slow;       /* workers do not make this port's calls */
 	uint8_t level;   /* how often it was slow lately: 2 to this power quick writes end it */
 	int64_t slow_ns; /* when it was slow, last */
-	int64_t confirmed_ns; /* when it was so for certain, last; for how long it is treated so, */
-	int64_t penalty_ns;
-	int64_t until_ns;    /* and until when; 0: it may have been an accident */
-	unsigned backoff_ms; /* after the last fault */
-	int64_t fault_ns;    /* when that was */
+	int64_t confirmed_ns; /* when an errand found it slow, too, last */
+	int64_t penalty_ns;   /* how long it was left to errands then */
+	int64_t until_ns;     /* until when it is now; 0: no errand has found it slow */
+	unsigned backoff_ms;  /* after the last fault */
+	int64_t fault_ns;     /* when that was */
 };
 
 /* Every few milliseconds while workers are awake. */

@@ -72,7 +72,8 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->call_trust = vhost_call_trust(&vp->device, index);
 	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
 	q->shared = workers_count(vp->sw->workers) > 1;
-	atomic_store(&q->call_left, false);
+	/* What a worker left while the ring ran before has not been handed over. */
+	v->call_owed |= atomic_exchange(&q->call_left, false);
 	vp->in[index] = true;
 	vp->used[index] = false;
 	vp->reported[index] = VRING_BREAK_NONE;

@@ -36,6 +36,7 @@ struct vswitch {
 	uint64_t features;
 	bool iommu, postcopy, host_notifier, inband, memory_any;
 	unsigned n_slow; /* ports whose calls workers do not make */
+	bool calls_left; /* some could not be handed over */
 	unsigned queue_pairs;
 	struct tenants tenants;
 	unsigned n_ports;

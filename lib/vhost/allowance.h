@@ -5,12 +5,13 @@
  *
  *	busy	It was more than a tenth of the time lately. Front-ends that are not busy are served
  *		first.
- *	rests	Single calls took long. What makes a call long is nearly always something that the
+ *	rests	Single visits took long. What makes a visit long is nearly always something that the
  *		front-end shares with the switch: a socket with many watchers, a file that others
  *		lock. It is not served again before 20 times as long has passed.
  *
- * An innocent front-end's call may take long, too, if the control thread loses its CPU meanwhile.
- * So some long calls are free, and no call counts for more than ALLOWANCE_LONG_MAX_NS.
+ * What a visit waited for workers does not make it long: another port may be the cause. And an
+ * innocent front-end's visit takes long if the control thread loses its CPU meanwhile. So some
+ * long visits are free, and no visit counts for more than ALLOWANCE_LONG_MAX_NS.
  */
 #pragma once
 
@@ -21,22 +22,25 @@
 
 #define ALLOWANCE_BUSY_TIMES  10
 #define ALLOWANCE_BUSY_NS     UINT64_C(20000000) /* that may be had at once */
-#define ALLOWANCE_LONG_NS     UINT64_C(5000000)  /* what a call takes beyond this counts as long */
+#define ALLOWANCE_LONG_NS     UINT64_C(5000000)  /* what a visit takes beyond this counts as long */
 #define ALLOWANCE_LONG_MAX_NS UINT64_C(250000000)
 #define ALLOWANCE_LONG_TIMES  20
-#define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* of long calls */
+#define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* of long visits */
 
 /* Zeroed: nothing has been had yet. */
 struct allowance {
-	/* When a front-end would have had what it has, at the rate that it may have. */
+	/* Until when the time that was had would last at the rate that is allowed. */
 	uint64_t busy_until_ns, long_until_ns;
 };
 
-static inline void allowance_charge(struct allowance *a, uint64_t start_ns, uint64_t end_ns)
+/* A visit; waited_ns of it for workers. */
+static inline void allowance_charge(
+    struct allowance *a, uint64_t start_ns, uint64_t end_ns, uint64_t waited_ns)
 {
 	uint64_t took = end_ns - start_ns;
 
 	a->busy_until_ns = MAX(a->busy_until_ns, start_ns) + took * ALLOWANCE_BUSY_TIMES;
+	took -= MIN(took, waited_ns);
 	if (took <= ALLOWANCE_LONG_NS)
 		return;
 	took = MIN(took - ALLOWANCE_LONG_NS, ALLOWANCE_LONG_MAX_NS);

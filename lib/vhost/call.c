@@ -200,6 +200,19 @@ void vhost_call_doubt(struct vhost_device *dev, unsigned index)
 		atomic_store(trust, (atomic_load(trust) | TRUSTED) + 1);
 }
 
+void vhost_call_replaced(struct vhost_device *dev, unsigned index)
+{
+	struct vhost_caller *c = dev->caller;
+	int before;
+
+	if (!c)
+		return;
+	before = atomic_exchange(&c->fd[VHOST_CALL_USED * VHOST_RINGS_MAX + index], -1);
+	if (before >= 0)
+		close(before);
+	vhost_call_doubt(dev, index);
+}
+
 bool vhost_calls_were_slow(struct vhost_device *dev)
 {
 	return dev->caller && atomic_exchange(&dev->caller->slow, false);

@@ -42,8 +42,11 @@ bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_
  */
 const atomic_uint *vhost_call_trust(struct vhost_device *dev, unsigned index);
 
-/* The call eventfd of this ring is about to be another one, or was slow. */
+/* The call eventfd of this ring was slow. */
 void vhost_call_doubt(struct vhost_device *dev, unsigned index);
+
+/* It is about to be another one: the one before is not written any more. */
+void vhost_call_replaced(struct vhost_device *dev, unsigned index);
 
 /* Count quick writes from now on; how many there were in a row, since then or the last slow one. */
 void vhost_calls_restart(struct vhost_device *dev);

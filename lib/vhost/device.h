@@ -33,6 +33,7 @@
 #include <sys/types.h>
 
 #include "base/log_limit.h"
+#include "vhost/rate.h"
 #include "virtio/guest_memory.h"
 #include "virtio/vring.h"
 
@@ -242,6 +243,8 @@ struct vhost_device {
 	bool paused;                 /* no ring is in use */
 	bool untold;                 /* what resume() has to tell of rings in use */
 	uint64_t disturbances;       /* of workers so far: pauses and resumes */
+	struct rate rate;            /* of disturbances; it outlives front-ends */
+	uint64_t waited_ns;          /* for workers, so far */
 	uint64_t holds;              /* times that messages had to wait for that */
 	bool warned_pages;           /* said that guest memory has small pages */
 	unsigned complaints;         /* faults of this front-end logged so far */

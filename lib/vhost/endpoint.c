@@ -4,7 +4,7 @@
  *
  * An endpoint has at most four events on the loop: the listening socket, a timer, the session's
  * socket (or a timer until it is read again), and what is to be told in-band. Which of them are
- *armed is its whole state:
+ * armed is its whole state:
  *
  *	server or listening fd	waiting: listener.	connected: session.
  *	client			waiting: timer (next attempt).	connected: session.
@@ -12,16 +12,17 @@
  *
  * A listener stays armed while a front-end is connected until the next one knocks, which then waits
  * in the backlog. The timer says so a second later, and ends a session in which nothing has been
- *said: it must not keep a socket busy for ever.
+ * said: it must not keep a socket busy for ever.
  *
  * A peer that connects and goes again costs as much as one that stays. So connections have a rate:
  * ACCEPT_BURST at once and one in ACCEPT_MS after that; in the meantime the listener is not armed
- *and the timer arms it again. So it is when a front-end was dropped for a while, and when the
- *system is out of descriptors, which keeps a listener readable for ever.
+ * and the timer arms it again. So it is when a front-end was dropped for a while, and when the
+ * system is out of descriptors, which keeps a listener readable for ever.
  *
- * What the control thread does for a front-end is timed (allowance.h). If it was much, the events
- * of this endpoint have a lower priority. If single calls took long, the socket is not read for a
- * while.
+ * What the control thread does for a front-end is timed (allowance.h). If it was much, its events
+ * only put the endpoint into a line with others. One of the line is served each time that the loop
+ * has looked at all its events, so nobody waits for more than one of them, and each has its turn.
+ * If single visits took long, the socket is not read for a while.
  */
 #include "vhost/endpoint.h"
 
@@ -73,9 +74,11 @@ struct vhost_endpoint {
 	struct event *session_event, *session_rest;
 	pid_t peer; /* 0: not known */
 	int64_t since_ms;
-	struct allowance allowance; /* of all front-ends, one after the other */
-	uint64_t longest_ns;        /* that a call for this one took */
-	bool told_to_rest;          /* and that is logged */
+	struct allowance allowance;    /* of all front-ends, one after the other */
+	struct vhost_endpoint *behind; /* in the line */
+	bool in_use;                   /* it may stand in line */
+	uint64_t longest_ns;           /* that a call for this one took */
+	bool told_to_rest;             /* and that is logged */
 	struct event *inband_event, *inband_retry;
 };
 
@@ -99,39 +102,68 @@ static int64_t now_ms(void)
 	return now_ns() / 1000000;
 }
 
-struct event_base *vhost_event_base_create(void)
+/* The control thread has worked for the front-end since start_ns; so long had it waited before. */
+static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited_ns)
 {
-	struct event_config *config = event_config_new();
-	struct event_base *base = NULL;
+	uint64_t now = now_ns(), waited = ep->dev->waited_ns - waited_ns;
 
-	if (config &&
-	    event_config_set_max_dispatch_interval(config, NULL, 1, VHOST_PRIORITY_BUSY) == 0)
-		base = event_base_new_with_config(config);
-	if (config)
-		event_config_free(config);
-	if (base && event_base_priority_init(base, VHOST_PRIORITIES) < 0) {
-		event_base_free(base);
-		base = NULL;
-	}
-	return base;
+	allowance_charge(&ep->allowance, start_ns, now, waited);
+	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
 }
 
-/* The control thread has worked for the front-end since start_ns. */
-static void charge(struct vhost_endpoint *ep, uint64_t start_ns)
-{
-	struct event *const events[] = {
-	    ep->listen_event, ep->session_event, ep->session_rest, ep->inband_event};
-	uint64_t now = now_ns();
-	int priority;
+/* Those that have had much time, first come, first served; of one event loop. */
+static struct {
+	struct vhost_endpoint *first;
+	struct event *turn;
+	unsigned users;
+} line;
 
-	allowance_charge(&ep->allowance, start_ns, now);
-	ep->longest_ns = MAX(ep->longest_ns, now - start_ns);
-	priority = allowance_busy(&ep->allowance, now) ? VHOST_PRIORITY_BUSY : VHOST_PRIORITY_CALM;
-	for (unsigned i = 0; i < ARRAY_SIZE(events); i++) {
-		/* An event that is due already keeps the one it has. */
-		if (events[i])
-			event_priority_set(events[i], priority);
-	}
+static void on_turn(evutil_socket_t fd, short what, void *arg);
+
+static void next_turn(void)
+{
+	const struct timeval at_once = {0};
+
+	if (line.first)
+		event_add(line.turn, &at_once);
+}
+
+static void line_up(struct vhost_endpoint *ep)
+{
+	struct vhost_endpoint **at = &line.first;
+
+	while (*at && *at != ep)
+		at = &(*at)->behind;
+	*at = ep;
+	next_turn();
+}
+
+static void leave_line(struct vhost_endpoint *ep)
+{
+	struct vhost_endpoint **at = &line.first;
+
+	while (*at && *at != ep)
+		at = &(*at)->behind;
+	if (*at)
+		*at = ep->behind;
+	ep->behind = NULL;
+	next_turn();
+}
+
+static int use_line(struct event_base *base)
+{
+	if (line.users++ == 0)
+		line.turn = evtimer_new(base, on_turn, NULL);
+	return line.turn ? 0 : -ENOMEM;
+}
+
+static void unuse_line(void)
+{
+	if (--line.users)
+		return;
+	if (line.turn)
+		event_free(line.turn);
+	line.turn = NULL;
 }
 
 /* Look for the next front-end, as soon as there may be one. */
@@ -162,6 +194,7 @@ static void close_session(struct vhost_endpoint *ep)
 	if (ep->inband_retry)
 		event_free(ep->inband_retry);
 	ep->session_event = ep->session_rest = ep->inband_event = ep->inband_retry = NULL;
+	leave_line(ep);
 	if (ep->timer)
 		event_del(ep->timer);
 	session_destroy(ep->session);
@@ -172,10 +205,10 @@ static void close_session(struct vhost_endpoint *ep)
 /* The front-end has gone, or has to go. */
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
-	uint64_t start = now_ns();
+	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
 
 	close_session(ep);
-	charge(ep, start);
+	charge(ep, start, waited);
 	vhost_tell(ep->dev, LOG_INFO, "front-end %s", how);
 	wait_for_frontend(ep);
 	if (ep->connection_changed)
@@ -187,14 +220,14 @@ static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
 	struct vhost_endpoint *ep = arg;
-	uint64_t start = now_ns();
+	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
 
 	(void)fd;
 	if ((what & EV_READ) && vhost_inband_service(ep->dev) == -EAGAIN)
 		event_add(ep->inband_retry, &later);
 	else
 		event_add(ep->inband_event, NULL);
-	charge(ep, start);
+	charge(ep, start, waited);
 }
 
 static void watch_inband(struct vhost_endpoint *ep)
@@ -235,14 +268,12 @@ static void tell_to_rest(struct vhost_endpoint *ep, uint64_t ns)
 	ep->told_to_rest = true;
 }
 
-static void on_session(evutil_socket_t fd, short what, void *arg)
+static void serve(struct vhost_endpoint *ep)
 {
-	struct vhost_endpoint *ep = arg;
-	uint64_t start = now_ns(), pause = allowance_rest(&ep->allowance, start);
+	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
+	uint64_t pause = allowance_rest(&ep->allowance, start);
 	int error;
 
-	(void)fd;
-	(void)what;
 	if (pause) {
 		tell_to_rest(ep, pause);
 		rest(ep, pause);
@@ -250,13 +281,27 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 	}
 	/* With too many descriptors of the port still being closed, nothing is read for a while. */
 	error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
-	charge(ep, start);
+	charge(ep, start, waited);
 	if (error == SESSION_RESTS)
 		rest(ep, 0);
 	else if (error)
 		end_session(ep, error == -EPIPE ? "disconnected" : "dropped");
 	else if (!ep->inband_event && vhost_inband_fd(ep->dev) >= 0)
 		watch_inband(ep);
+}
+
+static void on_session(evutil_socket_t fd, short what, void *arg)
+{
+	struct vhost_endpoint *ep = arg;
+
+	(void)fd;
+	(void)what;
+	if (allowance_busy(&ep->allowance, now_ns())) {
+		event_del(ep->session_event);
+		line_up(ep);
+	} else {
+		serve(ep);
+	}
 }
 
 /* Which process made the other end. */
@@ -298,23 +343,15 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 		ep->connection_changed(ep->dev, true);
 }
 
-static void on_listener(evutil_socket_t fd, short what, void *arg)
+static void accept_front_end(struct vhost_endpoint *ep)
 {
-	struct vhost_endpoint *ep = arg;
-	uint64_t start = now_ns();
-	int accepted;
-
-	(void)what;
-	if (ep->session) {
-		event_del(ep->listen_event);
-		wait_ms(ep, WAITER_MS);
-		return;
-	}
+	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
 	/* syscalls: accept4 socket connect getsockopt */
-	accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int accepted = accept4(ep->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
 	if (accepted >= 0) {
 		open_session(ep, accepted);
-		charge(ep, start);
+		charge(ep, start, waited);
 		return;
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
@@ -322,6 +359,43 @@ static void on_listener(evutil_socket_t fd, short what, void *arg)
 	vhost_tell(ep->dev, LOG_ERROR, "cannot accept a front-end: %s", strerror(errno));
 	event_del(ep->listen_event);
 	wait_ms(ep, ACCEPT_WAIT_MS);
+}
+
+static void on_listener(evutil_socket_t fd, short what, void *arg)
+{
+	struct vhost_endpoint *ep = arg;
+
+	(void)fd;
+	(void)what;
+	if (ep->session) {
+		event_del(ep->listen_event);
+		wait_ms(ep, WAITER_MS);
+	} else if (allowance_busy(&ep->allowance, now_ns())) {
+		event_del(ep->listen_event);
+		line_up(ep);
+	} else {
+		accept_front_end(ep);
+	}
+}
+
+/* One of those in line, each time that the loop has looked for all others. */
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct vhost_endpoint *ep = line.first;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (!ep)
+		return;
+	leave_line(ep);
+	if (ep->session) {
+		event_add(ep->session_event, NULL);
+		serve(ep);
+	} else if (ep->listen_event) {
+		event_add(ep->listen_event, NULL);
+		accept_front_end(ep);
+	}
 }
 
 static void try_connect(struct vhost_endpoint *ep)
@@ -347,7 +421,7 @@ static void on_waiter(struct vhost_endpoint *ep)
 {
 	int64_t silent_ms = now_ms() - ep->since_ms;
 
-	if (session_has_spoken(ep->session)) {
+	if (session_has_spoken(ep->session) || ep->told_to_rest) {
 		vhost_tell(ep->dev, LOG_WARN,
 		    "another front-end waits until the one of process %d has gone; a port "
 		    "serves one at a time",
@@ -451,6 +525,7 @@ static struct vhost_endpoint *endpoint_alloc(
 	ep->retry_ms = RETRY_MIN_MS;
 	ep->path = strdup(config->path);
 	ep->timer = evtimer_new(base, on_timer, ep);
+	ep->in_use = use_line(base) == 0;
 	return ep;
 }
 
@@ -458,7 +533,8 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
     struct vhost_device *dev, struct vhost_endpoint **ret_endpoint)
 {
 	struct vhost_endpoint *ep = endpoint_alloc(base, config, dev);
-	int error = ep && ep->path && ep->timer ? start(ep, config) : -ENOMEM;
+	bool complete = ep && ep->path && ep->timer && ep->in_use;
+	int error = complete ? start(ep, config) : -ENOMEM;
 
 	if (error) {
 		/* Who listens has said why not. */
@@ -490,6 +566,7 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 		close(ep->given_fd);
 	if (connected && ep->connection_changed)
 		ep->connection_changed(ep->dev, false);
+	unuse_line();
 	free(ep->path);
 	free(ep);
 }

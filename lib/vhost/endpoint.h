@@ -5,8 +5,8 @@
  * front-end at a time; a second one waits in the listen backlog until the first has gone. That is
  * said in the log; a first that has said nothing for five seconds must make room for it.
  *
- * Front-ends share the control thread: those that have had much of its time come after the others
- * (allowance.h), if the base has VHOST_PRIORITIES priorities, of which the last is for them.
+ * Front-ends share the control thread: those that have had much of its time (allowance.h) stand in
+ * line, and one of them is served each time that the loop has looked for all others.
  *
  * Threads: the control thread only. Nothing blocks.
  */
@@ -19,12 +19,6 @@
 
 struct event_base;
 struct vhost_endpoint;
-
-/* Of the event loop. All other events have the default, which is VHOST_PRIORITY_CALM. */
-enum { VHOST_PRIORITY_FIRST, VHOST_PRIORITY_CALM, VHOST_PRIORITY_BUSY, VHOST_PRIORITIES };
-
-/* A loop that looks for other events after each one of a busy front-end. NULL: no memory. */
-struct event_base *vhost_event_base_create(void);
 
 enum vhost_endpoint_mode {
 	VHOST_ENDPOINT_SERVER, /* bind and listen at path */

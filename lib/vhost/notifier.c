@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "vhost/descriptor.h"
@@ -53,6 +54,9 @@ static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	/* It is closed some time later: until then one of ours would tell of the one after it. */
+	if (dev->inband_fd >= 0)
+		epoll_ctl(dev->inband_fd, EPOLL_CTL_DEL, fd, NULL); /* syscalls: epoll_ctl */
 	vhost_fd_close(dev, fd);
 }
 

@@ -1,7 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/quiesce.h"
 
+#include <time.h>
+
 #include "vhost/call.h"
+
+/* What a type does here waits for workers, and not for the front-end. */
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+#define WAIT(dev, call) \
+	do { \
+		uint64_t start = now_ns(); \
+		call; \
+		(dev)->waited_ns += now_ns() - start; \
+	} while (0)
 
 static bool any_in_use(const struct vhost_device *dev)
 {
@@ -16,7 +34,7 @@ void vhost_device_pause(struct vhost_device *dev)
 {
 	if (dev->paused)
 		return;
-	dev->type->pause(dev);
+	WAIT(dev, dev->type->pause(dev));
 	dev->disturbances++;
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
@@ -35,7 +53,7 @@ void vhost_ring_pause(struct vhost_device *dev, unsigned index)
 		vhost_device_pause(dev);
 		return;
 	}
-	dev->type->pause_ring(dev, index);
+	WAIT(dev, dev->type->pause_ring(dev, index));
 	dev->disturbances++;
 	ring->in_use = false;
 	dev->paused = !any_in_use(dev);
@@ -72,14 +90,14 @@ void vhost_device_resume(struct vhost_device *dev)
 	dev->untold = false;
 	if (!news || dev->paused)
 		return;
-	dev->type->resume(dev);
+	WAIT(dev, dev->type->resume(dev));
 	dev->disturbances++;
 }
 
 void vhost_device_commit(struct vhost_device *dev)
 {
 	if (dev->type->commit)
-		dev->type->commit(dev);
+		WAIT(dev, dev->type->commit(dev));
 }
 
 void vhost_device_synchronize(struct vhost_device *dev)
@@ -87,11 +105,11 @@ void vhost_device_synchronize(struct vhost_device *dev)
 	if (dev->paused)
 		return;
 	if (dev->type->synchronize) {
-		dev->type->synchronize(dev);
+		WAIT(dev, dev->type->synchronize(dev));
 		return;
 	}
-	dev->type->pause(dev);
-	dev->type->resume(dev);
+	WAIT(dev, dev->type->pause(dev));
+	WAIT(dev, dev->type->resume(dev));
 }
 
 void vhost_ring_set_call(struct vhost_device *dev, unsigned index, int fd)
@@ -100,8 +118,8 @@ void vhost_ring_set_call(struct vhost_device *dev, unsigned index, int fd)
 
 	if (!dev->type->set_call)
 		vhost_ring_pause(dev, index);
-	vhost_call_doubt(dev, index);
+	vhost_call_replaced(dev, index);
 	ring->call_fd = fd;
 	if (ring->in_use)
-		dev->type->set_call(dev, index);
+		WAIT(dev, dev->type->set_call(dev, index));
 }

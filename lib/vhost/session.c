@@ -56,11 +56,18 @@ struct vhost_session {
 	struct vhost_device *dev;
 	size_t got; /* bytes of the current message */
 	bool spoken;
-	struct rate disturbances;
 	bool rests;  /* until the rate allows more */
 	bool rested; /* and that was logged */
 	struct vhost_message msg;
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
 
 int session_create(int fd, struct vhost_device *dev, struct vhost_session **ret_session)
 {
@@ -80,6 +87,7 @@ int session_create(int fd, struct vhost_device *dev, struct vhost_session **ret_
 	}
 	session->fd = fd;
 	session->dev = dev;
+	session->rests = rate_exceeded(&dev->rate, now_ns());
 	*ret_session = session;
 	return 0;
 }
@@ -298,28 +306,21 @@ static int handle_message(struct vhost_session *session)
 	return error;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
-}
-
 /* The last message has disturbed workers n times. */
 static void count_disturbances(struct vhost_session *session, unsigned n)
 {
 	struct vhost_device *dev = session->dev;
 	uint64_t now = now_ns();
 
-	rate_add(&session->disturbances, n, now);
-	session->rests = rate_exceeded(&session->disturbances, now);
+	rate_add(&dev->rate, n, now);
+	session->rests = rate_exceeded(&dev->rate, now);
 	if (!session->rests)
 		return;
 	if (!session->rested)
-		log_warn("%s: the front-end changes its rings more than %u times a second: its "
-			 "messages wait",
-		    dev->name, RATE_PER_S);
+		vhost_tell(dev, LOG_WARN,
+		    "the front-end changes its rings more than %u times a second: its messages "
+		    "wait",
+		    RATE_PER_S);
 	session->rested = true;
 	dev->holds++;
 }
@@ -328,7 +329,7 @@ static void count_disturbances(struct vhost_session *session, unsigned n)
 static bool rests(struct vhost_session *session)
 {
 	if (UNLIKELY(session->rests))
-		session->rests = rate_exceeded(&session->disturbances, now_ns());
+		session->rests = rate_exceeded(&session->dev->rate, now_ns());
 	return session->rests;
 }
 

@@ -7,6 +7,7 @@
 #include "functional.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,6 +176,41 @@ static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
 	close_lab(&l);
 }
 
+/* A call that a worker has left to others is made although the ring begins anew meanwhile. */
+static void test_a_call_is_not_lost_when_its_ring_begins_anew(void **state)
+{
+	static struct lab l;
+	struct frontend *fe;
+	unsigned lost = 0;
+
+	(void)state;
+	open_lab(&l, 1, 1);
+	fe = &l.hostile->fe;
+	watch(l.hostile->queue[0].call_fd, WATCHERS);
+	for (unsigned i = 0; i < 50; i++) {
+		have_it_called(&l);
+		usleep(1000);
+	}
+	for (unsigned i = 0; i < 15; i++) {
+		struct pollfd called = {.fd = l.hostile->queue[0].call_fd, .events = POLLIN};
+		int extra = frontend_region_create(fe, UINT64_C(1) << 38, 1 << 16, 0, false);
+		eventfd_t count;
+
+		must_equal(-frontend_add_mem_reg(fe, extra), 0, "errno of a region more");
+		usleep(200000);
+		eventfd_read(called.fd, &count);
+		have_it_called(&l);
+		usleep(200);
+		/* All rings have other memory. */
+		must_equal(-frontend_rem_mem_reg(fe, extra), 0, "errno of a region less");
+		lost += poll(&called, 1, 1000) == 0;
+		frontend_region_destroy(fe, extra);
+	}
+	printf("%u of 15 calls were lost\n", lost);
+	must(lost == 0, "a driver is not called");
+	close_lab(&l);
+}
+
 /* Asks again and again, in a thread of its own. */
 struct asker {
 	struct frontend fe;
@@ -267,6 +303,7 @@ int main(int argc, char *argv[])
 	    cmocka_unit_test(test_a_slow_eventfd_costs_neighbours_one_write),
 	    cmocka_unit_test(test_a_slow_eventfd_costs_neighbours_one_write_of_two_workers),
 	    cmocka_unit_test(test_an_eventfd_that_is_quick_again_is_written_at_once),
+	    cmocka_unit_test(test_a_call_is_not_lost_when_its_ring_begins_anew),
 	    cmocka_unit_test(test_full_blocking_eventfds_do_not_delay_answers),
 	    cmocka_unit_test(test_a_front_end_that_blocks_a_worker_waits_to_be_served_again),
 	};

@@ -49,7 +49,7 @@ static inline int setup(void **state)
 	snprintf(t.dir, sizeof(t.dir), "/tmp/vhost-test-XXXXXX");
 	assert_non_null(mkdtemp(t.dir));
 	snprintf(t.path, sizeof(t.path), "%s/socket", t.dir);
-	t.base = vhost_event_base_create();
+	t.base = event_base_new();
 	assert_non_null(t.base);
 	fake_create(&t.fake);
 	return 0;

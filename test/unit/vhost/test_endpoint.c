@@ -88,17 +88,19 @@ static void who_had_much_time_comes_last_and_who_took_long_rests(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 100; i++, now += 100 * ms) {
-		allowance_charge(&a, now, now + 9 * ms);
+		allowance_charge(&a, now, now + 9 * ms, 0);
 		assert_false(allowance_busy(&a, now + 9 * ms));
 	}
 	a = (struct allowance){0};
 	for (unsigned i = 0; i < 30; i++, now += ms)
-		allowance_charge(&a, now, now + ms);
+		allowance_charge(&a, now, now + ms, 0);
 	assert_true(allowance_busy(&a, now));
 	assert_false(allowance_busy(&a, now + 300 * ms));
 	assert_int_equal(allowance_rest(&a, now), 0);
 	/* A machine that stood still for an hour keeps nobody out for long. */
-	allowance_charge(&a, now, now + 3600000 * ms);
+	allowance_charge(&a, now, now + 300 * ms, 299 * ms);
+	assert_int_equal(allowance_rest(&a, now), 0);
+	allowance_charge(&a, now, now + 3600000 * ms, 0);
 	assert_true(allowance_rest(&a, now) > ms);
 	assert_true(allowance_rest(&a, now) < 5000 * ms);
 }
