@@ -136,13 +136,15 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	X(crowd_kicks, NEEDS_CROWD, "kicks of 500 idle ports in turn") \
 	X(crowd_questions, NEEDS_CROWD, "GET_FEATURES from 500 ports as fast as it goes") \
 	X(crowd_memory, NEEDS_CROWD, "SET_MEM_TABLE from 500 ports as fast as it goes") \
+	X(crowd_large, NEEDS_CROWD | FLOODS | LASTS, \
+	    "broadcasts of 65 KB to 500 ports that take them all") \
 	X(crowd_blocking, NEEDS_CROWD, "call eventfds of 500 ports that are full and block")
 
 #define PEERS_OF_SHARED_THINGS(X) \
 	X(slow_socket, NEEDS_NOTHING, "questions by a socket with 160,000 epoll entries") \
 	X(slow_channel, NEEDS_IOMMU, "a back-end channel with 160,000 epoll entries") \
 	X(mapped_often, NEEDS_NOTHING, \
-	    "memory that is mapped 500,000 times and punched, added and removed")
+	    "memory that is mapped 130,000 times and punched, added and removed")
 
 #define PEERS_OF_FILES(X) \
 	X(fuse_close, NEEDS_FUSE, \
@@ -165,7 +167,7 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	X(many_descriptors, NEEDS_NOTHING, "250 descriptors with each message")
 
 #define PEERS_OF_PIPES(X) \
-	X(pipe_hostage, NEEDS_NOTHING, \
+	X(pipe_hostage, LASTS, \
 	    "device state through a pipe whose lock another process holds for ever") \
 	X(slow_pipe, NEEDS_NOTHING, \
 	    "device state through a pipe with 160,000 epoll entries at each end")

@@ -11,16 +11,20 @@
 #include "base/util.h"
 #include "guest.h"
 
-#define CROWD_DATA UINT64_C(8192)
+#define CROWD_DATA   UINT64_C(8192)
+#define LARGE        65536
+#define FIRST_ROUNDS 15000
+
+static const uint8_t all[6] = {255, 255, 255, 255, 255, 255}, hostile[6] = {2, 0, 0, 9, 0, 1};
 
 static struct guest *crowd[CROWD];
 static char crowd_path[CROWD][128];
 
 /* Guests on ports of their own whose rings have nothing to do. */
-static void create_crowd(struct peer_world *w)
+static void create_crowd(struct peer_world *w, uint16_t size, uint64_t data)
 {
 	struct guest_config c = {
-	    .n_pairs = 1, .size = 64, .data = CROWD_DATA, .features = GUEST_FEATURES};
+	    .n_pairs = 1, .size = size, .data = data, .features = GUEST_FEATURES};
 
 	for (unsigned i = 0; i < CROWD; i++) {
 		crowd[i] = guest_create(w, &c);
@@ -30,9 +34,34 @@ static void create_crowd(struct peer_world *w)
 
 static void connect_crowd(struct peer_world *w)
 {
-	create_crowd(w);
+	create_crowd(w, 64, CROWD_DATA);
 	for (unsigned i = 0; i < CROWD; i++)
 		peer_must(w, guest_connect(crowd[i], crowd_path[i]), "connecting");
+}
+
+/* The crowd gives as many buffers as its rings hold; they are all one, and large enough. */
+void peer_crowd_large(struct peer_world *w)
+{
+	struct guest_config c = {
+	    .n_pairs = 1, .size = 256, .data = 2 * LARGE, .features = GUEST_FEATURES};
+	struct guest *g = guest_create(w, &c);
+
+	create_crowd(w, 256, LARGE);
+	for (unsigned i = 0; i < CROWD; i++) {
+		guest_fill(crowd[i], 0, GUEST_DATA_GPA, LARGE, VRING_DESC_F_WRITE);
+		peer_must(w, guest_connect(crowd[i], crowd_path[i]), "connecting");
+	}
+	guest_fill(g, 1, GUEST_DATA_GPA, guest_frame(g, 0, all, hostile, 65000), 0);
+	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
+	for (unsigned round = 0;; round++) {
+		/* The kernel has given the switch all pages by then, which takes a while, once. */
+		if (round == FIRST_ROUNDS)
+			peer_attacks(w);
+		for (unsigned i = 0; i < CROWD; i++)
+			guest_offer(crowd[i], 0);
+		guest_offer_all(g, 1);
+		peer_nap(w);
+	}
 }
 
 void peer_crowd_enable(struct peer_world *w)
@@ -106,7 +135,7 @@ void peer_crowd_blocking(struct peer_world *w)
 {
 	const uint64_t most = UINT64_MAX - 1;
 
-	create_crowd(w);
+	create_crowd(w, 64, CROWD_DATA);
 	for (unsigned i = 0; i < CROWD; i++) {
 		struct guest_ring *r = &crowd[i]->ring[1];
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,8 +12,7 @@
 
 #include "guest.h"
 
-#define MIB    (UINT64_C(1) << 20)
-#define COPIES 1000
+#define MIB (UINT64_C(1) << 20)
 
 static const uint8_t address[6] = {2, 0, 0, 9, 0, 1};
 
@@ -87,6 +85,7 @@ static void transfer(struct peer_world *w, struct guest *g, bool load, int fd)
 {
 	int err = frontend_set_device_state_fd(&g->fe, load, fd);
 
+	peer_step(w);
 	if (!err)
 		err = frontend_check_device_state(&g->fe);
 	if (err && err != -EREMOTEIO) {
@@ -110,22 +109,6 @@ void peer_pipe_hostage(struct peer_world *w)
 		transfer(w, g, i % 2, end[1 - i % 2]);
 }
 
-/* Watch a descriptor n times: by copies of it, in sets of COPIES. */
-static void watch(struct peer_world *w, int fd, unsigned n)
-{
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT};
-	int copy[COPIES], set = -1;
-
-	for (unsigned i = 0; i < COPIES; i++)
-		copy[i] = dup(fd);
-	for (unsigned i = 0; i < n; i++) {
-		if (i % COPIES == 0)
-			set = epoll_create1(EPOLL_CLOEXEC);
-		if (epoll_ctl(set, EPOLL_CTL_ADD, copy[i % COPIES], &event) < 0)
-			peer_fail(w, "an epoll entry", -errno);
-	}
-}
-
 static _Noreturn void drain(int fd)
 {
 	char bytes[65536];
@@ -143,8 +126,8 @@ void peer_slow_pipe(struct peer_world *w)
 
 	if (pipe2(end, O_CLOEXEC) < 0)
 		peer_fail(w, "a pipe", -errno);
-	watch(w, end[0], 160000);
-	watch(w, end[1], 160000);
+	peer_watch(w, end[0], 160000);
+	peer_watch(w, end[1], 160000);
 	if (child(w) == 0)
 		drain(end[0]);
 	peer_attacks(w);

@@ -15,6 +15,7 @@
 
 #define MIB      (UINT64_C(1) << 20)
 #define WATCHERS 160000
+#define MAPPERS  2
 
 static const uint8_t hostile[6] = {2, 0, 0, 9, 0, 1};
 
@@ -104,11 +105,11 @@ void peer_mapped_often(struct peer_world *w)
 	int ready = eventfd(0, EFD_CLOEXEC);
 	eventfd_t n;
 
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < MAPPERS; i++) {
 		if (fork() == 0)
 			punch_mapped(g->fe.region[region].fd, ready);
 	}
-	for (unsigned i = 0; i < 8; i += n)
+	for (unsigned i = 0; i < MAPPERS; i += n)
 		if (eventfd_read(ready, &n) < 0)
 			peer_fail(w, "an eventfd", -errno);
 	peer_attacks(w);
