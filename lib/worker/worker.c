@@ -334,13 +334,27 @@ static void workers_wake(struct workers *all)
 		idle_wake(&all->worker[i].idle);
 }
 
+/* EAL's own wait takes the CPU for itself, which a worker may need to come to its end. */
+static void wait_for_ends(void)
+{
+	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
+	unsigned lcore;
+
+	RTE_LCORE_FOREACH_WORKER(lcore)
+	{
+		while (rte_eal_get_lcore_state(lcore) == RUNNING)
+			nanosleep(&rest, NULL);
+	}
+	rte_eal_mp_wait_lcore();
+}
+
 void workers_stop(struct workers *all)
 {
 	if (!all)
 		return;
 	atomic_store(&all->stop, true);
 	workers_wake(all);
-	rte_eal_mp_wait_lcore();
+	wait_for_ends();
 	workers_free(all);
 }
 

@@ -170,7 +170,8 @@ static void test_a_call_eventfd_blocks(void **state)
 
 	(void)state;
 	open_lab(&l);
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	/* Once for each format: it has to wait for a second, then for two, before it is served. */
+	for (unsigned i = 0; i < 2; i++) {
 		connect_victim(&l, i % 2 ? FEATURES_PACKED : FEATURES_BASE);
 		streams_settle(l.s, 2);
 		drain(l.nd[VICTIM], 20);
