@@ -179,7 +179,7 @@ static void test_a_call_eventfd_blocks(void **state)
 		fill_eventfd(l.nd[VICTIM]->queue[0].call_fd);
 		wait_until_dropped(&l, true);
 		net_driver_destroy(l.nd[VICTIM]);
-		streams_run(l.s, 2, 20);
+		streams_run(l.s, 2, 100);
 	}
 	must(log_says(&l, "blocks: the front-end filled it"), "the log does not say why");
 	close_lab(&l);
