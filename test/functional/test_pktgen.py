@@ -72,9 +72,9 @@ def test_what_is_sent_is_what_the_switch_received(lab, name):
     # Hellos go out as fast as they can; when the machine is busy many of them fill a ring.
     assert said["lost"] <= full <= said["lost"] + (hellos if name == "many-macs" else 0)
     assert said["received"] + said["lost"] == said["sent"]
-    # Due is due. Who could not keep up sent many late, or as many as are owed in the end.
+    # Due is due, but for a burst at the end. Who could not keep up sent many late, or as many as are owed.
     owed = said["offered"] - said["sent"]
-    assert -4 <= owed <= 4 or said["late"] >= min(owed, said["sent"] / 10) > 0, (owed, said["late"])
+    assert -32 <= owed <= 4 or said["late"] >= min(owed, said["sent"] / 10) > 0, (owed, said["late"])
     assert said["corrupt"] == said["bare"] == said["duplicates"] == said["reordered"] == 0
     assert said["broken_queues"] == said["foreign"] == 0
     latency = said["latency_ns"]
