@@ -144,7 +144,7 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	X(slow_socket, NEEDS_NOTHING, "questions by a socket with 160,000 epoll entries") \
 	X(slow_channel, NEEDS_IOMMU, "a back-end channel with 160,000 epoll entries") \
 	X(mapped_often, NEEDS_NOTHING, \
-	    "memory that is mapped 130,000 times and punched, added and removed")
+	    "memory that is mapped 40,000 times and punched, added and removed")
 
 #define PEERS_OF_FILES(X) \
 	X(fuse_close, NEEDS_FUSE, \
