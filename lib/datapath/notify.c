@@ -10,8 +10,8 @@ static bool was_slow(struct burst *b, uint64_t cycles)
 {
 	int64_t off = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
 	int64_t lost = off - atomic_load(&b->off_cpu);
-	/* slow_call is 100 us. */
-	uint64_t lost_cycles = lost > 0 ? (uint64_t)lost * (b->slow_call / 100) / 1000 : 0;
+	/* slow_call is 500 us. */
+	uint64_t lost_cycles = lost > 0 ? (uint64_t)lost * (b->slow_call / 500) / 1000 : 0;
 
 	if (off >= 0)
 		atomic_store(&b->off_cpu, off);

@@ -18,7 +18,7 @@
 struct vhost_device;
 
 /* A write that takes more CPU time than this is slow. */
-#define VHOST_CALL_SLOW_NS 100000
+#define VHOST_CALL_SLOW_NS 500000
 
 enum vhost_call_kind {
 	VHOST_CALL_USED,

@@ -50,7 +50,7 @@
 #define SYNC_WATCH      32 /* rests between two looks for a worker that is kept from reporting */
 
 /* A write to a call eventfd that takes longer is slow. */
-#define CALL_SLOW_US 100
+#define CALL_SLOW_US 500
 
 struct worker {
 	struct workers *all;
