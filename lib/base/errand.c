@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/closer.h"
 #include "base/log.h"
 
@@ -39,14 +40,6 @@ static unsigned n_pending, n_threads, n_idle;
 static int64_t quick_until; /* what began last is a quick one so far; 0: it has ended */
 static uint64_t quick;      /* its number */
 static uint64_t n_begun;
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 static void wait_until(int64_t ns)
 {
@@ -101,7 +94,7 @@ static void run_first(void)
 	if (!first)
 		last = &first;
 	quick = number;
-	quick_until = now_ns() + PATIENCE_NS;
+	quick_until = clock_ns() + PATIENCE_NS;
 	keep_standby();
 	pthread_mutex_unlock(&lock);
 	errand->fn(errand->arg);
@@ -121,7 +114,7 @@ static void *errand_thread(void *arg)
 	pthread_mutex_lock(&lock);
 	/* The last one stays: another could perhaps not be made when it is needed. */
 	while (first || !idle || n_threads == 1) {
-		int64_t now = now_ns();
+		int64_t now = clock_ns();
 
 		if (first && now >= quick_until) {
 			run_first();
@@ -130,7 +123,7 @@ static void *errand_thread(void *arg)
 			wait_until(quick_until);
 		} else {
 			wait_until(now + IDLE_NS);
-			idle = now_ns() >= now + IDLE_NS;
+			idle = clock_ns() >= now + IDLE_NS;
 		}
 	}
 	n_threads--;

@@ -3,21 +3,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 
 #define BURST   10
 #define EACH_MS 250
 #define TELL_MS 1000
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 bool log_limit_pass(struct log_limit *limit, int64_t now_ms)
 {

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/closer.h"
 #include "base/errand.h"
 #include "base/util.h"
@@ -50,19 +51,6 @@ struct move {
 };
 
 static struct move *moves;
-
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-static int64_t now_ms(void)
-{
-	return clock_ns(CLOCK_MONOTONIC) / 1000000;
-}
 
 static void rest_ns(int64_t ns)
 {
@@ -122,10 +110,10 @@ static ssize_t move_all(struct move *m, int fd)
 static void run(int fd, void *arg)
 {
 	struct move *m = arg;
-	int64_t used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	int64_t used = clock_read(CLOCK_THREAD_CPUTIME_ID);
 
 	m->result = move_all(m, fd);
-	used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - used;
+	used = clock_read(CLOCK_THREAD_CPUTIME_ID) - used;
 	if (used > SLOW_NS)
 		rest_ns(MIN(used * REST, REST_MAX_NS));
 	atomic_store(&m->ended, true);
@@ -229,8 +217,8 @@ bool move_waits(struct move *m)
 		return false;
 	atomic_store(&m->asked, true);
 	if (!m->until_ms)
-		m->until_ms = now_ms() + MOVE_WAIT_MS;
-	return now_ms() < m->until_ms;
+		m->until_ms = clock_ms() + MOVE_WAIT_MS;
+	return clock_ms() < m->until_ms;
 }
 
 bool move_hinders(unsigned owner)

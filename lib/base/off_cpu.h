@@ -5,19 +5,10 @@
  */
 #pragma once
 
-#include <stdint.h>
-#include <time.h>
+#include "base/clock.h"
 
 #define OFF_CPU_TRIES 3
 #define OFF_CPU_NS    20000 /* a reading is as exact as this */
-
-static inline int64_t off_cpu_clock(clockid_t clock)
-{
-	struct timespec now = {0};
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 /*
  * In ns, from a beginning that is the same for all readings of a thread; of: the clock of its CPU
@@ -26,11 +17,10 @@ static inline int64_t off_cpu_clock(clockid_t clock)
 static inline int64_t off_cpu_ns(clockid_t of)
 {
 	for (unsigned try = 0; try < OFF_CPU_TRIES; try++) {
-		int64_t before = off_cpu_clock(CLOCK_MONOTONIC), used = off_cpu_clock(of);
+		int64_t before = clock_ns(), used = clock_read(of);
 
-		/* syscalls: clock_gettime */
 		/* syscalls(worker): clock_gettime */
-		if (off_cpu_clock(CLOCK_MONOTONIC) - before < OFF_CPU_NS)
+		if (clock_ns() - before < OFF_CPU_NS)
 			return before - used;
 	}
 	return -1;

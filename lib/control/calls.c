@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/calls.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/vswitch.h"
 #include "vhost/call.h"
@@ -21,14 +20,6 @@
 /* A write that blocks is none either. */
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 60000
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * SECOND + now.tv_nsec;
-}
 
 static void set_slow(struct vport *vp, bool slow)
 {
@@ -104,7 +95,7 @@ static void hand_over(struct vport *vp)
 void calls_drop(struct vport *vp)
 {
 	struct call_history *h = &vp->calls;
-	int64_t now = now_ns();
+	int64_t now = clock_ns();
 
 	if (now - h->fault_ns > FORGET_NS + h->backoff_ms * (SECOND / 1000))
 		h->backoff_ms = 0;
@@ -156,7 +147,7 @@ void calls_service(struct vswitch *sw)
 	if (!noted && !sw->calls_left && !sw->n_slow && !vhost_calls_pending())
 		return;
 	sw->calls_left = false;
-	now = now_ns();
+	now = clock_ns();
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		service(sw->vport[p], now);
 }

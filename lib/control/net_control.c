@@ -22,10 +22,10 @@
 #include "control/net_control.h"
 
 #include <string.h>
-#include <time.h>
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/vswitch.h"
 #include "vhost/call.h"
@@ -75,14 +75,6 @@ bool net_control_is(const struct vhost_device *dev, unsigned index)
 bool net_control_uses_pair(const struct vport *vp, unsigned pair)
 {
 	return vp->control.pairs == 0 || pair < vp->control.pairs;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 /* The first bytes that the driver wrote, at most room. */
@@ -195,7 +187,7 @@ static void serve(struct vport *vp)
 {
 	struct net_control *nc = &vp->control;
 	struct vhost_vring *ring = nc->ring;
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 	bool served = false, more = true;
 
 	if (now - nc->window_ms >= WINDOW_MS) {

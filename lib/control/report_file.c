@@ -7,22 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 
 /* No more fits into a pipe that can be written to. */
 #define PART 4096
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
 
 /*
  * Other processes share the descriptor, so it is not made non-blocking. What can be
@@ -31,10 +23,10 @@ static int64_t now_ms(void)
 static int write_within(int fd, const char *text, size_t n, unsigned ms)
 {
 	struct pollfd writable = {.fd = fd, .events = POLLOUT};
-	int64_t end = now_ms() + ms;
+	int64_t end = clock_ms() + ms;
 
 	while (n) {
-		int64_t left = MAX(end - now_ms(), 0);
+		int64_t left = MAX(end - clock_ms(), 0);
 		ssize_t written;
 
 		/* syscalls: poll write */

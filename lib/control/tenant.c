@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "bridge/fdb.h"
 #include "control/vswitch.h"
@@ -18,14 +18,6 @@
 /* At most 16,384 entries, half a millisecond; between two of them front-ends are answered. */
 #define SLICE_BUCKETS 2048
 #define SLICE_WAIT_US 1000
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 /*
  * When a process started: field 22 of /proc/PID/stat (proc(5)). Its number may be another process's
@@ -93,12 +85,12 @@ void tenant_arrived(struct vport *vp)
 void tenant_left(struct vport *vp)
 {
 	vp->tenant.gone = true;
-	vp->tenant.gone_ms = now_ms();
+	vp->tenant.gone_ms = clock_ms();
 }
 
 void tenants_tick(struct vswitch *sw)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	for (unsigned p = 0; p < sw->n_ports; p++) {
 		struct vport *vp = sw->vport[p];

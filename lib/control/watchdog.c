@@ -20,11 +20,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/calls.h"
 #include "control/vswitch.h"
@@ -71,28 +71,20 @@ static void report_broken_rings(struct vport *vp)
 	}
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 static void ask_for_translations(struct vswitch *sw)
 {
 	uint64_t now;
 
 	if (!sw->iommu)
 		return;
-	now = now_ms();
+	now = clock_ms();
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		vhost_iommu_service(&sw->vport[p]->device, now);
 }
 
 static void doubt_memory(struct vswitch *sw)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		vhost_unshared_service(&sw->vport[p]->device, now);

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/errand.h"
 #include "base/nudge.h"
 #include "vhost/device.h"
@@ -55,14 +56,6 @@ struct vhost_caller {
 static struct vhost_caller *gone; /* whose errands have not ended */
 static atomic_uint pending;
 
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
 static void release(struct vhost_caller *c)
 {
 	if (atomic_fetch_sub(&c->users, 1) != 1)
@@ -88,7 +81,7 @@ static void begin_trust(struct vhost_caller *c, unsigned slot, unsigned word)
  */
 static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int fd)
 {
-	int64_t start = clock_ns(CLOCK_MONOTONIC), used = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	int64_t start = clock_ns(), used = clock_read(CLOCK_THREAD_CPUTIME_ID);
 	struct timespec rest = {0};
 	int error;
 
@@ -98,8 +91,8 @@ static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int 
 	error = eventfd_write(fd, 1);
 	atomic_store(&c->since, 0);
 	close(fd);
-	used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - used;
-	if (used < VHOST_CALL_SLOW_NS && clock_ns(CLOCK_MONOTONIC) - start < LONG_NS) {
+	used = clock_read(CLOCK_THREAD_CPUTIME_ID) - used;
+	if (used < VHOST_CALL_SLOW_NS && clock_ns() - start < LONG_NS) {
 		atomic_fetch_add(&c->quick, 1);
 		if (!error)
 			begin_trust(c, slot, word);
@@ -237,7 +230,7 @@ static bool hangs(const struct vhost_caller *c, int64_t ns)
 {
 	int64_t since = atomic_load(&c->since);
 
-	return since && clock_ns(CLOCK_MONOTONIC) - since > ns;
+	return since && clock_ns() - since > ns;
 }
 
 bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index)

@@ -7,20 +7,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "vhost/descriptor.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
 /* CPU time that no send to a socket takes, unless the front-end has made it a slow one. */
 #define SLOW_NS INT64_C(5000000)
-
-static int64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 int vhost_channel_set(struct vhost_device *dev, int fd)
 {
@@ -83,7 +76,7 @@ static int transmit(
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {.bytes = ""};
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
-	int64_t start = cpu_ns(); /* syscalls: clock_gettime */
+	int64_t start = clock_read(CLOCK_THREAD_CPUTIME_ID); /* syscalls: clock_gettime */
 	ssize_t n;
 
 	if (fd >= 0) {
@@ -95,7 +88,7 @@ static int transmit(
 		memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(fd));
 	}
 	n = sendmsg(dev->channel.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (cpu_ns() - start > SLOW_NS)
+	if (clock_read(CLOCK_THREAD_CPUTIME_ID) - start > SLOW_NS)
 		return -ETIME;
 	if (n == (ssize_t)(sizeof(*header) + header->size))
 		return 0;

@@ -33,9 +33,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "vhost/allowance.h"
 #include "vhost/descriptor.h"
@@ -89,23 +89,10 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 	event_add(ep->timer, &tv);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
-}
-
-static int64_t now_ms(void)
-{
-	return now_ns() / 1000000;
-}
-
 /* The control thread has worked for the front-end since start_ns; so long had it waited before. */
 static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited_ns)
 {
-	uint64_t now = now_ns(), waited = ep->dev->waited_ns - waited_ns;
+	uint64_t now = clock_ns(), waited = ep->dev->waited_ns - waited_ns;
 
 	allowance_charge(&ep->allowance, start_ns, now, waited);
 	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
@@ -170,8 +157,8 @@ static void unuse_line(void)
 static void wait_for_frontend(struct vhost_endpoint *ep)
 {
 	int64_t from = MAX(ep->rest_until_ms, ep->accept_due_ms - ACCEPT_BURST * ACCEPT_MS);
-	int64_t rest = allowance_rest(&ep->allowance, now_ns()) / 1000000;
-	int64_t wait = MAX(from - now_ms(), rest);
+	int64_t rest = allowance_rest(&ep->allowance, clock_ns()) / 1000000;
+	int64_t wait = MAX(from - clock_ms(), rest);
 
 	if (ep->mode == VHOST_ENDPOINT_CLIENT) {
 		wait_ms(ep, MAX(wait, ep->retry_ms));
@@ -205,7 +192,7 @@ static void close_session(struct vhost_endpoint *ep)
 /* The front-end has gone, or has to go. */
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
-	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 
 	close_session(ep);
 	charge(ep, start, waited);
@@ -220,7 +207,7 @@ static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
 	struct vhost_endpoint *ep = arg;
-	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 
 	(void)fd;
 	if ((what & EV_READ) && vhost_inband_service(ep->dev) == -EAGAIN)
@@ -270,7 +257,7 @@ static void tell_to_rest(struct vhost_endpoint *ep, uint64_t ns)
 
 static void serve(struct vhost_endpoint *ep)
 {
-	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 	uint64_t pause = allowance_rest(&ep->allowance, start);
 	int error;
 
@@ -296,7 +283,7 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (allowance_busy(&ep->allowance, now_ns())) {
+	if (allowance_busy(&ep->allowance, clock_ns())) {
 		event_del(ep->session_event);
 		line_up(ep);
 	} else {
@@ -321,7 +308,7 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 	ep->longest_ns = 0;
 	ep->told_to_rest = false;
 	ep->peer = peer_of(fd);
-	ep->since_ms = now_ms();
+	ep->since_ms = clock_ms();
 	ep->accept_due_ms = MAX(ep->accept_due_ms, ep->since_ms) + ACCEPT_MS;
 	error = session_create(fd, ep->dev, &ep->session);
 
@@ -345,7 +332,7 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 
 static void accept_front_end(struct vhost_endpoint *ep)
 {
-	uint64_t start = now_ns(), waited = ep->dev->waited_ns;
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 	/* syscalls: accept4 socket connect getsockopt */
 	int accepted = accept4(ep->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -370,7 +357,7 @@ static void on_listener(evutil_socket_t fd, short what, void *arg)
 	if (ep->session) {
 		event_del(ep->listen_event);
 		wait_ms(ep, WAITER_MS);
-	} else if (allowance_busy(&ep->allowance, now_ns())) {
+	} else if (allowance_busy(&ep->allowance, clock_ns())) {
 		event_del(ep->listen_event);
 		line_up(ep);
 	} else {
@@ -419,7 +406,7 @@ static void try_connect(struct vhost_endpoint *ep)
 /* Another front-end has been waiting for a while. */
 static void on_waiter(struct vhost_endpoint *ep)
 {
-	int64_t silent_ms = now_ms() - ep->since_ms;
+	int64_t silent_ms = clock_ms() - ep->since_ms;
 
 	if (session_has_spoken(ep->session) || ep->told_to_rest) {
 		vhost_tell(ep->dev, LOG_WARN,
@@ -581,13 +568,13 @@ bool vhost_endpoint_peer(const struct vhost_endpoint *ep, struct vhost_endpoint_
 	if (!ep->session)
 		return false;
 	ret_peer->pid = ep->peer;
-	ret_peer->ms = now_ms() - ep->since_ms;
+	ret_peer->ms = clock_ms() - ep->since_ms;
 	return true;
 }
 
 void vhost_endpoint_drop_for(struct vhost_endpoint *ep, unsigned ms)
 {
-	ep->rest_until_ms = now_ms() + ms;
+	ep->rest_until_ms = clock_ms() + ms;
 	if (ep->session)
 		end_session(ep, "dropped");
 	else

@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/quiesce.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "vhost/call.h"
 
 /* What a type does here waits for workers, and not for the front-end. */
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
-}
-
 #define WAIT(dev, call) \
 	do { \
-		uint64_t start = now_ns(); \
+		uint64_t start = clock_ns(); \
 		call; \
-		(dev)->waited_ns += now_ns() - start; \
+		(dev)->waited_ns += clock_ns() - start; \
 	} while (0)
 
 static bool any_in_use(const struct vhost_device *dev)

@@ -33,9 +33,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "vhost/descriptor.h"
 #include "vhost/message.h"
@@ -49,7 +49,7 @@
  * begins none after so long. A message that waits for workers may take a millisecond.
  */
 #define MESSAGES_PER_CALL 32
-#define CALL_NS           UINT64_C(2000000)
+#define CALL_NS           INT64_C(2000000)
 
 struct vhost_session {
 	int fd;
@@ -60,14 +60,6 @@ struct vhost_session {
 	bool rested; /* and that was logged */
 	struct vhost_message msg;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
-}
 
 int session_create(int fd, struct vhost_device *dev, struct vhost_session **ret_session)
 {
@@ -87,7 +79,7 @@ int session_create(int fd, struct vhost_device *dev, struct vhost_session **ret_
 	}
 	session->fd = fd;
 	session->dev = dev;
-	session->rests = rate_exceeded(&dev->rate, now_ns());
+	session->rests = rate_exceeded(&dev->rate, clock_ns());
 	*ret_session = session;
 	return 0;
 }
@@ -310,7 +302,7 @@ static int handle_message(struct vhost_session *session)
 static void count_disturbances(struct vhost_session *session, unsigned n)
 {
 	struct vhost_device *dev = session->dev;
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	rate_add(&dev->rate, n, now);
 	session->rests = rate_exceeded(&dev->rate, now);
@@ -329,15 +321,15 @@ static void count_disturbances(struct vhost_session *session, unsigned n)
 static bool rests(struct vhost_session *session)
 {
 	if (UNLIKELY(session->rests))
-		session->rests = rate_exceeded(&session->dev->rate, now_ns());
+		session->rests = rate_exceeded(&session->dev->rate, clock_ns());
 	return session->rests;
 }
 
 int session_receive(struct vhost_session *session)
 {
-	uint64_t end = now_ns() + CALL_NS;
+	int64_t end = clock_ns() + CALL_NS;
 
-	for (unsigned i = 0; i < MESSAGES_PER_CALL && (i == 0 || now_ns() < end); i++) {
+	for (unsigned i = 0; i < MESSAGES_PER_CALL && (i == 0 || clock_ns() < end); i++) {
 		uint64_t before = session->dev->disturbances;
 		int error;
 

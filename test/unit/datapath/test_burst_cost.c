@@ -184,7 +184,7 @@ static void read_clocks(uint64_t *ret_cycles, int64_t *ret_ns)
 {
 	do {
 		*ret_cycles = rte_rdtsc();
-		*ret_ns = off_cpu_clock(CLOCK_MONOTONIC);
+		*ret_ns = clock_ns();
 	} while (rte_rdtsc() - *ret_cycles > 20000);
 }
 
@@ -206,9 +206,9 @@ static void sleep_5_ms(void)
 
 static void work_for_5_ms(void)
 {
-	int64_t start = off_cpu_clock(CLOCK_THREAD_CPUTIME_ID);
+	int64_t start = clock_read(CLOCK_THREAD_CPUTIME_ID);
 
-	while (off_cpu_clock(CLOCK_THREAD_CPUTIME_ID) - start < 5000000)
+	while (clock_read(CLOCK_THREAD_CPUTIME_ID) - start < 5000000)
 		;
 }
 
