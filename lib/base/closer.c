@@ -5,10 +5,9 @@
  * closer_start() forks an overseer while the process is small; it shares the table of descriptors
  * (CLONE_FILES), but no memory except the counters. Jobs, a descriptor and its owner each, are
  * written into a pipe. Closers, children of the overseer, read and close. A job may have a function
- * that is called first; it is the same one in all these processes, as is the memory that was shared
- * before. When jobs wait and none
- * has been taken for a while, all closers hang, and the overseer forks one more. Those that find
- * nothing to do for a while end, but for one.
+ * that is called first: it is at the same address in all these processes, and so is memory that was
+ * shared before the fork. When jobs wait and none has been taken for a while, all closers hang, and
+ * the overseer forks one more. Those that find nothing to do for a while end, but for one.
  *
  * The kernel closes a table of descriptors when the last process that shares it ends. So a closer
  * that hangs would keep everything open after the main process has gone. The overseer waits for

@@ -28,8 +28,8 @@ bool closer_running(void);
 bool closer_take(unsigned owner, int fd);
 
 /*
- * Have fn(fd, arg) called before, which may take as long as it likes. arg points to memory that was
- * shared before closer_start().
+ * The same, and have fn(fd, arg) called before it, which may take as long as it likes. arg points
+ * to memory that was shared before closer_start().
  */
 bool closer_run(unsigned owner, int fd, void (*fn)(int fd, void *arg), void *arg);
 

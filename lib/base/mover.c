@@ -9,8 +9,8 @@
  * A pipe that is ready takes a page, or gives something, without waiting. If another user of the
  * pipe was faster, the call waits; a timer of the closer interrupts it.
  *
- * Those who watch the pipe are told within the call, which takes CPU time if there are many. So the
- * mover rests before it says that it has ended.
+ * A call also wakes all watchers of the pipe, which takes CPU time if there are many. So the mover
+ * rests before it sets `ended`.
  */
 #include "base/mover.h"
 
@@ -39,12 +39,12 @@ struct move {
 	bool used;
 	unsigned owner;
 	int64_t until_ms; /* it waits so long; 0: it has not begun to wait */
-	/* Told by the control thread. */
+	/* Written by the control thread before the move begins, or atomic. */
 	int fd; /* without closers */
 	bool reads;
 	size_t len; /* to be written */
 	atomic_bool asked, gone;
-	/* Told by the mover. */
+	/* Written by the mover. */
 	ssize_t result;
 	atomic_bool ended;
 	uint8_t bytes[MOVE_BYTES_MAX];
@@ -89,7 +89,7 @@ static ssize_t move_all(struct move *m, int fd)
 		ssize_t n;
 
 		if (ready == 0 && last)
-			return -EIO; /* there might come more, but it should have come */
+			return -EIO; /* the other side has done its part: nothing more will come */
 		if (ready <= 0)
 			continue; /* not yet */
 		n = move_part(m, fd, done);
@@ -98,7 +98,7 @@ static ssize_t move_all(struct move *m, int fd)
 		if (n < 0 && (last || (errno != EINTR && errno != EAGAIN)))
 			return -EIO;
 		if (n < 0)
-			rest_ns(TICK_MS * 1000000); /* somebody else was faster */
+			rest_ns(TICK_MS * 1000000); /* another user of the pipe was faster */
 		else if (n == 0)
 			break;
 		else
@@ -139,7 +139,7 @@ int movers_prepare(void)
 	return 0;
 }
 
-/* Have it run by whoever there is. */
+/* By a closer; if there are none, by a thread. */
 static int run_soon(struct move *m, int fd)
 {
 	if (closer_running())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Moving some bytes between memory and a pipe of somebody else, who may make each call on the pipe
- * take as long as he likes.
+ * Moving some bytes between memory and a pipe of a front-end, which can make each call on the pipe
+ * take as long as it likes.
  *
  * A call on a pipe waits for the pipe's lock in the kernel, also if the pipe is non-blocking. The
  * lock is held by others of its users, possibly for ever, and a thread that waits for it cannot be

@@ -14,10 +14,10 @@
 #define LEVEL_MAX 10
 /* Slow as often as this lately, it is said. */
 #define LEVEL_TELL 3
-/* So long workers leave calls to others if it was no accident; doubled each time. */
+/* For how long workers make no calls after a write that was slow by its CPU time; doubled. */
 #define SLOW_MIN_NS SECOND
 #define SLOW_MAX_NS (64 * SECOND)
-/* A write that blocks is none either. */
+/* For how long no front-end is served after a write that blocked; doubled. */
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 60000
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whose kicks wake which worker.
+ * Which queues' kicks wake which worker.
  *
  * The kicks of a queue are in the set of the worker that polls it (worker/idle.h), and in no other.
  * They leave the set before their descriptor may be closed: the front-end has the same file, so the
@@ -22,7 +22,7 @@ struct kick {
 void kicks_init(struct vport *vp);
 
 /*
- * Make it so for all queues of the port as they are to be polled by the next forwarding, which has
- * to be made after that.
+ * Put the kicks of the port's queues into the sets of the workers that are to poll them in the next
+ * forwarding. Call it before that forwarding is made.
  */
 void kicks_follow(struct vport *vp);

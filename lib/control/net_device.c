@@ -162,7 +162,8 @@ static void net_set_call(struct vhost_device *dev, unsigned index)
 
 	if (!vp->in[index])
 		return;
-	/* After vhost_call_replaced(): who sees the new one sees that it is not known. */
+	/* After vhost_call_replaced(): a worker that sees the new one sees that it is not known to
+	 * be quick. */
 	__atomic_store_n(&q->call_fd, dev->vring[index]->call_fd, __ATOMIC_RELEASE);
 	workers_synchronize(vp->sw->workers);
 }

@@ -155,8 +155,9 @@ static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves
 }
 
 /*
- * The worker that polls a queue now no longer hears of its kicks. It is about to lose it; if it
- * keeps it after all, it hears of what was missed when the kicks are in its set again.
+ * The worker that polls such a queue now gets no more kicks of it, as it is about to lose the
+ * queue. If it keeps the queue after all, epoll reports what was missed when the kicks are added
+ * again.
  */
 static void follow_moved(const struct vswitch_move moves[], unsigned n)
 {

@@ -5,7 +5,7 @@
 
 #include "base/off_cpu.h"
 
-/* More than slow_call, but for the time that this thread has lost its CPU. */
+/* Was it more than slow_call, without the time for which this thread had no CPU? */
 static bool was_slow(struct burst *b, uint64_t cycles)
 {
 	int64_t off = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);

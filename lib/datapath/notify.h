@@ -22,7 +22,7 @@
 
 #include "datapath/burst.h"
 
-/* The slow way out of a write that took long, or was interrupted. */
+/* After a write that took long, or was interrupted: was it the front-end's fault? Note that. */
 void call_note(struct burst *b, struct queue *q, uint64_t cycles, bool interrupted);
 
 /* May a worker write what was read from call_fd before? */

@@ -70,7 +70,7 @@ struct queue {
 	bool enabled;    /* changes while in use */
 	bool shared;     /* deliver queues: more than one worker may write */
 	int call_fd;     /* -1: the driver wants no calls; changes while in use */
-	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: it is our own. */
+	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: it may. */
 	const atomic_uint *call_trust;
 	int miss_fd; /* written when the ring waits for a translation */
 	/* Receive queues, the control thread's: */

@@ -19,10 +19,9 @@
  * and the timer arms it again. So it is when a front-end was dropped for a while, and when the
  * system is out of descriptors, which keeps a listener readable for ever.
  *
- * What the control thread does for a front-end is timed (allowance.h). If it was much, its events
- * only put the endpoint into a line with others. One of the line is served each time that the loop
- * has looked at all its events, so nobody waits for more than one of them, and each has its turn.
- * If single visits took long, the socket is not read for a while.
+ * What the control thread does for a front-end is timed (allowance.h). After much of it, an event
+ * only makes the endpoint wait for its turn (turn.h). After visits that were long, the socket is
+ * not read for a while.
  */
 #include "vhost/endpoint.h"
 
@@ -42,6 +41,7 @@
 #include "vhost/inband.h"
 #include "vhost/listener.h"
 #include "vhost/session.h"
+#include "vhost/turn.h"
 
 #define RETRY_MIN_MS    100
 #define RETRY_MAX_MS    2000
@@ -63,7 +63,7 @@ struct vhost_endpoint {
 	struct vhost_listener listener;
 	struct event *listen_event;
 	int64_t accept_due_ms; /* when as many may have come as have */
-	int64_t rest_until_ms; /* nobody is served before */
+	int64_t rest_until_ms; /* no front-end is served before */
 
 	struct event *timer;
 	unsigned retry_ms;   /* client: wait before the next attempt */
@@ -74,11 +74,11 @@ struct vhost_endpoint {
 	struct event *session_event, *session_rest;
 	pid_t peer; /* 0: not known */
 	int64_t since_ms;
-	struct allowance allowance;    /* of all front-ends, one after the other */
-	struct vhost_endpoint *behind; /* in the line */
-	bool in_use;                   /* it may stand in line */
-	uint64_t longest_ns;           /* that a call for this one took */
-	bool told_to_rest;             /* and that is logged */
+	struct allowance allowance; /* of all front-ends, one after the other */
+	struct vhost_turn turn;
+	bool takes_turns;    /* it may */
+	uint64_t longest_ns; /* that a visit of this one took */
+	bool told_to_rest;   /* and that is logged */
 	struct event *inband_event, *inband_retry;
 };
 
@@ -96,61 +96,6 @@ static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited
 
 	allowance_charge(&ep->allowance, start_ns, now, waited);
 	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
-}
-
-/* Those that have had much time, first come, first served; of one event loop. */
-static struct {
-	struct vhost_endpoint *first;
-	struct event *turn;
-	unsigned users;
-} line;
-
-static void on_turn(evutil_socket_t fd, short what, void *arg);
-
-static void next_turn(void)
-{
-	const struct timeval at_once = {0};
-
-	if (line.first)
-		event_add(line.turn, &at_once);
-}
-
-static void line_up(struct vhost_endpoint *ep)
-{
-	struct vhost_endpoint **at = &line.first;
-
-	while (*at && *at != ep)
-		at = &(*at)->behind;
-	*at = ep;
-	next_turn();
-}
-
-static void leave_line(struct vhost_endpoint *ep)
-{
-	struct vhost_endpoint **at = &line.first;
-
-	while (*at && *at != ep)
-		at = &(*at)->behind;
-	if (*at)
-		*at = ep->behind;
-	ep->behind = NULL;
-	next_turn();
-}
-
-static int use_line(struct event_base *base)
-{
-	if (line.users++ == 0)
-		line.turn = evtimer_new(base, on_turn, NULL);
-	return line.turn ? 0 : -ENOMEM;
-}
-
-static void unuse_line(void)
-{
-	if (--line.users)
-		return;
-	if (line.turn)
-		event_free(line.turn);
-	line.turn = NULL;
 }
 
 /* Look for the next front-end, as soon as there may be one. */
@@ -181,7 +126,7 @@ static void close_session(struct vhost_endpoint *ep)
 	if (ep->inband_retry)
 		event_free(ep->inband_retry);
 	ep->session_event = ep->session_rest = ep->inband_event = ep->inband_retry = NULL;
-	leave_line(ep);
+	vhost_turn_leave(&ep->turn);
 	if (ep->timer)
 		event_del(ep->timer);
 	session_destroy(ep->session);
@@ -285,7 +230,7 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (allowance_busy(&ep->allowance, clock_ns())) {
 		event_del(ep->session_event);
-		line_up(ep);
+		vhost_turn_wait(&ep->turn);
 	} else {
 		serve(ep);
 	}
@@ -359,23 +304,16 @@ static void on_listener(evutil_socket_t fd, short what, void *arg)
 		wait_ms(ep, WAITER_MS);
 	} else if (allowance_busy(&ep->allowance, clock_ns())) {
 		event_del(ep->listen_event);
-		line_up(ep);
+		vhost_turn_wait(&ep->turn);
 	} else {
 		accept_front_end(ep);
 	}
 }
 
-/* One of those in line, each time that the loop has looked for all others. */
-static void on_turn(evutil_socket_t fd, short what, void *arg)
+static void take_turn(void *arg)
 {
-	struct vhost_endpoint *ep = line.first;
+	struct vhost_endpoint *ep = arg;
 
-	(void)fd;
-	(void)what;
-	(void)arg;
-	if (!ep)
-		return;
-	leave_line(ep);
 	if (ep->session) {
 		event_add(ep->session_event, NULL);
 		serve(ep);
@@ -512,7 +450,8 @@ static struct vhost_endpoint *endpoint_alloc(
 	ep->retry_ms = RETRY_MIN_MS;
 	ep->path = strdup(config->path);
 	ep->timer = evtimer_new(base, on_timer, ep);
-	ep->in_use = use_line(base) == 0;
+	ep->turn = (struct vhost_turn){.take = take_turn, .arg = ep};
+	ep->takes_turns = vhost_turns_open(base) == 0;
 	return ep;
 }
 
@@ -520,7 +459,7 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
     struct vhost_device *dev, struct vhost_endpoint **ret_endpoint)
 {
 	struct vhost_endpoint *ep = endpoint_alloc(base, config, dev);
-	bool complete = ep && ep->path && ep->timer && ep->in_use;
+	bool complete = ep && ep->path && ep->timer && ep->takes_turns;
 	int error = complete ? start(ep, config) : -ENOMEM;
 
 	if (error) {
@@ -553,7 +492,7 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 		close(ep->given_fd);
 	if (connected && ep->connection_changed)
 		ep->connection_changed(ep->dev, false);
-	unuse_line();
+	vhost_turns_close();
 	free(ep->path);
 	free(ep);
 }

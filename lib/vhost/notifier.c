@@ -54,7 +54,8 @@ static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-	/* It is closed some time later: until then one of ours would tell of the one after it. */
+	/* The close comes later. An in-band eventfd that is still in the set would tell of a ring
+	 * that has another eventfd by then. */
 	if (dev->inband_fd >= 0)
 		epoll_ctl(dev->inband_fd, EPOLL_CTL_DEL, fd, NULL); /* syscalls: epoll_ctl */
 	vhost_fd_close(dev, fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Kick eventfds belong to the front-ends, who may keep them readable for ever or make them block.
+ * Kick eventfds belong to the front-ends, which may keep them readable for ever or make them block.
  * So they are never read: edge-triggered epoll reports each kick once, read or not. The control
  * thread puts them into the worker's set and takes them out, each once: the worker has a queue on
  * its list only while its kicks are in the set, and asks for kicks only while it has the queue on
- * its list. So a kick that somebody was asked for is reported.
+ * its list. So each kick that a driver was asked for is reported.
  *
  * A ring without a kick eventfd has to be polled; a worker that has one naps instead, for so short
  * a time that a frame does not wait much longer than for a kick.

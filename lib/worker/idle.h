@@ -55,7 +55,7 @@ void idle_unwatch(const struct idle *idle, int fd);
  */
 bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[]);
 
-/* The queue with this ring had something, or has kicked: whoever polls it needs no kicks. */
+/* The queue with this ring had something, or its driver has kicked: no more kicks are needed. */
 static inline void idle_unask(struct poll_entry *entry, struct vring *ring)
 {
 	if (LIKELY(!entry->asked))

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* On which queue a frame of this port comes in; NULL: the port has gone, or to another worker. */
+/* On which queue a frame of this port comes in; NULL: the port has gone, or another worker polls
+ * it. */
 static struct queue *find_queue(const struct poll_list *list, uint16_t port)
 {
 	for (unsigned i = 0; i < list->n; i++) {
@@ -18,15 +19,15 @@ int mailbox_put(struct mailbox *box, uint16_t port, const uint8_t *frame, uint32
 {
 	unsigned sent = atomic_load_explicit(&box->sent, memory_order_relaxed);
 	unsigned read = atomic_load_explicit(&box->read, memory_order_acquire);
-	struct letter *letter = &box->letter[sent % MAILBOX_LETTERS];
+	struct waiting_frame *waiting = &box->frame[sent % MAILBOX_FRAMES];
 
 	if (len > INJECT_FRAME_MAX)
 		return -EINVAL;
-	if (sent - read == MAILBOX_LETTERS)
+	if (sent - read == MAILBOX_FRAMES)
 		return -EAGAIN;
-	letter->port = port;
-	letter->len = len;
-	memcpy(letter->frame, frame, len);
+	waiting->port = port;
+	waiting->len = len;
+	memcpy(waiting->bytes, frame, len);
 	atomic_store(&box->sent, sent + 1);
 	return 0;
 }
@@ -40,11 +41,11 @@ void mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding 
 	if (LIKELY(sent == read))
 		return;
 	for (; read != sent; read++) {
-		const struct letter *letter = &box->letter[read % MAILBOX_LETTERS];
-		struct queue *q = find_queue(list, letter->port);
+		const struct waiting_frame *waiting = &box->frame[read % MAILBOX_FRAMES];
+		struct queue *q = find_queue(list, waiting->port);
 
 		if (q)
-			burst_inject(b, fwd, q, now_s, letter->frame, letter->len);
+			burst_inject(b, fwd, q, now_s, waiting->bytes, waiting->len);
 	}
 	atomic_store_explicit(&box->read, read, memory_order_release);
 }

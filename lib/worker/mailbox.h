@@ -13,18 +13,18 @@
 #include "datapath/burst.h"
 #include "datapath/inject.h"
 
-#define MAILBOX_LETTERS 8
+#define MAILBOX_FRAMES 8
 
-struct letter {
+struct waiting_frame {
 	uint16_t port;
 	uint16_t len;
-	uint8_t frame[INJECT_FRAME_MAX];
+	uint8_t bytes[INJECT_FRAME_MAX];
 };
 
 struct mailbox {
 	atomic_uint sent; /* by the control thread */
 	atomic_uint read; /* by the worker */
-	struct letter letter[MAILBOX_LETTERS];
+	struct waiting_frame frame[MAILBOX_FRAMES];
 } CACHE_ALIGNED;
 
 static inline bool mailbox_waits(const struct mailbox *box)

@@ -15,8 +15,8 @@
  * name. Each worker has a mailbox for them, with one writer and one reader, looked at once a turn.
  *
  * A sleeping worker (idle.h) is off-line for the control thread. It loads the forwarding anew after
- * it came back on-line, so it cannot return to one that was replaced meanwhile.
- * It need not be woken for a new one that leaves its list as it was: it waits for the right kicks.
+ * it came back on-line, so it cannot return to one that was replaced meanwhile. A
+ * new one that leaves its list as it was does not wake it: it waits for the right kicks already.
  */
 #include "worker/worker.h"
 
@@ -202,7 +202,7 @@ static void worker_loop(struct worker *w)
 		} else {
 			rte_pause();
 		}
-		/* Not before: whoever prepares to sleep still looks at the forwarding. */
+		/* Not before: a worker that prepares to sleep still looks at the forwarding. */
 		rte_rcu_qsbr_quiescent(all->rcu, w->index);
 	}
 }
@@ -334,7 +334,7 @@ static void workers_wake(struct workers *all)
 		idle_wake(&all->worker[i].idle);
 }
 
-/* EAL's own wait takes the CPU for itself, which a worker may need to come to its end. */
+/* EAL's own wait does not sleep. A worker that shares the CPU may need it to come to its end. */
 static void wait_for_ends(void)
 {
 	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
@@ -430,7 +430,7 @@ void workers_synchronize(struct workers *all)
 	}
 }
 
-/* Does it leave worker i's list as it was? Then that keeps its number. */
+/* Is worker i's list the same as before? Then it keeps its number. */
 static bool number_list(
     struct workers *all, const struct forwarding *old, struct forwarding *fwd, unsigned i)
 {
