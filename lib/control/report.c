@@ -37,10 +37,11 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	bool receives = q->index % 2;
 	uint64_t dropped;
 	json_t *drops = drops_json(&s, &dropped);
-	json_t *out = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:o}", "index", (int)q->index,
+	json_t *out = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "index", (int)q->index,
 	    "direction", receives ? "receive" : "deliver", "frames", (json_int_t)s.frames, "bytes",
-	    (json_int_t)s.bytes, "calls", (json_int_t)s.calls, "calls_suppressed",
-	    (json_int_t)s.calls_suppressed, "drops", drops);
+	    (json_int_t)s.bytes, "calls", (json_int_t)s.calls, "calls_left",
+	    (json_int_t)s.calls_left, "calls_suppressed", (json_int_t)s.calls_suppressed, "drops",
+	    drops);
 	const struct vport *vp = vport_of(q);
 	const struct placement *place = place_of(q);
 

@@ -34,6 +34,8 @@ static inline bool call_trusted(const struct queue *q)
 static inline void call_leave(struct burst *b, struct queue *q)
 {
 	atomic_store(&q->call_left, true);
+	/* Without the queue's lock. */
+	__atomic_fetch_add(&q->stats.calls_left, 1, __ATOMIC_RELAXED);
 	atomic_store(&q->port->calls->left, true);
 	atomic_store(&b->noted, true);
 }

@@ -48,6 +48,7 @@ struct queue_stats {
 	uint64_t bytes;  /* of Ethernet frames, without net header */
 	uint64_t drops[DROP_N];
 	uint64_t calls;            /* bursts that the driver was told of */
+	uint64_t calls_left;       /* of the calls, those left to others: some ms late */
 	uint64_t calls_suppressed; /* those that it had not asked to be told of */
 	/* Receive queues only: */
 	uint64_t unicast;      /* frames sent to one port */

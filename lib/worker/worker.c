@@ -132,9 +132,9 @@ static void worker_kicked(
 }
 
 /* So that a call that took long can be told from a worker that had no CPU. */
-static void note_off_cpu(struct worker *w, clockid_t clock)
+static void worker_note_off_cpu(struct worker *w)
 {
-	int64_t ns = off_cpu_ns(clock);
+	int64_t ns = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	if (ns >= 0)
 		atomic_store(&w->burst->off_cpu, ns);
@@ -158,7 +158,7 @@ static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 		n = idle_wait(&w->idle, kicked);
 		rte_rcu_qsbr_thread_online(all->rcu, w->index);
 		w->stats.sleeps++;
-		note_off_cpu(w, CLOCK_THREAD_CPUTIME_ID);
+		worker_note_off_cpu(w);
 	}
 	atomic_store(&w->idle.asleep, false);
 	fwd = atomic_load(&all->current);
@@ -376,14 +376,29 @@ static void worker_unblock(struct worker *w)
 	w->watched_calls = calls;
 }
 
+/*
+ * In place of the worker, which reads no clock while it works. Not in the middle of a call: what
+ * the worker has lost since it began would be taken for lost before.
+ */
+static void worker_sample_off_cpu(struct worker *w)
+{
+	uint64_t calls = READ_ONCE(w->burst->calls);
+	int64_t ns;
+
+	if (atomic_load(&w->idle.asleep) || atomic_load(&w->burst->calling))
+		return;
+	ns = off_cpu_ns(w->cpu_clock);
+	if (ns >= 0 && calls == READ_ONCE(w->burst->calls) && !atomic_load(&w->burst->calling))
+		atomic_store(&w->burst->off_cpu, ns);
+}
+
 bool workers_unblock(struct workers *all)
 {
 	bool noted = false;
 
 	for (unsigned i = 0; i < all->n; i++) {
 		worker_unblock(&all->worker[i]);
-		if (!atomic_load(&all->worker[i].idle.asleep))
-			note_off_cpu(&all->worker[i], all->worker[i].cpu_clock);
+		worker_sample_off_cpu(&all->worker[i]);
 		noted |= atomic_exchange(&all->worker[i].burst->noted, false);
 	}
 	return noted;

@@ -174,6 +174,15 @@ def test_checksums_that_arrive_are_right(pair):
         assert guest.counter("rx_errors") == 0
 
 
+def test_interrupts_are_not_late(pair):
+    """Workers call the drivers themselves: these front-ends' eventfds are not slow, however busy the machine is."""
+    queues = [queue for port in pair.switch.stats()["ports"] for queue in port["queues"]]
+    calls, left = (sum(queue[name] for queue in queues) for name in ("calls", "calls_left"))
+    assert calls > 1000
+    assert left < calls / 10, (left, calls)
+    assert "take long" not in pair.switch.err()
+
+
 def test_queue_pairs_are_used(pair):
     """With four pairs, frames come in on several queues and go out on several."""
     if pair.pairs == 1:

@@ -173,6 +173,8 @@ static void a_driver_is_called_if_its_eventfd_is_known_to_be_quick(void **state)
 		assert_int_equal(delivered(1), 5);
 		assert_int_equal(w.calls, quick);
 		assert_int_equal(w.to[1].queue.call_left, !quick);
+		assert_int_equal(w.to[1].queue.stats.calls, 1);
+		assert_int_equal(w.to[1].queue.stats.calls_left, !quick);
 		assert_int_equal(atomic_exchange(&w.port[1].calls->left, false), !quick);
 		assert_int_equal(w.burst->noted, !quick);
 		close_world();
