@@ -17,6 +17,8 @@ FLOOR = "floor-copy"
 FLOOR_RING = "floor-ring"
 
 BOUND = 0.9  # busy for less of its time, a switch waits for the generator
+APART = 0.1  # ratios of cycles and of frames/s that differ by more are both told
+LOSSY = 0.001  # a share of frames lost that is worth a remark
 NOISY = 0.1  # the floor's spread from which a section is noisy
 WINDOW_SECTIONS = ("peers", "limit", "touch", "tso", "macs", "ports")
 QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
@@ -53,8 +55,13 @@ def spread(values):
     return quartile(values, 0.75) / quartile(values) - 1
 
 
-def of_runs(runs):
-    """Of all runs of one subject and case, each a list of windows."""
+def present(runs):
+    """Those that did not fail; a round that failed keeps its place in the list."""
+    return [run for run in runs if run]
+
+
+def of_runs(runs, delivered=()):
+    """Of all runs of one subject and case, each a list of windows; delivered: what arrived in each."""
     windows = [w for run in runs for w in run]
     cycles = [w[0] for w in windows]
     return {
@@ -62,24 +69,34 @@ def of_runs(runs):
         "busy": median(w[2] for w in windows), "spread": spread(cycles),
         "runs": [quartile(w[0] for w in run) for run in runs],
         "run_rates": [quartile((w[1] for w in run), 0.75) for run in runs],
+        "lost": max([said["lost"] for said in present(delivered)], default=0),
     }
 
 
 def summary(results):
     """{section: {case: {subject: figures}}} of the sections that are made of windows."""
+    def delivered(section, case, name):
+        return results.get("delivered", {}).get(section, {}).get(case, {}).get(name, [])
+
     return {
         section: {
-            case: {name: of_runs(runs) for name, runs in subjects.items() if any(runs)}
+            case: {name: of_runs(runs, delivered(section, case, name)) for name, runs in subjects.items() if any(runs)}
             for case, subjects in results[section].items()
         }
         for section in WINDOW_SECTIONS if section in results
     }
 
 
+def pairs(above, below):
+    """What two made of the rounds that neither failed. Places in the lists are the rounds' numbers, for a
+    round that failed keeps its place; a round that only one of them has is left out."""
+    return [(a, b) for a, b in zip(above, below) if a and b]
+
+
 def ratio(above, below, key="runs"):
     """The one over the other, round by round; rounds that failed, with one or the other, are not numbers."""
-    pairs = [(a, b) for a, b in zip(above[key], below[key]) if a > 0 and b > 0]
-    return median(a / b for a, b in pairs) if pairs else None
+    both = [(a, b) for a, b in pairs(above[key], below[key]) if a > 0 and b > 0]
+    return median(a / b for a, b in both) if both else None
 
 
 def first_frames(runs, quantile):
@@ -88,15 +105,37 @@ def first_frames(runs, quantile):
             for run in runs]
 
 
+def words(fault):
+    """A fault in one line."""
+    place = ", ".join(str(fault[key]) for key in ("section", "case", "subject") if fault[key])
+    return place + ("" if fault["round"] is None else f", round {fault['round'] + 1}") + f": {fault['text']}"
+
+
+def honest(results, faults):
+    """The results without those who spoiled frames in any round: what they did has no figure."""
+    kept = {section: dict(found) for section, found in results.items()}
+    for fault in faults:
+        inside = fault["case"] or "runs"
+        found = kept.get(fault["section"], {}).get(inside) if fault["spoiled"] else None
+        if isinstance(found, dict):
+            kept[fault["section"]][inside] = {name: runs for name, runs in found.items() if name != fault["subject"]}
+        elif found is not None:  # of vswitchd alone
+            del kept[fault["section"]]
+    return kept
+
+
 def noise(results, figs):
     """{section: how far the floor spreads}; None where no floor can be."""
     spreads = {}
     for section, cases in figs.items():
         found = [subjects[FLOOR]["spread"] for subjects in cases.values() if FLOOR in subjects]
         spreads[section] = median(found) if found else None
+    def floor_runs(section):
+        return present(results.get(section, {}).get("runs", {}).get(FLOOR, []))
+
     for section, values in (
-        ("latency", [r["latency_ns"]["p50"] for r in results.get("latency", {}).get("runs", {}).get(FLOOR, [])]),
-        ("loss", [rate for r in results.get("loss", {}).get("runs", {}).get(FLOOR, []) for rate in r["mrr"]]),
+        ("latency", [run["latency_ns"]["p50"] for run in floor_runs("latency")]),
+        ("loss", [rate for run in floor_runs("loss") for rate in run["mrr"]]),
     ):
         if section in results:
             spreads[section] = spread(values) if values else None

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What makes the traffic: testpmd's virtio-user, the same for every peer, and vswitch-pktgen for the limit."""
+"""What makes the traffic: testpmd's virtio-user, the same for every peer, and vswitch-pktgen for the limit.
+
+Both count what they sent and what arrived, so that a figure is of frames that were delivered. testpmd
+does not look into them; vswitch-pktgen does that for it in the end, see measure.py.
+"""
 
 import json
 import subprocess
@@ -12,6 +16,8 @@ from testpmd import Testpmd, virtio_user
 
 PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
 CPU = 0
+BURST, FIRST_BURSTS = 64, 6
+UNDER_WAY = 2 * FIRST_BURSTS * BURST  # frames that go round in testpmd's loop
 MACS = ["02:00:00:00:00:0a", "02:00:00:00:00:0b"]
 
 
@@ -29,17 +35,38 @@ class TestpmdLoop:
             for i, path in enumerate(paths)
         ]
         self.pmd = Testpmd(
-            lab, vdevs, "--burst=64", *mbuf_options(big, mtu=False), f"--eth-peer=0,{MACS[1]}",
+            lab, vdevs, f"--burst={BURST}", *mbuf_options(big, mtu=False), f"--eth-peer=0,{MACS[1]}",
             f"--eth-peer=1,{MACS[0]}", memory=700 if big else None, mbufs=5000 if big else 40000,
             name="generator",
         )
+        self.size = case["size"]
         time.sleep(1)
-        self.pmd.run(f"set txpkts {case['size']}")
-        self.pmd.run("start tx_first 6")
+        self.pmd.run(f"set txpkts {self.size}")
+        self.pmd.run(f"start tx_first {FIRST_BURSTS}")
+
+    def ended(self):
+        """Why it is no longer there; None as long as it is."""
+        return None if self.pmd.alive() else "testpmd ended"
 
     def end(self):
-        """What it has to say of the run."""
-        return {}
+        """What it has to say of the run: it sends no more, takes what is still under way, and counts."""
+        self.pmd.run("stop")
+        self.pmd.run("set fwd rxonly")
+        self.pmd.run("start")
+        time.sleep(0.1)
+        self.pmd.run("stop")
+        return loop_counts(self.pmd.counters(), self.size)
+
+    def close(self):
+        self.pmd.close()
+
+
+def loop_counts(ports, size):
+    """What testpmd's counters say, in vswitch-pktgen's words. It does not look into frames, but it knows
+    their bytes. What is lost is lost from those that go round."""
+    total = {key: sum(port[key] for port in ports) for key in ("TX-packets", "RX-packets", "RX-bytes")}
+    return {"sent": total["TX-packets"], "received": total["RX-packets"],
+            "wrong_bytes": total["RX-bytes"] - size * total["RX-packets"], "under_way": UNDER_WAY}
 
 
 class Pktgen:
@@ -66,6 +93,11 @@ class Pktgen:
             [str(word) for word in argv], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
         lab.own(self)
+
+    def ended(self):
+        if self.process.poll() is None:
+            return None
+        return f"vswitch-pktgen ended with {self.process.returncode}: {self.process.stderr.read().strip()}"
 
     def end(self, wait=False):
         if not wait:

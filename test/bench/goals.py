@@ -3,16 +3,19 @@
 
 GOALS is the list of everything that is wanted: each says how its figure comes from a result, what it
 must be and what is aimed at. How many times faster is told by the cycles of the switching core per
-frame; where one of the two waited for the generator, the frames per second are told beside it.
+frame; where one of the two waited for the generator, or frames per second say something else, both are
+told. A figure that could not be had because somebody failed or spoiled frames is a fault, not a gap.
 """
 
 from typing import Callable, NamedTuple, Optional
 
 from figures import (
-    BOUND, FLOOR, NOISY, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, first_frames, median, quartile, ratio, spread
+    APART, BOUND, FLOOR, LOSSY, NOISY, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, first_frames, median, pairs,
+    present, quartile, ratio, spread, words
 )
 
 MET, AIM_MET, MISSED, NOT_MEASURED, NOT_JUDGED = "met", "aim met", "MISSED", "not measured", "not judged"
+FAULT = "FAULT"
 
 
 BELOW_FLOOR = 0.9  # less than this nobody believes
@@ -27,6 +30,7 @@ class Goal(NamedTuple):
     aim: Optional[float] = None
     least: bool = True  # at least, or at most
     unit: str = ""
+    of: tuple = ()  # (section, cases or None for all, subjects): whose faults are faults of the figure
 
 
 def waiting(subjects, *names):
@@ -36,7 +40,32 @@ def waiting(subjects, *names):
 
 def noisy(subjects):
     floor = subjects.get(FLOOR)
-    return [f"noisy: the floor spreads {floor['spread']:.0%}"] if floor and floor["spread"] > NOISY else []
+    return [f"noisy: the floor's spread was {floor['spread']:.0%}"] if floor and floor["spread"] > NOISY else []
+
+
+def losing(subjects, *names):
+    return [f"{name} lost up to {subjects[name]['lost']:.1%} of its frames"
+            for name in names if subjects[name]["lost"] > LOSSY]
+
+
+def limits(one, two, waits):
+    """How many times as fast `one` is as `two`, by cycles and by frames/s, if that needs to be told."""
+    cycles, rates = ratio(two, one), ratio(one, two, "run_rates")
+    if cycles is None or rates is None:
+        return waits
+    apart = max(cycles, rates) / min(cycles, rates) - 1 > APART
+    if not waits and not apart:
+        return []
+    text = f"{cycles:.2f}x in cycles, {rates:.2f}x in frames/s"
+    if waits and apart and abs(rates - 1) < abs(cycles - 1):
+        text += ": the generator was the limit"
+    return [text, *waits]
+
+
+def compared(subjects, *names):
+    """Remarks on us and another one in the same case."""
+    one, two = (subjects[name] for name in names)
+    return limits(one, two, waiting(subjects, *names)) + losing(subjects, *names) + noisy(subjects)
 
 
 def faster(section, case, peer):
@@ -45,12 +74,7 @@ def faster(section, case, peer):
         subjects = figs.get(section, {}).get(case, {})
         if peer not in subjects or OURS not in subjects:
             return None
-        value = ratio(subjects[peer], subjects[OURS])
-        remarks = waiting(subjects, OURS, peer)
-        if remarks:
-            rates = ratio(subjects[OURS], subjects[peer], "run_rates")
-            remarks.append(f"{rates:.2f} times its frames/s")
-        return value, remarks + noisy(subjects)
+        return ratio(subjects[peer], subjects[OURS]), compared(subjects, OURS, peer)
     return seen
 
 
@@ -60,10 +84,25 @@ def over_floor(section, case):
         if FLOOR not in subjects or OURS not in subjects:
             return None
         value = ratio(subjects[OURS], subjects[FLOOR])
-        remarks = waiting(subjects, OURS, FLOOR) + noisy(subjects)
+        remarks = compared(subjects, OURS, FLOOR)
         if value is not None and value < BELOW_FLOOR:
             remarks.append("below the floor: one of the two was measured at a bad moment")
         return value, remarks
+    return seen
+
+
+def worst_over_floor(section, ring):
+    """The dearest of all sizes."""
+    def seen(results, figs):
+        found = []
+        for case in figs.get(section, {}):
+            one = over_floor(section, case)(results, figs) if case.split()[1] == ring else None
+            if one and one[0] is not None:
+                found.append((one[0], case, one[1]))
+        if not found:
+            return None
+        value, case, remarks = max(found)
+        return value, [f"of {len(found)} sizes, at {case.split()[0]} bytes", *remarks]
     return seen
 
 
@@ -74,11 +113,10 @@ def beside(section, case, other, floor_case="64 packed"):
         one, two = cases.get(case, {}), cases.get(other, {})
         if OURS not in one or OURS not in two:
             return None
-        remarks = [f"{name}: {text}" for name, subjects in ((case, one), (other, two))
-                   for text in waiting(subjects, OURS)]
-        if remarks:
-            remarks.append(f"{ratio(one[OURS], two[OURS], 'run_rates'):.2f} times the frames/s")
-        return ratio(one[OURS], two[OURS]), remarks + noisy(cases.get(floor_case, {}))
+        waits, lost = ([f"{name}: {text}" for name, subjects in ((case, one), (other, two))
+                        for text in found(subjects, OURS)] for found in (waiting, losing))
+        remarks = limits(one[OURS], two[OURS], waits) + lost + noisy(cases.get(floor_case, {}))
+        return ratio(one[OURS], two[OURS]), remarks
     return seen
 
 
@@ -94,16 +132,19 @@ def latency_ratio(quantile):
         runs = results.get("latency", {}).get("runs", {})
         if not runs.get(OURS) or not runs.get(RTE_VHOST):
             return None
-        ours, theirs = ([run["latency_ns"][quantile] for run in runs[name]] for name in (OURS, RTE_VHOST))
+        both = [[run["latency_ns"][quantile] for run in pair] for pair in pairs(runs[OURS], runs[RTE_VHOST])]
+        if not both:
+            return None
+        ours, theirs = zip(*both)
         remarks = [f"{median(ours) / 1e3:.2f} and {median(theirs) / 1e3:.2f} us"]
-        if runs.get(FLOOR):
-            remarks += noisy({FLOOR: {"spread": spread(run["latency_ns"][quantile] for run in runs[FLOOR])}})
-        return ratio({"runs": ours}, {"runs": theirs}), remarks
+        if present(runs.get(FLOOR, [])):
+            remarks += noisy({FLOOR: {"spread": spread(run["latency_ns"][quantile] for run in present(runs[FLOOR]))}})
+        return median(a / b for a, b in both), remarks
     return seen
 
 
 def loss_ratio(results, _):
-    runs = results.get("loss", {}).get("runs", {}).get(OURS, [])
+    runs = present(results.get("loss", {}).get("runs", {}).get(OURS, []))
     if not runs:
         return None
     remarks = ["the generator was the limit"] if any(run["generator_limit"] for run in runs) else []
@@ -111,7 +152,7 @@ def loss_ratio(results, _):
 
 
 def frames_astray(results, _):
-    runs = results.get("loss", {}).get("runs", {}).get(OURS, [])
+    runs = present(results.get("loss", {}).get("runs", {}).get(OURS, []))
     if not runs:
         return None
     total = sum(run["books"]["sent"] for run in runs)
@@ -145,16 +186,27 @@ def beyond_wake(results, _):
     return value, [f"noisy: bare wakes before and after are {apart:.1f} us apart"] if apart > abs(value) else []
 
 
-def at_most(case, figure, seen, must, aim=None, unit=""):
-    return Goal(case, figure, seen, must, aim, False, unit)
+def at_most(case, figure, seen, must, aim=None, unit="", of=()):
+    return Goal(case, figure, seen, must, aim, False, unit, of)
 
 
 def times(case, section, name, peer, must, aim=None):
-    return Goal(case, f"times as fast as {peer}", faster(section, name, peer), must, aim)
+    return Goal(case, f"times as fast as {peer}", faster(section, name, peer), must, aim,
+                of=(section, (name,), (OURS, peer)))
 
 
 def floors(case, section, name, must, aim=None):
-    return at_most(case, "of the floor's cycles", over_floor(section, name), must, aim)
+    return at_most(case, "of the floor's cycles", over_floor(section, name), must, aim,
+                   of=(section, (name,), (OURS, FLOOR)))
+
+
+def worst(case, section, ring, must, aim=None):
+    return at_most(case, "of the floor's cycles", worst_over_floor(section, ring), must, aim,
+                   of=(section, None, (OURS, FLOOR)))
+
+
+def ours(section, *cases):
+    return section, cases or None, (OURS,)
 
 
 TSO = {rings: f"60000 packed TSO rings of {rings}" for rings in (256, 1024)}
@@ -177,20 +229,31 @@ GOALS = [
     times("60 KB TSO frames, rings of 1,024", "tso", TSO[1024], RTE_VHOST, 2.7),
     times("60 KB TSO frames, rings of 1,024", "tso", TSO[1024], RTE_VHOST_CHAINED, 5.0),
     floors("60 KB TSO frames, rings of 1,024", "tso", TSO[1024], 1.12, 1.05),
-    at_most("look-up", "cycles among 16,384 addresses", looked_up(16384), 6),
-    at_most("look-up", "cycles among 1,000,000 addresses", looked_up(1000000), 20),
+    at_most("look-up", "cycles among 16,384 addresses", looked_up(16384), 6, of=ours("lookup")),
+    at_most("look-up", "cycles among 1,000,000 addresses", looked_up(1000000), 20, of=ours("lookup")),
     at_most("1,000,000 addresses", "of the cycles with one",
-            beside("macs", "64 packed 1000000 MACs", "64 packed 1 MACs"), 2),
+            beside("macs", "64 packed 1000000 MACs", "64 packed 1 MACs"), 2,
+            of=ours("macs", "64 packed 1000000 MACs", "64 packed 1 MACs")),
     at_most("1,000 idle ports", "of the cycles without them",
-            beside("ports", "64 packed 1000 idle ports", "64 packed 0 idle ports"), 1.1, 1.03),
+            beside("ports", "64 packed 1000 idle ports", "64 packed 0 idle ports"), 1.1, 1.03,
+            of=ours("ports", "64 packed 1000 idle ports", "64 packed 0 idle ports")),
+    floors("64 B packed, as fast as it goes", "limit", "64 packed", 1.4, 1.1),
+    floors("64 B split, as fast as it goes", "limit", "64 split", 1.5, 1.1),
+    floors("9,000 B packed, as fast as it goes", "limit", "9000 packed", 1.12, 1.05),
+    floors("9,000 B split, as fast as it goes", "limit", "9000 split", 1.12, 1.05),
+    worst("dearest of eight sizes, packed", "limit", "packed", 1.4),
+    worst("dearest of eight sizes, split", "limit", "split", 1.5),
     # The aim is one step of the histogram below.
-    at_most("latency at 10 % load", f"of {RTE_VHOST}'s p50", latency_ratio("p50"), 1, 0.97),
-    at_most("latency at 10 % load", f"of {RTE_VHOST}'s p99", latency_ratio("p99"), 1, 0.97),
-    Goal("loss, rings of 256", "NDR over MRR", loss_ratio, 0.9, 0.95),
-    at_most("loss, rings of 256", "frames that the books do not know", frames_astray, 0),
-    at_most("idle, sleeping", "of a core", idle_share, 2, unit=" %"),
-    at_most("idle, sleeping", "until the first frame is through (p50)", first_frame, FIRST_FRAME, unit=" us"),
-    at_most("idle, sleeping", "of these beyond a bare wake", beyond_wake, 50, 20, unit=" us"),
+    at_most("latency at 10 % load", f"of {RTE_VHOST}'s p50", latency_ratio("p50"), 1, 0.97,
+            of=("latency", None, (OURS, RTE_VHOST))),
+    at_most("latency at 10 % load", f"of {RTE_VHOST}'s p99", latency_ratio("p99"), 1, 0.97,
+            of=("latency", None, (OURS, RTE_VHOST))),
+    Goal("loss, rings of 256", "NDR over MRR", loss_ratio, 0.9, 0.95, of=ours("loss")),
+    at_most("loss, rings of 256", "frames that the counters do not explain", frames_astray, 0, of=ours("loss")),
+    at_most("idle, sleeping", "of a core", idle_share, 2, unit=" %", of=ours("idle")),
+    at_most("idle, sleeping", "until the first frame is through (p50)", first_frame, FIRST_FRAME, unit=" us",
+            of=ours("idle")),
+    at_most("idle, sleeping", "of these beyond a bare wake", beyond_wake, 50, 20, unit=" us", of=ours("idle")),
 ]
 
 
@@ -205,15 +268,29 @@ def verdict(goal, value):
     return AIM_MET if goal.aim is not None and holds(goal.aim) else MET
 
 
-def judge(results, figs, judged=True):
-    """A list with a row for every goal."""
+def faults_of(goal, faults):
+    """Those that a goal's figure suffers from."""
+    if not goal.of:
+        return []
+    section, cases, subjects = goal.of
+    return [fault for fault in faults if fault["section"] == section
+            and (fault["case"] is None or cases is None or fault["case"] in cases)
+            and (fault["subject"] is None or fault["subject"] in subjects)]
+
+
+def judge(results, figs, judged=True, faults=()):
+    """A list with a row for every goal; results without those who spoiled frames."""
     rows = []
     for goal in GOALS:
         value, remarks = goal.seen(results, figs) or (None, [])
+        suffered = faults_of(goal, faults)
+        remarks = [*remarks, *(f"left out: {words(fault)}" for fault in suffered)]
         found = verdict(goal, value)
+        if found == NOT_MEASURED and suffered:
+            found, remarks = FAULT, [words(fault) for fault in suffered]
         rows.append({
-            "case": goal.case, "figure": goal.figure, "seen": None if found == NOT_MEASURED else value,
+            "case": goal.case, "figure": goal.figure, "seen": None if found in (NOT_MEASURED, FAULT) else value,
             "must": goal.must, "aim": goal.aim, "least": goal.least, "unit": goal.unit,
-            "verdict": found if judged or found == NOT_MEASURED else NOT_JUDGED, "remarks": remarks,
+            "verdict": found if judged or found in (NOT_MEASURED, FAULT) else NOT_JUDGED, "remarks": remarks,
         })
     return rows

@@ -9,7 +9,9 @@ from subjects import Before, FloorCopy, FloorRing, Ours, Ovs, RteVhost, RteVhost
 PEERS = [FloorCopy, Ours, RteVhost, Ovs]
 LIMIT = [FloorRing, FloorCopy, Ours]
 # Seconds that a measurement takes besides its windows: start, first frames, end.
-GENERATOR_COST = {Pktgen: 1.0, TestpmdLoop: 1.6}
+GENERATOR_COST = {Pktgen: 1.0, TestpmdLoop: 1.8}
+CONTENT_COST = 1.2  # see measure.check_content
+SIMD_COST = 2
 SUBJECT_COST = {Ovs: 3.0, RteVhost: 1.1, RteVhostChained: 1.1}
 # Those that are not made of windows: in all, and for each round.
 COST = {"latency": (7, 15), "loss": (60, 0), "idle": (0, 9), "lookup": (0, 1)}
@@ -29,10 +31,11 @@ class Section(NamedTuple):
     def rounds(self, asked):
         return max(1, round(asked * self.share))
 
-    def seconds(self, length):
-        """What a round takes."""
+    def seconds(self, length, first=False):
+        """What a round takes; in the first of them testpmd's frames are looked into."""
+        content = CONTENT_COST if first and self.generator is TestpmdLoop else 0
         return sum(
-            length + GENERATOR_COST[self.generator] + SUBJECT_COST.get(subject, 0)
+            length + GENERATOR_COST[self.generator] + SUBJECT_COST.get(subject, 0) + content
             + case.get("macs", 0) / 500000 + case.get("idle", 0) / 350
             for case, subjects in self.steps for subject in subjects if not subject.missing()
         )
@@ -88,7 +91,9 @@ NAMES = [section.name for section in plan(False)] + list(OTHERS)
 
 def duration(sections, others, options):
     """Seconds that all of it will take, more or less."""
-    total = sum(s.rounds(options.rounds) * s.seconds(options.seconds + 0.35) for s in sections)
+    length = options.seconds + 0.35
+    total = SIMD_COST + sum((s.rounds(options.rounds) - 1) * s.seconds(length) + s.seconds(length, first=True)
+                            for s in sections)
     for name in others:
         fixed, each = (QUICK_COST[name], 0) if options.quick else COST[name]
         total += fixed + each * options.rounds

@@ -3,7 +3,7 @@
 
 import matplotlib
 
-from figures import FLOOR, FLOOR_RING, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, median
+from figures import FLOOR, FLOOR_RING, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, median, present
 
 matplotlib.use("svg")
 from matplotlib import pyplot, ticker  # noqa: E402
@@ -65,7 +65,9 @@ def latency_lines(latency):
     """Quantiles over 1 / (1 - quantile): the tail gets as much room as the rest."""
     lines = {}
     for name, runs in latency.get("runs", {}).items():
-        said = [run["latency_ns"] for run in runs]
+        said = [run["latency_ns"] for run in present(runs)]
+        if not said:
+            continue
         points = [(1 / (1 - i / 100), median(s["percentiles"][i - 1] for s in said) / 1e3) for i in range(1, 100)]
         points += [(1 / (1 - part), median(s[q] for s in said) / 1e3) for q, part in TAIL.items()]
         lines[name] = points

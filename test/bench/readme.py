@@ -1,83 +1,148 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The README's section on performance, from a result."""
+"""The README's section on performance, from one record for each processor that was measured.
+
+A record is what a reader needs of a result: who, where, every goal with its verdict, and the tables.
+scripts/bench --readme FOLDER writes the record of the processor in FOLDER to doc/bench, in place of an
+older one, and the section again from all records there.
+"""
 
 import json
+import re
 
-from figures import BOUND, FLOOR, OURS, OVS, QUANTILES, RTE_VHOST, RTE_VHOST_CHAINED, median, ratio, summary
-from goals import NOT_MEASURED
-from report import number, rows
+from figures import (
+    BOUND, FLOOR, OURS, OVS, QUANTILES, RTE_VHOST, RTE_VHOST_CHAINED, honest, median, present, ratio, summary, words
+)
+from report import goal_table, processor, rows, simd_lines, verdict_line
 
 BEGIN = "<!-- performance: produced by scripts/bench --readme FOLDER -->"
 END = "<!-- end -->"
+TSO = "60 KB TSO frames, packed, rings of"
 CASES = [("peers", "64 packed", "64 bytes, packed"), ("peers", "64 split", "64 bytes, split"),
-         ("peers", "512 packed", "512 bytes, packed"), ("peers", "1518 packed", "1518 bytes, packed"),
-         ("peers", "1518 split", "1518 bytes, split"), ("tso", "60000 packed TSO rings of 256", "60 KB TSO frames, packed, rings of 256"),
-         ("tso", "60000 packed TSO rings of 1024", "60 KB TSO frames, packed, rings of 1,024")]
+         ("peers", "512 packed", "512 bytes, packed"), ("peers", "512 split", "512 bytes, split"),
+         ("peers", "1518 packed", "1518 bytes, packed"), ("peers", "1518 split", "1518 bytes, split"),
+         ("tso", "60000 packed TSO rings of 256", f"{TSO} 256"),
+         ("tso", "60000 packed TSO rings of 1024", f"{TSO} 1,024")]
 PEERS = (RTE_VHOST, RTE_VHOST_CHAINED, OVS, FLOOR)
+ONE_ONLY = ("So far only one processor was measured with this version of the bench. A run of it on another one and "
+            "`scripts/bench --readme FOLDER` add that one's figures here.")
 
 
-def throughput(figs):
-    found = [(title, figs[section][case]) for section, case, title in CASES
-             if OURS in figs.get(section, {}).get(case, {})]
-    peers = [name for name in PEERS if any(name in subjects for _, subjects in found)]
+def throughput(figs, faults):
+    """A line for each case: what was seen of us, and how many times our cycles the others take."""
+    at_fault = {(f["section"], f["case"], f["subject"]) for f in faults}
     lines = []
-    for title, subjects in found:
-        ours = subjects[OURS]
-        star = "\\*" if ours["busy"] < BOUND else ""
-        times = [f"{ratio(subjects[name], ours):.2f}x" if name in subjects else "-" for name in peers]
-        lines.append([title, f"{ours['rate'] / 1e6:.1f} M/s{star}", f"{ours['cycles']:.0f}", *times])
-    if not lines:
-        return ""
-    note = ("\n\nThe others' columns: how many times vswitchd's cycles they take, in the same run. The floor is "
-            "the same rings joined by a loop that only copies.")
-    if any("TSO" in line[0] for line in lines):
-        note += " The guests that send TSO frames are vswitch-pktgen."
-    if any("*" in line[1] for line in lines):
-        note += " \\* vswitchd waited for the generator."
-    return rows(["guests: testpmd", "vswitchd, one core", "cycles per frame", *peers], lines) + note
+    for section, case, title in CASES:
+        subjects = figs.get(section, {}).get(case, {})
+        wrong = {name for name in (OURS, *PEERS) if (section, case, name) in at_fault and name not in subjects}
+        if OURS not in subjects and OURS not in wrong:
+            continue
+        ours = subjects.get(OURS)
+        lines.append({
+            "title": title, "rate": ours and ours["rate"], "cycles": ours and ours["cycles"],
+            "waits": bool(ours) and ours["busy"] < BOUND, "faults": sorted(wrong),
+            "times": {name: ratio(subjects[name], ours) for name in PEERS if ours and name in subjects},
+        })
+    return lines
 
 
 def latency(results):
     found = results.get("latency")
     if not found:
+        return None
+    return {"rate": found["rate"], "us": {
+        name: [median(r["latency_ns"][q] for r in present(runs)) / 1e3 for q in QUANTILES]
+        for name, runs in found["runs"].items() if present(runs)}}
+
+
+def record(everything):
+    """What of a result goes to doc/bench."""
+    faults = everything["faults"]
+    results = honest(everything["results"], faults)
+    noisy = {name: said["spread"] for name, said in everything["noise"].items() if said["noisy"]}
+    return {
+        "machine": everything["machine"], "rounds": everything["rounds"], "seconds": everything["seconds"],
+        "took": everything["took"], "goals": everything["goals"], "throughput": throughput(summary(results), faults),
+        "latency": latency(results), "noisy": noisy, "left_out": everything["left_out"],
+        "faults": [words(fault) for fault in faults],
+    }
+
+
+def throughput_table(said):
+    lines, name = said["throughput"], processor(said["machine"])
+    if not lines:
         return ""
-    lines = [[name, *(f"{median(r['latency_ns'][q] for r in runs) / 1e3:.1f}" for q in QUANTILES)]
-             for name, runs in found["runs"].items()]
-    return rows([f"us at {found['rate'] / 1e6:.2f} M/s", *QUANTILES], lines)
+    peers = [peer for peer in PEERS if any(peer in line["times"] or peer in line["faults"] for line in lines)]
+
+    def cell(line, peer):
+        times = line["times"].get(peer)
+        return "fault" if peer in line["faults"] else "-" if times is None else f"{times:.2f}x"
+
+    body = []
+    for line in lines:
+        ours = ["fault", "fault"] if line["rate"] is None else [
+            f"{line['rate'] / 1e6:.1f}" + ("\\*" if line["waits"] else ""), f"{line['cycles']:.0f}"]
+        body.append([line["title"], *ours, *(cell(line, peer) for peer in peers)])
+    note = (f"\n\nThe others' columns: how many times vswitchd's cycles they take on {name}, in the same run. The "
+            "floor is the same rings joined by a loop that only copies.")
+    if any(line["title"].startswith(TSO) for line in lines):
+        note += " The guests that send TSO frames are vswitch-pktgen."
+    if any(line["waits"] for line in lines):
+        note += " \\* vswitchd waited for the generator."
+    return rows(["guests: testpmd", "vswitchd, one core: M/s, upper quartile", "cycles per frame, lower quartile",
+                 *peers], body) + note
 
 
-def goals(everything):
-    """What the tables above do not show."""
-    shown = ("look-up", "1,000,000 addresses", "1,000 idle ports", "loss, rings of 256", "idle, sleeping")
-    return "\n".join(
-        f"* {g['case']}: {number(g['seen'], g['unit'])} {g['figure']}" for g in everything["goals"]
-        if g["case"] in shown and g["verdict"] != NOT_MEASURED
-    )
+def latency_table(said):
+    found = said["latency"]
+    if not found:
+        return ""
+    return rows([f"us at {found['rate'] / 1e6:.2f} M/s, median of the rounds", *QUANTILES],
+                [[name, *(f"{value:.1f}" for value in values)] for name, values in found["us"].items()])
 
 
-def noisy(everything):
-    """What a reader has to know of the machine's state; nothing of a quiet one."""
-    found = [f"{name} {said['spread']:.0%}" for name, said in everything.get("noise", {}).items() if said["noisy"]]
-    return f"The machine was noisy; by so much did the floor itself spread: {', '.join(found)}." if found else ""
-
-
-def section(everything):
-    m = everything["machine"]
-    head = (f"{m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, {m['when'].split()[0]}; one core "
-            "switches, one generates:")
-    parts = [head, throughput(summary(everything["results"])), latency(everything["results"]), goals(everything),
-             noisy(everything)]
+def section(said):
+    """One processor's."""
+    m = said["machine"]
+    head = (f"vswitchd {m['commit']}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, "
+            f"{m['when'].split()[0]}, {said['rounds']} rounds; one core switches, one generates. "
+            f"{verdict_line(said['goals'])}")
+    noisy = ", ".join(f"{name} {spread:.0%}" for name, spread in said["noisy"].items())
+    parts = [f"### {processor(m)}", head, simd_lines(m), goal_table(said["goals"]), throughput_table(said),
+             latency_table(said),
+             f"The machine was noisy; by so much did the floor itself spread: {noisy}." if noisy else "",
+             *(f"{name} is left out: {why}." for name, why in said["left_out"].items()),
+             *(f"Failed: {fault}." for fault in said["faults"])]
     return "\n\n".join(part for part in parts if part)
 
 
-def rewrite(path, folder):
-    """Returns what is wrong, or None."""
+def render(records):
+    """All of it, from all records."""
+    parts = [section(said) for said in records]
+    return "\n\n".join(parts + ([ONE_ONLY] if len(parts) == 1 else []))
+
+
+def slug(machine):
+    words_ = (machine["cpu"], machine.get("family", ""), machine.get("model", ""))
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(words_).lower()).strip("-")
+
+
+def read(folder):
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def rewrite(path, folder, kept):
+    """path: the README; folder: a result; kept: the records. Returns what is wrong, or None."""
     try:
         everything = json.loads((folder / "result.json").read_text())
         before, rest = path.read_text().split(BEGIN + "\n")
         _, after = rest.split(END + "\n")
     except (OSError, ValueError) as fault:
         return f"bench: {path} has no section to write, or {folder} no result: {fault}"
-    path.write_text(f"{before}{BEGIN}\n\n{section(everything)}\n\n{END}\n{after}")
-    print(f"the performance section of {path} is that of {folder}")
+    if everything["quick"]:
+        return f"bench: {folder} is of a quick run, which judges nothing; the README tells of whole ones"
+    kept.mkdir(parents=True, exist_ok=True)
+    mine = kept / f"{slug(everything['machine'])}.json"
+    mine.write_text(json.dumps(record(everything), indent=1) + "\n")
+    path.write_text(f"{before}{BEGIN}\n\n{render(read(kept))}\n\n{END}\n{after}")
+    print(f"the performance section of {path} is that of {folder} and of the other processors in {kept}")
     return None

@@ -3,7 +3,10 @@
 
 import json
 
-from figures import BOUND, NOISY, OURS, QUANTILES, first_frames, median, noise, quartile, summary
+from figures import (
+    BOUND, LOSSY, NOISY, OURS, QUANTILES, first_frames, honest, median, noise, present, quartile, ratio, summary
+)
+from figures import words as fault_words
 from goals import judge
 from lab import not_tested
 
@@ -27,18 +30,24 @@ def rows(head, lines):
     return "\n".join(text + ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines])
 
 
-def window_cell(f, ours, is_ours):
+def window_cell(f, ours, is_ours, at_fault):
     if not f:
-        return "-"
-    times = f", {f['cycles'] / ours['cycles']:.2f}x" if ours and not is_ours else ""
-    remark = f" (waits for the generator, busy {f['busy']:.0%})" if f["busy"] < BOUND else ""
-    return f"{f['cycles']:.1f}{times}, {f['rate'] / 1e6:.2f} M/s{remark}"
+        return "**fault**" if at_fault else "-"
+    times = ratio(f, ours) if ours and not is_ours else None
+    remark = "" if times is None else f", {times:.2f}x"
+    remark += f", {f['rate'] / 1e6:.2f} M/s"
+    remark += f" (waits for the generator, busy {f['busy']:.0%})" if f["busy"] < BOUND else ""
+    remark += f" ({f['lost']:.1%} lost)" if f["lost"] > LOSSY else ""
+    return f"{f['cycles']:.1f}{remark}"
 
 
-def window_table(cases):
-    names = list(dict.fromkeys(name for subjects in cases.values() for name in subjects))
-    return rows(["case", *names], [
-        [case, *(window_cell(subjects.get(name), subjects.get(OURS), name == OURS) for name in names)]
+def window_table(cases, at_fault):
+    """at_fault: (case, subject) of what failed."""
+    names = list(dict.fromkeys(
+        [name for subjects in cases.values() for name in subjects] + [name for _, name in at_fault]))
+    return rows(["cycles (lower quartile), M/s (upper quartile)", *names], [
+        [case, *(window_cell(subjects.get(name), subjects.get(OURS), name == OURS, (case, name) in at_fault)
+                 for name in names)]
         for case, subjects in cases.items()
     ])
 
@@ -46,8 +55,8 @@ def window_table(cases):
 def latency_table(latency):
     takes = ", ".join(f"{name} {rate / 1e6:.2f} M/s" for name, rate in latency["mrr"].items())
     lines = [
-        [name, *(f"{median(r['latency_ns'][q] for r in runs) / 1e3:.2f}" for q in QUANTILES),
-         f"{median(r['late'] / max(r['sent'], 1) for r in runs):.2%}"]
+        [name, *(f"{median(r['latency_ns'][q] for r in present(runs)) / 1e3:.2f}" for q in QUANTILES),
+         f"{median(r['late'] / max(r['sent'], 1) for r in present(runs)):.2%}"]
         for name, runs in latency["runs"].items()
     ]
     return (f"Frames of 64 bytes at {latency['rate'] / 1e6:.2f} M/s, a tenth of what the slower one takes ({takes}), "
@@ -58,17 +67,17 @@ def latency_table(latency):
 def loss_line(name, run):
     if "ndr" not in run:
         return [name, f"{median(run['mrr']) / 1e6:.2f}", "-", "-", "", "-"]
-    books = run.get("books")
+    counters = run.get("books")
     return [name, f"{median(run['mrr']) / 1e6:.2f}", f"{run['ndr'] / 1e6:.2f}",
             f"{run['ndr'] / median(run['mrr']):.1%}", "the generator" if run["generator_limit"] else "the switch",
-            f"{books['astray']} of {books['sent']} frames missing" if books else "-"]
+            f"{counters['astray']} of {counters['sent']} frames not explained" if counters else "-"]
 
 
 def loss_table(loss):
     return (f"Frames of 64 bytes, packed rings of {loss['ring']}, M/s; MRR is what arrives of all that the generator "
             "can send, NDR the highest rate without loss:\n\n"
-            + rows(["", "MRR", "NDR", "NDR over MRR", "limit", "books"],
-                   [loss_line(name, run) for name, runs in loss["runs"].items() for run in runs]))
+            + rows(["", "MRR", "NDR", "NDR over MRR", "limit", "counters"],
+                   [loss_line(name, run) for name, runs in loss["runs"].items() for run in present(runs)]))
 
 
 def idle_table(idle):
@@ -116,42 +125,68 @@ def noise_line(spread):
     return f"The floor's own spread is {spread:.0%}: {'**noisy**' if spread > NOISY else 'quiet'}."
 
 
+def processor(machine):
+    """Its name, and what tells it from others that a hypervisor gives the same name."""
+    more = f" (family {machine['family']}, model {machine['model']})" if machine.get("family") else ""
+    return machine["cpu"] + more
+
+
+def simd_lines(machine):
+    """Who uses which instructions: a ratio is not of switches alone."""
+    said = machine.get("simd", {})
+    return ("Vector instructions here: " + "; ".join(f"{name}: {text}" for name, text in said.items()) + "."
+            if said else "")
+
+
+def verdict_line(goals):
+    counts = {}
+    for goal in goals:
+        counts[goal["verdict"]] = counts.get(goal["verdict"], 0) + 1
+    return f"Of {len(goals)} goals: " + ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())) + "."
+
+
 OTHER_TABLES = {"latency": latency_table, "loss": loss_table, "idle": idle_table, "lookup": lookup_table}
 
 
 def words(everything, figs):
     m = everything["machine"]
-    parts = [f"# vswitchd {m['commit']} on {m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, "
+    results = honest(everything["results"], everything["faults"])
+    parts = [f"# vswitchd {m['commit']} on {processor(m)}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, "
              f"{m['when']}",
-             f"Cycles of the switching core per frame (TSC), lower quartile of up to {everything['rounds']} rounds of "
-             f"{everything['seconds']} s in windows of 80 ms; times faster than the column is vswitchd; "
-             "frames per second, both directions together. The whole run took "
-             f"{everything['took'] / 60:.0f} minutes.",
-             "## Against the goals", goal_table(everything["goals"]),
-             "Ratios are medians of the rounds' ratios, so they differ a little from those of the tables below."]
+             f"Cycles of the switching core per frame (TSC), lower quartile of the windows of 80 ms of up to "
+             f"{everything['rounds']} rounds of {everything['seconds']} s; times faster than the column is vswitchd on "
+             "this processor, median of the rounds' ratios; frames per second, upper quartile of the same windows, "
+             f"both directions together. The whole run took {everything['took'] / 60:.0f} minutes.",
+             simd_lines(m), "## Against the goals", verdict_line(everything["goals"]),
+             goal_table(everything["goals"])]
     for section, title in TITLES.items():
-        if section in everything["results"]:
-            body = OTHER_TABLES[section](everything["results"][section]) if section in OTHER_TABLES \
-                else window_table(figs[section])
+        if section in results:
+            at_fault = {(fault["case"], fault["subject"]) for fault in everything["faults"]
+                        if fault["section"] == section and fault["case"]}
+            body = OTHER_TABLES[section](results[section]) if section in OTHER_TABLES \
+                else window_table(figs[section], at_fault)
             parts += [f"## {title}", body, noise_line(everything["noise"][section]["spread"])]
     parts += [f"{name} is left out: {why}." for name, why in everything["left_out"].items()]
-    parts += [f"Failed: {fault}." for fault in everything["failed"]]
-    return "\n\n".join(parts) + "\n"
+    parts += [f"Failed: {fault_words(fault)}." for fault in everything["faults"]]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def write(everything, folder):
-    figs = summary(everything["results"])
-    everything["goals"] = judge(everything["results"], figs, judged=not everything["quick"])
+    # What was measured is kept whatever becomes of the rest.
+    (folder / "result.json").write_text(json.dumps(everything))
+    results = honest(everything["results"], everything["faults"])
+    figs = summary(results)
+    everything["goals"] = judge(results, figs, not everything["quick"], everything["faults"])
     everything["noise"] = {
         section: {"spread": spread, "noisy": spread is not None and spread > NOISY}
-        for section, spread in noise(everything["results"], figs).items()
+        for section, spread in noise(results, figs).items()
     }
     (folder / "result.json").write_text(json.dumps(everything))
     text = words(everything, figs)
     (folder / "report.md").write_text(text)
     try:
         from plots import plot
-        plot(everything["results"], figs, folder)
+        plot(results, figs, folder)
     except ImportError:
         not_tested("plots", "bench: python3-matplotlib is not installed")
         print("no plots: python3-matplotlib is not installed (scripts/setup bench)")

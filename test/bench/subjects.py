@@ -34,6 +34,7 @@ class Subject:
 
     needs = None
     window = WINDOW
+    delivers = True
 
     @classmethod
     def missing(cls):
@@ -105,6 +106,7 @@ class Floor(CountsInFile, Subject):
 
 class FloorRing(Floor):
     name, mode = figures.FLOOR_RING, "ring"
+    delivers = False  # what arrives is whatever the buffers held
 
 
 class FloorCopy(Floor):
@@ -190,8 +192,11 @@ class Ovs(Subject):
             raise LabError(f"{argv[0]}: {done.stderr.strip()}")
         return done.stdout
 
+    def ask(self, command):
+        return self._do("ovs-appctl", "-t", self.dir / "ovs.ctl", command)
+
     def count(self):
-        text = self._do("ovs-appctl", "-t", self.dir / "ovs.ctl", "dpif-netdev/pmd-stats-show")
+        text = self.ask("dpif-netdev/pmd-stats-show")
         frames = int(re.search(r"packets received: (\d+)", text)[1])
         idle = int(re.search(r"idle cycles: (\d+)", text)[1])
         busy = int(re.search(r"processing cycles: (\d+)", text)[1])

@@ -76,8 +76,8 @@ class Project:
         write(folder / "test/test_it.c", PROGRAM)
         # Every file that scripts/test gives to pytest.
         for name in ("self/test_runner", "self/test_lint", *(f"functional/test_{name}" for name in (
-                "cli host sandbox pktgen verdicts testpmd twin guests iommu uml migration dpdk_migration crash "
-                "blk").split())):
+                "cli host sandbox pktgen verdicts bench testpmd twin guests iommu uml migration dpdk_migration "
+                "crash blk").split())):
             self.pytest(name, "def test_it(): pass")
 
     def script(self, name, text):

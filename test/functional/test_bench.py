@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What scripts/bench takes for a figure and what it does not, and that it builds what it measures. Nothing
+is measured here: switches and generators are made up."""
+
+import os
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+
+import pytest
+
+# What is made up here must not be noted as not tested.
+os.environ.pop("VSWITCH_NOT_TESTED", None)
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "test/bench"))
+
+import generators  # noqa: E402
+import measure  # noqa: E402
+import simd  # noqa: E402
+from figures import OURS  # noqa: E402
+from lab import LabError  # noqa: E402
+
+
+def test_who_does_less_work_has_no_figure():
+    said = {"sent": 10, "received": 10, "corrupt": 0, "duplicates": 0, "reordered": 0, "broken_queues": 0, "bare": 0}
+    measure.check("a switch", said)
+    measure.check("a switch", said | {"received": 6})
+    with pytest.raises(LabError, match="a switch lost 6 of 10 frames"):
+        measure.check("a switch", said | {"received": 4})
+    with pytest.raises(LabError, match="a switch lost the net headers of 3 of 10"):
+        measure.check("a switch", said | {"bare": 3})
+    for key in ("corrupt", "duplicates", "reordered", "wrong_bytes"):
+        with pytest.raises(measure.Spoiled, match=f"a switch spoils frames: {key} 1"):
+            measure.check("a switch", said | {key: 1})
+    with pytest.raises(measure.Spoiled, match="more than was sent 1"):
+        measure.check("a switch", said | {"received": 11})
+
+
+def test_what_testpmd_received_is_counted():
+    ports = [{"TX-packets": 700, "RX-packets": 600, "RX-bytes": 38400}, {"TX-packets": 650, "RX-packets": 700,
+                                                                        "RX-bytes": 44800}]
+    said = generators.loop_counts(ports, 64)
+    assert said == {"sent": 1350, "received": 1300, "wrong_bytes": 0, "under_way": 768}
+    measure.check("a switch", said)
+    # Most of the frames that go round are lost, which is little of what was sent in all.
+    with pytest.raises(LabError, match="a switch lost 400 of 768"):
+        measure.check("a switch", {**said, "sent": 1000400, "received": 1000000})
+    ports[0]["RX-bytes"] -= 4
+    with pytest.raises(measure.Spoiled, match="wrong_bytes -4"):
+        measure.check("a switch", generators.loop_counts(ports, 64))
+
+
+def test_who_counts_frames_that_nobody_sent_has_no_figure():
+    said = {"sent": 1000000, "received": 990000}
+    measure.check_claim("a switch", 1000000, said)
+    measure.check_claim("a switch", 1000300, said | {"total": said | {"hellos": 300}})
+    with pytest.raises(LabError, match="a switch says that it moved 1100000 frames, of 1000000"):
+        measure.check_claim("a switch", 1100000, said)
+    with pytest.raises(LabError, match="a switch counts only 500000 of 990000"):
+        measure.check_claim("a switch", 500000, said)
+
+
+class Peer:
+    """Made up: it counts frames, or does not."""
+
+    name = "a switch"
+
+    def __init__(self, step):
+        self.step, self.frames = step, 0
+
+    def count(self):
+        self.frames += self.step
+        return 0, 0, 0, self.frames
+
+
+class Load:
+    def __init__(self, ended=None):
+        self.ended = lambda: ended
+
+
+def test_a_generator_that_ended_is_told_at_once(lab, monkeypatch):
+    measure.wait_traffic(Load(), Peer(100), 300)
+    with pytest.raises(LabError, match="it is gone"):
+        measure.wait_traffic(Load("it is gone"), Peer(0), 300)
+    monkeypatch.setattr(generators, "PKTGEN", lab.dir / "vswitch-pktgen")  # was not built
+    load = generators.Pktgen(lab, [lab.dir / "a.sock"], {"size": 64, "packed": True})
+    with pytest.raises(LabError, match="vswitch-pktgen ended with 127: .*No such file"):
+        measure.wait_traffic(load, Peer(0), 300)
+
+
+class MadeUp(Peer):
+    """A subject for measure.windows() that moves 50,000 frames between two looks."""
+
+    paths, delivers, claims = (), True, 1
+
+    def __init__(self, lab, big):
+        super().__init__(50000)
+
+    def windows(self, seconds):
+        self.step = 0
+        self.frames *= self.claims
+        return [(50, 1e6, 1.0)]
+
+
+def load_that_says(**counts):
+    class Generator(Load):
+        def __init__(self, lab, paths, what, seconds=None):
+            super().__init__()
+
+        def end(self, wait=False):
+            return {"sent": 120000, "received": 120000, **counts}
+
+        def close(self):
+            pass
+    return Generator
+
+
+WRONG = {
+    "hardly anything": (MadeUp, {"received": 100}, {}, LabError, "a switch lost 119900 of 120000"),
+    "counted twice": (type("Liar", (MadeUp,), {"claims": 2}), {}, {}, LabError, "says that it moved"),
+    "cut off": (MadeUp, {"wrong_bytes": -4}, {}, measure.Spoiled, "wrong_bytes -4"),
+    "content": (MadeUp, {}, {"corrupt": 1}, measure.Spoiled, "corrupt 1"),
+    "no content": (MadeUp, {}, {"sent": 0, "received": 0}, LabError, "delivered nothing"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_windows_of_who_does_not_deliver_are_no_figure(fault, monkeypatch):
+    subject, counts, looked_into, error, words = WRONG[fault]
+    what = {"size": 64, "packed": True}
+    monkeypatch.setattr(measure, "FIRST_FRAMES", 10000)
+    monkeypatch.setattr(measure, "Pktgen", load_that_says())
+    assert measure.windows(MadeUp, load_that_says(), what, 1, True) == ([(50, 1e6, 1.0)], {"lost": 0})
+    monkeypatch.setattr(measure, "Pktgen", load_that_says(**looked_into))
+    with pytest.raises(error, match=words):
+        measure.windows(subject, load_that_says(**counts), what, 1, True)
+
+
+def test_who_uses_which_vector_instructions_is_known():
+    assert simd.ours_says("x: debug: frames are moved with AVX-512\n") == "AVX-512, which it chose by itself"
+    assert "not known" in simd.ours_says("nothing")
+    assert "AVX-512" in simd.library_says("vmovdqu64 %zmm1,(%rax)\nmovdqu %xmm0,(%rax)")
+    assert "SSE (128" in simd.library_says("movdqu %xmm0,(%rax)") and "no vector" in simd.library_says("ret")
+    assert "256 bits" in simd.header_says("#define RTE_VECT_DEFAULT_SIMD_BITWIDTH RTE_VECT_SIMD_256")
+    dpif = "Available:\n  dpif_scalar (pmds: 1)\n  dpif_avx512 (pmds: none)\n"
+    lookup = "Available:\n  autovalidator (Use count: 0, Priority: 0)\n  generic (Use count: 0, Priority: 1)\n"
+    assert simd.ovs_says({"datapath": dpif, "look-up": lookup}) == (
+        "by default datapath dpif_scalar (there: dpif_avx512), look-up generic (there is no other)")
+
+
+@pytest.fixture
+def bench():
+    """scripts/bench as a module."""
+    loader = SourceFileLoader("bench", str(ROOT / "scripts/bench"))
+    module = module_from_spec(spec_from_loader("bench", loader))
+    loader.exec_module(module)
+    return module
+
+
+def test_a_build_without_what_is_measured_is_told(bench, tmp_path, monkeypatch):
+    """As scripts/quickstart leaves it."""
+    for program in bench.PROGRAMS:
+        (tmp_path / program).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / program).touch()
+    monkeypatch.setenv("VSWITCHD", str(tmp_path / "app/vswitchd/vswitchd"))
+    bench.build()
+    (tmp_path / "test/bench/vhost-floor").unlink()
+    with pytest.raises(SystemExit, match="lacks test/bench/vhost-floor: build them"):
+        bench.build()
+
+
+def test_what_is_measured_is_built_first(bench, tmp_path, monkeypatch, capsys):
+    ran = []
+
+    def run(command, check):
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 1 if failing in command else 0)
+
+    monkeypatch.delenv("VSWITCHD", raising=False)
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench.subprocess, "run", run)
+    failing = None
+    bench.build()
+    assert [command[0] for command in ran] == ["meson", "ninja"] and set(bench.PROGRAMS) <= set(ran[1])
+    assert "bench: builds what is measured: meson setup" in capsys.readouterr().out
+    failing = "setup"
+    with pytest.raises(SystemExit, match="cannot build what is to be measured .*scripts/setup build"):
+        bench.build()
+    (tmp_path / "build/meson-info").mkdir(parents=True)
+    bench.build()
+    assert ran[-1][0] == "ninja" and len(ran) == 4
+    monkeypatch.undo()
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.delenv("VSWITCHD", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="cannot build what is to be measured .*No such file.*ninja"):
+        bench.build()
+
+
+def test_a_fault_ends_neither_the_run_nor_its_success(bench, monkeypatch):
+    """The round keeps its place, the exit status tells, and all is kept."""
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "touch", "--rounds", "2"])
+    run = bench.Bench(bench.parse())
+    monkeypatch.setattr(bench.simd, "disclose", dict)
+    monkeypatch.setattr(bench.measure, "wait_idle", lambda _: None)
+
+    def windows(subject, _generator, _what, _seconds, _content):
+        if subject.name == OURS and not run.faults:
+            raise measure.Spoiled("vswitchd spoils frames: corrupt 1")
+        return [(50, 1e6, 1.0)], {"lost": 0}
+
+    monkeypatch.setattr(bench.measure, "windows", windows)
+    run.run()
+    said = run.everything()
+    assert said["results"]["touch"]["1518 packed touch"][OURS] == [[], [(50, 1e6, 1.0)]]
+    assert [f["spoiled"] for f in said["faults"]] == [True] and said["faults"][0]["round"] == 0
+    assert not run.without_figures()
