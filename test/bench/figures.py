@@ -125,7 +125,7 @@ def honest(results, faults):
 
 
 def noise(results, figs):
-    """{section: how far the floor spreads}; None where no floor can be."""
+    """{section: how far the floor spreads}; None where no floor can be, or was only once."""
     spreads = {}
     for section, cases in figs.items():
         found = [subjects[FLOOR]["spread"] for subjects in cases.values() if FLOOR in subjects]
@@ -138,7 +138,7 @@ def noise(results, figs):
         ("loss", [rate for run in floor_runs("loss") for rate in run["mrr"]]),
     ):
         if section in results:
-            spreads[section] = spread(values) if values else None
+            spreads[section] = spread(values) if len(values) > 1 else None
     for section in ("idle", "lookup"):
         if section in results:
             spreads[section] = None

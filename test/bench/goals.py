@@ -148,7 +148,10 @@ def loss_ratio(results, _):
     if not runs:
         return None
     remarks = ["the generator was the limit"] if any(run["generator_limit"] for run in runs) else []
-    return median(run["ndr"] / median(run["mrr"]) for run in runs), remarks
+    value = median(run["ndr"] / median(run["mrr"]) for run in runs)
+    if value > 1 + APART:  # more without loss than with as much as can be sent
+        remarks.append("above 1: the MRR was measured at a bad moment")
+    return value, remarks
 
 
 def frames_astray(results, _):

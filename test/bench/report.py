@@ -121,7 +121,7 @@ def goal_table(goals):
 
 def noise_line(spread):
     if spread is None:
-        return "No floor stands beside this."
+        return "No floor tells how quiet the machine was."
     return f"The floor's own spread is {spread:.0%}: {'**noisy**' if spread > NOISY else 'quiet'}."
 
 

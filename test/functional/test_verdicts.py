@@ -136,6 +136,9 @@ def test_other_figures_are_missed_too():
                       "until the first frame is through (p50)", "of these beyond a bare wake",
                       "cycles among 16,384 addresses"}
     assert "the generator was the limit" in rows["loss, rings of 256", "NDR over MRR"]["remarks"]
+    results["loss"]["runs"][OURS][0].update(ndr=12e6, generator_limit=False)
+    remarks = verdicts(results)["loss, rings of 256", "NDR over MRR"]["remarks"]
+    assert remarks == ["above 1: the MRR was measured at a bad moment"]
 
 
 def test_a_machine_that_wakes_nobody_in_time_is_told():
@@ -190,6 +193,10 @@ def test_who_spoils_frames_once_has_no_figure_at_all():
     assert {key for key, row in rows.items() if row["verdict"] == goals.FAULT} == {
         ("64 B packed", f"times as fast as {OVS}"), ("latency at 10 % load", f"of {RTE_VHOST}'s p50"),
         ("latency at 10 % load", f"of {RTE_VHOST}'s p99")}
+    assert {row["verdict"] for row in rows.values()} == {goals.FAULT, goals.MET, goals.AIM_MET}
+    # Idling is of vswitchd alone, so that nothing is left of it.
+    rows = verdicts(good(), faults=[fault("idle", None, OURS, 1, spoiled=True)])
+    assert {case for (case, _), row in rows.items() if row["verdict"] == goals.FAULT} == {"idle, sleeping"}
 
 
 def test_frames_that_were_lost_are_told():
@@ -261,11 +268,28 @@ def test_a_round_that_failed_is_left_out_on_both_sides():
                    if isinstance(value, float))
 
 
+def test_a_round_of_latencies_that_failed_is_left_out_on_both_sides(tmp_path):
+    """Ours failed when the machine was slow, theirs have a round more."""
+    results = good()
+    results["latency"]["runs"][OURS] = [*latency(1000, 3000)[:1], None, *latency(1000, 3000)[:1]]
+    results["latency"]["runs"][RTE_VHOST] = [*latency(2000, 6000)[:1], *latency(9000, 90000)[:1],
+                                             *latency(2000, 6000)[:1], *latency(100, 100)[:1]]
+    rows = verdicts(results)
+    row = rows["latency at 10 % load", f"of {RTE_VHOST}'s p50"]
+    assert row["seen"] == 0.5 and row["remarks"] == ["1.00 and 2.00 us"]
+    results["latency"]["runs"][FLOOR][0] = results["loss"]["runs"][OURS][0] = None
+    text = report.write(everything(results), tmp_path)
+    assert "| vswitchd | 1.00 |" in text and readme.latency(results)["us"][OURS][0] == 1
+
+
 def test_a_floor_that_spreads_is_noisy():
     results = good()
     results["touch"]["1518 packed touch"][FLOOR] = runs(500, step=0.05)
     spreads = noise(results, summary(results))
     assert spreads["touch"] > 0.1 and spreads["peers"] == 0 and spreads["idle"] is None
+    assert spreads["latency"] == 0
+    del results["latency"]["runs"][FLOOR][1:]  # once says nothing
+    assert noise(results, summary(results))["latency"] is None
     row = verdicts(results)["1518 B, every byte touched", "of the floor's cycles"]
     assert any("noisy" in remark for remark in row["remarks"])
 
