@@ -92,12 +92,12 @@ def test_a_generator_that_ended_is_told_at_once(lab, monkeypatch):
 
 
 class MadeUp(Peer):
-    """A subject for measure.windows() that moves 50,000 frames between two looks."""
+    """A subject for measure.windows() that moves 60,000 frames between two looks."""
 
     paths, delivers, claims = (), True, 1
 
     def __init__(self, lab, big):
-        super().__init__(50000)
+        super().__init__(60000)
 
     def windows(self, seconds):
         self.step = 0
