@@ -138,6 +138,8 @@ def rewrite(path, folder, kept):
         _, after = rest.split(END + "\n")
     except (OSError, ValueError) as fault:
         return f"bench: {path} has no section to write, or {folder} no result: {fault}"
+    if "faults" not in everything:
+        return f"bench: {folder} is of an older bench, which did not tell of faults; measure again"
     if everything["quick"]:
         return f"bench: {folder} is of a quick run, which judges nothing; the README tells of whole ones"
     kept.mkdir(parents=True, exist_ok=True)

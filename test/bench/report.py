@@ -134,8 +134,8 @@ def processor(machine):
 def simd_lines(machine):
     """Who uses which instructions: a ratio is not of switches alone."""
     said = machine.get("simd", {})
-    return ("Vector instructions here: " + "; ".join(f"{name}: {text}" for name, text in said.items()) + "."
-            if said else "")
+    lines = [f"* {name}: {text}" for name, text in said.items()]
+    return "\n".join(["Vector instructions here:", "", *lines]) if lines else ""
 
 
 def verdict_line(goals):

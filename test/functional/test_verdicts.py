@@ -202,7 +202,7 @@ def test_who_spoils_frames_once_has_no_figure_at_all():
 def test_frames_that_were_lost_are_told():
     results = good()
     results["delivered"] = {"limit": {"64 packed": {OURS: [{"lost": 0}, {}, {"lost": 0.05}]}}}
-    row = verdicts(results)["64 B packed, as fast as it goes", "of the floor's cycles"]
+    row = verdicts(results)["64 B packed, guests are vswitch-pktgen", "of the floor's cycles"]
     assert row["remarks"] == ["vswitchd lost up to 5.0% of its frames"]
 
 
@@ -328,7 +328,7 @@ def test_the_readme_gets_its_section(page, tmp_path):
         assert text.startswith(f"before\n{readme.BEGIN}\n") and text.endswith(f"{readme.END}\nafter\n")
         assert "old" not in text and "2.40x" in text and "2026-01-01" in text
         assert "M/s, upper quartile" in text and "cycles per frame, lower quartile" in text
-        assert "vswitchd: AVX-512; OVS-DPDK: scalar" in text
+        assert "* vswitchd: AVX-512\n* OVS-DPDK: scalar\n" in text
     page.path.write_text("no markers\n")
     assert "no section" in readme.rewrite(page.path, tmp_path, tmp_path / "kept")
     assert page.path.read_text() == "no markers\n"
@@ -370,6 +370,8 @@ def test_the_readme_keeps_every_processors_figures(page):
 def test_a_quick_run_does_not_come_into_the_readme(page, tmp_path):
     report.write(everything(good(), quick=True), tmp_path)
     assert "quick" in readme.rewrite(page.path, tmp_path, tmp_path / "kept") and "old" in page.path.read_text()
+    (tmp_path / "result.json").write_text('{"quick": false, "failed": []}')
+    assert "older" in readme.rewrite(page.path, tmp_path, tmp_path / "kept") and "old" in page.path.read_text()
 
 
 def test_the_readme_of_this_tree_is_what_the_records_say():
