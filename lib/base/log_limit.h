@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A limit for log lines that a peer can cause again and again: 10 at once and 4 a second after
- * that. Those beyond are left out and counted, and at most once a second a line says how many. So
- * one peer causes at most 15 lines in any second. Lines of level debug are not limited.
+ * Limits for log lines that peers can cause again and again.
  *
- * Threads: one at a time per limit.
+ * Each peer may log 10 lines at once and 4 a second after that. Lines beyond are left out and
+ * counted, and at most once a second a line says how many. So one peer causes at most 15 lines in
+ * any second.
+ *
+ * All peers together may log 1,000 lines at once and 20 a second after that: enough for hundreds of
+ * guests that start together. A peer that has been quiet for a minute may log one line in any case,
+ * so many noisy peers cannot silence it.
+ *
+ * Lines of level debug are not limited.
+ *
+ * Threads: the control thread.
  */
 #pragma once
 
@@ -16,14 +24,20 @@
 struct log_limit {
 	int64_t due_ms;   /* when as many may have been logged as were */
 	int64_t since_ms; /* that the first was left out, or the number was told last */
+	int64_t last_ms;  /* that a line passed; 0: none has */
 	unsigned left_out;
 };
 
+/* What all peers share. All zero: nothing was logged yet. */
+struct log_limit_all {
+	int64_t due_ms;
+};
+
 /* May one more line be logged now? If not, it is counted. */
-bool log_limit_pass(struct log_limit *limit, int64_t now_ms);
+bool log_limit_pass(struct log_limit *limit, struct log_limit_all *all, int64_t now_ms);
 
 /* How many were left out, if this is to be told now, else 0; the count starts anew. */
-unsigned log_limit_told(struct log_limit *limit, int64_t now_ms);
+unsigned log_limit_told(struct log_limit *limit, struct log_limit_all *all, int64_t now_ms);
 
 /* Log "name: text" if the limit lets it pass. */
 void log_limited(struct log_limit *limit, enum log_level level, const char *name, const char *fmt,
