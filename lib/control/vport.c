@@ -215,6 +215,7 @@ void vport_destroy(struct vport *vp)
 	if (!vp)
 		return;
 	vhost_journal_close(&vp->device);
+	vhost_calls_end(&vp->device);
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		free(vp->queue[i]);
 	free(vp->port);

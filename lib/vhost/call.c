@@ -11,8 +11,9 @@
  * themselves. What was found holds until the ring has another eventfd.
  *
  * When a front-end goes while its errand is in a write that blocks, a signal ends the write. It may
- * come a moment before the write begins, so it is sent again until the errand has ended. Until then
- * the table lives on in a list.
+ * come a moment before the write begins, so it is sent again until the write has ended. The table
+ * stays with the device until the errand has ended: the next front-end of the device has no second
+ * errand, and waits until the first has rested.
  */
 #include "vhost/call.h"
 
@@ -37,23 +38,28 @@
 
 #define TRUSTED 1u
 
-/* Shared by a device, or the list of those that have gone, and an errand. */
+/* Shared by a device and its errand. */
 struct vhost_caller {
 	atomic_uint users;
-	atomic_int fd[SLOTS]; /* duplicates to be written; -1: none */
-	atomic_bool running;  /* an errand has been begun, and looks at fd[] once more */
-	atomic_bool gone;     /* the device has */
+	atomic_int fd[SLOTS];  /* duplicates to be written; -1: none */
+	atomic_bool running;   /* an errand has been begun, and looks at fd[] once more */
+	atomic_uint front_end; /* counts the front-ends that have gone */
 	atomic_int thread;
-	atomic_uint slot;   /* being written */
-	atomic_llong since; /* when that began; 0: nothing is */
-	atomic_uint quick;  /* writes in a row */
-	atomic_bool slow;   /* a write has used much CPU time */
+	atomic_uint slot;    /* being written */
+	atomic_uint written; /* the front-end that it is of */
+	atomic_llong since;  /* when that began; 0: nothing is */
+	atomic_uint quick;   /* writes in a row */
+	atomic_bool slow;    /* a write has used much CPU time */
 	/* Of each ring's call eventfd: bit 0, it is quick; the others count its changes. */
 	atomic_uint trust[VHOST_RINGS_MAX];
+	struct vhost_device *dev; /* NULL: it has ended */
+	bool idle;                /* no front-end has used it since the last has gone */
+	bool listed;
 	struct vhost_caller *next;
 };
 
-static struct vhost_caller *gone; /* whose errands have not ended */
+/* A front-end has gone, and its errand has not ended. */
+static struct vhost_caller *leaving;
 static atomic_uint pending;
 
 static void release(struct vhost_caller *c)
@@ -83,6 +89,7 @@ static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int 
 {
 	int64_t start = clock_ns(), used = clock_read(CLOCK_THREAD_CPUTIME_ID);
 	struct timespec rest = {0};
+	bool here;
 	int error;
 
 	atomic_store(&c->slot, slot);
@@ -92,13 +99,14 @@ static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int 
 	atomic_store(&c->since, 0);
 	close(fd);
 	used = clock_read(CLOCK_THREAD_CPUTIME_ID) - used;
+	here = atomic_load(&c->written) == atomic_load(&c->front_end);
 	if (used < VHOST_CALL_SLOW_NS && clock_ns() - start < LONG_NS) {
-		atomic_fetch_add(&c->quick, 1);
+		atomic_fetch_add(&c->quick, here);
 		if (!error)
 			begin_trust(c, slot, word);
 		return;
 	}
-	if (used >= VHOST_CALL_SLOW_NS)
+	if (here && used >= VHOST_CALL_SLOW_NS)
 		atomic_store(&c->slow, true);
 	atomic_store(&c->quick, 0);
 	rest.tv_nsec = MIN(used * REST, INT64_C(100000000));
@@ -107,10 +115,15 @@ static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int 
 
 static void write_all(struct vhost_caller *c)
 {
-	for (unsigned i = 0; i < SLOTS && !atomic_load(&c->gone); i++) {
+	for (unsigned i = 0; i < SLOTS; i++) {
 		/* Before the descriptor: one that comes in between is not taken for the last. */
 		unsigned word = atomic_load(&c->trust[i % VHOST_RINGS_MAX]);
-		int fd = atomic_load(&c->fd[i]) < 0 ? -1 : atomic_exchange(&c->fd[i], -1);
+		int fd = -1;
+
+		if (atomic_load(&c->fd[i]) >= 0) {
+			atomic_store(&c->written, atomic_load(&c->front_end));
+			fd = atomic_exchange(&c->fd[i], -1);
+		}
 
 		if (fd >= 0)
 			write_one(c, i, word, fd);
@@ -119,7 +132,7 @@ static void write_all(struct vhost_caller *c)
 
 static bool has_work(struct vhost_caller *c)
 {
-	for (unsigned i = 0; i < SLOTS && !atomic_load(&c->gone); i++) {
+	for (unsigned i = 0; i < SLOTS; i++) {
 		if (atomic_load(&c->fd[i]) >= 0)
 			return true;
 	}
@@ -141,14 +154,16 @@ static void errand(void *arg)
 	release(c);
 }
 
-static struct vhost_caller *caller_create(void)
+static struct vhost_caller *caller_create(struct vhost_device *dev)
 {
 	struct vhost_caller *c = calloc(1, sizeof(*c));
 
 	for (unsigned i = 0; c && i < SLOTS; i++)
 		atomic_init(&c->fd[i], -1);
-	if (c)
+	if (c) {
 		atomic_init(&c->users, 1);
+		c->dev = dev;
+	}
 	return c;
 }
 
@@ -173,7 +188,9 @@ static int send(struct vhost_caller *c)
 static struct vhost_caller *caller_of(struct vhost_device *dev)
 {
 	if (!dev->caller)
-		dev->caller = caller_create();
+		dev->caller = caller_create(dev);
+	if (dev->caller)
+		dev->caller->idle = false;
 	return dev->caller;
 }
 
@@ -193,16 +210,19 @@ void vhost_call_doubt(struct vhost_device *dev, unsigned index)
 		atomic_store(trust, (atomic_load(trust) | TRUSTED) + 1);
 }
 
+static void drop(struct vhost_caller *c, unsigned slot)
+{
+	int fd = atomic_load(&c->fd[slot]) < 0 ? -1 : atomic_exchange(&c->fd[slot], -1);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 void vhost_call_replaced(struct vhost_device *dev, unsigned index)
 {
-	struct vhost_caller *c = dev->caller;
-	int before;
-
-	if (!c)
+	if (!dev->caller)
 		return;
-	before = atomic_exchange(&c->fd[VHOST_CALL_USED * VHOST_RINGS_MAX + index], -1);
-	if (before >= 0)
-		close(before);
+	drop(dev->caller, VHOST_CALL_USED * VHOST_RINGS_MAX + index);
 	vhost_call_doubt(dev, index);
 }
 
@@ -230,7 +250,8 @@ static bool hangs(const struct vhost_caller *c, int64_t ns)
 {
 	int64_t since = atomic_load(&c->since);
 
-	return since && clock_ns() - since > ns;
+	return since && atomic_load(&c->written) == atomic_load(&c->front_end) &&
+	    clock_ns() - since > ns;
 }
 
 bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index)
@@ -258,27 +279,60 @@ void vhost_calls_forget(struct vhost_device *dev)
 
 	if (!c)
 		return;
-	dev->caller = NULL;
-	atomic_store(&c->gone, true);
-	c->next = gone;
-	gone = c;
+	/* Before the descriptors are closed: what the errand has taken is of the one before. */
+	atomic_fetch_add(&c->front_end, 1);
+	for (unsigned i = 0; i < SLOTS; i++)
+		drop(c, i);
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		vhost_call_doubt(dev, i);
+	atomic_store(&c->quick, 0);
+	atomic_store(&c->slow, false);
+	c->idle = true;
+	if (!c->listed) {
+		c->listed = true;
+		c->next = leaving;
+		leaving = c;
+	}
 	vhost_calls_service();
+}
+
+/* Has what the last front-end left ended? */
+static bool has_ended(struct vhost_caller *c)
+{
+	bool writes = atomic_load(&c->since) != 0;
+
+	if (!atomic_load(&c->running))
+		return true;
+	if (writes && atomic_load(&c->written) != atomic_load(&c->front_end))
+		nudge(atomic_load(&c->thread));
+	return false;
 }
 
 void vhost_calls_service(void)
 {
-	for (struct vhost_caller **at = &gone; *at;) {
+	for (struct vhost_caller **at = &leaving; *at;) {
 		struct vhost_caller *c = *at;
 
-		if (atomic_load(&c->running)) {
-			if (atomic_load(&c->since))
-				nudge(atomic_load(&c->thread));
+		if (!has_ended(c)) {
 			at = &c->next;
-		} else {
-			*at = c->next;
+			continue; /* to the next caller */
+		}
+		*at = c->next;
+		c->listed = false;
+		if (c->idle) {
+			if (c->dev)
+				c->dev->caller = NULL;
 			release(c);
 		}
 	}
+}
+
+void vhost_calls_end(struct vhost_device *dev)
+{
+	vhost_calls_forget(dev);
+	if (dev->caller)
+		dev->caller->dev = NULL;
+	dev->caller = NULL;
 }
 
 unsigned vhost_calls_pending(void)

@@ -55,8 +55,11 @@ unsigned vhost_calls_quick(const struct vhost_device *dev);
 /* The front-end goes: what has not been written need not be. */
 void vhost_calls_forget(struct vhost_device *dev);
 
-/* Call this every now and then: it ends writes that block for devices that have gone. */
+/* The device ends. If an errand is on its way, vhost_calls_service() sees to its end. */
+void vhost_calls_end(struct vhost_device *dev);
+
+/* Call this every now and then: it ends writes that block, of front-ends that have gone. */
 void vhost_calls_service(void);
 
-/* How many devices have an errand on its way, or had when they went. */
+/* How many errands are on their way. */
 unsigned vhost_calls_pending(void);

@@ -298,6 +298,7 @@ static void wait_for_errands(void)
 void vhost_world_close(struct vhost_world *w)
 {
 	disconnect(w);
+	vhost_calls_end(w->dev);
 	free(w->dev);
 	free(w->config);
 	for (unsigned i = 0; i < 2; i++)

@@ -246,6 +246,7 @@ void fake_disconnect(struct fake *f)
 void fake_destroy(struct fake *f)
 {
 	fake_disconnect(f);
+	vhost_calls_end(f->dev);
 	free(f->dev);
 }
 

@@ -130,46 +130,132 @@ static void what_is_full_but_does_not_block_is_no_fault(void **state)
 	close(fd);
 }
 
-/* Epoll sets that hold the same eventfd are all told within a write. */
-static void slow_writes_are_told_from_quick_ones(void **state)
-{
-	enum { SETS = 200, COPIES = 300 };
-	struct epoll_event event = {.events = EPOLLIN};
-	int fd = eventfd(0, EFD_CLOEXEC), set[SETS], copy[COPIES];
-	int64_t start;
-	unsigned n = 0;
+enum { SETS = 200, COPIES = 300 };
 
-	(void)state;
+/* Epoll sets that hold the same eventfd are all told within a write. */
+static struct slow_eventfd {
+	int fd, set[SETS], copy[COPIES];
+} slow;
+
+static void slow_open(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	unsigned n = 0;
+	int64_t start;
+
+	slow.fd = eventfd(0, EFD_CLOEXEC);
 	for (unsigned i = 0; i < COPIES; i++)
-		copy[i] = dup(fd);
+		slow.copy[i] = dup(slow.fd);
 	for (unsigned i = 0; i < SETS; i++) {
-		set[i] = epoll_create1(EPOLL_CLOEXEC);
+		slow.set[i] = epoll_create1(EPOLL_CLOEXEC);
 		for (unsigned k = 0; k < COPIES; k++)
-			n += epoll_ctl(set[i], EPOLL_CTL_ADD, copy[k], &event) == 0;
+			n += epoll_ctl(slow.set[i], EPOLL_CTL_ADD, slow.copy[k], &event) == 0;
 	}
 	start = now_ns();
-	assert_int_equal(eventfd_write(fd, 1), 0);
+	assert_int_equal(eventfd_write(slow.fd, 1), 0);
 	if (now_ns() - start < 5 * VHOST_CALL_SLOW_NS) {
 		print_message("a write to an eventfd of %u watchers is quick here\n", n);
 		fail();
 	}
-	assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, fd), 0);
+}
+
+static void slow_end_watchers(void)
+{
+	for (unsigned i = 0; i < SETS; i++)
+		close(slow.set[i]);
+}
+
+static void slow_close(void)
+{
+	for (unsigned i = 0; i < COPIES; i++)
+		close(slow.copy[i]);
+	close(slow.fd);
+}
+
+static void slow_writes_are_told_from_quick_ones(void **state)
+{
+	(void)state;
+	slow_open();
+	assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, slow.fd), 0);
 	wait_for_the_end();
 	assert_int_equal(vhost_calls_quick(&dev), 0);
 	assert_int_equal(*vhost_call_trust(&dev, 0) & 1, 0);
 	assert_true(vhost_calls_were_slow(&dev));
-	for (unsigned i = 0; i < SETS; i++)
-		close(set[i]);
+	slow_end_watchers();
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, fd), 0);
+		assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, slow.fd), 0);
 		wait_for_the_end();
 	}
 	assert_in_range(vhost_calls_quick(&dev), 1, 3);
 	vhost_calls_forget(&dev);
 	wait_for_the_end();
-	for (unsigned i = 0; i < COPIES; i++)
-		close(copy[i]);
+	slow_close();
+}
+
+/* One errand at a time, which rests after slow writes, whoever is the front-end. */
+static void front_ends_that_come_and_go_share_one_errand(void **state)
+{
+	struct rusage before, after;
+	int64_t start, used;
+
+	(void)state;
+	slow_open();
+	getrusage(RUSAGE_SELF, &before);
+	start = now_ns();
+	while (now_ns() - start < INT64_C(500000000)) {
+		assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, slow.fd), 0);
+		usleep(1000);
+		vhost_calls_forget(&dev);
+		assert_in_range(vhost_calls_pending(), 0, 1);
+		assert_false(vhost_calls_were_slow(&dev));
+	}
+	wait_for_the_end();
+	getrusage(RUSAGE_SELF, &after);
+	used = (after.ru_stime.tv_sec - before.ru_stime.tv_sec) * INT64_C(1000000) +
+	    after.ru_stime.tv_usec - before.ru_stime.tv_usec;
+	print_message(
+	    "500 ms of front-ends with slow eventfds used %lld us of CPU time\n", (long long)used);
+	assert_in_range(used, 0, 250000);
+	slow_end_watchers();
+	slow_close();
+}
+
+/* A write that blocks is ended when its front-end goes; the next one is not taken for it. */
+static void the_next_front_end_is_called_after_one_that_blocked(void **state)
+{
+	int full = full_eventfd(), fd = eventfd(0, EFD_CLOEXEC);
+	unsigned index;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, full), 0);
+		usleep(i % 2 * 2000);
+		vhost_calls_forget(&dev);
+		assert_int_equal(vhost_call(&dev, 1, VHOST_CALL_USED, fd), 0);
+		assert_false(vhost_calls_hang(&dev, 0, &index) && index == 0);
+		for (unsigned ms = 0; ms < SOON_MS && vhost_calls_pending(); ms++) {
+			vhost_calls_service();
+			usleep(1000);
+		}
+		expect_call(fd);
+		vhost_calls_forget(&dev);
+	}
+	wait_for_the_end();
+	close(full);
 	close(fd);
+}
+
+static void a_device_may_end_while_its_errand_is_on_its_way(void **state)
+{
+	int full = full_eventfd();
+
+	(void)state;
+	assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, full), 0);
+	usleep(20000);
+	vhost_calls_end(&dev);
+	assert_null(dev.caller);
+	wait_for_the_end();
+	close(full);
 }
 
 static bool trusted(unsigned index)
@@ -222,6 +308,9 @@ int main(void)
 	    cmocka_unit_test(what_is_full_but_does_not_block_is_no_fault),
 	    cmocka_unit_test(an_eventfd_is_trusted_when_a_write_was_quick),
 	    cmocka_unit_test(slow_writes_are_told_from_quick_ones),
+	    cmocka_unit_test(front_ends_that_come_and_go_share_one_errand),
+	    cmocka_unit_test(the_next_front_end_is_called_after_one_that_blocked),
+	    cmocka_unit_test(a_device_may_end_while_its_errand_is_on_its_way),
 	};
 
 	return cmocka_run_group_tests(tests, allow_files, NULL);
