@@ -42,7 +42,8 @@ struct move {
 	/* Written by the control thread before the move begins, or atomic. */
 	int fd; /* without closers */
 	bool reads;
-	size_t len; /* to be written */
+	bool some;  /* len bytes are read, not all there are */
+	size_t len; /* to be written, or read if `some` */
 	atomic_bool asked, gone;
 	/* Written by the mover. */
 	ssize_t result;
@@ -60,6 +61,17 @@ static void rest_ns(int64_t ns)
 		; /* the closer's timer */
 }
 
+static size_t room(const struct move *m)
+{
+	return m->some ? m->len : sizeof(m->bytes);
+}
+
+/* Is there a next part of the move? Whether more could be read shows when it is tried. */
+static bool goes_on(const struct move *m, size_t done)
+{
+	return done < m->len || (m->reads && !m->some);
+}
+
 /* The next part of a move, done bytes of which are done. 0: nothing was left to move. */
 static ssize_t move_part(struct move *m, int fd, size_t done)
 {
@@ -69,8 +81,8 @@ static ssize_t move_part(struct move *m, int fd, size_t done)
 	/* syscalls(closer): poll read write clock_gettime nanosleep clock_nanosleep */
 	if (!m->reads)
 		return write(fd, m->bytes + done, MIN(m->len - done, (size_t)PIPE_BUF));
-	if (done < sizeof(m->bytes))
-		return read(fd, m->bytes + done, sizeof(m->bytes) - done);
+	if (done < room(m))
+		return read(fd, m->bytes + done, room(m) - done);
 	n = read(fd, &beyond, 1);
 	if (n > 0)
 		errno = E2BIG;
@@ -82,7 +94,7 @@ static ssize_t move_all(struct move *m, int fd)
 	struct pollfd wait = {.fd = fd, .events = m->reads ? POLLIN : POLLOUT};
 	size_t done = 0;
 
-	while (!atomic_load(&m->gone) && (m->reads || done < m->len)) {
+	while (!atomic_load(&m->gone) && goes_on(m, done)) {
 		/* Before the look: what was done before it was asked for is seen. */
 		bool last = atomic_load(&m->asked);
 		int ready = poll(&wait, 1, last ? 0 : TICK_MS);
@@ -176,25 +188,28 @@ static struct move *find_free(void)
 	return NULL;
 }
 
-static int begin(
-    unsigned owner, int fd, bool reads, const void *bytes, size_t len, struct move **ret_move)
+static int claim(unsigned owner, struct move **ret_move)
 {
 	struct move *m = find(owner) ? NULL : find_free();
-	int error;
 
 	if (!m)
 		return find(owner) ? -EBUSY : -ENOBUFS;
 	m->used = true;
 	m->owner = owner;
 	m->until_ms = 0;
-	m->reads = reads;
-	m->len = len;
-	if (len)
-		memcpy(m->bytes, bytes, len);
+	m->reads = m->some = false;
+	m->len = 0;
 	atomic_store(&m->asked, false);
 	atomic_store(&m->gone, false);
 	atomic_store(&m->ended, false);
-	error = run_soon(m, fd);
+	*ret_move = m;
+	return 0;
+}
+
+static int begin(struct move *m, int fd, struct move **ret_move)
+{
+	int error = run_soon(m, fd);
+
 	m->used = !error;
 	if (!error)
 		*ret_move = m;
@@ -203,12 +218,43 @@ static int begin(
 
 int move_begin_write(unsigned owner, int fd, const void *bytes, size_t len, struct move **ret_move)
 {
-	return len > MOVE_BYTES_MAX ? -E2BIG : begin(owner, fd, false, bytes, len, ret_move);
+	struct move *m;
+	int error = len > MOVE_BYTES_MAX ? -E2BIG : claim(owner, &m);
+
+	if (error)
+		return error;
+	m->len = len;
+	if (len)
+		memcpy(m->bytes, bytes, len);
+	return begin(m, fd, ret_move);
 }
 
 int move_begin_read(unsigned owner, int fd, struct move **ret_move)
 {
-	return begin(owner, fd, true, NULL, 0, ret_move);
+	struct move *m;
+	int error = claim(owner, &m);
+
+	if (error)
+		return error;
+	m->reads = true;
+	return begin(m, fd, ret_move);
+}
+
+int move_begin_read_some(unsigned owner, int fd, size_t len, struct move **ret_move)
+{
+	struct move *m;
+	int error = len > MOVE_BYTES_MAX ? -E2BIG : claim(owner, &m);
+
+	if (error)
+		return error;
+	m->reads = m->some = true;
+	m->len = len;
+	return begin(m, fd, ret_move);
+}
+
+bool move_has_ended(const struct move *m)
+{
+	return atomic_load(&m->ended);
 }
 
 bool move_waits(struct move *m)

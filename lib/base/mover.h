@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Moving some bytes between memory and a pipe of a front-end, which can make each call on the pipe
- * take as long as it likes.
+ * Moving some bytes between memory and a pipe or socket of a front-end, which can make each call on
+ * it take as long as it likes.
  *
- * A call on a pipe waits for the pipe's lock in the kernel, also if the pipe is non-blocking. The
- * lock is held by others of its users, possibly for ever, and a thread that waits for it cannot be
- * killed. So a closer (closer.h), a process of its own, moves the bytes; in tests without closers a
- * thread does. An owner has at most one move that has not ended, also after it was given up.
+ * A call on a pipe, and a read from a socket, waits for a lock in the kernel, also if the
+ * descriptor is non-blocking. The lock is held by others of its users, possibly for ever, and a
+ * thread that waits for it cannot be killed. So a closer (closer.h), a process of its own, moves
+ * the bytes; in tests without closers a thread does. An owner has at most one move that has not
+ * ended, also after it was given up.
  *
  * Threads: the control thread.
  */
@@ -30,12 +31,17 @@ struct move;
 int movers_prepare(void);
 
 /*
- * Begin to write bytes to fd, or to read from it until it ends. fd is closed at the end. On failure
+ * Begin to write bytes to fd, or to read from it: until it ends, or len bytes (at most
+ * MOVE_BYTES_MAX). fd is closed at the end. On failure
  * it is still the caller's: -EBUSY: the owner has one that has not ended; -ENOBUFS: all owners
  * together have too many; -ENOMEM.
  */
 int move_begin_write(unsigned owner, int fd, const void *bytes, size_t len, struct move **ret_move);
 int move_begin_read(unsigned owner, int fd, struct move **ret_move);
+int move_begin_read_some(unsigned owner, int fd, size_t len, struct move **ret_move);
+
+/* Is the result known? Other than move_waits() it asks nothing of the move. */
+bool move_has_ended(const struct move *move);
 
 /*
  * The other side has done its part, so what cannot be moved now need not be waited for. True: the

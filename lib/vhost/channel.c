@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * Requests are sent by the control thread: a send to a local stream socket takes no lock that the
+ * front-end can hold. A read takes one, and the front-end may hold it for ever, for it has the same
+ * socket. So a mover (base/mover.h) reads the answer once something of it has come.
+ */
 #include "vhost/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mover.h"
 #include "vhost/descriptor.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
@@ -19,7 +29,7 @@ int vhost_channel_set(struct vhost_device *dev, int fd)
 {
 	int domain = 0, type = 0, listening = 0;
 	socklen_t len = sizeof(int);
-	/* syscalls: getsockopt sendmsg recvfrom */
+	/* syscalls: getsockopt sendmsg fcntl */
 	bool good = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0;
@@ -36,6 +46,8 @@ int vhost_channel_set(struct vhost_device *dev, int fd)
 
 void vhost_channel_forget(struct vhost_device *dev)
 {
+	if (dev->channel.answer)
+		move_forget(dev->channel.answer);
 	if (dev->channel.fd >= 0)
 		vhost_fd_hang_up(dev, dev->channel.fd);
 	dev->channel = (struct vhost_channel){.fd = -1};
@@ -131,24 +143,54 @@ int vhost_channel_try(
 	return error == -EIO ? give_up(dev, "the front-end has closed it") : error;
 }
 
+struct answer {
+	struct vhost_header header;
+	uint64_t value;
+} __attribute__((packed));
+
+/* Something has come, or the other end has gone: read the answer. */
+static int begin_answer(struct vhost_device *dev)
+{
+	struct vhost_channel *channel = &dev->channel;
+	struct pollfd news = {.fd = channel->fd, .events = POLLIN};
+	int copy, error;
+
+	if (poll(&news, 1, 0) != 1)
+		return 0;
+	copy = fcntl(channel->fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return 0;
+	error = move_begin_read_some(dev->owner, copy, sizeof(struct answer), &channel->answer);
+	if (error) {
+		close(copy); /* later, then: there is no mover to be had */
+		return 0;
+	}
+	channel->until_ms = clock_ms() + MOVE_WAIT_MS;
+	return 0;
+}
+
 int vhost_channel_answer(struct vhost_device *dev, uint64_t *ret_value)
 {
 	struct vhost_channel *channel = &dev->channel;
-	struct {
-		struct vhost_header header;
-		uint64_t value;
-	} __attribute__((packed)) answer;
+	struct answer answer = {.value = 0};
+	const uint8_t *bytes;
 	ssize_t n;
 
 	if (!channel->asked)
 		return 0;
-	/* A local socket keeps what was sent at once together; wait until all of it is there. */
-	n = recv(channel->fd, &answer, sizeof(answer), MSG_DONTWAIT | MSG_PEEK);
-	if ((n < 0 && (errno == EAGAIN || errno == EINTR)) || (n > 0 && (size_t)n < sizeof(answer)))
-		return 0;
-	if (n <= 0)
+	if (!channel->answer)
+		return begin_answer(dev);
+	if (!move_has_ended(channel->answer))
+		return clock_ms() < channel->until_ms
+		    ? 0
+		    : give_up(dev, "half an answer, and no more, has come");
+	n = move_result(channel->answer, &bytes);
+	if (n == sizeof(answer))
+		memcpy(&answer, bytes, sizeof(answer));
+	move_forget(channel->answer);
+	channel->answer = NULL;
+	if (n != sizeof(answer))
 		return give_up(dev, "the front-end has closed it");
-	recv(channel->fd, &answer, sizeof(answer), MSG_DONTWAIT);
 	if (answer.header.request != channel->asked || answer.header.flags != VHOST_REPLY_FLAGS ||
 	    answer.header.size != sizeof(answer.value))
 		return give_up(dev, "an answer to something that was not asked");

@@ -99,8 +99,10 @@ struct vhost_vring {
 
 /* The back-end channel; see channel.h. */
 struct vhost_channel {
-	int fd;         /* -1: there is none */
-	uint32_t asked; /* the request whose answer is outstanding; 0: none */
+	int fd;              /* -1: there is none */
+	uint32_t asked;      /* the request whose answer is outstanding; 0: none */
+	struct move *answer; /* being read; NULL: nothing has come yet */
+	int64_t until_ms;    /* the answer must be there */
 };
 
 /* Doorbell pages; see doorbell.h. */

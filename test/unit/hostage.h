@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A pipe whose lock in the kernel is held: who reads or writes it waits and cannot be killed. */
+/* Pipes and sockets whose lock in the kernel is held: a reader waits and cannot be killed. */
 #pragma once
 
 #include <fcntl.h>
@@ -44,7 +44,20 @@ static inline pid_t hold_pipe(int fd)
 	return pid;
 }
 
-static inline void release_pipe(pid_t holder)
+/* A process that reads from a socket, which has something to be read, until it is killed. */
+static inline pid_t hold_socket(int fd)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(read(fd, hostage_memory(), 4096) <= 0);
+	}
+	usleep(100000); /* it has the lock by then */
+	return pid;
+}
+
+static inline void release_holder(pid_t holder)
 {
 	kill(holder, SIGKILL);
 	waitpid(holder, NULL, 0);

@@ -132,7 +132,7 @@ static void a_process_whose_moves_hang_can_end(void **state)
 	/* A thread that waits for the lock would keep it. */
 	while (waitpid(pid, &status, WNOHANG) == 0 && now_ms() - start_ms < 3 * MOVE_WAIT_MS)
 		usleep(1000);
-	release_pipe(holder);
+	release_holder(holder);
 	assert_true(now_ms() - start_ms < 3 * MOVE_WAIT_MS);
 	assert_int_equal(status, 0);
 	close(end[0]);

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../hostage.h"
+#include "base/clock.h"
 #include "vhost/channel.h"
 
 #define SENT VHOST_USER_BACKEND_CONFIG_CHANGE_MSG
@@ -85,6 +87,18 @@ static void send_answer(int channel, uint32_t request, uint32_t flags, uint64_t 
 	assert_int_equal(send(channel, &value, sizeof(value), 0), sizeof(value));
 }
 
+/* It is read by another thread, so it takes a moment. */
+static int get_answer(struct fake *f, uint64_t *ret_value)
+{
+	int got = 0;
+
+	for (unsigned i = 0; i < 5000 && got == 0; i++) {
+		got = vhost_channel_answer(f->dev, ret_value);
+		usleep(got ? 0 : 1000);
+	}
+	return got;
+}
+
 static void test_an_answer_is_waited_for_without_waiting(void **state)
 {
 	struct fake *f = *state;
@@ -102,10 +116,39 @@ static void test_an_answer_is_waited_for_without_waiting(void **state)
 	assert_int_equal(send(channel, "\3", 1, 0), 1); /* the first byte of it */
 	assert_int_equal(vhost_channel_answer(f->dev, &value), 0);
 	assert_int_equal(send(channel, "\0\0\0\5\0\0\0\10\0\0\0\1\0\0\0\0\0\0\0", 19, 0), 19);
-	assert_int_equal(vhost_channel_answer(f->dev, &value), 1);
+	assert_int_equal(get_answer(f, &value), 1);
 	assert_int_equal(value, 1);
 	assert_int_equal(vhost_channel_answer(f->dev, &value), 0);
 	close(channel);
+}
+
+/* The front-end holds the lock of the socket that it gave us. */
+static void test_an_answer_that_cannot_be_read_holds_up_nobody(void **state)
+{
+	struct fake *f = *state;
+	uint64_t value = 7;
+	int64_t start;
+	int pair[2];
+	pid_t holder;
+
+	fake_negotiate(f);
+	start_a_ring(f);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fake_ask(f, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	assert_int_equal(vhost_channel_send(f->dev, 3, NULL, 0, -1, true), 0);
+	send_answer(pair[0], 3, VHOST_REPLY_FLAGS, 1);
+	holder = hold_socket(pair[1]);
+	start = clock_ms();
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(vhost_channel_answer(f->dev, &value), 0);
+		usleep(1000);
+	}
+	assert_in_range(clock_ms() - start, 5, 500);
+	release_holder(holder);
+	assert_int_equal(get_answer(f, &value), 1);
+	assert_int_equal(value, 1);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 static void test_a_wrong_answer_ends_the_channel_not_the_port(void **state)
@@ -125,7 +168,7 @@ static void test_a_wrong_answer_ends_the_channel_not_the_port(void **state)
 			send_answer(channel, 3, VHOST_VERSION, 0);
 		else
 			close(channel);
-		assert_int_equal(vhost_channel_answer(f->dev, &value), -EIO);
+		assert_int_equal(get_answer(f, &value), -EIO);
 		assert_int_equal(vhost_device_config_changed(f->dev), -ENOTCONN);
 		if (i < 2)
 			close(channel);
@@ -221,6 +264,8 @@ int main(void)
 		test_a_descriptor_goes_along, fake_setup, fake_teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_an_answer_is_waited_for_without_waiting, fake_setup, fake_teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_an_answer_that_cannot_be_read_holds_up_nobody, fake_setup, fake_teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_a_wrong_answer_ends_the_channel_not_the_port, fake_setup, fake_teardown),
 	    cmocka_unit_test_setup_teardown(

@@ -223,7 +223,7 @@ static void a_pipe_whose_lock_is_held_hangs_nobody(void **state)
 	fake_negotiate(f);
 	assert_int_equal(set_fd(f, VHOST_DEVICE_STATE_SAVE, 0, other[1]), FAILED);
 	assert_true(now_ms() - start < MOVE_WAIT_MS / 2);
-	release_pipe(holder);
+	release_holder(holder);
 	for (unsigned i = 0; errand_pending() && i < 5000; i++)
 		usleep(1000);
 	f->state_len = 100;
