@@ -28,15 +28,18 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/util.h"
 
-#define PATIENCE_MS 3    /* then a closer hangs */
-#define IDLE_MS     2000 /* then one that is not needed ends */
-#define LAST_MS     1000 /* for what is left at the end */
-#define AGAIN_US    100000
+#define PATIENCE_MS   3    /* then a closer hangs */
+#define IDLE_MS       2000 /* then one that is not needed ends */
+#define LAST_MS       1000 /* for what is left at the end */
+#define AGAIN_US      100000
+#define NO_PROCESS_MS 100 /* until a process is tried again */
 
 struct job {
 	int32_t fd;
@@ -51,6 +54,9 @@ static struct counters {
 	_Atomic(uint32_t) n_closers;
 } * counters;
 static int job_in = -1, job_out = -1, main_end = -1;
+/* The main process's. */
+static pid_t overseer;
+static atomic_bool lost; /* it has ended */
 
 static void rest_ms(unsigned ms)
 {
@@ -115,10 +121,14 @@ static void add_closer(void)
 		return;
 	atomic_fetch_add(&counters->n_closers, 1);
 	pid = fork_with_files();
-	if (pid == 0)
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* syscalls(closer): prctl */
 		close_jobs();
-	if (pid < 0)
+	}
+	if (pid < 0) {
 		atomic_fetch_sub(&counters->n_closers, 1);
+		rest_ms(NO_PROCESS_MS);
+	}
 }
 
 static bool jobs_wait(void)
@@ -196,7 +206,6 @@ int closer_start(int (*enter)(void *), void *arg)
 	int pipe_end[2] = {-1, -1};
 	void *shared = mmap(
 	    NULL, sizeof(*counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pid;
 
 	if (shared == MAP_FAILED)
 		return -errno;
@@ -207,10 +216,24 @@ int closer_start(int (*enter)(void *), void *arg)
 		return -errno;
 	job_out = pipe_end[0];
 	job_in = pipe_end[1];
-	pid = fork_with_files();
-	if (pid == 0)
+	overseer = fork_with_files();
+	if (overseer == 0)
 		oversee(enter, arg);
-	return pid < 0 ? -errno : 0;
+	return overseer < 0 ? -errno : 0;
+}
+
+void closer_check(void)
+{
+	/* syscalls: wait4 */
+	if (overseer <= 0 || atomic_load(&lost) || waitpid(overseer, NULL, WNOHANG) != overseer)
+		return;
+	atomic_store(&lost, true);
+	log_error(
+	    "the process that closes descriptors has ended (its name was vswitchd-close); threads "
+	    "close them from now on, and a file that hangs keeps vswitchd from ending: restart it "
+	    "when that suits");
+	for (unsigned i = 0; i < CLOSER_OWNERS; i++)
+		atomic_store(&counters->waiting[i], 0);
 }
 
 bool closer_running(void)
@@ -223,7 +246,7 @@ bool closer_run(unsigned owner, int fd, void (*fn)(int fd, void *arg), void *arg
 	struct job job = {
 	    .fd = fd, .owner = owner < CLOSER_OWNERS ? owner : 0, .fn = fn, .arg = arg};
 
-	if (job_in < 0)
+	if (job_in < 0 || atomic_load(&lost))
 		return false;
 	atomic_fetch_add(&counters->waiting[job.owner], 1);
 	/* syscalls: write */

@@ -33,5 +33,11 @@ bool closer_take(unsigned owner, int fd);
  */
 bool closer_run(unsigned owner, int fd, void (*fn)(int fd, void *arg), void *arg);
 
+/*
+ * Call this every now and then: if the first of them was killed, all have ended. This is logged,
+ * and none takes anything from then on.
+ */
+void closer_check(void);
+
 /* How many of the owner's descriptors they have not closed yet. */
 unsigned closer_waiting(unsigned owner);

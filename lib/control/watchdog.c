@@ -24,6 +24,7 @@
 
 #include <event2/event.h>
 
+#include "base/closer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/calls.h"
@@ -175,6 +176,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	ask_for_translations(sw);
 	if (++dog->looks % RING_LOOKS)
 		return;
+	closer_check();
 	doubt_memory(sw);
 	for (unsigned p = 0; p < sw->n_ports; p++) {
 		report_broken_rings(sw->vport[p]);

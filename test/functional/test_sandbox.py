@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -138,6 +139,22 @@ def test_the_process_that_closes_descriptors_is_in_the_sandbox(lab):
     for fields in threads(closer).values():
         assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
         assert set(capabilities(fields).values()) == {0}
+
+
+def test_the_death_of_the_process_that_closes_descriptors_is_told_and_survived(lab):
+    switch = Switch(lab, ["a.sock"])
+    (closer,) = children(switch.pid)
+    helpers = children(closer)
+    os.kill(closer, signal.SIGKILL)
+    wait_for(lambda: "the process that closes descriptors has ended" in switch.err(), "line in the log")
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as front_end:
+            front_end.connect(str(lab.dir / "a.sock"))
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in helpers), "end of its children")
+    assert len(switch.stats()["ports"]) == 1
+    assert switch.err().count("the process that closes descriptors") == 1
+    switch.stop()
+    assert not (lab.dir / "a.sock").exists()
 
 
 def test_without_the_sandbox_the_same_call_goes_through(lab):
