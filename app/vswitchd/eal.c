@@ -20,6 +20,7 @@
 #include <rte_errno.h>
 #include <rte_vect.h>
 
+#include "base/closer.h"
 #include "base/cpu.h"
 #include "base/util.h"
 #include "hugepages.h"
@@ -126,6 +127,7 @@ static void start_again(const struct options *o, const cpu_set_t *cpus)
 	for (int i = 1; i < o->argc; i++)
 		argv[i + 1] = o->argv[i];
 	sched_setaffinity(0, sizeof(*cpus), cpus);
+	closer_stop();
 	execv("/proc/self/exe", (char **)(uintptr_t)argv);
 	log_error("cannot start again without huge pages: %s", strerror(errno));
 	free(argv);

@@ -222,6 +222,16 @@ int closer_start(int (*enter)(void *), void *arg)
 	return overseer < 0 ? -errno : 0;
 }
 
+void closer_stop(void)
+{
+	if (overseer <= 0)
+		return;
+	kill(overseer, SIGKILL);
+	waitpid(overseer, NULL, 0);
+	overseer = 0;
+	atomic_store(&lost, true);
+}
+
 void closer_check(void)
 {
 	/* syscalls: wait4 */

@@ -22,6 +22,9 @@
 /* Start them. enter(arg), which may be NULL, is called in the first one. Negative errno. */
 int closer_start(int (*enter)(void *), void *arg);
 
+/* End them, before the program is executed anew. What they have not closed may stay open. */
+void closer_stop(void);
+
 bool closer_running(void);
 
 /* Have fd closed. False: there are none who do, or they have more than enough to do. */

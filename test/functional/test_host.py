@@ -89,6 +89,8 @@ def test_pages_that_seem_free_and_are_refused(lab):
     (line,) = warnings(switch)
     assert "huge pages are free on this machine but cannot be had" in line
     assert switch.stats()["workers"][0]["cpu"] == max(cpus), "the same CPUs as at the first try"
+    children = Path(f"/proc/{switch.pid}/task/{switch.pid}/children").read_text().split()
+    assert len(children) == 1, "one process that closes descriptors"
     switch.stop()
 
 
