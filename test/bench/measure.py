@@ -51,8 +51,10 @@ def wait_idle(limit=60):
 
 
 def lost_share(said):
-    """Of what was sent; in a closed loop of what goes round in it."""
-    return (said["sent"] - said["received"]) / max(said.get("under_way", said["sent"]), 1)
+    """Of what was sent; in a closed loop of what goes round in it. A search loses on purpose, and says
+    neither."""
+    sent = said.get("sent", 0)
+    return (sent - said["received"]) / said.get("under_way", sent) if sent else 0
 
 
 def check(name, said):

@@ -28,6 +28,7 @@ def test_who_does_less_work_has_no_figure():
     said = {"sent": 10, "received": 10, "corrupt": 0, "duplicates": 0, "reordered": 0, "broken_queues": 0, "bare": 0}
     measure.check("a switch", said)
     measure.check("a switch", said | {"received": 6})
+    measure.check("a switch", {"mrr": 1e6, "total": {"sent": 10, "received": 1}})
     with pytest.raises(LabError, match="a switch lost 6 of 10 frames"):
         measure.check("a switch", said | {"received": 4})
     with pytest.raises(LabError, match="a switch lost the net headers of 3 of 10"):
@@ -210,11 +211,14 @@ def test_a_fault_ends_neither_the_run_nor_its_success(bench, monkeypatch):
     def windows(subject, _generator, _what, _seconds, _content):
         if subject.name == OURS and not run.faults:
             raise measure.Spoiled("vswitchd spoils frames: corrupt 1")
+        if subject.name != OURS and len(run.faults) == 1:
+            raise KeyError("what nobody thought of")
         return [(50, 1e6, 1.0)], {"lost": 0}
 
     monkeypatch.setattr(bench.measure, "windows", windows)
     run.run()
     said = run.everything()
     assert said["results"]["touch"]["1518 packed touch"][OURS] == [[], [(50, 1e6, 1.0)]]
-    assert [f["spoiled"] for f in said["faults"]] == [True] and said["faults"][0]["round"] == 0
+    assert [(f["spoiled"], f["round"]) for f in said["faults"]] == [(True, 0), (False, 1)]
+    assert said["faults"][1]["text"] == "KeyError: 'what nobody thought of'"
     assert not run.without_figures()
