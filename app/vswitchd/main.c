@@ -160,6 +160,7 @@ static int daemon_start(struct daemon *d)
 	    .features = d->options.features,
 	    .iommu = d->options.iommu,
 	    .memory_any = d->options.memory_any,
+	    .record_events = d->options.record_events,
 	    .inband = d->options.inband,
 	    .host_notifier = d->options.host_notifier,
 	    .postcopy = d->options.postcopy,

@@ -235,6 +235,8 @@ static const struct option_spec option_table[] = {
     {"socket-group", "GROUP", "group of the sockets", TAKE(take_socket_group)},
     {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit",
 	TAKE(take_stats_json)},
+    {"record-events", NULL, "keep the last events of every ring for the counters in JSON",
+	FLAG(record_events)},
     {"log-level", "LEVEL", "error, warning, info (default) or debug", TAKE(take_log_level)},
     {"print-capabilities", NULL, "print what this back-end is, as JSON",
 	TAKE(take_print_capabilities)},

@@ -35,6 +35,7 @@ struct options {
 	uint64_t features; /* offered to front-ends */
 	bool iommu;
 	bool memory_any;
+	bool record_events;
 	bool host_notifier, inband;
 	bool postcopy;
 	bool forward_bpdu;

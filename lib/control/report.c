@@ -47,6 +47,7 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 
 	books->dropped += dropped;
 	report_ring(out, &vp->device, q->index);
+	report_events(out, &vp->device, q->index);
 	if (receives) {
 		json_object_set_new(out, "worker", json_integer(q->worker));
 		json_object_set_new(out, "node", json_integer(place->node));

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "bridge/fdb.h"
 #include "control/vswitch.h"
 #include "vhost/memory.h"
 #include "virtio/virtio.h"
+#include "virtio/vring_events.h"
 
 /* Buckets that are looked at, some milliseconds' worth; and addresses that are listed. */
 #define BUCKETS_MAX   (UINT32_C(1) << 17)
@@ -32,6 +34,29 @@ void report_ring(json_t *queue, const struct vhost_device *dev, unsigned index)
 	json_object_set_new(queue, "active", json_boolean(active));
 	json_object_set_new(queue, "enabled", json_boolean(active && ring->enabled));
 	json_object_set_new(queue, "size", json_integer(active ? ring->ring.size : 0));
+}
+
+/* Numbers are shown as they stand in the ring; -1 and the like as they are. */
+static json_t *event_json(const struct vring_event *e, int64_t now)
+{
+	return json_pack("{s:I, s:I, s:s, s:i, s:i, s:i}", "ns", (json_int_t)e->ns, "ago_us",
+	    (json_int_t)(now - e->ns) / 1000, "event", vring_event_name(e->kind), "avail",
+	    (int)e->avail, "used", (int)e->used, "value", (int)e->value);
+}
+
+void report_events(json_t *queue, const struct vhost_device *dev, unsigned index)
+{
+	struct vring_event event[2 * VRING_EVENTS_KEPT];
+	json_t *events;
+	unsigned n;
+
+	if (!dev->events[index])
+		return;
+	events = json_array();
+	n = vring_events_read(dev->events[index], event);
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(events, event_json(&event[i], clock_ns()));
+	json_object_set_new(queue, "events", events);
 }
 
 /* "NET_F_MRG_RXBUF" -> "mrg_rxbuf", as the log has it. */

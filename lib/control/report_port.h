@@ -12,6 +12,9 @@ struct vswitch;
 /* Of a ring, into its queue's object: is it active and enabled, and its size. */
 void report_ring(json_t *queue, const struct vhost_device *dev, unsigned index);
 
+/* What has happened to it lately, likewise, if that is recorded. */
+void report_events(json_t *queue, const struct vhost_device *dev, unsigned index);
+
 /* Of the front-end that is connected: process, since when, features, MTU, memory. */
 void report_frontend(json_t *port, const struct vport *vp);
 

@@ -66,6 +66,7 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	if (!q)
 		return;
 	q->ring = &v->ring;
+	q->events = vp->device.events[index];
 	q->tenure++;
 	q->flood_next = 0;
 	q->call_fd = v->call_fd;
@@ -218,6 +219,7 @@ void vport_destroy(struct vport *vp)
 	vhost_calls_end(&vp->device);
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		free(vp->queue[i]);
+	vhost_device_forget_events(&vp->device);
 	free(vp->port);
 	free(vp->path);
 	free(vp);

@@ -249,6 +249,7 @@ int vswitch_create(
 	sw->inband = config->inband;
 	sw->queue_pairs = config->queue_pairs;
 	sw->memory_any = config->memory_any;
+	sw->record_events = config->record_events;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
@@ -356,6 +357,7 @@ int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *end
 	vp->device.offer_doorbells = sw->host_notifier;
 	vp->device.offer_inband = sw->inband;
 	vp->device.memory_any = sw->memory_any;
+	vp->device.record_events = sw->record_events;
 	vp->device.owner = 1 + vp->index;
 	vp->path = strdup(endpoint->path);
 	scheduler_forget(vp);

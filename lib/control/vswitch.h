@@ -34,7 +34,7 @@ struct vswitch {
 	struct workers *workers;
 	struct scheduler *scheduler;
 	uint64_t features;
-	bool iommu, postcopy, host_notifier, inband, memory_any;
+	bool iommu, postcopy, host_notifier, inband, memory_any, record_events;
 	unsigned n_slow; /* ports whose calls workers do not make */
 	bool calls_left; /* some could not be handed over */
 	unsigned queue_pairs;
@@ -51,6 +51,7 @@ struct vswitch_config {
 	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
 	uint64_t features;         /* which of NET_FEATURES are offered; control/net_features.h */
 	bool memory_any;           /* map any file of a front-end, not only memory */
+	bool record_events;        /* of every ring; see virtio/vring_events.h */
 	bool iommu;                /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
 	bool inband;               /* offer notifications by messages */
 	bool host_notifier;        /* give guests pages to kick instead of eventfds */

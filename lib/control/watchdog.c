@@ -35,6 +35,7 @@
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
 #include "vhost/postcopy.h"
+#include "vhost/ring.h"
 #include "vhost/unshared.h"
 
 #define LOOK_MS 10
@@ -64,6 +65,7 @@ static void report_broken_rings(struct vport *vp)
 		if (!v || !v->active || v->ring.broken == vp->reported[i])
 			continue; /* nothing new to say */
 		vp->reported[i] = v->ring.broken;
+		vhost_ring_note(&vp->device, i, VRING_EVENT_BROKEN, v->ring.broken);
 		vhost_tell(&vp->device, LOG_WARN,
 		    "ring %u is stopped until the driver resets it: %s", i,
 		    vring_break_text(v->ring.broken));

@@ -27,3 +27,17 @@ void call_note(struct burst *b, struct queue *q, uint64_t cycles, bool interrupt
 	atomic_store(&q->port->calls->slow, true);
 	atomic_store(&b->noted, true);
 }
+
+/* Of a queue that several workers may write, the position may be some frames old. */
+void call_record(const struct queue *q, enum vring_event_kind kind)
+{
+	vring_event_add(q->events, kind, q->ring->position, vring_call_wish(q->ring));
+}
+
+void call_record_written(const struct queue *q, int error)
+{
+	if (error)
+		vring_event_add(q->events, VRING_EVENT_CALL_FAILED, q->ring->position, error);
+	else
+		call_record(q, VRING_EVENT_CALL);
+}

@@ -21,9 +21,16 @@
 #include <rte_cycles.h>
 
 #include "datapath/burst.h"
+#include "virtio/vring_events.h"
 
 /* After a write that took long, or was interrupted: was it the front-end's fault? Note that. */
 void call_note(struct burst *b, struct queue *q, uint64_t cycles, bool interrupted);
+
+/* Record what has become of a call, and what its driver asks for now. */
+void call_record(const struct queue *q, enum vring_event_kind kind);
+
+/* The same of one that was written, or could not be: error, else 0. */
+void call_record_written(const struct queue *q, int error);
 
 /* May a worker write what was read from call_fd before? */
 static inline bool call_trusted(const struct queue *q)
@@ -36,6 +43,8 @@ static inline void call_leave(struct burst *b, struct queue *q)
 	atomic_store(&q->call_left, true);
 	/* Without the queue's lock. */
 	__atomic_fetch_add(&q->stats.calls_left, 1, __ATOMIC_RELAXED);
+	if (UNLIKELY(q->events != NULL))
+		call_record(q, VRING_EVENT_CALL_LEFT);
 	atomic_store(&q->port->calls->left, true);
 	atomic_store(&b->noted, true);
 }
@@ -51,7 +60,7 @@ static inline void queue_call(struct burst *b, struct queue *q)
 {
 	int fd = __atomic_load_n(&q->call_fd, __ATOMIC_ACQUIRE);
 	uint64_t cycles;
-	bool interrupted;
+	int error;
 
 	if (UNLIKELY(fd < 0))
 		return; /* taken away since it asked */
@@ -62,12 +71,14 @@ static inline void queue_call(struct burst *b, struct queue *q)
 	}
 	cycles = rte_rdtsc();
 	atomic_store_explicit(&b->calling, q, memory_order_release);
-	interrupted = eventfd_write(fd, 1) < 0 && errno == EINTR; /* syscalls(worker): write */
+	error = eventfd_write(fd, 1) < 0 ? errno : 0; /* syscalls(worker): write */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	b->calls++;
 	cycles = rte_rdtsc() - cycles;
-	if (UNLIKELY(cycles > b->slow_call || interrupted))
-		call_note(b, q, cycles, interrupted);
+	if (UNLIKELY(q->events != NULL))
+		call_record_written(q, error);
+	if (UNLIKELY(cycles > b->slow_call || error == EINTR))
+		call_note(b, q, cycles, error == EINTR);
 }
 
 /* Is the driver to be called? Counted here, for the counters are under the queue's lock, too. */
@@ -75,6 +86,8 @@ static inline bool queue_asks(struct queue *q)
 {
 	if (READ_ONCE(q->call_fd) < 0 || !vring_call_asked(q->ring)) {
 		q->stats.calls_suppressed++;
+		if (UNLIKELY(q->events != NULL))
+			call_record(q, VRING_EVENT_CALL_UNWANTED);
 		return false;
 	}
 	q->stats.calls++;

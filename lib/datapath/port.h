@@ -60,6 +60,7 @@ struct queue_stats {
 
 struct port;
 struct vport;
+struct vring_events;
 
 /* One virtqueue. Written by one worker at a time; `lock` serialises a shared deliver queue. */
 struct queue {
@@ -82,7 +83,8 @@ struct queue {
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */
 	struct queue_stats stats;
-	struct vport *vport; /* the control thread's */
+	struct vport *vport;         /* the control thread's */
+	struct vring_events *events; /* NULL: not recorded */
 } CACHE_ALIGNED;
 
 /* How calls to a port's drivers go; see notify.h. Workers set these, the control thread clears. */

@@ -28,7 +28,7 @@
 #include "base/clock.h"
 #include "base/errand.h"
 #include "base/nudge.h"
-#include "vhost/device.h"
+#include "vhost/ring.h"
 
 #define SLOTS (VHOST_CALL_KINDS * VHOST_RINGS_MAX)
 /* After a slow write the errand rests for so many times as long: it shares a CPU with others. */
@@ -233,7 +233,7 @@ bool vhost_calls_were_slow(struct vhost_device *dev)
 
 int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd)
 {
-	int copy, before;
+	int copy, before, error;
 
 	if (!caller_of(dev))
 		return -ENOMEM;
@@ -243,7 +243,10 @@ int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind ki
 	before = atomic_exchange(&dev->caller->fd[kind * VHOST_RINGS_MAX + index], copy);
 	if (before >= 0)
 		close(before);
-	return send(dev->caller);
+	error = send(dev->caller);
+	if (kind == VHOST_CALL_USED)
+		vhost_ring_note(dev, index, VRING_EVENT_CALL_HANDED, -error);
+	return error;
 }
 
 static bool hangs(const struct vhost_caller *c, int64_t ns)

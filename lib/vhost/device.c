@@ -2,6 +2,7 @@
 #include "vhost/device.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vhost/call.h"
@@ -54,4 +55,12 @@ void vhost_device_reset(struct vhost_device *dev)
 	dev->warned_pages = false;
 	dev->complaints = 0;
 	dev->handling = NULL;
+}
+
+void vhost_device_forget_events(struct vhost_device *dev)
+{
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++) {
+		free(dev->events[i]);
+		dev->events[i] = NULL;
+	}
 }

@@ -120,6 +120,7 @@ struct vhost_postcopy {
 };
 
 struct vhost_device;
+struct vring_events;
 
 struct vhost_device_type {
 	const char *name;
@@ -221,6 +222,7 @@ struct vhost_device {
 	bool offer_inband;    /* and INBAND_NOTIFICATIONS: see inband.h */
 	bool offer_doorbells; /* and HOST_NOTIFIER */
 	bool memory_any;      /* the owner's: map any file, not only memory */
+	bool record_events;   /* the owner's: fill events[] */
 	unsigned owner;       /* the owner's: of descriptors that are being closed; closer.h */
 	struct vhost_device_state state;
 	/* Derived: */
@@ -240,6 +242,8 @@ struct vhost_device {
 	struct vhost_inflight inflight;
 	struct vhost_transfer transfer;
 	struct vhost_unshared unshared;
+	/* What has happened to rings; they outlive front-ends. NULL: it is not recorded. */
+	struct vring_events *events[VHOST_RINGS_MAX];
 	struct vhost_caller *caller; /* see call.h */
 	struct vhost_iommu *iommu;   /* translations; NULL: no IOMMU. See iommu.h */
 	bool paused;                 /* no ring is in use */
@@ -269,6 +273,9 @@ int vhost_device_init(
  * The device stays usable for the next connection.
  */
 void vhost_device_reset(struct vhost_device *dev);
+
+/* Forget what has happened to its rings, too. No worker uses them. */
+void vhost_device_forget_events(struct vhost_device *dev);
 
 /* Any ring active? */
 bool vhost_device_active(const struct vhost_device *dev);

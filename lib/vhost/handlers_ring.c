@@ -92,6 +92,7 @@ int handle_set_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 	vhost_ring_change(dev, wire->index);
 	st = &dev->state.vring[wire->index];
 	st->base = wire->num;
+	vhost_ring_note(dev, wire->index, VRING_EVENT_BASE_TOLD, wire->num);
 	st->base_pending = true;
 	st->have_base = true;
 	vhost_device_settle(dev);
@@ -109,6 +110,7 @@ int handle_get_vring_base(struct vhost_device *dev, struct vhost_message *msg)
 	vhost_ring_pause(dev, wire->index);
 	dev->state.vring[wire->index].started = false;
 	wire->num = vhost_ring_base(dev, wire->index);
+	vhost_ring_note(dev, wire->index, VRING_EVENT_BASE_ASKED, wire->num);
 	vhost_journal_stop(dev, wire->index);
 	vhost_notifier_replace(dev, wire->index, VHOST_NOTIFIER_KICK, no_eventfd);
 	vhost_notifier_replace(dev, wire->index, VHOST_NOTIFIER_CALL, no_eventfd);

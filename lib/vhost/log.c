@@ -59,6 +59,8 @@ static bool ring_log_settle(struct vhost_device *dev, unsigned index)
 
 	if (!log_wanted(dev, index, &wanted)) {
 		vring_set_log(&ring->ring, NULL);
+		if (now)
+			vhost_ring_note(dev, index, VRING_EVENT_LOG, 0);
 		return now != NULL;
 	}
 	if (now && log_same(now, &wanted))
@@ -66,6 +68,7 @@ static bool ring_log_settle(struct vhost_device *dev, unsigned index)
 	dev->log.ignored += other->ignored;
 	*other = wanted;
 	vring_set_log(&ring->ring, other);
+	vhost_ring_note(dev, index, VRING_EVENT_LOG, wanted.data | wanted.ring << 1);
 	return true;
 }
 

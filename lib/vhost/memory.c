@@ -352,6 +352,9 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	dev->mapping = mapping;
 	dev->memory = memory;
 	vhost_iommu_remap(dev);
+	for (unsigned i = 0; i < dev->n_vrings; i++)
+		if (dev->vring[i])
+			vhost_ring_note(dev, i, VRING_EVENT_MEMORY, table->n);
 	if (grows) {
 		rings_extend(dev, old_memory);
 		vhost_device_settle(dev);

@@ -48,6 +48,12 @@ static int *slot_of(struct vhost_vring *ring, enum vhost_notifier which)
 	return slot[which];
 }
 
+static const enum vring_event_kind event_of[] = {
+    [VHOST_NOTIFIER_KICK] = VRING_EVENT_KICK_FD,
+    [VHOST_NOTIFIER_CALL] = VRING_EVENT_CALL_FD,
+    [VHOST_NOTIFIER_ERR] = VRING_EVENT_KINDS, /* not recorded */
+};
+
 static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 {
 	int flags = blocking ? fcntl(fd, F_GETFL) : -1;
@@ -83,6 +89,8 @@ void vhost_notifier_replace(
 	if (which == VHOST_NOTIFIER_CALL)
 		vhost_ring_set_call(dev, index, fresh.fd);
 	*slot = fresh.fd;
+	if (event_of[which] != VRING_EVENT_KINDS)
+		vhost_ring_note(dev, index, event_of[which], fresh.fd);
 	ring->blocking[which] = fresh.blocking;
 	if (old < 0)
 		return;

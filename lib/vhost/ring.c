@@ -95,6 +95,12 @@ static struct vhost_vring *ring_create(void)
 	return ring;
 }
 
+void vhost_ring_note(
+    struct vhost_device *dev, unsigned index, enum vring_event_kind kind, uint32_t value)
+{
+	vring_event(dev->events[index], kind, &dev->state.vring[index].position, value);
+}
+
 int vhost_ring_find(struct vhost_device *dev, uint64_t index, struct vhost_vring **ret_ring)
 {
 	if (index >= dev->type->n_rings)
@@ -105,6 +111,8 @@ int vhost_ring_find(struct vhost_device *dev, uint64_t index, struct vhost_vring
 		if (!dev->vring[index])
 			return vhost_complain(dev, -ENOMEM, "no memory for a ring");
 		dev->n_vrings = MAX(dev->n_vrings, (unsigned)index + 1);
+		if (dev->record_events && !dev->events[index])
+			dev->events[index] = vring_events_create();
 	}
 	*ret_ring = dev->vring[index];
 	return 0;
@@ -153,8 +161,10 @@ static void ring_destroy(const struct vhost_device *dev, struct vhost_vring *rin
 void vhost_rings_forget(struct vhost_device *dev)
 {
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
-		if (dev->vring[i])
-			ring_destroy(dev, dev->vring[i]);
+		if (!dev->vring[i])
+			continue; /* never mentioned */
+		vhost_ring_note(dev, i, VRING_EVENT_GONE, 0);
+		ring_destroy(dev, dev->vring[i]);
 		dev->vring[i] = NULL;
 	}
 	dev->n_vrings = 0;
@@ -295,12 +305,15 @@ static enum obstacle ring_start(
 	ring->call_owed |= !ring->active;
 	ring->active = true;
 	ring->dirty = false;
+	vhost_ring_note(dev, index, VRING_EVENT_START, st->size);
 	return OBSTACLE_NONE;
 }
 
-static void ring_stop(struct vhost_device *dev, unsigned index)
+static void ring_stop(struct vhost_device *dev, unsigned index, enum obstacle obstacle)
 {
 	vhost_ring_pause(dev, index);
+	if (dev->vring[index]->active)
+		vhost_ring_note(dev, index, VRING_EVENT_STOP, obstacle);
 	dev->vring[index]->active = false;
 }
 
@@ -339,11 +352,12 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 		obstacle = ring_start(dev, index, &config);
 	}
 	if (obstacle != OBSTACLE_NONE)
-		ring_stop(dev, index);
+		ring_stop(dev, index, obstacle);
 	ring_note_obstacle(dev, index, obstacle);
 	if (ring->enabled != enabled) {
 		vhost_ring_tell(dev, index);
 		ring->enabled = enabled;
+		vhost_ring_note(dev, index, VRING_EVENT_ENABLE, enabled);
 	}
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "vhost/device.h"
+#include "virtio/vring_events.h"
 
 /*
  * Log a fault of the front-end (its port, the message at hand, the text) and return error.
@@ -41,3 +42,7 @@ uint32_t vhost_ring_base(const struct vhost_device *dev, unsigned index);
 
 /* The negotiated ring format is about to change: positions of the old one mean nothing. */
 void vhost_rings_forget_positions(struct vhost_device *dev);
+
+/* Note an event of a ring at the position that it has reached, if that is recorded. */
+void vhost_ring_note(
+    struct vhost_device *dev, unsigned index, enum vring_event_kind kind, uint32_t value);

@@ -105,6 +105,7 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	    .in_order = in_order,
 	    .indirect = VIRTIO_HAS(c->features, F_INDIRECT_DESC),
 	    .mergeable = VIRTIO_HAS(c->features, NET_F_MRG_RXBUF),
+	    .is_packed = packed,
 	    .direction = c->direction,
 	    .level = cpu_level(),
 	};

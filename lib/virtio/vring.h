@@ -207,6 +207,7 @@ struct vring {
 	bool indirect;
 	bool mergeable;
 	bool translated; /* behind an IOMMU */
+	bool is_packed;
 	uint8_t direction;
 	uint8_t level;  /* enum cpu_level */
 	uint8_t broken; /* enum vring_break; the control thread may read it */

@@ -105,22 +105,27 @@ static void take_kicks(struct idle *idle, const struct poll_list *list, struct p
 		for (unsigned k = 0; k < n; k++) {
 			unsigned i = poll_find(list, kicked[k]);
 
-			if (i < list->n)
-				idle_unask(&entry[i], list->queue[i]->ring);
+			if (i == list->n)
+				continue; /* a queue that has left */
+			idle_unask(&entry[i], list->queue[i]->ring);
+			idle_note_kick(list->queue[i], false);
 		}
 	}
 }
 
 /* True: it has something already. */
-static bool ask(struct poll_entry *entry, struct vring *ring)
+static bool ask(struct poll_entry *entry, const struct queue *q)
 {
+	bool waits;
+
 	if (entry->asked)
 		return false;
 	entry->asked = true;
-	if (!vring_kick_enable(ring))
-		return false;
-	idle_unask(entry, ring);
-	return true;
+	waits = vring_kick_enable(q->ring);
+	vring_event(q->events, VRING_EVENT_KICK_WANTED, q->ring->position, waits);
+	if (waits)
+		idle_unask(entry, q->ring);
+	return waits;
 }
 
 bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[])
@@ -130,7 +135,7 @@ bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_e
 		return true;
 	take_kicks(idle, list, entry);
 	for (unsigned i = 0; i < list->n; i++) {
-		if (ask(&entry[i], list->queue[i]->ring))
+		if (ask(&entry[i], list->queue[i]))
 			return false;
 	}
 	return true;

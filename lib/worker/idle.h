@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "datapath/port.h"
+#include "virtio/vring_events.h"
 #include "worker/poll.h"
 
 #define IDLE_NOBODY UINT32_MAX
@@ -62,6 +63,12 @@ static inline void idle_unask(struct poll_entry *entry, struct vring *ring)
 		return;
 	entry->asked = false;
 	vring_kick_disable(ring);
+}
+
+/* For the record: its driver has kicked. Has that ended a sleep? */
+static inline void idle_note_kick(const struct queue *q, bool woke)
+{
+	vring_event(q->events, VRING_EVENT_KICK, q->ring->position, woke);
 }
 
 /*

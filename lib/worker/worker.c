@@ -125,6 +125,7 @@ static void worker_kicked(
 			if (i == list->n)
 				continue; /* a queue that has left */
 			idle_unask(&w->sweep.poll.entry[i], list->queue[i]->ring);
+			idle_note_kick(list->queue[i], true);
 			sweep_kicked(&w->sweep, i);
 		}
 		n = n == IDLE_KICKS ? idle_more_kicks(&w->idle, kicked) : 0;

@@ -71,6 +71,14 @@ def test_help_and_the_manual_name_the_same_options():
     assert helped - described == {"help", "version"} and described <= helped
 
 
+def test_the_manual_describes_the_events_of_a_ring():
+    header = (ROOT / "lib/virtio/vring_events.h").read_text().replace("\\\n", "")
+    events = re.findall(r'X\(\w+, \w+,\s+"([a-z-]+)",\s+"([^"]+)"\)', header)
+    assert len(events) == header.count("CHANGES, \"") + header.count("TRAFFIC, \"") > 10
+    described = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| ([^|]+) \|$", (ROOT / "doc/operating.md").read_text(), re.M)
+    assert [row for row in described if row[0] in dict(events)] == events
+
+
 PORT = ["--socket-path", "a.sock"]
 
 # What is asked, and the one line that answers.

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What has happened to a ring lately, for those who ask why a guest is silent.
+ *
+ * A ring has two logs of its last 64 events: of what its front-end has changed, and of its kicks
+ * and calls, which would soon push out all others. An event has the time, the ring's position and
+ * one number more.
+ *
+ * Threads: vring_event() is for any thread. A writer takes a place with an atomic counter, and
+ * writes the event's number last. A reader takes an event only if that number is right before and
+ * after. Only a writer that rests while 64 others go on can spoil an event.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/vring.h"
+
+#define VRING_EVENTS_KEPT 64
+
+/* id, log, name, what the number is. doc/operating.md has a table of them. */
+#define VRING_EVENTS(X) \
+	X(BASE_TOLD, CHANGES, "base-told", "the base, as told") \
+	X(BASE_ASKED, CHANGES, "base-asked", "the base, as answered") \
+	X(START, CHANGES, "start", "the size") \
+	X(STOP, CHANGES, "stop", "what it waits for now, as a number") \
+	X(ENABLE, CHANGES, "enable", "0: disabled, 1: enabled") \
+	X(KICK_FD, CHANGES, "kick-fd", "the new kick eventfd here; -1: none") \
+	X(CALL_FD, CHANGES, "call-fd", "the new call eventfd here; -1: none") \
+	X(LOG, CHANGES, "log", "1: buffers are logged, 2: the ring, 3: both, 0: nothing") \
+	X(MEMORY, CHANGES, "memory", "regions of guest memory") \
+	X(BROKEN, CHANGES, "broken", "why, as a number") \
+	X(GONE, CHANGES, "gone", "0: the front-end has gone") \
+	X(KICK_WANTED, TRAFFIC, "kick-wanted", "1: there is work already, so no kick is awaited") \
+	X(KICK, TRAFFIC, "kick", "1: it ended the worker's sleep") \
+	X(CALL, TRAFFIC, "call", "what the driver asks for") \
+	X(CALL_FAILED, TRAFFIC, "call-failed", "errno of the write") \
+	X(CALL_LEFT, TRAFFIC, "call-left", "what the driver asks for") \
+	X(CALL_HANDED, TRAFFIC, "call-handed", "errno of handing it to a thread that calls") \
+	X(CALL_UNWANTED, TRAFFIC, "call-unwanted", "what the driver asks for")
+
+#define X(id, log, name, what) VRING_EVENT_##id,
+enum vring_event_kind { VRING_EVENTS(X) VRING_EVENT_KINDS };
+#undef X
+
+struct vring_event {
+	atomic_uint number; /* 1 + how many there were before, in its log; 0: being written */
+	uint32_t value;
+	int64_t ns;           /* CLOCK_MONOTONIC */
+	uint16_t avail, used; /* the ring's position; packed: bit 15 is the wrap counter */
+	uint8_t kind;
+};
+
+struct vring_events {
+	struct vring_event_log {
+		atomic_uint n; /* so far */
+		struct vring_event event[VRING_EVENTS_KEPT];
+	} changes, traffic;
+};
+
+/* NULL: no memory. free() undoes it. */
+struct vring_events *vring_events_create(void);
+
+const char *vring_event_name(enum vring_event_kind kind);
+
+/* Note an event of a ring that stands there (NULL: nowhere). */
+void vring_event_add(struct vring_events *events, enum vring_event_kind kind,
+    const struct vring_position *position, uint32_t value);
+
+/* The same where nothing may be recorded: events NULL. */
+static inline void vring_event(struct vring_events *events, enum vring_event_kind kind,
+    const struct vring_position *position, uint32_t value)
+{
+	if (UNLIKELY(events != NULL))
+		vring_event_add(events, kind, position, value);
+}
+
+/*
+ * What the driver asks for, as it stands in the ring: split: the used index at which it wants a
+ * call, or without event indices the flags; packed: offset and wrap counter, and the flags above
+ * them. Reads guest memory.
+ */
+uint32_t vring_call_wish(const struct vring *vr);
+
+/* Copy what both logs hold to ret_events, of 2 * VRING_EVENTS_KEPT, oldest first. How many. */
+unsigned vring_events_read(struct vring_events *events, struct vring_event ret_events[]);
