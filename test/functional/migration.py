@@ -2,6 +2,7 @@
 """Guests that move: QEMU's monitor, a second QEMU that waits, and two switches with a cable."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -83,7 +84,14 @@ class Traveller(Guest):
                 story.append(f"{command}: {answer.split('LDT=')[0]}")
             except LabError as error:
                 story.append(str(error))
-        return "\n".join(story)
+        return "\n".join([*story, *self.pending_notifications()])
+
+    def pending_notifications(self):
+        """The eventfds of this QEMU that somebody has written and it has not read."""
+        for path in Path(f"/proc/{self.pid}/fdinfo").iterdir():
+            count = re.search(r"eventfd-count:\s+([0-9a-f]+)", path.read_text())
+            if count and int(count.group(1), 16):
+                yield f"eventfd {path.name} of QEMU: written {int(count.group(1), 16)} times and not read"
 
     def start_move(self, target, capabilities=()):
         """Begin to move to target, another Traveller made with incoming=True."""
@@ -120,6 +128,22 @@ class Traveller(Guest):
         if self.monitor:
             self.monitor.close()
         super().close()
+
+
+def records(switch):
+    """What a switch has recorded of its rings, a line an event. For the story of a failure."""
+    story = [f"records of {switch.name}:"]
+    for port in switch.stats()["ports"]:
+        for queue in port["queues"]:
+            title = f"port {port['index']} queue {queue['index']}"
+            counts = {name: queue[name] for name in ("frames", "calls", "calls_left", "calls_suppressed", "drops")}
+            story.append(f"{title}: active {queue['active']}, enabled {queue['enabled']}, {counts}")
+            for event in queue.get("events", []):
+                story.append(
+                    f"{title}: {event['ago_us'] / 1e6:11.6f} s ago {event['event']:13} {event['value']:6} "
+                    f"avail {event['avail']:5} used {event['used']:5}"
+                )
+    return "\n".join(story)
 
 
 class TwoSwitches:

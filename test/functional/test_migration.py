@@ -6,11 +6,13 @@ find the guest only once the first switch has learned where it is now: from the 
 comes through the second one.
 """
 
+import os
+
 import pytest
 
 from guest import ping
 from lab import LabError, assert_balanced, queues, wait_for
-from migration import Traveller, TwoSwitches
+from migration import Traveller, TwoSwitches, records
 
 CASES = {
     "split": dict(packed=False),
@@ -24,6 +26,9 @@ POSTCOPY = {
     "split-postcopy": dict(packed=False),
     "packed-postcopy": dict(packed=True),
 }
+
+# How often the guest moves in one boot. For a search for what happens once in hundreds of moves.
+MOVES = int(os.environ.get("VSWITCH_MOVES", "2"))
 
 # A stream that ends when it is told to: the same random bytes again and again, through a script.
 PIECE_KIB = 128
@@ -73,7 +78,7 @@ def move(pair, guest, switch, case, number, capabilities=()):
 def test_stream_survives_moves_there_and_back(lab, name):
     postcopy = name in POSTCOPY
     case = POSTCOPY[name] if postcopy else CASES[name]
-    pair = TwoSwitches(lab, "--log-level", "debug", *(["--postcopy"] if postcopy else []))
+    pair = TwoSwitches(lab, "--log-level", "debug", "--record-events", *(["--postcopy"] if postcopy else []))
     switch = pair.here
     guest = Traveller(lab, 2, switch.paths[0], name="moving0", **case)
     pair.peer.wait_boot()
@@ -83,14 +88,14 @@ def test_stream_survives_moves_there_and_back(lab, name):
 
     mark = guest.start(FETCH.format(pair.peer.ip))
     wait_for(lambda: delivered(switch) > 100, "stream")
-    for number in (1, 2):
+    for number in range(1, MOVES + 1):
         capabilities = ["postcopy-ram"] if postcopy else []
         guest, switch = move(pair, guest, switch, case, number, capabilities)
         before = delivered(switch)
         try:
             wait_for(lambda: delivered(switch) > before + 100, "stream after the move", 30)
         except LabError:
-            print(guest.situation())
+            print(guest.situation(), *(records(each) for each in (pair.here, pair.there)), sep="\n")
             raise
     pair.peer.run(STOP)
     received = guest.finish(mark, timeout=120).split()[0]
