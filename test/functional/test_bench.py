@@ -201,6 +201,18 @@ def test_what_is_measured_is_built_first(bench, tmp_path, monkeypatch, capsys):
         bench.build()
 
 
+def test_a_quick_run_on_a_busy_machine_may_lose_most(bench, monkeypatch):
+    said = {"sent": 1000, "received": 100}
+    monkeypatch.setattr(sys, "argv", ["bench", "--quick"])
+    monkeypatch.setattr(measure, "DELIVERED", measure.DELIVERED)
+    with pytest.raises(LabError, match="lost 900"):
+        measure.check("a switch", said)
+    bench.Bench(bench.parse())
+    measure.check("a switch", said)
+    with pytest.raises(LabError, match="lost 1000"):
+        measure.check("a switch", said | {"received": 0})
+
+
 def test_a_fault_ends_neither_the_run_nor_its_success(bench, monkeypatch):
     """The round keeps its place, the exit status tells, and all is kept."""
     monkeypatch.setattr(sys, "argv", ["bench", "--only", "touch", "--rounds", "2"])
