@@ -24,7 +24,7 @@
 
 #define PATIENCE_NS INT64_C(3000000)
 #define IDLE_NS     INT64_C(1000000000)
-#define STACK_SIZE  (128 * 1024)
+#define STACK_SIZE  (128 << 10)
 
 struct errand {
 	struct errand *next;

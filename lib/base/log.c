@@ -24,7 +24,7 @@
 #include "base/util.h"
 
 #define LINE_MAX_LEN 1024
-#define ROOM         (256u * 1024)
+#define ROOM         (256ul << 10)
 /* What is written at once is whole lines, and no more than a pipe takes in one piece. */
 #define PIECE 4096
 

@@ -110,7 +110,7 @@ static ssize_t move_all(struct move *m, int fd)
 		if (n < 0 && (last || (errno != EINTR && errno != EAGAIN)))
 			return -EIO;
 		if (n < 0)
-			rest_ns(TICK_MS * 1000000); /* another user of the pipe was faster */
+			rest_ns(TICK_MS * 1000000L); /* another user of the pipe was faster */
 		else if (n == 0)
 			break;
 		else

@@ -19,7 +19,7 @@
 #include <sys/types.h>
 
 /* Most bytes of a move. */
-#define MOVE_BYTES_MAX (48 * 1024)
+#define MOVE_BYTES_MAX (48 << 10)
 /* Most moves at the same time, of all owners. */
 #define MOVES_MAX 64
 /* An owner waits so long for the end of a move. */

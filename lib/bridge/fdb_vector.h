@@ -64,7 +64,7 @@ static ALWAYS_INLINE CPU_AVX2 unsigned fdb_match_avx2(
 		__m256i same =
 		    _mm256_cmpeq_epi64(_mm256_and_si256(differ, mac), _mm256_setzero_si256());
 
-		_mm256_storeu_si256((__m256i *)(void *)&ret_differ[4 * i], differ);
+		_mm256_storeu_si256((__m256i *)(void *)&ret_differ[4ul * i], differ);
 		match |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(same)) << 4 * i;
 	}
 	return match;

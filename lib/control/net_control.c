@@ -169,7 +169,7 @@ static enum finding serve_one(struct vport *vp, struct vring *vr)
 
 static void wait_ms(struct net_control *nc, unsigned ms)
 {
-	const struct timeval tv = {.tv_usec = ms * 1000};
+	const struct timeval tv = {.tv_usec = ms * 1000L};
 
 	event_add(nc->timer, &tv);
 }

@@ -278,7 +278,7 @@ int scheduler_create(
     struct vswitch *sw, const struct schedule_config *config, struct scheduler **ret_scheduler)
 {
 	struct timeval interval = {
-	    .tv_sec = config->interval_ms / 1000, .tv_usec = config->interval_ms % 1000 * 1000};
+	    .tv_sec = config->interval_ms / 1000, .tv_usec = config->interval_ms % 1000 * 1000L};
 	struct scheduler *s = calloc(1, sizeof(*s));
 
 	if (!s)

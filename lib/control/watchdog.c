@@ -149,7 +149,7 @@ static void look_at_unused_queues(struct vswitch *sw)
 /* A worker that sleeps is in no call. One that wakes up is looked at after LOOK_MS. */
 static void look_at_calls(struct watchdog *dog)
 {
-	const struct timeval soon = {.tv_usec = CALL_LOOK_MS * 1000};
+	const struct timeval soon = {.tv_usec = CALL_LOOK_MS * 1000L};
 
 	calls_service(dog->sw);
 	if (workers_awake(dog->sw->workers))
@@ -202,7 +202,7 @@ static void on_lost(evutil_socket_t fd, short what, void *arg)
 
 static int timer_start(struct watchdog *dog)
 {
-	const struct timeval period = {.tv_usec = LOOK_MS * 1000};
+	const struct timeval period = {.tv_usec = LOOK_MS * 1000L};
 
 	dog->call_timer = evtimer_new(dog->sw->base, on_call_timer, dog);
 	dog->timer = event_new(dog->sw->base, -1, EV_PERSIST, on_timer, dog);

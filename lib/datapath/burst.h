@@ -38,7 +38,7 @@
  * A burst takes no second frame that would bring it above this many bytes, or segments if all that
  * asks for segmentation were cut up: that waits for the next visit. Eight TSO frames of 64 KiB.
  */
-#define BURST_BYTES    (8 * 65536)
+#define BURST_BYTES    (8 << 16)
 #define BURST_SEGMENTS 512
 /* Looks at rings that are full, of one burst at all its destinations together. */
 #define BURST_RETRIES 8

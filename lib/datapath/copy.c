@@ -2,7 +2,7 @@
 /* The copy of large frames. */
 #include "datapath/copy.h"
 
-#define LINE  64
+#define LINE  64ul
 #define BLOCK (4 * LINE)
 #define WORDS (BLOCK / 16)
 #define PAGE  4096

@@ -110,7 +110,7 @@ static void soil_header(struct net_queue *q, struct net_slot *slot)
 int net_refill(struct net_driver *nd, unsigned pair)
 {
 	const struct net_shape *shape = &nd->config.receive_shape;
-	struct net_queue *q = &nd->queue[2 * pair];
+	struct net_queue *q = &nd->queue[2ul * pair];
 	unsigned limit = nd->config.n_receive ? nd->config.n_receive : nd->config.ring_size;
 	struct driver_buffer buffers[NET_SHAPE_MAX];
 	uint32_t total = 0;
@@ -179,7 +179,7 @@ static void finish_frame(struct net_driver *nd, struct net_queue *q, struct net_
 
 int net_receive(struct net_driver *nd, unsigned pair, struct net_frame *ret_frame)
 {
-	struct net_queue *q = &nd->queue[2 * pair];
+	struct net_queue *q = &nd->queue[2ul * pair];
 
 	net_serve(nd);
 	for (;;) {
@@ -209,7 +209,7 @@ int net_receive(struct net_driver *nd, unsigned pair, struct net_frame *ret_fram
 
 int net_wait(struct net_driver *nd, unsigned pair, int timeout_ms)
 {
-	struct net_queue *q = &nd->queue[2 * pair];
+	struct net_queue *q = &nd->queue[2ul * pair];
 	struct pollfd p = {.fd = q->call_fd, .events = POLLIN};
 	uint64_t ignored;
 	int n;

@@ -23,7 +23,7 @@ static inline unsigned histogram_bucket(uint64_t value)
 	if (value < HISTOGRAM_SUB)
 		return value;
 	octave = 63 - __builtin_clzll(value) - 4;
-	return octave * HISTOGRAM_SUB + ((value >> (octave - 1)) & (HISTOGRAM_SUB - 1));
+	return (uint64_t)octave * HISTOGRAM_SUB + ((value >> (octave - 1)) & (HISTOGRAM_SUB - 1));
 }
 
 static inline void histogram_add(struct histogram *h, uint64_t value)

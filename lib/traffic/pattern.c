@@ -15,7 +15,7 @@ typedef uint64_t block __attribute__((vector_size(BLOCK)));
 /* The block that the byte at `at` lies in. */
 INLINE void block_at(uint32_t at, uint64_t seed, block *ret_block)
 {
-	*ret_block = (block){0, 1, 2, 3, 4, 5, 6, 7} + (seed + at / BLOCK * 8);
+	*ret_block = (block){0, 1, 2, 3, 4, 5, 6, 7} + (seed + at / BLOCK * 8ul);
 }
 
 /* How many bytes there are from `at` to the end of its block, or to `end`; 0 at a block's start. */

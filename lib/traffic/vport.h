@@ -78,7 +78,7 @@ static inline struct vport_queue *vport_sender(struct vport *vp, unsigned pair)
 
 static inline struct vport_queue *vport_receiver(struct vport *vp, unsigned pair)
 {
-	return &vp->queue[2 * pair];
+	return &vp->queue[2ul * pair];
 }
 
 /* How many frames can be sent now; looks at the ring only when there is not room for want. */

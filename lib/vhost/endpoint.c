@@ -84,7 +84,7 @@ struct vhost_endpoint {
 
 static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 {
-	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
 
 	event_add(ep->timer, &tv);
 }
@@ -101,7 +101,8 @@ static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited
 /* Look for the next front-end, as soon as there may be one. */
 static void wait_for_frontend(struct vhost_endpoint *ep)
 {
-	int64_t from = MAX(ep->rest_until_ms, ep->accept_due_ms - ACCEPT_BURST * ACCEPT_MS);
+	int64_t from =
+	    MAX(ep->rest_until_ms, ep->accept_due_ms - (int64_t)ACCEPT_BURST * ACCEPT_MS);
 	int64_t rest = allowance_rest(&ep->allowance, clock_ns()) / 1000000;
 	int64_t wait = MAX(from - clock_ms(), rest);
 
@@ -183,7 +184,7 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 /* What the front-end has sent waits in its socket, but for a message that has been read. */
 static void rest(struct vhost_endpoint *ep, uint64_t ns)
 {
-	uint64_t us = MAX(ns / 1000, SESSION_REST_MS * 1000);
+	uint64_t us = MAX(ns / 1000, SESSION_REST_MS * 1000ul);
 	const struct timeval later = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 
 	event_del(ep->session_event);

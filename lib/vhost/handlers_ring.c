@@ -33,7 +33,7 @@
 #include "vhost/ring.h"
 
 /* More than any device area is long. */
-#define LOG_AREA_MAX (1024 * 1024)
+#define LOG_AREA_MAX (1 << 20)
 
 static const struct vhost_eventfd no_eventfd = {.fd = -1};
 

@@ -95,7 +95,7 @@ struct vring_chain {
 #define VRING_BURST_CHAINS   256
 #define VRING_BURST_SEGMENTS 2048
 /* One frame's chain may not be longer than this: 64 KiB, net header, tags, and slack. */
-#define VRING_CHAIN_BYTES_MAX (128 * 1024)
+#define VRING_CHAIN_BYTES_MAX (128 << 10)
 /*
  * What one visit of a ring may cost: descriptors read in chains of more than one, and chains that
  * a frame gathers beyond its first, good or faulty. Enough for 32 frames of 64 KiB in chains of 70

@@ -559,7 +559,7 @@ static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 		if (part >= 8 && vr->level == CPU_LEVEL_AVX512)
 			mark_used_fours(vr->packed.desc, slot, &burst->chain[i], part, flags);
 		else
-			mark_used(&words[2 * slot], &burst->chain[i], part, flags);
+			mark_used(&words[2ul * slot], &burst->chain[i], part, flags);
 		i += part;
 		slot += part;
 		if (slot == size) {
@@ -571,7 +571,7 @@ static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 		slot = 0;
 		wrap = !wrap;
 	}
-	__atomic_store_n(&words[2 * first_slot], first, __ATOMIC_RELEASE);
+	__atomic_store_n(&words[2ul * first_slot], first, __ATOMIC_RELEASE);
 	store_position(vr, slot, wrap);
 }
 
@@ -593,9 +593,9 @@ static void complete_range(
 		if (++i == to)
 			break;
 		__atomic_store_n(
-		    &words[2 * slot], used_word(&burst->chain[i], flags), __ATOMIC_RELAXED);
+		    &words[2ul * slot], used_word(&burst->chain[i], flags), __ATOMIC_RELAXED);
 	}
-	__atomic_store_n(&words[2 * first_slot], first, __ATOMIC_RELEASE);
+	__atomic_store_n(&words[2ul * first_slot], first, __ATOMIC_RELEASE);
 	store_position(vr, slot, wrap);
 }
 
@@ -729,9 +729,9 @@ static void packed_log_used(
 	uint32_t at = before->used;
 	uint32_t first = MIN(slots, (uint32_t)vr->size - at);
 
-	dirty_log_mark_host(log, &vr->packed.desc[at], 16u * first);
+	dirty_log_mark_host(log, &vr->packed.desc[at], 16ul * first);
 	if (slots > first)
-		dirty_log_mark_host(log, vr->packed.desc, 16u * MIN(slots - first, vr->size));
+		dirty_log_mark_host(log, vr->packed.desc, 16ul * MIN(slots - first, vr->size));
 }
 
 static void packed_log_event(struct vring *vr, struct dirty_log *log)
@@ -741,7 +741,7 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 
 #define PACKED_OPS(fetch_, complete_) \
 	{ \
-		.fetch = fetch_, .unfetch = packed_unfetch, .complete = complete_, \
+		.fetch = (fetch_), .unfetch = packed_unfetch, .complete = (complete_), \
 		.call_asked = packed_call_asked, .kick_disable = packed_kick_disable, \
 		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail, \
 		.peek = packed_peek, .prefetch = packed_prefetch, .log_used = packed_log_used, \

@@ -366,7 +366,7 @@ static bool split_call_asked(struct vring *vr)
 
 static uint16_t *avail_event(struct vring *vr)
 {
-	return (uint16_t *)(void *)((char *)vr->split.used->ring + 8u * vr->size);
+	return (uint16_t *)(void *)((char *)vr->split.used->ring + 8ul * vr->size);
 }
 
 static void split_kick_disable(struct vring *vr)
@@ -410,20 +410,20 @@ static void split_log_used(
 	uint32_t at = before->used & (vr->size - 1u);
 	uint32_t first = MIN(slots, vr->size - at);
 
-	dirty_log_mark(log, log->ring_gpa + 4 + 8u * at, 8u * first);
-	dirty_log_mark(log, log->ring_gpa + 4, 8u * MIN(slots - first, vr->size));
+	dirty_log_mark(log, log->ring_gpa + 4 + 8ul * at, 8ul * first);
+	dirty_log_mark(log, log->ring_gpa + 4, 8ul * MIN(slots - first, vr->size));
 	dirty_log_mark(log, log->ring_gpa, 4); /* the index */
 }
 
 static void split_log_event(struct vring *vr, struct dirty_log *log)
 {
 	dirty_log_mark(log, log->ring_gpa, 4);
-	dirty_log_mark(log, log->ring_gpa + 4 + 8u * vr->size, 2);
+	dirty_log_mark(log, log->ring_gpa + 4 + 8ul * vr->size, 2);
 }
 
 #define SPLIT_OPS(fetch_, complete_) \
 	{ \
-		.fetch = fetch_, .unfetch = split_unfetch, .complete = complete_, \
+		.fetch = (fetch_), .unfetch = split_unfetch, .complete = (complete_), \
 		.call_asked = split_call_asked, .kick_disable = split_kick_disable, \
 		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
 		.peek = split_peek, .log_used = split_log_used, .log_event = split_log_event, \
