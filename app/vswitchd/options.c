@@ -184,7 +184,7 @@ struct option_spec {
 #define TAKE(function) .take = function
 #define FLAG(member)   .at = offsetof(struct options, member)
 #define NUMBER(member, least, most, words) \
-	.at = offsetof(struct options, member), .min = least, .max = most, .right = words
+	.at = offsetof(struct options, member), .min = (least), .max = (most), .right = words
 
 static const struct option_spec option_table[] = {
     {"socket-path", "PATH", "a port: a vhost-user socket at PATH; repeat for more",

@@ -31,7 +31,7 @@
 static enum log_level max_level = LOG_INFO;
 
 static const char *const level_names[] = {
-#define X(id, name) [LOG_##id] = name,
+#define X(id, name) [LOG_##id] = (name),
     LOG_LEVELS(X)
 #undef X
 };

@@ -34,7 +34,7 @@
 	X(DEVICE_STATE, 19) \
 	X(GET_VRING_BASE_INFLIGHT, 20)
 
-#define X(name, bit) VHOST_USER_PROTOCOL_F_##name = bit,
+#define X(name, bit) VHOST_USER_PROTOCOL_F_##name = (bit),
 enum vhost_protocol_feature { VHOST_PROTOCOL_FEATURES(X) };
 #undef X
 
@@ -89,7 +89,7 @@ enum vhost_protocol_feature { VHOST_PROTOCOL_FEATURES(X) };
 	X(CHECK_DEVICE_STATE, 43) \
 	X(GET_SHMEM_CONFIG, 44)
 
-#define X(name, id) VHOST_USER_##name = id,
+#define X(name, id) VHOST_USER_##name = (id),
 enum vhost_frontend_message { VHOST_FRONTEND_MESSAGES(X) };
 #undef X
 
@@ -106,7 +106,7 @@ enum vhost_frontend_message { VHOST_FRONTEND_MESSAGES(X) };
 	X(SHMEM_MAP, 9) \
 	X(SHMEM_UNMAP, 10)
 
-#define X(name, id) VHOST_USER_BACKEND_##name = id,
+#define X(name, id) VHOST_USER_BACKEND_##name = (id),
 enum vhost_backend_message { VHOST_BACKEND_MESSAGES(X) };
 #undef X
 

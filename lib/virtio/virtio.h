@@ -52,7 +52,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "virtio rings are read
 	X(NET_F_GUEST_USO6, 55) \
 	X(NET_F_HOST_USO, 56)
 
-#define X(name, bit) VIRTIO_##name = bit,
+#define X(name, bit) VIRTIO_##name = (bit),
 enum virtio_feature { VIRTIO_FEATURES(X) };
 #undef X
 

@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-#define X(id, flags, text) {.name = #id, .what = text, .needs = flags, .run = peer_##id},
+#define X(id, flags, text) {.name = #id, .what = (text), .needs = (flags), .run = peer_##id},
 const struct peer peers[] = {PEERS(X)};
 #undef X
 const unsigned n_peers = ARRAY_SIZE(peers);
