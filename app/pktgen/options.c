@@ -116,8 +116,8 @@ static void sizes(struct argp_state *state, struct stream_profile *p, const char
 		while ((word = strsep(&rest, ","))) {
 			if (p->n_sizes == STREAM_SIZES_MAX)
 				argp_error(state, "--size: at most %d sizes", STREAM_SIZES_MAX);
-			p->size[p->n_sizes++] =
-			    number(state, "--size", word, STREAM_FRAME_MIN, STREAM_FRAME_MAX);
+			p->size[p->n_sizes++] = (uint32_t)number(
+			    state, "--size", word, STREAM_FRAME_MIN, STREAM_FRAME_MAX);
 		}
 	}
 	free(copy);
@@ -179,28 +179,28 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->no_huge = true;
 		break;
 	case KEY_RING_SIZE:
-		o->ring_size = number(state, "--ring-size", arg, 64, 32768);
+		o->ring_size = (unsigned)number(state, "--ring-size", arg, 64, 32768);
 		break;
 	case KEY_BUFFER:
-		o->buffer = number(state, "--buffer", arg, 128, 65535);
+		o->buffer = (unsigned)number(state, "--buffer", arg, 128, 65535);
 		break;
 	case 'q':
-		o->pairs = number(state, "--queues", arg, 1, TPORT_PAIRS_MAX);
+		o->pairs = (unsigned)number(state, "--queues", arg, 1, TPORT_PAIRS_MAX);
 		break;
 	case 's':
 		sizes(state, &o->profile, arg);
 		break;
 	case KEY_FLOWS:
-		o->profile.flows = number(state, "--flows", arg, 1, 1 << 24);
+		o->profile.flows = (unsigned)number(state, "--flows", arg, 1, 1 << 24);
 		break;
 	case KEY_MACS:
-		o->profile.macs = number(state, "--macs", arg, 1, 1 << 23);
+		o->profile.macs = (unsigned)number(state, "--macs", arg, 1, 1 << 23);
 		break;
 	case KEY_VLAN:
-		o->profile.vlan = number(state, "--vlan", arg, 1, 4094);
+		o->profile.vlan = (uint16_t)number(state, "--vlan", arg, 1, 4094);
 		break;
 	case KEY_TSO:
-		o->profile.gso = number(state, "--tso", arg, 64, 65000);
+		o->profile.gso = (uint16_t)number(state, "--tso", arg, 64, 65000);
 		break;
 	case KEY_TOUCH_ALL:
 		o->profile.touch_all = true;

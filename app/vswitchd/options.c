@@ -59,9 +59,9 @@ static enum options_outcome take_fd(struct options *o, const char *value)
 	unsigned long fd;
 
 	if (!value_number(value, 10, 0, 1 << 20, &fd) ||
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
+	    getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
 		return bad("fd", value, "the number of an open stream socket");
-	return add_port(o, NULL, fd);
+	return add_port(o, NULL, (int)fd);
 }
 
 static enum options_outcome take_lcores(struct options *o, const char *value)
@@ -123,7 +123,7 @@ static enum options_outcome take_socket_mode(struct options *o, const char *valu
 
 	if (!value_number(value, 8, 0, 0777, &mode))
 		return bad("socket-mode", value, "an octal file mode such as 0660");
-	o->socket_mode = mode;
+	o->socket_mode = (int)mode;
 	return OPTIONS_RUN;
 }
 

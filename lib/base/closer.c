@@ -68,7 +68,7 @@ static void rest_ms(unsigned ms)
 /* No library knows of this process: it must not use any that cares. */
 static pid_t fork_with_files(void)
 {
-	return syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	return (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
 }
 
 static void on_timer(int sig)
@@ -210,7 +210,7 @@ int closer_start(int (*enter)(void *), void *arg)
 	if (shared == MAP_FAILED)
 		return -errno;
 	counters = shared;
-	main_end = syscall(SYS_pidfd_open, getpid(), 0);
+	main_end = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	if (main_end < 0 || fcntl(main_end, F_SETFD, FD_CLOEXEC) < 0 ||
 	    pipe2(pipe_end, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;

@@ -30,7 +30,7 @@ static int write_within(int fd, const char *text, size_t n, unsigned ms)
 		ssize_t written;
 
 		/* syscalls: poll write */
-		if (poll(&writable, 1, left) == 0)
+		if (poll(&writable, 1, (int)left) == 0)
 			return -EAGAIN;
 		written = write(fd, text, MIN(n, PART));
 		if (written < 0 && errno != EINTR && errno != EAGAIN)

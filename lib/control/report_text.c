@@ -67,7 +67,7 @@ static const struct link_state *link_state(const json_t *port)
 
 static int number(const json_t *object, const char *name)
 {
-	return json_integer_value(json_object_get(object, name));
+	return (int)json_integer_value(json_object_get(object, name));
 }
 
 /* "3 rings of 256 packed" is said of pairs: those whose two rings are enabled, of those there are.

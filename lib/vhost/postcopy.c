@@ -18,7 +18,7 @@ static int open_userfaultfd(void)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	/* syscalls: userfaultfd ioctl madvise */
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 
 	if (fd < 0)
 		return -errno;

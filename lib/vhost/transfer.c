@@ -37,7 +37,7 @@ static int save_to(struct vhost_device *dev, int fd)
 		return vhost_complain(dev, -ENOMEM, "no memory for the device state");
 	len = dev->type->save(dev, bytes, VHOST_DEVICE_STATE_MAX);
 	if (len < 0) {
-		error = vhost_complain(dev, len, "the device state cannot be saved");
+		error = vhost_complain(dev, (int)len, "the device state cannot be saved");
 	} else {
 		error = move_begin_write(dev->owner, fd, bytes, len, &dev->transfer.move);
 		if (error)
@@ -113,13 +113,14 @@ int vhost_transfer_finish(struct vhost_device *dev)
 		return vhost_complain(dev, -ENOENT, "no device state has been transferred");
 	len = move_result(dev->transfer.move, &bytes);
 	if (len == -ETIMEDOUT)
-		error = vhost_complain(dev, len, "the pipe hangs: some process holds it up");
+		error = vhost_complain(dev, (int)len, "the pipe hangs: some process holds it up");
 	else if (len == -E2BIG)
-		error = vhost_complain(dev, len, "the device state is too long");
+		error = vhost_complain(dev, (int)len, "the device state is too long");
 	else if (len < 0 && step == VHOST_TRANSFER_LOADING)
-		error = vhost_complain(dev, len, "the device state has not been sent to its end");
+		error =
+		    vhost_complain(dev, (int)len, "the device state has not been sent to its end");
 	else if (len < 0)
-		error = vhost_complain(dev, len, "the pipe does not take the device state");
+		error = vhost_complain(dev, (int)len, "the pipe does not take the device state");
 	else if (step == VHOST_TRANSFER_LOADING)
 		error = apply(dev, bytes, len);
 	vhost_transfer_forget(dev);

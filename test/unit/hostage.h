@@ -23,7 +23,7 @@ static inline void *hostage_memory(void)
 	struct uffdio_register range = {.range = {.start = (uintptr_t)at, .len = HOSTAGE_SIZE},
 	    .mode = UFFDIO_REGISTER_MODE_MISSING};
 	struct uffdio_api api = {.api = UFFD_API};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 
 	assert_true(fd >= 0);
 	assert_int_equal(ioctl(fd, UFFDIO_API, &api), 0);

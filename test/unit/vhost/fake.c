@@ -320,7 +320,8 @@ void fake_send(struct fake *f, uint32_t request, uint32_t flags, const void *pay
 
 int fake_run(struct fake *f)
 {
-	int pending, error = 0;
+	int error = 0;
+	ssize_t pending;
 
 	do {
 		char byte;

@@ -255,7 +255,7 @@ static int take_offer(int channel, char **ret_page, int *ret_fd)
 	*ret_page = mmap(
 	    NULL, offer.area.size, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_fd, offer.area.offset);
 	assert_ptr_not_equal(*ret_page, MAP_FAILED);
-	return offer.area.index;
+	return (int)offer.area.index;
 }
 
 static void answer_offer(int channel, uint64_t value)
