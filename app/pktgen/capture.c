@@ -49,7 +49,8 @@ int capture_read(const char *path, struct replay *r)
 		err = read_frames(pcap, r);
 		if (err)
 			fprintf(stderr, "vswitch-pktgen: frame %" PRIu64 " of %s: %s\n",
-			    r->n_read + 1, path, err == -EIO ? pcap_geterr(pcap) : strerror(-err));
+			    r->n_read + 1, path,
+			    err == -EIO ? pcap_geterr(pcap) : error_text(-err));
 	}
 	pcap_close(pcap);
 	return err;

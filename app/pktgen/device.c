@@ -318,7 +318,7 @@ static const char *reason(int err)
 	case -ERANGE:
 		return "it has fewer queues";
 	default:
-		return strerror(-err);
+		return error_text(-err);
 	}
 }
 

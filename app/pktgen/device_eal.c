@@ -118,8 +118,8 @@ int devices_start(
 	if (!err && rte_eal_init(argc, argv) < 0)
 		err = rte_errno ? -rte_errno : -EIO;
 	if (err)
-		fprintf(
-		    stderr, "vswitch-pktgen: DPDK's run time did not start: %s\n", strerror(-err));
+		fprintf(stderr, "vswitch-pktgen: DPDK's run time did not start: %s\n",
+		    error_text(-err));
 	for (int i = 0; i < argc; i++)
 		free(kept[i]);
 	return err;

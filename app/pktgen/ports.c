@@ -49,7 +49,7 @@ static int create(
 	}
 	if (err)
 		fprintf(
-		    stderr, "vswitch-pktgen: no memory for port %s: %s\n", path, strerror(-err));
+		    stderr, "vswitch-pktgen: no memory for port %s: %s\n", path, error_text(-err));
 	return err;
 }
 
@@ -69,7 +69,7 @@ static int open_socket(
 	else if (err)
 		fprintf(stderr,
 		    "vswitch-pktgen: cannot connect to a vhost-user back-end at %s: %s\n", path,
-		    strerror(-err));
+		    error_text(-err));
 	if (err)
 		vport_destroy(vp);
 	else

@@ -219,7 +219,8 @@ int report_write(const struct options *o, json_t *root)
 		err = json_dump_file(root, o->json, JSON_INDENT(2)) ? -EIO : 0;
 	}
 	if (err)
-		fprintf(stderr, "vswitch-pktgen: cannot write %s: %s\n", o->json, strerror(errno));
+		fprintf(
+		    stderr, "vswitch-pktgen: cannot write %s: %s\n", o->json, error_text(errno));
 	json_decref(root);
 	return err;
 }

@@ -129,7 +129,7 @@ static void start_again(const struct options *o, const cpu_set_t *cpus)
 	sched_setaffinity(0, sizeof(*cpus), cpus);
 	closer_stop();
 	execv("/proc/self/exe", (char **)(uintptr_t)argv);
-	log_error("cannot start again without huge pages: %s", strerror(errno));
+	log_error("cannot start again without huge pages: %s", error_text(errno));
 	free(argv);
 }
 
@@ -195,7 +195,7 @@ int eal_start(const struct options *o)
 		return -EINVAL;
 	if (err) {
 		log_error("DPDK's environment did not start: %s; --log-level debug tells more",
-		    strerror(-err));
+		    error_text(-err));
 		return err;
 	}
 	limit_simd(o);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "sandbox.h"
 
 /* So long the orderly end may take: a second in all, and more only with many ports. */
@@ -143,7 +144,7 @@ int ending_watch(const struct options *o)
 	ending.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = ending.fd < 0 ? errno : pthread_create(&thread, NULL, wait_for_signal, NULL);
 	if (error) {
-		log_error("cannot wait for signals: %s", strerror(error));
+		log_error("cannot wait for signals: %s", error_text(error));
 		return -error;
 	}
 	pthread_detach(thread);

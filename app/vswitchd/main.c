@@ -65,6 +65,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread names signals */
 	log_info("ending on %s", strsignal(ending_signal()));
 	event_base_loopbreak(d->base);
 }
@@ -146,7 +147,8 @@ static int start_closers(struct daemon *d)
 	if (!err)
 		err = closer_start(enter_closer, &d->options);
 	if (err)
-		log_error("cannot start the processes that close descriptors: %s", strerror(-err));
+		log_error(
+		    "cannot start the processes that close descriptors: %s", error_text(-err));
 	return err;
 }
 
@@ -221,7 +223,7 @@ static void raise_file_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warn("open files stay limited: %s", strerror(errno));
+		log_warn("open files stay limited: %s", error_text(errno));
 }
 
 int main(int argc, char *argv[])

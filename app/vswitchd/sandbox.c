@@ -89,7 +89,7 @@ int sandbox_init(bool enabled)
 		name_of[nr] = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
 	sigemptyset(&action.sa_mask);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || sigaction(SIGSYS, &action, NULL) < 0) {
-		log_error("cannot set up the sandbox: %s", strerror(errno));
+		log_error("cannot set up the sandbox: %s", error_text(errno));
 		return -errno;
 	}
 	return 0;
@@ -162,7 +162,7 @@ static int enter(const int calls[], unsigned n, bool keep_dac_override)
 	pthread_mutex_unlock(&lock);
 	if (error)
 		log_error(
-		    "cannot enter the sandbox: %s; --no-sandbox runs without", strerror(-error));
+		    "cannot enter the sandbox: %s; --no-sandbox runs without", error_text(-error));
 	return error;
 }
 
@@ -204,6 +204,7 @@ int sandbox_enter_interrupts(void)
 		error = atomic_load(&outcome);
 	}
 	if (error < 0)
-		log_error("the EAL's interrupt thread is not in the sandbox: %s", strerror(-error));
+		log_error(
+		    "the EAL's interrupt thread is not in the sandbox: %s", error_text(-error));
 	return MIN(error, 0);
 }

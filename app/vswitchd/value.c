@@ -51,6 +51,7 @@ bool value_cpu_list(const char *text, cpu_set_t *ret)
 
 bool value_user(const char *text, uid_t *ret)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): options are read before there is a thread */
 	const struct passwd *user = getpwnam(text);
 	unsigned long id;
 
@@ -65,6 +66,7 @@ bool value_user(const char *text, uid_t *ret)
 
 bool value_group(const char *text, gid_t *ret)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): as for the user */
 	const struct group *group = getgrnam(text);
 	unsigned long id;
 

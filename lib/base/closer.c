@@ -165,6 +165,7 @@ static _Noreturn void end(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread has this directory open */
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
 		if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(dir))
 			hand_over(atoi(entry->d_name));

@@ -198,7 +198,7 @@ int log_start(int (*enter)(void))
 	error = -pthread_create(&thread, NULL, log_thread, &enter);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error) {
-		log_error("cannot make a thread for the log: %s", strerror(-error));
+		log_error("cannot make a thread for the log: %s", error_text(-error));
 		return error;
 	}
 	/* Nobody joins it: it may hang in write(). */

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)     ((a) < (b) ? (a) : (b))
@@ -21,3 +22,10 @@
 /* Read memory another party may be writing exactly once; write what it may be reading. */
 #define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+/* What an error number means. */
+static inline const char *error_text(int error)
+{
+	/* glibc keeps the text of an unknown number per thread, which clang-tidy does not know. */
+	return strerror(error); /* NOLINT(concurrency-mt-unsafe) */
+}

@@ -57,7 +57,7 @@ int report_print(const json_t *report, int fd, unsigned ms)
 	}
 	if (err)
 		log_warn("cannot print the table of ports: %s",
-		    err == -EAGAIN ? "nobody reads standard output" : strerror(-err));
+		    err == -EAGAIN ? "nobody reads standard output" : error_text(-err));
 	free(text);
 	return err;
 }
@@ -78,7 +78,7 @@ static int open_beside(const char *path, char **ret_name)
 
 static int complain(const char *path, int err)
 {
-	log_error("cannot write counters to %s: %s", path, strerror(-err));
+	log_error("cannot write counters to %s: %s", path, error_text(-err));
 	return err;
 }
 

@@ -32,6 +32,7 @@
 #include <rte_cycles.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "bridge/forward.h"
 #include "control/net_device.h"
 #include "control/watchdog.h"
@@ -271,7 +272,7 @@ int vswitch_create(
 	*ret_sw = sw;
 	return 0;
 fail:
-	log_error("cannot set up the switch: %s", strerror(-err));
+	log_error("cannot set up the switch: %s", error_text(-err));
 	vswitch_destroy(sw);
 	return err;
 }

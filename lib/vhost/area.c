@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/util.h"
 #include "vhost/descriptor.h"
 #include "vhost/guard.h"
 #include "vhost/mapping.h"
@@ -25,7 +26,7 @@ static int check_file(
 		return -EINVAL;
 	if (fstat(fd, &st) < 0)
 		return vhost_complain(
-		    dev, -errno, "cannot examine the file of %s: %s", what, strerror(errno));
+		    dev, -errno, "cannot examine the file of %s: %s", what, error_text(errno));
 	if (!S_ISREG(st.st_mode))
 		return vhost_complain(dev, -EINVAL, "the descriptor of %s is no file", what);
 	if (end > (uint64_t)st.st_size)
@@ -55,7 +56,7 @@ int vhost_area_map(struct vhost_device *dev, const char *what, uint64_t size, ui
 	area.base = mmap(NULL, area.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, start);
 	if (area.base == MAP_FAILED) {
 		error = vhost_complain(dev, -errno, "cannot map %s of 0x%llx bytes: %s", what,
-		    (unsigned long long)size, strerror(errno));
+		    (unsigned long long)size, error_text(errno));
 		vhost_mapping_disclaim(dev, area.len);
 		return error;
 	}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "vhost/channel.h"
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
@@ -22,7 +23,7 @@ static int open_pages(struct vhost_device *dev)
 		fd = -1;
 	}
 	if (fd < 0)
-		vhost_complain(dev, 0, "no memory for doorbells: %s", strerror(errno));
+		vhost_complain(dev, 0, "no memory for doorbells: %s", error_text(errno));
 	return fd;
 }
 

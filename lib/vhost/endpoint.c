@@ -36,6 +36,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "vhost/allowance.h"
 #include "vhost/descriptor.h"
 #include "vhost/inband.h"
@@ -266,7 +267,8 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 			error = -ENOMEM;
 	}
 	if (error) {
-		vhost_tell(ep->dev, LOG_ERROR, "cannot serve the front-end: %s", strerror(-error));
+		vhost_tell(
+		    ep->dev, LOG_ERROR, "cannot serve the front-end: %s", error_text(-error));
 		close_session(ep);
 		wait_for_frontend(ep);
 		return;
@@ -289,7 +291,7 @@ static void accept_front_end(struct vhost_endpoint *ep)
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 		return;
-	vhost_tell(ep->dev, LOG_ERROR, "cannot accept a front-end: %s", strerror(errno));
+	vhost_tell(ep->dev, LOG_ERROR, "cannot accept a front-end: %s", error_text(errno));
 	event_del(ep->listen_event);
 	wait_ms(ep, ACCEPT_WAIT_MS);
 }
@@ -336,7 +338,7 @@ static void try_connect(struct vhost_endpoint *ep)
 	}
 	if (ep->connect_failure != fd)
 		vhost_tell(
-		    ep->dev, LOG_INFO, "cannot connect yet: %s; trying again", strerror(-fd));
+		    ep->dev, LOG_INFO, "cannot connect yet: %s; trying again", error_text(-fd));
 	ep->connect_failure = fd;
 	wait_ms(ep, ep->retry_ms);
 	ep->retry_ms = MIN(ep->retry_ms * 2, RETRY_MAX_MS);

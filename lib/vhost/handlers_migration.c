@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "vhost/descriptor.h"
 #include "vhost/handlers.h"
 #include "vhost/log.h"
@@ -53,7 +54,7 @@ int handle_send_rarp(struct vhost_device *dev, struct vhost_message *msg)
 	if (error && error != -ENETDOWN)
 		return vhost_complain(dev, error,
 		    "%02x:%02x:%02x:%02x:%02x:%02x cannot be announced: %s", mac[0], mac[1], mac[2],
-		    mac[3], mac[4], mac[5], strerror(-error));
+		    mac[3], mac[4], mac[5], error_text(-error));
 	return 0;
 }
 

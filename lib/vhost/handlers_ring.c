@@ -23,6 +23,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "vhost/descriptor.h"
 #include "vhost/doorbell.h"
 #include "vhost/handlers.h"
@@ -137,7 +138,7 @@ static void open_inband_kick(struct vhost_device *dev, unsigned index)
 	    (struct vhost_eventfd){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)});
 	ring->kick_inband = ring->kick_fd >= 0;
 	if (!ring->kick_inband)
-		vhost_complain(dev, 0, "ring %u is polled: %s", index, strerror(errno));
+		vhost_complain(dev, 0, "ring %u is polled: %s", index, error_text(errno));
 }
 
 /* Calls and errors that no descriptor was told for. No worker uses the ring now. */

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "vhost/channel.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
@@ -29,7 +30,7 @@ int vhost_inband_open(struct vhost_device *dev, unsigned index, enum vhost_inban
 	if (fd >= 0 && dev->inband_fd >= 0 &&
 	    epoll_ctl(dev->inband_fd, EPOLL_CTL_ADD, fd, &event) == 0)
 		return fd;
-	vhost_complain(dev, 0, "ring %u cannot notify in-band: %s", index, strerror(errno));
+	vhost_complain(dev, 0, "ring %u cannot notify in-band: %s", index, error_text(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "vhost/area.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
@@ -47,12 +48,12 @@ int vhost_inflight_make(struct vhost_device *dev, struct vhost_wire_inflight *wi
 	fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return vhost_complain(
-		    dev, -errno, "cannot make an in-flight area: %s", strerror(errno));
+		    dev, -errno, "cannot make an in-flight area: %s", error_text(errno));
 	if (ftruncate(fd, wire->mmap_size) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		error =
 		    vhost_complain(dev, -errno, "cannot make an in-flight area of %llu bytes: %s",
-			(unsigned long long)wire->mmap_size, strerror(errno));
+			(unsigned long long)wire->mmap_size, error_text(errno));
 		close(fd);
 		return error;
 	}

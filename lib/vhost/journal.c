@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 
 #define MAGIC UINT64_C(0x31736e6972737776) /* of this layout */
 
@@ -61,7 +62,7 @@ static struct pages *map_file(const char *path)
 		log_info(
 		    "%s: cannot keep ring positions here: %s; a restart will cost packed rings "
 		    "their place",
-		    path, strerror(-error));
+		    path, error_text(-error));
 	if (fd >= 0)
 		close(fd);
 	return pages;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "vhost/endpoint.h"
 
 #define BACKLOG        16
@@ -133,7 +134,7 @@ static int provide_directory(const char *path)
 		log_error("%s: cannot listen: there is no directory %s", path, directory);
 	else if (error)
 		log_error("%s: cannot listen: there is no directory %s, and it cannot be made: %s",
-		    path, directory, strerror(-error));
+		    path, directory, error_text(-error));
 	free(directory);
 	return error;
 }
@@ -177,7 +178,7 @@ static int set_owner(const char *path, uid_t owner, gid_t group)
 		snprintf(ids, sizeof(ids), "owner to %u", owner);
 	else
 		snprintf(ids, sizeof(ids), "owner and group to %u:%u", owner, group);
-	log_error("%s: cannot change the socket's %s: %s; %s", path, ids, strerror(-error),
+	log_error("%s: cannot change the socket's %s: %s; %s", path, ids, error_text(-error),
 	    owner == no_owner ? "the user that starts the switch must be in that group, or root"
 			      : "only root can");
 	return error;
@@ -193,7 +194,7 @@ const char *socket_error_text(int error)
 	case -ENAMETOOLONG:
 		return "the path is too long for a socket";
 	default:
-		return strerror(-error);
+		return error_text(-error);
 	}
 }
 

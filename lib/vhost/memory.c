@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/util.h"
 #include "vhost/area.h"
 #include "vhost/descriptor.h"
 #include "vhost/guard.h"
@@ -85,7 +86,7 @@ static int check_file(
 {
 	if (fstat(fd, ret_st) < 0)
 		return vhost_complain(
-		    dev, -errno, "cannot examine a memory file: %s", strerror(errno));
+		    dev, -errno, "cannot examine a memory file: %s", error_text(errno));
 	if (!S_ISREG(ret_st->st_mode))
 		return vhost_complain(dev, -EINVAL, "a memory region's descriptor is no file");
 	if ((uint64_t)ret_st->st_size < r->mmap_offset + r->size)
@@ -142,7 +143,7 @@ static int map(struct vhost_device *dev, const struct vhost_region_state *r, int
 	if (base == MAP_FAILED) {
 		error =
 		    vhost_complain(dev, -errno, "cannot map a memory region of 0x%llx bytes: %s",
-			(unsigned long long)r->size, strerror(errno));
+			(unsigned long long)r->size, error_text(errno));
 		vhost_mapping_disclaim(dev, end - start);
 		return error;
 	}

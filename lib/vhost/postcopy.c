@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "vhost/memory.h"
 #include "vhost/ring.h"
 
@@ -38,7 +39,7 @@ int vhost_postcopy_advise(struct vhost_device *dev, int *ret_fd)
 	vhost_postcopy_end(dev);
 	fd = open_userfaultfd();
 	if (fd < 0)
-		return vhost_complain(dev, fd, "cannot make a userfaultfd: %s", strerror(-fd));
+		return vhost_complain(dev, fd, "cannot make a userfaultfd: %s", error_text(-fd));
 	dev->postcopy.fd = fd;
 	*ret_fd = fd;
 	return 0;
@@ -77,7 +78,8 @@ int vhost_postcopy_register(struct vhost_device *dev)
 
 		if (error)
 			return vhost_complain(dev, error,
-			    "missing pages cannot be left to the front-end: %s", strerror(-error));
+			    "missing pages cannot be left to the front-end: %s",
+			    error_text(-error));
 	}
 	dev->postcopy.registered = true;
 	return 0;

@@ -37,6 +37,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "vhost/descriptor.h"
 #include "vhost/message.h"
 #include "vhost/quiesce.h"
@@ -140,7 +141,7 @@ static ssize_t receive_part(struct vhost_session *session, void *to, size_t len)
 	if (n < 0 && errno == ECONNRESET)
 		return -EPIPE;
 	if (n < 0)
-		return vhost_complain(session->dev, -errno, "cannot read: %s", strerror(errno));
+		return vhost_complain(session->dev, -errno, "cannot read: %s", error_text(errno));
 	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh); cmsg; cmsg = CMSG_NXTHDR(&mh, cmsg)) {
 		if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
 			all &= keep_fds(session->dev, &session->msg, cmsg);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "vhost/descriptor.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
@@ -24,7 +25,7 @@ static int complain_begin(struct vhost_device *dev, int error)
 		return vhost_complain(dev, error,
 		    "the transfer before has not ended: its pipe hangs; another one can begin when "
 		    "no process holds up that pipe");
-	return vhost_complain(dev, error, "the transfer cannot begin: %s", strerror(-error));
+	return vhost_complain(dev, error, "the transfer cannot begin: %s", error_text(-error));
 }
 
 static int save_to(struct vhost_device *dev, int fd)
