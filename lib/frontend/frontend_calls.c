@@ -217,7 +217,7 @@ int frontend_set_device_state_fd(struct frontend *fe, bool load, int fd)
 {
 	struct vhost_wire_device_state wire = {
 	    .direction = load ? VHOST_DEVICE_STATE_LOAD : VHOST_DEVICE_STATE_SAVE};
-	uint64_t answer;
+	uint64_t answer = 0;
 	int err = frontend_send(
 	    fe, VHOST_USER_SET_DEVICE_STATE_FD, VHOST_VERSION, &wire, sizeof(wire), &fd, 1);
 

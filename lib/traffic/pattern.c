@@ -60,7 +60,7 @@ INLINE bool words_hold(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t
 		wrong |= found ^ word;
 		word += 8;
 	}
-	differs |= memcmp(bytes, &word, end - at);
+	differs |= memcmp(bytes, &word, end - at) != 0;
 	return !(differs ||
 	    wrong[0] | wrong[1] | wrong[2] | wrong[3] | wrong[4] | wrong[5] | wrong[6] | wrong[7]);
 }

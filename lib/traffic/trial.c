@@ -252,20 +252,20 @@ static bool all_sent(const struct traffic *t)
 
 bool trial_run(struct traffic *t, const struct trial_config *config, struct trial_result *r)
 {
-	uint64_t begin, end, now, then, next;
+	uint64_t begin, end, now, next;
 	bool go_on = true;
 
 	start(t, config, r);
-	begin = then = now = __rdtsc();
+	begin = now = __rdtsc();
 	end = begin + config->seconds * t->tsc_hz;
 	next = begin + PROGRESS_NS * (t->tsc_hz / 1e9);
 	while (now < end && go_on && !all_sent(t)) {
+		uint64_t then = now;
 		unsigned n = 0;
 
 		for (unsigned i = 0; i < t->n_senders; i++)
 			n += send_of(t, &t->sender[i], now, r);
 		n += receive_all(t, r);
-		then = now;
 		now = __rdtsc();
 		*(n ? &r->busy_cycles : &r->idle_cycles) += now - then;
 		if (UNLIKELY(now >= next)) {

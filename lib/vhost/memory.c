@@ -92,7 +92,7 @@ static int check_file(
 	if ((uint64_t)ret_st->st_size < r->mmap_offset + r->size)
 		return vhost_complain(dev, -EINVAL,
 		    "a memory region ends at byte 0x%llx of a file of 0x%llx",
-		    (unsigned long long)(r->mmap_offset + r->size),
+		    (unsigned long long)r->mmap_offset + r->size,
 		    (unsigned long long)ret_st->st_size);
 	return 0;
 }
@@ -338,7 +338,7 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	mapping = error ? NULL : calloc(table->n + 1, sizeof(*mapping));
 	if (!error && !mapping)
 		error = vhost_complain(dev, -ENOMEM, "no memory for a memory table");
-	if (error) {
+	if (!mapping) {
 		guest_memory_destroy(memory);
 		table_discard(dev, table);
 		return error;
@@ -464,7 +464,7 @@ int vhost_memory_check(struct vhost_device *dev)
 
 		return vhost_complain(dev, -EFAULT,
 		    "guest memory at 0x%llx is gone: its file was cut short, or has no page for it",
-		    (unsigned long long)(r->gpa + (offset > before ? offset - before : 0)));
+		    (unsigned long long)r->gpa + (offset > before ? offset - before : 0));
 	}
 	return 0;
 }

@@ -460,12 +460,13 @@ static bool number_list(
 struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 {
 	struct forwarding *old = atomic_load(&all->current);
+	const unsigned n = all->n;
 	bool same[RTE_MAX_LCORE];
 
-	for (unsigned i = 0; i < all->n; i++)
+	for (unsigned i = 0; i < n; i++)
 		same[i] = number_list(all, old, fwd, i);
 	atomic_store(&all->current, fwd);
-	for (unsigned i = 0; i < all->n; i++)
+	for (unsigned i = 0; i < n; i++)
 		if (!same[i])
 			idle_wake(&all->worker[i].idle);
 	workers_synchronize(all);

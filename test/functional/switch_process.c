@@ -156,15 +156,14 @@ static void start(
 	*sw = (struct switch_process){
 	    .n_ports = n_ports, .n_workers = n_workers, .client = client, .iommu = iommu};
 	/* As /run is: on some disks each file that goes takes milliseconds. */
-	strcpy(sw->dir,
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm/vswitchd-test-XXXXXX"
-					  : "/tmp/vswitchd-test-XXXXXX");
+	snprintf(sw->dir, sizeof(sw->dir), "%s/vswitchd-test-XXXXXX",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	must(mkdtemp(sw->dir) != NULL, "mkdtemp");
 	for (unsigned i = 0; i < n_ports; i++)
 		snprintf(sw->path[i], sizeof(sw->path[i]), "%s/%u.sock", sw->dir, i);
 	snprintf(sw->stats, sizeof(sw->stats), "%s/stats.json", sw->dir);
 	snprintf(sw->log, sizeof(sw->log), "%s/log", sw->dir);
-	strcpy(running_log, sw->log);
+	snprintf(running_log, sizeof(running_log), "%s", sw->log);
 	switch_start_again(sw);
 }
 

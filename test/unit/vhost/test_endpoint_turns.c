@@ -68,7 +68,7 @@ static void connections_have_a_rate(void **state)
 
 		assert_true(fd >= 0);
 		/* Fails when the backlog is full. */
-		connect(fd, (struct sockaddr *)&a, sizeof(a));
+		(void)connect(fd, (struct sockaddr *)&a, sizeof(a));
 		close(fd);
 		event_base_loop(t.base, EVLOOP_NONBLOCK);
 	}
