@@ -159,8 +159,8 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 			continue;
 		}
 		first = &b->out.segment[b->out.chain[room[k].chain].segment];
-		bytes += need[k]; /* NOLINT(clang-analyzer-core.uninitialized.Assign): the caller
-				     sets n */
+		/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): n of need[] are set */
+		bytes += need[k];
 		good++;
 		if (LIKELY(first->len >= need[k] && usual)) {
 			wrote += copy_flat(b, &b->frame[i], &b->head[i], first->addr, blind);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """scripts/lint needs its tools: without one a check fails instead of finding nothing."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,12 +15,16 @@ LONG = "/* SPDX-License-Identifier: BSD-3-Clause */\nvoid f(void)\n{\n" + "\t;\n
 @pytest.fixture
 def lint(tmp_path):
     """Run scripts/lint on one source with these tools left out; {check: its verdict}."""
-    def run(source, *without):
+    def run(source, *without, compiled=True):
         project, programs = tmp_path / "project", tmp_path / "bin"
         (project / "scripts").mkdir(parents=True)
-        for name in ("scripts/lint", ".clang-format"):
+        for name in ("scripts/lint", "scripts/tidy", ".clang-format", ".clang-tidy"):
             shutil.copy2(ROOT / name, project / name)
         (project / "file.c").write_text(source)
+        if compiled:
+            (project / "build").mkdir()
+            (project / "build/compile_commands.json").write_text(json.dumps([
+                {"directory": str(project / "build"), "file": "../file.c", "command": "gcc -c ../file.c"}]))
         subprocess.run(["git", "init", "-q", project], check=True)
         programs.mkdir()
         for program in Path("/usr/bin").iterdir():
@@ -46,7 +51,39 @@ def test_a_long_function_is_found(lint):
 
 
 @pytest.mark.parametrize("tool, check", [
-    ("ctags", SIZES), ("clang-format", "clang-format"), ("shellcheck", "shellcheck"), ("codespell", "codespell"),
+    ("ctags", SIZES), ("clang-format", "clang-format"), ("clang-tidy", "clang-tidy"), ("shellcheck", "shellcheck"),
+    ("codespell", "codespell"),
 ])
 def test_a_tool_that_is_missing_is_no_success(lint, tool, check):
     assert lint(LONG.replace("\t;\n" * 20, ""), tool, "exuberant", "universal")[check] == "FAILED"
+
+
+SOUND = """/* SPDX-License-Identifier: BSD-3-Clause */
+#define TWICE(x) (2 * (x))
+
+int f(const int *p);
+
+int f(const int *p)
+{
+	return p ? TWICE(*p) : 0;
+}
+"""
+
+
+def test_clang_tidy_finds_nothing_in_a_sound_file(lint):
+    assert lint(SOUND)["clang-tidy"] == "ok"
+
+
+@pytest.mark.parametrize("right, wrong", [
+    ("p ? TWICE(*p) : 0", "p ? 0 : *p"),
+    ("(2 * (x))", "(2 * x)"),
+    ("return p ?", "return !strerror(1) ? 1 : p ?"),
+    ("return p ?", "return missing.header ? 1 : p ?"),
+], ids=["a null pointer is read", "a macro without parentheses", "a function that threads share", "no C at all"])
+def test_clang_tidy_finds_a_fault(lint, right, wrong):
+    source = SOUND.replace(right, wrong).replace("#define", "#include <string.h>\n\n#define")
+    assert lint(source)["clang-tidy"] == "FAILED"
+
+
+def test_a_source_that_is_not_compiled_is_no_success_of_clang_tidy(lint):
+    assert lint(SOUND, compiled=False)["clang-tidy"] == "FAILED"
