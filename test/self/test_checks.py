@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Functional tests fail on the faults that they are there for: they are given made-up guests and figures."""
+
+import copy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
+
+import test_guests  # noqa: E402
+import test_iommu  # noqa: E402
+import test_pktgen  # noqa: E402
+
+SNMP = """Icmp: InMsgs InCsumErrors
+Icmp: 5 0
+Tcp: InSegs InCsumErrors
+Tcp: 9 0
+Udp: InDatagrams InCsumErrors
+Udp: 9 0
+"""
+SNMP6 = """Ip6InReceives 7
+Icmp6InMsgs 7
+Icmp6InCsumErrors 0
+Udp6InCsumErrors 0
+"""
+
+
+class CountingGuest:
+    """A guest with these counters."""
+
+    def __init__(self, snmp=SNMP, snmp6=SNMP6, rx_errors=0):
+        self.said = {"cat /proc/net/snmp": snmp, "cat /proc/net/snmp6": snmp6}
+        self.rx_errors = rx_errors
+
+    def run(self, command):
+        return self.said[command]
+
+    def counter(self, _):
+        return self.rx_errors
+
+
+def check_checksums(guest):
+    test_guests.test_checksums_that_arrive_are_right(SimpleNamespace(guests=[CountingGuest(), guest]))
+
+
+def test_guests_without_bad_checksums_pass():
+    check_checksums(CountingGuest())
+
+
+@pytest.mark.parametrize("guest", [
+    CountingGuest(snmp=SNMP.replace("Tcp: 9 0", "Tcp: 9 1")),
+    CountingGuest(snmp6=SNMP6.replace("Icmp6InCsumErrors 0", "Icmp6InCsumErrors 1")),
+    CountingGuest(snmp6=SNMP6.replace("Udp6InCsumErrors 0", "Udp6InCsumErrors 1")),
+    CountingGuest(snmp6=SNMP6.replace("Ip6InReceives 7", "Ip6InReceives 0")),
+    CountingGuest(rx_errors=1),
+], ids=["tcp", "icmp6", "udp6", "no IPv6 at all", "frames lost to the driver"])
+def test_a_guest_with_a_bad_checksum_fails(guest):
+    with pytest.raises(AssertionError):
+        check_checksums(guest)
+
+
+def check_datagrams(monkeypatch, lost, ring_full=0, other=0):
+    """UDP that loses so many of 100 datagrams each time, with these counters."""
+    drops = iter(range(1000))
+
+    def dropped(_):
+        n = next(drops)
+        return {"ring-full": (n + 1) // 2 * ring_full, "bad-buffer": (n + 1) // 2 * other}
+
+    guests = [SimpleNamespace(run=lambda _: "")] * 2
+    monkeypatch.setattr(test_guests, "dropped", dropped)
+    monkeypatch.setattr(test_guests, "iperf", lambda *_, **__: {"sum": {"packets": 100, "lost_packets": lost}})
+    test_guests.test_udp_datagrams_of_many_frames(
+        SimpleNamespace(guests=guests, switch=SimpleNamespace(stats=lambda: None)))
+
+
+def test_datagrams_that_all_arrive_pass(monkeypatch):
+    check_datagrams(monkeypatch, lost=0)
+    check_datagrams(monkeypatch, lost=5, ring_full=5)
+
+
+@pytest.mark.parametrize("lost, ring_full, other", [(50, 50, 0), (3, 0, 0), (3, 0, 3)],
+                         ids=["half of them", "for no reason", "for another reason"])
+def test_datagrams_that_are_lost_fail(monkeypatch, lost, ring_full, other):
+    with pytest.raises(AssertionError):
+        check_datagrams(monkeypatch, lost, ring_full, other)
+
+
+def check_iommu(monkeypatch, received):
+    def run(command, **_):
+        return "DMAR" if command == "dmesg" else ""
+
+    guest = SimpleNamespace(run=run, ip="10.0.0.1")
+    switch = SimpleNamespace(err=lambda: "access_platform", stats=lambda: None)
+    monkeypatch.setattr(test_iommu, "ping", lambda *_, count, **__: (count, min(count, received)))
+    monkeypatch.setattr(test_iommu, "dropped", lambda _: {})
+    test_iommu.test_a_guest_behind_an_iommu((switch, guest, guest))
+
+
+def test_pings_through_an_iommu_pass(monkeypatch):
+    check_iommu(monkeypatch, received=18)
+
+
+def test_half_of_the_pings_through_an_iommu_fail(monkeypatch):
+    with pytest.raises(AssertionError):
+        check_iommu(monkeypatch, received=10)
+
+
+SAID = {"sent": 10000, "offered": 10000, "received": 10000, "lost": 0, "late": 0, "corrupt": 0, "bare": 0,
+        "duplicates": 0, "reordered": 0, "broken_queues": 0, "foreign": 0,
+        "latency_ns": {"min": 1, "p50": 2, "p99": 3, "max": 4}}
+
+
+def check_rate(monkeypatch, **figures):
+    """What pktgen says after a trial in one direction."""
+    said = {**copy.deepcopy(SAID), **figures}
+    switch = SimpleNamespace(quiet_stats=lambda: None)
+    monkeypatch.setattr(test_pktgen, "two_ports", lambda _: switch)
+    monkeypatch.setattr(test_pktgen, "pktgen", lambda *_, **__: (None, said, None))
+    monkeypatch.setattr(test_pktgen, "assert_balanced", lambda _: None)
+    monkeypatch.setattr(test_pktgen, "queues", lambda *_: [{"frames": said["sent"] + 2}])
+    monkeypatch.setattr(test_pktgen, "dropped", lambda _: {})
+    test_pktgen.test_what_is_sent_is_what_the_switch_received(None, "one-way")
+
+
+def test_a_rate_that_is_kept_passes(monkeypatch):
+    check_rate(monkeypatch)
+    check_rate(monkeypatch, offered=15000, late=1000)  # a machine that could not keep up
+
+
+@pytest.mark.parametrize("figures", [
+    {"offered": 15000}, {"offered": 15000, "late": 1}, {"offered": 9000}, {"reordered": 1}, {"received": 9999},
+], ids=["too few", "too few and one late", "too many", "reordered", "one without an account"])
+def test_a_rate_that_is_not_kept_fails(monkeypatch, figures):
+    with pytest.raises(AssertionError):
+        check_rate(monkeypatch, **figures)
