@@ -165,3 +165,16 @@ static inline double now(void)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+static inline void send_mtus(int fd, unsigned n)
+{
+	for (uint64_t mtu = 1500; mtu < 1500 + n; mtu++) {
+		struct {
+			struct vhost_header header;
+			uint64_t mtu;
+		} __attribute__((packed))
+		m = {{VHOST_USER_NET_SET_MTU, VHOST_VERSION, sizeof(mtu)}, mtu};
+
+		assert_int_equal(send(fd, &m, sizeof(m), 0), sizeof(m));
+	}
+}

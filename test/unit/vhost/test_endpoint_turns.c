@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Turns on a socket: front-ends that wait, are silent, come too often, or were dropped. */
 #include "endpoint_fixture.h"
+#include "vhost/turn.h"
 
 /* Long enough to be told, not long enough to be dropped for silence. */
 static void a_front_end_that_talks_keeps_its_socket(void **state)
@@ -19,13 +20,33 @@ static void a_front_end_that_talks_keeps_its_socket(void **state)
 	run_until(&disconnects, 2);
 }
 
+/* One that is left alone for a while, because serving it takes long, and goes. */
+static void be_slow_and_go(void)
+{
+	int fd = front_end();
+
+	run_until(&connects, 1);
+	t.fake.dev->state.features = VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	t.fake.dev->state.protocol_features = VHOST_PROTOCOL_BIT(NET_MTU);
+	t.fake.delay_us = 35000;
+	send_mtus(fd, 2);
+	run_ms(100);
+	assert_int_equal(t.fake.mtu, 1500);
+	t.fake.delay_us = 0;
+	close(fd);
+	run_until(&disconnects, 1);
+	connects = disconnects = 0;
+}
+
 static void a_silent_front_end_gives_way_to_one_that_waits(void **state)
 {
-	double begin = now();
+	double begin;
 	char byte;
 
 	(void)state;
 	assert_int_equal(serve(t.path), 0);
+	be_slow_and_go();
+	begin = now();
 	int silent = front_end();
 	run_until(&connects, 1);
 	/* Half a message is none. */
@@ -136,6 +157,39 @@ static void the_peer_is_known(void **state)
 	assert_false(vhost_endpoint_peer(t.endpoint, &peer));
 }
 
+static struct vhost_turn turns[3];
+static char order[32];
+static unsigned n_order;
+
+static void take_turn(void *arg)
+{
+	struct vhost_turn *turn = arg;
+
+	order[n_order++] = '0' + (turn - turns);
+	if (n_order < 6)
+		vhost_turn_wait(turn);
+}
+
+/* Whoever waits again after its turn comes behind those that wait already. */
+static void those_that_wait_take_turns(void **state)
+{
+	(void)state;
+	assert_int_equal(vhost_turns_open(t.base), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		turns[i] = (struct vhost_turn){.take = take_turn, .arg = &turns[i]};
+		vhost_turn_wait(&turns[i]);
+		vhost_turn_wait(&turns[i]); /* it does already */
+	}
+	vhost_turn_leave(&turns[2]);
+	vhost_turn_leave(&turns[2]);
+	run_ms(100);
+	assert_string_equal(order, "0101010");
+	vhost_turn_wait(&turns[2]);
+	run_ms(100);
+	assert_string_equal(order, "01010102");
+	vhost_turns_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +200,7 @@ int main(void)
 	    TEST(who_was_dropped_for_a_while_waits_for_it),
 	    TEST(a_client_that_dropped_its_front_end_waits_too),
 	    TEST(the_peer_is_known),
+	    TEST(those_that_wait_take_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

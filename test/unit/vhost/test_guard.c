@@ -16,7 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/closer.h"
+#include "vhost/descriptor.h"
+#include "vhost/device.h"
 #include "vhost/guard.h"
+#include "vhost/limits.h"
 
 #define PAGE  4096
 #define PAGES 8
@@ -60,6 +64,39 @@ static void test_a_file_cut_short_is_noticed_and_survived(void **state)
 	munmap((void *)(uintptr_t)at, PAGES * PAGE);
 	close(fd);
 	close(notify);
+}
+
+/* The page right behind a mapping is its neighbour's. */
+static void test_neighbours_are_told_apart(void **state)
+{
+	volatile uint8_t *at;
+	uint32_t guard[2];
+	size_t offset;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(guard_install(-1), 0);
+	at = mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		void *page = (void *)(uintptr_t)(at + i * PAGE);
+
+		fd[i] = memfd_create("guard", MFD_CLOEXEC);
+		assert_int_equal(ftruncate(fd[i], i ? 0 : PAGE), 0);
+		assert_ptr_equal(
+		    mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd[i], 0),
+		    page);
+		assert_int_equal(guard_add(page, PAGE, &guard[i]), 0);
+	}
+	at[PAGE - 1] = 1;
+	assert_int_equal(at[PAGE], 0);
+	assert_false(guard_lost(guard[0], &offset));
+	assert_true(guard_lost(guard[1], &offset));
+	assert_int_equal(at[PAGE - 1], 1);
+	for (unsigned i = 0; i < 2; i++) {
+		guard_remove(guard[i]);
+		close(fd[i]);
+	}
+	munmap((void *)(uintptr_t)at, 2 * PAGE);
 }
 
 static void test_slots_are_used_again(void **state)
@@ -106,10 +143,60 @@ static void test_other_faults_still_end_the_process(void **state)
 }
 #endif
 
+static _Atomic(bool) *closing_may_go_on;
+
+static void take_long(int fd, void *arg)
+{
+	(void)fd;
+	(void)arg;
+	while (!*closing_may_go_on)
+		usleep(1000);
+}
+
+/* A process whose descriptors take long to close. 0: it is as it has to be. */
+static int close_many(void)
+{
+	static struct vhost_device dev = {.owner = 5}, neighbour = {.owner = 6};
+
+	if (closer_start(NULL, NULL) < 0)
+		return 1;
+	for (unsigned i = 0; i < VHOST_CLOSING_MAX; i++) {
+		if (vhost_fd_flooded(&dev))
+			return 2;
+		if (!closer_run(5, dup(STDERR_FILENO), take_long, NULL))
+			return 3;
+	}
+	if (!vhost_fd_flooded(&dev) || vhost_fd_flooded(&neighbour))
+		return 4;
+	*closing_may_go_on = true;
+	for (unsigned i = 0; i < 5000 && vhost_fd_flooded(&dev); i++)
+		usleep(1000);
+	return vhost_fd_flooded(&dev) ? 5 : 0;
+}
+
+static void test_a_port_has_16_descriptors_being_closed_at_most(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	closing_may_go_on =
+	    mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(closing_may_go_on, MAP_FAILED);
+	pid = fork();
+	if (pid == 0)
+		_exit(close_many());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	munmap(closing_may_go_on, PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_file_cut_short_is_noticed_and_survived),
+	    cmocka_unit_test(test_neighbours_are_told_apart),
+	    cmocka_unit_test(test_a_port_has_16_descriptors_being_closed_at_most),
 	    cmocka_unit_test(test_slots_are_used_again),
 #ifndef __SANITIZE_ADDRESS__
 	    cmocka_unit_test(test_other_faults_still_end_the_process),

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vhost/area.h"
 #include "virtio/driver.h"
 
 #define GPA       UINT64_C(0x100000)
@@ -291,6 +292,10 @@ static void a_second_log_replaces_the_first_without_a_pause(void **state)
 	deliver(f, 3, 2000);
 	assert_int_equal(count_marked(), 0);
 	assert_int_equal(f->dev->vring[RING]->ring.log->ignored, 3);
+	/* They are not forgotten with that log, and told when all is over. */
+	set_log(f, LOG_SIZE, 0);
+	set_log(f, LOG_SIZE, 8);
+	assert_int_equal(f->dev->log.ignored, 3);
 }
 
 static void a_log_survives_what_happens_to_ring_and_memory(void **state)
@@ -387,6 +392,18 @@ static void a_thousand_logs_cost_nothing(void **state)
 	assert_int_equal(count_fds(), fds);
 }
 
+/* There are 65,536 places for mappings that are guarded, for all ports together. */
+static void areas_come_and_go_without_end(void **state)
+{
+	struct fake *f = *state;
+	struct vhost_area area;
+
+	for (unsigned i = 0; i < 65537; i++) {
+		assert_int_equal(vhost_area_map(f->dev, "an area", 4096, 0, log_fd, &area), 0);
+		vhost_area_unmap(f->dev, &area);
+	}
+}
+
 static void the_reply_is_what_the_front_end_understands(void **state)
 {
 	const uint64_t base = VHOST_PROTOCOL_BIT(LOG_SHMFD) | VHOST_PROTOCOL_BIT(REPLY_ACK);
@@ -423,6 +440,12 @@ static void a_log_address_that_wraps_is_refused(void **state)
 	struct vhost_wire_vring_addr addr = {.flags = 1, .log = UINT64_MAX - 8};
 
 	assert_int_equal(fake_ask(f, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 1);
+	/* A device area has no more than 1 MiB. */
+	addr.log = UINT64_MAX - 1024 * 1024 + 1;
+	assert_int_equal(fake_ask(f, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 1);
+	addr.log--;
+	assert_int_equal(fake_ask(f, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 0);
+	addr.log = UINT64_MAX - 8;
 	addr.flags = 0;
 	assert_int_equal(fake_ask(f, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 0);
 	addr.flags = 1;
@@ -457,6 +480,7 @@ int main(void)
 	    T(hostile_sizes_and_offsets_end_the_connection),
 	    T(only_regular_files_hold_a_log),
 	    T(a_thousand_logs_cost_nothing),
+	    T(areas_come_and_go_without_end),
 	    T(the_reply_is_what_the_front_end_understands),
 	    T(a_log_address_that_wraps_is_refused),
 	    T(log_fd_takes_an_eventfd),

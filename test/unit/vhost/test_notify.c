@@ -368,6 +368,32 @@ static void expect_offer(struct fake *f, int channel, int index)
 	close(fd);
 }
 
+/* A front-end that is busy with something else has not refused. */
+static void an_offer_waits_for_the_answer_to_another_question(void **state)
+{
+	struct {
+		struct vhost_header header;
+		uint64_t value;
+	} __attribute__((packed)) answer = {.value = 0};
+	struct fake *f = *state;
+	int channel = doorbell_start(f);
+	uint64_t value;
+
+	assert_int_equal(
+	    vhost_channel_send(f->dev, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, NULL, 0, -1, true), 0);
+	vhost_doorbell_service(f->dev);
+	assert_false(f->dev->vring[0]->doorbell);
+	assert_int_equal(
+	    recv(channel, &answer, sizeof(answer), MSG_DONTWAIT), sizeof(answer.header));
+	answer.header = (struct vhost_header){
+	    VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, VHOST_REPLY_FLAGS, sizeof(answer.value)};
+	assert_int_equal(send(channel, &answer, sizeof(answer), 0), sizeof(answer));
+	assert_int_equal(vhost_channel_answer(f->dev, &value), 1);
+	expect_offer(f, channel, 0);
+	assert_true(f->dev->vring[0]->doorbell);
+	close(channel);
+}
+
 /* The page of ring 0 is in the guest, whatever becomes of the others. */
 static void a_taken_doorbell_outlives_a_refused_one(void **state)
 {
@@ -491,6 +517,7 @@ int main(void)
 	    TEST(a_front_end_that_does_not_read_is_waited_for),
 	    TEST(doorbells_are_offered_ring_by_ring),
 	    TEST(a_refused_doorbell_is_not_missed),
+	    TEST(an_offer_waits_for_the_answer_to_another_question),
 	    TEST(a_taken_doorbell_outlives_a_refused_one),
 	    TEST(a_doorbell_outlives_the_channel),
 	    TEST(offers_go_on_over_another_channel),

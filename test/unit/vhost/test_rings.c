@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "vhost/rate.h"
 #include "virtio/vring.h"
 
@@ -350,6 +352,13 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 	usleep(2 * SESSION_REST_MS * 1000);
 	assert_int_equal(fake_run(f), LIVES);
 	assert_true(f->running);
+	/* A new connection does not help. */
+	rate_add(&f->dev->rate, RATE_BURST, clock_ns());
+	fake_disconnect(f);
+	fake_connect(f);
+	fake_send(f, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
+	assert_int_equal(fake_run(f), SESSION_RESTS);
+	assert_false(f->dev->state.owned);
 }
 
 static void enable_takes_0_and_1(void **state)
@@ -938,13 +947,58 @@ static void a_disconnect_forgets_everything(void **state)
 	static const struct vhost_device_state blank;
 
 	start_device(f, SPLIT);
+	assert_int_equal(fake_vring(f, VHOST_USER_SET_VRING_ENABLE, 0, 2), 1);
+	assert_int_equal(f->dev->complaints, 1);
 	fake_disconnect(f);
+	assert_int_equal(f->dev->complaints, 0);
 	assert_false(vhost_device_active(f->dev));
 	assert_memory_equal(&f->dev->state, &blank, sizeof(blank));
 	assert_int_equal(f->dev->n_vrings, 0);
 	fake_connect(f);
 	fake_negotiate(f);
 	start_device(f, PACKED);
+}
+
+/* How often is the text in what is logged while a nonsense message is sent n times? */
+static unsigned times_logged(struct fake *f, unsigned n, const char *text)
+{
+	static char log[65536];
+	int file = memory_file(0), error_output = dup(STDERR_FILENO);
+	unsigned times = 0;
+	ssize_t len;
+
+	assert_true(error_output >= 0 && dup2(file, STDERR_FILENO) >= 0);
+	log_set_level(LOG_WARN);
+	for (unsigned i = 0; i < n; i++) {
+		f->dev->limit = (struct log_limit){0}; /* of lines in a second: not meant here */
+		assert_int_equal(fake_vring(f, VHOST_USER_SET_VRING_ENABLE, 0, 2), 1);
+	}
+	log_set_level(LOG_ERROR);
+	dup2(error_output, STDERR_FILENO);
+	close(error_output);
+	len = pread(file, log, sizeof(log) - 1, 0);
+	assert_in_range(len, 0, sizeof(log) - 1);
+	log[len] = '\0';
+	close(file);
+	for (const char *at = log; (at = strstr(at, text)); at++)
+		times++;
+	return times;
+}
+
+static void of_many_faults_in_a_connection_so_many_are_logged(void **state)
+{
+	struct fake *f = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(times_logged(f, 31, "neither 0 nor 1"), 31);
+		assert_int_equal(times_logged(f, 1, "no more are logged"), 1);
+		f->dev->complaints = 31;
+		assert_int_equal(times_logged(f, 5, "neither 0 nor 1"), 1);
+		/* The next front-end is listened to again. */
+		fake_disconnect(f);
+		fake_connect(f);
+		fake_negotiate(f);
+	}
 }
 
 #define TEST(name)   cmocka_unit_test_setup_teardown(name, rings_setup, rings_teardown)
@@ -994,6 +1048,7 @@ int main(void)
 	    TEST(reset_owner_disables_and_does_no_more),
 	    TEST(reset_device_forgets_features_and_keeps_the_connection),
 	    TEST(a_disconnect_forgets_everything),
+	    TEST(of_many_faults_in_a_connection_so_many_are_logged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,19 @@ static void more_descriptors_than_there_is_room_for_end_the_connection(void **st
 	assert_int_equal(count_fds(), before - 1);
 }
 
+static void as_many_descriptors_as_there_is_room_for_are_only_refused(void **state)
+{
+	struct fake *f = *state;
+	int fds[VHOST_FDS_RECEIVE];
+	unsigned before = count_fds();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = STDERR_FILENO;
+	fake_negotiate(f);
+	assert_int_equal(fake_ask(f, VHOST_USER_SET_OWNER, NULL, 0, fds, VHOST_FDS_RECEIVE), 1);
+	assert_int_equal(count_fds(), before);
+}
+
 static void descriptors_scattered_over_a_message_are_counted_together(void **state)
 {
 	struct fake *f = *state;
@@ -514,6 +527,7 @@ int main(void)
 	    TEST(every_message_with_every_size),
 	    TEST(every_message_with_every_number_of_descriptors),
 	    TEST(more_descriptors_than_there_is_room_for_end_the_connection),
+	    TEST(as_many_descriptors_as_there_is_room_for_are_only_refused),
 	    TEST(descriptors_scattered_over_a_message_are_counted_together),
 	    TEST(unknown_requests_are_refused_and_survived),
 	    TEST(a_payload_beyond_any_message_ends_the_connection),

@@ -120,6 +120,10 @@ static void a_call_is_made_when_the_event_was_passed(bool packed)
 		sleep_after(lab.used + n);
 		complete(n);
 		assert_false(vring_call_needed(&lab.ring));
+		/* It was awake at the last question, and has not asked again. */
+		sleep_after(lab.used - 1);
+		complete(n);
+		assert_false(vring_call_needed(&lab.ring));
 	}
 	close_ring();
 }
