@@ -2,12 +2,15 @@
 /* The memory table: mapped exactly, changed under running rings, nothing left behind. */
 #include "fake.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "vhost/mapping.h"
 
 #define PAGE  UINT64_C(4096)
 #define UADDR UINT64_C(0x7f0000000000)
@@ -524,6 +527,22 @@ static void huge_pages_are_mapped_as_such(void **state)
 	close(fd);
 }
 
+static void a_port_maps_4_tib_at_most(void **state)
+{
+	const uint64_t tib = UINT64_C(1) << 40;
+	struct fake *f = *state;
+
+	assert_int_equal(vhost_mapping_claim(f->dev, 5 * tib), -ENOSPC);
+	assert_int_equal(vhost_mapping_claim(f->dev, 3 * tib), 0);
+	assert_int_equal(vhost_mapping_claim(f->dev, 3 * tib), -ENOSPC);
+	assert_int_equal(vhost_mapping_claim(f->dev, tib), 0);
+	assert_int_equal(vhost_mapping_claim(f->dev, 1), -ENOSPC);
+	vhost_mapping_disclaim(f->dev, tib);
+	vhost_mapping_disclaim(f->dev, 3 * tib);
+	assert_int_equal(vhost_mapping_claim(f->dev, 4 * tib), 0);
+	vhost_mapping_disclaim(f->dev, 4 * tib);
+}
+
 static void small_pages_are_warned_of_once(void **state)
 {
 	struct vhost_wire_region r = region(0, PAGE, 0);
@@ -560,6 +579,7 @@ int main(void)
 	    TEST(the_short_form_of_old_front_ends_is_understood),
 	    TEST(nothing_is_left_behind),
 	    TEST(huge_pages_are_mapped_as_such),
+	    TEST(a_port_maps_4_tib_at_most),
 	    TEST(small_pages_are_warned_of_once),
 	};
 
