@@ -42,7 +42,7 @@ class Guest(Process):
 
     def __init__(self, lab, number, path, *, packed=False, offloads=True, mrg_rxbuf=True, mtu=1500,
                  pairs=1, cpus=None, device="", huge=False, server=False, reconnect=False, name=None,
-                 boot="", iommu=False, share=True, more=()):
+                 boot="", iommu=False, share=True, memory_kib=256 << 10, more=()):
         self.number = number
         self.path = path
         self.lab = lab
@@ -55,7 +55,7 @@ class Guest(Process):
         name = name or f"guest{number}"
         self.console_path = lab.dir / f"{name}.console"
         self.transcript = bytearray()
-        memory = f"memory-backend-memfd,id=mem,size=256M,share={'on' if share else 'off'}"
+        memory = f"memory-backend-memfd,id=mem,size={memory_kib}K,share={'on' if share else 'off'}"
         if huge and huge_pages_free() >= 128:
             memory += ",hugetlb=on,hugetlbsize=2M"
         elif huge:
@@ -80,7 +80,7 @@ class Guest(Process):
             "-device", "pcie-root-port,id=port0,chassis=1",
         ) if iommu else ()
         argv = [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-m", "256M",
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-m", f"{memory_kib}K",
             "-smp", cpus or pairs, *first, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-object", memory, "-numa", "node,memdev=mem",
             "-chardev", f"socket,id=s0,path={self.console_path},server=on,wait=on",
