@@ -32,12 +32,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 
 #define PATIENCE_MS   3    /* then a closer hangs */
 #define IDLE_MS       2000 /* then one that is not needed ends */
-#define LAST_MS       1000 /* for what is left at the end */
+#define LAST_MS       3000 /* for what is left at the end */
 #define AGAIN_US      100000
 #define NO_PROCESS_MS 100 /* until a process is tried again */
 
@@ -115,14 +116,16 @@ static _Noreturn void close_jobs(void)
 
 static void add_closer(void)
 {
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	if (atomic_load(&counters->n_closers) >= CLOSERS_MAX)
 		return;
 	atomic_fetch_add(&counters->n_closers, 1);
 	pid = fork_with_files();
 	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* syscalls(closer): prctl */
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* syscalls(closer): prctl getppid */
+		if (getppid() != parent)
+			_exit(0); /* it has died before the signal was asked for */
 		close_jobs();
 	}
 	if (pid < 0) {
@@ -149,30 +152,41 @@ static void look_after(void)
 		add_closer();
 }
 
-static void hand_over(int fd)
+static void hand_over(int fd, int64_t until_ms)
 {
 	struct job job = {.fd = fd};
 
 	if (fd == job_in || fd == job_out || fd == main_end)
 		return;
 	atomic_fetch_add(&counters->waiting[0], 1);
-	for (unsigned i = 0; i < LAST_MS && write(job_in, &job, sizeof(job)) < 0; i++)
+	while (write(job_in, &job, sizeof(job)) < 0 && clock_ms() < until_ms)
 		look_after(); /* the pipe is full */
 }
 
-/* The main process has gone: close what it had open. */
+static bool all_is_closed(void)
+{
+	for (unsigned i = 0; i < CLOSER_OWNERS; i++) {
+		if (atomic_load(&counters->waiting[i]) > 0)
+			return false;
+	}
+	return true;
+}
+
+/* The main process has gone: close what it had open. Closers end with this process. */
 static _Noreturn void end(void)
 {
+	int64_t until_ms = clock_ms() + LAST_MS; /* syscalls(closer): clock_gettime */
 	DIR *dir = opendir("/proc/self/fd");
 
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread has this directory open */
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
 		if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(dir))
-			hand_over(atoi(entry->d_name));
+			hand_over(atoi(entry->d_name), until_ms);
 	}
-	for (unsigned i = 0; i < LAST_MS && jobs_wait(); i++)
+	while (!all_is_closed() && clock_ms() < until_ms) {
 		look_after();
-	close(job_in); /* closers with nothing to do end */
+		rest_ms(1);
+	}
 	_exit(0);
 }
 
@@ -233,18 +247,25 @@ void closer_stop(void)
 	atomic_store(&lost, true);
 }
 
-void closer_check(void)
+void closer_check(void (*take)(int fd))
 {
-	/* syscalls: wait4 */
-	if (overseer <= 0 || atomic_load(&lost) || waitpid(overseer, NULL, WNOHANG) != overseer)
+	struct job job;
+
+	/* syscalls: wait4 read */
+	if (overseer <= 0 || waitpid(overseer, NULL, WNOHANG) != overseer)
 		return;
+	overseer = 0;
 	atomic_store(&lost, true);
-	log_error(
-	    "the process that closes descriptors has ended (its name was vswitchd-close); threads "
-	    "close them from now on, and a file that hangs keeps vswitchd from ending: restart it "
-	    "when that suits");
-	for (unsigned i = 0; i < CLOSER_OWNERS; i++)
-		atomic_store(&counters->waiting[i], 0);
+	log_error("the process that closes descriptors (vswitchd-close) has ended; threads close "
+		  "them from now on, so a file that hangs keeps vswitchd from ending: restart it "
+		  "when that suits");
+	while (read(job_out, &job, sizeof(job)) == sizeof(job))
+		take(job.fd);
+}
+
+bool closer_lost(void)
+{
+	return atomic_load(&lost);
 }
 
 bool closer_running(void)
@@ -274,5 +295,7 @@ bool closer_take(unsigned owner, int fd)
 
 unsigned closer_waiting(unsigned owner)
 {
-	return counters && owner < CLOSER_OWNERS ? atomic_load(&counters->waiting[owner]) : 0;
+	return counters && owner < CLOSER_OWNERS && !closer_lost()
+	    ? atomic_load(&counters->waiting[owner])
+	    : 0;
 }

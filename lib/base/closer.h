@@ -38,9 +38,12 @@ bool closer_run(unsigned owner, int fd, void (*fn)(int fd, void *arg), void *arg
 
 /*
  * Call this every now and then: if the first of them was killed, all have ended. This is logged,
- * and none takes anything from then on.
+ * none takes anything from then on, and take(fd) is called for what they have not taken.
  */
-void closer_check(void);
+void closer_check(void (*take)(int fd));
+
+/* They were started, and have ended. */
+bool closer_lost(void);
 
 /* How many of the owner's descriptors they have not closed yet. */
 unsigned closer_waiting(unsigned owner);

@@ -66,7 +66,7 @@ static size_t room(const struct move *m)
 	return m->some ? m->len : sizeof(m->bytes);
 }
 
-/* Is there a next part of the move? Whether more could be read shows when it is tried. */
+/* Is there a next part of the move? How much can be read in all is not known before. */
 static bool goes_on(const struct move *m, size_t done)
 {
 	return done < m->len || (m->reads && !m->some);
@@ -154,7 +154,7 @@ int movers_prepare(void)
 /* By a closer; if there are none, by a thread. */
 static int run_soon(struct move *m, int fd)
 {
-	if (closer_running())
+	if (closer_running() && !closer_lost())
 		return closer_run(m->owner, fd, run, m) ? 0 : -ENOBUFS;
 	m->fd = fd;
 	return errand_run(errand, m);
@@ -167,11 +167,11 @@ static bool is_free(struct move *m)
 	return !m->used;
 }
 
-/* The owner's move that has not ended or has not been forgotten. */
-static struct move *find(unsigned owner)
+/* The owner's move of this kind that has not ended or has not been forgotten. */
+static struct move *find(unsigned owner, bool some)
 {
 	for (unsigned i = 0; moves && i < MOVES_MAX; i++) {
-		if (!is_free(&moves[i]) && moves[i].owner == owner)
+		if (!is_free(&moves[i]) && moves[i].owner == owner && moves[i].some == some)
 			return &moves[i];
 	}
 	return NULL;
@@ -188,16 +188,18 @@ static struct move *find_free(void)
 	return NULL;
 }
 
-static int claim(unsigned owner, struct move **ret_move)
+static int claim(unsigned owner, bool some, struct move **ret_move)
 {
-	struct move *m = find(owner) ? NULL : find_free();
+	bool busy = find(owner, some) != NULL;
+	struct move *m = busy ? NULL : find_free();
 
 	if (!m)
-		return find(owner) ? -EBUSY : -ENOBUFS;
+		return busy ? -EBUSY : -ENOBUFS;
 	m->used = true;
 	m->owner = owner;
 	m->until_ms = 0;
-	m->reads = m->some = false;
+	m->some = some;
+	m->reads = false;
 	m->len = 0;
 	atomic_store(&m->asked, false);
 	atomic_store(&m->gone, false);
@@ -219,7 +221,7 @@ static int begin(struct move *m, int fd, struct move **ret_move)
 int move_begin_write(unsigned owner, int fd, const void *bytes, size_t len, struct move **ret_move)
 {
 	struct move *m;
-	int error = len > MOVE_BYTES_MAX ? -E2BIG : claim(owner, &m);
+	int error = len > MOVE_BYTES_MAX ? -E2BIG : claim(owner, false, &m);
 
 	if (error)
 		return error;
@@ -232,7 +234,7 @@ int move_begin_write(unsigned owner, int fd, const void *bytes, size_t len, stru
 int move_begin_read(unsigned owner, int fd, struct move **ret_move)
 {
 	struct move *m;
-	int error = claim(owner, &m);
+	int error = claim(owner, false, &m);
 
 	if (error)
 		return error;
@@ -243,11 +245,11 @@ int move_begin_read(unsigned owner, int fd, struct move **ret_move)
 int move_begin_read_some(unsigned owner, int fd, size_t len, struct move **ret_move)
 {
 	struct move *m;
-	int error = len > MOVE_BYTES_MAX ? -E2BIG : claim(owner, &m);
+	int error = len > MOVE_BYTES_MAX ? -E2BIG : claim(owner, true, &m);
 
 	if (error)
 		return error;
-	m->reads = m->some = true;
+	m->reads = true;
 	m->len = len;
 	return begin(m, fd, ret_move);
 }
@@ -269,7 +271,7 @@ bool move_waits(struct move *m)
 
 bool move_hinders(unsigned owner)
 {
-	struct move *m = find(owner);
+	struct move *m = find(owner, false);
 
 	return m && move_waits(m);
 }

@@ -32,9 +32,8 @@ int movers_prepare(void);
 
 /*
  * Begin to write bytes to fd, or to read from it: until it ends, or len bytes (at most
- * MOVE_BYTES_MAX). fd is closed at the end. On failure
- * it is still the caller's: -EBUSY: the owner has one that has not ended; -ENOBUFS: all owners
- * together have too many; -ENOMEM.
+ * MOVE_BYTES_MAX). fd is closed at the end. On failure fd is still the caller's. -EBUSY: the owner
+ * has a move of this kind that has not ended; -ENOBUFS: all owners together have too many; -ENOMEM.
  */
 int move_begin_write(unsigned owner, int fd, const void *bytes, size_t len, struct move **ret_move);
 int move_begin_read(unsigned owner, int fd, struct move **ret_move);
@@ -49,7 +48,7 @@ bool move_has_ended(const struct move *move);
  */
 bool move_waits(struct move *move);
 
-/* The same for a move of the owner's that was given up and has not ended. */
+/* The same for a move of all bytes that was given up and has not ended. */
 bool move_hinders(unsigned owner);
 
 /*

@@ -26,6 +26,7 @@
 
 #include "base/closer.h"
 #include "base/clock.h"
+#include "base/errand.h"
 #include "base/log.h"
 #include "control/calls.h"
 #include "control/vswitch.h"
@@ -178,11 +179,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	ask_for_translations(sw);
 	if (++dog->looks % RING_LOOKS)
 		return;
-	closer_check();
+	closer_check(errand_close);
 	doubt_memory(sw);
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		report_broken_rings(sw->vport[p]);
-		log_limit_service(&sw->vport[p]->device.limit, sw->vport[p]->path);
+	/* Another port is the first each time: there may not be a line for every port. */
+	for (unsigned i = 0; i < sw->n_ports; i++) {
+		struct vport *vp = sw->vport[(dog->looks / RING_LOOKS + i) % sw->n_ports];
+
+		report_broken_rings(vp);
+		log_limit_service(&vp->device.limit, vp->path);
 	}
 }
 

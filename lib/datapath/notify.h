@@ -41,7 +41,7 @@ static inline bool call_trusted(const struct queue *q)
 static inline void call_leave(struct burst *b, struct queue *q)
 {
 	atomic_store(&q->call_left, true);
-	/* Without the queue's lock. */
+	/* Atomic: the queue's lock is not held here. */
 	__atomic_fetch_add(&q->stats.calls_left, 1, __ATOMIC_RELAXED);
 	if (UNLIKELY(q->events != NULL))
 		call_record(q, VRING_EVENT_CALL_LEFT);
@@ -72,8 +72,8 @@ static inline void queue_call(struct burst *b, struct queue *q)
 	cycles = rte_rdtsc();
 	atomic_store_explicit(&b->calling, q, memory_order_release);
 	error = eventfd_write(fd, 1) < 0 ? errno : 0; /* syscalls(worker): write */
+	b->calls++; /* before `calling`: a call that has ended is counted */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
-	b->calls++;
 	cycles = rte_rdtsc() - cycles;
 	if (UNLIKELY(q->events != NULL))
 		call_record_written(q, error);

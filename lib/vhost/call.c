@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/errand.h"
 #include "base/nudge.h"
+#include "vhost/descriptor.h"
 #include "vhost/ring.h"
 
 #define SLOTS (VHOST_CALL_KINDS * VHOST_RINGS_MAX)
@@ -49,7 +50,7 @@ struct vhost_caller {
 	atomic_uint written; /* the front-end that it is of */
 	atomic_llong since;  /* when that began; 0: nothing is */
 	atomic_uint quick;   /* writes in a row */
-	atomic_bool slow;    /* a write has used much CPU time */
+	atomic_uint slow;    /* 1 + the front-end a write of which used much CPU time; 0: none */
 	/* Of each ring's call eventfd: bit 0, it is quick; the others count its changes. */
 	atomic_uint trust[VHOST_RINGS_MAX];
 	struct vhost_device *dev; /* NULL: it has ended */
@@ -106,8 +107,8 @@ static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int 
 			begin_trust(c, slot, word);
 		return;
 	}
-	if (here && used >= VHOST_CALL_SLOW_NS)
-		atomic_store(&c->slow, true);
+	if (used >= VHOST_CALL_SLOW_NS)
+		atomic_store(&c->slow, atomic_load(&c->written) + 1);
 	atomic_store(&c->quick, 0);
 	rest.tv_nsec = MIN(used * REST, INT64_C(100000000));
 	nanosleep(&rest, NULL);
@@ -124,7 +125,6 @@ static void write_all(struct vhost_caller *c)
 			atomic_store(&c->written, atomic_load(&c->front_end));
 			fd = atomic_exchange(&c->fd[i], -1);
 		}
-
 		if (fd >= 0)
 			write_one(c, i, word, fd);
 	}
@@ -215,7 +215,7 @@ static void drop(struct vhost_caller *c, unsigned slot)
 	int fd = atomic_load(&c->fd[slot]) < 0 ? -1 : atomic_exchange(&c->fd[slot], -1);
 
 	if (fd >= 0)
-		close(fd);
+		vhost_fd_close(c->dev, fd);
 }
 
 void vhost_call_replaced(struct vhost_device *dev, unsigned index)
@@ -228,7 +228,9 @@ void vhost_call_replaced(struct vhost_device *dev, unsigned index)
 
 bool vhost_calls_were_slow(struct vhost_device *dev)
 {
-	return dev->caller && atomic_exchange(&dev->caller->slow, false);
+	struct vhost_caller *c = dev->caller;
+
+	return c && atomic_exchange(&c->slow, 0) == atomic_load(&c->front_end) + 1;
 }
 
 int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd)
@@ -242,7 +244,7 @@ int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind ki
 		return -errno;
 	before = atomic_exchange(&dev->caller->fd[kind * VHOST_RINGS_MAX + index], copy);
 	if (before >= 0)
-		close(before);
+		vhost_fd_close(dev, before);
 	error = send(dev->caller);
 	if (kind == VHOST_CALL_USED)
 		vhost_ring_note(dev, index, VRING_EVENT_CALL_HANDED, -error);
@@ -253,8 +255,9 @@ static bool hangs(const struct vhost_caller *c, int64_t ns)
 {
 	int64_t since = atomic_load(&c->since);
 
+	/* It is the same write at the end, so it is this front-end's. */
 	return since && atomic_load(&c->written) == atomic_load(&c->front_end) &&
-	    clock_ns() - since > ns;
+	    clock_ns() - since > ns && atomic_load(&c->since) == since;
 }
 
 bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index)
@@ -289,7 +292,7 @@ void vhost_calls_forget(struct vhost_device *dev)
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		vhost_call_doubt(dev, i);
 	atomic_store(&c->quick, 0);
-	atomic_store(&c->slow, false);
+	atomic_store(&c->slow, 0);
 	c->idle = true;
 	if (!c->listed) {
 		c->listed = true;
@@ -299,7 +302,7 @@ void vhost_calls_forget(struct vhost_device *dev)
 	vhost_calls_service();
 }
 
-/* Has what the last front-end left ended? */
+/* Has what the last front-end left ended? Not yet, while an errand of the next one runs. */
 static bool has_ended(struct vhost_caller *c)
 {
 	bool writes = atomic_load(&c->since) != 0;

@@ -183,7 +183,7 @@ int vhost_channel_answer(struct vhost_device *dev, uint64_t *ret_value)
 	if (!move_has_ended(channel->answer))
 		return clock_ms() < channel->until_ms
 		    ? 0
-		    : give_up(dev, "half an answer, and no more, has come");
+		    : give_up(dev, "its answer could not be read within 2 seconds");
 	n = move_result(channel->answer, &bytes);
 	if (n == sizeof(answer))
 		memcpy(&answer, bytes, sizeof(answer));

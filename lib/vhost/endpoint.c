@@ -77,7 +77,7 @@ struct vhost_endpoint {
 	int64_t since_ms;
 	struct allowance allowance; /* of all front-ends, one after the other */
 	struct vhost_turn turn;
-	bool takes_turns;    /* it may */
+	bool takes_turns;    /* vhost_turns_open() succeeded */
 	uint64_t longest_ns; /* that a visit of this one took */
 	bool told_to_rest;   /* and that is logged */
 	struct event *inband_event, *inband_retry;
@@ -517,10 +517,12 @@ bool vhost_endpoint_peer(const struct vhost_endpoint *ep, struct vhost_endpoint_
 void vhost_endpoint_drop_for(struct vhost_endpoint *ep, unsigned ms)
 {
 	ep->rest_until_ms = clock_ms() + ms;
-	if (ep->session)
+	if (ep->session) {
 		end_session(ep, "dropped");
-	else
-		wait_for_frontend(ep);
+		return;
+	}
+	vhost_turn_leave(&ep->turn);
+	wait_for_frontend(ep);
 }
 
 void vhost_endpoint_drop(struct vhost_endpoint *ep)

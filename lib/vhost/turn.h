@@ -20,12 +20,12 @@ struct vhost_turn {
 	void *arg;
 };
 
-/* Before the first use, and after the last, of each that uses the line. -ENOMEM. */
+/* Each user of the line opens it once and closes it once, also after -ENOMEM. */
 int vhost_turns_open(struct event_base *base);
 void vhost_turns_close(void);
 
 /* Have take(arg) called once, soon. Nothing if it waits already. */
 void vhost_turn_wait(struct vhost_turn *turn);
 
-/* Do not. */
+/* Leave the line: take() is not called. */
 void vhost_turn_leave(struct vhost_turn *turn);

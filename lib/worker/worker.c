@@ -389,7 +389,8 @@ static void worker_sample_off_cpu(struct worker *w)
 	if (atomic_load(&w->idle.asleep) || atomic_load(&w->burst->calling))
 		return;
 	ns = off_cpu_ns(w->cpu_clock);
-	if (ns >= 0 && calls == READ_ONCE(w->burst->calls) && !atomic_load(&w->burst->calling))
+	/* In this order: a call that began and ended meanwhile has counted. */
+	if (ns >= 0 && !atomic_load(&w->burst->calling) && calls == READ_ONCE(w->burst->calls))
 		atomic_store(&w->burst->off_cpu, ns);
 }
 

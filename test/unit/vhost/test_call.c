@@ -245,19 +245,6 @@ static void the_next_front_end_is_called_after_one_that_blocked(void **state)
 	close(fd);
 }
 
-static void a_device_may_end_while_its_errand_is_on_its_way(void **state)
-{
-	int full = full_eventfd();
-
-	(void)state;
-	assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, full), 0);
-	usleep(20000);
-	vhost_calls_end(&dev);
-	assert_null(dev.caller);
-	wait_for_the_end();
-	close(full);
-}
-
 static bool trusted(unsigned index)
 {
 	return *vhost_call_trust(&dev, index) & 1;
@@ -289,6 +276,80 @@ static void an_eventfd_is_trusted_when_a_write_was_quick(void **state)
 	close(fd);
 }
 
+static void block_the_errand(int full)
+{
+	unsigned index;
+
+	assert_int_equal(vhost_call(&dev, 0, VHOST_CALL_USED, full), 0);
+	for (unsigned i = 0; i < SOON_MS && !vhost_calls_hang(&dev, 1000000, &index); i++)
+		usleep(1000);
+	assert_true(vhost_calls_hang(&dev, 1000000, &index));
+}
+
+/* Workers of the next front-end read words of a table that the last one's errand still has. */
+static void a_table_in_use_outlives_the_errand_of_the_last_front_end(void **state)
+{
+	int full = full_eventfd();
+	const atomic_uint *trust;
+	struct vhost_caller *table;
+
+	(void)state;
+	block_the_errand(full);
+	table = dev.caller;
+	vhost_calls_forget(&dev);
+	trust = vhost_call_trust(&dev, 3);
+	wait_for_the_end();
+	assert_ptr_equal(dev.caller, table);
+	assert_ptr_equal(vhost_call_trust(&dev, 3), trust);
+	vhost_calls_forget(&dev);
+	assert_null(dev.caller);
+	close(full);
+}
+
+static void the_last_front_end_s_eventfd_is_not_trusted_for_the_next(void **state)
+{
+	int full = full_eventfd(), fd = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	for (unsigned try = 0; !trusted(3) && try < 20; try++) {
+		assert_int_equal(vhost_call(&dev, 3, VHOST_CALL_USED, fd), 0);
+		wait_for_the_end();
+	}
+	assert_true(trusted(3));
+	block_the_errand(full);
+	vhost_calls_forget(&dev);
+	assert_non_null(dev.caller);
+	assert_false(trusted(3));
+	vhost_calls_forget(&dev);
+	wait_for_the_end();
+	close(full);
+	close(fd);
+}
+
+/* Another device may be where it was, and its table is not taken for the one that has ended. */
+static void a_device_may_end_while_its_errand_is_on_its_way(void **state)
+{
+	int full = full_eventfd(), fd = eventfd(0, EFD_CLOEXEC);
+	struct vhost_caller *next;
+
+	(void)state;
+	block_the_errand(full);
+	vhost_calls_end(&dev);
+	assert_null(dev.caller);
+	vhost_call_trust(&dev, 1);
+	next = dev.caller;
+	assert_non_null(next);
+	wait_for_the_end();
+	assert_ptr_equal(dev.caller, next);
+	assert_int_equal(vhost_call(&dev, 1, VHOST_CALL_USED, fd), 0);
+	expect_call(fd);
+	wait_for_the_end();
+	vhost_calls_end(&dev);
+	assert_null(dev.caller);
+	close(full);
+	close(fd);
+}
+
 static int allow_files(void **state)
 {
 	struct rlimit limit;
@@ -310,6 +371,8 @@ int main(void)
 	    cmocka_unit_test(slow_writes_are_told_from_quick_ones),
 	    cmocka_unit_test(front_ends_that_come_and_go_share_one_errand),
 	    cmocka_unit_test(the_next_front_end_is_called_after_one_that_blocked),
+	    cmocka_unit_test(a_table_in_use_outlives_the_errand_of_the_last_front_end),
+	    cmocka_unit_test(the_last_front_end_s_eventfd_is_not_trusted_for_the_next),
 	    cmocka_unit_test(a_device_may_end_while_its_errand_is_on_its_way),
 	};
 

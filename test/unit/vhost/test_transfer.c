@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../hostage.h"
 #include "base/errand.h"
+#include "vhost/channel.h"
 #include "vhost/transfer.h"
 
 #define FAILED UINT64_C(0x101) /* no descriptor comes back, and an error */
@@ -296,6 +298,45 @@ static void an_announcement_names_a_station(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, transfer_setup, fake_teardown)
 
+static void start_a_ring(struct fake *f)
+{
+	int kick = event_file();
+
+	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_KICK, 0, kick), 0);
+	close(kick);
+}
+static void send_answer(int channel, uint32_t request, uint32_t flags, uint64_t value)
+{
+	struct vhost_header header = {request, flags, sizeof(value)};
+
+	assert_int_equal(send(channel, &header, sizeof(header), 0), sizeof(header));
+	assert_int_equal(send(channel, &value, sizeof(value), 0), sizeof(value));
+}
+
+/* What has come for a doorbell, and has not been looked at, does not hinder a migration. */
+static void an_answer_on_the_channel_does_not_hinder_a_transfer(void **state)
+{
+	struct fake *f = *state;
+	uint64_t value = 7;
+	int pair[2], ends[2];
+
+	start_a_ring(f);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fake_ask(f, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
+	assert_int_equal(vhost_channel_send(f->dev, 3, NULL, 0, -1, true), 0);
+	send_answer(pair[0], 3, VHOST_REPLY_FLAGS, 0);
+	assert_int_equal(vhost_channel_answer(f->dev, &value), 0);
+	usleep(100000);
+	fake_get_base(f, 0);
+	assert_int_equal(pipe(ends), 0);
+	f->state_len = 100;
+	assert_int_equal(set_fd(f, VHOST_DEVICE_STATE_SAVE, 0, ends[1]), FINE);
+	assert_int_equal(check(f), 0);
+	close(ends[0]);
+	close(ends[1]);
+	close(pair[0]);
+	close(pair[1]);
+}
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +349,7 @@ int main(void)
 	    T(other_descriptors_and_directions_are_refused),
 	    T(while_rings_run_there_is_no_state),
 	    T(a_transfer_begun_again_and_again_leaks_nothing),
+	    T(an_answer_on_the_channel_does_not_hinder_a_transfer),
 	    T(an_announcement_names_a_station),
 	};
 
