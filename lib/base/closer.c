@@ -256,7 +256,7 @@ void closer_check(void (*take)(int fd))
 		return;
 	overseer = 0;
 	atomic_store(&lost, true);
-	log_error("the process that closes descriptors (vswitchd-close) has ended; threads close "
+	log_error("the process that closes descriptors, vswitchd-close, has ended; threads close "
 		  "them from now on, so a file that hangs keeps vswitchd from ending: restart it "
 		  "when that suits");
 	while (read(job_out, &job, sizeof(job)) == sizeof(job))

@@ -146,7 +146,7 @@ def test_the_death_of_the_process_that_closes_descriptors_is_told_and_survived(l
     (closer,) = children(switch.pid)
     helpers = children(closer)
     os.kill(closer, signal.SIGKILL)
-    wait_for(lambda: "the process that closes descriptors has ended" in switch.err(), "line in the log")
+    wait_for(lambda: "descriptors, vswitchd-close, has ended" in switch.err(), "line in the log")
     for _ in range(20):
         with socket.socket(socket.AF_UNIX) as front_end:
             front_end.connect(str(lab.dir / "a.sock"))
