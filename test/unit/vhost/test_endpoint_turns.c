@@ -165,12 +165,12 @@ static void take_turn(void *arg)
 {
 	struct vhost_turn *turn = arg;
 
-	order[n_order++] = '0' + (turn - turns);
+	order[n_order++] = (char)('0' + (turn - turns));
 	if (n_order < 6)
 		vhost_turn_wait(turn);
 }
 
-/* Whoever waits again after its turn comes behind those that wait already. */
+/* What waits again after its turn comes behind what waits already. */
 static void those_that_wait_take_turns(void **state)
 {
 	(void)state;
