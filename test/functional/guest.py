@@ -141,8 +141,9 @@ class Guest(Process):
 
     def _read_rest(self):
         """What it has said since: a kernel that complains says it to nobody who waits for a mark."""
+        self.console.settimeout(0)
         try:
-            while data := self.console.recv(65536, socket.MSG_DONTWAIT):
+            while data := self.console.recv(65536):
                 self.transcript += data
         except OSError:
             pass

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
 
+import migration  # noqa: E402
 import test_guests  # noqa: E402
 import test_iommu  # noqa: E402
 import test_pktgen  # noqa: E402
@@ -137,3 +138,47 @@ def test_a_rate_that_is_kept_passes(monkeypatch):
 def test_a_rate_that_is_not_kept_fails(monkeypatch, figures):
     with pytest.raises(AssertionError):
         check_rate(monkeypatch, **figures)
+
+
+class MovingGuest(migration.Traveller):
+    """A guest whose console said this."""
+
+    def __init__(self, lab, said):
+        self.name, self.transcript, self.lab = "moving", bytearray(said), lab
+        lab.owned.append(self)
+
+    def _read_rest(self):
+        pass
+
+
+class EmptyLab:
+    def __init__(self):
+        self.owned, self.renewed = [], 0
+
+    def renew(self):
+        self.owned, self.renewed = [], self.renewed + 1
+
+
+def moves(consoles):
+    """(whether moves with these consoles, the last of which is good, pass; how often they were tried again)"""
+    lab, left = EmptyLab(), list(consoles)
+
+    def body(the_lab):
+        said = left.pop(0)
+        MovingGuest(the_lab, said or b"")
+        assert said is None, "silent"
+
+    try:
+        migration.move_unspoilt(lab, body)
+    except AssertionError:
+        return False, lab.renewed
+    return True, lab.renewed
+
+
+def test_only_a_guest_that_the_emulator_spoilt_moves_again():
+    spoilt = b"guest: ready\nlist_del corruption. prev->next should be ffff888\n"
+    assert moves([None]) == (True, 0)
+    assert moves([b"guest: ready\n"]) == (False, 0)
+    assert moves([spoilt, None]) == (True, 1)
+    assert moves([spoilt, b"guest: ready\n"]) == (False, 1)
+    assert moves([spoilt, spoilt, spoilt]) == (False, 2)
