@@ -342,10 +342,22 @@ static void too_many_bytes(uint16_t flags)
 	assert_int_equal(w.burst.chain[0].slots, w.packed ? SIZE : 1);
 }
 
+static void as_many_bytes_as_there_may_be(uint16_t flags)
+{
+	set_desc(w.area[0], 0, LOW, VRING_CHAIN_BYTES_MAX - PAGE, flags | VRING_DESC_F_NEXT, 1);
+	set_desc(w.area[0], 1, HIGH, PAGE, flags, 0);
+	offer(0, 1);
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 1);
+	assert_int_equal(w.burst.chain[0].fault, VRING_FAULT_NONE);
+	assert_int_equal(w.burst.chain[0].len, VRING_CHAIN_BYTES_MAX);
+	check_burst();
+}
+
 static void chains_longer_than_a_frame_are_faults(void **state)
 {
 	(void)state;
 	each_lie(too_many_bytes);
+	each_lie(as_many_bytes_as_there_may_be);
 }
 
 /*
@@ -432,6 +444,34 @@ static void one_liar_is_found_among_honest_neighbours(void **state)
 	(void)state;
 	each_lie(lie_among_good_ones);
 	each_lie(lie_in_a_small_region);
+}
+
+/* Simple chains, and room for two more segments. */
+static void fill_burst(uint16_t flags)
+{
+	struct vring_split_avail *avail = w.area[1];
+
+	restart(0);
+	for (unsigned i = 0; i < 9; i++) {
+		set_desc(w.area[0], i, LOW + 100 * i, 100, flags, 0);
+		if (!w.packed)
+			avail->ring[i] = i;
+	}
+	if (!w.packed)
+		avail->idx = 9;
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 1), 1);
+	w.burst.n_segments = VRING_BURST_SEGMENTS - 2;
+	w.burst.writable[0] = 0x5a5a;
+	assert_int_equal(vring_fetch(&w.ring, &w.burst, 8), 2);
+	assert_int_equal(w.burst.n_segments, VRING_BURST_SEGMENTS);
+	assert_int_equal(w.burst.writable[0], 0x5a5a); /* what lies behind the segments */
+	check_burst();
+}
+
+static void a_burst_takes_no_more_segments_than_it_has_room_for(void **state)
+{
+	(void)state;
+	each_lie(fill_burst);
 }
 
 /* Of a ring of requests, whose descriptors may be of either direction, none is simple. */
@@ -613,6 +653,7 @@ int main(void)
 	    cmocka_unit_test(head_out_of_range_breaks_the_ring),
 	    cmocka_unit_test(chains_longer_than_a_frame_are_faults),
 	    cmocka_unit_test(one_liar_is_found_among_honest_neighbours),
+	    cmocka_unit_test(a_burst_takes_no_more_segments_than_it_has_room_for),
 	    cmocka_unit_test(every_flag_at_once_is_a_fault_for_requests),
 	    cmocka_unit_test(noise_never_leads_outside_memory),
 	    cmocka_unit_test(concurrent_noise_never_leads_outside_memory),

@@ -210,6 +210,9 @@ static void a_ring_that_was_reset_has_no_place(void **state)
 	assert_false(vring_recover(&l.config, 16, &found));
 	assert_false(vring_recover(&l.config, UINT64_MAX, &found));
 	assert_false(vring_recover(&l.config, UINT64_C(17) << 32, &found));
+	/* A number of slots that would lead out of the ring. */
+	assert_false(vring_recover(&l.config, UINT64_C(1) << 56, &found));
+	assert_false(vring_recover(&l.config, UINT64_C(1) << 56 | 0x8000, &found));
 	close_lab(&l);
 }
 
