@@ -141,7 +141,7 @@ static bool jobs_wait(void)
 	return poll(&wait, 1, 0) == 1 && (wait.revents & POLLIN);
 }
 
-/* Jobs wait. If they still do, and nobody takes any, somebody else has to. */
+/* Jobs wait. If no closer takes one within PATIENCE_MS, all closers hang: add one. */
 static void look_after(void)
 {
 	uint32_t taken = atomic_load(&counters->taken);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What has happened to a ring lately, for those who ask why a guest is silent.
+ * What has happened to a ring lately: it tells why a guest is silent.
  *
  * A ring has two logs of its last 64 events: of what its front-end has changed, and of its kicks
  * and calls, which would soon push out all others. An event has the time, the ring's position and

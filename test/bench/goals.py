@@ -92,7 +92,7 @@ def over_floor(section, case):
 
 
 def worst_over_floor(section, ring):
-    """The dearest of all sizes."""
+    """The most expensive of all sizes."""
     def seen(results, figs):
         found = []
         for case in figs.get(section, {}):
@@ -244,8 +244,8 @@ GOALS = [
     floors("64 B split, guests are vswitch-pktgen", "limit", "64 split", 1.5, 1.1),
     floors("9,000 B packed, guests are vswitch-pktgen", "limit", "9000 packed", 1.12, 1.05),
     floors("9,000 B split, guests are vswitch-pktgen", "limit", "9000 split", 1.12, 1.05),
-    worst("dearest of eight sizes, packed", "limit", "packed", 1.4),
-    worst("dearest of eight sizes, split", "limit", "split", 1.5),
+    worst("most expensive of eight sizes, packed", "limit", "packed", 1.4),
+    worst("most expensive of eight sizes, split", "limit", "split", 1.5),
     # The aim is one step of the histogram below.
     at_most("latency at 10 % load", f"of {RTE_VHOST}'s p50", latency_ratio("p50"), 1, 0.97,
             of=("latency", None, (OURS, RTE_VHOST))),

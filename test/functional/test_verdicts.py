@@ -206,8 +206,8 @@ def test_frames_that_were_lost_are_told():
     assert row["remarks"] == ["vswitchd lost up to 5.0% of its frames"]
 
 
-def test_the_dearest_of_all_sizes_is_judged():
-    goal = "dearest of eight sizes, packed", "of the floor's cycles"
+def test_the_most_expensive_of_all_sizes_is_judged():
+    goal = "most expensive of eight sizes, packed", "of the floor's cycles"
     results = good()
     assert verdicts(results)[goal]["verdict"] == goals.MET
     results["limit"]["1518 packed"][OURS] = runs(197)

@@ -192,7 +192,7 @@ static void slow_writes_are_told_from_quick_ones(void **state)
 	slow_close();
 }
 
-/* One errand at a time, which rests after slow writes, whoever is the front-end. */
+/* There is one errand at a time, also over reconnects, and it rests after slow writes. */
 static void front_ends_that_come_and_go_share_one_errand(void **state)
 {
 	struct rusage before, after;
