@@ -3,9 +3,9 @@
  * Theory of operation
  *
  * There is one queue. While errands are quick, one thread runs them one after the other. Another
- * thread stands by: when the first errand of the queue has waited for PATIENCE_NS, the one before
- * it is not a quick one, and the thread that stands by takes the queue on, after it has made a new
- * one to stand by. So the caller makes a thread only if there is none.
+ * thread stands by: when the first errand of the queue has waited for ERRAND_PATIENCE_NS, the one
+ * before it is not a quick one, and the thread that stands by takes the queue on, after it has made
+ * a new one to stand by. So the caller makes a thread only if there is none.
  */
 #include "base/errand.h"
 
@@ -22,9 +22,8 @@
 #include "base/closer.h"
 #include "base/log.h"
 
-#define PATIENCE_NS INT64_C(3000000)
-#define IDLE_NS     INT64_C(1000000000)
-#define STACK_SIZE  (128 << 10)
+#define IDLE_NS    INT64_C(1000000000)
+#define STACK_SIZE (128 << 10)
 
 struct errand {
 	struct errand *next;
@@ -36,7 +35,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
 /* All under the lock. */
 static struct errand *first, **last = &first;
-static unsigned n_pending, n_threads, n_idle;
+static unsigned n_pending, n_threads;
+static unsigned n_running;  /* threads that run an errand; the others stand by or are starting */
 static int64_t quick_until; /* what began last is a quick one so far; 0: it has ended */
 static uint64_t quick;      /* its number */
 static uint64_t n_begun;
@@ -45,9 +45,7 @@ static void wait_until(int64_t ns)
 {
 	const struct timespec when = {ns / 1000000000, ns % 1000000000};
 
-	n_idle++;
 	pthread_cond_clockwait(&news, &lock, CLOCK_MONOTONIC, &when);
-	n_idle--;
 }
 
 static void *errand_thread(void *arg);
@@ -71,7 +69,7 @@ static void keep_standby(void)
 	pthread_t thread;
 	sigset_t before;
 
-	if (n_idle > 0 || n_threads >= ERRAND_THREADS_MAX)
+	if (n_threads > n_running || n_threads >= ERRAND_THREADS_MAX)
 		return;
 	/* syscalls: clone clone3 mmap mprotect munmap madvise futex rt_sigprocmask exit */
 	/* syscalls: set_robust_list rseq gettid sched_yield clock_gettime prctl close */
@@ -94,12 +92,14 @@ static void run_first(void)
 	if (!first)
 		last = &first;
 	quick = number;
-	quick_until = clock_ns() + PATIENCE_NS;
+	quick_until = clock_ns() + ERRAND_PATIENCE_NS;
+	n_running++;
 	keep_standby();
 	pthread_mutex_unlock(&lock);
 	errand->fn(errand->arg);
 	free(errand);
 	pthread_mutex_lock(&lock);
+	n_running--;
 	n_pending--;
 	if (quick == number)
 		quick_until = 0;

@@ -15,6 +15,7 @@
 #pragma once
 
 #define ERRAND_THREADS_MAX 64
+#define ERRAND_PATIENCE_NS INT64_C(3000000) /* after this time the next errand gets a thread */
 
 /* Call fn(arg) some time soon. -ENOMEM. */
 int errand_run(void (*fn)(void *), void *arg);
