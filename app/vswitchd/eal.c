@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- * The EAL is told on which CPUs its threads run and that it shall leave no files behind. It needs
- * one huge page, or none. Whether there is one is counted before. The count may be wrong: a control
- * group may have a limit, and somebody may be faster. Then the EAL has no memory, and since it
- * cannot be started twice in a process, the program is executed anew with --no-huge.
+ * The EAL gets the CPUs of its threads, and leaves no files behind. It needs one huge page, or
+ * none. Free huge pages are counted before it starts. The count may be wrong: a control group may
+ * have a limit, or another process may take the page first. Then the EAL has no memory. It cannot
+ * be started twice in a process, so the program executes itself again with --no-huge.
  */
 #include "eal.h"
 
@@ -29,8 +29,8 @@
 #define EAL_ARGS_MAX 64
 
 /*
- * Where the control thread may run: wherever this process may, but not where a worker would have to
- * make room for it, unless there is no other CPU.
+ * All CPUs that this process may use and that no worker has. If there are none, all CPUs that this
+ * process may use.
  */
 void eal_control_cpus(const struct options *o, cpu_set_t *ret)
 {
@@ -71,7 +71,7 @@ static char *lcores_argument(const struct options *o)
 	return text;
 }
 
-/* Point stdout and stderr at nothing; what they were goes to saved. */
+/* Redirect stdout and stderr to /dev/null; saved gets the old descriptors. */
 static void output_mute(int saved[2])
 {
 	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -91,13 +91,13 @@ static void output_restore(int saved[2])
 	fflush(stdout);
 	for (int i = 0; i < 2; i++) {
 		if (saved[i] < 0)
-			continue; /* could not be saved: stays mute */
+			continue; /* could not be saved: stays redirected */
 		dup2(saved[i], STDOUT_FILENO + i);
 		close(saved[i]);
 	}
 }
 
-/* The EAL prints its usage and several lines of its own; one that names the cause will do. */
+/* The EAL prints its usage and several lines of its own. One line with the cause is enough. */
 static int eal_init(int argc, const char *argv[], bool verbose)
 {
 	int saved[2], n;
@@ -113,8 +113,8 @@ static int eal_init(int argc, const char *argv[], bool verbose)
 }
 
 /*
- * This program anew, without huge pages: the EAL cannot be started twice in a process. It has moved
- * this thread to other CPUs by now. Returns on failure only.
+ * Execute this program again without huge pages. The EAL has moved this thread to other CPUs, so
+ * restore them first. Returns on failure only.
  */
 static void start_again(const struct options *o, const cpu_set_t *cpus)
 {
@@ -133,7 +133,10 @@ static void start_again(const struct options *o, const cpu_set_t *cpus)
 	free(argv);
 }
 
-/* Without its option the EAL answers 256, which is its own caution and nobody's wish. */
+/*
+ * Without the option --force-max-simd-bitwidth the EAL returns its default, 256, which the user did
+ * not ask for.
+ */
 static void limit_simd(const struct options *o)
 {
 	uint16_t bits = rte_vect_get_max_simd_bitwidth();
@@ -148,8 +151,8 @@ static void limit_simd(const struct options *o)
 }
 
 /*
- * With our arguments and those that follow --. Errors are the caller's to log; 1: one of the latter
- * is not the EAL's, which has been logged.
+ * Start the EAL with our arguments and the arguments after "--". The caller logs errors. 1: an
+ * argument after "--" is not an EAL option; that has been logged.
  */
 static int init_with(const struct options *o, bool no_huge)
 {
@@ -162,7 +165,7 @@ static int init_with(const struct options *o, bool no_huge)
 		return -ENOMEM;
 	argv[argc++] = lcores;
 	argv[argc++] = verbose ? "--log-level=*:info" : "--log-level=*:critical";
-	/* Either way no file stays behind; the EAL takes --in-memory only with huge pages. */
+	/* Both leave no file behind. The EAL accepts --in-memory only with huge pages. */
 	argv[argc++] = no_huge ? "--no-huge" : "--in-memory";
 	argv[argc++] = "--no-shconf";
 	for (int i = 0; i < o->eal_argc; i++)

@@ -19,14 +19,14 @@
 #include "base/util.h"
 #include "sandbox.h"
 
-/* So long the orderly end may take: a second in all, and more only with many ports. */
+/* The longest time for an orderly end, plus a time for each port. */
 #define PATIENCE_MS 800
 #define PORT_MS     3
 
 static struct {
 	int fd;
 	unsigned patience_ms;
-	sem_t ready; /* the thread is */
+	sem_t ready; /* the thread has entered the sandbox */
 	int error;
 	atomic_int signum;
 	atomic_bool done;
@@ -64,10 +64,10 @@ static void rest(unsigned ms)
 	end.tv_sec += end.tv_nsec / 1000000000;
 	end.tv_nsec %= 1000000000;
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
-		; /* by a signal that is for others */
+		; /* interrupted by another signal */
 }
 
-/* Not by log_error(): whatever the control thread waits for, this thread must not. */
+/* Does not use log_error(): this thread must not wait for what the control thread waits for. */
 static void say(void)
 {
 	struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -79,10 +79,10 @@ static void say(void)
 
 	/* syscalls: poll write */
 	if (poll(&writable, 1, 0) == 1 && write(STDERR_FILENO, line, n) < 0)
-		return; /* nobody listens */
+		return; /* nobody reads stderr */
 }
 
-/* Those that are still ours: another switch may have taken a path. */
+/* Remove only sockets that are still ours: another switch may have taken a path. */
 static void remove_sockets(void)
 {
 	struct stat st;
@@ -103,7 +103,7 @@ static void *wait_for_signal(void *arg)
 
 	(void)arg;
 	prctl(PR_SET_NAME, "signals"); /* syscalls: prctl */
-	/* By itself: it needs none of what a client keeps. */
+	/* This thread does not need the capability that a client keeps. */
 	ending.error = sandbox_enter_control(false);
 	sem_post(&ending.ready);
 	signals(&set);

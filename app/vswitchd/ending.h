@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How the switch is told to end, and that it does so. SIGTERM and SIGINT are for a thread of their
- * own. It tells the control thread, and if that does not get to the end in time, because a thread
- * hangs in somebody's memory or in a file system, it ends the process with status 1.
+ * The end of the switch. A thread of its own receives SIGTERM and SIGINT and tells the control
+ * thread. If the control thread does not end in time, because a thread hangs in guest memory or in
+ * a file system, the signal thread ends the process with status 1.
  */
 #pragma once
 
 #include "options.h"
 
-/* Keep the signals from this thread and all that it makes. Before the EAL starts. */
+/* Block the signals in this thread and in all threads it creates. Call it before the EAL starts. */
 void ending_hold_signals(void);
 
 /*
- * A descriptor that becomes readable when the switch is to end. From now on signals are waited for,
- * too; those that came before count. Before the calling thread enters the sandbox. The sockets of
- * o, which must exist, are removed at a forced end, too. Negative errno; errors are logged.
+ * Returns a descriptor that becomes readable when the switch must end. Signals that came before
+ * count. Call it before the calling thread enters the sandbox. A forced end removes the sockets of
+ * o, which must exist. Negative errno; errors are logged.
  */
 int ending_watch(const struct options *o);
 
-/* Which signal it was; 0: none. */
+/* The signal that was received; 0: none. */
 int ending_signal(void);
 
-/* All has been released: what is left to do may take its time. */
+/* All resources are released: the rest may take longer than the limit. */
 void ending_done(void);

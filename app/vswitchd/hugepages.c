@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-/* A number of a page size's directory; 0 where there is none. */
+/* Read a number from the directory of a page size; 0 if it does not exist. */
 static unsigned long page_number(const char *directory, const char *name)
 {
 	unsigned long n = 0;
@@ -24,10 +24,9 @@ static unsigned long page_number(const char *directory, const char *name)
 }
 
 struct huge_pages {
-	unsigned long there; /* on this machine, of any size */
-	unsigned long free;  /* nobody uses them yet */
-	unsigned long
-	    available; /* and nobody has a promise of them; or the kernel would add them */
+	unsigned long there;     /* on this machine, of any size */
+	unsigned long free;      /* not in use */
+	unsigned long available; /* free and not reserved, or the kernel may add them */
 };
 
 static unsigned long difference(unsigned long a, unsigned long b)
@@ -35,7 +34,7 @@ static unsigned long difference(unsigned long a, unsigned long b)
 	return a > b ? a - b : 0;
 }
 
-/* As the EAL counts them. */
+/* Count as the EAL does. */
 static struct huge_pages count_huge_pages(void)
 {
 	struct huge_pages sum = {0};

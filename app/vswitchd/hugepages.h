@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Are there huge pages that we can have? Without them one warning says why. */
+/* Huge pages for the switch. Without them one warning says why. */
 #pragma once
 
 #include <stdbool.h>
 
-/* Free ones that nobody has reserved. False: the warning is logged. */
+/* Is a huge page free that is not reserved? False: a warning is logged. */
 bool hugepages_available(void);
 
-/* There seemed to be some. */
+/* Log that a huge page was free but could not be allocated. */
 void hugepages_warn_refused(void);

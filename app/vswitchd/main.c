@@ -34,10 +34,10 @@ struct daemon {
 	struct vswitch *sw;
 };
 
-/* So long the table may take to be printed, while front-ends wait. */
+/* The longest time to print the table, while front-ends wait, and at the end. */
 #define PRINT_MS     20
 #define PRINT_END_MS 200
-/* And so long the log, in the end. */
+/* The longest time to write the log at the end. */
 #define LOG_END_MS 200
 
 static void report(struct daemon *d, unsigned print_ms)
@@ -70,7 +70,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(d->base);
 }
 
-/* They would end the switch without a word, and its sockets would stay. None of them is for us. */
+/* Their default action would end the switch without a log line and leave its sockets behind. */
 static void ignore_signals(void)
 {
 	static const int strangers[] = {
@@ -199,7 +199,7 @@ static int daemon_start(struct daemon *d)
 		err = sandbox_enter_control(d->options.client);
 	if (!err && d->options.stats_json)
 		err = report_check(d->options.stats_json);
-	/* So that its threads' memory is there from the start. */
+	/* Start the first errand thread now, so that its memory is allocated. */
 	return err ? err : errand_run(do_nothing, NULL);
 }
 
@@ -214,7 +214,7 @@ static void daemon_end(struct daemon *d)
 		event_base_free(d->base);
 }
 
-/* Each port takes eight descriptors or so; shells often grant 1,024 in all, and allow far more. */
+/* A port takes about eight descriptors. Shells often grant 1,024 in all and allow more. */
 static void raise_file_limit(void)
 {
 	struct rlimit limit;

@@ -13,7 +13,7 @@
 
 enum options_outcome {
 	OPTIONS_RUN,  /* start the switch */
-	OPTIONS_DONE, /* what was asked for has been printed: exit 0 */
+	OPTIONS_DONE, /* the requested text has been printed: exit 0 */
 	OPTIONS_BAD,  /* the fault has been named on stderr: exit 2 */
 };
 
@@ -48,7 +48,7 @@ struct options {
 	gid_t socket_group;
 	enum log_level log_level;
 	const char *stats_json; /* or NULL */
-	int argc;               /* all of it */
+	int argc;               /* the whole command line */
 	char **argv;
 	int eal_argc; /* what follows -- */
 	char **eal_argv;

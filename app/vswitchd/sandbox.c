@@ -2,18 +2,17 @@
 /*
  * Theory of operation
  *
- * Capabilities and filters belong to a thread, and are inherited by those it creates later. Ours
- * are created by the EAL before there is anything to sandbox, so each thread enters by itself: the
- * workers before their first turn, the control thread and the one for signals when the sockets are
- * there, the EAL's interrupt thread through an alarm, the log's thread before its first line.
- * no_new_privs is set before them all.
+ * Capabilities and filters belong to a thread, and later threads inherit them. The EAL creates our
+ * threads before the sandbox is ready, so each thread enters by itself: a worker before its first
+ * turn, the control thread and the signal thread when the sockets exist, the EAL's interrupt thread
+ * by an alarm, the log's thread before its first line. no_new_privs is set before all of them.
  *
- * The filter's default is a signal (SIGSYS), not an error code: code that was never meant to run
- * must not go on. The handler may only write: the names were looked up beforehand. mmap and
- * mprotect are allowed without PROT_EXEC only, so no thread can make new code; all that is needed
- * has been loaded by then.
+ * If a thread makes a call that is not on its list, it gets a signal (SIGSYS), not an error code:
+ * unexpected code must not continue. The handler may only write, so the names of calls are looked
+ * up beforehand. mmap and mprotect are allowed only without PROT_EXEC, so no thread can make new
+ * code. All libraries have been loaded by then.
  *
- * What the libraries need on our behalf is listed here, everything else beside its code.
+ * The calls that libraries make for us are listed here. All others are listed beside their code.
  */
 #include "sandbox.h"
 
@@ -61,7 +60,7 @@ static char *name_of[NAMES];
 static void say(const char *text)
 {
 	if (write(STDERR_FILENO, text, strlen(text)) < 0)
-		return; /* nobody listens */
+		return; /* nobody reads stderr */
 }
 
 static void on_sigsys(int sig, siginfo_t *info, void *context)
@@ -111,9 +110,9 @@ static const int log_calls[] = {SYSCALLS_LOG(X)};
 #undef X
 
 /*
- * Memory is never executable that was not so at the start. Threads only, no processes: the
- * arguments of clone3 cannot be seen, and the library makes do with clone when told that there is
- * no such call.
+ * No memory becomes executable. Only closers may create processes; other threads may create
+ * threads. The filter cannot read the arguments of clone3, so it fails with ENOSYS and glibc uses
+ * clone.
  */
 static int allow(scmp_filter_ctx filter, int call, bool forks)
 {
@@ -144,7 +143,7 @@ static int load_filter(const int calls[], unsigned n)
 	return error;
 }
 
-/* capng keeps its state in one place for all threads. */
+/* libcap-ng has one state for all threads. */
 static int enter(const int calls[], unsigned n, bool keep_dac_override)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -46,7 +46,7 @@ bool value_cpu_list(const char *text, cpu_set_t *ret)
 	}
 }
 
-/* The last number stands for "leave it as it is". */
+/* The highest number means "leave it unchanged" for chown(). */
 #define ID_MAX (UINT32_MAX - 1)
 
 bool value_user(const char *text, uid_t *ret)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Values as people write them on a command line. Each returns false when the text is none. */
+/* Values of the command line. Each function returns false if the text is not such a value. */
 #pragma once
 
 #include <sched.h>
