@@ -17,7 +17,7 @@ static int read_frames(pcap_t *pcap, struct replay *r)
 	int got, err = 0;
 
 	while (!err && (got = pcap_next_ex(pcap, &header, &bytes)) == 1) {
-		/* Nanoseconds, whatever the member is called. */
+		/* The precision is nanoseconds, although the member is called tv_usec. */
 		uint64_t at = header->ts.tv_sec * UINT64_C(1000000000) + header->ts.tv_usec;
 
 		err = replay_add(r, bytes, header->caplen, header->len, at);
@@ -37,7 +37,7 @@ int capture_read(const char *path, struct replay *r)
 
 	*r = (struct replay){0};
 	if (!pcap) {
-		/* libpcap mostly says the path itself. */
+		/* In most cases libpcap's text contains the path. */
 		fprintf(stderr, "vswitch-pktgen: cannot read %s: %s\n", path, text);
 		return -EINVAL;
 	}

@@ -4,8 +4,10 @@
 
 #include "traffic/replay.h"
 
-/* All frames of a file; says what is wrong. 0 or -errno; clean the replay up in any case. */
+/*
+ * Read all frames of a file. Prints what is wrong. 0 or -errno; call replay_cleanup() in any case.
+ */
 int capture_read(const char *path, struct replay *ret_replay);
 
-/* Say which frames are left out, and why, if any are. */
+/* Print which frames are left out and why. */
 void capture_name_left_out(const char *path, const struct replay *r);

@@ -2,16 +2,16 @@
 /*
  * Theory of operation
  *
- * Opening: virtual devices are plugged in by name once the run time runs, so that what is wrong
- * with one is known to be wrong with that one; PCI devices the run time has to find itself. Each
- * gets a pool of mbufs in which its longest frame lies in one piece.
+ * Opening: virtual devices are plugged in by name after the run time has started, so an error
+ * belongs to one device. The run time finds PCI devices itself. Each device gets a pool of mbufs
+ * that hold its longest frame in one piece.
  *
- * Sending: room() takes mbufs from the pool and send() gives them to the device. Those that it does
- * not take are the backlog of the pair, and room() offers them again, before anything else; so does
- * receive(), for the end of a trial, when nothing more is made. An mbuf's net header is in its
- * headroom, and is translated if it asks for something.
+ * Sending: room() takes mbufs from the pool and send() gives them to the device. The mbufs that the
+ * device does not take are the backlog of the pair. room() offers the backlog again before new
+ * mbufs. receive() does that, too, because at the end of a trial room() is not called any more. An
+ * mbuf's net header is in its headroom; it is translated if it asks for segmentation.
  *
- * Receiving: an mbuf is a piece, or several when it is a chain, and is freed when given back.
+ * Receiving: an mbuf is one piece, or several if it is a chain. It is freed when it is given back.
  */
 #include "device.h"
 
@@ -27,7 +27,7 @@
 
 #include "base/util.h"
 
-#define OVERHEAD   18 /* Ethernet's header and a VLAN tag: what the MTU does not count */
+#define OVERHEAD   18 /* Ethernet's header and a VLAN tag, which the MTU does not include */
 #define LINK_TRIES 50 /* of 0.1 s */
 #define IP_LEN     20
 #define TCP_LEN    20
@@ -71,7 +71,7 @@ static unsigned room(struct tport *tp, unsigned pair, unsigned want, uint8_t *fr
 		flush(d, pair);
 	if (p->n_backlog)
 		return 0;
-	/* Those that were not used the last time are still here. */
+	/* Mbufs that the last send() did not use are still here. */
 	if (p->n_sending < want &&
 	    rte_pktmbuf_alloc_bulk(d->pool, &p->sending[p->n_sending], want - p->n_sending) == 0)
 		p->n_sending = want;
@@ -123,7 +123,7 @@ static void send_frames(struct tport *tp, unsigned pair, const uint32_t len[], u
 	p->n_sending = left;
 }
 
-/* A chain that there is no room for is cut, and is then not what was sent. */
+/* If there is no room for a whole chain, it is cut, and the frame then counts as corrupt. */
 static unsigned pieces_of(const struct rte_mbuf *m, struct tport_piece pieces[], unsigned max)
 {
 	unsigned n = 0;
@@ -135,7 +135,7 @@ static unsigned pieces_of(const struct rte_mbuf *m, struct tport_piece pieces[],
 	return n;
 }
 
-/* The reverse, of a frame that arrived. */
+/* The reverse of ask_for_segments(), for a received frame. */
 static void tell_of_segments(struct rte_mbuf *m)
 {
 	struct virtio_net_hdr *hdr = tport_header(rte_pktmbuf_mtod(m, uint8_t *));
@@ -189,8 +189,7 @@ static void destroy(struct tport *tp)
 	if (d->started)
 		rte_eth_dev_stop(d->id);
 	rte_eth_dev_close(d->id);
-	/* What a device's peer still holds is in the pool, which therefore goes with the process.
-	 */
+	/* The device's peer may still hold mbufs, so the pool is freed with the process. */
 	free(d);
 }
 
@@ -203,7 +202,7 @@ static const struct tport_ops device_ops = {
     .destroy = destroy,
 };
 
-/* Plug it in; its name is what comes before the first comma. */
+/* Plug the device in. Its name ends at the first comma. */
 static int probe(const char *spec, struct device *d)
 {
 	bool virtual = strncmp(spec, "vdev:", 5) == 0;
@@ -218,7 +217,7 @@ static int probe(const char *spec, struct device *d)
 	return err;
 }
 
-/* What is wanted, as far as the device can. */
+/* Configure what was asked for, within the device's limits. */
 static int configure(
     struct device *d, const struct device_config *c, const struct rte_eth_dev_info *info)
 {
@@ -250,7 +249,7 @@ static uint32_t data_room(const struct device_config *c)
 	return RTE_PKTMBUF_HEADROOM + MAX(c->frame_max + OVERHEAD, 2048u);
 }
 
-/* Both rings full, and a burst on its way on both sides of each pair. */
+/* Enough for both rings and two bursts on each side of each pair. */
 static unsigned mbufs(const struct device_config *c, unsigned rx, unsigned tx)
 {
 	return c->n_pairs * (rx + tx + 4 * TPORT_BURST) + 1024;
@@ -277,7 +276,7 @@ static int set_up_queues(struct device *d, const struct device_config *c)
 	return err;
 }
 
-/* A link takes its time; a device that has none says that it is up. */
+/* A link needs time to come up. A device without a link reports that it is up. */
 static void wait_for_link(const struct device *d)
 {
 	struct rte_eth_link link = {0};
@@ -304,7 +303,9 @@ static int start(struct device *d, const struct device_config *c)
 	if (err)
 		return err;
 	d->started = true;
-	/* What is not for its own address is what we want; some take that in any case. */
+	/*
+	 * The frames are not for the device's own address. Some devices accept them without this.
+	 */
 	rte_eth_promiscuous_enable(d->id);
 	wait_for_link(d);
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* DPDK's run time, for the devices that need it, with as little of it as will do. */
+/* Start DPDK's run time with only the parts that devices need. */
 #include <errno.h>
 #include <glob.h>
 #include <sched.h>
@@ -14,9 +14,9 @@
 #include "device.h"
 
 #define ARGS_MAX 160
-#define MORE     (64u << 20) /* what devices need besides mbufs */
+#define MORE     (64u << 20) /* what a device needs besides mbufs */
 
-/* Of all sizes. */
+/* Of all page sizes. */
 static size_t huge_bytes_free(void)
 {
 	size_t bytes = 0;
@@ -29,7 +29,7 @@ static size_t huge_bytes_free(void)
 		FILE *f = fopen(found.gl_pathv[i], "re");
 
 		if (!f)
-			continue; /* it was there a moment ago; nothing depends on it */
+			continue; /* it has gone meanwhile; nothing depends on it */
 		if (fscanf(f, "%lu", &n) == 1 &&
 		    sscanf(found.gl_pathv[i], "/sys/kernel/mm/hugepages/hugepages-%lukB", &kb) == 1)
 			bytes += n * kb << 10;
@@ -39,7 +39,7 @@ static size_t huge_bytes_free(void)
 	return bytes;
 }
 
-/* One lcore, this thread, which stays on all CPUs it may run on. */
+/* One lcore, this thread. It may still run on all its CPUs. */
 static char *lcores_argument(void)
 {
 	const char *comma = "";
@@ -63,7 +63,7 @@ static char *lcores_argument(void)
 	return text;
 }
 
-/* Is any of them a PCI device? Adds those to the arguments. */
+/* Add the PCI devices to the arguments. False: there are none. */
 static bool add_pci(const char *const specs[], unsigned n, char *argv[], int *argc)
 {
 	bool any = false;
@@ -78,7 +78,7 @@ static bool add_pci(const char *const specs[], unsigned n, char *argv[], int *ar
 	return any;
 }
 
-/* Huge pages that are shared as few files, which is what virtio-user needs; or ordinary ones. */
+/* Use huge pages in few files, because virtio-user shares them; or ordinary pages. */
 /* NOLINTBEGIN(clang-analyzer-unix.Malloc): devices_start() frees what argv[] has */
 static void add_memory(char *argv[], int *argc, size_t bytes, bool no_huge)
 {
@@ -114,7 +114,7 @@ int devices_start(
 	for (int i = 0; i < argc; i++) {
 		if (!argv[i])
 			err = -ENOMEM;
-		kept[i] = argv[i]; /* the EAL puts them in another order */
+		kept[i] = argv[i]; /* the EAL changes their order */
 	}
 	if (!err && rte_eal_init(argc, argv) < 0)
 		err = rte_errno ? -rte_errno : -EIO;

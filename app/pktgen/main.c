@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vswitch-pktgen: traffic for switches.
+ * vswitch-pktgen: a traffic generator for switches.
  *
- * One thread does everything; lib/traffic does the work. It is pinned to no core: use taskset.
+ * One thread calls lib/traffic. It is pinned to no core: use taskset.
  */
 #include <errno.h>
 #include <signal.h>
@@ -26,7 +26,7 @@ struct pktgen {
 	struct tport *port[PKTGEN_PORTS_MAX];
 	struct stream *stream[PKTGEN_PORTS_MAX * PKTGEN_PORTS_MAX];
 	unsigned n_streams;
-	bool devices; /* DPDK runs */
+	bool devices; /* DPDK's run time has started */
 	struct traffic *traffic;
 	struct replay replay;
 	struct trial_result result;
@@ -64,7 +64,7 @@ static int start_devices(struct pktgen *g, uint32_t longest)
 	return err;
 }
 
-/* Can all ports take frames that long? *longest becomes what they take. */
+/* Do all ports accept frames of this length? *longest becomes the longest frame that all accept. */
 static int check_frame_max(const struct pktgen *g, uint32_t *longest)
 {
 	const struct options *o = &g->options;
@@ -103,7 +103,7 @@ static int open_ports(struct pktgen *g)
 	return 0;
 }
 
-/* Does traffic go from port a to port b? */
+/* Is there a stream from port a to port b? */
 static bool joined(enum pattern pattern, unsigned a, unsigned b)
 {
 	switch (pattern) {
@@ -185,7 +185,7 @@ static json_t *run_trial(struct pktgen *g)
 	return report_trial_json(g->traffic, &g->result);
 }
 
-/* Returns the highest rate seen. */
+/* Returns the highest rate of all trials. */
 static double run_mrr(struct pktgen *g, unsigned n, json_t *root)
 {
 	double rates[MRR_TRIALS] = {0}, sum = 0, least = 0, most = 0;
@@ -231,7 +231,7 @@ static void run_search(struct pktgen *g, const char *name, const struct search_g
 		    r.generator_limit ? "; the generator was the limit" : "");
 }
 
-/* 100 % is what is asked for, or else what the generator sends at most. */
+/* 100 % is --rate, or else the highest rate that the generator can send. */
 static double full_rate(struct pktgen *g)
 {
 	const struct trial_config config = {.seconds = g->options.seconds};
@@ -301,7 +301,7 @@ static json_t *run(struct pktgen *g)
 	return root;
 }
 
-/* The searches tell what they found; this is what all their trials have sent. */
+/* What all trials of a search sent and received together. */
 static json_t *total_json(const struct trial_total *total)
 {
 	return json_pack("{s:I, s:I, s:I, s:I}", "trials", (json_int_t)total->trials, "sent",
@@ -309,7 +309,7 @@ static json_t *total_json(const struct trial_total *total)
 	    "hellos", (json_int_t)total->hellos);
 }
 
-/* Of everything that was sent, also by the trials of a search. */
+/* The exit status, from all frames of all trials. */
 static int status(const struct trial_total *total)
 {
 	const struct stream_counts *c = &total->counts;

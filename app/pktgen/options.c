@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * argp does the work: one table of options makes --help, --usage and what is accepted. A value out
- * of range ends the program there, with what would be right. What depends on several options is
- * checked at the end.
+ * argp reads the command line: --help, --usage and the accepted options come from one table. If a
+ * value is out of range, argp_error() says what is right and ends the program. Rules that involve
+ * several options are checked at the end.
  */
 #include "options.h"
 
@@ -104,7 +104,7 @@ static double number(
 
 static void sizes(struct argp_state *state, struct stream_profile *p, const char *text)
 {
-	/* 7:4:1 (the "simple" internet mix), without FCS, well stirred. */
+	/* 7:4:1 (the "simple" internet mix), without FCS, in mixed order. */
 	static const uint32_t imix[] = {64, 590, 64, 64, 590, 64, 1514, 590, 64, 64, 590, 64};
 	char *copy = strdup(text), *rest = copy, *word;
 
@@ -134,7 +134,7 @@ static int choice(struct argp_state *state, const char *what, const char *text,
 	return 0;
 }
 
-/* What depends on several options. */
+/* Check rules that involve several options. */
 static void finish(struct argp_state *state, struct options *o)
 {
 	if (o->n_ports < (o->pattern == PATTERN_LOOP ? 1 : 2))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the user of vswitch-pktgen asked for. */
+/* The command line of vswitch-pktgen. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,5 +36,5 @@ struct options {
 	bool quiet;
 };
 
-/* Fill in what argv says over the defaults. Ends the process for --help and for nonsense. */
+/* Set the defaults, then read argv. Ends the process after --help and after an error. */
 void options_parse(struct options *o, int argc, char *argv[]);

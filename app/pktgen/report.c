@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * What is printed and what is written as JSON come from the same counters; the text leaves out what
- * nobody asked about, the JSON leaves out nothing. Latencies are nanoseconds in both, the text
- * divides them. While a trial runs one line on the terminal is rewritten, ten times a second.
+ * The text and the JSON come from the same counters. The text omits what was not asked for; the
+ * JSON has everything. Latencies are nanoseconds in the JSON and microseconds in the text. During a
+ * trial one line on the terminal is rewritten ten times a second.
  */
 #include "report.h"
 
@@ -124,7 +124,7 @@ static json_t *latency_json(const struct histogram *h)
 	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
 		json_object_set_new(
 		    j, quantiles[i].name, json_integer(histogram_quantile(h, quantiles[i].part)));
-	/* Every hundredth of the way: enough to draw it. */
+	/* All percentiles: enough for a plot. */
 	for (unsigned i = 1; h->n && i <= 100; i++)
 		json_array_append_new(buckets, json_integer(histogram_quantile(h, i / 100.0)));
 	json_object_set_new(j, "percentiles", buckets);
@@ -138,7 +138,7 @@ static json_t *counts_json(const struct stream_counts *c)
 	    (json_int_t)c->received_bytes);
 }
 
-/* Ports are counted from 0 in the order they were given. */
+/* Ports are numbered from 0 in the order of the command line. */
 static json_t *streams_json(const struct traffic *t)
 {
 	json_t *list = json_array();
