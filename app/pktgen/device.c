@@ -315,7 +315,7 @@ static const char *reason(int err)
 {
 	switch (err) {
 	case -ENOTSUP:
-		return "it cannot do what was asked for";
+		return "it does not support what was asked for";
 	case -ERANGE:
 		return "it has fewer queues";
 	default:
@@ -335,7 +335,7 @@ int device_open(const char *spec, const struct device_config *c, struct tport **
 	err = probe(spec, d);
 	if (err) {
 		fprintf(stderr,
-		    "vswitch-pktgen: there is no device %s, or its driver does not take it\n",
+		    "vswitch-pktgen: there is no device %s, or its driver does not accept it\n",
 		    spec);
 		free(d);
 		return err;

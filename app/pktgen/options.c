@@ -18,14 +18,13 @@ const char *argp_program_version = "vswitch-pktgen " VSWITCHD_VERSION;
 
 static const char doc[] =
     "Generate traffic on vhost-user ports and other devices, and check what arrives.\v"
-    "Each --port is a socket on which a vhost-user back-end listens, for example vswitchd; this "
-    "program is the guest behind it. Or it is a device of DPDK: vdev:NAME[,ARGUMENTS], such as "
-    "vdev:net_af_xdp0,iface=eth1, or pci:ADDRESS[,ARGUMENTS]; --packed, --in-order, --mergeable "
-    "and "
-    "--buffer do not apply to these. Streams go from port to port as --pattern says. The exit "
-    "status is 0 when the traffic was sent and nothing was corrupt, duplicated or out of order "
-    "(frames may be lost), 1 otherwise, 2 for a fault of usage or set-up.\n\n"
-    "Example, two ports of a switch, 64-byte frames both ways as fast as it goes:\n"
+    "A --port is a socket on which a vhost-user back-end listens, for example vswitchd; this "
+    "program is the guest behind it. Or a --port is a device of DPDK: vdev:NAME[,ARGUMENTS], such "
+    "as vdev:net_af_xdp0,iface=eth1, or pci:ADDRESS[,ARGUMENTS]; --packed, --in-order, "
+    "--mergeable and --buffer do not apply to devices. --pattern says between which ports frames "
+    "are sent. The exit status is 0 if frames arrived and none was corrupt, duplicated or out of "
+    "order (frames may be lost), 1 otherwise, 2 after a fault of usage, set-up or output.\n\n"
+    "Example: two ports of a switch, 64-byte frames both ways at full speed:\n"
     "  vswitch-pktgen --port /run/a.sock --port /run/b.sock";
 
 #define SECONDS_MAX 1000000
@@ -52,7 +51,8 @@ enum {
 };
 
 static const struct argp_option table[] = {
-    {"port", 'p', "PATH|DEVICE", 0, "A port: a back-end's socket or a device; repeat for more", 1},
+    {"port", 'p', "PATH|DEVICE", 0,
+	"A port: a back-end's socket or a device; repeat for more ports", 1},
     {"packed", KEY_PACKED, 0, 0, "Packed virtqueues instead of split ones", 1},
     {"in-order", KEY_IN_ORDER, 0, 0, "Negotiate in-order use of buffers", 1},
     {"mergeable", KEY_MERGEABLE, 0, 0, "Negotiate mergeable receive buffers", 1},
@@ -61,28 +61,29 @@ static const struct argp_option table[] = {
     {"queues", 'q', "N", 0, "Queue pairs per port (1)", 1},
     {"no-huge", KEY_NO_HUGE, 0, 0, "Guest memory from ordinary pages", 1},
     {"size", 's', "BYTES|imix", 0,
-	"Ethernet bytes without FCS; several with commas, taken in turn (64)", 2},
+	"Ethernet bytes without FCS; several sizes with commas are used in turn (64)", 2},
     {"flows", KEY_FLOWS, "N", 0, "Flows per stream (1)", 2},
-    {"macs", KEY_MACS, "N", 0, "MAC addresses per port; needs as many flows, and sees to it (1)",
-	2},
+    {"macs", KEY_MACS, "N", 0, "MAC addresses per port; there are at least as many flows (1)", 2},
     {"vlan", KEY_VLAN, "ID", 0, "Tag all frames", 2},
-    {"tso", KEY_TSO, "MSS", 0, "TCP frames for the receiver to take whole or segment", 2},
-    {"touch-all", KEY_TOUCH_ALL, 0, 0, "Write and check every byte, not only the first line", 2},
+    {"tso", KEY_TSO, "MSS", 0, "TCP frames that ask for segmentation into MSS bytes of payload", 2},
+    {"touch-all", KEY_TOUCH_ALL, 0, 0, "Write and check every byte, not only the first cache line",
+	2},
     {"pattern", 'P', "KIND", 0,
 	"uni: port 1 to 2, 3 to 4...; bi: and back; mesh: all to all; loop: each to itself (bi)",
 	3},
-    {"rate", 'r', "FPS", 0, "Frames per second, all streams together; k, M allowed (all it takes)",
-	3},
-    {"duration", 'd', "SECONDS", 0, "How long a trial sends at most (3)", 3},
-    {"frames", KEY_FRAMES, "N", 0, "Frames per port at most", 3},
+    {"rate", 'r', "FPS", 0,
+	"Frames per second of all streams together; k and M are allowed (full speed)", 3},
+    {"duration", 'd', "SECONDS", 0, "Longest time that a trial sends (3)", 3},
+    {"frames", KEY_FRAMES, "N", 0, "Most frames that a trial sends per port", 3},
     {"pcap", KEY_PCAP, "FILE", 0,
-	"Send the frames of a capture, again and again, from every port that streams start at", 4},
-    {"pcap-once", KEY_PCAP_ONCE, 0, 0, "Only once; the duration is then no limit unless given", 4},
+	"Send the frames of a capture again and again, from every port where a stream starts", 4},
+    {"pcap-once", KEY_PCAP_ONCE, 0, 0,
+	"Send the capture once; then only a given --duration limits the time", 4},
     {"pcap-speed", KEY_PCAP_SPEED, "X", 0,
-	"At the times of the file, X times as fast (as --rate says)", 4},
+	"Send at the times of the file, X times as fast (default: at --rate)", 4},
     {"test", 't', "METHOD", 0, "One of " METHODS " (trial)", 5},
-    {"json", KEY_JSON, "FILE", 0, "Write the results there; - is standard output", 5},
-    {"quiet", 'Q', 0, 0, "No progress, no text", 5},
+    {"json", KEY_JSON, "FILE", 0, "Write the results to FILE; - is standard output", 5},
+    {"quiet", 'Q', 0, 0, "Print no progress and no text", 5},
     {0},
 };
 
@@ -236,7 +237,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->quiet = true;
 		break;
 	case ARGP_KEY_ARG:
-		argp_error(state, "'%s' is left over: ports are given with --port", arg);
+		argp_error(state, "'%s' is not an option: name ports with --port", arg);
 		break;
 	case ARGP_KEY_END:
 		finish(state, o);

@@ -74,7 +74,8 @@ static void report_replayed(const struct traffic *t, const struct trial_result *
 		printf("port %-6u sent %" PRIu64 ", received %" PRIu64 "\n", i + 1,
 		    t->replayed[i].sent, t->replayed[i].received);
 	if (r->extra)
-		printf("extra       %" PRIu64 " received that were not sent: flooded, or others\n",
+		printf("extra       %" PRIu64
+		       " received but not sent: flooded, or from other senders\n",
 		    r->extra);
 }
 
@@ -110,7 +111,7 @@ void report_trial(const struct options *o, const struct traffic *t, const struct
 	report_latency(&r->latency);
 	if (r->broken)
 		printf("broken      %" PRIu64
-		       " queues: the back-end returned what it was not given\n",
+		       " queues: the back-end returned buffers that it did not have\n",
 		    r->broken);
 }
 
