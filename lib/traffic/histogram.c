@@ -23,7 +23,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
 		into->count[i] += from->count[i];
 }
 
-/* The highest value that falls into a bucket. */
+/* The highest value of a bucket. */
 static uint64_t bucket_top(unsigned bucket)
 {
 	unsigned octave = bucket / HISTOGRAM_SUB;

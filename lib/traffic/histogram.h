@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A log-linear histogram: 32 steps to each power of two, so a value is known to 3 %, from 1 to
- * 2^64, in 16 KB. Recording is an increment; histograms of several runs are added up.
+ * A log-linear histogram with 32 steps for each power of two, from 1 to 2^64. A value is known to 3
+ * %. It takes 16 KB. Recording is an increment; histograms of several runs can be added.
  */
 #pragma once
 
@@ -15,7 +15,10 @@ struct histogram {
 	uint64_t count[HISTOGRAM_BUCKETS];
 };
 
-/* Values below 32 are exact; above, the highest set bit and the five bits after it decide. */
+/*
+ * Values below 32 are exact. Above, the highest set bit and the five bits after it select the
+ * bucket.
+ */
 static inline unsigned histogram_bucket(uint64_t value)
 {
 	unsigned octave;
@@ -39,5 +42,7 @@ static inline void histogram_add(struct histogram *h, uint64_t value)
 void histogram_reset(struct histogram *h);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
-/* The least value that at least `part` (0 to 1) of all are not above, to 3 %; 0 when empty. */
+/*
+ * The smallest value that a part (0 to 1) of all values does not exceed, to 3 %; 0 if it is empty.
+ */
 uint64_t histogram_quantile(const struct histogram *h, double part);

@@ -7,18 +7,18 @@
 
 #define BLOCK 64u
 
-/* One register with AVX-512, two with AVX2, else four: the compiler sees to it. */
+/* One register with AVX-512, two with AVX2, else four; the compiler chooses. */
 typedef uint64_t block __attribute__((vector_size(BLOCK)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The block that the byte at `at` lies in. */
+/* The block that contains the byte at `at`. */
 INLINE void block_at(uint32_t at, uint64_t seed, block *ret_block)
 {
 	*ret_block = (block){0, 1, 2, 3, 4, 5, 6, 7} + (seed + at / BLOCK * 8ul);
 }
 
-/* How many bytes there are from `at` to the end of its block, or to `end`; 0 at a block's start. */
+/* The bytes from `at` to the end of its block, or to `end`; 0 if `at` starts a block. */
 INLINE uint32_t lead_bytes(uint32_t at, uint32_t end)
 {
 	return at % BLOCK ? MIN(BLOCK - at % BLOCK, end - at) : 0;

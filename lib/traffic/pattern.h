@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What fills a frame whose every byte is written and checked: 64-bit words that count up from a
- * seed, so a byte depends on the frame and on its place in it. Both cost about what memset() and
- * memcmp() cost.
+ * The pattern of a frame in which every byte is written and checked: 64-bit words that count up
+ * from a seed. So a byte depends on the frame and on its place in the frame. Writing and checking
+ * cost about as much as memset() and memcmp().
  *
- * Bytes are counted from the frame's start, so a frame can be written and checked in parts, cut
- * anywhere. Threads: any.
+ * Offsets count from the frame's start, so a frame can be written and checked in parts of any size.
+ * Threads: any.
  */
 #pragma once
 
@@ -15,13 +15,13 @@
 #include "base/cpu.h"
 
 struct pattern_ops {
-	/* Bytes [at, end) of the frame that starts at frame. */
+	/* Write bytes [at, end) of the frame that starts at frame. */
 	void (*write)(uint8_t *frame, uint32_t at, uint32_t end, uint64_t seed);
-	/* Are these, which start at bytes, what write() makes of [at, end)? */
+	/* Do the bytes at `bytes` equal what write() makes of [at, end)? */
 	bool (*holds)(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t seed);
 };
 
-/* The same pattern at each level; the CPU must be of that level, see cpu_level(). */
+/* Every level gives the same pattern. The CPU must support the level, see cpu_level(). */
 const struct pattern_ops *pattern_ops(enum cpu_level level);
 
 /* Frames of different streams, flows and numbers have different patterns. */

@@ -15,7 +15,7 @@ static void leave_out(struct replay_left_out *why, uint64_t number)
 		why->first = number;
 }
 
-/* Room for one more frame of this length. */
+/* Make room for one more frame of this length. */
 static bool grow(struct replay *r, uint32_t len)
 {
 	uint64_t frames = r->frame_room ? 2 * r->frame_room : 1024;
@@ -76,7 +76,7 @@ void replay_finish(struct replay *r)
 
 	for (uint64_t i = 0; i < r->n; i++)
 		r->frame[i].at -= first;
-	/* The way from the last to the first is an average one. */
+	/* The gap from the last frame to the first is the average gap. */
 	if (r->n > 1)
 		r->span = r->frame[r->n - 1].at / (r->n - 1.0) * r->n;
 }

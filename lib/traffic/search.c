@@ -6,14 +6,14 @@
 
 #include "base/util.h"
 
-#define LOAD_MIN   1000.0 /* frames per second: below, nothing holds */
+#define LOAD_MIN   1000.0 /* frames per second: below this a search ends */
 #define TRIALS_MAX 256
-#define LATE_SHARE 0.001 /* of the frames: above, the generator was the limit */
+#define LATE_SHARE 0.001 /* of the frames: if more are late, the generator was the limit */
 
 const struct search_goal search_ndr = {"NDR", 0, 0.5, 21, 0.005};
 const struct search_goal search_pdr = {"PDR", 0.005, 0.5, 21, 0.005};
 
-/* Relative loss; a frame that was never offered is lost, too. */
+/* The share of frames lost; 1 if none was sent. */
 static double loss_of(const struct trial_result *r)
 {
 	return r->sum.sent ? (double)r->lost / r->sum.sent : 1;
@@ -24,7 +24,7 @@ bool search_mrr(struct traffic *t, double seconds, unsigned n, double ret_rates[
 {
 	const struct trial_config config = {.seconds = seconds};
 
-	if (!trial_run(t, &config, ret_last)) /* warms up */
+	if (!trial_run(t, &config, ret_last)) /* to warm up */
 		return false;
 	for (unsigned i = 0; i < n; i++) {
 		if (!trial_run(t, &config, ret_last))
@@ -41,7 +41,10 @@ static int by_rate(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Trials at one load until the goal is decided. *ret_holds; false: stopped. */
+/*
+ * Run trials at one load until it is clear whether the load meets the goal (*ret_holds). False:
+ * stopped.
+ */
 static bool measure_load(struct traffic *t, const struct search_goal *goal, double seconds,
     double load, struct search_result *result, bool *ret_holds)
 {
@@ -63,7 +66,7 @@ static bool measure_load(struct traffic *t, const struct search_goal *goal, doub
 		sent += r->sum.sent;
 		if (loss_of(r) > goal->loss) {
 			bad += seconds;
-			continue; /* what a bad trial received says nothing */
+			continue; /* the rate of a bad trial does not count */
 		}
 		good += seconds;
 		received[n++] = r->sum.received / r->seconds;
@@ -148,7 +151,10 @@ bool search_back_to_back(struct traffic *t, uint64_t max_frames, uint64_t *ret_f
 	bool go_on = r != NULL;
 
 	while (go_on && bad - good > 1) {
-		/* The time does not matter: it ends when all are sent and have come. */
+		/*
+		 * The time does not matter: the trial ends when all frames are sent and no more
+		 * arrive.
+		 */
 		const struct trial_config config = {
 		    .seconds = 0.2 + frames * 1e-6, .frames = frames};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Streams take turns frame by frame, and queue pairs burst by burst. A replay has one turn of its
- * own per port, and one pair: its flows are not known, and between pairs there is no order.
+ * Streams take turns frame by frame, and queue pairs take turns burst by burst. A port sends a
+ * replay through one pair, because the flows of its frames are not known, and the order between
+ * pairs is not defined.
  */
 #include "traffic/sender.h"
 
@@ -9,9 +10,9 @@
 
 #include "base/util.h"
 
-#define AHEAD 2 /* frames: for whole ones that are written */
+#define AHEAD 2 /* frames to prefetch ahead if every byte is written */
 
-/* How many frames are due, at most a burst. */
+/* The number of frames that are due, at most half a burst. */
 static unsigned frames_due(const struct sender *s, uint64_t now)
 {
 	double ready = (now - s->due) / s->interval;
@@ -51,7 +52,7 @@ unsigned sender_send(struct sender *s, uint64_t now, struct trial_result *r)
 	return n;
 }
 
-/* From this frame of a replay to the next one. */
+/* The time from this frame of a replay to the next frame. */
 static double gap(const struct sender *s, const struct replay *replay)
 {
 	uint64_t at = replay->frame[s->next].at;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A port that frames leave by, within a trial; for trial.c only. */
+/* A port that sends frames in a trial; for trial.c only. */
 #pragma once
 
 #include "traffic/replay.h"
@@ -8,17 +8,17 @@
 struct sender {
 	struct tport *port;
 	unsigned index;           /* of the port */
-	unsigned n_streams, turn; /* whose next */
+	unsigned n_streams, turn; /* turn: the stream that sends next */
 	struct stream **stream;
-	unsigned pair;        /* whose next */
-	uint64_t sent, limit; /* in this trial */
-	uint64_t late;        /* cycles after which a frame is */
-	double interval, due; /* cycles between two frames; when the next one is due */
-	uint64_t next;        /* of the frames of a replay */
-	double pace;          /* cycles per nanosecond of a replay; 0: as the interval says */
+	unsigned pair;        /* that sends next */
+	uint64_t sent, limit; /* frames in this trial */
+	uint64_t late;        /* a frame that leaves more cycles after it was due is late */
+	double interval, due; /* cycles between two frames; when the next frame is due */
+	uint64_t next;        /* the next frame of a replay */
+	double pace;          /* cycles per nanosecond of a replay; 0: use interval */
 };
 
-/* Send what is due, at most a burst; returns how many frames. */
+/* Send the frames that are due, at most a burst; returns their number. */
 unsigned sender_send(struct sender *s, uint64_t now, struct trial_result *r);
 unsigned sender_replay(struct sender *s, const struct replay *replay, uint64_t now,
     struct stream_counts *counts, struct trial_result *r);

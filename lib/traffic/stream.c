@@ -2,15 +2,15 @@
 /*
  * Theory of operation
  *
- * All frames of a stream of one size begin alike, so their first line is a template, made once with
- * lengths and checksums; a frame is the template, then addresses, ports and tag written over it. A
- * flow's number is in the UDP (or TCP) ports, which the IPv4 checksum does not cover; the UDP
- * checksum is 0, none.
+ * All frames of a stream with the same size begin alike. So their first line is a template, made
+ * once with lengths and checksums. To make a frame, addresses, ports and tag are written over a
+ * copy of the template. The UDP or TCP ports contain the number of the flow; the IPv4 checksum does
+ * not cover them. The UDP checksum is 0, that is, none.
  *
- * What is received is checked against what its tag says it is. The tag lies behind the headers that
- * the frame has; where none is there, the headers may be what was spoilt, and it is looked for in
- * all places where a tag can be. It has a mark and a check sum, and one of them has to be right: so
- * a switch that spoils any one byte makes a frame corrupt, not foreign.
+ * A received frame is compared with what its tag says. The tag follows the headers. If there is no
+ * tag, the headers may have been changed, so all possible places are searched. A tag has a mark and
+ * a check sum, and one of them must be right. So if a switch changes one byte, the frame is
+ * corrupt, not foreign.
  */
 #include "traffic/stream.h"
 
@@ -32,7 +32,10 @@
 #define HELLO     0xffff
 #define PORT_BASE 0x2000
 
-/* Behind the transport header; in the byte order of this machine, for it never leaves it. */
+/*
+ * Follows the transport header. It has the byte order of this machine, because it is only read
+ * here.
+ */
 struct tag {
 	uint16_t magic, stream;
 	uint32_t flow, number;
@@ -40,7 +43,7 @@ struct tag {
 	uint16_t check;
 } __attribute__((packed));
 
-/* No spoilt 16 bits go unseen, wherever they lie. */
+/* Detects a change of any 16 bits, at any place. */
 static inline uint16_t tag_check(uint16_t stream, uint32_t flow, uint32_t number, uint64_t time)
 {
 	uint64_t sum = time ^ ((uint64_t)flow << 32 | number) ^ stream;
@@ -50,7 +53,9 @@ static inline uint16_t tag_check(uint16_t stream, uint32_t flow, uint32_t number
 	return ~sum;
 }
 
-/* Field by field where it belongs: what is written in small pieces and read as one has to wait. */
+/*
+ * Write each field to its place: reading small stores as one large value would wait for the stores.
+ */
 static inline void put_tag(
     uint8_t *at, uint16_t stream, uint32_t flow, uint32_t number, uint64_t time)
 {
@@ -70,7 +75,10 @@ static void put16(uint8_t *at, uint16_t value)
 	memcpy(at, &value, 2);
 }
 
-/* Locally administered; the port in the second and third byte, then which of its own. */
+/*
+ * A locally administered address: the port in the second and third byte, then the number of the
+ * address.
+ */
 static uint64_t mac_of(uint16_t port, uint32_t mac)
 {
 	return UINT64_C(0x02) | (uint64_t)htobe16(port) << 8 |
@@ -109,7 +117,10 @@ static void put_ip(uint8_t *ip, uint32_t len, const struct stream *s)
 	put16(ip + 10, ip_checksum(ip));
 }
 
-/* What the checksum of the whole segment will be finished from: the pseudo header's sum. */
+/*
+ * The checksum field gets the sum of the pseudo header; the segment's checksum is completed from
+ * it.
+ */
 static void put_tcp(uint8_t *tcp, const uint8_t *ip, uint32_t len)
 {
 	uint32_t sum = 6 + len;
@@ -167,7 +178,7 @@ static void make_net_header(struct stream *s)
 	s->net.csum_offset = 16;
 }
 
-/* As a careful driver does: a line that need not be written stays shared. */
+/* Write only if it differs: a line that is not written stays shared between cores. */
 static inline void put_net_header(const struct stream *s, struct virtio_net_hdr *hdr)
 {
 	if (memcmp(hdr, &s->net, VIRTIO_NET_HDR_LEN - 2) != 0)
@@ -262,7 +273,7 @@ uint32_t stream_make_hello(
 	return MAX(s->head_len, (unsigned)STREAM_FRAME_MIN);
 }
 
-/* Where its headers say they end. */
+/* The end of the headers, as the headers themselves say. */
 static uint32_t headers_end(const uint8_t *frame)
 {
 	uint32_t ip = ETH_LEN + (frame[12] == 0x81 && frame[13] == 0 ? VLAN_LEN : 0);
@@ -307,7 +318,7 @@ bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_
 	return false;
 }
 
-/* Are the headers those of this flow, and of a size that we send? */
+/* Are these the headers of this flow, and is the length one of the stream's sizes? */
 static bool headers_hold(
     const struct stream *s, const struct stream_tag *tag, const uint8_t *frame, uint32_t len)
 {
@@ -347,7 +358,7 @@ static bool frame_holds(const struct stream *s, const struct stream_tag *tag,
 	    pattern_holds(s, tag, pieces, len);
 }
 
-/* Did the request to segment come along? */
+/* Does the net header contain the request for segmentation? */
 static bool net_header_holds(const struct stream *s, const uint8_t *frame)
 {
 	const struct virtio_net_hdr *hdr = tport_header((uint8_t *)(uintptr_t)frame);

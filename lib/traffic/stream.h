@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A stream: the frames that one port sends to one other, and what became of them.
+ * A stream: the frames that one port sends to another, and what became of them.
  *
  * A stream has flows, and each flow numbers its frames from 0. A flow is an IPv4 5-tuple (UDP; TCP
- * when frames are to be segmented) between a MAC of the source and one of the destination. Behind
- * the headers comes the tag, in every frame: stream, flow, number, time, and a check sum of them.
- * With `touch_all` the rest of the frame is a pattern made from these, and every byte, headers
- * included, is written and checked; without, the rest is whatever the buffer held, and only the
- * first cache line is touched.
+ * if frames ask for segmentation) between a MAC address of the source and one of the destination. A
+ * tag follows the headers of every frame: stream, flow, number, time, and a check sum of them. With
+ * `touch_all` the rest of the frame is a pattern made from these, and every byte, headers included,
+ * is written and checked. Without it the rest is what the buffer contained, and only the first
+ * cache line is touched.
  *
- * Counting: sent = received + lost, when nothing is under way any more. A frame is received once:
- * a second copy is a duplicate. One that comes after a later one of its flow is reordered; whether
- * such a frame is new or a copy is known for the last 64 of a flow, and else it counts as a copy.
- * A frame that came without what its net header asked for is received all the same, and counted as
- * bare besides: nobody could segment it, nor finish its checksum.
+ * Counting: sent = received + lost when no frame is under way. A frame is received once; a second
+ * copy is a duplicate. If a frame arrives after a later frame of its flow, it is reordered. For the
+ * last 64 numbers of a flow it is known whether such a frame is new or a copy; an older one counts
+ * as a copy. If a frame arrives without the request of its net header, it counts as received and
+ * also as bare: the receiver could not segment it or complete its checksum.
  *
  * Threads: one user at a time.
  */
@@ -29,11 +29,11 @@
 #define STREAM_FRAME_MAX 65535
 
 struct stream_profile {
-	uint32_t size[STREAM_SIZES_MAX]; /* Ethernet bytes without FCS, taken in turn */
+	uint32_t size[STREAM_SIZES_MAX]; /* Ethernet bytes without FCS, used in turn */
 	unsigned n_sizes;
 	unsigned flows; /* per stream; at least 1 */
-	unsigned lanes; /* queues that flows are spread over, 1 to TPORT_PAIRS_MAX */
-	unsigned macs;  /* per port; at least 1; flow f is between the f-th of each */
+	unsigned lanes; /* queue pairs that the flows are spread over, 1 to TPORT_PAIRS_MAX */
+	unsigned macs;  /* per port; at least 1; flow f uses address f % macs of both ports */
 	uint16_t vlan;  /* 0: untagged */
 	uint16_t gso;   /* bytes of TCP payload per segment; 0: no segmentation */
 	bool touch_all;
@@ -52,7 +52,7 @@ struct stream_template {
 struct stream_flow {
 	uint32_t next_sent;
 	uint32_t next; /* expected */
-	uint64_t seen; /* bit i: number next - 1 - i has come */
+	uint64_t seen; /* bit i: frame number next - 1 - i has arrived */
 };
 
 struct stream {
@@ -73,7 +73,7 @@ int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_p
     struct stream **ret_stream);
 void stream_destroy(struct stream *s);
 
-/* Counters and numbers back to 0. */
+/* Set counters and numbers to 0. */
 void stream_reset(struct stream *s);
 
 /* The length of the frame that stream_make() makes next. */
@@ -82,7 +82,7 @@ static inline uint32_t stream_next_len(const struct stream *s)
 	return s->template[s->next_size].len;
 }
 
-/* Ask for the lines of a frame that will be written; the first is asked for anyway. */
+/* Prefetch the lines of a frame that will be written, except the first line. */
 static inline void stream_prefetch(const struct stream *s, uint8_t *frame)
 {
 	for (uint32_t at = 64; at < stream_next_len(s); at += 64)
@@ -90,34 +90,34 @@ static inline void stream_prefetch(const struct stream *s, uint8_t *frame)
 }
 
 /*
- * Make the next frame of a lane, with this time in it, and its net header. Returns its length;
- * there must be room for it. It counts as sent. All frames of a flow have the same lane, as a
- * guest's have: between queues there is no order.
+ * Make the next frame of a lane, with this time in it, and its net header. Returns its length; the
+ * buffer must be large enough. The frame counts as sent. All frames of a flow use one lane, as in a
+ * guest, because the order between queues is not defined.
  */
 uint32_t stream_make(
     struct stream *s, unsigned lane, uint8_t *frame, struct virtio_net_hdr *hdr, uint64_t time);
 
-/* A frame whose source is a MAC of the port and that nobody has to answer: for being learned. */
+/* Make a frame with this MAC address as its source, so that a switch learns the address. */
 uint32_t stream_make_hello(
     struct stream *s, uint32_t mac, uint8_t *frame, struct virtio_net_hdr *hdr);
 
-/* What a frame that arrived says of itself. */
+/* The tag of a received frame. */
 struct stream_tag {
 	uint16_t stream;
 	uint32_t flow, number;
 	uint64_t time;
-	bool intact; /* if not, nothing in it can be relied on */
+	bool intact; /* false: the fields may be wrong */
 };
 
 /*
- * Is it one of ours? A hello is not. False also for what is too short. One whose tag was spoilt
- * still is, as long as either the mark or the check sum is right.
+ * Is it a frame of a stream? A hello is not, and neither is a frame that is too short. If the tag
+ * was changed, the frame is recognised as long as the mark or the check sum is right.
  */
 bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_tag);
 
 /*
- * Count a frame of this stream, the tag intact; pieces as a port gives them, len all of
- * it. Sets corrupt where the frame is not what was sent.
+ * Count a frame of this stream; the tag is intact. pieces are as the port returned them, len is the
+ * frame's length. Counts the frame as corrupt if it differs from what was sent.
  */
 void stream_take(struct stream *s, const struct stream_tag *tag, const struct tport_piece pieces[],
     uint32_t len);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A place where frames leave and arrive, whatever is behind it: what trials know of a port.
+ * A port as trials see it: it sends and receives frames, with any device behind it.
  *
- * The operations move bursts, so what is behind them is asked for once per burst, not per frame.
- * Before every frame lies its net header, VIRTIO_NET_HDR_LEN bytes, which says whether the frame
- * is to be segmented; a port that cannot segment ignores it. Before a frame that arrived it lies
- * as well, on ports that were asked to segment.
+ * The operations move bursts, so there is one indirect call per burst, not per frame. The net
+ * header, VIRTIO_NET_HDR_LEN bytes, lies before each frame to be sent. It says whether the frame
+ * asks for segmentation; a port that cannot segment ignores it. On ports that were asked to
+ * segment, a net header also lies before each received frame.
  *
  * Threads: one user at a time per pair.
  */
@@ -17,12 +17,12 @@
 #include "virtio/virtio.h"
 
 #define TPORT_PAIRS_MAX 16
-#define TPORT_BURST     64  /* the most frames any call moves */
-#define TPORT_PIECES    192 /* the most pieces: a burst, and the rest of a last, long frame */
+#define TPORT_BURST     64  /* most frames of a call */
+#define TPORT_PIECES    192 /* most pieces of a call: a burst, and the rest of a long last frame */
 
 struct tport;
 
-/* A piece of a frame that arrived: all of it, unless it lies in several buffers. */
+/* A piece of a received frame: the whole frame, unless it lies in several buffers. */
 struct tport_piece {
 	const uint8_t *bytes;
 	uint32_t len;
@@ -30,27 +30,30 @@ struct tport_piece {
 };
 
 struct tport_ops {
-	/* How many frames can be sent now, at most want; *frame: where each has to be written. */
+	/*
+	 * The number of frames that can be sent now, at most want; *frame: where to write each of
+	 * them.
+	 */
 	unsigned (*room)(
 	    struct tport *tp, unsigned pair, unsigned want, uint8_t *frame[TPORT_BURST]);
 
-	/* Send the first n of them, with these lengths. */
+	/* Send the first n of these frames, with these lengths. */
 	void (*send)(struct tport *tp, unsigned pair, const uint32_t len[], unsigned n);
 
 	/*
-	 * Pieces of up to max frames that arrived. They stay readable until give_back(), which must
+	 * Pieces of up to max received frames. They stay readable until give_back(), which must
 	 * come before the next call.
 	 */
 	unsigned (*receive)(
 	    struct tport *tp, unsigned pair, struct tport_piece pieces[TPORT_PIECES], unsigned max);
 	void (*give_back)(struct tport *tp, unsigned pair);
 
-	/* How many of its queues are of no use any more, for the device broke the rules. */
+	/* The number of queues that cannot be used any more because the device broke the rules. */
 	unsigned (*broken)(const struct tport *tp);
 	void (*destroy)(struct tport *tp);
 };
 
-/* Part of what implements it. */
+/* Embedded in the structure that implements a port. */
 struct tport {
 	const struct tport_ops *ops;
 	unsigned n_pairs;

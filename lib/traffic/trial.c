@@ -2,12 +2,12 @@
 /*
  * Theory of operation
  *
- * The loop looks at the clock, lets every sender send what is due, at most a burst, and takes at
- * most a burst from every queue. A sender is a port with its streams, or with a replay; see
- * sender.c. Senders share the rate evenly.
+ * The loop reads the clock, lets every sender send the frames that are due, at most a burst, and
+ * receives at most a burst from every queue. A sender is a port with its streams or with a replay;
+ * see sender.c. Senders share the rate evenly.
  *
- * Due frames are counted from the start: due = (now - start) * rate. Nothing is forgotten when the
- * generator was held up; the frames leave later with the times they were due at.
+ * The time at which a frame is due advances by the interval for each frame. So if the generator is
+ * delayed, no frame is left out: the frames leave later and carry the times at which they were due.
  */
 #include "traffic/trial.h"
 
@@ -95,7 +95,7 @@ void traffic_destroy(struct traffic *t)
 	free(t);
 }
 
-/* One of ours that is not what it was, or not where it was sent. */
+/* A frame of ours that was changed, or that arrived at the wrong port. */
 static void count_stray(struct stream_counts *counts, bool intact, struct trial_result *r)
 {
 	if (intact)
@@ -106,7 +106,7 @@ static void count_stray(struct stream_counts *counts, bool intact, struct trial_
 		r->spoilt++;
 }
 
-/* Whatever comes is taken for what was sent. */
+/* Every received frame counts. */
 static void count_replayed(struct stream_counts *c, const struct tport_piece pieces[], unsigned n)
 {
 	for (unsigned k = 0; k < n; k++)
@@ -115,7 +115,7 @@ static void count_replayed(struct stream_counts *c, const struct tport_piece pie
 		c->received++;
 }
 
-/* What one burst of pieces brought. */
+/* Count the frames of one burst. */
 static void count_pieces(struct traffic *t, unsigned port, const struct tport_piece pieces[],
     unsigned n, uint64_t now, struct trial_result *r)
 {
@@ -142,7 +142,7 @@ static void count_pieces(struct traffic *t, unsigned port, const struct tport_pi
 	}
 }
 
-/* A burst from every queue. Returns pieces taken. */
+/* Receive a burst from every queue. Returns the number of pieces. */
 static unsigned receive_all(struct traffic *t, struct trial_result *r)
 {
 	struct tport_piece pieces[TPORT_PIECES];
@@ -155,7 +155,7 @@ static unsigned receive_all(struct traffic *t, struct trial_result *r)
 			unsigned n = port->ops->receive(port, pair, pieces, TPORT_BURST);
 
 			if (n == 0)
-				continue; /* nothing for this queue */
+				continue; /* nothing in this queue */
 			for (unsigned k = 0; k < n; k++)
 				__builtin_prefetch(pieces[k].bytes);
 			if (t->replay)
@@ -198,7 +198,10 @@ static void sum_up(struct traffic *t, struct trial_result *r)
 		r->broken += t->port[i]->ops->broken(t->port[i]);
 }
 
-/* Receive until nothing of ours has come for a while; others may never stop. */
+/*
+ * Receive until no frame of ours has arrived for a while. Frames of others may never stop, so the
+ * time is bounded.
+ */
 static void drain(struct traffic *t, struct trial_result *r)
 {
 	uint64_t quiet = TRIAL_DRAIN_NS * (t->tsc_hz / 1e9), begin = __rdtsc(), last = begin;
@@ -229,7 +232,7 @@ static void start(struct traffic *t, const struct trial_config *config, struct t
 		s->next = 0;
 		s->pace = config->speed > 0 ? t->tsc_hz / 1e9 / config->speed : 0;
 		s->interval = share > 0 ? t->tsc_hz / share : 0;
-		/* Not all at the same moment. */
+		/* The senders start at different moments. */
 		s->due = now + s->interval * i / t->n_senders;
 	}
 }
@@ -287,7 +290,7 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 	return go_on;
 }
 
-/* The next hellos of a port, from this MAC on. Returns how many there was room for. */
+/* Send the next hellos of a port, from this MAC address on. Returns how many were sent. */
 static unsigned send_hellos(const struct sender *sender, uint32_t mac, uint32_t macs)
 {
 	struct tport *port = sender->port;
@@ -302,7 +305,7 @@ static unsigned send_hellos(const struct sender *sender, uint32_t mac, uint32_t 
 	return n;
 }
 
-/* Hellos go out in bursts, and what they cause is received and forgotten in between. */
+/* Hellos are sent in bursts. Frames that arrive in between are received and ignored. */
 void traffic_introduce(struct traffic *t)
 {
 	struct trial_result *ignored = calloc(1, sizeof(*ignored));

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A trial: traffic on all streams for a time at a rate, and what came of it.
+ * A trial: traffic on all streams for a time at a rate, and the result.
  *
- * One thread sends and receives on all ports, so times need no synchronising. The load is open
- * loop: every frame has a time at which it is due, carries that time, and its latency counts from
- * there, so a generator that falls behind makes the figures worse, not better. A frame that is due
- * while the ring is full waits, in order; `late` counts frames that left more than TRIAL_LATE_NS
- * after they were due. Rate 0: as fast as it goes; then latency counts from the moment of sending.
+ * One thread sends and receives on all ports, so clocks need not be synchronised. The load is open
+ * loop: every frame has a time at which it is due and carries this time, and its latency counts
+ * from there. So if the generator falls behind, the figures get worse, not better. If the ring is
+ * full when a frame is due, the frame waits, in order; `late` counts frames that left more than
+ * TRIAL_LATE_NS after they were due. Rate 0 means full speed; then latency counts from sending.
  *
- * Latency is recorded of the first frame of every burst that is received: of all frames when they
- * come one by one, and of the one that has waited longest when they do not.
+ * Latency is recorded for the first frame of every received burst. If frames arrive one by one,
+ * that is every frame; otherwise it is the frame of the burst that waited longest.
  *
- * In place of frames that streams make, every port that has streams can send what was recorded:
- * then only totals are known, and no latency.
+ * Instead of frames of streams, every port that has streams can send a recording. Then only totals
+ * are known, and no latency.
  *
- * After the time, or all frames, nothing more is sent, and the trial ends when nothing of it has
- * come for TRIAL_DRAIN_NS, or after 50 times that.
+ * After the time, or after all frames, no frame is sent. The trial ends when no frame of it has
+ * arrived for TRIAL_DRAIN_NS, or after 50 times that time.
  */
 #pragma once
 
@@ -29,12 +29,11 @@
 #define TRIAL_LATE_NS  100000
 #define TRIAL_DRAIN_NS 100000000
 
-/* Where streams begin and end. */
 struct replay;
 struct trial_result;
 struct sender;
 
-/* Of all trials since traffic_create(), for whoever compares with the switch's books. */
+/* All trials since traffic_create(), to compare with the switch's counters. */
 struct trial_total {
 	uint64_t trials;
 	uint64_t hellos; /* sent by traffic_introduce() */
@@ -47,7 +46,7 @@ struct traffic {
 	struct tport **port;
 	unsigned n_streams;
 	struct stream **stream;
-	const struct replay *replay; /* if any: what streams send in place of frames of their own */
+	const struct replay *replay;    /* NULL: streams make their frames */
 	struct stream_counts *replayed; /* by port */
 	unsigned n_senders; /* one for each port that has streams; see traffic_create() */
 	struct sender *sender;
@@ -59,9 +58,9 @@ struct traffic {
 
 struct trial_config {
 	double seconds;
-	double rate;     /* frames per second, all streams together; 0: as fast as it goes */
-	uint64_t frames; /* per port; 0: no limit but the time */
-	double speed;    /* of a replay, in times of how it was recorded; 0: as the rate says */
+	double rate;     /* frames per second, all streams together; 0: full speed */
+	uint64_t frames; /* per port; 0: only the time is a limit */
+	double speed;    /* of a replay: how many times the recorded speed; 0: use the rate */
 };
 
 struct trial_result {
@@ -69,24 +68,24 @@ struct trial_result {
 	uint64_t offered; /* frames due in that time; with rate 0: sent */
 	struct stream_counts sum;
 	uint64_t lost;
-	uint64_t extra;         /* of a replay: received and not sent, so flooded or from others */
-	uint64_t foreign;       /* received where it was not meant to go, or by nobody we know */
-	uint64_t spoilt;        /* corrupt so that it is not clear of which stream; in the sum */
-	uint64_t late, refused; /* frames late; times that a ring had less room than wanted */
-	uint64_t broken;        /* queues whose device broke the rules */
-	/* How the generator spent its time, in cycles: with frames, and looking for some. */
+	uint64_t extra;         /* of a replay: received but not sent, so flooded or from others */
+	uint64_t foreign;       /* received at the wrong port, or from an unknown sender */
+	uint64_t spoilt;        /* corrupt frames of unknown streams; part of the sum */
+	uint64_t late, refused; /* late frames; how often a ring had less room than wanted */
+	uint64_t broken;        /* queues with a device that broke the rules */
+	/* The generator's time in cycles: with frames, and looking for frames. */
 	uint64_t busy_cycles, idle_cycles;
 	struct histogram latency; /* nanoseconds */
 };
 
-/* Group the streams by port. 0 or -ENOMEM. tsc_hz is measured (50 ms). */
+/* Group the streams by port. 0 or -ENOMEM. Takes 50 ms to measure tsc_hz. */
 int traffic_create(struct tport *port[], unsigned n_ports, struct stream *stream[],
     unsigned n_streams, struct traffic **ret_traffic);
 void traffic_destroy(struct traffic *t);
 
-/* Let every MAC of every port send one frame, twice; only total.hellos counts them. */
+/* Let every MAC address of every port send one frame, twice. Only total.hellos counts them. */
 void traffic_introduce(struct traffic *t);
 
-/* Run a trial; the streams' counters begin at 0. False: progress() said stop. */
+/* Run a trial; the streams' counters begin at 0. False: progress() asked to stop. */
 bool trial_run(
     struct traffic *t, const struct trial_config *config, struct trial_result *ret_result);

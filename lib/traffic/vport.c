@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The fast driver: its memory, its connection, and what both ring formats share. */
+/* The fast driver: its memory, its connection, and the code that both ring formats share. */
 #include "traffic/vport.h"
 
 #include <errno.h>
@@ -15,14 +15,14 @@
 #define LINE      64u
 #define PAGE      4096u
 #define HUGE_PAGE (2u << 20)
-#define PATIENCE  100000 /* looks for the rest of a frame that was begun */
+#define PATIENCE  100000 /* looks for the rest of a frame whose first buffer has arrived */
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) / to * to;
 }
 
-/* Room for the ring areas of one queue, whatever the format; each on pages of its own. */
+/* Bytes for the ring areas of one queue in either format; each area has its own pages. */
 static uint64_t ring_bytes(uint16_t size)
 {
 	struct vring_layout split = vring_layout(size, false), packed = vring_layout(size, true);
@@ -143,7 +143,7 @@ static void offer_buffers(struct vport_queue *q, unsigned n)
 		offer(q, room, MIN(n, TPORT_BURST), true);
 }
 
-/* An empty ring, and calls asked not to come. */
+/* Make the ring empty and ask for no calls. */
 static void reset_queue(struct vport *vp, unsigned index)
 {
 	struct vport_queue *q = &vp->queue[index];
@@ -242,7 +242,7 @@ static unsigned reap(struct vport_queue *q, struct vport_used used[], unsigned m
 	return q->packed ? vport_packed_reap(q, used, max) : vport_split_reap(q, used, max);
 }
 
-/* Take n used buffers as ours; false: one of them cannot be. */
+/* Take back n used buffers. False: an id or a length cannot be right. */
 static bool take(
     struct vport_queue *q, const struct vport_used used[], struct tport_piece pieces[], unsigned n)
 {
@@ -259,8 +259,9 @@ static bool take(
 }
 
 /*
- * How many more pieces the frame that begins with this one has. Also: is its header whole? Without
- * merged buffers nobody looks at the count, and there are devices that leave it as it was.
+ * Sets *ret_more to the number of pieces after the first piece of a frame. False: the header cannot
+ * be right. Without merged buffers num_buffers is not read, because some devices leave it
+ * unchanged.
  */
 static bool count_more(
     const struct vport_queue *q, const struct tport_piece *piece, uint16_t *ret_more)
@@ -272,7 +273,10 @@ static bool count_more(
 	return n >= 1 && n <= TPORT_PIECES - TPORT_BURST && (int32_t)piece->len > 0;
 }
 
-/* The rest of a frame that was cut off by the end of a burst; it is there, or will be at once. */
+/*
+ * Take the rest of a frame that the end of a burst cut off. The buffers are there or arrive very
+ * soon.
+ */
 static bool take_rest(
     struct vport_queue *q, struct tport_piece pieces[], unsigned have, unsigned missing)
 {
@@ -308,7 +312,10 @@ unsigned vport_receive(struct vport_queue *q, struct tport_piece pieces[TPORT_PI
 		pieces[k].more = more;
 		n = MAX(n, k + more + 1);
 		for (unsigned i = 1; i <= more; i++) {
-			/* Only the first buffer has a header; the frame goes on in its place. */
+			/*
+			 * Only the first buffer has a header; in the other buffers the frame's
+			 * bytes are in its place.
+			 */
 			pieces[k + i].bytes -= VIRTIO_NET_HDR_LEN;
 			pieces[k + i].len += VIRTIO_NET_HDR_LEN;
 			pieces[k + i].more = 0;

@@ -12,7 +12,7 @@ static void advance(const struct vport_queue *q, uint16_t *slot, bool *wrap, uns
 	}
 }
 
-/* Length, id and flags of a slot in one load, if the device has used it. */
+/* Read length, id and flags of a slot in one load. False: the device has not used it. */
 static bool read_used(const struct vport_queue *q, struct vport_used *ret_used)
 {
 	const struct vring_packed_desc *desc = q->desc;
@@ -39,7 +39,7 @@ unsigned vport_packed_reap(struct vport_queue *q, struct vport_used used[], unsi
 	return n;
 }
 
-/* In order one used descriptor stands for all buffers up to the one it names. */
+/* In order, one used descriptor returns all buffers up to the one it names. */
 void vport_packed_reap_sent(struct vport_queue *q)
 {
 	struct vport_used used;
@@ -93,7 +93,7 @@ void vport_packed_offer(struct vport_queue *q, const uint32_t len[], unsigned n,
 		__atomic_store_n(first, first_word, __ATOMIC_RELEASE);
 }
 
-/* Event index is not looked at: a kick too many does no harm. */
+/* The event index is not read: an unneeded kick does no harm. */
 bool vport_packed_kick_needed(struct vport_queue *q)
 {
 	const struct vring_packed_event *device = q->device;

@@ -10,7 +10,7 @@ static uint16_t used_index(const struct vport_queue *q)
 	return __atomic_load_n(&ring->idx, __ATOMIC_ACQUIRE);
 }
 
-/* Used entries that wait; a device that claims more than it was given breaks the queue. */
+/* The number of used entries to read. A device that returns more than it has breaks the queue. */
 static unsigned waiting(struct vport_queue *q)
 {
 	uint16_t n = used_index(q) - q->used;
@@ -36,7 +36,7 @@ unsigned vport_split_reap(struct vport_queue *q, struct vport_used used[], unsig
 	return n;
 }
 
-/* In order the ids need not be read: buffers come back as they went. */
+/* In order, the ids need not be read: buffers come back in the order in which they were offered. */
 void vport_split_reap_sent(struct vport_queue *q)
 {
 	const struct vring_split_used *ring = q->device;
