@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The control queue of a network driver whose front-end leaves it to the back-end, as User Mode
- * Linux does. It has a region of guest memory of its own: create it before the memory is told.
+ * The control queue of a network driver, for front-ends that leave it to the back-end, as User Mode
+ * Linux does. It has a region of guest memory of its own: create it before the memory is told to
+ * the back-end.
  */
 #pragma once
 
@@ -20,7 +21,7 @@ enum { CONTROL_RX = 0, CONTROL_MAC = 1, CONTROL_VLAN = 2, CONTROL_ANNOUNCE = 3, 
 enum control_kick {
 	CONTROL_KICK_EVENTFD,
 	CONTROL_KICK_INBAND, /* messages; the first one starts the ring */
-	CONTROL_KICK_NONE,   /* the back-end has to look */
+	CONTROL_KICK_NONE,   /* the back-end has to poll */
 };
 
 struct control_queue {
@@ -30,25 +31,30 @@ struct control_queue {
 	enum control_kick kick;
 	int kick_fd, call_fd;
 	uint8_t *host; /* the region: ring, then data */
-	uint32_t next; /* whose data is written next */
+	uint32_t next; /* number of the next command */
 };
 
 int control_queue_create(struct frontend *fe, struct control_queue **ret_queue);
 void control_queue_destroy(struct control_queue *cq);
 
-/* An empty ring with this index, under the features negotiated; it is not enabled. 0 or -errno. */
+/*
+ * Make an empty ring with this index and the negotiated features, and start it; it is not enabled.
+ * 0 or -errno.
+ */
 int control_queue_start(struct control_queue *cq, unsigned index, enum control_kick kick);
 
-/* Give it a command and kick; do not wait. 0; -ENOSPC; -errno. */
+/* Send a command and kick; do not wait. 0; -ENOSPC; -errno. */
 int control_queue_send(
     struct control_queue *cq, uint8_t class, uint8_t command, const void *data, uint32_t len);
 
-/* Kick whether or not that is asked for. */
+/* Kick even if the device asks for no kicks. */
 int control_queue_kick(struct control_queue *cq);
 
-/* The oldest command's answer, a byte; -ETIMEDOUT; -EBADMSG: none was written. */
+/*
+ * Wait for the answer to the oldest command, a byte. -ETIMEDOUT; -EBADMSG: no answer was written.
+ */
 int control_queue_wait(struct control_queue *cq, unsigned timeout_ms);
 
-/* Both, with the usual time limit of the front-end. */
+/* Send a command and wait for its answer, with the front-end's time limit. */
 int control_queue_command(
     struct control_queue *cq, uint8_t class, uint8_t command, const void *data, uint32_t len);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sockets and messages are here; guest memory is in frontend_memory.c. Every wait goes
- * through wait_for(), which knows the time-out, so that no test hangs on a silent peer.
- * Sending never waits for a reader that does not read either: sockets are non-blocking.
+ * Sockets and messages are here; guest memory is in frontend_memory.c. Every wait uses wait_for(),
+ * which has a time-out, so no test hangs because of a silent peer. Sending does not wait for ever
+ * either: sockets are non-blocking.
  */
 #include "frontend/frontend.h"
 
@@ -203,7 +203,7 @@ int frontend_send(struct frontend *fe, uint32_t id, uint32_t flags, const void *
 	    n_fds);
 }
 
-/* Keep the first descriptor that came, close the others. */
+/* Keep the first descriptor, close the others. */
 static void take_fds(struct msghdr *msg, int *fd)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {

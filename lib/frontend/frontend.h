@@ -2,13 +2,13 @@
 /*
  * A vhost-user front-end: the socket and the guest memory.
  *
- * For tests, fuzzing and traffic generation. It has two floors: frontend_send() and
- * frontend_receive_reply() move any message with any descriptors, so that everything wrong can
- * be said; the typed calls below say what a good front-end says. frontend_net.h puts a
- * network driver on top.
+ * It is for tests, fuzzing and traffic generation. It has two levels. frontend_send() and
+ * frontend_receive_reply() move any message with any descriptors, so a test can send every kind of
+ * wrong message. The typed calls below send what a correct front-end sends. net_driver.h adds a
+ * network driver.
  *
- * Nothing waits longer than timeout_ms (2000 unless changed): -ETIMEDOUT. A peer that hung up
- * gives -ECONNRESET. One thread at a time per front-end.
+ * No function waits longer than timeout_ms (2000 unless changed): -ETIMEDOUT. If the peer hung up:
+ * -ECONNRESET. One thread at a time per front-end.
  */
 #pragma once
 
@@ -21,10 +21,10 @@
 
 #define FRONTEND_REGIONS_MAX 512
 
-/* One region of guest memory: a memfd of its own, mapped here. size 0: not in use. */
+/* One region of guest memory: a memfd of its own, mapped in this process. size 0: not in use. */
 struct frontend_region {
 	uint64_t gpa, size;
-	uint64_t uaddr; /* what the back-end is told; the mapping's address unless chosen */
+	uint64_t uaddr; /* the address told to the back-end; the mapping's address unless chosen */
 	uint64_t mmap_offset;
 	uint8_t *host;
 	int fd;
@@ -37,11 +37,11 @@ struct frontend {
 	uint64_t protocol_features; /* likewise */
 	int channel_fd;             /* our end of the back-end channel; -1: none */
 	/*
-	 * Behind an IOMMU: what this front-end calls a gpa, and the driver puts into its
-	 * descriptors, is an IOVA; the back-end is told of gpas that lie this much higher.
+	 * Behind an IOMMU: a gpa of this front-end, which the driver puts into descriptors, is an
+	 * IOVA. The gpas told to the back-end are higher by this number.
 	 */
 	uint64_t iommu_shift;
-	bool iommu_silent; /* let misses go unanswered */
+	bool iommu_silent; /* do not answer misses */
 	uint64_t misses;   /* received so far */
 	unsigned n_regions;
 	struct frontend_region region[FRONTEND_REGIONS_MAX];
@@ -53,7 +53,7 @@ void frontend_init(struct frontend *fe);
 /* Close the socket, unmap and close all regions. The front-end may be used again. */
 void frontend_cleanup(struct frontend *fe);
 
-/* Hang up; keep the memory. */
+/* Close the connection; keep the memory. */
 void frontend_disconnect(struct frontend *fe);
 
 /* Connect to a back-end that listens at path, trying again until timeout_ms. 0 or -errno. */
@@ -62,7 +62,7 @@ int frontend_connect(struct frontend *fe, const char *path);
 /* Listen at path for a back-end in client mode: a listening descriptor or -errno. */
 int frontend_listen(const char *path);
 
-/* Take the next back-end from a listening descriptor. 0 or -errno (-ETIMEDOUT). */
+/* Accept the next back-end on a listening descriptor. 0 or -errno (-ETIMEDOUT). */
 int frontend_accept(struct frontend *fe, int listen_fd);
 
 /*
@@ -76,16 +76,16 @@ int frontend_send(struct frontend *fe, uint32_t id, uint32_t flags, const void *
 int frontend_send_bytes(struct frontend *fe, const void *bytes, size_t size);
 
 /*
- * Wait for the reply to message id and copy its payload (at most room bytes). Returns the
- * payload's size or -errno; -EPROTO when something else came. A descriptor that comes with it
- * goes to *ret_fd (-1: none), or is closed when ret_fd is NULL.
+ * Wait for the reply to message id and copy its payload (at most room bytes). Returns the payload's
+ * size or -errno; -EPROTO if another message came. If ret_fd is not NULL, *ret_fd gets the reply's
+ * descriptor (-1: none); otherwise the descriptor is closed.
  */
 int frontend_receive_reply(
     struct frontend *fe, uint32_t id, void *payload, uint32_t room, int *ret_fd);
 
 /*
- * Send a message that has no reply of its own; with REPLY_ACK negotiated, ask for an answer and
- * wait. 0; -errno; -EREMOTEIO when the back-end answered "failed".
+ * Send a message that has no reply of its own. With REPLY_ACK, ask for an acknowledgement and wait
+ * for it. 0; -errno; -EREMOTEIO: the back-end acknowledged a failure.
  */
 int frontend_call(struct frontend *fe, uint32_t id, const void *payload, uint32_t size,
     const int *fds, unsigned n_fds);
@@ -95,18 +95,18 @@ int frontend_get_u64(struct frontend *fe, uint32_t id, uint64_t *ret_value);
 int frontend_set_u64(struct frontend *fe, uint32_t id, uint64_t value);
 
 /*
- * GET_FEATURES, protocol features, SET_OWNER, SET_FEATURES: keep what is wanted and offered.
- * fe->features is the outcome (VHOST_USER_F_PROTOCOL_FEATURES included).
+ * GET_FEATURES, protocol features, SET_OWNER, SET_FEATURES: negotiate the features that are wanted
+ * and offered. fe->features is the result (VHOST_USER_F_PROTOCOL_FEATURES included).
  */
 int frontend_negotiate(struct frontend *fe, uint64_t features, uint64_t protocol_features);
 
-/* Whole-device message: wait until the back-end has worked off everything sent before. */
+/* Wait until the back-end has handled all messages sent before (by GET_FEATURES). */
 int frontend_sync(struct frontend *fe);
 
 /*
- * Memory. A region is a new memfd of size bytes (huge: from huge pages, -ENOMEM when there are
- * none); it is known to the back-end only after one of the calls below. uaddr 0: the
- * address of the mapping. Returns the region's index or -errno.
+ * Memory. A region is a new memfd of size bytes (huge: of huge pages; -ENOMEM if there are none).
+ * The back-end does not know it before one of the calls below. uaddr 0: the address of the mapping.
+ * Returns the region's index or -errno.
  */
 int frontend_region_create(
     struct frontend *fe, uint64_t gpa, uint64_t size, uint64_t uaddr, bool huge);
@@ -114,10 +114,10 @@ int frontend_region_create(
 /* Unmap and close it. Its index becomes free. Does not tell the back-end. */
 void frontend_region_destroy(struct frontend *fe, unsigned index);
 
-/* The mapping of [gpa, gpa + len), or NULL when it is not in one region. */
+/* The mapping of [gpa, gpa + len); NULL if it is not in one region. */
 void *frontend_memory(struct frontend *fe, uint64_t gpa, uint64_t len);
 
-/* The uaddr of a gpa; 0 when there is no such memory. */
+/* The uaddr of a gpa; 0 if there is no such memory. */
 uint64_t frontend_uaddr(const struct frontend *fe, uint64_t gpa);
 
 /* SET_MEM_TABLE with the first (at most 8) regions in use. */
@@ -126,20 +126,22 @@ int frontend_set_mem_table(struct frontend *fe);
 int frontend_add_mem_reg(struct frontend *fe, unsigned index);
 int frontend_rem_mem_reg(struct frontend *fe, unsigned index);
 
-/*
- * The back-end channel: open (SET_BACKEND_REQ_FD) and close. One that is open is replaced.
- */
+/* Open the back-end channel (SET_BACKEND_REQ_FD), or close it. An open channel is replaced. */
 int frontend_open_channel(struct frontend *fe);
 void frontend_close_channel(struct frontend *fe);
 
-/* IOTLB_MSG: anything; a translation of what lies in one region, perm 1 to 3; its end. */
+/*
+ * IOTLB_MSG: any message; a translation of a range in one region (perm 1 to 3); the end of a
+ * translation.
+ */
 int frontend_iotlb(struct frontend *fe, const struct vhost_wire_iotlb *message);
 int frontend_iommu_map(struct frontend *fe, uint64_t iova, uint64_t size, uint8_t perm);
 int frontend_iommu_unmap(struct frontend *fe, uint64_t iova, uint64_t size);
 
 /*
  * Answer all misses that wait on the channel, each with a page and exactly the permission asked
- * for; no answer for what is no memory. The number of answers; -EPROTO: no miss, or a bad one.
+ * for. A miss outside memory gets no answer. Returns the number of answers; -EPROTO: a request that
+ * is not a correct miss.
  */
 int frontend_iommu_serve(struct frontend *fe);
 
@@ -166,8 +168,9 @@ int frontend_set_log_base(struct frontend *fe, uint64_t size, uint64_t offset, i
 int frontend_send_rarp(struct frontend *fe, const uint8_t mac[6]);
 
 /*
- * Have the back-end save its state into, or load it from, the pipe fd (a copy goes there).
- * -EREMOTEIO: it refuses. frontend_check_device_state: when all has been written or read.
+ * Make the back-end save its state to the pipe fd, or load it from there (the back-end gets a copy
+ * of fd). -EREMOTEIO: it refuses. Call frontend_check_device_state when all bytes have been written
+ * or read.
  */
 int frontend_set_device_state_fd(struct frontend *fe, bool load, int fd);
 int frontend_check_device_state(struct frontend *fe);

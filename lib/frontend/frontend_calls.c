@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a well-behaved front-end says, message by message. */
+/* The messages of a correct front-end. */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -64,7 +64,7 @@ static int negotiate_protocol(struct frontend *fe, uint64_t wanted)
 
 	if (err)
 		return err;
-	/* REPLY_ACK holds only from the next message on. */
+	/* REPLY_ACK takes effect with the next message. */
 	err = frontend_set_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, offered & wanted);
 	fe->protocol_features = offered & wanted;
 	return err;
@@ -191,7 +191,7 @@ int frontend_set_vring_fd(struct frontend *fe, uint32_t id, unsigned ring, int f
 	return frontend_call(fe, id, &value, sizeof(value), &fd, fd >= 0);
 }
 
-/* Its reply need not say anything. */
+/* The contents of the reply are not defined. */
 int frontend_set_log_base(struct frontend *fe, uint64_t size, uint64_t offset, int fd)
 {
 	struct vhost_wire_log log = {.size = size, .offset = offset};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The back-end channel, and the IOMMU that a front-end answers for on it. */
+/* The back-end channel, and the front-end's IOMMU, which answers misses on it. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -58,7 +58,7 @@ int frontend_iommu_unmap(struct frontend *fe, uint64_t iova, uint64_t size)
 	    fe, &(struct vhost_wire_iotlb){.iova = iova, .size = size, .type = MESSAGE_INVALIDATE});
 }
 
-/* The next request on the channel. 1: a miss; 0: none, or another request. */
+/* Read the next request of the channel. 1: a miss; 0: none, or not all of it has arrived. */
 static int receive_miss(struct frontend *fe, struct vhost_wire_iotlb *ret_miss)
 {
 	struct {
@@ -91,7 +91,7 @@ int frontend_iommu_serve(struct frontend *fe)
 	while (fe->channel_fd >= 0 && (got = receive_miss(fe, &miss)) > 0) {
 		fe->misses++;
 		if (fe->iommu_silent || !frontend_uaddr(fe, miss.iova))
-			continue; /* it will have to do without */
+			continue; /* no answer */
 		got = frontend_iommu_map(fe, miss.iova, PAGE, miss.perm);
 		if (got)
 			break;

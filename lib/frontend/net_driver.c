@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Life of a network driver: its memory, its rings, what it says to the back-end. */
+/* The life of a network driver: its memory, its rings, its messages to the back-end. */
 #include "frontend/net_driver.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #define PAGE          4096u
 #define ROUND_PAGE(x) (((uint64_t)(x) + PAGE - 1) & ~(uint64_t)(PAGE - 1))
-/* Guest memory behind an IOMMU is nowhere near where the driver believes it. */
+/* Behind an IOMMU the real addresses are far from the driver's addresses. */
 #define IOMMU_SHIFT (UINT64_C(1) << 40)
 #define HUGE_PAGE   (UINT64_C(2) << 20)
 
@@ -23,7 +23,7 @@
 	    VHOST_PROTOCOL_BIT(LOG_SHMFD) | VHOST_PROTOCOL_BIT(RARP) | \
 	    VHOST_PROTOCOL_BIT(DEVICE_STATE))
 
-/* Room for the rings of one queue, whichever their format. */
+/* Bytes for the ring of one queue in either format. */
 static uint64_t ring_room(uint16_t size)
 {
 	struct vring_layout split = vring_layout(size, false), packed = vring_layout(size, true);
@@ -156,7 +156,7 @@ int net_driver_reset_rings(struct net_driver *nd)
 	return 0;
 }
 
-/* What ring messages call a ring's area. */
+/* The address of a ring's area in messages. */
 static uint64_t area_address(const struct net_driver *nd, uint64_t gpa)
 {
 	return nd->config.iommu ? gpa : frontend_uaddr(&nd->fe, gpa);
@@ -215,7 +215,7 @@ int net_driver_resume(struct net_driver *nd)
 	for (unsigned i = 0; !err && i < nd->n_queues; i++)
 		err = net_driver_start_ring(nd, i, nd->queue[i].base);
 	if (!VIRTIO_HAS(nd->fe.features, VHOST_USER_F_PROTOCOL_FEATURES))
-		return err; /* rings are born enabled */
+		return err; /* rings start enabled */
 	for (unsigned i = 0; !err && i < nd->config.n_pairs; i++)
 		err = net_driver_enable(nd, i, true);
 	return err ? err : frontend_sync(&nd->fe);

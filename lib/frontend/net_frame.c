@@ -13,12 +13,12 @@ static void kick(struct net_queue *q)
 	uint64_t one = 1;
 
 	driver_ring_publish(&q->ring);
-	/* An eventfd that overflows is a kick nobody took yet: nothing to do. */
+	/* If the eventfd is full, an earlier kick has not been read: nothing to do. */
 	if (driver_ring_kick_needed(&q->ring) && write(q->kick_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
-/* Offer a slot, cut as shape says, total bytes, to the device. -ENOSPC: the ring is full. */
+/* Offer a slot with its fragments to the device. -ENOSPC: the ring is full. */
 static int offer(struct net_driver *nd, struct net_queue *q, struct net_slot *slot,
     const struct driver_buffer buffers[], unsigned n)
 {
@@ -93,9 +93,8 @@ int net_send(struct net_driver *nd, unsigned pair, const void *frame, uint32_t l
 }
 
 /*
- * A device may not rely on what a buffer held before. Where the net header will be: what stands
- * there from the last frame, now and then rubbish, always rubbish; in turn, for some hundred
- * buffers.
+ * A device must not rely on the old contents of a buffer. So the place of the net header contains,
+ * for 300 buffers each: what the last frame left; rubbish in every third buffer; rubbish in all.
  */
 static void soil_header(struct net_queue *q, struct net_slot *slot)
 {
@@ -137,7 +136,7 @@ int net_refill(struct net_driver *nd, unsigned pair)
 	return 0;
 }
 
-/* The first buffer of a frame begins with the header, which says how many buffers there are. */
+/* The first buffer of a frame begins with the net header, which has the number of buffers. */
 static int begin_frame(struct net_driver *nd, struct net_queue *q, uint32_t len)
 {
 	struct virtio_net_hdr hdr;
@@ -152,7 +151,7 @@ static int begin_frame(struct net_driver *nd, struct net_queue *q, uint32_t len)
 	return 0;
 }
 
-/* Append what lies in one used buffer to the frame that is being put together. */
+/* Append the contents of one used buffer to the frame that is being collected. */
 static int append_buffer(
     struct net_driver *nd, struct net_queue *q, const struct net_slot *slot, uint32_t len)
 {
@@ -189,7 +188,7 @@ int net_receive(struct net_driver *nd, unsigned pair, struct net_frame *ret_fram
 
 		if (got <= 0)
 			return got;
-		/* Length 0: a buffer the device could not use. */
+		/* Length 0: the device could not use the buffer. */
 		if (len || q->frame_len)
 			got = append_buffer(nd, q, token, len);
 		else

@@ -9,8 +9,8 @@
 #define POISON 0xa5
 
 /*
- * Slots of a queue lie side by side in the buffer region. A slot's fragments follow its
- * indirect table, each with a gap before it, and a gap behind the last.
+ * The slots of a queue are next to each other in the buffer region. A slot has its indirect table
+ * first, then its fragments, with a gap before each fragment and after the last.
  */
 int net_slots_create(struct net_driver *nd, struct net_queue *q)
 {
