@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * cmocka ends with 0 when a test skips. Here skip_without() names what was not tested, which
+ * cmocka ends with status 0 if a test skips. Here skip_without() names what was not tested, which
  * scripts/test collects, and the program ends with the status that Meson takes for skipped:
  *
  *	return group_status(cmocka_run_group_tests(tests, NULL, NULL));

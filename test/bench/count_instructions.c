@@ -2,16 +2,16 @@
 /*
  * Theory of operation
  *
- * How many instructions a frame costs on its way through lib/datapath, counted one by one: a child
- * process runs bursts on rings that were filled before, and is single-stepped meanwhile. The
- * count depends on the code and the compiler and on nothing else, so that it can be compared with
- * what is checked in (instructions.txt); time could not, on a machine that others use.
+ * This program counts the instructions that a frame costs in lib/datapath. A child process runs
+ * bursts on rings that were filled before, and is single-stepped. The count depends only on the
+ * code and the compiler, so it can be compared with a checked-in value (instructions.txt). Time on
+ * a shared machine could not.
  *
- * Frames are 64 bytes long: longer ones are copied by libc, whose instructions depend on the CPU.
- * What is counted is the third burst. The first one learns addresses, and finds headers unwritten.
+ * Frames are 64 bytes long: libc copies longer frames, and its instructions depend on the CPU. The
+ * third burst is counted. The first burst learns addresses and writes all headers.
  *
- * usage: count-instructions BASELINE, status 1 if a case is more than 3 % above it or not in it;
- *        count-instructions, to print a new baseline.
+ * usage: count-instructions BASELINE: status 1 if a case is more than 3 % above it or not in it;
+ * count-instructions: print a new baseline.
  */
 #include <errno.h>
 #include <math.h>

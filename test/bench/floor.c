@@ -2,21 +2,21 @@
 /*
  * Theory of operation
  *
- * What moving frames between two guests costs without a switch: the reference that the switch is
- * measured against. Two network ports on lib/vhost and one polling thread that joins them. Frames
- * of the one go to the other, whatever is in them.
+ * The cost of moving frames between two guests without a switch: the reference for measurements of
+ * the switch. It has two network ports on lib/vhost and one polling thread that sends all frames of
+ * one port to the other.
  *
- *	copy	descriptors, one copy, descriptors: nobody with these rings can do less
- *	ring	the descriptors alone; what arrives is whatever the buffer held
+ *	copy	descriptors, one copy, descriptors: the least that a switch must do
+ *	ring	only the descriptors; the buffer keeps its old contents
  *
- * Large frames are copied as the switch copies them: no other way is known to be faster.
+ * Large frames are copied as the switch copies them: no faster way is known.
  *
- * There is no look-up, no snapshot of headers, no counter but one, and a full destination
- * leaves frames with their source. A receive buffer must hold a whole frame. The net header of a
- * guest that may ask for offloads is copied, and its peer must take what it asks for.
+ * There is no look-up, no snapshot of headers and only one counter. If the destination is full,
+ * frames stay with their source. A receive buffer must hold a whole frame. The net header of a
+ * guest that may ask for offloads is copied, and its peer must accept the offloads.
  *
- * The polling thread holds a lock while it goes round once; the control thread takes it to pause.
- * On SIGUSR1 the counters go to a file, in vswitchd's words.
+ * The polling thread holds a lock for each round; the control thread takes the lock to pause. On
+ * SIGUSR1 the counters go to a file, with the names that vswitchd uses.
  *
  * usage: vhost-floor copy|ring CPU STATS-FILE SOCKET SOCKET
  */

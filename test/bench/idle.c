@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Guests that do nothing: connects to every socket given, starts one queue pair with buffers to
- * receive into, says "ready:", and waits to be ended.
+ * Idle guests: connects to each given socket, starts one queue pair with receive buffers, prints
+ * "ready:", and waits until it is ended.
  *
  * usage: vhost-idle SOCKET...
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the bridge costs, by how many addresses it has learned: cycles for a look-up; for the
- * verdict on a frame whose source is the last one's; and on one whose source is another, too.
- * Addresses are drawn at random, so that no branch and no cache line can be foreseen.
+ * The cost of the bridge, by the number of learned addresses: cycles for a look-up; for the verdict
+ * on a frame with the same source as the last frame; and on a frame with another source. Addresses
+ * are drawn at random, so that no branch and no cache line can be predicted.
  *
- * usage: vswitch-lookup [LEVEL], with no more than AVX2, say
+ * usage: vswitch-lookup [LEVEL]: limit the vector instructions to LEVEL, such as AVX2
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What it costs to wake somebody, without any switch: a thread waits for an eventfd as a worker
- * does, on one CPU; another, on another, never rests, writes it once in a while, and looks when
- * the first has run. Prints what vswitch-pktgen says of latencies.
+ * The cost of a wake-up without a switch. On one CPU a thread waits for an eventfd as a worker
+ * does. On another CPU a thread that never sleeps writes the eventfd now and then, and notes when
+ * the first thread has run. Prints latencies in the format of vswitch-pktgen.
  *
  * usage: vswitch-wake SLEEPER-CPU WAKER-CPU WAKES-PER-SECOND WAKES
  */

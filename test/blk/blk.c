@@ -2,13 +2,13 @@
 /*
  * Theory of operation
  *
- * A vhost-user block device on lib/vhost, with a file as its disk. It exists for the tests: to
- * show that the library serves a device that is not a network, that answers requests in any order,
- * and that is killed in the middle of them.
+ * A vhost-user block device on lib/vhost, with a file as its disk. It exists for tests: it shows
+ * that the library serves a device that is not a network, that answers requests in any order, and
+ * that is killed in the middle of requests.
  *
- * One thread does everything. A timer looks at the rings, takes what is there, and executes and
- * completes some of what it has, drawn by lot, so that at any time requests are in every state that
- * a crash could find them in. A pause executes and completes all.
+ * One thread does everything. A timer reads the rings, and executes and completes some requests,
+ * chosen at random. So at any time requests are in every state that a crash could find them in. A
+ * pause executes and completes all requests.
  *
  * usage: vhost-blk SOCKET DISK JOURNAL
  */

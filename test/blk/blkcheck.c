@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In a guest: several processes write and read back their parts of a disk, in rounds, each block
- * with contents of its own. A block that is not as it was written last ends it.
+ * Runs in a guest. Several processes write and read their parts of a disk, in rounds; each block
+ * has its own contents. The program ends if a block differs from what was written last.
  *
  * usage: blkcheck DEVICE PROCESSES BLOCKS-EACH ROUNDS
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The journal of the disk has a line for each write that was executed (E), before anybody knows,
- * and for each that the driver was told of (C), after that: its sector and the first 16 bytes of
- * its data. An E after a C with the same text would be a write done twice.
+ * The journal of the disk has a line for each executed write (E), written before the driver knows
+ * of it, and for each write that the driver was told of (C), written after that: its sector and the
+ * first 16 bytes of its data. An E after a C with the same text is a write that was done twice.
  */
 #include "request.h"
 

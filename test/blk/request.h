@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One request of a virtio block device (virtio 1.2, 5.2.6): read from its buffers, done on a file.
+/*
+ * A request of a virtio block device (virtio 1.2, 5.2.6): read it from its buffers, execute it on a
+ * file.
  */
 #pragma once
 

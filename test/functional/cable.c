@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A cable between two switches: a network driver on a port of each, and every frame that arrives
- * on one end is sent on the other. usage: cable SOCKET SOCKET. Runs until it is told to end.
+ * A cable between two switches: a network driver on a port of each. It sends each frame that
+ * arrives at one end out of the other. usage: cable SOCKET SOCKET. Runs until it is ended.
  */
 #include <signal.h>
 #include <stdio.h>

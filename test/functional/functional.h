@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the functional tests share: checks that show vswitchd's log when they fail, random
- * numbers from a seed, drivers with usual settings, and streams of numbered frames.
+ * Shared by the functional tests: checks that print vswitchd's log if they fail, random numbers
+ * from a seed, drivers with usual settings, and streams of numbered frames.
  */
 #pragma once
 

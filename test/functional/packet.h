@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * TCP and UDP packets that ask for offloads, and an independent look at what became of them.
- */
+/* TCP and UDP packets that ask for offloads, and an independent check of the result. */
 #pragma once
 
 #include <stdbool.h>

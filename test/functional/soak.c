@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Everything at once, for as long as you like: eight ports of which four only exchange numbered
- * frames, and the others reconnect, change their memory, switch the dirty log on and off, reset
- * rings, send nonsense and take their memory away. Nothing may be lost between the four; nothing
- * may leak; the books must balance.
+ * Eight ports for any time. Four only exchange numbered frames. The others reconnect, change their
+ * memory, switch the dirty log on and off, reset rings, send wrong messages and take their memory
+ * away. No frame between the four may be lost, nothing may leak, and the counters must balance.
  *
  * usage: soak VSWITCHD MINUTES; the seed is printed and can be given in $SEED.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vswitchd's stderr goes to a file in the test's directory. The file is polled for the line
- * that says "ready", and printed when a test fails. Counters are read from the file that
- * vswitchd writes on SIGUSR1 and at its end; it appears whole, by a rename.
+ * vswitchd's stderr goes to a file in the test's directory. The test polls this file for the line
+ * "ready", and prints the file if the test fails. Counters are read from the file that vswitchd
+ * writes on SIGUSR1 and at its end; it is renamed when it is complete.
  */
 #include "switch_process.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A vswitchd of one's own: started in a fresh directory, with a socket path per port, and
- * ended with its books read and checked. Every function ends the test when something is wrong
- * that no test expects.
+ * A vswitchd for one test: it starts in an empty directory with a socket path per port; at its end
+ * the counters are read and checked. Every function ends the test after an error that no test
+ * expects.
  */
 #pragma once
 

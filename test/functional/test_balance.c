@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Receive queues change their workers while frames flow: none is lost, none overtakes another, and
- * the books balance. And the balancer moves what helps, once, or only says that it would.
+ * Receive queues move to other workers while frames flow: no frame is lost, none overtakes another,
+ * and the counters balance. The balancer moves a queue once if that helps, or only says that it
+ * would.
  */
 #include "functional.h"
 

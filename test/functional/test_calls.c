@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Call eventfds of a front-end that are slow or block cost it late interrupts or its connection,
- * and its neighbours next to nothing: neither the worker nor the control thread waits for them.
- * With one worker, and with two, who share what they deliver to.
+ * A front-end with call eventfds that are slow or that block gets late interrupts or loses its
+ * connection. Its neighbours lose almost no time: neither the worker nor the control thread waits
+ * for the eventfds. With one worker, and with two workers that share deliver queues.
  */
 #include "functional.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a front-end changes beside its traffic costs no frame, no order and no call: eventfds are
- * replaced, a further queue pair is started, stopped, enabled and disabled, dirty pages are logged
- * and not, the back-end channel is replaced, thousands of times, at a port that sends and receives
- * as fast as its driver can. One that makes changes all the time waits for its answers, alone.
+ * Changes beside traffic cost no frame, no order and no call: eventfds are replaced, a further
+ * queue pair is started, stopped, enabled and disabled, dirty pages are logged and not logged, the
+ * back-end channel is replaced, thousands of times, on a port that sends and receives at full
+ * speed. A front-end that makes changes all the time waits for its own answers; others do not.
  * Receive queues that the driver has not filled yet get no frames.
  */
 #include "functional.h"

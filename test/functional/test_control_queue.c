@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A front-end that hands over configuration space and control queue, as User Mode Linux does: its
- * driver starts one ring more than those of its pairs, has its commands answered, and gets frames
- * on the queues that it asked for. What is wrong in a control queue costs its own port only.
+ * A front-end that leaves the configuration space and the control queue to the switch, as User Mode
+ * Linux does. Its driver starts one ring more than its pairs have, gets answers to its commands,
+ * and gets frames on the queues that it asked for. A wrong control queue affects only its own port.
  */
 #include "functional.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Beside a thousand ports that have nothing to do, one whose front-end enables and disables a ring
- * as fast as it may: the worker rests all the same, and two others' frames are through at once.
+ * A thousand idle ports, and one port with a front-end that enables and disables a ring as fast as
+ * it may: the worker still sleeps, and the frames of two other ports arrive at once.
  */
 #include "functional.h"
 

@@ -2,14 +2,14 @@
 /*
  * Theory of operation
  *
- * A migration without a guest. While frames run both ways, the test does what a front-end does:
- * it turns the log on, copies all memory to a shadow, and then, pass after pass, takes the bits of
- * the log and copies those pages again. At the end it stops the rings, makes a last pass, and
- * compares: whatever the switch has written must be in the shadow, byte by byte.
+ * A migration without a guest. While frames flow both ways, the test does what a front-end does: it
+ * turns the log on, copies all memory to a shadow, and then, pass after pass, takes the bits of the
+ * log and copies those pages again. At the end it stops the rings, makes a last pass, and compares:
+ * all that the switch has written must be in the shadow, byte by byte.
  *
- * Only the switch writes into receive buffers, used rings and device event areas, so these must
- * be equal. A packed ring is written by both sides; there, a descriptor that differs must be one
- * that the driver wrote last.
+ * Only the switch writes into receive buffers, used rings and device event areas, so these must be
+ * equal. Both sides write a packed ring; if a descriptor differs there, the driver must have
+ * written it last.
  */
 #include "functional.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SIGTERM ends the switch within a second although a thread of it hangs for good. A debugger's stop
- * stands for whatever a thread may hang in: a page of somebody's file system, a call that blocks.
+ * SIGTERM ends the switch within a second, even if one of its threads hangs for ever. A debugger
+ * stops the thread; that stands for a page of a foreign file system, or a call that blocks.
  */
 #include "functional.h"
 

@@ -2,9 +2,9 @@
 /*
  * A frame's bytes arrive exactly, however both guests cut their buffers.
  *
- * Each test is one pair of ring settings. Frames go in batches, so that bursts form in the
- * switch; every frame is kept and compared byte for byte, in order. The receiver's buffers have
- * poisoned gaps between their pieces, so that a byte written beside them is found, too.
+ * Each test uses one pair of ring settings. Frames are sent in batches, so that bursts form in the
+ * switch. Every frame is kept and compared byte by byte, in order. The receiver's buffers have
+ * poisoned gaps between their pieces, so that a byte written beside a buffer is detected, too.
  */
 #include "functional.h"
 

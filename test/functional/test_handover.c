@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest's arrival: it is announced, learned and told to everybody; and what its old port knew
- * of it is handed over.
+ * A guest arrives: it is announced and learned, and the addresses that its old port had learned are
+ * transferred.
  */
 #include "functional.h"
 

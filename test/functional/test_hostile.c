@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A front-end that says random things and a guest that writes random rings harm only
- * themselves: two other ports exchange their numbered frames without a loss, and vswitchd
- * leaks nothing.
+ * A front-end that sends random messages and a guest that writes random rings harm only themselves:
+ * two other ports exchange numbered frames without a loss, and vswitchd leaks nothing.
  *
  * The seed is printed and can be given in $SEED. Each round is one connection on port 2.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Workers sleep and wake: a frame that is sent while the worker falls asleep, sleeps, or wakes is
- * delivered at once, not when a sleep happens to end by itself; and idle ports cost next to
- * nothing. (The race alone, for longer and under the thread sanitizer: test/unit/worker.)
+ * Workers sleep and wake: if a frame is sent while the worker falls asleep, sleeps, or wakes, it is
+ * delivered at once, not when a sleep ends by itself; and idle ports cost almost nothing.
+ * (test/unit/worker tests the race alone, longer and under the thread sanitizer.)
  */
 #include "functional.h"
 

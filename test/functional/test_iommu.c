@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Guests behind an IOMMU, which this test is itself: it translates page by page what the switch
- * asks for, takes translations back in the middle of traffic, or does not answer at all.
+ * Guests behind an IOMMU. The test is the IOMMU: it translates page by page what the switch asks
+ * for, takes translations back while frames flow, or does not answer.
  */
 #include "functional.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The log costs nobody time when it is not read, and one front-end cannot fill it. */
+/* Nothing waits if the log is not read, and one front-end cannot fill the log. */
 #include "functional.h"
 
 #include <stdio.h>

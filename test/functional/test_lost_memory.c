@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A front-end that takes its memory away from under a running port, or makes its call eventfd
- * block, loses that port and nothing else: two other ports exchange their numbered frames meanwhile
- * without a loss, the books balance, and vswitchd leaks neither descriptors nor mappings.
+ * A front-end that takes its memory away from a running port, or makes its call eventfd block,
+ * loses that port and nothing else. Two other ports exchange numbered frames meanwhile without a
+ * loss, the counters balance, and vswitchd leaks neither descriptors nor mappings.
  *
- * "Takes away" is to cut the file short, which turns every access into a SIGBUS. Our own view of it
- * is replaced by ordinary memory first, so that the driver here can go on.
+ * To take memory away, the test truncates the file, so that every access raises SIGBUS. The test's
+ * own mapping is first replaced by ordinary memory, so that its driver can continue.
  */
 #include "functional.h"
 

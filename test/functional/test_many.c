@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * As many ports as there can be, with two queue pairs each: all come up in reasonable time, a
- * broadcast reaches every one of them once, some exchange frames beside a thousand idle ones, and
- * the books balance.
+ * The largest number of ports, with two queue pairs each: all come up within a time limit, a
+ * broadcast reaches each of them once, some exchange frames beside a thousand idle ports, and the
+ * counters balance.
  */
 #include "functional.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Guest memory that changes under a live device.
+ * Guest memory that changes while the device runs.
  *
- * Stations 0 and 1 exchange strict streams all the time. Stations 2 and 3 exchange lossy ones,
- * and it is station 2 whose memory changes: what it does get must be right.
+ * Stations 0 and 1 exchange streams in which no frame may be lost. Stations 2 and 3 exchange
+ * streams in which frames may be lost. Station 2 changes its memory: the frames that it gets must
+ * be correct.
  */
 #include "functional.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Kicks and calls that are messages, kicks that are stores into a page: frames arrive at once,
- * asleep as the worker may be; a front-end that abuses them hurts itself. proves: VRING_KICK
- * HOST_NOTIFIER
+ * Kicks and calls as messages, and kicks as stores into a page: frames arrive at once, even if the
+ * worker sleeps. A front-end that abuses them harms itself. proves: VRING_KICK HOST_NOTIFIER
  */
 #include "functional.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Offloads cross to a guest that takes them, and are finished in software for one that does
- * not; what cannot be is counted.
+ * A guest that accepts an offload gets it; for other guests the switch completes it in software; a
+ * frame that cannot be completed is counted.
  */
 #include "functional.h"
 #include "packet.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The switch goes away and comes back, and front-ends tell of their rings what real ones do. Frames
- * that were sent meanwhile arrive, and all that follow, in their order.
+ * The switch ends and starts again, and front-ends tell the ring positions that real front-ends
+ * tell. Frames that were sent meanwhile arrive, and all later frames, in order.
  */
 #include "functional.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A front-end that announces missing pages and never fetches them: it keeps a worker waiting for a
- * while, then loses its port. Its neighbours stand still meanwhile, and lose nothing.
+ * A front-end that announces missing pages and never brings them: a worker waits for a while, then
+ * the port is dropped. The neighbours wait meanwhile, and lose no frame.
  */
 #include "functional.h"
 

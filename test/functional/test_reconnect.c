@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Front-ends that die under traffic, and a back-end that does.
+ * Front-ends that die while frames flow, and a back-end that dies.
  *
- * Two ports exchange numbered streams in this process. A third one belongs to a child process
- * that is killed again and again. The child may have 64 frames unanswered, so that it
- * can never fill the ring of a port that must not lose a frame.
+ * Two ports exchange numbered streams in this process. A third port belongs to a child process that
+ * is killed again and again. The child may have at most 64 frames without an answer, so that it can
+ * never fill the ring of a port that must not lose a frame.
  */
 #include "functional.h"
 

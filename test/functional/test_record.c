@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the switch records of its rings tells the story of a frame, of a stop and of a parting. */
+/* The recorded events of a ring show a frame, a stop and a disconnect. */
 #include "functional.h"
 
 #include <poll.h>

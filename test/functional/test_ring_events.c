@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What happens to one ring is not felt by the other rings of the same port. */
+/* Changes of one ring do not affect the other rings of the same port. */
 #include "functional.h"
 
 #include <poll.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port that has many queues full of expensive frames takes its own time, not its neighbours':
- * one worker, two neighbours that exchange a frame now and then, a third port whose every queue is
- * full of large frames, and a fourth they are for, which does not take them whole and has no room.
+ * A port with many queues full of expensive frames uses its own time, not its neighbours': one
+ * worker, two neighbours that exchange a frame now and then, a third port with large frames in
+ * every queue, and a fourth port, their destination, which does not accept them whole and has no
+ * buffers.
  */
 #include "functional.h"
 #include "packet.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is looked up is what is delivered: a guest that rewrites destination, VLAN tag and offload
- * request of its frames while the switch copies them never gets a frame to a station that it was
- * not addressed to when it was looked up, and never an offload that was not checked.
+ * The switch delivers what it looked up. A guest rewrites destination, VLAN tag and offload request
+ * of its frames while the switch copies them. No frame reaches a station to which it was not
+ * addressed when it was looked up, and no offload is delivered that was not checked.
  *
- * Port 0 is the attacker: frames whose headers another thread flips between two shapes as fast
- * as it can. Port 1 and 2 are the stations that the two shapes are addressed to; neither accepts
- * any offload. Each must only ever see its own address, in a frame whose tag and whose
- * offload fields belong to it. Half-written headers (one shape's first bytes with the other's last)
- * are the guest's own affair, but whatever destination arrives must be the one it arrives at.
+ * Port 0 is the attacker: another thread changes the headers of its frames between two forms as
+ * fast as it can. Ports 1 and 2 are the stations to which the two forms are addressed; neither
+ * accepts an offload. Each must see only its own address, in a frame with the matching tag and
+ * offload fields. A header with the first bytes of one form and the last bytes of the other is the
+ * guest's own fault, but a frame must arrive where its destination address says.
  */
 #include "functional.h"
 

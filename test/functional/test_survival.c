@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The attacks on vhost back-ends that are known by name, each against a running vswitchd: after it
- * the process lives, has no more descriptors and mappings than before, two neighbours have
- * exchanged their numbered frames without a loss, and at the end the books balance.
+ * The known attacks on vhost back-ends, each against a running vswitchd. After an attack the
+ * process lives and has no more descriptors and mappings than before, two neighbours have exchanged
+ * their numbered frames without a loss, and at the end the counters balance.
  *
- * Port 2 attacks. It begins as a well-behaved front-end, and then writes its rings and messages by
- * hand.
+ * Port 2 attacks. It begins as a correct front-end, and then writes its rings and messages by hand.
  */
 #include "functional.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a switch does: learn, flood, deliver to the owner only, follow a station that moves; and
- * what it refuses is counted under its reason, at the right port.
+ * A switch learns, floods, delivers to the owner of an address only, and follows a station that
+ * moves. A frame that it refuses is counted with its reason, at the right port.
  */
 #include "functional.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * GET_CONFIG and SET_CONFIG with any offset, size, flags and length of message, against a plain
- * model of the space: what is read is what was written, an answer has the size of the question or
- * none, and a write that was refused changed nothing.
+ * GET_CONFIG and SET_CONFIG with any offset, size, flags and message length, against a simple model
+ * of the space: a read returns what was written, an answer has the size of the request or none, and
+ * a refused write changes nothing.
  */
 #include <sys/socket.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Frames with any net header, from one guest to another, through the whole hot path: headers that
- * agree with the frame and ones that do not, cut into any pieces, to a guest that accepts any
- * offloads with buffers of any size. The books must balance, and nobody may get what it did
- * not ask for.
+ * agree with the frame and headers that do not, cut into any pieces, to a guest that accepts any
+ * offloads, with buffers of any size. The counters must balance, and no guest may get an offload
+ * that it did not negotiate.
  */
 #include "bridge/fdb.h"
 #include "datapath/burst.h"

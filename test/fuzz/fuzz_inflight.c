@@ -2,11 +2,11 @@
 /*
  * Theory of operation
  *
- * An in-flight area with any contents, for a ring with any contents: it is recovered, the device
- * takes what it is handed and completes it in any order, crashes, and is recovered again, while the
- * front-end writes into the area and the guest into the ring. The area is of exactly its size, so
- * that a byte beyond it is seen; what is handed out lies in guest memory; no more chains are in
- * flight than the ring has slots.
+ * An in-flight area with any contents, for a ring with any contents. It is recovered, the device
+ * takes the chains that it gets and completes them in any order, crashes, and is recovered again,
+ * while the front-end writes into the area and the guest into the ring. The area has exactly its
+ * size, so that an access beyond it is detected. All segments lie in guest memory. Never are more
+ * chains in flight than the ring has slots.
  */
 #include "input.h"
 

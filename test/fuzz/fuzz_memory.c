@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory regions come, go and move under rings that are in use: two files, cut into slots, any of
- * which may be anywhere in guest memory; rings in one of them, descriptors pointing into all.
+ * Memory regions come, go and move while rings are in use. Two files are cut into slots, and each
+ * slot may be anywhere in guest memory; the rings are in one of them, and descriptors point into
+ * all.
  */
 #include "vhost_world.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Streams of messages: well-formed ones with values that are near the right ones, any payload under
- * a right header, and bytes without a frame; each with descriptors of every kind.
+ * Streams of messages: well-formed messages with values close to the right ones, any payload after
+ * a right header, and bytes that are no message; each with descriptors of every kind.
  */
 #include <sys/socket.h>
 

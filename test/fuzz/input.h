@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A fuzzer's input, read as a program: every target draws its next operation and that one's
- * parameters from here. An input that has ended yields zeros.
+ * A fuzzer's input, read as a program: every target draws its next operation and the parameters
+ * from it. After its end an input yields zeros.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Feeds a target the files of a corpus, for compilers without libFuzzer.
- * usage: replay_TARGET FOLDER...
+ * Runs a target on the files of a corpus, for compilers without libFuzzer. usage: replay_TARGET
+ * FOLDER...
  */
 #include <dirent.h>
 #include <stdio.h>

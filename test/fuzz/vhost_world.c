@@ -2,14 +2,14 @@
 /*
  * Theory of operation
  *
- * A device and the session that serves it at one end of a socket pair, the fuzzer at the other,
- * all in one thread: a message is sent, then the session is told that there is something to
- * read. The device polls its rings with a burst of every active ring, touches what they name, and
- * completes it, so that memory which was unmapped too early is seen as a fault.
+ * A device and its session at one end of a socket pair, the fuzzer at the other, all in one thread:
+ * a message is sent, then the session is told that there is something to read. The device polls its
+ * rings: it runs a burst of every active ring, touches the segments, and completes it. So memory
+ * that was unmapped too early causes a fault.
  *
- * Leaks are counted from outside: open descriptors by asking for each small number, shared
- * mappings by wrapping mmap and munmap at link time (with 64-bit offsets the former is mmap64;
- * reading /proc would be most of the time).
+ * Leaks are counted from outside: open descriptors by testing each small number, shared mappings by
+ * wrapping mmap and munmap at link time (with 64-bit offsets mmap is mmap64; reading /proc would
+ * take most of the time).
  */
 #include "vhost_world.h"
 

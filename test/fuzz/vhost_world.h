@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A device of no particular kind on lib/vhost, connected to a front-end that is the fuzzer.
+ * A device of no particular kind on lib/vhost, with the fuzzer as its front-end.
  *
- * The device is as curious as a real one: whenever it may use its rings it empties them. It
- * checks what lib/vhost promises to a device; vhost_world_close() checks that nothing leaks.
+ * The device empties its rings whenever it may use them. It checks what lib/vhost guarantees to a
+ * device; vhost_world_close() checks that nothing leaks.
  */
 #pragma once
 

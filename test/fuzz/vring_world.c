@@ -2,12 +2,12 @@
 /*
  * Theory of operation
  *
- * Guest memory is two heap blocks that are neighbours by guest address and strangers here, so
- * that the address sanitizer sees every byte beyond one of them. The ring lies in the first.
- * The input writes whatever it likes anywhere into them, well-formed descriptors more often than
- * chance would, and between the writes lets the device fetch, reserve, complete, give back, and
- * decide about notifications. After each step the promises of vring.h are checked, and every byte
- * of every segment is touched.
+ * Guest memory is two heap blocks. They are adjacent in guest addresses and separate in this
+ * process, so that the address sanitizer detects every access beyond one of them. The ring is in
+ * the first block. The input writes any bytes anywhere into the blocks, with more well-formed
+ * descriptors than chance would give. Between the writes the device fetches, reserves, completes,
+ * gives back, and decides about notifications. After each step the guarantees of vring.h are
+ * checked, and every byte of every segment is touched.
  */
 #include "vring_world.h"
 

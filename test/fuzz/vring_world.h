@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One device-side ring in a small guest, driven by an input; for both formats. */
+/* A device-side ring in a small guest, driven by an input; for both formats. */
 #pragma once
 
 #include "input.h"

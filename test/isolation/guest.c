@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rings lie side by side in one region, each with room for its three areas on pages of their own;
- * buffers and tables lie in another. Without REPLY_ACK no message waits for an answer, so that a
+ * Rings are next to each other in one region, each with its three areas on pages of their own;
+ * buffers and tables are in another region. Without REPLY_ACK no message waits for an answer, so a
  * peer sends as fast as the switch reads.
  */
 #include "guest.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest that obeys nobody: up to 128 queue pairs whose ring memory is written as a peer likes.
- * There are no buffers to keep account of: descriptors stay as they were written, and offering
- * them again is one store.
+ * A guest that follows no rules: up to 128 queue pairs with ring memory that a peer writes as it
+ * likes. It does not track buffers: descriptors stay as they were written, and one store offers
+ * them again.
  */
 #pragma once
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A peer's fault costs nobody else time. Two neighbours exchange 1,000 frames a second each way, a
- * third front-end asks 20 questions a second, a new one comes; beside them each hostile peer of
- * the table (peer.h) runs for a while, with one worker and with two. What is measured is compared
- * with a run of the same length without a peer, in the same minute on the same machine.
+ * A hostile peer costs its neighbours no time. Two neighbours exchange 1,000 frames per second each
+ * way, a third front-end sends 20 requests per second, and a new front-end connects. Meanwhile each
+ * hostile peer of the table (peer.h) runs for a while, with one worker and with two. The figures
+ * are compared with a run of the same length without a peer, in the same minute on the same
+ * machine.
  *
- * A machine that is shared disturbs measurements. A peer that misses a limit is tried again, at
- * most four times, beside a quiet run of its own, and how often is printed: the best of the tries
- *is judged. A real fault fails each time.
+ * A shared machine disturbs measurements. A peer that misses a limit is tried again, at most four
+ * times, beside a quiet run of its own; the best try counts, and the number of tries is printed. A
+ * real fault fails each time.
  *
- * usage: isolation [VSWITCHD] [--seconds S] [--only NAME]... [--workers N] [--tries N] [--list]
- *	[--json FILE] [--sockets PATH,PATH,...]
+ *	usage: isolation [VSWITCHD] [--seconds S] [--only NAME]... [--workers N] [--tries N]
+ *		[--list] [--json FILE] [--sockets PATH,PATH,...]
  */
 #include <errno.h>
 #include <getopt.h>

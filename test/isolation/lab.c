@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who runs where: with one worker, it has a CPU and everybody else the others. With as many
- * workers as CPUs everybody shares; what that costs shows in the run to compare with, which has a
- * busy guest then. The scheduler prefers the switch, as if CPUs were set aside.
+ * CPUs: one worker has a CPU of its own, and all other processes have the other CPUs. If there are
+ * as many workers as CPUs, all share the CPUs; the run to compare with then has a busy guest, so it
+ * shows what that costs. The scheduler prefers the switch, as if CPUs were reserved for it.
  */
 #include "lab.h"
 

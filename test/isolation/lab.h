@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The measuring lab: a switch, two neighbours that exchange frames, a front-end that asks
- * questions, and what the kernel knows of the switch. One run at a time.
+ * The measuring lab: a switch, two neighbours that exchange frames, a front-end that sends
+ * requests, and what the kernel reports about the switch. One run at a time.
  */
 #pragma once
 

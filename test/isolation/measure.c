@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two threads measure, and go before everybody else on their CPU. They sleep in between: one that
- * polled would itself be the fault that it looks for. What is sent goes at its time, whatever
- * became of the frame before. By how much a thread itself was late while a frame was under way is
- * not the switch's, and is subtracted. A frame or an answer that never comes counts as late as the
- * run allows to tell.
+ * Two threads measure, with a higher priority than all others on their CPU. They sleep in between,
+ * because a thread that polls would disturb the switch. Each frame is sent at its time, whatever
+ * happened to the frame before. If a thread itself was late while a frame was under way, this time
+ * is subtracted. A frame or an answer that never arrives counts as late by the rest of the run.
  */
 #include <errno.h>
 #include <poll.h>

@@ -2,9 +2,9 @@
 /*
  * The hostile peers: one table, one function each.
  *
- * A peer is a process of its own. Its function gets ready, says so with peer_attacks(), and then
- * attacks until it is killed; peer_step() after each round keeps count, so that a peer which does
- * nothing is found out. It has two ports for itself, and it may do what it likes with them.
+ * Each peer is a process of its own. Its function prepares, reports that with peer_attacks(), and
+ * then attacks until it is killed. peer_step() after each round counts, so that a peer that does
+ * nothing is detected. A peer has two ports of its own.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Front-ends that come and go, and what they can have the switch hold for them. */
+/* Front-ends that connect and disconnect, and what they can make the switch keep for them. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>

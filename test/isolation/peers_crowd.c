@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Hundreds of ports of one owner. What each may cost is little; together they may cost others no
- * more. */
+/*
+ * Hundreds of ports of one owner. Each may cost others little; together they may cost others no
+ * more.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

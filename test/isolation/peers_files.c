@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Descriptors that make somebody else's system calls slow: files of a server that does not answer,
- * eventfds that are full or watched by many, and last descriptors of large things.
+ * Descriptors that make system calls of the switch slow: files with a server that does not answer,
+ * eventfds that are full or have many watchers, and last descriptors of large objects.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Frames that are right, and more work than they look. */
+/* Correct frames that cost more work than they seem to. */
 #include <string.h>
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Messages as fast as the switch reads them. Most peers here have frames on their rings, too, so
- * that what the messages change is in use.
+ * Messages as fast as the switch reads them. Most of these peers also have frames in their rings,
+ * so that the messages change something that is in use.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pipes for the device state on which each call takes long, or for ever. */
+/* Pipes for the device state on which each call takes long or never returns. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>

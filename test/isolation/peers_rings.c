@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a guest can do alone, by what it writes into its rings and does to its memory. */
+/* What a guest can do alone, by the contents of its rings and by changes of its memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

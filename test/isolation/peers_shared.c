@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a front-end shares with the switch besides eventfds takes long: sockets that many watch, and
- * a file that many have mapped. */
+/*
+ * Slow objects that a front-end shares with the switch, other than eventfds: sockets with many
+ * watchers, and a file with many mappings.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every request names the thread that asks. The server is a process of its own that ends after the
- * one it serves, which could not end otherwise: as it ends it closes its files, and waits for an
- * answer. The mount lives in a namespace of these two, and the connection ends with /dev/fuse: both
- * go with them, however they end.
+ * Every request names the thread that asks. The server is a process of its own. It ends after the
+ * process it serves, which could not end otherwise: the ending process closes its files and waits
+ * for an answer. The mount is in a namespace of these two, and the connection ends with /dev/fuse:
+ * both end with the processes, however they end.
  */
 #include "silent_fuse.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A file system whose server answers the process that made it and nobody else. A descriptor of
- * one of its files that went to another process makes each call into the file wait there for ever.
+ * A file system with a server that answers only the process that made it. If another process gets a
+ * descriptor of one of its files, each call on the file waits there for ever.
  */
 #pragma once
 

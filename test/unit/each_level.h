@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Run a group of tests once for each level of cpu_level() that this CPU has. The program counts as
- * skipped where there are more.
+ * Run a group of tests once for each level of cpu_level() that this CPU has. If there are further
+ * levels, the program counts as skipped.
  */
 #pragma once
 

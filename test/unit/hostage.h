@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pipes and sockets whose lock in the kernel is held: a reader waits and cannot be killed. */
+/* Pipes and sockets with a lock in the kernel that is held: a reader waits and cannot be killed. */
 #pragma once
 
 #include <fcntl.h>

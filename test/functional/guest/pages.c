@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* For a guest: write a number to a word of many pages, and say so if one does not have it. */
+/*
+ * Runs in a guest: writes a number to a word of many pages, and reports a page without its number.
+ */
 #include <stdint.h>
 #include <stdio.h>
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Closers close what they are told to, and what the process that began them leaves open. */
+/*
+ * Closers close the descriptors that they are given, and those that the first process leaves open.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

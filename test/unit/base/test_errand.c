@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Errands run in order, one that hangs holds up no other, and their threads are bounded. */
+/*
+ * Errands run in order. An errand that hangs delays no other. The number of their threads is
+ * bounded.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Logging never waits for a reader: stderr is a pipe here, which is read or not. */
+/* Logging never waits for a reader. Here stderr is a pipe that is read or not read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

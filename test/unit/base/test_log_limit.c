@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Log lines of one peer and of many: a burst, a rate, and the number of lines left out. The clock
- * is ours.
+ * Limits on log lines, for one peer and for many: a burst, a rate, and the number of lines left
+ * out. The test sets the clock.
  */
 #include <setjmp.h>
 #include <stdarg.h>

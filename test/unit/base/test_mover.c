@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Moves by closers: what goes through, and what a pipe that hangs costs: one move of its owner. */
+/* Moves by closers: bytes arrive, and a pipe that hangs costs its owner one move. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

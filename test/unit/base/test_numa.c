@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A page has a node once it has been touched, if the kernel tells; no page is asked for in vain. */
+/* A page that was touched has a node if the kernel tells it. Other addresses have none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

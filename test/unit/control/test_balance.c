@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who polls what, on machines that are not there. */
+/* Which worker polls which queue, on simulated machines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What --features may ask for, and what is said of what it may not. */
+/* Values of --features, and the answers to wrong values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A switch for the tests of bursts: a sender, and receivers whose rings are filled by the tests.
- * What they ask of the rings is counted, and a call to a driver is a function call here.
+ * A switch for tests of bursts: a sender, and receivers with rings that the tests fill. Looks at
+ * the rings are counted, and a call to a driver is a function call here.
  */
 #pragma once
 

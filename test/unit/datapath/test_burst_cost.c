@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What one burst may cost: frames, segments, software work, and looks at rings that are full. And
- * that the counters balance whatever is left out.
+ * Bounds on one burst: frames, segments, software work, and looks at full rings. The counters
+ * balance, whatever is left out.
  */
 #include <setjmp.h>
 #include <stdarg.h>

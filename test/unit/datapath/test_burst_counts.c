@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a burst says of what it did: no frame without a counter, each in the right one. */
+/* A burst counts every frame, each in the right counter. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Large copies: every byte, and none beside them, wherever the two begin. */
+/* Large copies change every byte of the destination and no byte beside it, at any alignment. */
 #include "datapath/copy.h"
 
 #include <setjmp.h>

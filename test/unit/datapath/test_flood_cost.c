@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What one burst may copy for floods: that what is too much for it is not lost but follows in later
- * bursts, in order and once to each port, and that the counters balance meanwhile.
+ * Bounds on what one burst copies for floods. Frames that exceed the bound are not lost: they
+ * follow in later bursts, in order and once to each port, and the counters balance meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>

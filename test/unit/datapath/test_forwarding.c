@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The picture of the switch: which queues a worker polls, and what it may rely on. */
+/*
+ * The forwarding: which queues a worker polls, and what stays the same from one forwarding to the
+ * next.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A driver that goes to sleep while a worker gives it a frame is called, or has seen the frame.
- * Both run at once, the driver a little later each time, for the moment in which a call can be lost
- * is shorter than a microsecond.
+ * A driver goes to sleep while a worker delivers a frame to it: the driver gets a call, or has seen
+ * the frame. Both run at the same time, the driver a little later in each round, because a call can
+ * be lost only during less than a microsecond.
  */
 #include <setjmp.h>
 #include <stdarg.h>

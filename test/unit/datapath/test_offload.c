@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Software offloads against a plain oracle: checksums are verified by the textbook sum over
- * network-order words, and what segments carry must add up to the original payload.
+ * Software offloads against a simple reference: checksums are verified by the textbook sum over
+ * network-order words, and the payloads of all segments must add up to the original payload.
  */
 #include <setjmp.h>
 #include <stdarg.h>

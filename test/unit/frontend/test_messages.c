@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The front-end never waits for ever, and takes nothing for a reply that is none. */
+/* The front-end never waits for ever, and accepts only a correct reply. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

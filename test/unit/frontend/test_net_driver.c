@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The network driver against the device side of the rings, in one process and without a
- * socket: frames sent are found whole by the device, frames delivered are found whole by the
- * driver, whatever the shapes; and what a device gets wrong is noticed.
+ * The network driver against the device side of the rings, in one process and without a socket. The
+ * device finds the frames that the driver sent, and the driver finds the frames that the device
+ * delivered, with any shapes. The driver detects what a device does wrong.
  */
 #include <errno.h>
 #include <setjmp.h>

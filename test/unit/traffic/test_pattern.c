@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The pattern is the same whoever makes it and wherever it is cut, and no spoilt byte goes unseen.
- */
+/* All levels make the same pattern, in any parts, and detect every changed byte. */
 #include "traffic/pattern.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a stream says of frames that come, do not come, come twice, come late or come spoilt. */
+/* How a stream counts frames that arrive, do not arrive, arrive twice, late or changed. */
 #include "traffic/stream.h"
 
 #include <setjmp.h>

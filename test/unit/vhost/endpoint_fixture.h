@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One endpoint on a loop of its own, and front-ends that are a bare socket. */
+/* An endpoint on an event loop of its own, and front-ends that are bare sockets. */
 #pragma once
 
 #include <event2/event.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A tiny device, without Ethernet, and a front-end that sends it whatever a test wants. The
- * device checks what lib/vhost promises to every device: that only what is in use is paused, that
- * rings in use are active, mapped and have the present memory, that no answer goes out before a
- * commit. The simple one can only be paused as a whole: pause and resume alternate.
+ * A small device without Ethernet, and a front-end that sends any message. The device checks what
+ * lib/vhost guarantees to every device: only what is in use is paused; rings in use are active and
+ * mapped, in the current memory; no answer is sent before a commit. The simple device can only be
+ * paused as a whole: pause and resume alternate.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Calls reach the driver soon, and the thread that asks for them never waits: not for an eventfd
- * that blocks, nor for one that takes long because many watch it.
+ * that blocks, and not for an eventfd that is slow because it has many watchers.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The back-end channel, and the configuration space whose changes go over it. */
+/* The back-end channel, and changes of the configuration space, which are sent over it. */
 #include "fake.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sockets: found stale, found live, protected, waiting, reconnecting, cleaned up. */
+/* Sockets that are stale, in use, protected, waiting, reconnecting, removed. */
 #include "vhost/endpoint.h"
 
 #include <errno.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Turns on a socket: front-ends that wait, are silent, come too often, or were dropped. */
+/*
+ * The order in which front-ends are served: those that wait, are silent, connect too often, or were
+ * dropped.
+ */
 #include "endpoint_fixture.h"
 #include "vhost/turn.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a front-end can still do to descriptors and memory that it has shared. */
+/* What a front-end can do to descriptors and memory after it has shared them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

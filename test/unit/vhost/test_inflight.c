@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * GET_INFLIGHT_FD, SET_INFLIGHT_FD: areas that are made, taken, refused; what is in them taken up
- * again or given back. proves: S06 S08
+ * GET_INFLIGHT_FD, SET_INFLIGHT_FD: areas are made, accepted, refused; chains in flight are handed
+ * out again or returned. proves: S06 S08
  */
 #include "fake.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A device behind an IOMMU: rings run when they are translated, misses are asked for. */
+/* A device behind an IOMMU: rings run when they are translated, and misses are asked for. */
 #include "fake.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The file of ring positions is never touched where its pages could be missing. */
+/* The file of ring positions is never accessed where its pages may be missing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

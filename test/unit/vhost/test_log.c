@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The dirty log: where it may lie, what is marked in it, when it begins and when it ends. */
+/* The dirty log: where it may be, what is marked in it, when it begins and when it ends. */
 #include "fake.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The memory table: mapped exactly, changed under running rings, nothing left behind. */
+/* The memory table: it is mapped exactly, changes while rings run, and leaves nothing behind. */
 #include "fake.h"
 
 #include <errno.h>

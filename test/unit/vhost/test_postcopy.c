@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A guest whose memory comes after it: the front-end serves each missing page when it is touched.
- */
+/* Postcopy: the front-end serves each missing page when it is touched. */
 #include "fake.h"
 
 #include <errno.h>

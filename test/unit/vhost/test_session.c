@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The message layer: every message in every shape, whole and in pieces. */
+/* The message layer: every message, complete and in pieces, with correct and wrong sizes. */
 #include "fake.h"
 
 #include <errno.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Device state out and in, and announcements: what a good front-end sees, and what a bad one. */
+/*
+ * Saving and loading the device state, and announcements, with correct and with wrong front-ends.
+ */
 #include "fake.h"
 
 #include <fcntl.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Guest memory that is not shared: who kicks and writes nothing is told, once; nobody else is. */
+/*
+ * Guest memory that is not shared: if a guest kicks and its memory does not change, one log line
+ * says so. No other guest causes this line.
+ */
 #include "fake.h"
 
 #include <string.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Marks: which bits, how far, and none lost while somebody takes them and copies pages. */
+/*
+ * Marks set the right bits, and no mark is lost while another thread clears bits and copies pages.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Is a driver called that asked for it? Also when much was completed between two questions, in
- * which time a driver that was awake goes all around the ring and then to sleep.
+ * A driver that asked for a call gets it, even if much was completed between two questions: in that
+ * time the driver may go around the whole ring and then sleep.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What one visit of a ring may cost, whatever the driver puts there, and that nothing gets lost. */
+/* Bounds on one visit of a ring, whatever the driver writes there; no chain is lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

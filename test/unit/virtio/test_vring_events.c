@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The record of a ring's events: the last ones are there, in order, and whole. */
+/* The record of a ring's events: it has the last events, in order and complete. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The device side against a driver that lies.
+ * The device side against a hostile driver.
  *
- * Guest memory is two regions with a page that must not be touched around each: whatever leaves the
- * rings is checked to lie inside, and an access outside ends the test with a fault. Directed cases
- * name each lie and what it must lead to; the rest is noise, from the same thread and from
- * another one that scribbles while the device works.
+ * Guest memory is two regions, each between pages that must not be touched. Every segment is
+ * checked to lie inside, and an access outside ends the test with a fault. Some cases make one
+ * fault and check its result. Others write random values, from the same thread or from another
+ * thread while the device works.
  */
 #include <setjmp.h>
 #include <stdarg.h>

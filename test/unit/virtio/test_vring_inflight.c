@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In-flight tracking survives a crash anywhere. A child process performs an operation instruction
- * by instruction; whenever the memory that would outlive it has changed, that memory is what a
- * crash would leave. From each of these states the ring is recovered, and everything it hands out
- * is compared with the model: what was in flight comes first, oldest first, then what was never
- * fetched; nothing is missing and nothing comes twice. A device that does not defer has nothing in
- * flight; what has to be found again is the place of its ring, from the area or from the journal.
+ * In-flight tracking survives a crash at any instruction. A child process single-steps an
+ * operation. Whenever the memory that outlives the process has changed, that memory is what a crash
+ * would leave. The ring is recovered from each of these states, and all chains that it hands out
+ * are compared with the model: chains in flight come first, oldest first, then chains that were
+ * never fetched; none is missing and none comes twice. A device that does not defer has nothing in
+ * flight; then the ring's position must be found again, from the area or from the journal.
  *
  * Some areas have room for more entries than the ring has; these stay untouched.
  */

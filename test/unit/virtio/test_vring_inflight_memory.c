@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In-flight tracking of a ring takes memory by the ring's size, private and shared, whatever number
- * of entries the area has room for.
+ * In-flight tracking takes memory, private and shared, in proportion to the ring's size, not to the
+ * size of the area.
  */
 #include <malloc.h>
 #include <setjmp.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rings behind an IOMMU: what misses waits, what is denied fails, nothing else is lost. */
+/*
+ * Rings behind an IOMMU: a chain with a miss waits, a chain with a denied address fails, nothing
+ * else is lost.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A packed ring's place is found again: after any number of bursts, of chains of any shape, in a
- * crash before, between and after the stores that complete a burst; and not in a ring that is
- * another.
+ * A packed ring's position is found again: after any number of bursts with chains of any shape, and
+ * after a crash before, between and after the stores that complete a burst. It is not used for
+ * another ring.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,17 +2,17 @@
 /*
  * Theory of operation
  *
- * Our driver side and our device side run against each other on one ring for many random
- * steps, beside a model: a plain queue of the chains that are in the device's hands. Each chain
- * has a number; its buffers carry bytes made from it. So whatever is lost, swapped, cut or
- * delivered twice shows at once.
+ * Our driver side and our device side run against each other on one ring for many random steps. A
+ * model keeps a plain queue of the chains that the device has. Each chain has a number, and its
+ * buffers have bytes made from the number. So a chain that is lost, exchanged, cut or delivered
+ * twice is detected at once.
  *
  * The transmit direction fetches, sometimes gives chains back unused, and completes. The receive
- * direction reserves room for frames of random lengths, fills it, and completes.
+ * direction reserves buffers for frames of random lengths, fills them, and completes.
  *
- * Now and then the device is stopped and started again from its position alone, as after a
- * reconnect. Notifications: whoever asked to be told and was not, although something happened
- * since, has been put to sleep for ever; the model counts that as a failure.
+ * Sometimes the device is stopped and started again from its position alone, as after a reconnect.
+ * Notifications: if one side asked to be notified and was not, although something happened since,
+ * it would sleep for ever; the model counts that as a failure.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the driver may change is read once. The pages of the ring, and of indirect tables, cannot be
- * accessed: every load by the device faults, is written down, and is let through alone (the trap
- * flag stops after one instruction). After each fetch, no descriptor was read but in two words,
- * each of them once; no avail entry twice; and nothing of it was written.
+ * Values that the driver may change are read once. The pages of the ring and of indirect tables are
+ * not accessible: every load by the device faults, is recorded, and is then allowed alone (the trap
+ * flag stops after one instruction). After each fetch each descriptor was read in two words at
+ * most, each of them once; no avail entry was read twice; and nothing was written.
  *
- * Wide reads may be dropped as a whole and repeated. What matters is tried for both ways: each load
- * finds something else than the one before, good or bad, and what is handed out is good.
+ * A wide read may be discarded and repeated. So it is also tested that the result is correct if
+ * each load finds another value, good or bad.
  */
 #include <setjmp.h>
 #include <signal.h>

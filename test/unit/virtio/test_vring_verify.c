@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a ring says of a position that was told. A driver and a device, both ours, run a ring with
- * chains of all shapes; whatever is told after any of their steps, the true position is never
- * taken for wrong, and no other is ever made of it.
+ * Checking a told position against the ring. A driver and a device, both ours, use a ring with
+ * chains of all shapes. After each step, whatever position is told, the true position is never
+ * rejected and never replaced by another.
  */
 #include <setjmp.h>
 #include <stdarg.h>

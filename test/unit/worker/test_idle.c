@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who is asked to kick, and for how long. Rings are stand-ins that count; eventfds are real. That
- * no kick is lost over it shows test_idle_race.c.
+ * Which drivers are asked to kick, and for how long. Rings are stand-ins that count; eventfds are
+ * real. test_idle_race.c shows that no kick is lost.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * No wake-up is lost: a driver and a device in two threads, with real eventfds, both of which sleep
- * whenever they may. The device is what a worker is (lib/worker/idle); it ends a sleep by itself
- * only after a second, the driver never, so that a round that takes nearly one has lost a
- * kick or a call. Between rounds the driver waits for about as long as the device takes to fall
- * asleep.
+ * No wake-up is lost: a driver and a device run in two threads with real eventfds, and both sleep
+ * whenever they may. The device uses lib/worker/idle. It ends a sleep by itself after a second, and
+ * the driver never does. So a round that takes nearly a second has lost a kick or a call. Between
+ * rounds the driver waits for about as long as the device takes to fall asleep.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port's time is its own. Visits are simulated: each queue says how many frames it has and what
- * one of them costs, and a clock of one cycle per nanosecond adds it up.
+ * A port's time does not depend on other ports. Visits are simulated: each queue has a number of
+ * frames and a cost per frame, and a clock of one cycle per nanosecond counts them.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Idle queues cost a busy one next to nothing, and are not forgotten. Rings and bursts are
- * stand-ins: a queue's driver shows one word.
+ * Idle queues cost a busy queue little, and are not forgotten. Rings and bursts are stand-ins: a
+ * queue's driver writes one word.
  */
 #include <setjmp.h>
 #include <stdarg.h>
