@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From windows to figures: what a case cost whom, and how much of that is noise.
+"""Figures from windows: the cycles of each subject in a case, and how much of them is noise.
 
-What counts of a run is the lower quartile of its windows, for noise only ever adds. Two that are
-compared are compared within each round, where they ran one after the other, and the median of the
-rounds' ratios counts: the machine may be in another state by the next round.
+The figure of a run is the lower quartile of its windows, because noise only adds cycles. Two subjects are
+compared within each round, where they ran one after the other, and the median of the rounds' ratios counts:
+the machine may be in another state in the next round.
 """
 
 import statistics

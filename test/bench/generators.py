@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What makes the traffic: testpmd's virtio-user, the same for every peer, and vswitch-pktgen for the limit.
+"""The generators: testpmd's virtio-user, the same for every switch, and vswitch-pktgen for the limit.
 
-Both count what they sent and what arrived, so that a figure is of frames that were delivered. testpmd
-does not look into them; vswitch-pktgen does that for it in the end, see measure.py.
+Both count the frames that they sent and received, so a figure counts delivered frames. testpmd does not check
+the contents of frames; vswitch-pktgen does that at the end, see measure.py.
 """
 
 import json

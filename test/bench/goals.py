@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the switch has to reach, and whether it did.
+"""The goals of the switch, and whether they were reached.
 
-GOALS is the list of everything that is wanted: each says how its figure comes from a result, what it
-must be and what is aimed at. How many times faster is told by the cycles of the switching core per
-frame; where one of the two waited for the generator, or frames per second say something else, both are
-told. A figure that could not be had because somebody failed or spoiled frames is a fault, not a gap.
+GOALS is the list of all goals: each says how its figure comes from a result, what the figure must be and what
+is aimed at. "Times as fast" is the ratio of the switching core's cycles per frame. If one of the two waited
+for the generator, or frames per second differ from that, both figures are shown. If a figure is missing
+because a subject failed or spoiled frames, the verdict is a fault, not a gap.
 """
 
 from typing import Callable, NamedTuple, Optional

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How each section is measured; plan.py says what."""
+"""How each section is measured; plan.py says what is measured."""
 
 import json
 import os

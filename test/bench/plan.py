@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is to be measured, and how long that takes."""
+"""What is measured, and how long it takes."""
 
 from typing import NamedTuple
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The result in pictures: over frame size, over addresses, over ports, and how latency is spread."""
+"""Plots of the result: by frame size, by addresses, by ports, and the distribution of latency."""
 
 import matplotlib
 

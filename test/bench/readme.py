@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The README's section on performance, from one record for each processor that was measured.
+"""The README's section on performance, from one record per measured processor.
 
-A record is what a reader needs of a result: who, where, every goal with its verdict, and the tables.
-scripts/bench --readme FOLDER writes the record of the processor in FOLDER to doc/bench, in place of an
-older one, and the section again from all records there.
+A record is the part of a result that a reader needs: the machine, every goal with its verdict, and the tables.
+scripts/bench --readme FOLDER writes the record of the processor in FOLDER to doc/bench, replaces an older one,
+and writes the section from all records there.
 """
 
 import json

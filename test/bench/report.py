@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The result in words: tables for people, and the same in result.json."""
+"""The report: tables in words, and the same in result.json."""
 
 import json
 

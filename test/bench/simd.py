@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which vector instructions vswitchd and its peers use on this processor, as the programs themselves say.
+"""Which vector instructions vswitchd and the other switches use on this processor, as the programs report.
 
-A ratio of cycles is of programs as they are installed: who compiled them for which processor, and what
-they are allowed by default, is a part of it.
+A ratio of cycles compares programs as they are installed: it depends on the processor for which a program was
+compiled, and on the instructions that it may use by default.
 """
 
 import re

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is measured: vswitchd, the floors below it, and the switches beside it.
+"""The subjects: vswitchd, the floors, and other switches.
 
-Each starts with two ports and one polling core. windows() samples it while traffic flows: a list of
-(cycles per frame, frames per second, busy share), one for each short window, so that one burst of
-noise from a neighbour spoils a window and not a figure.
+Each starts with two ports and one polling core. windows() samples it while traffic flows. It returns a list
+of (cycles per frame, frames per second, busy share), one per short window, so that a burst of noise spoils a
+window and not the figure.
 """
 
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A lab for each test or for each module; its story is printed when a test fails."""
+"""A lab for each test or for each module. If a test fails, its story is printed."""
 
 import signal
 

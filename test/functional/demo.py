@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What scripts/quickstart shows: guests that talk, then how many frames a second go through."""
+"""The demonstration of scripts/quickstart: guests that talk, then the number of frames per second."""
 
 import json
 import signal

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Real Linux guests in QEMU (TCG), obeying over their serial console."""
+"""Real Linux guests in QEMU (TCG), controlled over their serial console."""
 
 import itertools
 import re

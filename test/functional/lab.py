@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the functional tests, the quickstart and the bench share: a directory, processes, the switch.
+"""Shared by the functional tests, the quickstart and the bench: a directory, processes, the switch.
 
-A Lab owns a temporary directory and every process that was started in it. Closing it ends them,
-by pid, last one first, and removes what they left behind.
+A Lab owns a temporary directory and every process that was started in it. Closing it ends the processes, by
+pid, the last one first, and removes what they left behind.
 """
 
 import json

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Guests without a network device move from one QEMU to another: is it the emulator that spoils them?
+"""Guests without a network device move from one QEMU to another, to see whether the emulator spoils them.
 
 usage: moves_alone.py [MOVES [KIB [hold]]]
 
-No switch runs and nothing but QEMU writes to guest memory, of so many KiB: 262144 unless told. With
-"hold" the thread of the guest's CPU is kept from running for a second while the migration copies
-memory, as on a machine that has more to do than it has CPUs. A guest that is spoilt (its kernel
-complains, it is silent, a page lacks what was written to it) is told of and replaced. Not a test: what
-it finds is not ours to mend.
+No switch runs, and nothing except QEMU writes to guest memory. KIB is its size (262144 by default). With
+"hold" the thread of the guest's CPU is stopped for a second while the migration copies memory, as on a machine
+with too few CPUs. A guest that is spoilt (its kernel complains, it is silent, a page lacks what was written to
+it) is reported and replaced. This is not a test: we cannot repair what it finds.
 """
 
 import ctypes

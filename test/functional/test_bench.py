@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What scripts/bench takes for a figure and what it does not, and that it builds what it measures. Nothing
-is measured here: switches and generators are made up."""
+"""What scripts/bench accepts as a figure, and that it builds what it measures. Nothing is measured here:
+switches and generators are made up.
+"""
 
 import os
 import subprocess

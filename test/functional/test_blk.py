@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A block device on the same library: killed under a guest that writes, it loses and repeats nothing.
+"""A block device on lib/vhost, killed while a guest writes: it loses and repeats no write.
 
-The device (test/blk) answers in any order and is killed at any moment; QEMU keeps what is in flight
-and gives it to the next one. In the guest every block that is read is compared with what was written
-last. The device's journal tells which writes were executed, and of which the guest was told: none
-that it was told of may be executed again.
+The device (test/blk) answers in any order and is killed at any moment. QEMU keeps what is in flight and gives
+it to the next device. The guest compares every block that it reads with what was written last. The device's
+journal has the writes that were executed and those that the guest was told of: none of the latter may be
+executed again.
 """
 
 import os

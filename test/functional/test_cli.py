@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command line of vswitchd: exact outcomes of what people and launchers get right and wrong."""
+"""The command line of vswitchd: the exact result of right and wrong arguments."""
 
 import grp
 import json

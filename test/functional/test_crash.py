@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""vswitchd is killed under running guests and started again: their network goes on by itself.
+"""vswitchd is killed under running guests and started again: their network continues by itself.
 
-QEMU is not told where the device stood in its rings. A split ring says so itself; for a packed one
-QEMU repeats an old base, and the switch goes by its journal.
+QEMU does not know the device's position in the rings. A split ring contains it. For a packed ring QEMU repeats
+an old base, and the switch uses its journal.
 """
 
 import os

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Running guests move between vswitchd and DPDK's vhost library (testpmd, net_vhost).
 
-A guest may go where all features that it has negotiated are offered. vswitchd --features dpdk-22.11
-offers what net_vhost does, so guests move there and back, wherever they started. By default it
-offers more, and guests can still come. The peer stays on vswitchd, of which testpmd's other port is
-a front-end.
+A guest can move to a back-end that offers all features that the guest has negotiated. vswitchd with --features
+dpdk-22.11 offers the features of net_vhost, so guests move there and back, wherever they started. By default
+vswitchd offers more, and guests can still arrive. The peer stays on vswitchd; testpmd's other port is a
+front-end of the same vswitchd.
 """
 
 import pytest

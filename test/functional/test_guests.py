@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Real Linux guests reach each other through the switch, over every kind of ring they bring."""
+"""Real Linux guests reach each other through the switch, over every kind of ring that they use."""
 
 import json
 

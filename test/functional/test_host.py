@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""vswitchd on hosts as they are: huge pages that others hold, signals meant for somebody else."""
+"""vswitchd on real hosts: huge pages that others use, signals that are not for it."""
 
 import mmap
 import os

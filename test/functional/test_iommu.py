@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Linux guest that maps each buffer anew in its virtual IOMMU reaches a plain one."""
+"""A Linux guest that maps each buffer anew in its virtual IOMMU reaches a guest without an IOMMU."""
 
 import pytest
 

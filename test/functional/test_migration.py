@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A running guest moves from one vswitchd to another and back; its TCP stream goes on, unharmed.
+"""A running guest moves from one vswitchd to another and back; its TCP stream continues unchanged.
 
-The peer stays on the first switch. A cable joins the two, so after the move the peer's frames
-find the guest only once the first switch has learned where it is now: from the announcement that
-comes through the second one.
+The peer stays on the first switch. A cable joins the two switches. So after the move the peer's frames reach
+the guest only when the first switch has learned where the guest is now: from the announcement that the second
+switch sends.
 """
 
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""vswitch-pktgen against vswitchd: what it says it sent is what the switch says it received."""
+"""vswitch-pktgen against vswitchd: what it sent is what the switch received."""
 
 import json
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What vswitchd gives up after set-up, and what happens to code that wants more."""
+"""What vswitchd gives up after set-up, and what happens to code that needs more."""
 
 import ctypes
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""DPDK's virtio-user drives every ring variant on both ends: nothing is lost, nothing is altered."""
+"""DPDK's virtio-user drives every kind of ring on both ends: no frame is lost or changed."""
 
 import itertools
 import random

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The same byte streams to us and to DPDK's vhost library; what differs is explained, or a failure.
+"""The same byte streams to vswitchd and to DPDK's vhost library: each difference is explained, or a failure.
 
-The explanations are the table in doc/vhost-user-differences.md. One that is missing fails, and so
-does one that has become untrue. `test_twin.py --list` prints the table's rows as they are now.
+The explanations are the table in doc/vhost-user-differences.md. A missing explanation fails, and so does an
+explanation without a difference. `test_twin.py --list` prints the table's rows as they are now.
 """
 
 import re

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""
-User Mode Linux, a front-end that leaves configuration space and control queue to the switch and
-notifies in-band: two of them reach each other, and their drivers' commands are answered.
+"""User Mode Linux is a front-end that leaves configuration space and control queue to the switch and
+notifies in-band: two of them reach each other, and the switch answers their drivers' commands.
 """
 
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What scripts/bench makes of results: made-up ones, whose verdict is known."""
+"""The verdicts of scripts/bench on made-up results."""
 
 import copy
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""DPDK's testpmd as a front-end (virtio-user), told what to do over its own prompt."""
+"""DPDK's testpmd as a front-end (virtio-user), controlled over its prompt."""
 
 import os
 import pty

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A vhost-user front-end that says whatever it is told to, and writes down what comes back."""
+"""A vhost-user front-end that sends any message and records the answers."""
 
 import os
 import socket

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The same hostile peers against OVS-DPDK, to compare with. Not a test.
+"""The same hostile peers against OVS-DPDK, to compare with. This is not a test.
 
 usage: ovs.py ISOLATION [PEER...]
 
-OVS is known by its sockets only: delays, answers, and whether it lives. One that hangs or dies is
-started anew for the next peer.
+Only OVS's sockets are used: delays, answers, and whether OVS lives. If OVS hangs or dies, it is started again
+for the next peer.
 """
 
 import os

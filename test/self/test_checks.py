@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Functional tests fail on the faults that they are there for: they are given made-up guests and figures."""
+"""The functional tests fail on the faults that they look for: they get made-up guests and figures."""
 
 import copy
 import sys

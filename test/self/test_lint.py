@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/lint needs its tools: without one a check fails instead of finding nothing."""
+"""scripts/lint needs its tools: if a tool is missing, a check fails."""
 
 import json
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/mutate judges right: run in a throwaway project; and its table fits the sources."""
+"""scripts/mutate judges correctly, in a throwaway project; and its table fits the sources."""
 
 import shutil
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/test cannot be fooled: run in throwaway projects whose tests hang, crash, skip or are missing."""
+"""scripts/test reports failures, in throwaway projects with tests that hang, crash, skip or are missing."""
 
 import json
 import os
