@@ -197,7 +197,7 @@ int eal_start(const struct options *o)
 	if (err > 0)
 		return -EINVAL;
 	if (err) {
-		log_error("DPDK's environment did not start: %s; --log-level debug tells more",
+		log_error("DPDK's environment did not start: %s; --log-level debug shows more",
 		    error_text(-err));
 		return err;
 	}

@@ -66,8 +66,8 @@ bool hugepages_available(void)
 	if (pages.available)
 		return true;
 	if (pages.free)
-		log_warn("no huge page is free on this machine, for others have reserved the %lu "
-			 "that are unused; " ADVICE,
+		log_warn("no huge page is free on this machine: other programs have reserved all "
+			 "%lu unused ones; " ADVICE,
 		    pages.free, pages.there + ENOUGH);
 	else
 		log_warn("no huge page is free on this machine; " ADVICE, pages.there + ENOUGH);
@@ -76,7 +76,7 @@ bool hugepages_available(void)
 
 void hugepages_warn_refused(void)
 {
-	log_warn("huge pages are free on this machine but cannot be had (a limit of the control "
-		 "group?); " ADVICE,
+	log_warn("huge pages are free on this machine but cannot be allocated (a limit of the "
+		 "control group?); " ADVICE,
 	    count_huge_pages().there + ENOUGH);
 }

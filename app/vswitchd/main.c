@@ -223,7 +223,7 @@ static void raise_file_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warn("open files stay limited: %s", error_text(errno));
+		log_warn("cannot raise the limit of open files: %s", error_text(errno));
 }
 
 int main(int argc, char *argv[])

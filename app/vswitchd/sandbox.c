@@ -71,8 +71,8 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 	(void)context;
 	say("vswitchd: error: the sandbox stopped the system call '");
 	say(nr < NAMES && name_of[nr] ? name_of[nr] : "unknown");
-	say("', which no part of vswitchd has asked for: a bug, or a library that changed. "
-	    "--no-sandbox runs without; please report it\n");
+	say("', which is not on its list: this is a bug, or a library has changed. Please report "
+	    "it; --no-sandbox turns the sandbox off\n");
 	sigaction(sig, &usual, NULL);
 	raise(sig);
 }
@@ -160,8 +160,8 @@ static int enter(const int calls[], unsigned n, bool keep_dac_override)
 		error = load_filter(calls, n);
 	pthread_mutex_unlock(&lock);
 	if (error)
-		log_error(
-		    "cannot enter the sandbox: %s; --no-sandbox runs without", error_text(-error));
+		log_error("cannot enter the sandbox: %s; --no-sandbox turns the sandbox off",
+		    error_text(-error));
 	return error;
 }
 

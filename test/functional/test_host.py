@@ -49,7 +49,7 @@ def reserved_pages():
 def test_pages_that_others_have_reserved_are_not_ours(lab, reserved_pages):
     switch = start_plain(lab)
     (line,) = warnings(switch)
-    assert f"no huge page is free on this machine, for others have reserved the {reserved_pages}" in line
+    assert f"no huge page is free on this machine: other programs have reserved all {reserved_pages} unused" in line
     assert f"echo {pages('nr') + 64} > /proc/sys/vm/nr_hugepages" in line
     assert pages("free") == pages("resv") >= reserved_pages
     switch.stop()
@@ -87,7 +87,7 @@ def test_pages_that_seem_free_and_are_refused(lab):
     cpus = os.sched_getaffinity(0)
     switch = start_plain(lab, env={**os.environ, "LD_PRELOAD": str(library)})
     (line,) = warnings(switch)
-    assert "huge pages are free on this machine but cannot be had" in line
+    assert "huge pages are free on this machine but cannot be allocated" in line
     assert switch.stats()["workers"][0]["cpu"] == max(cpus), "the same CPUs as at the first try"
     children = Path(f"/proc/{switch.pid}/task/{switch.pid}/children").read_text().split()
     assert len(children) == 1, "one process that closes descriptors"
