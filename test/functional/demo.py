@@ -97,7 +97,7 @@ def main():
 Summary
   ping          {pings[1]} of {pings[0]} came back
   iperf3 TCP    {rates[0] / 1e6:.0f} Mbit/s there, {rates[1] / 1e6:.0f} Mbit/s back (the guests are emulated)
-  guests        {frames} frames delivered, {lost} dropped, books balanced
+  guests        {frames} frames delivered, {lost} dropped, counters balanced
   64-byte rate  split rings {speed['split'][0] / 1e6:.2f} M frames/s at {speed['split'][1]:.0f} cycles each
                 packed rings {speed['packed'][0] / 1e6:.2f} M frames/s at {speed['packed'][1]:.0f} cycles each
 """)
