@@ -78,7 +78,10 @@ static bool add_pci(const char *const specs[], unsigned n, char *argv[], int *ar
 	return any;
 }
 
-/* Use huge pages in few files, because virtio-user shares them; or ordinary pages. */
+/*
+ * Use huge pages that lie in few files, because virtio-user shares these files with the back-end;
+ * or ordinary pages.
+ */
 /* NOLINTBEGIN(clang-analyzer-unix.Malloc): devices_start() frees what argv[] has */
 static void add_memory(char *argv[], int *argc, size_t bytes, bool no_huge)
 {

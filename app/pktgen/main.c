@@ -231,7 +231,7 @@ static void run_search(struct pktgen *g, const char *name, const struct search_g
 		    r.generator_limit ? "; the generator was the limit" : "");
 }
 
-/* 100 % is --rate, or else the highest rate that the generator can send. */
+/* The rate that counts as 100 %: --rate, or the highest rate that the generator can send. */
 static double full_rate(struct pktgen *g)
 {
 	const struct trial_config config = {.seconds = g->options.seconds};

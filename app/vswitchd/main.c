@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* vswitchd: parse arguments, wire the floors, run the control loop until told to end. */
+/* vswitchd: parse arguments, start all parts, run the control loop until a signal ends it. */
 #include <errno.h>
 #include <event2/event.h>
 #include <malloc.h>
