@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The time on a clock as one number. */
+/* The time of a clock as one number. */
 #pragma once
 
 #include <stdint.h>
 #include <time.h>
 
-/* Of any clock, in ns. */
+/* The time of the given clock, in ns. */
 static inline int64_t clock_read(clockid_t clock)
 {
 	struct timespec now = {0};
@@ -14,7 +14,7 @@ static inline int64_t clock_read(clockid_t clock)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* Since some moment before this process began. */
+/* Monotonic time, in ns since some moment before this process started. */
 static inline int64_t clock_ns(void)
 {
 	return clock_read(CLOCK_MONOTONIC);

@@ -2,16 +2,17 @@
 /*
  * Theory of operation
  *
- * closer_start() forks an overseer while the process is small; it shares the table of descriptors
- * (CLONE_FILES), but no memory except the counters. Jobs, a descriptor and its owner each, are
- * written into a pipe. Closers, children of the overseer, read and close. A job may have a function
- * that is called first: it is at the same address in all these processes, and so is memory that was
- * shared before the fork. When jobs wait and none has been taken for a while, all closers hang, and
- * the overseer forks one more. Those that find nothing to do for a while end, but for one.
+ * closer_start() forks an overseer while the process is small. The overseer shares the table of
+ * descriptors with the main process (CLONE_FILES), but no memory except what was shared before the
+ * fork. The main process writes jobs into a pipe. A job is a descriptor and its owner. Closers are
+ * children of the overseer; they read jobs and close the descriptors. A job may have a function,
+ * which the closer calls first: the function and the shared memory have the same addresses in all
+ * these processes. If jobs wait and no closer takes one for PATIENCE_MS, all closers hang, and the
+ * overseer forks another one. A closer without a job for IDLE_MS ends, unless it is the last one.
  *
- * The kernel closes a table of descriptors when the last process that shares it ends. So a closer
- * that hangs would keep everything open after the main process has gone. The overseer waits for
- * that end and then hands all that is left to the closers. It never closes anything itself.
+ * The kernel closes the descriptors of a table when the last process that shares it ends. So a
+ * closer that hangs would keep everything open after the main process has ended. The overseer waits
+ * for this end and then gives all open descriptors to the closers. It closes none itself.
  */
 #include "base/closer.h"
 
@@ -36,11 +37,11 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define PATIENCE_MS   3    /* then a closer hangs */
-#define IDLE_MS       2000 /* then one that is not needed ends */
-#define LAST_MS       3000 /* for what is left at the end */
-#define AGAIN_US      100000
-#define NO_PROCESS_MS 100 /* until a process is tried again */
+#define PATIENCE_MS   3      /* if no job is taken for this time, all closers hang */
+#define IDLE_MS       2000   /* a closer that has no job for this time ends */
+#define LAST_MS       3000   /* time limit for closing everything at the end */
+#define AGAIN_US      100000 /* a timer interrupts a job's function this often */
+#define NO_PROCESS_MS 100    /* pause after a failed fork */
 
 struct job {
 	int32_t fd;
@@ -51,13 +52,13 @@ struct job {
 
 static struct counters {
 	_Atomic(uint32_t) waiting[CLOSER_OWNERS];
-	_Atomic(uint32_t) taken; /* jobs so far */
+	_Atomic(uint32_t) taken; /* jobs that closers have taken so far */
 	_Atomic(uint32_t) n_closers;
 } * counters;
 static int job_in = -1, job_out = -1, main_end = -1;
-/* The main process's. */
+/* Used in the main process only. */
 static pid_t overseer;
-static atomic_bool lost; /* it has ended */
+static atomic_bool lost; /* the overseer has ended */
 
 static void rest_ms(unsigned ms)
 {
@@ -66,7 +67,7 @@ static void rest_ms(unsigned ms)
 	nanosleep(&time, NULL);
 }
 
-/* No library knows of this process: it must not use any that cares. */
+/* No library notices this fork, so the child must not call functions that need to know of it. */
 static pid_t fork_with_files(void)
 {
 	return (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
@@ -77,7 +78,7 @@ static void on_timer(int sig)
 	(void)sig; /* it is enough that the call is interrupted */
 }
 
-/* A call that waits is interrupted again and again: the function looks whether it should go on. */
+/* A timer interrupts calls that wait, so that the job's function can check whether to go on. */
 static void run(const struct job *job)
 {
 	const struct itimerval again = {{0, AGAIN_US}, {0, AGAIN_US}}, never = {0};
@@ -90,7 +91,7 @@ static void run(const struct job *job)
 	setitimer(ITIMER_REAL, &never, NULL);
 }
 
-/* One closer's life: until the pipe ends, or there is nothing to do. */
+/* The main loop of a closer. It ends at the end of the pipe, or if the closer is not needed. */
 static _Noreturn void close_jobs(void)
 {
 	struct pollfd wait = {.fd = job_out, .events = POLLIN};
@@ -125,7 +126,7 @@ static void add_closer(void)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* syscalls(closer): prctl getppid */
 		if (getppid() != parent)
-			_exit(0); /* it has died before the signal was asked for */
+			_exit(0); /* the parent ended before prctl() */
 		close_jobs();
 	}
 	if (pid < 0) {
@@ -141,7 +142,7 @@ static bool jobs_wait(void)
 	return poll(&wait, 1, 0) == 1 && (wait.revents & POLLIN);
 }
 
-/* Jobs wait. If no closer takes one within PATIENCE_MS, all closers hang: add one. */
+/* If jobs wait and no closer takes one within PATIENCE_MS, all closers hang: add one. */
 static void look_after(void)
 {
 	uint32_t taken = atomic_load(&counters->taken);
@@ -172,7 +173,7 @@ static bool all_is_closed(void)
 	return true;
 }
 
-/* The main process has gone: close what it had open. Closers end with this process. */
+/* The main process has ended: close its descriptors. The closers are killed with this process. */
 static _Noreturn void end(void)
 {
 	int64_t until_ms = clock_ms() + LAST_MS; /* syscalls(closer): clock_gettime */
@@ -200,7 +201,7 @@ static _Noreturn void oversee(int (*enter)(void *), void *arg)
 	/* syscalls(closer): openat fstat newfstatat getdents64 brk mmap munmap futex rt_sigreturn
 	 */
 	/* syscalls(closer): rt_sigaction gettid getpid tgkill restart_syscall */
-	/* These end with the main process; a terminal's signals come to all. */
+	/* A terminal sends signals to this process, too, but it must outlive the main process. */
 	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
 		signal(ignored[i], SIG_IGN);
 	prctl(PR_SET_NAME, "vswitchd-close");

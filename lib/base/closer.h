@@ -1,49 +1,56 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Processes that close descriptors whose close() may never return.
+ * Processes (closers) that close descriptors for the main process, because close() may never
+ * return.
  *
  * A thread that waits in close() for the server of a FUSE file cannot be killed, and its process
- * does not end before it. So these are processes of their own, which share the table of
- * descriptors with the one that began them. They also close what that one leaves open at its end,
- * however it ends, so that peers see the end at once although one of them may hang.
+ * does not end before close() returns. So closers are separate processes, which share the table of
+ * descriptors with the main process. When the main process ends, for whatever reason, they close
+ * the descriptors that it left open. So peers notice the end at once, even if some close() hangs.
  *
- * Threads: closer_start is called while the process has one thread; the others by any.
+ * Threads: closer_start() is called while the process has one thread. closer_check() and
+ * closer_stop() are for the control thread. Any thread may call the other functions.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* Owners of descriptors have numbers below this; 0 is for what is nobody's in particular. */
+/* The owners of descriptors have numbers below this. 0 stands for no particular owner. */
 #define CLOSER_OWNERS 1100
 
-/* At most so many descriptors take long at the same time. */
+/* The largest number of closers, and so of calls that can hang at the same time. */
 #define CLOSERS_MAX 512
 
-/* Start them. enter(arg), which may be NULL, is called in the first one. Negative errno. */
+/*
+ * Start the overseer process, which starts the closers when they are needed. It first calls
+ * enter(arg), if enter is not NULL. 0 or a negative errno.
+ */
 int closer_start(int (*enter)(void *), void *arg);
 
-/* End them, before the program is executed anew. What they have not closed may stay open. */
+/* End these processes before the program is executed anew. Unfinished jobs are lost. */
 void closer_stop(void);
 
+/* closer_start() was called. Also true if the processes have ended since: see closer_lost(). */
 bool closer_running(void);
 
-/* Have fd closed. False: there are none who do, or they have more than enough to do. */
+/* Let a closer close fd. False: there are no closers, or too many jobs wait already. */
 bool closer_take(unsigned owner, int fd);
 
 /*
- * The same, and have fn(fd, arg) called before it, which may take as long as it likes. arg points
- * to memory that was shared before closer_start().
+ * The same, but the closer first calls fn(fd, arg), which may take any time. arg points to memory
+ * that was shared before closer_start().
  */
 bool closer_run(unsigned owner, int fd, void (*fn)(int fd, void *arg), void *arg);
 
 /*
- * Call this every now and then: if the first of them was killed, all have ended. This is logged,
- * none takes anything from then on, and take(fd) is called for what they have not taken.
+ * Call this regularly. If the overseer was killed, all closers have ended, too. Then this function
+ * logs it and calls take(fd) for each descriptor that no closer has taken. From then on
+ * closer_take() and closer_run() return false.
  */
 void closer_check(void (*take)(int fd));
 
-/* They were started, and have ended. */
+/* The processes were started, and have ended. */
 bool closer_lost(void);
 
-/* How many of the owner's descriptors they have not closed yet. */
+/* How many descriptors of this owner the closers have been given and have not closed yet. */
 unsigned closer_waiting(unsigned owner);

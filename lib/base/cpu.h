@@ -2,7 +2,7 @@
 /* What this CPU can do beyond x86-64-v2, for which everything is compiled. */
 #pragma once
 
-/* Each can do what those before it can. AVX-512: F, BW and VL. */
+/* Each level includes the levels before it. AVX-512 means F, BW and VL. */
 #define CPU_LEVELS(X) \
 	X(BASELINE, "x86-64-v2") \
 	X(AVX2, "AVX2") \
@@ -16,9 +16,10 @@ enum cpu_level {
 };
 
 /*
- * The best level of this CPU that is allowed. Asked when something is set up, never per frame. All
- * ways do the same; what is set up after cpu_allow_level keeps to it, for tests and for those who
- * fear for their clock rate. Any thread.
+ * The best level that this CPU has and cpu_allow_level() allows. Call it at set-up, never per
+ * frame. Code for all levels gives the same results. A limit is for tests, and for users of CPUs
+ * that lower their clock rate for wide registers. It applies to what is set up after it. Any
+ * thread.
  */
 enum cpu_level cpu_level(void);
 void cpu_allow_level(enum cpu_level most);

@@ -3,9 +3,9 @@
  * Theory of operation
  *
  * There is one queue. While errands are quick, one thread runs them one after the other. Another
- * thread stands by: when the first errand of the queue has waited for ERRAND_PATIENCE_NS, the one
- * before it is not a quick one, and the thread that stands by takes the queue on, after it has made
- * a new one to stand by. So the caller makes a thread only if there is none.
+ * thread stands by. If the errand that began last has not ended after ERRAND_PATIENCE_NS, the
+ * standby thread creates a new standby thread and runs the next errand itself. So errand_run()
+ * creates a thread only if none stands by.
  */
 #include "base/errand.h"
 
@@ -33,12 +33,12 @@ struct errand {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
-/* All under the lock. */
+/* The lock protects all of these. */
 static struct errand *first, **last = &first;
 static unsigned n_pending, n_threads;
 static unsigned n_running;  /* threads that run an errand; the others stand by or are starting */
-static int64_t quick_until; /* what began last is a quick one so far; 0: it has ended */
-static uint64_t quick;      /* its number */
+static int64_t quick_until; /* the errand begun last counts as quick until then; 0: it has ended */
+static uint64_t quick;      /* number of the errand begun last */
 static uint64_t n_begun;
 
 static void wait_until(int64_t ns)
@@ -50,7 +50,7 @@ static void wait_until(int64_t ns)
 
 static void *errand_thread(void *arg);
 
-/* Faults of our own are to be heard of; everything else is for other threads. */
+/* Block all signals except those that report a fault of the thread itself. */
 static void block_signals(sigset_t *ret_before)
 {
 	static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
@@ -62,7 +62,7 @@ static void block_signals(sigset_t *ret_before)
 	pthread_sigmask(SIG_BLOCK, &blocked, ret_before);
 }
 
-/* Have a thread that stands by, if there may be one more. */
+/* Create a standby thread if there is none and the limit allows it. */
 static void keep_standby(void)
 {
 	pthread_attr_t attr;
@@ -112,7 +112,7 @@ static void *errand_thread(void *arg)
 	(void)arg;
 	pthread_setname_np(pthread_self(), "errand");
 	pthread_mutex_lock(&lock);
-	/* The last one stays: another could perhaps not be made when it is needed. */
+	/* The last thread stays: it may be impossible to create another one later. */
 	while (first || !idle || n_threads == 1) {
 		int64_t now = clock_ns();
 
@@ -155,7 +155,7 @@ static void close_it(void *arg)
 
 void errand_close_for(unsigned owner, int fd)
 {
-	/* Without memory it stays open: to wait for it would be worse. */
+	/* Without memory fd stays open: to close it here could block this thread. */
 	if (!closer_take(owner, fd) && errand_run(close_it, (void *)(intptr_t)fd) < 0)
 		log_error("no memory to close descriptor %d, which stays open", fd);
 }

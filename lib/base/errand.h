@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Errands: calls that may take as long as somebody else likes, made by threads that nobody waits
- * for.
+ * Errands: calls that may take any time. Threads make them for which no other thread waits.
  *
- * An errand begins at once if those before it are quick. One that has been on its way for some
- * milliseconds holds up nobody: the next one gets a thread of its own. At most ERRAND_THREADS_MAX
- * of them stand still at the same time; the rest wait, in order. A thread with nothing to do ends
- * after a while; the last one stays, as another could perhaps not be made when it is needed.
+ * An errand begins at once if the errands before it are quick. If an errand takes longer than
+ * ERRAND_PATIENCE_NS, the next one begins in another thread. At most ERRAND_THREADS_MAX errands run
+ * at the same time; the others wait, in order. A thread that has nothing to do for a second ends.
+ * The last thread stays, because it may be impossible to create another one later.
  *
- * Threads: errands are begun by the control thread or by other errands, never by a worker: the
- * threads inherit the sandbox and the CPUs of the one that began the first. All signals but those
- * that a fault raises are blocked in them.
+ * Threads: the control thread or an errand begins errands, a worker never does, because the threads
+ * inherit the sandbox and the CPUs of the thread that began the first errand. In these threads all
+ * signals are blocked except those that faults raise.
  */
 #pragma once
 
 #define ERRAND_THREADS_MAX 64
 #define ERRAND_PATIENCE_NS INT64_C(3000000) /* after this time the next errand gets a thread */
 
-/* Call fn(arg) some time soon. -ENOMEM. */
+/* Let a thread call fn(arg) soon. 0 or -ENOMEM. */
 int errand_run(void (*fn)(void *), void *arg);
 
 /*
- * close(fd), whatever it is and however long that takes; by closers (closer.h), or if there are
- * none by a thread. The number is free some time later.
+ * Let a closer (closer.h) call close(fd), or a thread if there are no closers. fd may be of any
+ * kind. Its number becomes free some time later.
  */
 void errand_close(int fd);
 
-/* The same for an owner of descriptors, see closer.h. */
+/* The same for a descriptor that has an owner, see closer.h. */
 void errand_close_for(unsigned owner, int fd);
 
-/* How many have been begun and have not ended. */
+/* How many errands wait or run. */
 unsigned errand_pending(void);

@@ -2,11 +2,12 @@
 /*
  * Theory of operation
  *
- * Lines wait in a ring of bytes, under a lock that nobody holds while it writes. The thread takes
- * whole lines from it and writes them with the lock free, so only the thread waits for a reader.
- * A line that finds no room is counted, and so are all after it until half of the room is free;
- * then the thread puts a line with their number there, and lines are taken again. The thread is
- * never joined, for it may hang in write(): the end of the process waits for it with log_flush.
+ * Lines wait in a ring buffer of bytes. The log thread takes whole lines from it under the lock and
+ * writes them to stderr without the lock, so only this thread waits for the reader of stderr. If a
+ * line does not fit, it is left out and counted, and so are all lines after it until half of the
+ * buffer is free. Then the thread puts a line with their number into the buffer, and new lines are
+ * accepted again. The thread is never joined, because it may hang in write(). At its end the
+ * process calls log_flush() instead, which has a time limit.
  */
 #include "base/log.h"
 
@@ -25,7 +26,7 @@
 
 #define LINE_MAX_LEN 1024
 #define ROOM         (256ul << 10)
-/* What is written at once is whole lines, and no more than a pipe takes in one piece. */
+/* One write has whole lines and at most this many bytes, which a pipe takes in one piece. */
 #define PIECE 4096
 
 static enum log_level max_level = LOG_INFO;
@@ -37,15 +38,15 @@ static const char *const level_names[] = {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t news = PTHREAD_COND_INITIALIZER;  /* for the thread */
-static pthread_cond_t quiet = PTHREAD_COND_INITIALIZER; /* for log_start and log_flush */
-/* All under the lock. */
+static pthread_cond_t news = PTHREAD_COND_INITIALIZER;  /* the log thread waits for this */
+static pthread_cond_t quiet = PTHREAD_COND_INITIALIZER; /* log_start and log_flush wait for this */
+/* The lock protects all of these. */
 static char waiting[ROOM];
 static uint64_t n_put, n_taken; /* bytes, since the start */
 static uint64_t left_out;       /* lines */
-static bool running;            /* lines go to the thread */
-static bool writing;            /* it has taken what is not written yet */
-static int entered;             /* 1: not yet; else what enter() returned */
+static bool running;            /* the log thread takes lines */
+static bool writing;            /* the log thread is writing lines that it took */
+static int entered;             /* what enter() returned; 1: it has not returned yet */
 
 void log_set_level(enum log_level level)
 {
@@ -76,8 +77,8 @@ static void put(const char *line, unsigned n)
 }
 
 /*
- * Give the line to the thread; false: there is none. Once a line is left out, so are those after
- * it until the thread has said how many: the order stays.
+ * Put the line into the buffer, or count it as left out. False: there is no log thread. After a
+ * line was left out, all others are, until the line with their number is in its place.
  */
 static bool hand_over(const char *line, unsigned n)
 {
@@ -93,7 +94,7 @@ static bool hand_over(const char *line, unsigned n)
 	return taken;
 }
 
-/* Half of the room is free again. */
+/* If half of the buffer is free again, put a line that says how many lines were left out. */
 static void tell_left_out(void)
 {
 	char line[128];
@@ -107,7 +108,7 @@ static void tell_left_out(void)
 	left_out = 0;
 }
 
-/* Whole lines, as many as are one piece. */
+/* Take whole lines, at most PIECE bytes. Returns the number of bytes. */
 static unsigned take(char *piece)
 {
 	unsigned n = MIN(n_put - n_taken, PIECE);
@@ -120,7 +121,7 @@ static unsigned take(char *piece)
 	return n;
 }
 
-/* Wait for as long as it takes. */
+/* Wait for the reader of stderr for any time. */
 static void write_all(const char *bytes, size_t n)
 {
 	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -133,9 +134,9 @@ static void write_all(const char *bytes, size_t n)
 			bytes += written;
 			n -= written;
 		} else if (written < 0 && errno == EAGAIN) {
-			poll(&room, 1, -1); /* somebody made it non-blocking */
+			poll(&room, 1, -1); /* another process made stderr non-blocking */
 		} else if (written == 0 || errno != EINTR) {
-			return; /* nobody listens */
+			return; /* stderr cannot be written: drop the lines */
 		}
 	}
 }
@@ -152,7 +153,7 @@ static void write_for_ever(void)
 		if (n == 0) {
 			pthread_cond_broadcast(&quiet);
 			pthread_cond_wait(&news, &lock);
-			continue; /* to take what has come */
+			continue; /* look for new lines */
 		}
 		pthread_mutex_unlock(&lock);
 		write_all(piece, n);
@@ -175,7 +176,7 @@ static void *log_thread(void *arg)
 	return NULL;
 }
 
-/* Faults of our own are to be heard of; everything else is for other threads. */
+/* Block all signals except those that report a fault of the thread itself. */
 static void block_signals(sigset_t *ret_before)
 {
 	static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
@@ -201,7 +202,7 @@ int log_start(int (*enter)(void))
 		log_error("cannot make a thread for the log: %s", error_text(-error));
 		return error;
 	}
-	/* Nobody joins it: it may hang in write(). */
+	/* It is not joined, because it may hang in write(). */
 	pthread_setname_np(thread, "log");
 	pthread_detach(thread);
 	pthread_mutex_lock(&lock);
@@ -247,7 +248,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	if (body > 0)
 		n += MIN(body, (int)sizeof(line) - n - 2);
 	line[n++] = '\n';
-	/* One write: lines of several threads do not mix. */
+	/* One write per line, so that lines of several threads do not mix. */
 	if (!hand_over(line, n) && write(STDERR_FILENO, line, n) < 0)
 		return;
 }

@@ -2,12 +2,13 @@
 /*
  * Log lines for people, on stderr: "vswitchd: LEVEL: text".
  *
- * The place that first knows of a fault logs it, once. Any thread may log, but the
- * hot path never does: workers raise a flag and the control thread speaks.
+ * The code that first knows of a fault logs it, once. Any thread may log, but the hot path never
+ * does: a worker sets a flag, and the control thread logs.
  *
  * stderr may be a full pipe that nobody reads. After log_start() no caller waits for it: lines go
- * into memory, and a thread writes them in their order. Lines that do not fit are left out, and a
- * line says how many as soon as there is room again. Before log_start() lines are written at once.
+ * into a buffer, and a thread writes them in order. Lines that do not fit into the buffer are left
+ * out. When there is room again, a line says how many. Before log_start() each caller writes its
+ * lines itself.
  */
 #pragma once
 
@@ -30,18 +31,19 @@ void log_set_level(enum log_level level);
 
 bool log_level_shown(enum log_level level);
 
-/* Find the level called name; false when there is none. */
+/* Find the level of this name. False: there is none. */
 bool log_level_parse(const char *name, enum log_level *ret_level);
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Write from a thread from now on. enter, if not NULL, is what the thread does first; what it
- * returns, if not 0, is returned here, and lines are written at once as before.
+ * From now on let a thread write the lines. It first calls enter(), if enter is not NULL. 0 or a
+ * negative errno, that of enter() for example; on failure callers go on writing their lines
+ * themselves.
  */
 int log_start(int (*enter)(void));
 
-/* Wait until all lines have been written, at most so long. False: some have not. */
+/* Wait until all lines have been written, but at most timeout_ms. False: some lines still wait. */
 bool log_flush(unsigned timeout_ms);
 
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 
-/* One line is due every each_ms; up to burst lines may be logged before they are due. */
+/* One line may be logged every each_ms; up to burst lines may be logged at once. */
 struct rate {
 	unsigned burst, each_ms;
 };

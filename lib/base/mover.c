@@ -2,15 +2,15 @@
 /*
  * Theory of operation
  *
- * Moves lie in memory that the control thread shares with the closers. While a move has not
- * `ended`, its mover reads or writes the bytes and the result, and the control thread does not.
- * The mover looks every TICK_MS at what the control thread wants: `asked`, and `gone`.
+ * Moves are in memory that the control thread shares with the closers. The mover is the process or
+ * thread that runs a move. Until the move has `ended`, only the mover accesses the bytes and the
+ * result. Every TICK_MS the mover checks whether the control thread has set `asked` or `gone`.
  *
- * A pipe that is ready takes a page, or gives something, without waiting. If another user of the
- * pipe was faster, the call waits; a timer of the closer interrupts it.
+ * If poll() says that a pipe is ready, one write of a page or one read usually does not wait. It
+ * does wait if another user of the pipe was faster; then a timer of the closer interrupts it.
  *
- * A call also wakes all watchers of the pipe, which takes CPU time if there are many. So the mover
- * rests before it sets `ended`.
+ * A call also wakes all watchers of the pipe, which takes CPU time if there are many. So a mover
+ * that used much CPU time rests before it sets `ended`.
  */
 #include "base/mover.h"
 
@@ -29,21 +29,21 @@
 #include "base/util.h"
 
 #define TICK_MS 10
-/* After calls that took much CPU time the mover rests for so many times as long. */
+/* If the calls took more than SLOW_NS of CPU time, the mover rests REST times as long. */
 #define REST        4
 #define REST_MAX_NS INT64_C(500000000)
 #define SLOW_NS     INT64_C(1000000)
 
 struct move {
-	/* The control thread's. */
+	/* Used by the control thread only. */
 	bool used;
 	unsigned owner;
-	int64_t until_ms; /* it waits so long; 0: it has not begun to wait */
-	/* Written by the control thread before the move begins, or atomic. */
-	int fd; /* without closers */
+	int64_t until_ms; /* when the control thread stops waiting; 0: it does not wait yet */
+	/* Written by the control thread, before the move begins or atomically. */
+	int fd; /* used only if a thread runs the move */
 	bool reads;
-	bool some;  /* len bytes are read, not all there are */
-	size_t len; /* to be written, or read if `some` */
+	bool some;  /* read len bytes, not all bytes up to the end */
+	size_t len; /* bytes to be written, or to be read if `some` */
 	atomic_bool asked, gone;
 	/* Written by the mover. */
 	ssize_t result;
@@ -58,7 +58,7 @@ static void rest_ns(int64_t ns)
 	struct timespec left = {ns / 1000000000, ns % 1000000000};
 
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
-		; /* the closer's timer */
+		; /* interrupted by the closer's timer */
 }
 
 static size_t room(const struct move *m)
@@ -66,13 +66,13 @@ static size_t room(const struct move *m)
 	return m->some ? m->len : sizeof(m->bytes);
 }
 
-/* Is there a next part of the move? How much can be read in all is not known before. */
+/* Is there a next part of the move? A read of all bytes does not know their number in advance. */
 static bool goes_on(const struct move *m, size_t done)
 {
 	return done < m->len || (m->reads && !m->some);
 }
 
-/* The next part of a move, done bytes of which are done. 0: nothing was left to move. */
+/* Move the next part, after the first `done` bytes. Returns its length; 0: the end of fd. */
 static ssize_t move_part(struct move *m, int fd, size_t done)
 {
 	uint8_t beyond;
@@ -95,7 +95,7 @@ static ssize_t move_all(struct move *m, int fd)
 	size_t done = 0;
 
 	while (!atomic_load(&m->gone) && goes_on(m, done)) {
-		/* Before the look: what was done before it was asked for is seen. */
+		/* Read `asked` before poll(), so that poll() sees what came before `asked`. */
 		bool last = atomic_load(&m->asked);
 		int ready = poll(&wait, 1, last ? 0 : TICK_MS);
 		ssize_t n;
@@ -136,7 +136,7 @@ static void errand(void *arg)
 	struct move *m = arg;
 	int fd = m->fd;
 
-	run(fd, m); /* after that m may be another move's */
+	run(fd, m); /* after this m may be in use for another move */
 	close(fd);
 }
 
@@ -151,7 +151,7 @@ int movers_prepare(void)
 	return 0;
 }
 
-/* By a closer; if there are none, by a thread. */
+/* Let a closer run the move, or a thread if there are no closers. */
 static int run_soon(struct move *m, int fd)
 {
 	if (closer_running() && !closer_lost())

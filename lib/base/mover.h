@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Moving some bytes between memory and a pipe or socket of a front-end, which can make each call on
- * it take as long as it likes.
+ * Move some bytes between memory and a pipe or socket of a front-end. The front-end can make each
+ * call on the pipe or socket take any time.
  *
- * A call on a pipe, and a read from a socket, waits for a lock in the kernel, also if the
- * descriptor is non-blocking. The lock is held by others of its users, possibly for ever, and a
- * thread that waits for it cannot be killed. So a closer (closer.h), a process of its own, moves
- * the bytes; in tests without closers a thread does. An owner has at most one move that has not
- * ended, also after it was given up.
+ * A call on a pipe, and a read from a socket, waits for a lock in the kernel, even if the
+ * descriptor is non-blocking. Other users of the pipe or socket may hold the lock for ever, and a
+ * thread that waits for it cannot be killed. So a closer (closer.h), which is another process,
+ * moves the bytes. If there are no closers, for example in tests, a thread does it. Each owner has
+ * at most one move of all bytes and one of some bytes that have not ended, including moves that
+ * the control thread gave up.
  *
  * Threads: the control thread.
  */
@@ -18,44 +19,47 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Most bytes of a move. */
+/* The largest number of bytes of a move. */
 #define MOVE_BYTES_MAX (48 << 10)
-/* Most moves at the same time, of all owners. */
+/* The largest number of moves at the same time, of all owners together. */
 #define MOVES_MAX 64
-/* An owner waits so long for the end of a move. */
+/* An owner waits at most this long for the end of a move. */
 #define MOVE_WAIT_MS 2000
 
 struct move;
 
-/* Once, before closer_start(). Negative errno. */
+/* Call this once, before closer_start(). 0 or a negative errno. */
 int movers_prepare(void);
 
 /*
- * Begin to write bytes to fd, or to read from it: until it ends, or len bytes (at most
- * MOVE_BYTES_MAX). fd is closed at the end. On failure fd is still the caller's. -EBUSY: the owner
- * has a move of this kind that has not ended; -ENOBUFS: all owners together have too many; -ENOMEM.
+ * Begin to write len bytes to fd, to read all bytes up to the end of fd, or to read some: len
+ * bytes. fd is closed when the move ends. On failure the caller still owns fd. -EBUSY: the owner
+ * has a move of this kind that has not ended; -ENOBUFS: all owners together have too many moves;
+ * -E2BIG: len is above MOVE_BYTES_MAX; -ENOMEM.
  */
 int move_begin_write(unsigned owner, int fd, const void *bytes, size_t len, struct move **ret_move);
 int move_begin_read(unsigned owner, int fd, struct move **ret_move);
 int move_begin_read_some(unsigned owner, int fd, size_t len, struct move **ret_move);
 
-/* Is the result known? Other than move_waits() it asks nothing of the move. */
+/* Is the result known? Unlike move_waits() this does not tell the move to hurry. */
 bool move_has_ended(const struct move *move);
 
 /*
- * The other side has done its part, so what cannot be moved now need not be waited for. True: the
- * result is not known yet, ask again soon. That is so for MOVE_WAIT_MS at most.
+ * Tell the move that the other side has done its part, so the move ends when no more bytes can be
+ * moved at once. True: the result is not known yet, call this again soon. It returns true for at
+ * most MOVE_WAIT_MS.
  */
 bool move_waits(struct move *move);
 
-/* The same for a move of all bytes that was given up and has not ended. */
+/* The same for the move of all bytes that the owner gave up, if it has not ended. */
 bool move_hinders(unsigned owner);
 
 /*
- * How many bytes were moved; those read are at *ret_bytes until move_forget(). -EIO: not all;
- * -E2BIG: more than MOVE_BYTES_MAX to be read; -ETIMEDOUT: it has not ended.
+ * How many bytes were moved. Bytes that were read are at *ret_bytes until move_forget(). -EIO: not
+ * all bytes were moved; -E2BIG: there were more than MOVE_BYTES_MAX bytes to read; -ETIMEDOUT: the
+ * move has not ended.
  */
 ssize_t move_result(struct move *move, const uint8_t **ret_bytes);
 
-/* It ends soon, unless a call on the pipe hangs. */
+/* Give the move up or release it. It ends soon, unless a call on the pipe hangs. */
 void move_forget(struct move *move);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-/* Ignored unless somebody cares for it, so one too many does no harm. */
+/* By default this signal is ignored, so a needless one does no harm. */
 #define NUDGE SIGURG
 
 static void on_nudge(int sig)
@@ -17,7 +17,7 @@ static void on_nudge(int sig)
 
 int nudge_init(void)
 {
-	/* No SA_RESTART: the call must not be begun again. */
+	/* No SA_RESTART: the kernel must not restart the call. */
 	struct sigaction action = {.sa_handler = on_nudge};
 
 	/* syscalls: rt_sigaction rt_sigprocmask tgkill getpid */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ending a system call that another thread of the process waits in: it fails with EINTR. A thread
- * that does not wait notices nothing. One that is about to begin to wait is not helped: nudge
- * again.
+ * Interrupt a system call in which another thread of this process waits: the call fails with EINTR.
+ * A thread that does not wait notices nothing. If the thread begins to wait just after the nudge,
+ * it needs another nudge.
  */
 #pragma once
 
 #include <sys/types.h>
 
-/* Once, before the first nudge. 0 or a negative errno. */
+/* Call this once, before the first nudge. 0 or a negative errno. */
 int nudge_init(void);
 
-/* For threads that begin with all signals blocked: let this one be nudged. */
+/* Allow nudges of the calling thread. Only a thread that began with signals blocked needs this. */
 void nudge_allow(void);
 
 void nudge(pid_t thread);

@@ -21,7 +21,7 @@ static void find_batch(void *const address[], unsigned n, int ret_node[])
 		status[i] = NUMA_UNKNOWN;
 	}
 	/* syscalls: move_pages */
-	/* Moves nothing: it is not told where to. */
+	/* Without target nodes this moves no page and only tells where the pages are. */
 	error = syscall(SYS_move_pages, 0, (unsigned long)n, page, NULL, status, 0);
 	for (unsigned i = 0; i < n; i++)
 		ret_node[i] = error || status[i] < 0 ? NUMA_UNKNOWN : status[i];

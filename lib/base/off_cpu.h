@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * For how long a thread has not run: what time on the clock it has not used. Two readings tell how
- * much of the time between them a thread slept, waited, or had lost its CPU.
+ * For how long a thread has not run: the time on the clock minus the thread's CPU time. The
+ * difference of two readings is how long the thread slept, waited or had lost its CPU between them.
  */
 #pragma once
 
 #include "base/clock.h"
 
 #define OFF_CPU_TRIES 3
-#define OFF_CPU_NS    20000 /* a reading is as exact as this */
+#define OFF_CPU_NS    20000 /* a reading has at most this error */
 
 /*
- * In ns, from a beginning that is the same for all readings of a thread; of: the clock of its CPU
- * time. -1: it cannot be told now, for the one that asks lost its CPU.
+ * In ns, from a start that is the same for all readings of a thread. of: the clock of the thread's
+ * CPU time. -1: no reading is exact enough, because the calling thread lost its CPU meanwhile.
  */
 static inline int64_t off_cpu_ns(clockid_t of)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Small things every floor needs and libc does not have. */
+/* Small things that every floor needs and libc does not have. */
 #pragma once
 
 #include <stddef.h>
@@ -19,7 +19,7 @@
 #define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-/* Read memory another party may be writing exactly once; write what it may be reading. */
+/* Read, or write, memory exactly once that others may access at the same time. */
 #define READ_ONCE(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
