@@ -1,38 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The learning table (filtering database, IEEE 802.1Q clause 8.8): which port each MAC is behind.
+ * The address table (filtering database, IEEE 802.1Q clause 8.8): which port each MAC is behind.
  *
- * Shape. An entry is one 64-bit word: 47 bits of MAC (that of a group address is never set), 5
- * bits of stamp and 12 of port. Eight of them fill a cache line, the bucket. A MAC may stand in
- * bucket h or in its neighbour h ^ 1 and never moves between slots, so that a look-up is one line
- * (rarely two, adjacent), without a lock or a retry: an entry is either there, whole, or not. There
- * are at least two slots for each entry promised. The hash is crc32 of the MAC times a random odd
- * number: crc32 alone is linear, so a guest could aim at a bucket whatever the seed.
+ * Layout. An entry is one 64-bit word: 47 bits of MAC (the bit of group addresses is never set), 5
+ * bits of stamp and 12 bits of port. A bucket is one cache line of eight entries. A MAC may be in
+ * bucket h or in bucket h ^ 1, and its entry never moves to another slot. So a look-up reads one
+ * line (rarely two, adjacent), without a lock or a retry: it sees a whole entry or none. There are
+ * at least two slots for each of max_entries. The hash is the crc32 of the MAC times a random odd
+ * number. crc32 alone is linear, so a guest could choose addresses of one bucket without the seed.
  *
- * The stamp is when the entry was last confirmed, in ticks, of which the ageing time has up to 16.
- * That it stands in the entry leaves one line to miss for a source address, and to see that it is
- * known and confirmed in this tick is to find one word. Whoever finds it stores nothing: a million
- * addresses that are all in use would otherwise be a million stores a second, and lines that all
- * cores look up would go from one to another. So that nothing is forgotten too early, entries live
- * for up to two ticks longer; which of them is the oldest is known that well, no better.
+ * Stamp. The stamp says in which tick the entry was last confirmed. The ageing time has up to 16
+ * ticks. MAC, stamp and port are in one word, so one comparison tells that a source is known and
+ * was confirmed in this tick, and the check misses one cache line at most. Then nothing is stored.
+ * Otherwise a million active addresses would cause a million stores per second, and cache lines
+ * that all cores read would move from core to core. Ages are counted in ticks, so entries are kept
+ * for up to two ticks longer than the ageing time, and which of two entries is older is known only
+ * if their ticks differ.
  *
- * Fairness. A guest may send from as many MACs as it likes; it must not push out the entries of
- * the others. When the table has max_entries, or both buckets of a MAC are full:
- *   - the victim is the oldest entry, among those two buckets, of the port that holds most entries
- *     of the whole table (a tie goes against the learner);
- *   - a port never pushes out an entry of a port that holds as few as itself or fewer; if nothing
- *     else is there the address is not learned (its frames are flooded) and counted as refused;
- *   - a port that holds less than its share, max_entries / (ports with entries), does not pay for
- *     the limit that others have exhausted: it takes an empty slot past the limit. The slots bound
- *     that.
- * So a port that invents MACs soon replaces only its own.
+ * Fairness. A guest may send from any number of MACs, but it must not push out the entries of other
+ * ports. If the table has max_entries, or both buckets of a MAC are full:
+ *   - the victim is an entry in these two buckets: the oldest one of the port that has most entries
+ *     in the whole table. If the learning port has as many, its own entry is the victim;
+ *   - a port never pushes out an entry of another port that has no more entries than itself. If
+ *     there is no other victim, the address is not learned (frames to it are flooded), and it is
+ *     counted as refused;
+ *   - if the table has max_entries, but the learning port has less than its share, which is
+ *     max_entries / (ports with entries), and no port in the two buckets has more than this share,
+ *     then an empty slot is used. The number of slots bounds this.
+ * So a port that invents MACs soon replaces only its own entries.
  *
- * Threads. Look-ups, fdb_known(), fdb_learn() and the counters: any thread, at any time. Writers
- * hold a byte lock per pair of buckets for some tens of instructions. fdb_learn() only tries it,
- * and learns nothing if another thread has it: the next frame will do. fdb_age_some(),
- * fdb_flush_port(), fdb_flush_some() and fdb_destroy() are for one control thread; they wait for
- * the lock. fdb_foreach() takes none and may miss or show what changes meanwhile. Nobody may still
- * use the table when it is destroyed.
+ * Threads. Any thread may look up, call fdb_known() and fdb_learn(), and read the counters, at any
+ * time. A writer holds a lock of a pair of buckets for some tens of instructions. fdb_learn() only
+ * tries to take the lock. If another thread holds it, nothing is learned until a later frame.
+ * fdb_age_some(), fdb_flush_port(), fdb_flush_some() and fdb_destroy() are for one control thread;
+ * ageing and flushing wait for the lock. fdb_foreach() takes no lock, so it may miss or show
+ * entries that change meanwhile. No thread may use the table when it is destroyed.
  */
 #pragma once
 
@@ -48,11 +50,11 @@
 #define FDB_NONE         0xffff
 #define FDB_BUCKET_SLOTS 8
 #define FDB_ENTRIES_MAX  (UINT32_C(1) << 24)
-#define FDB_AGE_MAX_S    1000000 /* where the range of IEEE 802.1Q ends */
-/* By so much another thread's clock may be ahead. */
+#define FDB_AGE_MAX_S    1000000 /* the largest ageing time of IEEE 802.1Q */
+/* Another thread's clock may be ahead by this many ticks. */
 #define FDB_TICKS_AHEAD 2
 
-/* Where the stamp stands in a slot, and all below the MAC's last 47 bits. */
+/* The position of the stamp in a slot. Port and stamp together are below FDB_BELOW_MAC. */
 #define FDB_STAMP_SHIFT 12
 #define FDB_STAMPS      UINT64_C(32)
 #define FDB_BELOW_MAC   (FDB_STAMPS << FDB_STAMP_SHIFT)
@@ -61,9 +63,9 @@ struct fdb_bucket {
 	uint64_t slot[FDB_BUCKET_SLOTS]; /* MAC << 16 | stamp << FDB_STAMP_SHIFT | port; 0: empty */
 } CACHE_ALIGNED;
 
-/* Only for the inline functions below; use the functions. */
+/* Private; it is here for the inline functions below. */
 struct fdb {
-	/* Read by everyone, written never. */
+	/* Constant while threads use the table. */
 	struct fdb_bucket *bucket;
 	uint8_t *lock; /* one for each pair of buckets */
 	uint64_t multiplier;
@@ -71,21 +73,21 @@ struct fdb {
 	uint32_t bucket_mask;
 	uint32_t max_entries;
 	uint32_t tick_rate;      /* ticks in 2^32 seconds */
-	unsigned age_ticks;      /* an entry that is older goes */
+	unsigned age_ticks;      /* an older entry is dropped */
 	enum cpu_level level;    /* see fdb_vector.h */
 	bool forward_link_local; /* see forward.h */
 
-	/* Written when an address appears, moves or goes. */
+	/* Written when an address is added, moves or is dropped. */
 	uint32_t count CACHE_ALIGNED;
 	uint32_t active_ports; /* how many hold an entry */
 	uint64_t moves;
 	uint64_t refused;
 	uint32_t age_cursor;
 
-	/* The control thread's: laps over all buckets, each for the ports that waited for it. */
+	/* For the control thread. A lap over all buckets flushes the ports that waited for it. */
 	uint32_t flush_cursor;
-	bool flush_lap;               /* one is under way */
-	uint32_t flush_waiting;       /* ports that wait for the next one */
+	bool flush_lap;               /* a lap is under way */
+	uint32_t flush_waiting;       /* how many ports wait for the next lap */
 	uint8_t flush[FDB_PORTS_MAX]; /* FLUSH_NOW, FLUSH_NEXT */
 
 	uint32_t port_count[FDB_PORTS_MAX] CACHE_ALIGNED;
@@ -102,16 +104,16 @@ static inline uint64_t mac_load(const uint8_t *p)
 	return (uint64_t)high << 32 | low;
 }
 
-/* Broadcast or multicast: the first bit on the wire is set. */
+/* Is it a broadcast or multicast address? Then the first bit on the wire is set. */
 static inline bool mac_is_group(uint64_t mac)
 {
 	return mac & 1;
 }
 
 /*
- * A table for max_entries addresses (1 to FDB_ENTRIES_MAX) that forgets those not seen for more
- * than age_s seconds (1 to FDB_AGE_MAX_S), and an eighth of that and two seconds later at the
- * latest. NULL with errno EINVAL or ENOMEM, or what getrandom(2) said.
+ * Create a table for max_entries addresses (1 to FDB_ENTRIES_MAX). An address that is not seen for
+ * age_s seconds (1 to FDB_AGE_MAX_S) is dropped, at most age_s / 8 + 2 seconds later. On failure
+ * NULL, and errno is EINVAL, ENOMEM or that of getrandom(2).
  */
 struct fdb *fdb_create(uint32_t max_entries, unsigned age_s);
 void fdb_destroy(struct fdb *fdb);
@@ -121,15 +123,15 @@ static inline uint32_t fdb_hash(const struct fdb *fdb, uint64_t mac)
 	return (uint32_t)_mm_crc32_u64(fdb->seed, mac * fdb->multiplier) & fdb->bucket_mask;
 }
 
-/* Ask for the line that a look-up of mac reads first, as destination or as source. */
+/* Prefetch the line that a look-up of mac reads first, as destination or as source. */
 static inline void fdb_prefetch(const struct fdb *fdb, uint64_t mac)
 {
 	__builtin_prefetch(&fdb->bucket[fdb_hash(fdb, mac)]);
 }
 
 /*
- * The port of the slot that matches key, or FDB_NONE. Leaves at once: in a table that is not nearly
- * full the first slot is the one, and the branch is foreseen.
+ * The port of the slot that matches key, or FDB_NONE. It returns at the first match: if the table
+ * is not nearly full, this is mostly the first slot, so the branch is predicted well.
  */
 static inline uint16_t fdb_bucket_match(const struct fdb_bucket *bucket, uint64_t key)
 {
@@ -142,7 +144,7 @@ static inline uint16_t fdb_bucket_match(const struct fdb_bucket *bucket, uint64_
 	return FDB_NONE;
 }
 
-/* The port mac, neither 0 nor a group address, was last seen on, or FDB_NONE. */
+/* The port on which mac was last seen, or FDB_NONE. mac is neither 0 nor a group address. */
 static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t mac)
 {
 	uint32_t h = fdb_hash(fdb, mac);
@@ -151,21 +153,21 @@ static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t mac)
 	return LIKELY(port != FDB_NONE) ? port : fdb_bucket_match(&fdb->bucket[h ^ 1], mac << 16);
 }
 
-/* The stamp that is made in second now_s. */
+/* The stamp of an entry that is confirmed in second now_s. */
 static inline unsigned fdb_stamp(const struct fdb *fdb, uint32_t now_s)
 {
 	return ((uint64_t)now_s * fdb->tick_rate >> 32) % FDB_STAMPS;
 }
 
-/* How an entry for port ends that was confirmed in second now_s; the rest is the MAC. */
+/* Stamp and port of an entry for port that is confirmed in second now_s; the rest is the MAC. */
 static inline uint64_t fdb_ending(const struct fdb *fdb, uint16_t port, uint32_t now_s)
 {
 	return (uint64_t)fdb_stamp(fdb, now_s) << FDB_STAMP_SHIFT | port;
 }
 
 /*
- * Is there an entry for mac with that ending? Stores nothing. mac is neither 0 nor a group address,
- * the ending is fdb_ending()'s for a port below FDB_PORTS_MAX.
+ * Is there an entry for mac with this ending? Stores nothing. mac is neither 0 nor a group address.
+ * The ending is from fdb_ending(), for a port below FDB_PORTS_MAX.
  */
 static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint64_t ending)
 {
@@ -182,34 +184,36 @@ static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint64_t endin
 }
 
 /*
- * mac sent from port in second now_s: add, move or confirm its entry. Not kept: MAC 0, group
- * addresses, ports from FDB_PORTS_MAX on, what fairness refuses, and what another thread is in the
- * way of. For when fdb_known() said no.
+ * mac sent a frame from port in second now_s: add, move or confirm its entry. Nothing is learned
+ * for MAC 0, group addresses and ports from FDB_PORTS_MAX on, if fairness forbids it, or if another
+ * thread holds the lock. Call this if fdb_known() returned false.
  */
 void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
 
 /*
- * Look at the next max_buckets buckets, round and round, and drop the entries that are too old. One
- * that is not looked at for three quarters of the ageing time looks young again.
+ * Drop the entries that are too old from the next max_buckets buckets; the first bucket follows the
+ * last. Check each bucket more often than every three quarters of the ageing time, because a later
+ * check takes old entries for new ones.
  */
 void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets);
 
 /*
- * Forget everything behind port: fdb_flush_some() does it, which looks at the next max_buckets
- * buckets for all such ports together, and is false when nothing is left to do. Nobody may learn
- * for the port when this is called; what is learned before all is done may be forgotten as well.
+ * Forget all addresses behind port. fdb_flush_port() only marks the port. fdb_flush_some() drops
+ * the entries of all marked ports from the next max_buckets buckets, and returns false if nothing
+ * is left to do. No thread may learn for the port when fdb_flush_port() is called. Addresses that
+ * are learned for it before the flush is complete may be forgotten as well.
  */
 void fdb_flush_port(struct fdb *fdb, uint16_t port);
 bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets);
 
-/* Show every entry, with its stamp. */
+/* Call visit for every entry. */
 typedef void (*fdb_visit)(uint64_t mac, uint16_t port, unsigned stamp, void *arg);
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg);
 
-/* Of so many buckets only; where addresses stand is as good as random. */
+/* The same for the first max_buckets buckets: a random sample, because the hash is random. */
 void fdb_foreach_in(const struct fdb *fdb, uint32_t max_buckets, fdb_visit visit, void *arg);
 
-/* How many seconds ago an entry with that stamp was confirmed, in whole ticks. */
+/* How many seconds ago an entry with this stamp was confirmed, as a multiple of the tick. */
 unsigned fdb_stamp_age(const struct fdb *fdb, unsigned stamp, uint32_t now_s);
 
 uint32_t fdb_buckets(const struct fdb *fdb);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Look-ups that compare a bucket as a whole, with AVX-512 or AVX2: no branch depends on which slot
- * an entry stands in, which in a table of many addresses nobody can foresee. They answer what
- * fdb.h's answer; slots are still read one by one as far as other threads can tell, for each is
- * aligned.
+ * Look-ups that compare a whole bucket at once, with AVX-512 or AVX2. So no branch depends on the
+ * slot of an entry, which the CPU cannot predict in a table of many addresses. The results are
+ * those of the functions in fdb.h. Slots are aligned, so each slot is still read in one piece,
+ * although the bucket as a whole is not.
  */
 #pragma once
 
@@ -14,7 +14,10 @@
 
 _Static_assert(FDB_BUCKET_SLOTS == 8, "two registers of AVX2 hold a bucket");
 
-/* Which slots of a bucket are key's, but for what is below the MAC. ret_differ: that, read once. */
+/*
+ * A mask of the slots that have the MAC of key. *ret_differ: each slot XOR key, which is stamp and
+ * port if the MAC is the same.
+ */
 static ALWAYS_INLINE CPU_AVX512 __mmask8 fdb_match_avx512(
     const struct fdb_bucket *bucket, uint64_t key, __m512i *ret_differ)
 {
@@ -35,7 +38,7 @@ static inline CPU_AVX512 uint16_t fdb_lookup_avx512(const struct fdb *fdb, uint6
 		if (!match)
 			return FDB_NONE;
 	}
-	/* Should a writer show the address twice for a moment, the first one it is. */
+	/* A writer may drop an entry and add it elsewhere during the read: take the first match. */
 	differ = _mm512_maskz_compress_epi64(match, differ);
 	return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(differ)) % FDB_PORTS_MAX;
 }
@@ -50,7 +53,7 @@ static inline CPU_AVX512 bool fdb_known_avx512(const struct fdb *fdb, uint64_t m
 	    _mm512_cmpeq_epi64_mask(_mm512_load_si512(&fdb->bucket[h ^ 1]), entry);
 }
 
-/* As fdb_match_avx512. */
+/* See fdb_match_avx512. */
 static ALWAYS_INLINE CPU_AVX2 unsigned fdb_match_avx2(
     const struct fdb_bucket *bucket, uint64_t key, uint64_t ret_differ[])
 {

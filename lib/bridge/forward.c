@@ -3,7 +3,7 @@
 
 #include "bridge/fdb_vector.h"
 
-/* 01:80:c2:00:00:00 to 0f, as mac_load() reads them. */
+/* 01:80:c2:00:00:00 to 01:80:c2:00:00:0f, as mac_load() returns them. */
 #define LINK_LOCAL      UINT64_C(0x000000c28001)
 #define LINK_LOCAL_MASK UINT64_C(0xf0ffffffffff)
 #define PAUSE           UINT64_C(0x010000c28001)
@@ -13,7 +13,7 @@ static bool source_valid(uint64_t mac)
 	return mac != 0 && !mac_is_group(mac);
 }
 
-/* Of a group address, or 0. */
+/* The verdict for a group address or address 0. */
 static uint16_t decide_group(const struct fdb *fdb, uint64_t dst)
 {
 	if ((dst & LINK_LOCAL_MASK) != LINK_LOCAL)
@@ -21,7 +21,7 @@ static uint16_t decide_group(const struct fdb *fdb, uint64_t dst)
 	return fdb->forward_link_local && dst != PAUSE ? FORWARD_FLOOD : FORWARD_DROP_LINK_LOCAL;
 }
 
-/* The ways to look something up; constants wherever they are used. */
+/* The look-up functions of one CPU level. Callers pass constants, so they are inlined. */
 struct ways {
 	uint16_t (*lookup)(const struct fdb *fdb, uint64_t mac);
 	bool (*known)(const struct fdb *fdb, uint64_t mac, uint64_t ending);
@@ -40,7 +40,7 @@ static ALWAYS_INLINE uint16_t decide(
 	return port == FDB_NONE ? FORWARD_FLOOD : port;
 }
 
-/* Bring in the buckets that differ from the frame before: they miss together, not in turn. */
+/* Prefetch all buckets first, so that cache misses overlap. Skip an address that repeats. */
 static void prefetch_buckets(
     const struct fdb *fdb, unsigned n, const uint64_t dst[], const uint64_t src[])
 {
@@ -56,7 +56,7 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
     uint32_t now_s, unsigned n, const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
 	uint64_t ending = fdb_ending(fdb, in_port, now_s);
-	/* The last answers. No valid source is 0; the first destination is looked up. */
+	/* Addresses and verdict of the frame before. 0 is never a valid source. */
 	uint64_t last_src = 0, last_dst = 0;
 	uint16_t last_verdict = 0;
 	bool have_dst = false;
@@ -71,7 +71,7 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
 			if (UNLIKELY(!ways.known(fdb, src[i], ending)))
 				fdb_learn(fdb, src[i], in_port, now_s);
 			last_src = src[i];
-			/* What was learned may answer for the destination too. */
+			/* What was learned may change the verdict for the same destination. */
 			have_dst = false;
 		}
 		if (UNLIKELY(dst[i] != last_dst || !have_dst)) {
