@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Stage 6 and 7 for the source: its buffers go back, the frames are in the books. */
+/* Stage 6: give the source its buffers back, count its frames, and call drivers. */
 #include "datapath/burst.h"
 #include "datapath/notify.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The copy of large frames. */
+/* The copy of large frames, past the caches. */
 #include "datapath/copy.h"
 
 #define LINE  64ul
@@ -7,7 +7,7 @@
 #define WORDS (BLOCK / 16)
 #define PAGE  4096
 
-/* Four lines. The destination begins a line. */
+/* Copy four cache lines. The destination is aligned to a line. */
 static ALWAYS_INLINE void stream_block(uint8_t *to, const uint8_t *from)
 {
 	__m128i word[WORDS];
@@ -18,7 +18,7 @@ static ALWAYS_INLINE void stream_block(uint8_t *to, const uint8_t *from)
 		_mm_stream_si128((__m128i *)to + i, word[i]);
 }
 
-/* The same, each line in one store. */
+/* The same, with one store per line. */
 static CPU_AVX512 ALWAYS_INLINE void stream_block_avx512(uint8_t *to, const uint8_t *from)
 {
 	__m512i line[BLOCK / LINE];
@@ -35,7 +35,7 @@ static ALWAYS_INLINE void ask(const uint8_t *from, uint32_t n)
 		_mm_prefetch((const char *)from + i, _MM_HINT_T0);
 }
 
-/* Only so that its translation is there: a store that has to wait for it holds up all after it. */
+/* Load the page's TLB entry early: a store that waits for it delays all stores after it. */
 static ALWAYS_INLINE void ask_for_page(const uint8_t *to)
 {
 	_mm_prefetch((const char *)to, _MM_HINT_NTA);
@@ -48,7 +48,7 @@ static ALWAYS_INLINE void ask_ahead(const uint8_t *to, const uint8_t *from)
 		ask_for_page(to + PAGE);
 }
 
-/* n: whole blocks. */
+/* n is a multiple of BLOCK. */
 static void stream(uint8_t *to, const uint8_t *from, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i += BLOCK) {
@@ -78,6 +78,6 @@ void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n, enum cpu_level le
 	else
 		stream(to + head, from + head, blocks);
 	memcpy(to + done, from + done, n - done);
-	/* Such stores are not in order with others, and the ring's have to come after them. */
+	/* Streaming stores are not ordered, but stores to the ring must come after them. */
 	_mm_sfence();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copying between guests. Source and destination are memory that guests may write at the same
- * time; what arrives then is that guest's own affair.
+ * Copy between guests. Guests may write source and destination at the same time. Then any bytes may
+ * arrive, which harms only the guest that did so.
  */
 #pragma once
 
@@ -14,14 +14,11 @@
 #include "base/util.h"
 #include "virtio/vring.h"
 
-/* Above this libc's copy, which chooses its instructions when the program starts, is better. */
+/* Longer copies use memcpy() of libc, which chooses its instructions when the program starts. */
 #define COPY_INLINE_MAX 256
-/*
- * From here on the destination's lines are not worth having: writing them past the caches spares
- * reading them first.
- */
+/* Copies of at least this length write past the caches: then the destination is not read first. */
 #define COPY_STREAM_MIN 16384
-#define COPY_AHEAD      4096 /* how far the source is asked for beforehand */
+#define COPY_AHEAD      4096 /* how far ahead the source is prefetched */
 
 static ALWAYS_INLINE void copy_16(uint8_t *to, const uint8_t *from)
 {
@@ -43,7 +40,7 @@ static ALWAYS_INLINE void copy_small(uint8_t *to, const uint8_t *from, uint32_t 
 		to[i] = from[i];
 }
 
-/* At least COPY_STREAM_MIN bytes. */
+/* Copy n bytes past the caches; n is at least COPY_STREAM_MIN. */
 void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n, enum cpu_level level);
 
 static ALWAYS_INLINE void copy_bytes(
@@ -66,7 +63,7 @@ static ALWAYS_INLINE void copy_bytes(
 	copy_16(to + n - 16, from + n - 16);
 }
 
-/* Where the next byte goes in the buffers of one vring_room. */
+/* The position of the next byte in the buffers of one vring_room. */
 struct scatter {
 	const struct vring_burst *out;
 	const struct vring_chain *chain;
@@ -81,7 +78,7 @@ static inline void scatter_begin(struct scatter *s, const struct vring_burst *ou
 	*s = (struct scatter){.out = out, .chain = &out->chain[room->chain], .level = level};
 }
 
-/* The caller has asked for enough room: it never runs out of buffers here. */
+/* The caller has reserved enough room, so the buffers do not run out here. */
 static inline void scatter_write(struct scatter *s, const uint8_t *from, uint32_t n)
 {
 	while (n) {

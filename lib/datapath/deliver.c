@@ -2,19 +2,19 @@
 /*
  * Theory of operation
  *
- * All frames of a group go to one ring in one visit: reserve a buffer for each, ask for the lines
- * that will be written, copy, complete. What is copied first is the head from the snapshot, then
- * the rest from the source guest. Frames that need what this guest does not accept go through
- * fallback.c, in their place in the order.
+ * All frames of a group go to one ring in one visit: reserve a buffer for each frame, prefetch the
+ * lines that will be written, copy, complete. First the head is copied from the snapshot, then the
+ * rest from the source guest. Frames with an offload that the destination does not accept go
+ * through fallback.c, in order with the others.
  *
- * The net header is written only where it differs. It often has a cache line of its own, before the
- * frame's. A driver that gives the same buffers again and again has our last header still
- * standing there, mostly the same one: only looked at, that line stays with both cores. For a
- * driver whose buffers are always new the look is wasted; when most headers of a visit had to be
- * written, the next HEADERS_BLIND visits write without looking. Nothing is trusted for it: whoever
- * changes the header between look and use changes its own buffer.
+ * The net header is written only if it differs. It often has a cache line of its own, before the
+ * frame. If a driver gives the same buffers again and again, our last header is still in the
+ * buffer, mostly the same one. If the line is only read, both cores can keep it in their caches. If
+ * a driver always gives new buffers, the comparison is wasted. So after a visit that wrote most
+ * headers, the next HEADERS_BLIND visits write without comparing. This needs no trust: if a guest
+ * changes the header between comparison and use, it changes only its own buffer.
  *
- * Threads: the worker that polls the source; q->lock where several write one ring.
+ * Threads: the worker that polls the source; q->lock if several workers write the ring.
  */
 #include "base/cpu.h"
 #include "datapath/deliver.h"
@@ -25,7 +25,7 @@
 #include "datapath/fallback.h"
 #include "datapath/notify.h"
 
-/* Visits for which headers are written unseen once most of them had to be written. */
+/* After a visit that wrote most headers, skip the comparison for this many visits. */
 #define HEADERS_BLIND 64
 
 void deliver_drop_rest(struct group *g)
@@ -48,7 +48,7 @@ void deliver_drop_room(struct queue *q, enum vring_room_status status)
 	q->stats.drops[status == VRING_ROOM_TOO_SMALL ? DROP_TOO_SMALL : DROP_BAD_BUFFER]++;
 }
 
-/* The net header where it differs from what stands there. True if it was written. */
+/* Write the net header if it differs, or without comparing if blind. True: it was written. */
 static ALWAYS_INLINE bool write_header(uint8_t *to, const struct virtio_net_hdr *net, bool blind)
 {
 	uint64_t low, there_low;
@@ -67,7 +67,7 @@ static ALWAYS_INLINE bool write_header(uint8_t *to, const struct virtio_net_hdr 
 	return true;
 }
 
-/* The frame in one piece of the guest's memory: the common case. True if the header was written. */
+/* Copy a frame into one segment: the common case. True: the net header was written. */
 static ALWAYS_INLINE bool copy_flat(
     const struct burst *b, const struct frame *f, const struct head *h, uint8_t *to, bool blind)
 {
@@ -93,7 +93,7 @@ static ALWAYS_INLINE bool copy_flat(
 	return wrote;
 }
 
-/* The frame over any number of buffers and pieces. */
+/* Copy a frame into any number of buffers and segments. */
 static void copy_scattered(struct burst *b, const struct frame *f, const struct head *h,
     unsigned hdr_len, const struct vring_room *room)
 {
@@ -114,7 +114,7 @@ static void copy_scattered(struct burst *b, const struct frame *f, const struct 
 	}
 }
 
-/* The lines of a buffer that will be written; the net header's is perhaps only looked at. */
+/* Prefetch the lines of a buffer: for writing, but the net header only for reading if not blind. */
 static ALWAYS_INLINE void prefetch_buffer(const uint8_t *at, bool blind)
 {
 	__builtin_prefetch(at + VIRTIO_NET_HDR_LEN, 1);
@@ -136,8 +136,9 @@ static ALWAYS_INLINE void prefetch_room(
 }
 
 /*
- * Deliver as many frames as there is room for, each of need[] bytes with its net header; sets
- * *ret_wrote to how many headers were written.
+ * Deliver as many frames as there is room for. need[] is the length of each frame with its net
+ * header. *ret_wrote: how many headers were written. Returns how many frames were delivered or
+ * dropped.
  */
 static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
     const uint8_t frames[], const uint32_t need[], const struct vring_room room[], unsigned n,
@@ -176,8 +177,8 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 }
 
 /*
- * Heads, and what is behind them, each into its buffer. How many headers were written. Frames NULL:
- * the first n.
+ * Copy frames of a plain burst into plain buffers. frames NULL: the first n frames. Returns how
+ * many headers were written.
  */
 static ALWAYS_INLINE unsigned copy_plain(
     struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
@@ -245,14 +246,14 @@ static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t fr
 {
 	uint32_t need[BURST_FRAMES];
 
-	if (n == b->n) /* whoever gets all of a burst gets it in order */
+	if (n == b->n) /* a group of all frames has them in order */
 		return vring_reserve_alike(q->ring, &b->out, &b->in, n);
 	for (unsigned k = 0; k < n; k++)
 		need[k] = b->frame[frames[k]].len + VIRTIO_NET_HDR_LEN;
 	return vring_reserve_plain(q->ring, &b->out, need, n);
 }
 
-/* Frames of a plain burst into plain buffers, as far as these are. Returns how many went. */
+/* Deliver frames of a plain burst, as long as the buffers are plain, too. Returns how many. */
 static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
 	uint64_t bytes;
@@ -271,7 +272,7 @@ static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t fr
 	return n;
 }
 
-/* Frames that q's driver can take as they are. Returns how many are settled. */
+/* Deliver frames that the driver can take as they are. Returns how many were not left over. */
 static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
 	struct vring_room room[BURST_FRAMES];
@@ -303,7 +304,7 @@ static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t f
 	return settled;
 }
 
-/* Runs of frames that can go as they are, and between them frames that need work first. */
+/* Deliver runs of frames that can go as they are, and frames that need fallback.c in between. */
 static void deliver_mixed(struct burst *b, struct group *g)
 {
 	uint32_t lacks = ~g->queue->port->accepts;
@@ -319,7 +320,7 @@ static void deliver_mixed(struct burst *b, struct group *g)
 			g->done += went;
 			if (went < run)
 				break;
-			continue; /* all of the run went; look at what stopped it */
+			continue; /* the run is done: go on with the frame after it */
 		}
 		if (!deliver_fallback(b, g))
 			break;
@@ -339,7 +340,7 @@ static void deliver_any(struct burst *b, struct group *g)
 		deliver_mixed(b, g);
 }
 
-/* What did not go as plain frames into plain buffers. */
+/* Deliver the frames that deliver_plain() did not. */
 static __attribute__((noinline)) void deliver_rest(struct burst *b, struct group *g, bool plain)
 {
 	struct vring *ring = g->queue->ring;

@@ -2,22 +2,24 @@
 /*
  * Stage 5: reserve, copy, complete and notify one destination queue.
  *
- * Called by the worker that runs the burst. A queue that several workers may write is locked
- * for the whole visit; nothing inside waits for a guest, and its driver is called afterwards.
+ * Called by the worker that runs the burst. A queue that several workers may write is locked for
+ * the whole visit, and its driver is called after that. No call into a file of a front-end is made
+ * under the lock. But a page fault in guest memory may wait there, above all for a page of a guest
+ * that arrives by postcopy migration; then other workers wait for the lock.
  */
 #pragma once
 
 #include "datapath/burst.h"
 
 /*
- * Put the frames of the group that are not done yet into its queue, in order. Those are done that
- * were delivered, or dropped and counted for another reason than want of buffers. The rest
- * found the ring full and may be offered again.
+ * Put the frames of the group that are not done yet into its queue, in order. A frame is done if it
+ * was delivered, or dropped and counted for another reason than a full ring. The frames that are
+ * not done found the ring full; deliver_group() may be called again for them.
  */
 void deliver_group(struct burst *b, struct group *g);
 
-/* Give up on what is left of the group. The caller holds the queue's lock. */
+/* Drop the frames of the group that are not done. The caller holds the queue's lock. */
 void deliver_drop_rest(struct group *g);
 
-/* Count a request for room that vring_reserve refused for another reason than want of buffers. */
+/* Count a frame that is dropped because vring_reserve() decided neither OK nor NONE for it. */
 void deliver_drop_room(struct queue *q, enum vring_room_status status);

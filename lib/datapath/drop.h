@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Why a frame was lost: the one list that counters, reports and documentation come from.
+ * Why frames are dropped: counters, reports and documentation are made from this one list.
  *
- * Reasons before DROP_FIRST_DELIVER are counted at the queue that brought the frame, the
- * others at the queue that should have taken it.
+ * Reasons before DROP_FIRST_DELIVER are counted at the queue from which the frame came, the others
+ * at the queue to which it should have gone.
  */
 #pragma once
 
@@ -35,6 +35,6 @@ enum drop_reason { DROP_REASONS(X) DROP_N };
 
 #define DROP_FIRST_DELIVER DROP_RING_FULL
 
-/* Counter name ("ring-full") and sentence. */
+/* The counter's name ("ring-full"), and what it means. */
 const char *drop_name(enum drop_reason reason);
 const char *drop_text(enum drop_reason reason);

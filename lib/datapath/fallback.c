@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The frame is first made whole in private memory, head from the snapshot and the rest from
- * the guest, so that what is parsed, checksummed and cut up cannot change meanwhile. Then its
- * checksum is completed, or it is segmented, and the result goes out in batches. How long each
- * segment will be is known beforehand, so buffers are asked for first, and a segment that finds
- * none is not made.
+ * First the whole frame is copied into private memory, the head from the snapshot and the rest from
+ * the guest. So it cannot change while it is parsed, checksummed and segmented. Then its checksum
+ * is completed, or it is segmented, and the results are delivered in batches. The length of each
+ * segment is known in advance, so buffers are reserved first, and no segment is made without one.
  *
- * A ring that takes only some of the segments is visited again like any other that is full, by the
- * burst (group.c); then the frame is made whole once more, for others have had the memory
- * meanwhile. Should the guest have made another frame of it, what is left is dropped.
+ * If a ring takes only some of the segments, the burst visits it again like any other full ring
+ * (group.c). Then the frame is copied again, because other frames have used the private memory
+ * meanwhile. If its number of segments has changed, the guest has changed the frame, and the rest
+ * is dropped.
  */
 #include "datapath/fallback.h"
 
@@ -22,7 +22,7 @@
 
 struct fallback {
 	uint8_t linear[FRAME_MAX + CACHE_LINE];
-	bool whole; /* one result: the frame with its checksum */
+	bool whole; /* not segmented: the one result is the frame with its checksum */
 	uint32_t len;
 	struct gso gso;
 };
@@ -66,7 +66,7 @@ static void write_segment(
 	q->stats.bytes += seg->header_len + seg->payload_len;
 }
 
-/* More results than may be made of one frame, whatever its headers are? */
+/* Would there be too many segments, even if the headers were as long as possible? */
 static bool too_many(const struct virtio_net_hdr *net, uint32_t len)
 {
 	return len > GSO_HEADER_MAX && (len - GSO_HEADER_MAX) / net->gso_size > GSO_SEGMENTS_MAX;
@@ -77,7 +77,7 @@ static void spend(struct burst *b, uint32_t work)
 	b->work -= MIN(b->work, work);
 }
 
-/* Make frame i whole and ready to be cut up. How many results there will be; 0: it cannot be. */
+/* Copy frame i and prepare its results. Returns how many there will be; 0: it cannot be done. */
 static unsigned prepare(struct burst *b, unsigned i)
 {
 	struct fallback *fb = b->fallback;
@@ -106,8 +106,8 @@ static void write_result(
 }
 
 /*
- * Deliver what the ring takes of results from to to, but a batch at most. Returns how many are
- * settled; 0: the ring is full.
+ * Deliver results `from` to `to` - 1, as many as the ring takes, but at most a batch. Returns how
+ * many were delivered or dropped; 0: the ring is full.
  */
 static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned to)
 {
@@ -130,7 +130,7 @@ static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned 
 	return k;
 }
 
-/* Drop the frame, or what is left of it. */
+/* Drop the frame, or the segments of it that are left. */
 static bool give_up(struct group *g, enum drop_reason reason)
 {
 	g->queue->stats.drops[reason] += g->rest ? g->rest : 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Frames whose offload the receiving driver did not negotiate: finished in software. */
+/* Finish frames in software if the destination's driver did not negotiate their offload. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,16 +9,16 @@ struct burst;
 struct group;
 struct fallback;
 
-/* One worker's scratch memory; NULL when there is none. */
+/* Create the scratch memory of one worker. NULL: no memory. */
 struct fallback *fallback_create(void);
 void fallback_destroy(struct fallback *fb);
 
 /*
- * Deliver the group's first frame that is not done with its checksum filled in, in as many segments
- * as it takes, or drop it. False: the ring has too few buffers, and the group knows how much of
+ * Deliver the first frame of the group that is not done, or drop it. Its checksum is filled in, or
+ * it is cut into segments. False: the ring has too few buffers; g->part and g->rest say how much of
  * the frame is left.
  *
- * What a burst's frames cost here, for all its destinations, is bounded by b->work; a frame that
- * comes later is dropped. The caller holds the queue's lock.
+ * b->work bounds what a burst costs here, for all its destinations together. If it is used up,
+ * further frames are dropped. The caller holds the queue's lock.
  */
 bool deliver_fallback(struct burst *b, struct group *g);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Stage 1: what the guest has to send, as locals. */
+/* Stage 1: fetch the descriptors of the frames that the guest sends. */
 #include "datapath/burst.h"
 #include "datapath/notify.h"
 

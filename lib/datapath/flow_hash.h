@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One number for all frames of a flow. */
+/* A hash that is the same for all frames of a flow. */
 #pragma once
 
 #include <stdint.h>
 
 /*
- * Hash what identifies the flow of an Ethernet frame, of which the first len bytes are given:
- * IP addresses and, for TCP, UDP and SCTP, ports. All fragments of a datagram hash alike. Other
- * frames: MAC addresses and ethertype. The high bits are as good as the low ones.
+ * Hash the fields that identify the flow of an Ethernet frame. frame is its first len bytes. The
+ * fields are the IP addresses and, for TCP, UDP and SCTP, the ports. All fragments of a datagram
+ * have the same hash. For other frames, they are the MAC addresses and the ethertype. High and low
+ * bits of the hash are equally good.
  */
 uint32_t flow_hash(const uint8_t *frame, uint32_t len);

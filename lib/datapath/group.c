@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 4: sort the burst by destination queue, and hand each group over.
+ * Stage 4: sort the burst by destination queue, and deliver each group.
  *
- * Each destination ring is visited once for all its frames. Floods go first: a frame that had to
- * be flooded may be older than its flow's first unicast frame in the same burst, never younger.
- * Floods that would take the burst too long are left in the source's ring for its next visit; one
- * that is too long for any burst is copied to some ports in each visit, in the order of their
- * indices, and stays the first of its ring until it has reached the last port.
- * A destination that is full gets a second chance after everybody else has been served: its driver
- * is called, and if buffers appear within the few looks that the whole burst has for all its
- * destinations, it is visited again. Then its frames are dropped: a slow guest must not hold up the
- * others.
+ * Flooded frames go first, port by port. Then each destination ring is visited once for all its
+ * unicast frames. If a flow has both kinds in one burst, its destination was learned in between, so
+ * the flooded frames are the older ones.
+ * If the floods would take the burst too long, frames are left in the source's ring for its next
+ * visit. A frame that takes too long for any burst is copied to some ports in each visit, in the
+ * order of their indices, and stays the first frame of its ring until it has reached the last port.
+ * If a destination ring is full, its driver is called, and the ring is checked again, and visited
+ * again if it got more buffers. For unicast frames this happens after all other destinations have
+ * been served, for a flood before the next port is served. A burst has BURST_RETRIES such checks in
+ * total. Then the frames that are left are dropped: a slow guest must not delay the others.
  */
 #include "datapath/burst.h"
 
@@ -62,20 +63,20 @@ static void groups_reset(struct burst *b)
 	b->n_groups = 0;
 }
 
-/* Rings of many are missed together, not in turn. */
+/* Prefetch all rings first, so that their cache misses overlap. */
 static void groups_prefetch(const struct burst *b)
 {
 	for (unsigned g = 0; g < b->n_groups; g++)
 		vring_prefetch(b->group[g].queue->ring);
 }
 
-/* Has its queue too few buffers, and may it get more? */
+/* Did the queue have too few buffers, and may it get more? */
 static bool group_waits(const struct group *group)
 {
 	return group->done < group->n && group->more.word;
 }
 
-/* Give each group's queue what it takes now. True when some queue had too few buffers. */
+/* Deliver as much of each group as its queue takes. True: some queue had too few buffers. */
 static bool groups_deliver(struct burst *b)
 {
 	bool full = false;
@@ -96,7 +97,7 @@ static bool groups_wait(const struct burst *b)
 	return wait;
 }
 
-/* Visit again those whose rings show more than they did. */
+/* Visit the full rings again that show more buffers than before. */
 static void groups_deliver_more(struct burst *b)
 {
 	for (unsigned g = 0; g < b->n_groups; g++) {
@@ -107,7 +108,7 @@ static void groups_deliver_more(struct burst *b)
 	}
 }
 
-/* The counters of a queue are under its lock, too. */
+/* The lock protects the counters of the queue, too. */
 static void group_drop_rest(struct group *group)
 {
 	struct queue *q = group->queue;
@@ -127,7 +128,7 @@ static void groups_drop_rest(struct burst *b)
 		group_drop_rest(&b->group[g]);
 }
 
-/* The driver of a full ring may be asleep: call it, wait a little, look again, then drop. */
+/* The driver of a full ring may be asleep: call it, wait a little, and check the ring again. */
 static __attribute__((noinline)) void groups_retry(struct burst *b)
 {
 	for (; b->retries && groups_wait(b); b->retries--) {
@@ -139,7 +140,7 @@ static __attribute__((noinline)) void groups_retry(struct burst *b)
 	groups_drop_rest(b);
 }
 
-/* Deliver all groups, with the bounded second chances, and forget them. */
+/* Deliver all groups, with a bounded number of retries, and forget them. */
 static void groups_finish(struct burst *b)
 {
 	if (UNLIKELY(groups_deliver(b)))
@@ -147,7 +148,7 @@ static void groups_finish(struct burst *b)
 	groups_reset(b);
 }
 
-/* Frames go back to their ring: nothing of them has been counted. */
+/* Give all frames after the first `keep` back to the ring. They have not been counted yet. */
 static void give_back(struct burst *b, unsigned keep)
 {
 	for (unsigned i = keep; i < b->n; i++)
@@ -155,7 +156,7 @@ static void give_back(struct burst *b, unsigned keep)
 	burst_keep(b, keep);
 }
 
-/* What a copy of each of the frames costs. */
+/* The cost of copying all these frames to one port. */
 static uint32_t copies_cost(const struct burst *b, const uint8_t frames[], unsigned n)
 {
 	uint32_t cost = 0;
@@ -166,8 +167,9 @@ static uint32_t copies_cost(const struct burst *b, const uint8_t frames[], unsig
 }
 
 /*
- * Copy the frames listed to every port but their own. A burst of one frame may stop at any port,
- * and goes on there in the next visit. How many copies of each there are.
+ * Copy the listed frames to every port but the source. Returns the number of copies of each frame.
+ * If the burst has only one frame, the flood may stop before any port; the next visit goes on with
+ * this port.
  */
 static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 {
@@ -181,7 +183,7 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 		if (to->index == b->source->port->index || to->n_deliver == 0)
 			continue; /* not a destination of a flood */
 		if (to->index < b->flood_next)
-			continue; /* it has got the frame in an earlier visit */
+			continue; /* it got the frame in an earlier visit */
 		if (UNLIKELY(b->flood < cost) && b->n == 1) {
 			b->source->flood_next = to->index;
 			give_back(b, 0);
@@ -203,7 +205,7 @@ static void flood(struct burst *b, const uint8_t frames[], unsigned n)
 
 	stats->flood_copies += (uint64_t)copies * n;
 	if (b->n == 0)
-		return; /* the rest of it follows */
+		return; /* the next visit goes on with the frame */
 	if (copies || b->flood_next)
 		stats->flooded += n;
 	else
@@ -211,8 +213,8 @@ static void flood(struct burst *b, const uint8_t frames[], unsigned n)
 }
 
 /*
- * The flood of the first frame goes on, whatever its addresses have become meanwhile: each port
- * gets it once. Nothing overtakes it.
+ * Go on with the flood of the first frame, even if its destination is known by now: each port gets
+ * it once. The frames after it wait.
  */
 static __attribute__((noinline)) void flood_again(struct burst *b)
 {
@@ -223,8 +225,9 @@ static __attribute__((noinline)) void flood_again(struct burst *b)
 }
 
 /*
- * List the frames to flood. What is too much for one burst goes back, with all that is behind it;
- * if it is the first frame, that is alone now, and will be flooded in parts.
+ * List the frames to flood. A frame that costs too much for this burst goes back to the ring, with
+ * all frames after it. If it is the first frame, it stays alone in the burst, and is flooded in
+ * parts.
  */
 static unsigned flood_list(struct burst *b, uint8_t frames[])
 {
@@ -243,7 +246,7 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 	return n;
 }
 
-/* All frames to a port with one queue: they are a group as they are. False: they are not. */
+/* Deliver all frames as one group, if the port has one queue. False: nothing was done. */
 static bool forward_all(struct burst *b, const struct port *to)
 {
 	struct group *group = &b->group[0];
@@ -260,13 +263,13 @@ static bool forward_all(struct burst *b, const struct port *to)
 	return true;
 }
 
-/* Frame by frame. */
+/* Sort the frames by destination, one by one. */
 static void forward_each(struct burst *b)
 {
 	const struct forwarding *fwd = b->fwd;
 	uint8_t flooded[BURST_FRAMES];
 	unsigned n_flooded, n_unicast = 0;
-	/* Frames come in trains: the last destination, if it has one queue only, and its group. */
+	/* The destination of the frame before, and its group if the port has one queue only. */
 	unsigned last_dest = DEST_NONE;
 	struct group *last = NULL;
 
@@ -283,7 +286,7 @@ static void forward_each(struct burst *b)
 			last->frame[last->n++] = i;
 			last->needs |= b->plain ? 0 : b->frame[i].needs;
 			n_unicast++;
-			continue; /* it goes where the one before went */
+			continue; /* it has the same destination as the frame before */
 		}
 		if (UNLIKELY(dest == DEST_NONE))
 			b->source->stats.drops[b->frame[i].hash]++;
@@ -293,7 +296,7 @@ static void forward_each(struct burst *b)
 
 		if (UNLIKELY(!to || to->n_deliver == 0)) {
 			b->source->stats.drops[DROP_PORT_DOWN]++;
-			continue; /* counted */
+			continue; /* dropped */
 		}
 		struct group *group = group_add(b, to, i);
 

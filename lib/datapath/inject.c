@@ -19,12 +19,11 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	b->now_s = now_s;
 	b->retries = BURST_RETRIES;
 	b->work = BURST_WORK;
-	/* It goes out in one piece, also while a frame of the queue's own has been flooded in part.
-	 */
+	/* Flood it to all ports at once, even while another flood of the queue is unfinished. */
 	b->flood = UINT32_MAX;
 	b->flood_next = 0;
 	b->n = 1;
-	/* A burst that no ring knows of: it is never completed there. */
+	/* This chain is not from the ring, so it is never completed. */
 	b->in.n = 1;
 	b->in.n_segments = 1;
 	b->in.plain = true;

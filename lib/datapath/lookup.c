@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 3: learn who is behind the source port, and find where each frame goes.
+ * Stage 3: learn which addresses are behind the source port, and find where each frame goes.
  *
- * Addresses come from the snapshot only. Frames come in trains: of those that follow each other
- * with the same two addresses only the first is looked up. Frames that an earlier stage dropped
- * keep their reason.
+ * Addresses are taken from the snapshot only. Successive frames with the same two addresses are a
+ * train, and only the first frame of a train is looked up. Frames that an earlier stage dropped
+ * keep their drop reason.
  */
 #include "datapath/burst.h"
 
@@ -14,7 +14,7 @@
 
 _Static_assert(FORWARD_FLOOD == DEST_FLOOD, "a verdict to flood is a destination");
 
-/* What the bridge decided, as a destination or as a named drop. */
+/* Turn the bridge's verdict into a destination or a drop reason. */
 static void take_verdict(struct burst *b, unsigned i, uint16_t verdict)
 {
 	if (LIKELY(verdict < PORTS_MAX || verdict == FORWARD_FLOOD)) {
@@ -40,7 +40,7 @@ static ALWAYS_INLINE bool addresses_differ(__m128i a, __m128i b)
 	return !_mm_testz_si128(_mm_xor_si128(a, b), _mm_set_epi32(0, -1, -1, -1));
 }
 
-/* Are the addresses of all frames the first one's? That is the usual burst, and quickly seen. */
+/* Are all frames one train? The usual burst is, and the check is quick. */
 static bool one_train(const struct burst *b)
 {
 	const __m128i first = _mm_loadu_si128((const __m128i *)b->head[0].data);
@@ -55,7 +55,7 @@ static bool one_train(const struct burst *b)
 	return !addresses_differ(differ, _mm_setzero_si128());
 }
 
-/* All frames of a plain burst, if they are one train to one port. */
+/* If all frames of a plain burst are one train, look them up at once. False: they are not. */
 static bool lookup_together(struct burst *b)
 {
 	const uint8_t *data = b->head[0].data;
@@ -74,7 +74,7 @@ static bool lookup_together(struct burst *b)
 	return true;
 }
 
-/* The addresses of each train, and in run[] which train each frame is of. How many trains. */
+/* Find the addresses of each train, and the train of each frame (run[]). Returns how many. */
 static ALWAYS_INLINE unsigned find_trains(
     const struct burst *b, bool plain, uint64_t dst[], uint64_t src[], uint8_t run[])
 {
@@ -127,7 +127,7 @@ void burst_lookup(struct burst *b)
 	}
 	for (unsigned i = 0; i < b->n; i++) {
 		if (!plain && UNLIKELY(b->frame[i].dest == DEST_NONE))
-			continue; /* as above */
+			continue; /* dropped by an earlier stage, with its reason */
 		take_verdict(b, i, verdict[run[i]]);
 	}
 }

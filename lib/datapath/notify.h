@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tell the drivers that buffers were used, if they asked to be told.
+ * Call drivers (notify them that buffers were used), if they want it.
  *
- * Whether a driver asks has to be read after it can see what was used, and the barrier in between
- * waits for every store that is on its way to another core. So the question is put once a burst,
- * for all queues that it visited, and before a queue that was full is tried again. Of a queue that
- * several workers may write, which with several workers all deliver queues are, it is put at once,
- * under its lock; the call itself comes after the lock.
+ * Whether a driver wants a call must be read after the driver can see the used buffers. The barrier
+ * in between waits for all stores that are on their way to other cores. So this check is made once
+ * per burst, for all queues that the burst visited, and before a full queue is tried again. For a
+ * queue that several workers may write, it is made at once, under the queue's lock; the call is
+ * made without the lock. With several workers, all deliver queues are such queues.
  *
- * A call is a write to an eventfd of the front-end, which can have it take long. So a worker makes
- * only calls that are known to be quick, and times them. All others, and after a slow one all calls
- * to that port, are left to the control thread. It has them made by threads that nobody waits for,
- * until they are known to be quick.
+ * A call is a write to an eventfd of the front-end, and the front-end can make this write take
+ * long. So a worker makes only calls that are known to be quick, and measures their time. It leaves
+ * all other calls to the control thread, and after a slow call all calls of that port. The control
+ * thread lets errands (base/errand.h) make them until they are known to be quick.
  */
 #pragma once
 
@@ -23,16 +23,16 @@
 #include "datapath/burst.h"
 #include "virtio/vring_events.h"
 
-/* After a write that took long, or was interrupted: was it the front-end's fault? Note that. */
+/* After a write that took long or was interrupted: note it, if the front-end is the cause. */
 void call_note(struct burst *b, struct queue *q, uint64_t cycles, bool interrupted);
 
-/* Record what has become of a call, and what its driver asks for now. */
+/* Record what happened to a call, and for which calls the driver asks now. */
 void call_record(const struct queue *q, enum vring_event_kind kind);
 
-/* The same of one that was written, or could not be: error, else 0. */
+/* The same after a write for a call. error: its error number, or 0. */
 void call_record_written(const struct queue *q, int error);
 
-/* May a worker write what was read from call_fd before? */
+/* May a worker write to the descriptor that it has read from call_fd? */
 static inline bool call_trusted(const struct queue *q)
 {
 	return !q->call_trust || atomic_load_explicit(q->call_trust, memory_order_acquire) & 1;
@@ -50,11 +50,11 @@ static inline void call_leave(struct burst *b, struct queue *q)
 }
 
 /*
- * The only system call a worker makes for a burst, and only for drivers that sleep.
+ * Call the driver. This is the only system call on a front-end's file that a worker makes.
  *
- * The eventfd is non-blocking when it comes to us, but the front-end shares its flags and its
- * counter, and can turn this write into one that blocks. So the worker says whom it calls
- * before it does: see workers_unblock().
+ * The eventfd is non-blocking when we receive it, but the front-end shares its flags and its
+ * counter, and can make this write block. So the worker stores which queue it calls before the
+ * write: see workers_unblock().
  */
 static inline void queue_call(struct burst *b, struct queue *q)
 {
@@ -63,7 +63,7 @@ static inline void queue_call(struct burst *b, struct queue *q)
 	int error;
 
 	if (UNLIKELY(fd < 0))
-		return; /* taken away since it asked */
+		return; /* the front-end has removed it meanwhile */
 	if (UNLIKELY(!call_trusted(q)) ||
 	    UNLIKELY(atomic_load_explicit(&q->port->calls->slow, memory_order_relaxed))) {
 		call_leave(b, q);
@@ -72,7 +72,7 @@ static inline void queue_call(struct burst *b, struct queue *q)
 	cycles = rte_rdtsc();
 	atomic_store_explicit(&b->calling, q, memory_order_release);
 	error = eventfd_write(fd, 1) < 0 ? errno : 0; /* syscalls(worker): write */
-	b->calls++; /* before `calling`: a call that has ended is counted */
+	b->calls++; /* before `calling` is cleared: a call that has ended is counted */
 	atomic_store_explicit(&b->calling, NULL, memory_order_release);
 	cycles = rte_rdtsc() - cycles;
 	if (UNLIKELY(q->events != NULL))
@@ -81,7 +81,7 @@ static inline void queue_call(struct burst *b, struct queue *q)
 		call_note(b, q, cycles, error == EINTR);
 }
 
-/* Is the driver to be called? Counted here, for the counters are under the queue's lock, too. */
+/* Does the driver want a call? Counted here, because the lock protects the counters, too. */
 static inline bool queue_asks(struct queue *q)
 {
 	if (READ_ONCE(q->call_fd) < 0 || !vring_call_asked(q->ring)) {
@@ -94,7 +94,7 @@ static inline bool queue_asks(struct queue *q)
 	return true;
 }
 
-/* All queues that wait for it. */
+/* Call the drivers of all queues that wait, if they want it. */
 static inline void burst_notify(struct burst *b)
 {
 	if (b->n_notify == 0)
@@ -106,7 +106,7 @@ static inline void burst_notify(struct burst *b)
 	b->n_notify = 0;
 }
 
-/* A queue was completed, which no other worker completes: ask its driver at the end. */
+/* Let a completed queue wait for burst_notify(). Only for queues that no other worker completes. */
 static inline void queue_notify_later(struct burst *b, struct queue *q)
 {
 	if (UNLIKELY(b->n_notify == BURST_NOTIFY_MAX))
@@ -114,8 +114,7 @@ static inline void queue_notify_later(struct burst *b, struct queue *q)
 	b->notify[b->n_notify++] = q;
 }
 
-/* One that others may complete, too, by the holder of its lock, which nobody waits for meanwhile.
- */
+/* Unlock a completed queue that other workers may complete, too, and call its driver. */
 static inline void queue_unlock_and_notify(struct burst *b, struct queue *q)
 {
 	bool asks;
@@ -127,7 +126,7 @@ static inline void queue_unlock_and_notify(struct burst *b, struct queue *q)
 		queue_call(b, q);
 }
 
-/* What a ring behind an IOMMU misses, the control thread asks for. The eventfd is our own. */
+/* Tell the control thread if the ring misses translations. The eventfd is our own. */
 static inline void queue_tell_misses(struct queue *q)
 {
 	if (LIKELY(!q->ring->translated) || LIKELY(!q->ring->translation.news))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The offloads of the virtio net header (virtio 1.2, 5.1.6), checked and done in software.
+ * The offloads of the virtio net header (virtio 1.2, 5.1.6): checked, and done in software.
  *
- * offload_check() and offload_needs() look at every frame that carries a request. The rest is for
- * frames whose receiver did not negotiate the offload; it works on private, linear memory, so
- * nothing changes between check and use.
+ * A net header may request a checksum and segmentation (GSO). The functions up to offload_needs()
+ * are for all frames with a request. The others are for frames with an offload that the destination
+ * did not negotiate. They work on private, linear memory, so nothing changes between check and use.
  */
 #pragma once
 
@@ -14,42 +14,42 @@
 #include "virtio/virtio.h"
 
 /*
- * Can this request be true of a frame of len bytes? -EINVAL: checksum field outside the frame,
- * unknown or half-specified segmentation. Does not look at the frame.
+ * Is this request possible for a frame of len bytes? -EINVAL: the checksum field is outside the
+ * frame, or the segmentation is unknown or incompletely specified. Does not read the frame.
  */
 int offload_check(const struct virtio_net_hdr *net, uint32_t len);
 
 /*
- * Does a checked request for segmentation agree with the frame, as far as its first bytes show it?
- * A protocol that cannot be seen agrees. hdr_len is a hint that drivers fill in as they like.
+ * Does a checked request for segmentation agree with the protocols in the frame's first bytes? A
+ * protocol header beyond these bytes is not checked. hdr_len is not checked: it is only a hint.
  */
 bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len);
 
-/* How long the longest segment of a checked request will be, at least. */
+/* A lower bound for the length of the longest segment of a checked request. */
 uint32_t offload_segment_len(const struct virtio_net_hdr *net, uint32_t len);
 
-/* What a receiver must accept to get the frame as it is: enum offload. head: its first bytes. */
+/* What a port must accept to get the frame as it is: enum offload. head: the first bytes. */
 uint32_t offload_needs(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len);
 
 /*
- * Fill in the checksum that a checked header asks for, in place. A frame that asks for none is
- * left alone. -EINVAL as offload_check.
+ * Fill in the checksum that a checked header asks for, in place. A frame that asks for none is not
+ * changed. -EINVAL as for offload_check().
  */
 int offload_checksum(uint8_t *frame, uint32_t len, const struct virtio_net_hdr *net);
 
 /* All headers of a segment: Ethernet with tags, IP with options or extensions, TCP with options. */
 #define GSO_HEADER_MAX   256
-#define GSO_SEGMENTS_MAX 256 /* 64 KiB in segments of 256 bytes: nobody's MSS is less than 536 */
+#define GSO_SEGMENTS_MAX 256 /* 64 KiB in segments of 256 bytes; usual MSS are 536 or more */
 #define GSO_SIZE_MIN     8
 
-/* A frame being cut up. Fields are private. */
+/* A frame that is being segmented. Fields are private. */
 struct gso {
 	const uint8_t *frame;
 	uint32_t len;
 	uint32_t l3, l4;     /* offsets of the IP and the transport header */
-	uint32_t header_len; /* of everything before the payload */
-	uint32_t size;       /* payload bytes per segment, but the last */
-	uint32_t at;         /* first payload byte of the segment, offset in the frame */
+	uint32_t header_len; /* of all headers before the payload */
+	uint32_t size;       /* payload bytes of each segment but the last */
+	uint32_t at;         /* offset in the frame of the segment's first payload byte */
 	uint32_t index;      /* of the segment */
 	uint32_t fragment_id;
 	uint8_t kind; /* VIRTIO_NET_HDR_GSO_* without ECN */
@@ -66,17 +66,17 @@ struct gso_segment {
 
 /*
  * Prepare to cut a frame into complete frames with complete checksums: TCP segments, UDP datagrams
- * (USO) or IP fragments (UFO). The frame must stay until the last segment was made; for UFO
- * its UDP checksum is filled in.
- * -EINVAL: the headers do not agree with the request. -E2BIG: too many segments would result.
+ * (USO) or IP fragments (UFO). The frame must stay until the last segment has been made. For UFO
+ * its UDP checksum is filled in here.
+ * -EINVAL: the headers do not agree with the request. -E2BIG: there would be too many segments.
  */
 int gso_begin(struct gso *g, uint8_t *frame, uint32_t len, const struct virtio_net_hdr *net);
 
 /* How many segments there are: 1 to GSO_SEGMENTS_MAX. */
 uint32_t gso_count(const struct gso *g);
 
-/* How long one of them is, headers included, without making it. */
+/* The length of a segment, headers included, without making it. */
 uint32_t gso_len(const struct gso *g, uint32_t index);
 
-/* Make one of them. */
+/* Make a segment. */
 void gso_make(struct gso *g, uint32_t index, struct gso_segment *ret);

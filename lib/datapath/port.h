@@ -2,11 +2,11 @@
 /*
  * Ports and queues as the workers see them.
  *
- * The control thread fills these in while no worker can see them and publishes them inside a
- * `struct forwarding`. A port does not change any more then: another one takes its place. A queue
- * changes only after a forwarding without it has been published and every worker has passed a
- * quiescent point, but for the words that say so. Counters are the workers': who uses a queue
- * writes them, anybody may read them.
+ * The control thread fills these structures in while no worker can see them, and publishes them in
+ * a `struct forwarding`. After that a port does not change: another struct port replaces it. A
+ * queue changes only after a forwarding without it has been published and every worker has passed a
+ * quiescent point. Fields that say "changes while in use" are an exception. The worker that uses a
+ * queue writes its counters, any thread may read them.
  */
 #pragma once
 
@@ -21,12 +21,12 @@
 #include "virtio/vring.h"
 
 #define PORTS_MAX       1024
-#define PORT_QUEUES_MAX 128 /* each way */
+#define PORT_QUEUES_MAX 128 /* per direction */
 #define WORKER_NONE     UINT16_MAX
 
 /*
- * Offloads a frame may need from whoever takes it, and a port may accept. A frame that needs
- * what its destination does not accept is finished in software.
+ * Offloads that a frame may need, and that a port may accept. A frame that needs an offload which
+ * its destination does not accept is finished in software.
  */
 enum offload {
 	OFFLOAD_CSUM = 1 << 0,
@@ -39,89 +39,88 @@ enum offload {
 };
 
 /*
- * The books of one queue. A receive queue: frames == unicast + flooded + all drops. Over the
- * whole switch: unicast + flood_copies + segments of all receive queues == frames + drops of
- * all deliver queues.
+ * The counters of one queue. For a receive queue: frames == unicast + flooded + all drops. For the
+ * whole switch: unicast + flood_copies + segments of all receive queues == frames + drops of all
+ * deliver queues.
  */
 struct queue_stats {
-	uint64_t frames; /* received: taken from the guest; delivered: given to the guest */
+	uint64_t frames; /* receive queue: taken from the guest; deliver queue: given to it */
 	uint64_t bytes;  /* of Ethernet frames, without net header */
 	uint64_t drops[DROP_N];
-	uint64_t calls;            /* bursts that the driver was told of */
-	uint64_t calls_left;       /* of the calls, those left to others: some ms late */
-	uint64_t calls_suppressed; /* those that it had not asked to be told of */
+	uint64_t calls;            /* bursts for which the driver wanted a call */
+	uint64_t calls_left;       /* of these calls, left to the control thread: some ms late */
+	uint64_t calls_suppressed; /* bursts for which the driver wanted no call */
 	/* Receive queues only: */
 	uint64_t unicast;      /* frames sent to one port */
-	uint64_t flooded;      /* frames sent to all others */
-	uint64_t flood_copies; /* how many ports those went to */
-	uint64_t segments;     /* frames made in software out of one, beyond the first */
-	uint64_t busy_cycles;  /* TSC, of polls that found frames: worker/sweep.h */
+	uint64_t flooded;      /* frames sent to all other ports */
+	uint64_t flood_copies; /* copies of flooded frames, one for each port */
+	uint64_t segments;     /* made by software segmentation, except the first of each frame */
+	uint64_t busy_cycles;  /* TSC cycles of polls that found frames; see worker/sweep.h */
 };
 
 struct port;
 struct vport;
 struct vring_events;
 
-/* One virtqueue. Written by one worker at a time; `lock` serialises a shared deliver queue. */
+/* One virtqueue. One worker at a time writes it; `lock` ensures this for shared deliver queues. */
 struct queue {
 	struct vring *ring;
-	struct port
-	    *port;       /* a newer one than the forwarding's at times, in which the same stands */
-	uint16_t index;  /* the virtqueue's */
-	uint16_t worker; /* receive queues: who polls it; WORKER_NONE: nobody, on its way */
-	bool enabled;    /* changes while in use */
-	bool shared;     /* deliver queues: more than one worker may write */
-	int call_fd;     /* -1: the driver wants no calls; changes while in use */
-	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: it may. */
+	struct port *port; /* may be newer than in the forwarding, with the same plain values */
+	uint16_t index;    /* of the virtqueue */
+	uint16_t worker;   /* receive queues: polls it; WORKER_NONE: while the queue moves */
+	bool enabled;      /* changes while in use */
+	bool shared;       /* deliver queues: several workers may write it */
+	int call_fd;       /* -1: the driver wants no calls; changes while in use */
+	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: a worker may. */
 	const atomic_uint *call_trust;
-	int miss_fd; /* written when the ring waits for a translation */
-	/* Receive queues, the control thread's: */
+	int miss_fd; /* an eventfd, written when the ring waits for a translation */
+	/* Receive queues, for the control thread: */
 	bool kicks;             /* a kick wakes the worker */
-	uint32_t tenure;        /* another one when the ring starts anew, or gets another worker */
-	uint16_t headers_blind; /* deliver queues: visits left that write headers without a look */
-	uint16_t flood_next; /* receive queues: port at which the flood of a frame goes on; or 0 */
+	uint32_t tenure;        /* changes if the ring starts anew or another worker gets it */
+	uint16_t headers_blind; /* deliver queues: visits left that do not compare net headers */
+	uint16_t flood_next; /* receive queues: port with which an unfinished flood goes on; or 0 */
 	rte_spinlock_t lock;
-	atomic_bool call_left; /* its driver wants a call that no worker makes: see port_calls */
+	atomic_bool call_left; /* the driver wants a call that is left to the control thread */
 	struct queue_stats stats;
-	struct vport *vport;         /* the control thread's */
-	struct vring_events *events; /* NULL: not recorded */
+	struct vport *vport;         /* for the control thread */
+	struct vring_events *events; /* NULL: events are not recorded */
 } CACHE_ALIGNED;
 
-/* How calls to a port's drivers go; see notify.h. Workers set these, the control thread clears. */
+/* State of the calls of a port; see notify.h. Workers set it, the control thread clears it. */
 struct port_calls {
-	atomic_bool slow;      /* a write took long: workers leave calls to the control thread */
-	atomic_bool left;      /* some queue's was left */
-	atomic_ushort blocked; /* 1 + virtqueue whose call did not end by itself */
+	atomic_bool slow;      /* a write took long: all calls are left to the control thread */
+	atomic_bool left;      /* call_left of some queue is set */
+	atomic_ushort blocked; /* 1 + virtqueue with a call that did not end by itself; or 0 */
 };
 
 struct port {
 	uint16_t index;
-	uint8_t hdr_len;    /* of the net header: 10 or 12 */
-	bool sends_offload; /* its net headers may carry offload requests */
-	uint16_t mtu;       /* that its driver agreed to; 0: none */
+	uint8_t hdr_len;    /* of the net header: 10 or 12 bytes */
+	bool sends_offload; /* net headers from its driver may ask for offloads */
+	uint16_t mtu;       /* negotiated with its driver; 0: none */
 	uint32_t accepts;   /* enum offload */
 	unsigned n_deliver; /* enabled queues that take frames */
 	struct queue *deliver[PORT_QUEUES_MAX];
 	struct port_calls *calls;
 } CACHE_ALIGNED;
 
-/* One for each queue that is polled, in the order of ports and of their queues. */
+/* The key of a polled queue. Keys are ordered by port, then by queue. */
 static inline uint32_t poll_key(const struct queue *q)
 {
 	return (uint32_t)q->port->index << 16 | q->index;
 }
 
-/* What one worker polls, in the order of keys. */
+/* The queues that one worker polls, in the order of their keys. */
 struct poll_list {
-	uint64_t number; /* the same as that of the list before it, if nothing else differs */
+	uint64_t number; /* that of the worker's list before, if both lists are equal */
 	unsigned n;
-	bool kicks; /* each of them can wake the worker */
+	bool kicks; /* a kick of any of these queues wakes the worker */
 	struct queue **queue;
 	uint32_t *key, *tenure;
 	uint16_t *port; /* index of each queue's port */
 };
 
-/* An immutable picture of the whole switch. One allocation; see lib/worker. */
+/* An immutable snapshot of the whole switch, in one allocation. See lib/worker. */
 struct forwarding {
 	unsigned n_ports;   /* entries of port[] */
 	struct port **port; /* by index; NULL: down */

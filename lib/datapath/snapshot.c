@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 2: a private copy of what decisions are made on.
+ * Stage 2: make a private copy of the bytes on which decisions are made.
  *
- * The net header, where the port may ask for offloads, and the first HEAD_BYTES of every frame
- * are read once into b->head. From here on nothing reads those bytes from the guest again: the
- * copy is what is looked up, and the copy is what is delivered.
+ * The first HEAD_BYTES of every frame, and the net header if the port may ask for offloads, are
+ * read once, into b->head. After that nothing reads these bytes from the guest again: the copy is
+ * looked up, and the copy is delivered.
  */
 #include "datapath/burst.h"
 
@@ -18,8 +18,8 @@
 #define WHOLE_HEAD (VIRTIO_NET_HDR_LEN + HEAD_BYTES)
 
 /*
- * A burst of frames as they usually are needs one look at each and no more. False: one of them is
- * not, and nothing has been decided.
+ * Make the snapshot of a plain burst (see struct burst), which needs few checks. False: the burst
+ * is not plain, and nothing has been decided.
  */
 static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 {
@@ -95,8 +95,8 @@ void burst_fill_in(struct burst *b)
 }
 
 /*
- * The first line of a buffer often holds the net header and nothing else. Who may not ask for
- * offloads has nothing to say there, so that line stays where it is.
+ * The first line of a buffer often holds only the net header. If the port may not ask for offloads,
+ * the header is skipped, so that this line is not fetched from the guest's core.
  */
 static ALWAYS_INLINE void prefetch_heads(const struct burst *b, unsigned skip)
 {
@@ -110,7 +110,7 @@ static ALWAYS_INLINE void prefetch_heads(const struct burst *b, unsigned skip)
 	}
 }
 
-/* The head in pieces: short frames, legacy headers, headers spread over descriptors. */
+/* Copy the head in pieces: for short frames, legacy headers and headers in several descriptors. */
 static void gather_head(const struct burst *b, const struct vring_chain *c, unsigned hdr_len,
     struct frame *f, struct head *h)
 {
@@ -159,7 +159,7 @@ static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_ch
 	f->offset = whole ? 0 : WHOLE_HEAD;
 }
 
-/* Keep of the guest's header what is meaningful and true, nothing else. */
+/* Check the guest's net header, and keep only fields that have a meaning. */
 static ALWAYS_INLINE int vouch_for_header(bool offloads, struct frame *f, struct head *h)
 {
 	struct virtio_net_hdr *net = &h->net;
@@ -186,7 +186,7 @@ static ALWAYS_INLINE int vouch_for_header(bool offloads, struct frame *f, struct
 	return 0;
 }
 
-/* Drop a frame that is none. Its length is that of what counts. */
+/* Drop a faulty chain, or a frame that is too short or too long. Only the last counts in bytes. */
 static __attribute__((noinline)) void reject(struct burst *b, unsigned i)
 {
 	const struct vring_chain *c = &b->in.chain[i];
@@ -202,7 +202,7 @@ static __attribute__((noinline)) void reject(struct burst *b, unsigned i)
 	}
 }
 
-/* How many of the frames are no more than a burst may have in bytes. */
+/* How many frames, from the first on, have at most BURST_BYTES together; at least one. */
 static unsigned within_bytes(const struct burst *b)
 {
 	uint32_t bytes = 0;
@@ -216,19 +216,19 @@ static unsigned within_bytes(const struct burst *b)
 	return i;
 }
 
-/* In how many segments a checked frame could be cut, more or less. */
+/* About how many segments a checked frame would give; 0: it asks for no segmentation. */
 static uint32_t segments_of(const struct frame *f, const struct head *h)
 {
 	return h->net.gso_type ? 1 + f->len / h->net.gso_size : 0;
 }
 
-/* The longest frame that it is, or will be in segments. */
+/* The length of the frame, or of its longest segment if it asks for segmentation. */
 static uint32_t on_the_wire(const struct frame *f, const struct head *h)
 {
 	return h->net.gso_type ? offload_segment_len(&h->net, f->len) : f->len;
 }
 
-/* Any burst. */
+/* Make the snapshot of any burst. */
 static void snapshot_any(struct burst *b)
 {
 	const struct port *from = b->source->port;
@@ -245,7 +245,7 @@ static void snapshot_any(struct burst *b)
 
 		f->dest = DEST_FLOOD; /* until looked up */
 		f->len = c->len - hdr_len;
-		/* One question; a faulty chain has no length. */
+		/* One comparison for both limits and for a faulty chain, which has length 0. */
 		if (UNLIKELY(f->len - FRAME_MIN > (uint32_t)(FRAME_MAX - FRAME_MIN))) {
 			reject(b, i);
 			bytes += f->len;
@@ -259,12 +259,12 @@ static void snapshot_any(struct burst *b)
 		}
 		if (UNLIKELY(on_the_wire(f, &b->head[i]) > most)) {
 			burst_drop(b, i, DROP_OVERSIZE);
-			continue; /* likewise */
+			continue; /* dropped, with its reason */
 		}
 		segments += segments_of(f, &b->head[i]);
 		if (UNLIKELY(segments > BURST_SEGMENTS) && i) {
 			bytes -= f->len;
-			break; /* with what is behind it, for the next burst */
+			break; /* this frame and those after it wait for the next burst */
 		}
 	}
 	burst_keep(b, i);
