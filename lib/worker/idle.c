@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kick eventfds belong to the front-ends, which may keep them readable for ever or make them block.
- * So they are never read: edge-triggered epoll reports each kick once, read or not. The control
- * thread puts them into the worker's set and takes them out, each once: the worker has a queue on
- * its list only while its kicks are in the set, and asks for kicks only while it has the queue on
- * its list. So each kick that a driver was asked for is reported.
+ * So they are never read: edge-triggered epoll reports each kick once, even if it is not read. The
+ * control thread adds each eventfd to the worker's epoll set once, and removes it once. The worker
+ * has a queue on its list only while the queue's eventfd is in the set, and asks for kicks only
+ * while it has the queue on its list. So each kick that a driver was asked for is reported.
  *
- * A ring without a kick eventfd has to be polled; a worker that has one naps instead, for so short
- * a time that a frame does not wait much longer than for a kick.
+ * A ring without a kick eventfd has to be polled. A worker that has such a ring naps instead of
+ * sleeping, for so short a time that a frame does not wait much longer than for a kick.
  *
- * A kick costs the guest an exit to its hypervisor. Traffic that comes again and again right after
- * the worker has fallen asleep makes it wait longer before the next time, up to a millisecond.
+ * A kick costs the guest an exit to its hypervisor. If frames come again and again just after the
+ * worker has fallen asleep, it spins longer before the next sleep, up to a millisecond.
  */
 #include "worker/idle.h"
 
@@ -24,7 +24,7 @@
 #define SPIN_MAX_US    1000
 #define SLEEP_SHORT_US 500
 #define NAP_NS         50000
-/* A sleep ends by itself once in a while. Nothing depends on it. */
+/* The longest sleep. Nothing depends on it. */
 #define SLEEP_MS 1000
 
 int idle_init(struct idle *idle, uint64_t tsc_hz)
@@ -55,7 +55,7 @@ void idle_cleanup(struct idle *idle)
 
 void idle_wake(struct idle *idle)
 {
-	/* Pairs with the worker's look at what is published, after it has said that it sleeps. */
+	/* Pairs with worker_sleep(), which sets `asleep` and then checks for something new. */
 	if (atomic_load(&idle->asleep))
 		eventfd_write(idle->wake_fd, 1); /* syscalls: write */
 }
@@ -73,7 +73,7 @@ void idle_unwatch(const struct idle *idle, int fd)
 	epoll_ctl(idle->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/* Who has kicked, at most IDLE_KICKS of them; waits that long for the first. */
+/* Get the keys of queues that were kicked, at most IDLE_KICKS. Waits for the first timeout_ms. */
 static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret_kicked[])
 {
 	struct epoll_event event[IDLE_KICKS];
@@ -89,15 +89,16 @@ static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret
 }
 
 /*
- * Kicks that came while the worker was awake would end the next sleep as soon as it begins. Who
- * kicked is asked, and looked at, once more: what it kicked for may still be there.
+ * Take the kicks that came while the worker was awake: they would end the next sleep as soon as it
+ * begins. The drivers of these queues are asked again, and their rings are checked, because what
+ * they kicked for may still be in the ring.
  */
 static void take_kicks(struct idle *idle, const struct poll_list *list, struct poll_entry entry[])
 {
 	uint32_t kicked[IDLE_KICKS];
 	unsigned n;
 
-	/* Whoever kicks on and on does not keep it here. */
+	/* Bounded, because a driver may kick all the time. */
 	for (unsigned taken = 0; taken <= list->n; taken += n) {
 		n = read_kicks(idle, 0, kicked);
 		if (n == 0)
@@ -106,14 +107,14 @@ static void take_kicks(struct idle *idle, const struct poll_list *list, struct p
 			unsigned i = poll_find(list, kicked[k]);
 
 			if (i == list->n)
-				continue; /* a queue that has left */
+				continue; /* the queue has left the list */
 			idle_unask(&entry[i], list->queue[i]->ring);
 			idle_note_kick(list->queue[i], false);
 		}
 	}
 }
 
-/* True: it has something already. */
+/* Ask the driver to kick. True: the ring has something already. */
 static bool ask(struct poll_entry *entry, const struct queue *q)
 {
 	bool waits;

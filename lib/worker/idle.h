@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a worker that has nothing to do rests: it asks the drivers of its rings to kick, looks once
- * more, and sleeps until one does.
+ * How a worker sleeps if it has nothing to do: it asks the drivers of its rings to kick, checks the
+ * rings once more, and sleeps until a driver kicks.
  *
- * A driver stays asked until it kicks or its ring has had something: waking up and falling asleep
- * again take no longer beside a thousand ports that nobody uses, nor beside one that changes all
- * the time.
+ * A driver stays asked until it kicks or its ring has had something. So waking up and falling
+ * asleep take no longer if the worker also polls a thousand unused ports, or a port that changes
+ * all the time.
  *
- * Threads: idle_wake(), idle_watch() and idle_unwatch() are for the control thread, all else for
- * the worker that owns it.
+ * Threads: idle_wake(), idle_watch() and idle_unwatch() are for the control thread, all other
+ * functions for the worker that owns the struct idle.
  */
 #pragma once
 
@@ -20,43 +20,45 @@
 #include "virtio/vring_events.h"
 #include "worker/poll.h"
 
-#define IDLE_NOBODY UINT32_MAX
-#define IDLE_KICKS  64 /* told of at a time */
+#define IDLE_NOBODY UINT32_MAX /* a key that no queue has */
+#define IDLE_KICKS  64         /* the most keys returned at a time */
 
 struct idle {
-	int wake_fd;   /* the control thread's way to end a sleep */
-	int epoll_fd;  /* wake_fd and the kicks of the rings that the worker polls */
-	bool kicks;    /* a kick ends the sleep; else it is a nap */
-	bool kicked;   /* and one has ended the last */
-	uint64_t spin; /* TSC cycles without work before the next rest */
+	int wake_fd;   /* the control thread writes it to end a sleep */
+	int epoll_fd;  /* watches wake_fd and the kick eventfds of the worker's rings */
+	bool kicks;    /* sleep until a kick; else nap for a fixed time */
+	bool kicked;   /* a kick ended the last sleep */
+	uint64_t spin; /* TSC cycles without work before the next sleep */
 	uint64_t spin_min, spin_max, sleep_short;
 	atomic_bool asleep;
 };
 
-/* tsc_hz: cycles of the clock per second. Negative errno of the system. */
+/* tsc_hz: TSC cycles per second. 0 or a negative errno. */
 int idle_init(struct idle *idle, uint64_t tsc_hz);
 void idle_cleanup(struct idle *idle);
 
-/* End the sleep that the worker is in, or about to begin. */
+/* End the worker's sleep, if it sleeps or is about to. */
 void idle_wake(struct idle *idle);
 
 /*
- * A kick by this descriptor, an eventfd, ends the sleep, and is the kick of the queue with this
- * key: from before the worker has the queue on its list, and until it is not on it any more.
- * Negative errno of the system.
+ * From now on a kick by fd, an eventfd, ends the sleep, and counts as a kick of the queue with this
+ * key. Call this before the worker has the queue on its list. 0 or a negative errno.
  */
 int idle_watch(const struct idle *idle, int fd, uint32_t key);
 
-/* No longer. Before the descriptor is closed: the front-end has the same file. */
+/*
+ * Undo idle_watch(), after the worker has lost the queue. Call this before fd is closed: the
+ * front-end has the same file, so closing fd does not end the watch.
+ */
 void idle_unwatch(const struct idle *idle, int fd);
 
 /*
- * Get ready to sleep on the kicks of the rings in list (NULL: none), of which these are the
- * entries. True: sleep. False: there is work.
+ * Get ready to sleep until a ring on list (NULL: there is no list) is kicked. entry[] is for the
+ * queues of list. True: sleep now. False: there is work.
  */
 bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[]);
 
-/* The queue with this ring had something, or its driver has kicked: no more kicks are needed. */
+/* The ring had something, or its driver has kicked: no more kicks are needed. */
 static inline void idle_unask(struct poll_entry *entry, struct vring *ring)
 {
 	if (LIKELY(!entry->asked))
@@ -65,21 +67,21 @@ static inline void idle_unask(struct poll_entry *entry, struct vring *ring)
 	vring_kick_disable(ring);
 }
 
-/* For the record: its driver has kicked. Has that ended a sleep? */
+/* Record a kick of the queue's driver. woke: it ended a sleep. */
 static inline void idle_note_kick(const struct queue *q, bool woke)
 {
 	vring_event(q->events, VRING_EVENT_KICK, q->ring->position, woke);
 }
 
 /*
- * Sleep. The worker must hold on to nothing that the control thread may take away. The keys of the
- * queues that were kicked go to ret_kicked, of IDLE_KICKS; returns how many. Some of them may have
- * left the list.
+ * Sleep. Meanwhile the control thread may free what the worker used. Stores the keys of the queues
+ * that were kicked in ret_kicked[], which has IDLE_KICKS entries, and returns how many. Some of
+ * these queues may have left the list.
  */
 unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[]);
 
-/* Those that were not told of yet, likewise; does not wait. */
+/* Get the keys of further queues that were kicked, in the same way, without waiting. */
 unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[]);
 
-/* A sleep of so many cycles has ended: if kicks end short ones, wait longer before the next. */
+/* A sleep of so many cycles has ended. If a kick ended it early, spin longer before the next. */
 void idle_adapt(struct idle *idle, uint64_t slept);

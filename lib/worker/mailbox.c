@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* On which queue a frame of this port comes in; NULL: the port has gone, or another worker polls
- * it. */
+/* An enabled receive queue of the port; NULL: the worker polls none. */
 static struct queue *find_queue(const struct poll_list *list, uint16_t port)
 {
 	for (unsigned i = 0; i < list->n; i++) {

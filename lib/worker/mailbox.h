@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Frames that a worker is to send in the name of ports: see burst_inject().
+ * Frames that a worker is to send as if ports had sent them: see burst_inject().
  *
- * Threads: the control thread writes, the worker reads, anybody may ask whether some wait.
+ * Threads: the control thread writes, the worker reads, any thread may call mailbox_waits().
  */
 #pragma once
 
@@ -22,8 +22,8 @@ struct waiting_frame {
 };
 
 struct mailbox {
-	atomic_uint sent; /* by the control thread */
-	atomic_uint read; /* by the worker */
+	atomic_uint sent; /* frames that the control thread has put in */
+	atomic_uint read; /* frames that the worker has taken out */
 	struct waiting_frame frame[MAILBOX_FRAMES];
 } CACHE_ALIGNED;
 
@@ -32,9 +32,9 @@ static inline bool mailbox_waits(const struct mailbox *box)
 	return atomic_load(&box->sent) != atomic_load(&box->read);
 }
 
-/* -EAGAIN: too many wait already; -EINVAL: too long. */
+/* -EAGAIN: too many frames wait already; -EINVAL: the frame is too long. */
 int mailbox_put(struct mailbox *box, uint16_t port, const uint8_t *frame, uint32_t len);
 
-/* Send all that wait, each by a queue of its port on the list, if there is one. */
+/* Send all frames that wait, each by a queue of its port. It is lost if the list has none. */
 void mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
     const struct poll_list *list, uint32_t now_s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/share.h"
 
-/* A price falls by this part of the difference with each visit. It rises at once. */
+/* Each cheaper visit lowers the cost by 1/COST_FALLS of the difference. It rises at once. */
 #define COST_FALLS 8
 
 void shares_init(struct shares *s, uint64_t tsc_hz)

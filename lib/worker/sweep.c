@@ -13,7 +13,7 @@ static void take_list(struct sweep *s, const struct poll_list *list)
 	uint32_t next = s->cursor < s->poll.n ? s->poll.entry[s->cursor].key : 0;
 
 	poll_follow(&s->poll, list);
-	/* Looks go on where they were, or who changes lists would keep them from the rest. */
+	/* Looks go on where they were; otherwise frequent changes would starve later queues. */
 	s->cursor = poll_seek(list, next);
 	if (s->cursor == list->n)
 		s->cursor = 0;
@@ -21,7 +21,7 @@ static void take_list(struct sweep *s, const struct poll_list *list)
 	for (unsigned i = 0; i < list->n; i++) {
 		struct poll_entry *entry = &s->poll.entry[i];
 
-		if (entry->fresh) /* not in this pass yet */
+		if (entry->fresh) /* not visited in this pass yet */
 			entry->pass = s->shares.port[list->port[i]].pass - 1;
 		entry->fresh = false;
 		if (entry->quiet != SWEEP_COLD)
@@ -35,7 +35,7 @@ void sweep_follow(struct sweep *s, const struct poll_list *list)
 		take_list(s, list);
 }
 
-/* Cold queues have something to peek at, warm ones have not. */
+/* Only cold queues have a word to peek at. */
 static void make_warm(struct sweep *s, unsigned i)
 {
 	s->poll.entry[i].peek = (struct vring_peek){0};
@@ -43,7 +43,7 @@ static void make_warm(struct sweep *s, unsigned i)
 	s->warm[s->n_warm++] = i;
 }
 
-/* A stalled ring may have work that its driver does not show: a translation may have come. */
+/* A ring that waits for a translation stays warm: a look does not show that it has come. */
 static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 {
 	unsigned i = s->warm[k];
@@ -60,7 +60,7 @@ static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 	return true;
 }
 
-/* How many looks the frames of the last turn pay for, or its leisure. */
+/* How many looks are to be made now. */
 static unsigned looks_due(const struct sweep *s)
 {
 	if (s->n_warm == 0)
@@ -70,7 +70,7 @@ static unsigned looks_due(const struct sweep *s)
 	return s->poll.n / SWEEP_SLICES + 1;
 }
 
-/* What the next turn will look at: a thousand guests' words are more than the first cache holds. */
+/* Prefetch the words for the next looks: the words of a thousand guests do not fit into L1. */
 static void prefetch_looks(const struct sweep *s, unsigned n)
 {
 	for (unsigned i = s->cursor; n; n--) {
@@ -176,9 +176,9 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 		if (UNLIKELY(!share_may_visit(&s->shares, list->port[i], &entry->pass))) {
 			left = true;
 			k++;
-			continue; /* others first */
+			continue; /* not now: see share.h */
 		}
-		if (UNLIKELY(left)) { /* what it took to leave queues out is nobody's */
+		if (UNLIKELY(left)) { /* the time for skipping queues counts for no queue */
 			s->idle += lap(s);
 			left = false;
 		}
@@ -187,7 +187,7 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 		if (n)
 			entry->quiet = 0;
 		else if (++entry->quiet == SWEEP_COLD && make_cold(s, list, k))
-			continue; /* another one stands here now */
+			continue; /* another queue is at place k now */
 		k++;
 	}
 	s->frames = frames;

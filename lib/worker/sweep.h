@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which of its queues a worker polls every turn, and at which it only looks now and then.
+ * Which queues a worker polls every turn (warm ones), and which it only looks at now and then (cold
+ * ones).
  *
- * A queue that had nothing for SWEEP_COLD turns is cold. A look finds out whether it has something
- * again: one word of the guest's, found in an array, for which neither the queue nor its ring is
- * touched (vring_peek). While others have work, a turn ends with some looks for the frames that it
- * has moved, SWEEP_LOOKS at least, so what idle queues cost is a part of what frames cost, however
- * many there are. A turn that moved nothing has time for more, and when no warm queue is left it
- * looks at all.
+ * A queue that had nothing for SWEEP_COLD turns is cold. A look tells whether it has something
+ * again. A look reads one word of guest memory (vring_peek), and touches neither the queue nor its
+ * ring. While other queues have work, a turn ends with some looks: one for every SWEEP_LOOK_FRAMES
+ * frames that it moved, and at least SWEEP_LOOKS. So idle queues cost a part of what frames cost,
+ * however many idle queues there are. A turn that moved nothing ends with more looks. If no queue
+ * is warm, a turn begins with a look at each queue.
  *
- * A worker that sleeps has only cold queues, and who kicks it is warm when it wakes. So the frame
- * that ends a sleep is found without a look at anybody else.
+ * When a worker goes to sleep, all its queues become cold. When it wakes, the queues that were
+ * kicked become warm. So the frame that ends a sleep is found without looks at other queues.
  *
- * What is remembered of a queue (poll.h) outlives the forwarding: with a new one only queues that
- * are new to the worker, or whose rings were started anew, are warm again.
+ * What is remembered of a queue (poll.h) outlives the forwarding: with a new forwarding a queue is
+ * warm again only if it is new to the worker or its ring was started anew.
  *
- * Each poll ends with a reading of the clock. One that moved frames was busy, for its worker and
- * for its queue; all others were idle, in a turn with frames, too. So being busy costs what it
- * costs (the figure that OVS and testpmd give, too), and the balancer knows each queue's part.
- * Looks at the end of a turn that moved frames are busy for the worker.
+ * Each poll ends with a reading of the clock. The cycles of a poll that moved frames are busy
+ * cycles, of the worker and of the queue. The cycles of all other polls are idle cycles. So busy
+ * cycles are the cost of moving frames, as in the figures of OVS and testpmd, and the balancer
+ * knows each queue's part. Looks at the end of a turn that moved frames are busy cycles of the
+ * worker.
  *
- * A queue whose port has no credit left in this round (share.h) is passed over as if it stood
- * elsewhere: that says nothing about whether it is quiet.
+ * A queue is skipped if its port has no credit left in this round (share.h). Such a turn does not
+ * count as a turn in which the queue had nothing.
  *
- * Threads: the worker's alone.
+ * Threads: each worker has its own.
  */
 #pragma once
 
@@ -33,16 +35,16 @@
 
 #define SWEEP_COLD        255
 #define SWEEP_LOOKS       2
-#define SWEEP_LOOK_FRAMES 8  /* frames that pay for a look */
-#define SWEEP_SLICES      64 /* of all queues, one is looked at in a turn that has time */
+#define SWEEP_LOOK_FRAMES 8  /* frames of a turn for each look */
+#define SWEEP_SLICES      64 /* a turn that moved nothing looks at one of so many queues */
 
 struct sweep {
 	struct poll poll;
-	uint32_t *warm; /* places on the list */
+	uint32_t *warm; /* places of the warm queues on the list */
 	unsigned n_warm;
-	unsigned cursor;     /* where the next look begins */
-	unsigned frames;     /* that this turn, or the last one, moved */
-	uint64_t clock;      /* TSC at the last reading; the caller sets it when it was elsewhere */
+	unsigned cursor;     /* place of the next look */
+	unsigned frames;     /* moved by the last turn */
+	uint64_t clock;      /* TSC at the last reading; the caller sets it after a sleep */
 	uint64_t busy, idle; /* cycles so far */
 	struct shares shares;
 };
@@ -54,10 +56,10 @@ _Static_assert(SHARE_FRAMES == BURST_FRAMES, "a visit is a burst");
 int sweep_init(struct sweep *s, uint64_t tsc_hz);
 void sweep_cleanup(struct sweep *s);
 
-/* The list, which may be another one than the last time, is what the following is about. */
+/* Use this list from now on. It may be the same as before. */
 void sweep_follow(struct sweep *s, const struct poll_list *list);
 
-/* Did the last turn leave out queues, which may have frames, because of their port's share? */
+/* Did the last turn skip queues because of their port's share? They may have frames. */
 static inline bool sweep_left(const struct sweep *s)
 {
 	return s->shares.left;
@@ -66,12 +68,12 @@ static inline bool sweep_left(const struct sweep *s)
 /* A turn without a forwarding. */
 void sweep_nothing(struct sweep *s);
 
-/* All queues of the list are quiet: the worker goes to sleep. */
+/* Make all queues of the list cold, because the worker goes to sleep. */
 void sweep_rest(struct sweep *s, const struct poll_list *list);
 
-/* The driver of queue i of the list, which is still that of the last turn, has kicked. */
+/* The driver of queue i of the list has kicked. sweep_follow() was called for this list. */
 void sweep_kicked(struct sweep *s, unsigned i);
 
-/* One turn over fwd's list for a worker. Returns frames moved. */
+/* Make one turn over list, the worker's list in fwd. Returns how many frames were moved. */
 unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *fwd,
     const struct poll_list *list, uint32_t now_s);

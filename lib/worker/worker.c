@@ -3,20 +3,21 @@
  * Theory of operation
  *
  * A worker's turn: load the current forwarding, run a burst of every queue on its list that may
- * have something (sweep.h), report a quiescent state. Nothing from the forwarding is used beyond
- * that report, which is what makes workers_publish() a safe point for the control thread: what is
- * remembered of queues is compared with the next list first (poll.h).
+ * have something (sweep.h), report a quiescent state. After this report the worker uses nothing
+ * from the forwarding. So when workers_publish() returns, the control thread may free the old one.
+ * What the worker remembers of queues is compared with the next list before it is used (poll.h).
  *
- * Time is accounted poll by poll: busy if frames moved, idle if not, asleep in between (sweep.h).
- * The last reading of a turn serves the idle policy, too, and the seconds that table entries age
- * by.
+ * The time of each poll is counted: busy if it moved frames, otherwise idle (sweep.h). Time asleep
+ * is counted separately. The last reading of the clock in a turn also serves the idle policy and
+ * the age of table entries.
  *
- * Beside the forwarding the control thread has one more thing to say: frames to be sent in a port's
- * name. Each worker has a mailbox for them, with one writer and one reader, looked at once a turn.
+ * The control thread can also give a worker frames to be sent as if ports had sent them. Each
+ * worker has a mailbox for them, with one writer and one reader, which it checks once per turn.
  *
- * A sleeping worker (idle.h) is off-line for the control thread. It loads the forwarding anew after
- * it came back on-line, so it cannot return to one that was replaced meanwhile. A
- * new one that leaves its list as it was does not wake it: it waits for the right kicks already.
+ * A sleeping worker (idle.h) is off-line for RCU, so the control thread does not wait for it. It
+ * loads the forwarding anew after it came back on-line, so it cannot use one that was replaced
+ * meanwhile. A new forwarding with an equal list for the worker does not wake it: the worker waits
+ * for the right kicks already.
  */
 #include "worker/worker.h"
 
@@ -47,7 +48,7 @@
 #define SYNC_PATIENCE_S 2
 #define SYNC_YIELDS     64
 #define SYNC_SLEEP_NS   20000
-#define SYNC_WATCH      32 /* rests between two looks for a worker that is kept from reporting */
+#define SYNC_WATCH      32 /* rests between two checks for a worker that hangs in a call */
 
 /* A write to a call eventfd that takes longer is slow. */
 #define CALL_SLOW_US 500
@@ -61,7 +62,7 @@ struct worker {
 	struct sweep sweep;
 	atomic_int thread;
 	clockid_t cpu_clock;
-	/* The control thread's: the call that was under way at its last look. */
+	/* For the control thread: the call that was under way at the last check. */
 	struct queue *watched CACHE_ALIGNED;
 	uint64_t watched_calls;
 	struct mailbox mailbox;
@@ -75,24 +76,24 @@ struct workers {
 	int (*enter)(void);
 	void (*stuck)(void *arg);
 	void *stuck_arg;
-	atomic_uint entered; /* workers that have called it */
-	atomic_int error;    /* of one that failed */
+	atomic_uint entered; /* workers that have called enter() */
+	atomic_int error;    /* of a worker that failed */
 	unsigned n;
 	uint64_t lists; /* numbers given to poll lists so far */
 	struct rte_rcu_qsbr *rcu;
-	/* Since when all workers are asked to report, in looks of workers_stand_still(). */
+	/* For workers_stand_still(): its calls since it began to wait, and what it waits for. */
 	unsigned looks;
 	uint64_t look_token;
 	struct worker worker[];
 };
 
-/* The seconds that table entries age by; coarse on purpose. */
+/* The time in seconds, for the age of table entries. */
 static uint32_t clock_seconds(uint64_t tsc, uint64_t hz)
 {
 	return tsc / hz;
 }
 
-/* Every queue of this worker that may have something, once. Returns frames moved. */
+/* Poll each queue that may have something once. Returns how many frames were moved. */
 static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
 	unsigned frames;
@@ -114,7 +115,7 @@ static const struct poll_list *worker_list(const struct worker *w, const struct 
 	return fwd ? &fwd->poll[w->index] : NULL;
 }
 
-/* Poll first who kicked, all of them. */
+/* Make all queues warm that were kicked. The first n keys are in kicked[]. */
 static void worker_kicked(
     struct worker *w, const struct poll_list *list, uint32_t kicked[], unsigned n)
 {
@@ -123,7 +124,7 @@ static void worker_kicked(
 			unsigned i = poll_find(list, kicked[k]);
 
 			if (i == list->n)
-				continue; /* a queue that has left */
+				continue; /* the queue has left the list */
 			idle_unask(&w->sweep.poll.entry[i], list->queue[i]->ring);
 			idle_note_kick(list->queue[i], true);
 			sweep_kicked(&w->sweep, i);
@@ -132,7 +133,7 @@ static void worker_kicked(
 	}
 }
 
-/* So that a call that took long can be told from a worker that had no CPU. */
+/* Note the time without a CPU, so that it is not taken for a call that took long. */
 static void worker_note_off_cpu(struct worker *w)
 {
 	int64_t ns = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -141,7 +142,7 @@ static void worker_note_off_cpu(struct worker *w)
 		atomic_store(&w->burst->off_cpu, ns);
 }
 
-/* Rest, unless there is something to do after all. On-line again, it may have another list. */
+/* Sleep, unless there is something to do. After the sleep the worker may have another list. */
 static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 {
 	struct workers *all = w->all;
@@ -203,7 +204,7 @@ static void worker_loop(struct worker *w)
 		} else {
 			rte_pause();
 		}
-		/* Not before: a worker that prepares to sleep still looks at the forwarding. */
+		/* Not earlier, because worker_sleep() uses the forwarding. */
 		rte_rcu_qsbr_quiescent(all->rcu, w->index);
 	}
 }
@@ -214,9 +215,9 @@ static int worker_main(void *arg)
 	int error;
 
 	/* syscalls(worker): prctl */
-	/* Sleep 50 us when asked to, not 50 us more. */
+	/* The default slack would make each nap 50 us longer. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
-	/* Memory is of the node of the CPU that first writes to it. */
+	/* In this thread, because memory comes from the node of the CPU that first writes to it. */
 	error = burst_create(w->all->fdb, &w->burst);
 	if (!error)
 		error = sweep_init(&w->sweep, rte_get_tsc_hz());
@@ -248,7 +249,7 @@ static void workers_free(struct workers *all)
 	free(all);
 }
 
-/* The one it runs on; EAL numbers its threads otherwise. */
+/* The CPU on which the lcore runs. The EAL can give lcores other numbers. */
 static unsigned worker_cpu(unsigned lcore)
 {
 	rte_cpuset_t set = rte_lcore_cpuset(lcore);
@@ -335,7 +336,7 @@ static void workers_wake(struct workers *all)
 		idle_wake(&all->worker[i].idle);
 }
 
-/* EAL's own wait does not sleep. A worker that shares the CPU may need it to come to its end. */
+/* The EAL's own wait does not sleep, but a worker on the same CPU may need the CPU to end. */
 static void wait_for_ends(void)
 {
 	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
@@ -364,13 +365,13 @@ unsigned workers_count(const struct workers *all)
 	return all->n;
 }
 
-/* End a call that this worker has been in since the last look. */
+/* Interrupt the worker's call if the same call was under way at the last check. */
 static void worker_unblock(struct worker *w)
 {
 	struct queue *q = atomic_load_explicit(&w->burst->calling, memory_order_acquire);
 	uint64_t calls = READ_ONCE(w->burst->calls);
 
-	/* One that merely lost its core for a while does not notice. */
+	/* If the worker only lost its CPU for a while, the nudge does nothing. */
 	if (q && q == w->watched && calls == w->watched_calls)
 		nudge(atomic_load(&w->thread));
 	w->watched = q;
@@ -378,8 +379,8 @@ static void worker_unblock(struct worker *w)
 }
 
 /*
- * In place of the worker, which reads no clock while it works. Not in the middle of a call: what
- * the worker has lost since it began would be taken for lost before.
+ * Read off_cpu for the worker, which does not read it while it works. Not during a call: time that
+ * the worker has lost during the call would be taken for time lost before it.
  */
 static void worker_sample_off_cpu(struct worker *w)
 {
@@ -389,7 +390,7 @@ static void worker_sample_off_cpu(struct worker *w)
 	if (atomic_load(&w->idle.asleep) || atomic_load(&w->burst->calling))
 		return;
 	ns = off_cpu_ns(w->cpu_clock);
-	/* In this order: a call that began and ended meanwhile has counted. */
+	/* In this order: if a call began and ended meanwhile, it has been counted. */
 	if (ns >= 0 && !atomic_load(&w->burst->calling) && calls == READ_ONCE(w->burst->calls))
 		atomic_store(&w->burst->off_cpu, ns);
 }
@@ -432,7 +433,7 @@ void workers_synchronize(struct workers *all)
 	uint64_t patience = rte_get_tsc_hz() * SYNC_PATIENCE_S, since = rte_rdtsc();
 
 	/* syscalls: sched_yield nanosleep clock_nanosleep */
-	/* A worker may be waiting for this very core: yield, and before long get out of its way. */
+	/* A worker may need this CPU: yield at first, then sleep. */
 	for (unsigned turn = 0; !rte_rcu_qsbr_check(all->rcu, token, false); turn++) {
 		if (turn < SYNC_YIELDS)
 			sched_yield();

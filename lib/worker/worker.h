@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Workers: one thread per DPDK worker lcore, each polling its share of the receive queues.
+ * Workers: one thread per DPDK worker lcore. Each worker polls some of the receive queues.
  *
- * The control thread hands them a `struct forwarding`. A worker loads the pointer once per
- * turn of its loop, polls every queue on its list, and reports a quiescent state. So once
- * workers_publish() has returned, no worker will ever again touch anything that is only
- * reachable through the previous forwarding.
+ * The control thread gives them a `struct forwarding`. In each turn of its loop a worker loads the
+ * pointer once, polls the queues on its list, and reports a quiescent state. So after
+ * workers_publish() has returned, no worker uses anything that is only reachable through the
+ * previous forwarding.
  *
- * A worker that found nothing for a while sleeps until a driver kicks (unless told to poll without
- * rest); it is off-line for the control thread meanwhile, so a sleeping worker delays nobody.
+ * If a worker has found nothing for a while, it sleeps until a driver kicks, unless it is to poll
+ * all the time. While it sleeps, the control thread does not wait for its quiescent state.
  *
- * Threads: all functions are for the control thread. Statistics may be read at any time; they
- * are written by the workers without locks, each its own cache lines.
+ * Threads: all functions are for the control thread. Statistics may be read at any time; workers
+ * write them without locks, each to its own cache lines.
  */
 #pragma once
 
@@ -26,11 +26,11 @@ struct workers;
 struct workers_config {
 	struct fdb *fdb;
 	bool idle_sleep;
-	/* Called by each worker before it begins; not 0: it stays away. NULL: nothing. */
+	/* Called by each worker before it begins. Not 0: workers_start() fails. May be NULL. */
 	int (*enter)(void);
 	/*
-	 * Called by the control thread when it has waited for a worker for two seconds: whatever
-	 * keeps it must be taken away. May not publish. NULL: wait on.
+	 * Called by the control thread after it has waited for a worker for two seconds. It has to
+	 * remove what the worker waits for, and may not publish. NULL: nothing is called.
 	 */
 	void (*stuck)(void *arg);
 	void *stuck_arg;
@@ -38,75 +38,76 @@ struct workers_config {
 
 struct worker_stats {
 	unsigned lcore;
-	unsigned cpu;          /* that it runs on */
-	unsigned node;         /* that this CPU is of */
+	unsigned cpu;          /* on which it runs */
+	unsigned node;         /* of this CPU */
 	bool asleep;           /* at the moment */
-	uint64_t busy_cycles;  /* TSC, polls that moved frames */
-	uint64_t idle_cycles;  /* polls that found nothing */
-	uint64_t sleep_cycles; /* asleep */
+	uint64_t busy_cycles;  /* TSC cycles of polls that moved frames */
+	uint64_t idle_cycles;  /* of polls that found nothing */
+	uint64_t sleep_cycles; /* of sleeps */
 	uint64_t sleeps;
-	uint64_t turns;  /* that moved frames */
+	uint64_t turns;  /* turns that moved frames */
 	uint64_t frames; /* taken from guests */
 };
 
 /*
- * Start one worker on every EAL worker lcore. -ENODEV: there is none; -ENOMEM. They idle until
- * something is published.
+ * Start a worker on every EAL worker lcore. They wait until something is published. -ENODEV: there
+ * is no such lcore; -ENOMEM; what enter() returned.
  */
 int workers_start(const struct workers_config *config, struct workers **ret_workers);
 
-/* Stop and join them. The last forwarding stays the caller's to destroy. */
+/* Stop and join the workers. The caller still owns the last forwarding. */
 void workers_stop(struct workers *workers);
 
 unsigned workers_count(const struct workers *workers);
 
 /*
- * Wait until every burst that is in hand now has been finished and is in the books. A frame that
- * somebody has already received is then counted everywhere.
+ * Wait until every burst that runs now has ended and has been counted. After that, a frame that a
+ * guest had received before the call is in all counters.
  */
 void workers_synchronize(struct workers *workers);
 
 /*
- * A hostile front-end can make the write to its call eventfd block: it shares the flags and the
- * counter. Ends every such write that a worker has been in since the last look. True: workers have
- * noted something in the struct port_calls of some port. Call often: until then a blocked worker's
- * other ports stand still.
+ * A hostile front-end can make the write to its call eventfd block, because it shares the flags and
+ * the counter. This function interrupts each such write that has not ended since its last call.
+ * True: workers have set something in the struct port_calls of some port. Call it often, because a
+ * blocked worker serves no port.
  */
 bool workers_unblock(struct workers *workers);
 
-/* Is one of them not asleep? */
+/* Is a worker awake? */
 bool workers_awake(const struct workers *workers);
 
 /*
- * Has some worker not finished a burst for the last `looks` calls of this function? Call it at
- * regular intervals. A sleeping worker has.
+ * Has some worker not finished its turn during the last `looks` calls of this function? Call it at
+ * regular intervals. A sleeping worker has finished its turn.
  */
 bool workers_stand_still(struct workers *workers, unsigned looks);
 
 /*
- * Let the workers run on fwd from now on, wait until none uses the previous one any more, and
- * return that (NULL the first time), to be destroyed. Takes microseconds; the burst in hand is
- * finished first.
+ * Let the workers use fwd from now on, wait until no worker uses the previous forwarding, and
+ * return the previous one (NULL the first time), which the caller destroys. Each worker finishes
+ * its turn first.
  */
 struct forwarding *workers_publish(struct workers *workers, struct forwarding *fwd);
 
 /*
- * Kicks by this descriptor, an eventfd, wake the worker if it polls the queue with this key. To be
- * called before a forwarding is published in which it does. Negative errno of the system.
+ * From now on a kick by fd, an eventfd, wakes the worker, and counts as a kick of the queue with
+ * this key. Call this before a forwarding is published in which the worker polls the queue. 0 or a
+ * negative errno.
  */
 int workers_watch(const struct workers *workers, unsigned worker, int fd, uint32_t key);
 
-/* No longer: before the descriptor is closed. */
+/* Undo workers_watch(). Call this before fd is closed. */
 void workers_unwatch(const struct workers *workers, unsigned worker, int fd);
 
 /*
- * Have the worker that polls a queue of this port send a frame in the port's name, soon, if the
- * port is still up then; see burst_inject(). -EAGAIN: too many of them wait already; -EINVAL.
+ * Let the worker, which polls a queue of this port, soon send a frame as if the port had sent it,
+ * if the port is still up then; see burst_inject(). -EAGAIN: too many frames wait already; -EINVAL.
  */
 int workers_inject(
     struct workers *workers, unsigned worker, uint16_t port, const uint8_t *frame, uint32_t len);
 
-/* Has the worker still to send one of them? */
+/* Does such a frame wait for this worker? */
 bool workers_mail_waits(const struct workers *workers, unsigned worker);
 
 void workers_read_stats(const struct workers *workers, unsigned worker, struct worker_stats *ret);
