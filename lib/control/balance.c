@@ -2,22 +2,22 @@
 /*
  * Theory of operation
  *
- * A move is judged by the two workers it is between: the higher of their loads must fall, by
- * `gain` at least. So a queue that alone keeps its worker busy goes nowhere (the other one would be
- * as busy then), equal workers exchange nothing, and what has moved does not come back, for
- * that would have to gain as much again. Beginning with the busiest worker the best move is taken
- * in mind, and the next one found on what it leaves, until no worker that was above `busy` can
- * gain.
+ * A move is judged by the loads of its two workers: the higher load must fall by at least `gain`.
+ * So a queue that alone keeps its worker busy does not move (the other worker would be as busy
+ * then), equal workers exchange no queues, and a queue does not move back, because this would have
+ * to gain as much again. The best move of the busiest worker is planned first. Each further move is
+ * planned for the loads after the moves before, until no worker that was above `busy` can gain.
  *
- * A worker that is busy all the time shows how much it gets done, not how much it should do: the
- * load of its queues may grow elsewhere. That is for the next interval to see, after the hold-off.
+ * The load of a worker that is always busy shows how much it gets done, not how much there is to
+ * do: its queues may have more load on another worker. This shows after the hold-off.
  *
- * A queue costs more on a worker whose node is not that of the guest's memory: REMOTE_COST is a
- * guess of how much. It counts when loads are compared; and where nobody has too much to do, such
- * queues go home, if the worker there stays so far below `busy` that they will not be sent away.
+ * A queue costs more on a worker of another node than the node of the guest's memory. REMOTE_COST
+ * is a guess of how much. It is applied when loads are compared. If no worker is too busy, such a
+ * queue moves to the node of its memory, if a worker there then stays so far below `busy` that it
+ * will not give the queue away again.
  *
- * Loads jump. Only what would gain in `patience` intervals running is done, and then nothing for
- * `hold_off` intervals, so that what is measured next is what the moves have brought.
+ * Loads vary. Moves are made only if moves were found in `patience` intervals in a row. Then no
+ * move is made for `hold_off` intervals, so that the next loads show the effect of the moves.
  */
 #include "control/balance.h"
 
@@ -47,7 +47,7 @@ static bool remote(const struct balance_queue *q, const struct balance_worker *w
 	return q->node != NUMA_UNKNOWN && q->node != w->node;
 }
 
-/* What queue q would cost worker w. */
+/* The load of queue q if worker w polls it. */
 static unsigned load_at(
     const struct state *s, const struct balance_queue *q, const struct balance_worker *w)
 {
@@ -95,7 +95,7 @@ static unsigned gain(const struct balance_move *m)
 	return before > after ? before - after : 0;
 }
 
-/* The lesser queue does, if it gains as much; and it goes where least is done. */
+/* If moves gain the same, prefer the queue with the lower load, then the less busy worker. */
 static bool better_move(const struct balance_move *a, const struct balance_move *b)
 {
 	unsigned gain_a = gain(a), gain_b = gain(b);
@@ -107,7 +107,7 @@ static bool better_move(const struct balance_move *a, const struct balance_move 
 	return a->to_after < b->to_after;
 }
 
-/* The best that worker `from` can do. */
+/* Find the best move away from worker `from`. False: no move gains enough. */
 static bool best_move(const struct state *s, unsigned from, struct balance_move *ret_move)
 {
 	bool found = false;
@@ -129,7 +129,7 @@ static bool best_move(const struct state *s, unsigned from, struct balance_move 
 	return found;
 }
 
-/* Of those that had too much to do, and may gain yet, the one that has most; or n_workers. */
+/* The busiest of the workers that were too busy and may gain; n_workers: there is none. */
 static unsigned busiest(const struct state *s)
 {
 	unsigned best = s->n_workers;
@@ -157,7 +157,7 @@ static void relieve_busy(struct state *s)
 	}
 }
 
-/* The usable worker on a node that has least to do; or n_workers. */
+/* The usable worker with the lowest load on a node; n_workers: there is none. */
 static unsigned least_on_node(const struct state *s, int node)
 {
 	unsigned best = s->n_workers;

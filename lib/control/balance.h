@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The policy of who polls what: loads in, moves out. Pure functions; they know nothing of the
- * switch, and time is what they are called by.
+ * The policy of which worker polls which queue: loads in, moves out. Pure functions; they know
+ * nothing of the switch and read no clock. One call of balance_step() is one interval.
  *
  * Loads are thousandths of a worker's time. Nodes are numbers, or NUMA_UNKNOWN.
  */
@@ -12,18 +12,18 @@
 #define BALANCE_MOVES_MAX 32
 
 struct balance_worker {
-	bool usable; /* may be given queues */
+	bool usable; /* it may get queues */
 	int node;
 	unsigned queues; /* how many it polls */
-	unsigned load;   /* busy share */
-	bool settled;    /* balance_step's own */
+	unsigned load;   /* for how much of its time it is busy */
+	bool settled;    /* for balance_step() only */
 };
 
 struct balance_queue {
 	unsigned worker;
 	int node;      /* of the guest's memory */
-	unsigned load; /* its part of the worker's */
-	bool moved;    /* balance_step's own */
+	unsigned load; /* its part of the worker's load */
+	bool moved;    /* for balance_step() only */
 };
 
 struct balance_move {
@@ -32,13 +32,13 @@ struct balance_move {
 };
 
 struct balance_limits {
-	unsigned busy;     /* a worker with less has no need to give anything away */
-	unsigned gain;     /* by how much a move must lower the higher of two loads */
-	unsigned patience; /* steps in which there must be something to gain, one after the other */
-	unsigned hold_off; /* steps after moves in which nothing happens */
+	unsigned busy;     /* a worker with at least this load is too busy */
+	unsigned gain;     /* a move must lower the higher of the two workers' loads by this much */
+	unsigned patience; /* so many steps in a row must find moves before moves are made */
+	unsigned hold_off; /* so many steps after moves make no moves */
 };
 
-/* All zero but the limits: nothing seen yet. */
+/* Except for the limits it begins with all zero. */
 struct balance {
 	struct balance_limits limits;
 	unsigned sustained, hold;
@@ -46,12 +46,12 @@ struct balance {
 
 extern const struct balance_limits balance_usual;
 
-/* The worker for a new queue: few queues, on the node of its memory if there is one. */
+/* Choose a worker for a new queue: on the node of its memory if possible, and with few queues. */
 unsigned balance_place(const struct balance_worker workers[], unsigned n, int node);
 
 /*
- * One interval's loads. Returns how many moves are due, mostly none, and none of a queue twice.
- * workers and queues are scratch memory then: they are as the moves would leave them.
+ * Evaluate the loads of one interval. Returns how many moves are to be made, mostly none. No queue
+ * moves twice. The contents of workers and queues change.
  */
 unsigned balance_step(struct balance *b, struct balance_worker workers[], unsigned n_workers,
     struct balance_queue queues[], unsigned n_queues, struct balance_move ret_moves[]);

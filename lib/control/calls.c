@@ -7,17 +7,17 @@
 #include "vhost/call.h"
 
 #define SECOND INT64_C(1000000000)
-/* A write that an errand has been in for so long does not end by itself. */
+/* An errand's write that takes this long does not end by itself. */
 #define HANG_NS SECOND
-/* So long after it was slow a port is as good as one that never was. */
+/* If a port was not slow for this time, it counts as a port that never was slow. */
 #define FORGET_NS (10 * SECOND)
 #define LEVEL_MAX 10
-/* Slow as often as this lately, it is said. */
+/* At this level a warning is logged. */
 #define LEVEL_TELL 3
-/* For how long workers make no calls after a write that was slow by its CPU time; doubled. */
+/* For how long errands make the calls after an errand's write was slow; doubles each time. */
 #define SLOW_MIN_NS SECOND
 #define SLOW_MAX_NS (64 * SECOND)
-/* For how long no front-end is served after a write that blocked; doubled. */
+/* For how long a front-end is not served after a write that blocked; doubles each time. */
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 60000
 
@@ -50,15 +50,15 @@ static void begin_slow(struct vport *vp, int64_t now)
 }
 
 /*
- * An errand has found a write slow, too, by the CPU time that it took: the worker did not merely
- * lose its core. Quick eventfds that become slow again and again are left alone for longer.
+ * An errand has found a write slow, too, by the CPU time of the write. So the worker did not just
+ * lose its CPU. Each time a port is confirmed slow again, errands make its calls for longer.
  */
 static void confirm_slow(struct vport *vp, int64_t now)
 {
 	struct call_history *h = &vp->calls;
 
 	if (h->until_ns)
-		return; /* known */
+		return; /* confirmed already */
 	if (now - h->confirmed_ns > FORGET_NS + h->penalty_ns)
 		h->penalty_ns = 0;
 	h->penalty_ns = MIN(MAX(2 * h->penalty_ns, SLOW_MIN_NS), SLOW_MAX_NS);
@@ -80,12 +80,12 @@ static void hand_over(struct vport *vp)
 		const struct vhost_vring *v = vp->device.vring[i];
 
 		if (!q || !atomic_exchange(&q->call_left, false))
-			continue; /* nobody waits for it */
+			continue; /* no call was left */
 		if (!v || !v->active || v->call_fd < 0)
-			continue; /* it wants none any more */
+			continue; /* the driver wants no calls any more */
 		if (vhost_call(&vp->device, i, VHOST_CALL_USED, v->call_fd) == 0)
-			continue; /* it is on its way */
-		/* Out of memory or descriptors: again at the next look. */
+			continue; /* handed over */
+		/* Out of memory or descriptors: try again the next time. */
 		atomic_store(&q->call_left, true);
 		atomic_store(&vp->port_calls.left, true);
 		vp->sw->calls_left = true;
@@ -120,7 +120,7 @@ static void service(struct vport *vp, int64_t now)
 	struct port_calls *calls = &vp->port_calls;
 	unsigned ring, blocked = 0;
 
-	/* Workers read these words: write none that does not change. */
+	/* Workers read these words, so write them only if they change. */
 	if (atomic_load(&calls->blocked))
 		blocked = atomic_exchange(&calls->blocked, 0);
 

@@ -9,7 +9,7 @@ void kicks_init(struct vport *vp)
 		vp->kick[i].fd = -1;
 }
 
-/* -1: nobody polls the queue, or its driver cannot kick. */
+/* The eventfd to be watched; -1: no worker polls the queue, or its driver does not use one. */
 static int wanted_fd(const struct vport *vp, unsigned index)
 {
 	const struct vhost_vring *v = vp->device.vring[index];
@@ -27,7 +27,7 @@ static void follow(struct vport *vp, struct queue *q)
 	if (kick->fd >= 0)
 		workers_unwatch(vp->sw->workers, kick->worker, kick->fd);
 	if (fd >= 0 && workers_watch(vp->sw->workers, q->worker, fd, poll_key(q)) < 0)
-		fd = -1; /* the worker naps */
+		fd = -1; /* the worker naps instead of sleeping */
 	*kick = (struct kick){.fd = fd, .worker = q->worker};
 	q->kicks = fd >= 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which queues' kicks wake which worker.
+ * Which worker is woken by the kicks of a queue.
  *
- * The kicks of a queue are in the set of the worker that polls it (worker/idle.h), and in no other.
- * They leave the set before their descriptor may be closed: the front-end has the same file, so the
- * kernel would report them for ever.
+ * The kick eventfd of a queue is in the epoll set of the worker that polls the queue
+ * (worker/idle.h), and in no other set. It is taken out of the set before it may be closed: the
+ * front-end has the same file, so the kernel would go on reporting its kicks.
  *
  * Threads: the control thread.
  */
@@ -15,14 +15,14 @@
 struct vport;
 
 struct kick {
-	int fd; /* -1: in no set */
+	int fd; /* the kick eventfd; -1: it is in no set */
 	uint16_t worker;
 };
 
 void kicks_init(struct vport *vp);
 
 /*
- * Put the kicks of the port's queues into the sets of the workers that are to poll them in the next
- * forwarding. Call it before that forwarding is made.
+ * Put the kick eventfds of the port's queues into the sets of the workers that will poll the queues
+ * in the next forwarding. Call this before that forwarding is made.
  */
 void kicks_follow(struct vport *vp);

@@ -3,21 +3,20 @@
  * Theory of operation
  *
  * Some front-ends (User Mode Linux, crosvm, libkrun) let the driver read our configuration space
- * and hand over all of its rings. The last one is then the control queue. No worker sees it: its
- * kick wakes the control thread, which answers one command after the other. An eventfd of the
- * front-end is watched for edges and never read, for a read might block. If there is none, a timer
- * looks.
+ * and give us all of its rings. The last ring is then the control queue. No worker sees it: its
+ * kick wakes the control thread, which answers one command after the other. The eventfd of the
+ * front-end is watched for edges and never read, because a read might block. If there is none, a
+ * timer checks the ring.
  *
- * A front-end with more pairs than we tell may start them one by one. For a moment the last of its
- * rings then looks like a control queue; but there are receive buffers in it, which hold no
- * command. Such a ring is left as it is.
+ * A front-end may have more pairs than our configuration space says, and may start them one by one.
+ * Then for a moment the last ring looks like a control queue, but it has receive buffers, which
+ * hold no command. Such a ring is not served.
  *
- * A guest may put into the queue what it likes, as often as it likes. Of a command at most
- * COMMAND_BYTES are read, and after COMMANDS of them, or of kicks, the queue rests until the window
- * is over. A change of the number of pairs, which makes a new forwarding, is the last in its
- * window.
+ * A guest may put anything into the queue, at any rate. At most COMMAND_BYTES of a command are
+ * read. After COMMANDS commands or kicks in a window, the queue rests until the window is over. A
+ * change of the number of pairs, which makes a new forwarding, is the last command in its window.
  *
- * While a guest arrives before its memory, its pages may be missing and the queue waits.
+ * While a guest arrives before its memory (postcopy), pages may be missing, and the queue rests.
  */
 #include "control/net_control.h"
 
@@ -32,7 +31,7 @@
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
-#define COMMANDS      16 /* in a window of */
+#define COMMANDS      16 /* the most in one window */
 #define WINDOW_MS     10
 #define COMMAND_BYTES 64
 
@@ -44,12 +43,12 @@ struct command_header {
 	uint8_t class, command;
 };
 
-/* One at a time, of any port; too large for a stack. */
+/* For all ports, because only one command at a time is served. It is too large for a stack. */
 static struct vring_burst burst;
 
 /*
  * Commands that are answered with OK if their feature is negotiated and there is enough data.
- * Receive modes and address filters change nothing: a switch sends to a guest what is for it.
+ * Receive modes and address filters change nothing: a switch only sends a guest what is for it.
  */
 static const struct command {
 	uint8_t class, first, last;
@@ -77,7 +76,7 @@ bool net_control_uses_pair(const struct vport *vp, unsigned pair)
 	return vp->control.pairs == 0 || pair < vp->control.pairs;
 }
 
-/* The first bytes that the driver wrote, at most room. */
+/* Copy the first bytes of the command, at most room. Returns how many. */
 static size_t read_command(const struct vring_chain *chain, void *bytes, size_t room)
 {
 	const struct vring_segment *segment = &burst.segment[chain->segment];
@@ -105,7 +104,7 @@ static bool command_allowed(uint64_t features, const uint8_t *bytes, size_t len)
 	return false;
 }
 
-/* From now on only these pairs' receive queues take frames; in force on return. */
+/* From now on only the receive queues of so many pairs take frames. This is in force on return. */
 static void use_pairs(struct vport *vp, unsigned pairs)
 {
 	if (vp->control.pairs == pairs)
@@ -117,7 +116,7 @@ static void use_pairs(struct vport *vp, unsigned pairs)
 	vswitch_commit(vp->sw);
 }
 
-/* The answer to a command. */
+/* Execute a command. Returns the answer. */
 static uint8_t execute(struct vport *vp, const struct vring_chain *chain)
 {
 	uint8_t bytes[COMMAND_BYTES];
@@ -174,7 +173,7 @@ static void wait_ms(struct net_control *nc, unsigned ms)
 	event_add(nc->timer, &tv);
 }
 
-/* Too much at once: neither kicks nor commands are looked at until the window is over. */
+/* Ignore kicks and commands until the window is over. */
 static void rest(struct net_control *nc)
 {
 	if (nc->kick)
@@ -248,7 +247,7 @@ void net_control_start(struct vport *vp, struct vhost_vring *ring)
 		return;
 	}
 	if (nc->pairs == 0)
-		nc->pairs = 1; /* until the driver says more */
+		nc->pairs = 1; /* until the driver asks for more */
 	nc->timer = evtimer_new(vp->sw->base, on_timer, vp);
 	if (ring->kick_fd >= 0 && !ring->doorbell)
 		nc->kick = event_new(
@@ -260,7 +259,7 @@ void net_control_start(struct vport *vp, struct vhost_vring *ring)
 		return;
 	}
 	nc->ring = ring;
-	/* Something may have been waiting before. The timer arms the kick, too. */
+	/* Commands may wait already. The timer also enables the kick. */
 	wait_ms(nc, 0);
 }
 

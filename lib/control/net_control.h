@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The control queue of a network device whose front-end leaves it to us (virtio 1.2, 5.1.6.5).
+ * The control queue of a network device, if the front-end leaves it to us (virtio 1.2, 5.1.6.5).
  *
- * Threads: the control thread. Costs it a bounded share, whatever the guest does.
+ * Threads: the control thread. It spends a bounded part of its time here, whatever the guest does.
  */
 #pragma once
 
@@ -17,34 +17,34 @@ struct vport;
 struct net_control_counts {
 	uint64_t commands; /* answered with OK */
 	uint64_t refused;  /* answered with an error, or not possible to answer */
-	uint64_t waits;    /* had to wait because there were too many */
+	uint64_t waits;    /* how often the queue had to rest */
 };
 
-/* Of one port. All zero: nothing has been handed over. */
+/* The control queue of one port. All zero: the front-end has left none to us. */
 struct net_control {
-	struct vhost_vring *ring; /* that is served; NULL: none */
-	struct event *kick;       /* NULL: no descriptor, the timer asks */
+	struct vhost_vring *ring; /* the ring that is served; NULL: none */
+	struct event *kick;       /* NULL: there is no eventfd, the timer checks the ring */
 	struct event *timer;
-	unsigned
-	    pairs; /* whose receive queues the driver uses; 0: not known, all that are enabled */
-	unsigned left; /* commands until window_ms is over */
-	uint64_t window_ms;
+	unsigned pairs;     /* how many pairs the driver uses; 0: not known, all enabled pairs */
+	unsigned left;      /* commands that may still be served in this window */
+	uint64_t window_ms; /* when the window began */
 	struct net_control_counts counts;
 };
 
 /*
  * Is this ring the control queue? A front-end that keeps the configuration space does not tell us
- * about its control queue. One that leaves it to us starts one ring more than there are for pairs.
+ * about its control queue. A front-end that leaves the configuration space to us starts one ring
+ * more than its pairs have.
  */
 bool net_control_is(const struct vhost_device *dev, unsigned index);
 
-/* Serve this ring, or none (NULL): called when the port's rings are taken into use. */
+/* Serve this ring, or none (NULL). Called when the port's rings are taken into use. */
 void net_control_start(struct vport *vp, struct vhost_vring *ring);
 
-/* Leave the ring alone: it may change. What the driver has asked for stays. */
+/* Stop serving the ring, because it may change. The number of pairs stays. */
 void net_control_pause(struct vport *vp);
 
-/* The front-end has gone. */
+/* The front-end has disconnected. */
 void net_control_forget(struct vport *vp);
 
 /* Does the driver use this pair? */

@@ -2,19 +2,19 @@
 /*
  * Theory of operation
  *
- * The network device's type: what it offers, and how changes of the rings that lib/vhost has
- * brought to life reach the workers.
+ * The type of network devices: what they offer, and how changes of the rings that lib/vhost has
+ * started reach the workers.
  *
- * A pause takes the port, or one ring of it, out of the workers' forwarding, and waits until no
- * worker uses the one before. What begins or goes on otherwise waits until the front-end is to be
- * answered, at the latest until the end of the event loop's turn, and reaches the workers with
- * everything else that has changed until then. What need not change the forwarding (the dirty log,
- * the eventfd for calls) only waits for the bursts in hand.
+ * A pause takes the port, or one of its rings, out of the workers' forwarding, and waits until no
+ * worker uses the old forwarding. All other changes of the forwarding wait until the front-end is
+ * answered, but at most until the end of the event loop's turn, and reach the workers together. A
+ * change that needs no new forwarding (the dirty log, the eventfd for calls) only waits for the
+ * bursts that run now.
  *
- * Announcements are frames that a worker sends in the port's name.
+ * Announcements are frames that a worker sends as if the port had sent them.
  *
- * Threads: control thread. Nothing that a front-end says gets here unchecked by lib/vhost, but for
- * addresses, which are checked here.
+ * Threads: the control thread. lib/vhost has checked everything that the front-end says, except MAC
+ * addresses and the MTU, which are checked here.
  */
 #include "control/net_device.h"
 
@@ -46,7 +46,7 @@
 	    (1ULL << VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS) | \
 	    (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT))
 
-/* Feature bit a driver negotiates -> what frames it accepts unfinished. */
+/* If a driver negotiates the feature, it accepts frames that need the offload. */
 static const struct {
 	uint64_t feature;
 	uint32_t accepts;
@@ -103,7 +103,7 @@ static void net_pause_ring(struct vhost_device *dev, unsigned index)
 	vswitch_commit(vp->sw);
 }
 
-/* The control queue, if there is one for us and it runs. */
+/* The control queue, if the front-end leaves it to us and it is active; else NULL. */
 static struct vhost_vring *control_ring(const struct vhost_device *dev)
 {
 	unsigned last = dev->n_vrings - 1;
@@ -129,7 +129,7 @@ static void net_commit(struct vhost_device *dev)
 	vswitch_commit(vp->sw);
 }
 
-/* Say that mac is behind this port now, by a frame that comes from it. */
+/* Announce that mac is behind this port now, by a frame from mac. */
 static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
 {
 	struct vport *vp = dev->opaque;
@@ -139,7 +139,7 @@ static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
 	if (address == 0 || mac_is_group(address))
 		return -EINVAL;
 	rarp_build(frame, mac);
-	/* A worker that does not know the port would lose it. */
+	/* A worker that does not know the port yet would lose the frame. */
 	vswitch_commit(vp->sw);
 	for (unsigned i = 0; i < vp->n_polled; i++)
 		if (vp->polled[i]->enabled)
@@ -162,13 +162,12 @@ static void net_set_call(struct vhost_device *dev, unsigned index)
 
 	if (!vp->in[index])
 		return;
-	/* After vhost_call_replaced(): a worker that sees the new one sees that it is not known to
-	 * be quick. */
+	/* After vhost_call_replaced(): a worker that sees the new fd knows that it may be slow. */
 	__atomic_store_n(&q->call_fd, dev->vring[index]->call_fd, __ATOMIC_RELEASE);
 	workers_synchronize(vp->sw->workers);
 }
 
-/* 5.1.2: receiveq1, transmitq1, receiveq2, ..., and the control queue. */
+/* virtio 1.2, 5.1.2: receiveq1, transmitq1, receiveq2, ..., and the control queue. */
 static enum vring_direction net_ring_direction(const struct vhost_device *dev, unsigned index)
 {
 	if (net_control_is(dev, index))
@@ -182,7 +181,7 @@ static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 	return mtu < MTU_MIN ? -EINVAL : 0;
 }
 
-/* What a driver reads when the front-end leaves the configuration space to us. */
+/* What a driver reads if the front-end leaves the configuration space to us. */
 static void net_get_config(struct vhost_device *dev, uint8_t *space)
 {
 	const struct vport *vp = dev->opaque;

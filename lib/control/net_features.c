@@ -7,7 +7,7 @@
 
 #include "base/util.h"
 
-/* What a net_vhost port of DPDK 22.11 offers; bits 26 and 30, which we always offer, left out. */
+/* What a net_vhost port of DPDK 22.11 offers, without bits 26 and 30, which we always offer. */
 #define DPDK_22_11 \
 	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) | \
 	    VIRTIO_BIT(NET_F_GSO) | VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO6) | \
@@ -28,7 +28,7 @@ static const struct {
 };
 
 static const struct {
-	const char *name; /* NET_F_CSUM; it is called csum, as in log lines */
+	const char *name; /* for example NET_F_CSUM; users write csum, as log lines do */
 	uint64_t mask;
 } features[] = {
 #define X(name, bit) {#name, UINT64_C(1) << (bit)},
@@ -41,7 +41,7 @@ static const char *short_name(const char *name)
 	return strstr(name, "F_") + 2;
 }
 
-/* 0: no such set or feature. */
+/* The features of a set, or the bit of a feature; 0: there is no such set or feature. */
 static uint64_t find(const char *word)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(sets); i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which virtio features net devices offer: all that the switch can serve, or fewer by request. */
+/* The virtio features that net devices offer: all that the switch can serve, or fewer. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,10 +9,10 @@
 #include "virtio/virtio.h"
 
 /*
- * What can be served: an offload that one guest uses and another does not understand is finished
- * in software (datapath/fallback.c). CTRL_VQ, STATUS and GUEST_ANNOUNCE are served by the
- * front-end, or it leaves them to us (net_control.h). GSO is how drivers before virtio 1.0 name all
- * segmentation by the host.
+ * All features that can be served. An offload that one guest uses and another does not understand
+ * is finished in software (datapath/fallback.c). The front-end serves CTRL_VQ, STATUS and
+ * GUEST_ANNOUNCE, or leaves them to us (net_control.h). GSO is what drivers before virtio 1.0 use
+ * for all kinds of segmentation by the host.
  */
 #define NET_FEATURES \
 	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) | \
@@ -28,18 +28,18 @@
 	    VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER) | VIRTIO_BIT(F_RING_RESET))
 
 /*
- * What is offered unless something else is asked for. QEMU 7.2 gives RING_RESET to guests, but does
- * not tell us of a reset: the guest frees memory that we go on using.
+ * The features that are offered by default. QEMU 7.2 offers RING_RESET to guests, but does not tell
+ * us of a reset: the guest would free memory that we go on using.
  */
 #define NET_FEATURES_USUAL (NET_FEATURES & ~VIRTIO_BIT(F_RING_RESET))
 
 /*
- * The features that text asks for, words with commas between: a named set, or a feature by its
- * name, which is added with or without a + before it, and taken away with a -. A list that begins
- * with a + or a - begins with the usual features. False: a word names nothing, ret_word is that.
+ * Parse a list of words with commas in between. A word is the name of a set or of a feature. With
+ * a + before it or without a sign it is added, with a - it is removed. If the list begins with a
+ * sign, it starts from the usual features, otherwise from none. False: ret_word is an unknown word.
  */
 bool net_features_parse(
     const char *text, uint64_t *ret_features, char *ret_word, size_t ret_word_size);
 
-/* The names of all sets and features, for people; at most size bytes. */
+/* Write the names of all sets and features into text, which has size bytes. */
 void net_features_names(char *text, size_t size);

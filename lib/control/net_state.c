@@ -77,8 +77,8 @@ static bool state_valid(const uint8_t *bytes, size_t len)
 }
 
 /*
- * A front-end could learn us the same addresses by sending frames from them: the table's fairness
- * holds here, too.
+ * The fairness of the table holds here, too. So a front-end reaches no more by this state than by
+ * frames from these addresses.
  */
 int net_state_load(struct vhost_device *dev, const void *bytes, size_t len)
 {

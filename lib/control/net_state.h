@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a port hands over when its guest moves: the addresses learned behind it.
+ * The state of a port that migrates with its guest: the addresses learned behind the port.
  *
  * Format, version 1, little endian: magic "vswN", u16 version, u16 of 0, u32 count, then count
- * times 6 bytes of address, and nothing more. More addresses than there is room for are left out:
- * they will be learned again.
+ * times 6 bytes of address, and nothing more. Addresses without room are left out: they will be
+ * learned again.
  */
 #pragma once
 

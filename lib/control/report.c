@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The JSON object is the report; the text table is a view of it (report_text.c). Every number is
- * read from the workers' counters once, so that a table never contradicts its own sums.
+ * read from the workers' counters once, so a table agrees with its own sums.
  */
 #include "control/report.h"
 
@@ -12,8 +12,8 @@
 
 /* Sums over the whole switch; see queue_stats for what must be equal. */
 struct books {
-	uint64_t received, settled;  /* frames taken; and decided: unicast, flooded, dropped */
-	uint64_t forwarded, arrived; /* copies sent to a queue; and what became of them there */
+	uint64_t received, settled;  /* frames taken from guests; and sent on or dropped */
+	uint64_t forwarded, arrived; /* copies sent to queues; and delivered or dropped there */
 	uint64_t delivered, dropped;
 };
 
@@ -24,7 +24,7 @@ static json_t *drops_json(const struct queue_stats *s, uint64_t *ret_sum)
 	*ret_sum = 0;
 	for (unsigned r = 0; r < DROP_N; r++) {
 		if (s->drops[r] == 0)
-			continue; /* only what happened */
+			continue; /* list only what happened */
 		*ret_sum += s->drops[r];
 		json_object_set_new(drops, drop_name(r), json_integer(s->drops[r]));
 	}
@@ -70,7 +70,7 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	return out;
 }
 
-/* What a control queue that is left to us has been used for. */
+/* The control queue, if the front-end leaves it to us. */
 static json_t *control_json(const struct net_control *nc)
 {
 	return json_pack("{s:b, s:i, s:I, s:I, s:I}", "served", nc->ring != NULL, "pairs",

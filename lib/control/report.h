@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the switch has counted and knows, for people and for programs. Control thread only. */
+/* Reports of the counters and the state, for people and programs. Control thread only. */
 #pragma once
 
 #include <jansson.h>
@@ -8,15 +8,15 @@
 struct vswitch;
 
 /*
- * All counters as one object; the caller releases it. NULL: no memory. The reader's view of
- * running counters: exact once traffic has stopped.
+ * Counters and state as one object, which the caller releases. NULL: no memory. While traffic runs
+ * the counters change as they are read; after it has stopped they are exact.
  */
 json_t *report_json(const struct vswitch *sw);
 
-/* The same as a table of ports, drops spelled out below each. */
+/* The same as a table of ports, with the drops in words below each port. */
 void report_text(const json_t *report, FILE *out);
 
-/* Write the table to a descriptor that nobody may be reading: what is not taken in ms is lost. */
+/* Write the table to fd. What a reader of fd does not take within ms milliseconds is lost. */
 int report_print(const json_t *report, int fd, unsigned ms);
 
 /* Can a report be written to path? Errors are logged. */

@@ -13,12 +13,12 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* No more fits into a pipe that can be written to. */
+/* If poll() says that a pipe is writable, so many bytes fit for certain, and no more. */
 #define PART 4096
 
 /*
- * Other processes share the descriptor, so it is not made non-blocking. What can be
- * written to takes a part without waiting.
+ * Other processes share the descriptor, so it is not made non-blocking. If it is writable, a write
+ * of PART bytes does not wait.
  */
 static int write_within(int fd, const char *text, size_t n, unsigned ms)
 {
@@ -62,7 +62,7 @@ int report_print(const json_t *report, int fd, unsigned ms)
 	return err;
 }
 
-/* A new file beside path, of a name that nobody can foresee. */
+/* Create a file beside path, with a name that cannot be predicted. */
 static int open_beside(const char *path, char **ret_name)
 {
 	int fd;
@@ -88,7 +88,7 @@ int report_check(const char *path)
 	char *name;
 	int fd;
 
-	/* What is not ours to replace: a directory, /dev/stdout. */
+	/* For example a directory or /dev/stdout, which must not be replaced. */
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		log_error("cannot write counters to %s: it is no regular file", path);
 		return -EINVAL;
@@ -117,7 +117,7 @@ static int write_whole(int fd, const char *text, size_t n)
 	return 0;
 }
 
-/* Jansson's own call writes each word by itself: a second for 500 ports. */
+/* Jansson's own function writes each word separately, which takes a second for 500 ports. */
 static int write_json(int fd, const json_t *report)
 {
 	char *text = json_dumps(report, JSON_INDENT(1));

@@ -13,7 +13,7 @@
 #include "virtio/virtio.h"
 #include "virtio/vring_events.h"
 
-/* Buckets that are looked at, some milliseconds' worth; and addresses that are listed. */
+/* The most buckets that are read, which takes some milliseconds; the most addresses listed. */
 #define BUCKETS_MAX   (UINT32_C(1) << 17)
 #define ADDRESSES_MAX 8192
 
@@ -36,7 +36,7 @@ void report_ring(json_t *queue, const struct vhost_device *dev, unsigned index)
 	json_object_set_new(queue, "size", json_integer(active ? ring->ring.size : 0));
 }
 
-/* Numbers are shown as they stand in the ring; -1 and the like as they are. */
+/* Positions are shown as they are in the ring, `value` as a signed number. */
 static json_t *event_json(const struct vring_event *e, int64_t now)
 {
 	return json_pack("{s:I, s:I, s:s, s:i, s:i, s:i}", "ns", (json_int_t)e->ns, "ago_us",
@@ -59,7 +59,7 @@ void report_events(json_t *queue, const struct vhost_device *dev, unsigned index
 	json_object_set_new(queue, "events", events);
 }
 
-/* "NET_F_MRG_RXBUF" -> "mrg_rxbuf", as the log has it. */
+/* "NET_F_MRG_RXBUF" -> "mrg_rxbuf", as in log lines. */
 static json_t *feature_name(const char *name)
 {
 	char text[32];

@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- * The report as a table for people: a line for each port, and indented below it what its link is,
- * which front-end is connected, with what features, which addresses are behind it, what was lost.
- * Below the ports stand the workers. All of it is read from the JSON object, nothing from the
- * switch, so the two cannot differ.
+ * The report as a table for people: a line for each port, and indented below it the state of the
+ * link, the front-end and its features, the addresses behind the port, and the drops. The workers
+ * follow after the ports. Everything is read from the JSON object and nothing from the switch, so
+ * the two cannot differ.
  */
 #include "control/report.h"
 
@@ -70,8 +70,7 @@ static int number(const json_t *object, const char *name)
 	return (int)json_integer_value(json_object_get(object, name));
 }
 
-/* "3 rings of 256 packed" is said of pairs: those whose two rings are enabled, of those there are.
- */
+/* For example "packed rings of 256, 1 of 2 queue pairs enabled". */
 static void print_queues(FILE *out, const json_t *port)
 {
 	unsigned enabled = 0, active = 0, size = 0;
@@ -84,7 +83,7 @@ static void print_queues(FILE *out, const json_t *port)
 		    strcmp(json_string_value(json_object_get(q, "direction")), "receive") == 0;
 
 		if (!receives || !json_is_true(json_object_get(q, "active")))
-			continue; /* one ring of each pair will do */
+			continue; /* only one ring of each pair is counted */
 		active++;
 		enabled += json_is_true(json_object_get(q, "enabled"));
 		size = number(q, "size");
@@ -174,7 +173,7 @@ static void print_port(FILE *out, const json_t *port)
 	print_drops(out, "to the guest:", &to);
 }
 
-/* The receive queues that cost anything, below their worker. */
+/* The receive queues that take at least 1 % of their worker's time, below this worker. */
 static void print_load(FILE *out, const json_t *ports, size_t worker)
 {
 	size_t p, i;
@@ -207,7 +206,7 @@ static void print_workers(FILE *out, const json_t *report)
 		print_load(out, ports, i);
 	}
 	if (i < 2)
-		return; /* nobody to share with */
+		return; /* one worker has nothing to balance */
 	fprintf(out, "balance %s: %d moves proposed, %d made\n",
 	    json_string_value(json_object_get(balance, "mode")), number(balance, "proposed"),
 	    number(balance, "moved"));

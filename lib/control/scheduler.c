@@ -2,16 +2,17 @@
 /*
  * Theory of operation
  *
- * Workers count the cycles of polls that moved frames, of each queue (worker/sweep.h). Every
- * interval their sum gives each worker's load, and each its queue's part in it. What follows from
- * that is decided in balance.c, carried out by vswitch_move(), and only said in a dry run.
+ * Workers count the cycles of polls that moved frames, for each queue (worker/sweep.h). At the end
+ * of every interval, the cycles of a worker give its load, and the cycles of a queue give its part
+ * of this load. balance.c decides which queues move, and vswitch_move() moves them. A dry run only
+ * logs the moves.
  *
- * The node of a guest's memory is that of a page which the switch has written itself, of the ring's
- * device area: drivers have ring and buffers from the same place. A page that has not been touched
- * has no node yet, so it is asked for again in every interval until it has.
+ * The node of a guest's memory is the node of a page in the ring's device area, because drivers
+ * allocate ring and buffers on the same node. The switch itself writes this page. Until it has been
+ * touched it has no node, so its node is asked for in every interval until it is known.
  *
- * A queue keeps its worker as long as its front-end stays: ports go down and come up in an instant
- * when memory or rings change, and what was balanced stays so.
+ * A queue keeps its worker when its port goes down and comes up again, which happens when memory or
+ * rings change, until its front-end disconnects. So the balance stays.
  */
 #include "control/scheduler.h"
 
@@ -28,9 +29,9 @@
 #include "control/balance.h"
 #include "control/vswitch.h"
 
-#define FULL 1000 /* a load */
+#define FULL 1000 /* the load of a worker that is always busy */
 
-/* One worker as last seen, and in the last interval. */
+/* One worker: its counters at the last reading, and what it did in the last interval. */
 struct seen {
 	uint64_t busy, all; /* cycles */
 	uint64_t queues;    /* busy cycles of its queues, in the last interval */
@@ -44,19 +45,19 @@ struct scheduler {
 	struct event *timer;
 	struct balance balance;
 	struct schedule_counts counts;
-	uint64_t last; /* TSC */
-	unsigned next; /* to be rotated */
+	uint64_t last; /* TSC at the end of the last interval */
+	unsigned next; /* the queue that is rotated next */
 	unsigned n_workers;
 	struct seen worker[RTE_MAX_LCORE];
 };
 
-/* What the switch itself writes into the ring: it is touched. */
+/* The part of the ring that the switch itself writes, so that its page gets touched. */
 static void *page_of(const struct queue *q)
 {
 	return vport_of(q)->device.vring[q->index]->config.device;
 }
 
-#define NODES 128 /* asked for in one go */
+#define NODES 128 /* for one call of numa_find() */
 
 static void find_nodes(struct queue *const queue[], unsigned n)
 {
@@ -128,7 +129,7 @@ void scheduler_forget(struct vport *vp)
 		vp->place[i] = (struct placement){.node = NUMA_UNKNOWN};
 }
 
-/* A worker that neither sleeps nor counts any cycles has lost its core, or waits for a page. */
+/* A worker that neither sleeps nor counts any cycles has lost its CPU, or waits for a page. */
 static void measure_worker(struct scheduler *s, unsigned w, uint64_t elapsed)
 {
 	struct seen *seen = &s->worker[w];
@@ -214,7 +215,7 @@ static void carry_out(struct scheduler *s, const struct vswitch_polled *polled,
 		tell(s, moves[i].queue, &m[i]);
 }
 
-/* To move anything is to wait for all workers; one that stands still would be waited for long. */
+/* A move waits for all workers, so a worker that stands still would delay it for long. */
 static bool all_alive(const struct scheduler *s)
 {
 	for (unsigned w = 0; w < s->n_workers; w++)

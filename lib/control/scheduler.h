@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who polls which receive queue: chosen when a port comes up, measured every interval, changed
- * where that helps (balance.h).
+ * Which worker polls which receive queue. The worker is chosen when the port comes up. Loads are
+ * measured in every interval, and queues move if this helps (balance.h).
  *
  * Threads: the control thread.
  */
@@ -16,7 +16,7 @@ struct scheduler;
 
 enum schedule_mode {
 	SCHEDULE_OFF,     /* queues stay where they are */
-	SCHEDULE_DRY_RUN, /* say what would be moved */
+	SCHEDULE_DRY_RUN, /* only log what would be moved */
 	SCHEDULE_ON,
 	SCHEDULE_ROTATE, /* for tests: move a queue to the next worker in each interval */
 };
@@ -29,15 +29,15 @@ enum schedule_mode {
 struct schedule_config {
 	enum schedule_mode mode;
 	unsigned interval_ms;
-	unsigned busy_percent; /* from where on a worker is too busy */
+	unsigned busy_percent; /* a worker with at least this load is too busy */
 };
 
 /* What is known of a receive queue; kept in its vport. */
 struct placement {
-	bool placed;          /* it has its worker, which it keeps until the front-end goes */
-	int node;             /* of the guest's memory, where the ring is; NUMA_UNKNOWN */
+	bool placed;          /* a worker was chosen since the front-end connected */
+	int node;             /* of the guest's memory with the ring; or NUMA_UNKNOWN */
 	unsigned load;        /* thousandths of a worker's time in the last interval */
-	uint64_t busy_cycles; /* as last seen */
+	uint64_t busy_cycles; /* the queue's counter at the end of the last interval */
 };
 
 struct schedule_counts {
@@ -49,13 +49,13 @@ int scheduler_create(
     struct vswitch *sw, const struct schedule_config *config, struct scheduler **ret_scheduler);
 void scheduler_destroy(struct scheduler *s);
 
-/* Give a worker to each of the receive queues of vp, which is about to come up. */
+/* Choose a worker for each receive queue of vp that has none. vp is about to come up. */
 void scheduler_place(struct scheduler *s, struct vport *vp);
 
-/* The front-end of vp has gone: its queues may be placed elsewhere the next time. */
+/* The front-end of vp has disconnected: new workers are chosen for its queues the next time. */
 void scheduler_forget(struct vport *vp);
 
-/* A worker's busy share in the last interval, in thousandths. */
+/* For how much of the last interval a worker was busy, in thousandths. */
 unsigned scheduler_load(const struct scheduler *s, unsigned worker);
 const struct schedule_config *scheduler_config(const struct scheduler *s);
 struct schedule_counts scheduler_counts(const struct scheduler *s);

@@ -15,13 +15,13 @@
 #include "bridge/fdb.h"
 #include "control/vswitch.h"
 
-/* At most 16,384 entries, half a millisecond; between two of them front-ends are answered. */
+/* A slice has at most 16,384 entries, half a millisecond. In between front-ends are answered. */
 #define SLICE_BUCKETS 2048
 #define SLICE_WAIT_US 1000
 
 /*
- * When a process started: field 22 of /proc/PID/stat (proc(5)). Its number may be another process's
- * soon. 0: not known.
+ * When a process started: field 22 of /proc/PID/stat (proc(5)). It is needed because another
+ * process may get the same PID soon. 0: not known.
  */
 static uint64_t process_started(pid_t pid)
 {
@@ -37,7 +37,7 @@ static uint64_t process_started(pid_t pid)
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[MAX(n, 0)] = '\0';
-	/* The name, in parentheses, is the process's choice; 20 fields follow. */
+	/* Field 2, in parentheses, is a name of the process's choice, even with a ")". */
 	at = strrchr(text, ')');
 	for (unsigned field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
@@ -55,7 +55,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 		event_add(sw->tenants.flush, &wait);
 }
 
-/* No worker learns for the port: it is down. */
+/* The port is down, so no worker learns for it. */
 static void forget(struct vport *vp, const char *why)
 {
 	struct vswitch *sw = vp->sw;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whose addresses are behind a port: those of the guest whose front-end is connected, or was until
- * a moment ago. When a front-end stays away, or another one comes, they are forgotten, for frames
- * to them would lead to the wrong guest, or to none.
+ * Which guest's addresses are behind a port: those of the guest that is connected, or was until a
+ * moment ago. If its front-end does not come back, or another front-end connects, the addresses are
+ * forgotten, because frames to them would go to no guest or to the wrong one.
  *
  * Threads: the control thread.
  */
@@ -20,14 +20,13 @@ struct vswitch;
 struct tenant {
 	pid_t pid;        /* 0: not known */
 	uint64_t started; /* in clock ticks since boot; 0: not known */
-	bool gone;        /* its addresses are still there */
-	uint64_t gone_ms; /* since then */
+	bool gone;        /* it has disconnected, and its addresses are still there */
+	uint64_t gone_ms; /* when it disconnected */
 };
 
 struct tenants {
-	unsigned
-	    forget_after_s;  /* a front-end that comes back within this time keeps its addresses */
-	struct event *flush; /* does it in slices */
+	unsigned forget_after_s; /* if a front-end comes back within this time, addresses stay */
+	struct event *flush;     /* drops addresses from the table in slices */
 };
 
 int tenants_create(struct vswitch *sw, unsigned forget_after_s);
@@ -36,6 +35,6 @@ void tenants_destroy(struct vswitch *sw);
 /* Call it once a second. */
 void tenants_tick(struct vswitch *sw);
 
-/* A front-end has connected, or has gone; the port is down. */
+/* A front-end has connected, or has disconnected. The port is down. */
 void tenant_arrived(struct vport *vp);
 void tenant_left(struct vport *vp);

@@ -2,24 +2,24 @@
 /*
  * Theory of operation
  *
- * Odd rings, which the guest sends on, are queues that one worker each polls; even rings that are
- * enabled are queues that any worker delivers to. A queue outlives its ring, for it has the
+ * The guest sends on odd rings: these are queues that one worker each polls. Even rings that are
+ * enabled are queues to which any worker delivers. A queue outlives its ring, because it has the
  * counters.
  *
- * Front-ends enable all the pairs that they have, and the driver may fill only some: it uses as
- * many as it has CPUs, or one until it has asked for more. What the flow hash sent to the others
- * would be lost. So a deliver queue is used only when its driver has posted a buffer; the first one
- * is used in any case, for the frames to be dropped somewhere. Rings that had no buffer yet are
- * looked at every few milliseconds. Not while a guest is still arriving (postcopy), whose pages may
- * be missing: its queues count as used.
+ * Front-ends enable all their pairs, but the driver may put buffers into some of them only: it uses
+ * as many pairs as it has CPUs, or one pair until it has asked for more. Frames that the flow hash
+ * sent to the others would be lost. So a deliver queue is used only after its driver has posted a
+ * buffer. If no driver has, the first deliver queue is used, so that drops are counted there. Rings
+ * that had no buffers yet are checked every few milliseconds, but not while a guest arrives by
+ * postcopy migration: its pages may be missing, so its queues count as used.
  *
- * A struct port does not change once workers may see it. Whatever happens to its rings makes
- * another one, which the next forwarding names. Workers on the old forwarding may see either
- * through queue->port: what they read there is the same in both, for what is negotiated changes
+ * A struct port does not change after workers may see it. If its rings change, another struct port
+ * is made, which the next forwarding refers to. Workers on the old forwarding may see either one
+ * through queue->port. What they read there is the same in both, because what is negotiated changes
  * only while the port is down.
  *
- * A queue's own fields are written while no worker uses its ring. Those that change under a
- * worker's eyes are words by themselves: enabled and call_fd.
+ * The fields of a queue are written while no worker uses its ring, except enabled and call_fd.
+ * These are single words and change at any time.
  *
  * Threads: the control thread.
  */
@@ -36,7 +36,7 @@
 #include "vhost/call.h"
 #include "vhost/journal.h"
 
-/* After so many looks with some of its queues unused a port says so. */
+/* After so many checks with some queues unused, this is logged. */
 #define UNUSED_LOOKS 200
 
 /* A ring's queue, made the first time the ring is used. NULL: no memory. */
@@ -58,7 +58,7 @@ static struct queue *queue_get(struct vport *vp, unsigned index)
 	return q;
 }
 
-/* Nobody uses the ring yet. */
+/* Take a ring into use. No worker uses it yet. */
 static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 {
 	struct queue *q = queue_get(vp, index);
@@ -73,17 +73,17 @@ static void ring_take(struct vport *vp, unsigned index, struct vhost_vring *v)
 	q->call_trust = vhost_call_trust(&vp->device, index);
 	q->miss_fd = watchdog_miss_fd(vp->sw->watchdog);
 	q->shared = workers_count(vp->sw->workers) > 1;
-	/* What a worker left while the ring ran before has not been handed over. */
+	/* A call that a worker left when the ring ran before may not have been handed over. */
 	v->call_owed |= atomic_exchange(&q->call_left, false);
 	vp->in[index] = true;
 	vp->used[index] = false;
 	vp->reported[index] = VRING_BREAK_NONE;
-	/* It may be other memory now. */
+	/* The ring may be in other memory now. */
 	place_of(q)->node = NUMA_UNKNOWN;
 	vswitch_disable_kicks(q);
 }
 
-/* Of a ring that may be in use. */
+/* Update the queue of a ring that may be in use. */
 static void ring_refresh(struct queue *q, const struct vhost_vring *v)
 {
 	WRITE_ONCE(q->enabled, v->enabled);
@@ -113,7 +113,7 @@ void vport_drop_rings(struct vport *vp)
 	memset(vp->in, 0, sizeof(vp->in));
 }
 
-/* One that does not begin at the beginning had some before. */
+/* A ring that is not at the initial position had buffers before. */
 static bool has_had_buffers(const struct vport *vp, unsigned index)
 {
 	const struct vring *vr = vp->queue[index]->ring;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One port: a vhost-user device, the endpoint it is reached by, and what workers are to see of it.
+ * One port: a vhost-user device, its endpoint (socket), and what workers see of it.
  *
  * Threads: the control thread only. Workers see struct port and struct queue.
  */
@@ -28,22 +28,22 @@ struct vport {
 	struct vhost_device device;
 	char *path;
 	bool changed;                         /* since it was published */
-	bool spoilt;                          /* its memory is: to be dropped */
+	bool spoilt;                          /* its memory is lost: drop the connection */
 	bool in[VHOST_RINGS_MAX];             /* rings that workers may use */
-	bool used[VHOST_RINGS_MAX];           /* rings that have had buffers since they are in */
-	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept, with its books, over reconnects */
+	bool used[VHOST_RINGS_MAX];           /* deliver rings that had buffers since they are in */
+	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept over reconnects, for its counters */
 	struct port *port;                    /* as published; NULL: down */
-	struct port *replaced;                /* the one before, until nobody uses it */
+	struct port *replaced;                /* the port before, until no worker uses it */
 	unsigned n_polled;                    /* receive queues that workers poll */
 	struct queue *polled[PORT_QUEUES_MAX];
 	struct placement place[PORT_QUEUES_MAX]; /* of the receive queues, by pair */
-	struct kick kick[PORT_QUEUES_MAX];       /* likewise */
+	struct kick kick[PORT_QUEUES_MAX];       /* of the receive queues, by pair */
 	uint8_t reported[VHOST_RINGS_MAX];       /* enum vring_break already logged */
 	struct call_history calls;               /* how calls to its drivers went */
 	struct net_control control;
 	struct tenant tenant;
-	unsigned n_enabled, n_unused; /* deliver queues; of these without buffers so far */
-	unsigned unused_looks;        /* for how long some have been unused and others not */
+	unsigned n_enabled, n_unused; /* deliver queues; how many of them had no buffers so far */
+	unsigned unused_looks;        /* checks that found some of these unused, and others not */
 };
 
 static inline struct vport *vport_of(const struct queue *q)
@@ -51,7 +51,7 @@ static inline struct vport *vport_of(const struct queue *q)
 	return q->vport;
 }
 
-/* Of the pair that q is one of. */
+/* The placement of the pair that q belongs to. */
 static inline struct placement *place_of(const struct queue *q)
 {
 	return &vport_of(q)->place[q->index / 2];
@@ -63,27 +63,27 @@ static inline bool vport_up(const struct vport *vp)
 }
 
 /*
- * Take up all active rings of the device, and what has changed of those that are in use. Workers
- * see it when the port is published.
+ * Take all active rings of the device into use, and update the queues of rings that are in use.
+ * Workers see this when the port is published.
  */
 void vport_take_rings(struct vport *vp);
 
-/* Take out a ring, or all of them. */
+/* Take a ring, or all rings, out of use. */
 void vport_drop_ring(struct vport *vp, unsigned index);
 void vport_drop_rings(struct vport *vp);
 
 /*
- * Make the struct port that is to be published, from the rings that are in; the one before stays
- * until vport_settle, which is to be called when no worker uses it.
+ * Make the struct port that is to be published, from the rings in use. The old struct port stays
+ * until vport_settle(), which is called when no worker uses it.
  */
 void vport_renew(struct vport *vp);
 void vport_settle(struct vport *vp);
 
 /*
- * Look at deliver queues that had no buffers when the port was published: one that has now is used
- * from now on. Cheap. To be called every few milliseconds.
+ * Check the deliver queues that had no buffers when the port was published. If a queue has buffers
+ * now, it is used from now on. Cheap. Call this every few milliseconds.
  */
 void vport_look_at_unused(struct vport *vp);
 
-/* Everything but the endpoint, which has to have gone. */
+/* Destroy all but the endpoint, which must have been destroyed before. */
 void vport_destroy(struct vport *vp);

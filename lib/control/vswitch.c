@@ -2,21 +2,21 @@
 /*
  * Theory of operation
  *
- * A port is made once and lives as long as the switch; front-ends come and go on it. What they
- * change reaches the workers in one way only: vswitch_commit() has a new struct port made for each
- * port that has changed (vport.c), and makes a new forwarding of all ports that are up. It returns
- * when the old one is out of use, so whatever is only in that may go.
+ * A port is made once and lives as long as the switch; front-ends connect and disconnect. Their
+ * changes reach the workers in one way only: vswitch_commit() makes a new struct port for each port
+ * that has changed (vport.c), and a new forwarding of all ports that are up. It returns when no
+ * worker uses the old forwarding, so what is only reachable through the old one may be freed.
  *
- * Changes are collected. One that has to be complete before something else happens commits; the
- * others wait for the end of the event loop's turn, so that any number of front-ends that are busy
- * at a time cost the workers one new forwarding.
+ * Changes are collected. If a change has to be complete before something else happens, it is
+ * committed at once. All other changes wait for the end of the event loop's turn, so that all
+ * changes of one turn cost the workers one new forwarding.
  *
- * A ring has one reader. While a forwarding takes the place of another some workers run on the one
- * and some on the other, so a queue must not change hands from one to the next: vswitch_move() puts
- * one between them in which nobody polls it. Frames wait in the ring for these microseconds.
+ * A ring has one reader. While a new forwarding replaces an old one, some workers still use the old
+ * one. So a queue must not move from worker to worker in one step: vswitch_move() publishes a
+ * forwarding in between in which no worker polls the queue. Meanwhile frames wait in the ring.
  *
- * At the end all ports go down with one change, and the workers stop. What follows changes no
- * forwarding, so it waits for nobody.
+ * At the end all ports go down with one change, and the workers stop. After that no forwarding
+ * changes, so nothing waits for workers.
  *
  * Threads: the control thread.
  */
@@ -39,7 +39,7 @@
 #include "datapath/forwarding.h"
 #include "vhost/journal.h"
 
-/* The whole address table is looked at for old entries once in this many ticks. */
+/* The whole address table is checked for old entries once in this many seconds. */
 #define AGE_TICKS 8
 
 int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret)
@@ -58,7 +58,7 @@ int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret)
 	return ret->queue ? 0 : -ENOMEM;
 }
 
-/* A forwarding of the ports that are up, and of their queues as they have workers. */
+/* Make a forwarding of the ports that are up and of their queues. NULL: no memory. */
 static struct forwarding *make_forwarding(const struct vswitch *sw)
 {
 	struct port **ports = calloc(sw->n_ports + 1, sizeof(*ports));
@@ -83,7 +83,7 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 	return fwd;
 }
 
-/* Returns when no worker uses the one before. */
+/* Publish a forwarding, and destroy the old one when no worker uses it. */
 static void publish(struct vswitch *sw, struct forwarding *fwd)
 {
 	sw->snapshots++;
@@ -98,7 +98,7 @@ void vswitch_changed(struct vport *vp)
 	if (sw->changed)
 		return;
 	sw->changed = true;
-	/* Behind everything that waits to be done in this turn. */
+	/* This runs after all other events that are due in this turn. */
 	event_active(sw->publish, EV_TIMEOUT, 0);
 }
 
@@ -138,8 +138,8 @@ void vswitch_disable_kicks(const struct queue *q)
 }
 
 /*
- * A frame that waits to be sent for a queue would be lost with it. A worker in the middle of a turn
- * reads its mail in the next one.
+ * Do frames wait in the mailboxes of these workers? They would be lost with the queue. A worker
+ * empties its mailbox in its next turn, so this waits up to two turns.
  */
 static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves[], unsigned n)
 {
@@ -156,9 +156,9 @@ static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves
 }
 
 /*
- * The worker that polls such a queue now gets no more kicks of it, as it is about to lose the
- * queue. If it keeps the queue after all, epoll reports what was missed when the kicks are added
- * again.
+ * Move the kick eventfds to the new workers. The old worker gets no more kicks, because it is about
+ * to lose the queue. If it keeps the queue after all, epoll reports missed kicks when the eventfd
+ * is added again.
  */
 static void follow_moved(const struct vswitch_move moves[], unsigned n)
 {
@@ -197,7 +197,7 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 		return -ENOMEM;
 	}
 	publish(sw, without);
-	/* The worker before may have been asleep. */
+	/* The old worker may have asked for kicks, to sleep. */
 	for (unsigned i = 0; i < n; i++)
 		vswitch_disable_kicks(moves[i].queue);
 	publish(sw, with);
@@ -277,7 +277,7 @@ fail:
 	return err;
 }
 
-/* Nobody uses a ring, guest memory or an eventfd any more. */
+/* Stop the workers. After that no worker uses a ring, guest memory or an eventfd. */
 static void stop_forwarding(struct vswitch *sw)
 {
 	if (!sw->workers)
@@ -309,7 +309,7 @@ void vswitch_destroy(struct vswitch *sw)
 	free(sw);
 }
 
-/* Beside the socket, so that whoever serves it next finds it. */
+/* The journal is beside the socket, so that the next process that serves the socket finds it. */
 static int journal_open(struct vport *vp, const struct vhost_endpoint_config *endpoint)
 {
 	char *path = NULL;

@@ -2,16 +2,15 @@
 /*
  * Theory of operation
  *
- * What peers do to themselves shows in three ways. Some of it is told to us at once through an
- * eventfd: lost memory (by the SIGBUS handler), missing translations (by workers). Some has to be
- * looked for, because whoever notices first, a worker, cannot tell: it hangs in a call eventfd, or
- * in a page that a postcopy front-end does not fetch. Short timers ask for these; they compare
- * what each worker is doing now with what it did the last time. The shortest runs while a worker is
- * awake. The rest, a ring that broke, is in
- * nobody's way and is looked for more rarely.
+ * There are three kinds of trouble. The first kind is reported at once through an eventfd: lost
+ * memory (by the SIGBUS handler) and missing translations (by workers). The second kind stops a
+ * worker, which cannot report it: it hangs in a write to a call eventfd, or waits for a page that a
+ * postcopy front-end does not bring. Short timers check for these cases: they compare what each
+ * worker does now with what it did at the last check. The shortest timer runs while a worker is
+ * awake. The third kind, a broken ring, harms no other port and is checked less often.
  *
- * Each case ends in one line in the log and, where the port is of no use any more, in the loss of
- * its connection.
+ * Each case ends with one line in the log. If the port cannot be used any more, its connection is
+ * dropped.
  *
  * Threads: the control thread. Guest memory is touched only by vport_look_at_unused().
  */
@@ -40,11 +39,11 @@
 #include "vhost/unshared.h"
 
 #define LOOK_MS 10
-/* While a worker is awake: how long a call can keep it, at most twice this. */
+/* The same while a worker is awake. A call can block a worker for at most twice this time. */
 #define CALL_LOOK_MS 2
-/* Rings are looked at every so many times; there may be thousands. */
+/* Rings are checked only every so many times, because there may be thousands. */
 #define RING_LOOKS 10
-/* For so many a worker may wait for a page of an arriving guest. */
+/* A worker may wait for a page of an arriving guest for so many checks. */
 #define STAND_STILL_LOOKS 200
 
 struct watchdog {
@@ -64,7 +63,7 @@ static void report_broken_rings(struct vport *vp)
 		const struct vhost_vring *v = vp->device.vring[i];
 
 		if (!v || !v->active || v->ring.broken == vp->reported[i])
-			continue; /* nothing new to say */
+			continue; /* nothing new to report */
 		vp->reported[i] = v->ring.broken;
 		vhost_ring_note(&vp->device, i, VRING_EVENT_BROKEN, v->ring.broken);
 		vhost_tell(&vp->device, LOG_WARN,
@@ -105,8 +104,9 @@ static void on_miss(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * A front-end that does not fetch a page keeps a worker, and all its ports, waiting. Which one it
- * is cannot be seen from here: all that are arriving lose their memory, and then their connection.
+ * If a front-end does not bring a page, a worker waits, and so do all ports that it polls. It is
+ * not known which front-end this is. So all guests that are arriving lose their memory, and then
+ * their connection.
  */
 void watchdog_free_workers(void *arg)
 {
@@ -126,7 +126,7 @@ static void end_lazy_postcopies(struct vswitch *sw)
 		struct vport *vp = sw->vport[p];
 
 		if (!vp->spoilt)
-			continue; /* nobody waited for it */
+			continue; /* its memory was not taken away */
 		vp->spoilt = false;
 		vhost_tell(&vp->device, LOG_WARN,
 		    "a missing page was not brought within %u ms: postcopy is given up",
@@ -147,7 +147,7 @@ static void look_at_unused_queues(struct vswitch *sw)
 		vport_look_at_unused(sw->vport[p]);
 }
 
-/* A worker that sleeps is in no call. One that wakes up is looked at after LOOK_MS. */
+/* A sleeping worker is in no call. A worker that wakes up is checked within LOOK_MS. */
 static void look_at_calls(struct watchdog *dog)
 {
 	const struct timeval soon = {.tv_usec = CALL_LOOK_MS * 1000L};
@@ -181,7 +181,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	closer_check(errand_close);
 	doubt_memory(sw);
-	/* Another port is the first each time: there may not be a line for every port. */
+	/* Begin with another port each time: the limit may not allow a log line for every port. */
 	for (unsigned i = 0; i < sw->n_ports; i++) {
 		struct vport *vp = sw->vport[(dog->looks / RING_LOOKS + i) % sw->n_ports];
 

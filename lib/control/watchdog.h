@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Looks after what a guest or a front-end can do to itself while nothing is said on its socket: a
- * ring that broke is reported, to the front-end as well (VRING_ERR); a port whose memory vanished
- * or whose call eventfd blocks is stopped before its neighbours notice; what a ring behind an IOMMU
- * misses is asked for.
+ * Watches for trouble that comes without a message on a front-end's socket. A broken ring is
+ * reported in the log and to the front-end (VRING_ERR). If the memory of a port is lost or a call
+ * eventfd blocks, the port is stopped before other ports suffer. If a ring behind an IOMMU misses
+ * translations, they are requested.
  *
  * Threads: the control thread.
  */
@@ -12,15 +12,15 @@
 struct vswitch;
 struct watchdog;
 
-/* Watch over the ports of sw, those that come later, too. -ENOMEM; what the system said. */
+/* Watch over the ports of sw, including those that are added later. 0 or a negative errno. */
 int watchdog_create(struct vswitch *sw, struct watchdog **ret_watchdog);
-/* Written by workers when a ring has new misses. */
+/* The eventfd that workers write if a ring misses translations. */
 int watchdog_miss_fd(const struct watchdog *watchdog);
 
 void watchdog_destroy(struct watchdog *dog);
 
 /*
- * Free workers that wait for a page of an arriving guest; the ports are dropped a little later. For
- * workers_config.stuck: arg is the struct vswitch. Publishes nothing.
+ * Free workers that wait for a page of an arriving guest. The connections of such guests are
+ * dropped a little later. For workers_config.stuck: arg is the struct vswitch. Publishes nothing.
  */
 void watchdog_free_workers(void *arg);
