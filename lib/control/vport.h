@@ -28,7 +28,7 @@ struct vport {
 	struct vhost_device device;
 	char *path;
 	bool changed;                         /* since it was published */
-	bool spoilt;                          /* its memory is lost: drop the connection */
+	bool spoilt;                          /* its memory is incomplete: drop the connection */
 	bool in[VHOST_RINGS_MAX];             /* rings that workers may use */
 	bool used[VHOST_RINGS_MAX];           /* deliver rings that had buffers since they are in */
 	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept over reconnects, for its counters */
