@@ -257,9 +257,9 @@ void closer_check(void (*take)(int fd))
 		return;
 	overseer = 0;
 	atomic_store(&lost, true);
-	log_error("the process that closes descriptors, vswitchd-close, has ended; threads close "
-		  "them from now on, so a file that hangs keeps vswitchd from ending: restart it "
-		  "when that suits");
+	log_error("the process that closes descriptors, vswitchd-close, has ended; now threads "
+		  "close them, and a file that hangs can keep vswitchd from ending: restart "
+		  "vswitchd at a convenient time");
 	while (read(job_out, &job, sizeof(job)) == sizeof(job))
 		take(job.fd);
 }

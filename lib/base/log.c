@@ -103,7 +103,7 @@ static void tell_left_out(void)
 		return;
 	put(line,
 	    snprintf(line, sizeof(line),
-		"vswitchd: warning: %llu lines were left out here, for nobody read the log\n",
+		"vswitchd: warning: %llu lines were left out here, because nobody read the log\n",
 		(unsigned long long)left_out));
 	left_out = 0;
 }

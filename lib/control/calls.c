@@ -39,8 +39,8 @@ static void begin_slow(struct vport *vp, int64_t now)
 		h->level++;
 	if (h->level == LEVEL_TELL)
 		vhost_tell(&vp->device, LOG_WARN,
-		    "writes to its call eventfds take long: its drivers are called up to "
-		    "10 ms late (many watch them, or a worker shares its CPU)");
+		    "writes to its call eventfds take long, so its drivers are called up to "
+		    "10 ms late (the eventfds have many watchers, or a worker shares its CPU)");
 	h->slow_ns = now;
 	h->until_ns = 0;
 	set_slow(vp, true);
@@ -107,8 +107,8 @@ void calls_drop(struct vport *vp)
 static void drop_blocked(struct vport *vp, unsigned ring)
 {
 	vhost_tell(&vp->device, LOG_WARN,
-	    "the call eventfd of ring %u blocks: the front-end filled it and made it a "
-	    "blocking one",
+	    "the call eventfd of ring %u blocks: the front-end has filled it and made it "
+	    "blocking",
 	    ring);
 	calls_drop(vp);
 	set_slow(vp, false);

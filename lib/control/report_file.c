@@ -90,7 +90,7 @@ int report_check(const char *path)
 
 	/* For example a directory or /dev/stdout, which must not be replaced. */
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		log_error("cannot write counters to %s: it is no regular file", path);
+		log_error("cannot write counters to %s: it is not a regular file", path);
 		return -EINVAL;
 	}
 	fd = open_beside(path, &name);

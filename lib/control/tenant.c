@@ -79,7 +79,7 @@ void tenant_arrived(struct vport *vp)
 	t->started = peer.pid ? process_started(peer.pid) : 0;
 	t->gone = false;
 	if (last.gone && (t->pid == 0 || t->pid != last.pid || t->started != last.started))
-		forget(vp, "another front-end has come");
+		forget(vp, "another front-end has connected");
 }
 
 void tenant_left(struct vport *vp)
@@ -97,7 +97,7 @@ void tenants_tick(struct vswitch *sw)
 
 		if (vp->tenant.gone &&
 		    now - vp->tenant.gone_ms >= sw->tenants.forget_after_s * UINT64_C(1000))
-			forget(vp, "its front-end stays away");
+			forget(vp, "its front-end did not come back");
 	}
 }
 

@@ -110,8 +110,8 @@ def test_signals_that_mean_nothing_do_nothing(lab):
 
 @pytest.mark.parametrize("kind, why", (
     ("nowhere/counters.json", "No such file or directory"),
-    ("folder", "it is no regular file"),
-    ("link", "it is no regular file"),
+    ("folder", "it is not a regular file"),
+    ("link", "it is not a regular file"),
 ))
 def test_counters_that_cannot_be_written_are_found_at_the_start(lab, kind, why):
     (lab.dir / "folder").mkdir()
