@@ -26,7 +26,7 @@ void cpu_allow_level(enum cpu_level most);
 
 const char *cpu_level_name(enum cpu_level level);
 
-/* For functions that are called only at that level or above. */
+/* For functions that are called only at this level or a higher one. */
 #define CPU_AVX2 __attribute__((target("avx2")))
 #ifdef __clang__
 #define CPU_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))

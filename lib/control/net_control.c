@@ -52,7 +52,7 @@ static struct vring_burst burst;
  */
 static const struct command {
 	uint8_t class, first, last;
-	uint8_t data; /* bytes at least */
+	uint8_t data; /* the fewest bytes after the header */
 	uint64_t feature;
 } command_table[] = {
     {CLASS_RX, 0, 1, 1, VIRTIO_BIT(NET_F_CTRL_RX)},              /* PROMISC, ALLMULTI */

@@ -16,7 +16,7 @@ struct vport;
 
 struct net_control_counts {
 	uint64_t commands; /* answered with OK */
-	uint64_t refused;  /* answered with an error, or not possible to answer */
+	uint64_t refused;  /* answered with an error, or without room for an answer */
 	uint64_t waits;    /* how often the queue had to rest */
 };
 
@@ -47,5 +47,5 @@ void net_control_pause(struct vport *vp);
 /* The front-end has disconnected. */
 void net_control_forget(struct vport *vp);
 
-/* Does the driver use this pair? */
+/* Does the driver use this pair of queues? */
 bool net_control_uses_pair(const struct vport *vp, unsigned pair);

@@ -10,7 +10,7 @@
 #include "control/report_port.h"
 #include "control/vswitch.h"
 
-/* Sums over the whole switch; see queue_stats for what must be equal. */
+/* Sums over the whole switch. See struct queue_stats (datapath/port.h) for which must be equal. */
 struct books {
 	uint64_t received, settled;  /* frames taken from guests; and sent on or dropped */
 	uint64_t forwarded, arrived; /* copies sent to queues; and delivered or dropped there */

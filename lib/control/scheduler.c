@@ -146,7 +146,7 @@ static void measure_worker(struct scheduler *s, unsigned w, uint64_t elapsed)
 	seen->queues = 0;
 }
 
-/* A queue's part of its worker's load is its part of the busy cycles. */
+/* A queue's part of its worker's load is its part of the worker's busy cycles. */
 static void measure_queues(struct scheduler *s, const struct vswitch_polled *polled)
 {
 	uint64_t *cycles = calloc(polled->n + 1, sizeof(*cycles));

@@ -44,7 +44,7 @@ struct schedule_counts {
 	uint64_t proposed, moved; /* queues */
 };
 
-/* -ENOMEM. */
+/* 0 or -ENOMEM. */
 int scheduler_create(
     struct vswitch *sw, const struct schedule_config *config, struct scheduler **ret_scheduler);
 void scheduler_destroy(struct scheduler *s);

@@ -35,7 +35,7 @@ struct vswitch {
 	struct scheduler *scheduler;
 	uint64_t features;
 	bool iommu, postcopy, host_notifier, inband, memory_any, record_events;
-	unsigned n_slow; /* ports whose calls workers do not make */
+	unsigned n_slow; /* ports for which workers make no calls */
 	bool calls_left; /* some calls could not be handed over */
 	unsigned queue_pairs;
 	struct tenants tenants;
@@ -55,9 +55,9 @@ struct vswitch_config {
 	bool iommu;                /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
 	bool inband;               /* offer notifications by messages */
 	bool host_notifier;        /* give guests pages to kick instead of eventfds */
-	bool postcopy;             /* let guests arrive before their memory */
-	unsigned queue_pairs;      /* how many the configuration space tells drivers */
-	bool forward_bpdu;         /* flood link-local frames, too */
+	bool postcopy; /* allow postcopy migration: a guest runs before its memory has come */
+	unsigned queue_pairs; /* how many the configuration space tells drivers */
+	bool forward_bpdu;    /* flood link-local frames, too */
 	struct schedule_config schedule;
 };
 

@@ -67,7 +67,7 @@ static ALWAYS_INLINE void copy_bytes(
 struct scatter {
 	const struct vring_burst *out;
 	const struct vring_chain *chain;
-	unsigned segment; /* of the chain */
+	unsigned segment; /* index in the chain */
 	uint32_t offset;  /* in the segment */
 	enum cpu_level level;
 };

@@ -52,7 +52,7 @@ struct sweep {
 _Static_assert(SHARE_PORTS_MAX == PORTS_MAX, "a share for each port");
 _Static_assert(SHARE_FRAMES == BURST_FRAMES, "a visit is a burst");
 
-/* -ENOMEM. */
+/* 0 or -ENOMEM. */
 int sweep_init(struct sweep *s, uint64_t tsc_hz);
 void sweep_cleanup(struct sweep *s);
 

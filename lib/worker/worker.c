@@ -93,7 +93,7 @@ static uint32_t clock_seconds(uint64_t tsc, uint64_t hz)
 	return tsc / hz;
 }
 
-/* Poll each queue that may have something once. Returns how many frames were moved. */
+/* Poll once each queue that may have something. Returns how many frames were moved. */
 static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
 	unsigned frames;
