@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* If poll() says that a pipe is writable, so many bytes fit for certain, and no more. */
+/* If poll() says that a pipe is writable, it takes so many bytes without waiting. */
 #define PART 4096
 
 /*

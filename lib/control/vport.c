@@ -8,10 +8,10 @@
  *
  * Front-ends enable all their pairs, but the driver may put buffers into some of them only: it uses
  * as many pairs as it has CPUs, or one pair until it has asked for more. Frames that the flow hash
- * sent to the others would be lost. So a deliver queue is used only after its driver has posted a
- * buffer. If no driver has, the first deliver queue is used, so that drops are counted there. Rings
- * that had no buffers yet are checked every few milliseconds, but not while a guest arrives by
- * postcopy migration: its pages may be missing, so its queues count as used.
+ * sent to the others would be lost. So a deliver queue is used only after the driver has posted a
+ * buffer there. If there is no such queue, the first one is used, and drops are counted there.
+ * Rings that had no buffers yet are checked every few milliseconds, but not while a guest arrives
+ * by postcopy migration: its pages may be missing, so its queues count as used.
  *
  * A struct port does not change after workers may see it. If its rings change, another struct port
  * is made, which the next forwarding refers to. Workers on the old forwarding may see either one

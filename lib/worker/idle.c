@@ -2,9 +2,9 @@
 /*
  * Kick eventfds belong to the front-ends, which may keep them readable for ever or make them block.
  * So they are never read: edge-triggered epoll reports each kick once, even if it is not read. The
- * control thread adds each eventfd to the worker's epoll set once, and removes it once. The worker
- * has a queue on its list only while the queue's eventfd is in the set, and asks for kicks only
- * while it has the queue on its list. So each kick that a driver was asked for is reported.
+ * control thread adds an eventfd to the worker's epoll set before the worker gets the queue, and
+ * removes it when the worker is about to lose the queue. The worker asks for kicks only while it
+ * has the queue on its list. So each kick that it needs is reported.
  *
  * A ring without a kick eventfd has to be polled. A worker that has such a ring naps instead of
  * sleeping, for so short a time that a frame does not wait much longer than for a kick.

@@ -47,7 +47,7 @@ void idle_wake(struct idle *idle);
 int idle_watch(const struct idle *idle, int fd, uint32_t key);
 
 /*
- * Undo idle_watch(), after the worker has lost the queue. Call this before fd is closed: the
+ * Undo idle_watch(), when the worker is about to lose the queue. Call this before fd is closed: the
  * front-end has the same file, so closing fd does not end the watch.
  */
 void idle_unwatch(const struct idle *idle, int fd);
