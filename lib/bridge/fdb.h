@@ -7,7 +7,8 @@
  * bucket h or in bucket h ^ 1, and its entry never moves to another slot. So a look-up reads one
  * line (rarely two, adjacent), without a lock or a retry: it sees a whole entry or none. There are
  * at least two slots for each of max_entries. The hash is the crc32 of the MAC times a random odd
- * number. crc32 alone is linear, so a guest could choose addresses of one bucket without the seed.
+ * number. crc32 alone is linear: a guest could choose addresses of one bucket without knowing the
+ * seed.
  *
  * Stamp. The stamp says in which tick the entry was last confirmed. The ageing time has up to 16
  * ticks. MAC, stamp and port are in one word, so one comparison tells that a source is known and

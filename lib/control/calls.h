@@ -8,8 +8,8 @@
  * So an eventfd that is slow from the beginning costs a worker nothing. An eventfd that was quick
  * and becomes slow costs one slow write. The time for which the worker had lost its CPU does not
  * count (base/off_cpu.h). If this time is not known, a port may count as slow by mistake; then one
- * quick write by an errand ends this. Each time the port is slow again within FORGET_NS, twice as
- * many quick writes are needed. If an errand finds the write slow, too, errands make the port's
+ * quick write by an errand ends this. Each time the port is slow again within ten seconds, twice
+ * as many quick writes are needed. If an errand finds the write slow, too, errands make the port's
  * calls for a second. This time doubles if it happens again.
  *
  * A write blocks only if the front-end wants this. Then the front-end loses its connection and is
