@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The dirty log of a live migration (vhost-user, "Migration"): one bit for each 4 KiB page of
- * guest physical memory that the device has written, set after the write.
+ * The dirty log of a live migration (vhost-user, "Migration"): one bit for each 4 KiB page of guest
+ * physical memory. The device sets the bit of a page after it has written to the page.
  *
- * The front-end takes bits and copies pages while the device writes. So a bit is set with an atomic
- * OR, never tested before, and after the bytes it stands for: whoever clears it sees those bytes,
- * or finds the bit set again.
+ * The front-end clears bits and copies pages while the device writes. So the device sets a bit
+ * after the write, with an atomic OR, and without testing the bit first. If the front-end clears
+ * the bit, it then either reads the written bytes or finds the bit set again.
  *
- * A ring has its own struct dirty_log, which never changes while a worker may use it (but for its
- * counter). The map is the front-end's file: nothing is ever read from it.
+ * Each ring has its own struct dirty_log. It does not change while a worker may use it, except for
+ * its counter. The map is a file of the front-end: nothing that the switch decides depends on its
+ * contents.
  *
- * Threads: marking, any number at a time.
+ * Threads: any number of threads may mark at the same time.
  */
 #pragma once
 
@@ -23,16 +24,22 @@
 
 struct dirty_log {
 	uint8_t *map;                      /* bit 0 of byte 0 is page 0; any alignment */
-	uint64_t size;                     /* of map, bytes */
-	const struct guest_memory *memory; /* what host addresses are in terms of the guest */
-	bool data;                         /* log what is written into buffers */
-	bool ring;                         /* log what is written into the ring */
-	uint64_t ring_gpa;                 /* guest address that stands for the device area */
+	uint64_t size;                     /* bytes in map */
+	const struct guest_memory *memory; /* translates host addresses into guest addresses */
+	bool data;                         /* log writes to buffers */
+	bool ring;                         /* log writes to the ring */
+	uint64_t ring_gpa;                 /* guest address under which the device area is logged */
 	uint64_t ignored;                  /* marks outside the map or guest memory; atomic */
 };
 
-/* Set the bits of [gpa, gpa + len). What lies outside the map is ignored and counted once. */
+/*
+ * Set the bits of the pages of [gpa, gpa + len). Pages outside the map are ignored, and the call is
+ * counted in log->ignored.
+ */
 void dirty_log_mark(struct dirty_log *log, uint64_t gpa, uint64_t len);
 
-/* The same for a range in one region of log->memory, by its host address. */
+/*
+ * The same for a range given by its host address. A range that runs over the end of its region is
+ * cut there.
+ */
 void dirty_log_mark_host(struct dirty_log *log, const void *host, uint64_t len);

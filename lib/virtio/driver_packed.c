@@ -5,7 +5,7 @@
 #include "base/util.h"
 #include "virtio/driver_slot.h"
 
-/* The flags that say "available" in this round of the ring (2.8.1). */
+/* The flags of an available descriptor on a lap with this wrap counter (2.8.1). */
 static uint16_t avail_flags(bool wrap)
 {
 	return wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED;
@@ -20,7 +20,7 @@ static void advance(const struct driver_ring *dr, uint16_t *slot, bool *wrap, un
 	}
 }
 
-/* Ids in order go round; otherwise they come from the free list. */
+/* In order, ids are taken in ascending order; otherwise from the free list. */
 static uint16_t take_id(struct driver_ring *dr)
 {
 	uint16_t id = dr->free_head;
@@ -30,8 +30,8 @@ static uint16_t take_id(struct driver_ring *dr)
 }
 
 /*
- * Only the very first descriptor that is pending keeps its flags back: the device stops there
- * and sees nothing of what follows until publish writes them.
+ * The flags of the first pending descriptor are not written before driver_packed_publish. Until
+ * then the device stops at it, although the flags of the descriptors behind it are already written.
  */
 int driver_packed_add(struct driver_ring *dr, const struct driver_chain *c)
 {
@@ -45,7 +45,7 @@ int driver_packed_add(struct driver_ring *dr, const struct driver_chain *c)
 		struct vring_packed_desc *d = &desc[dr->avail];
 		uint16_t flags = driver_flags(c, i) | avail_flags(dr->avail_wrap);
 
-		/* The device may look at any of it at any time. */
+		/* The device may read these fields at any time. */
 		WRITE_ONCE(d->addr, c->buffers[i].addr);
 		WRITE_ONCE(d->len, c->buffers[i].len);
 		WRITE_ONCE(d->id, id);
@@ -83,7 +83,7 @@ bool driver_packed_kick_needed(struct driver_ring *dr)
 	if (flags != VRING_PACKED_EVENT_DESC)
 		return true;
 	if ((off_wrap >> 15) != dr->avail_wrap)
-		event -= dr->size; /* the round before */
+		event -= dr->size; /* a slot of the lap before */
 	return driver_event_passed(event, dr->avail, dr->avail - n);
 }
 
@@ -97,7 +97,9 @@ static bool is_used(const struct driver_ring *dr, uint16_t slot, bool wrap)
 	return avail == wrap && used == wrap;
 }
 
-/* One used descriptor may stand for a batch: it names the batch's last chain (2.8.7). */
+/*
+ * In order, one used descriptor may stand for a batch of chains. It names the last of them (2.8.7).
+ */
 static int begin_batch(struct driver_ring *dr)
 {
 	const struct vring_packed_desc *d = (const struct vring_packed_desc *)dr->desc + dr->used;

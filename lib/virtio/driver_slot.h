@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Inside the driver side: what it remembers of each chain, and the two formats.
+ * Internals of the driver side: what it keeps of each chain, and the functions of the two formats.
  *
- * Nothing that decides is read back from ring memory: chains and free lists are kept here. A
- * split ring's slots are its descriptors; a packed ring's slots are its buffer ids.
+ * Chains and free lists are kept here and never read back from ring memory, which the device may
+ * change. A split ring's slots are its descriptors; a packed ring's slots are its buffer ids.
  */
 #pragma once
 
@@ -13,14 +13,14 @@ struct driver_slot {
 	void *token;
 	uint32_t n_in_bytes; /* device-writable bytes of the chain */
 	uint16_t n;          /* descriptors in the ring; 0: not outstanding */
-	uint16_t next;       /* next of the chain, or of the free list */
+	uint16_t next;       /* the next slot of the chain, or of the free list */
 };
 
-/* What the device reads of a chain: buffers, or one indirect table. */
+/* What the ring's descriptors show of a chain: its buffers, or one indirect table. */
 struct driver_chain {
 	const struct driver_buffer *buffers;
-	unsigned n_out, n; /* n: out and in */
-	uint16_t flags;    /* of every descriptor besides NEXT and WRITE */
+	unsigned n_out, n; /* n: all buffers, out and in */
+	uint16_t flags;    /* of every descriptor, besides NEXT and WRITE */
 	uint32_t n_in_bytes;
 	void *token;
 };
@@ -39,13 +39,13 @@ int driver_packed_reap(struct driver_ring *dr, void **ret_token, uint32_t *ret_l
 void driver_packed_call_disable(struct driver_ring *dr);
 bool driver_packed_call_enable(struct driver_ring *dr);
 
-/* Does a position `event` lie among those passed going from old to now (2.7.7.2)? */
+/* Did the index pass event on its way from old to now (2.7.7.2)? */
 static inline bool driver_event_passed(uint16_t event, uint16_t now, uint16_t old)
 {
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-/* Device-writable bytes and direction flag of the i-th buffer. */
+/* The flags of the i-th descriptor. */
 static inline uint16_t driver_flags(const struct driver_chain *c, unsigned i)
 {
 	uint16_t next = i + 1 < c->n ? VRING_DESC_F_NEXT : 0;

@@ -20,8 +20,8 @@ static uint16_t avail_event(const struct driver_ring *dr)
 }
 
 /*
- * A free list gives descriptors in any order. In order they must be taken round the ring
- * (2.7.9), and the list does just that: chains come back at its end, in ring order.
+ * In order, descriptors must be used in ring order (2.7.9). Otherwise they come from the free list,
+ * in any order.
  */
 int driver_split_add(struct driver_ring *dr, const struct driver_chain *c)
 {
@@ -88,8 +88,8 @@ static void release(struct driver_ring *dr, uint16_t head)
 }
 
 /*
- * One used entry may stand for a batch: it names the batch's last chain (2.7.9). Chains before
- * that one count as filled, for nothing says otherwise.
+ * In order, one used entry may stand for a batch of chains. It names the last of them (2.7.9). The
+ * chains before it count as filled, because the device does not tell their lengths.
  */
 static int reap_in_order(
     struct driver_ring *dr, uint32_t id, uint32_t len, uint16_t *ret_head, uint32_t *ret_len)
@@ -137,7 +137,7 @@ void driver_split_call_disable(struct driver_ring *dr)
 
 	if (dr->event_idx)
 		WRITE_ONCE(
-		    *used_event(dr), dr->used - 1); /* passed: comes round again after 65536 */
+		    *used_event(dr), dr->used - 1); /* passed: reached again after 65536 more */
 	else
 		WRITE_ONCE(avail->flags, VRING_AVAIL_F_NO_INTERRUPT);
 }

@@ -20,7 +20,7 @@ static bool region_valid(const struct guest_region *r)
 	    !__builtin_add_overflow(r->uaddr, r->size, &end);
 }
 
-/* Neither wraps: region_valid. */
+/* region_valid has checked that neither range wraps. */
 static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
 	return a < b + b_size && b < a + a_size;
@@ -88,7 +88,7 @@ void *guest_memory_from_uaddr(const struct guest_memory *memory, uint64_t uaddr,
 		const struct guest_region *r = &memory->region[i];
 
 		if (uaddr < r->uaddr || uaddr - r->uaddr >= r->size)
-			continue; /* not this one */
+			continue; /* not in this region */
 		if (len > r->size - (uaddr - r->uaddr))
 			return NULL;
 		return r->host + (uaddr - r->uaddr);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Guest memory: which guest addresses exist and where they are mapped here.
+ * Guest memory: which guest addresses exist and where they are mapped in this process.
  *
- * An immutable snapshot. The control thread builds a new one whenever the front-end
- * changes the memory table, waits until no worker uses the old one, then drops it.
- * Whoever holds a guest_memory may read it from any thread without a lock.
+ * A struct guest_memory is an immutable snapshot; any thread may read it without a lock. When the
+ * front-end changes the memory table, the control thread makes a new one, waits until no worker
+ * uses the old one, then destroys the old one.
  *
- * This file knows nothing of how the mappings came to be (lib/vhost maps files; tests
- * and the driver side point at memory they own) and does not unmap anything.
+ * The mappings themselves are made and unmapped elsewhere: lib/vhost maps files; tests and the
+ * driver side use their own memory.
  *
- * There are two address spaces: descriptors carry guest physical addresses (gpa), ring
- * addresses come as the front-end's own virtual addresses (uaddr).
+ * There are two address spaces: descriptors hold guest physical addresses (gpa), and the front-end
+ * tells ring addresses as its own virtual addresses (uaddr).
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct guest_region {
 	uint64_t gpa;
 	uint64_t size;  /* bytes, never 0; gpa + size and uaddr + size do not wrap */
 	uint64_t uaddr; /* the front-end's virtual address */
-	uint8_t *host;  /* where gpa is mapped here */
+	uint8_t *host;  /* where gpa is mapped in this process */
 };
 
 struct guest_memory {
@@ -44,23 +44,23 @@ int guest_memory_create(
 
 void guest_memory_destroy(struct guest_memory *memory);
 
-/* The region holding gpa, or NULL. */
+/* The region that contains gpa, or NULL. */
 const struct guest_region *guest_memory_find(const struct guest_memory *memory, uint64_t gpa);
 
 /*
- * The host address of [uaddr, uaddr + len), which must lie in one region; NULL if it
- * does not. len 0 is never found.
+ * The host address of [uaddr, uaddr + len), which must lie in one region. NULL if it does not, or
+ * if len is 0.
  */
 void *guest_memory_from_uaddr(const struct guest_memory *memory, uint64_t uaddr, uint64_t len);
 
-/* The gpa that is mapped at host; false if none is. Slow. */
+/* The gpa that is mapped at host; false if there is none. Slow: it looks at all regions. */
 bool guest_memory_from_host(const struct guest_memory *memory, const void *host, uint64_t *ret_gpa);
 
 /*
- * The host address of gpa and, in *ret_len, how many of the wanted len bytes lie there
- * before the region ends (a buffer may continue in a neighbouring region, mapped elsewhere).
- * *cache is the caller's last-region memo: start with NULL, one per memory snapshot.
- * NULL: gpa is not guest memory. len must not be 0.
+ * The host address of gpa, or NULL if gpa is not in guest memory. *ret_len is how many of the
+ * wanted len bytes lie there before the region ends: the next region may be mapped elsewhere.
+ * *cache keeps the region of the last call. The caller sets it to NULL for each new snapshot. len
+ * must not be 0.
  */
 static ALWAYS_INLINE void *guest_memory_resolve(const struct guest_memory *memory,
     const struct guest_region **cache, uint64_t gpa, uint32_t len, uint32_t *ret_len)

@@ -2,23 +2,25 @@
 /*
  * Theory of operation
  *
- * The table is an array sorted by IOVA, without overlaps. An update first cuts away whatever it
- * overlaps, then goes in, melting with a neighbour that it continues (same distance from IOVA
- * to uaddr, same permission). So a front-end that hands out a buffer page by page makes one
- * entry of it, and asking for the same page again and again makes none.
+ * The table is an array sorted by IOVA, without overlaps. An update first removes what it overlaps,
+ * then is inserted. It is merged with a neighbour that it continues (same distance from IOVA to
+ * uaddr, same permission). So a buffer that the front-end translates page by page becomes one
+ * entry, and a page that it translates again adds no entry.
  *
- * All arithmetic is on inclusive ends, which cannot wrap: an IOVA space may reach up to 2^64 - 1.
+ * A range is kept with its last address, not the one behind it, which could wrap: an IOVA space may
+ * reach up to 2^64 - 1.
  *
- * The front-end decides what comes in, so the table is bounded. When it is full the oldest
- * eighth is forgotten at once: a forgotten translation is asked for again when it is needed. Age
- * counts from the last update, which is what the front-end and the guest cannot skew against
- * each other: nobody's translations live longer because they are used more. What a ring lies
- * in is marked and stays, or a ring would stop each time its own buffers push it out.
+ * The front-end decides how many translations it sends, so the table is bounded. If it is full, the
+ * translations of the oldest eighth of the updates that it spans are forgotten at once. A forgotten
+ * translation is asked for again when it is needed. The age of a translation counts from its last
+ * update, not from its last use. Translations that a ring lies in are marked and stay: otherwise a
+ * ring would stop each time that translations of its buffers replace its own.
  *
  * A view is built in one pass over the table. Each entry is cut at the borders of the memory
- * regions and appended to the readable or the writable list or both; an append that continues
- * the last piece, in the same memory region, makes that one longer. Hence a ring or an indirect
- * table that is contiguous for the guest is in one piece, however many messages it took.
+ * regions, and the pieces are appended to the readable list, the writable list or both. A piece
+ * that continues the last one in the same memory region makes that one longer. So a ring or an
+ * indirect table that is contiguous in IOVAs and in a memory region is one piece, also if several
+ * messages translated it.
  */
 #include "virtio/iotlb.h"
 
@@ -26,15 +28,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A cut in the middle leaves one entry more; an update, one more. For a moment. */
+/*
+ * For a moment an update can need two entries more: a cut in the middle leaves two entries of one,
+ * and the update is one.
+ */
 #define SLACK 2
 
 struct entry {
-	uint64_t iova, last; /* both belong to it */
+	uint64_t iova, last; /* both are inside */
 	uint64_t uaddr;
 	uint64_t age; /* the number of the update that made it */
 	uint8_t perm;
-	bool pinned; /* while room is made */
+	bool pinned; /* valid while room is made */
 };
 
 struct iotlb {
@@ -65,7 +70,7 @@ unsigned iotlb_count(const struct iotlb *tlb)
 	return tlb->n;
 }
 
-/* The first entry that ends at iova or behind it; tlb->n if there is none. */
+/* The index of the first entry that ends at iova or behind it; tlb->n if there is none. */
 static unsigned find(const struct iotlb *tlb, uint64_t iova)
 {
 	unsigned low = 0, high = tlb->n;
@@ -115,7 +120,7 @@ static void cut(struct iotlb *tlb, uint64_t iova, uint64_t last)
 
 	if (i < tlb->n && tlb->entry[i].iova < iova) {
 		if (tlb->entry[i].last > last)
-			insert_at(tlb, i + 1, tlb->entry[i]); /* its rest; cut to size below */
+			insert_at(tlb, i + 1, tlb->entry[i]); /* its rest; the front is cut below */
 		tlb->entry[i++].last = iova - 1;
 	}
 	for (end = i; end < tlb->n && tlb->entry[end].last <= last; end++)
@@ -125,7 +130,7 @@ static void cut(struct iotlb *tlb, uint64_t iova, uint64_t last)
 	remove_range(tlb, i, end);
 }
 
-/* Does b go on where a ends? */
+/* Does b continue a? */
 static bool continues(const struct entry *a, const struct entry *b)
 {
 	return a->last != UINT64_MAX && a->last + 1 == b->iova && a->perm == b->perm &&
@@ -148,7 +153,7 @@ static void insert(struct iotlb *tlb, struct entry e)
 	insert_at(tlb, i, e);
 }
 
-/* The inclusive end of [start, start + size). */
+/* The last address of [start, start + size). False: the range is empty or wraps. */
 static bool last_of(uint64_t start, uint64_t size, uint64_t *ret_last)
 {
 	return size != 0 && !__builtin_add_overflow(start, size - 1, ret_last);
@@ -162,14 +167,16 @@ static void mark_pinned(struct iotlb *tlb, const struct iotlb_pin pins[], unsign
 		uint64_t last;
 
 		if (!last_of(pins[p].iova, pins[p].size, &last))
-			continue; /* can never be resolved either */
+			continue; /* a ring there cannot run */
 		for (unsigned i = find(tlb, pins[p].iova); i < tlb->n && tlb->entry[i].iova <= last;
 		     i++)
 			tlb->entry[i].pinned = true;
 	}
 }
 
-/* Forget what is not pinned and of the oldest eighth of the time that the table spans. */
+/*
+ * Forget the entries of the oldest eighth of the updates that the table spans, but no pinned one.
+ */
 static int make_room(struct iotlb *tlb, const struct iotlb_pin pins[], unsigned n_pins)
 {
 	uint64_t oldest = UINT64_MAX;
@@ -192,8 +199,8 @@ static int make_room(struct iotlb *tlb, const struct iotlb_pin pins[], unsigned 
 }
 
 /*
- * A cut up to `last` in the middle of an entry may have left the table too full: then the entry
- * behind it goes. To forget more than was asked for is always allowed.
+ * A cut up to `last` in the middle of an entry may have left the table too full. Then forget the
+ * entry behind `last`: it is always allowed to forget more than was asked for.
  */
 static void forget_rest(struct iotlb *tlb, uint64_t last)
 {
@@ -277,7 +284,7 @@ static int list_append(
 	return 0;
 }
 
-/* What of the entry lies in the region, as IOVA; false: nothing. */
+/* The part of the entry that lies in the region, with gpa meaning IOVA. False: there is none. */
 static bool intersect(
     const struct entry *e, const struct guest_region *region, struct guest_region *ret)
 {
@@ -296,7 +303,7 @@ static bool intersect(
 	return true;
 }
 
-/* A piece of an entry: IOVA to host, and the region it lies in. */
+/* A piece of an entry, with gpa meaning IOVA, and the memory region that it lies in. */
 struct piece {
 	struct guest_region r;
 	const struct guest_region *from;
@@ -332,8 +339,9 @@ static int append_entry(
 }
 
 /*
- * A limit, because entries that each span all regions would multiply. Honest ones rarely cross a
- * border at all; what is left out is a miss for ever.
+ * The lists are limited, because each entry may span all regions and then has as many pieces. An
+ * honest front-end's entries rarely span two regions. Pieces beyond the limit are left out, and
+ * their addresses are never translated.
  */
 static int list_begin(struct list *list, const struct iotlb *tlb)
 {
