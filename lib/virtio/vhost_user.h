@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost-user wire format ("Vhost-user Protocol", QEMU docs/interop/vhost-user), for both
- * ends: the back-end here and the front-end of the traffic generator and the tests.
+ * The vhost-user wire format ("Vhost-user Protocol", QEMU docs/interop/vhost-user), for both ends:
+ * our back-end, and the front-end of the traffic generator and the tests.
  *
- * A message is a 12-byte header, then size bytes of payload. Numbers have the byte order of
- * the host. Descriptors travel as SCM_RIGHTS with the first byte of the header.
+ * A message is a 12-byte header, then size bytes of payload. Numbers have the byte order of the
+ * host. File descriptors travel as SCM_RIGHTS with the first byte of the header.
  */
 #pragma once
 
@@ -121,17 +121,20 @@ struct vhost_header {
 #define VHOST_VERSION_MASK 0x3u
 #define VHOST_REPLY        0x4u
 #define VHOST_NEED_REPLY   0x8u
-/* What every reply carries, exactly. */
+/* The exact flags of every reply. */
 #define VHOST_REPLY_FLAGS (VHOST_VERSION | VHOST_REPLY)
 
-/* The most descriptors a valid message carries, and room to receive (and close) too many. */
+/*
+ * The most descriptors of a valid message, and the most that are received, so that they can be
+ * closed.
+ */
 #define VHOST_FDS_MAX     8
 #define VHOST_FDS_RECEIVE 32
 
 /* The most regions in one SET_MEM_TABLE. */
 #define VHOST_TABLE_REGIONS_MAX 8
 
-/* SET_VRING_KICK, CALL, ERR: bits 0-7 are the ring, bit 8 says that no descriptor comes along. */
+/* SET_VRING_KICK, CALL, ERR: bits 0-7 are the ring, bit 8 says that there is no descriptor. */
 #define VHOST_VRING_INDEX_MASK 0xffu
 #define VHOST_VRING_NOFD       0x100u
 
@@ -175,7 +178,7 @@ struct vhost_wire_mem_region {
 	struct vhost_wire_region region;
 };
 
-/* Old front-ends count the header's padding wrongly and send 4 bytes less. */
+/* Old front-ends calculate the size of this payload wrongly and send 4 bytes less. */
 #define VHOST_WIRE_MEM_REGION_SHORT 36
 
 struct vhost_wire_log {
@@ -202,9 +205,9 @@ struct vhost_wire_config {
 	uint8_t bytes[VHOST_WIRE_CONFIG_MAX];
 };
 
-/* Part of the descriptor that comes along, for one ring. */
+/* A part of the file whose descriptor comes with the message, for one ring. */
 struct vhost_wire_vring_area {
-	uint64_t index; /* and VHOST_VRING_NOFD */
+	uint64_t index; /* the ring, and VHOST_VRING_NOFD */
 	uint64_t size;
 	uint64_t offset;
 };
@@ -217,7 +220,7 @@ struct vhost_wire_inflight {
 	uint32_t padding;
 };
 
-/* SET_DEVICE_STATE_FD: directions, the one phase, and the reply's bit 8. */
+/* SET_DEVICE_STATE_FD: the directions, the only phase, and bit 8 of the reply: no descriptor. */
 #define VHOST_DEVICE_STATE_SAVE    0
 #define VHOST_DEVICE_STATE_LOAD    1
 #define VHOST_DEVICE_STATE_STOPPED 0

@@ -114,7 +114,9 @@ struct vring_packed_event {
 #define VRING_PACKED_EVENT_DISABLE 1
 #define VRING_PACKED_EVENT_DESC    2
 
-/* What precedes every frame (5.1.6). The legacy header has no num_buffers: 10 bytes. */
+/*
+ * The header before every frame (5.1.6). The legacy header has no num_buffers, so it has 10 bytes.
+ */
 struct virtio_net_hdr {
 	uint8_t flags;
 	uint8_t gso_type;
@@ -140,7 +142,7 @@ struct virtio_net_hdr {
 
 /* The configuration space of a net device (5.1.4). */
 struct virtio_net_config {
-	uint8_t mac[6];               /* meaningful with NET_F_MAC */
+	uint8_t mac[6];               /* NET_F_MAC */
 	uint16_t status;              /* NET_F_STATUS */
 	uint16_t max_virtqueue_pairs; /* NET_F_MQ */
 	uint16_t mtu;                 /* NET_F_MTU */
@@ -158,7 +160,10 @@ _Static_assert(sizeof(struct vring_split_desc) == 16, "layout");
 _Static_assert(sizeof(struct vring_packed_desc) == 16, "layout");
 _Static_assert(sizeof(struct virtio_net_hdr) == VIRTIO_NET_HDR_LEN, "layout");
 
-/* Bytes of a net header under these negotiated features: 10 only for a plain legacy device. */
+/*
+ * The length of the net header with these features. It is 10 bytes only for a legacy device without
+ * merged receive buffers.
+ */
 static inline unsigned virtio_net_hdr_len(uint64_t features)
 {
 	uint64_t long_header =

@@ -2,15 +2,16 @@
 /*
  * What is the same for both formats: starting a ring, and finding room for frames.
  *
- * vring_reserve works on whole chains. It fetches as many as there are frames, which is all it
- * takes when every buffer holds a frame, and only fetches more while it merges buffers. Chains
- * that no frame needed are given back at the end: they are the last ones fetched, because
- * frames take chains in ring order.
+ * vring_reserve works on whole chains. It first fetches as many chains as there are frames, which
+ * is enough if every buffer holds a frame. It fetches more only if it merges buffers. At the end it
+ * unfetches the chains that no frame needed. They are the last ones fetched, because frames take
+ * chains in ring order.
  *
- * A frame that finds too few buffers gives back those it had gathered. It waits for more, and
- * those behind it with it, unless a ring full of such buffers could not hold it. A faulty chain
- * cannot be given back, or it would stop the ring for ever: the frame that met it is refused, and
- * the chain and whatever the frame had gathered before it are consumed with nothing written.
+ * If a frame finds too few buffers, those that it has gathered are given back. This frame and all
+ * behind it wait for more buffers. But a frame that even a ring full of such buffers could not hold
+ * is refused. A faulty chain cannot be given back, because it would stop the ring for ever. It is
+ * consumed, together with the chains that its frame has gathered before it, nothing is written to
+ * them, and the frame is refused.
  */
 #include "virtio/vring.h"
 
@@ -183,7 +184,7 @@ void vring_log_event(struct vring *vr, struct dirty_log *log)
 		vr->ops->log_event(vr, log);
 }
 
-/* vring_fetch, within the visit that is under way. */
+/* vring_fetch without the beginning of a visit. */
 static ALWAYS_INLINE void fetch_more(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	if (burst->n == 0)
@@ -191,7 +192,7 @@ static ALWAYS_INLINE void fetch_more(struct vring *vr, struct vring_burst *burst
 	vr->ops->fetch(vr, burst, max);
 }
 
-/* The next chain for a frame, fetched when it has not been yet. NULL: none to be had now. */
+/* The chain at index `at` of the burst, which is fetched if need be. NULL: there is none now. */
 static struct vring_chain *next_chain(struct vring *vr, struct vring_burst *burst, unsigned at)
 {
 	if (at == burst->n)
@@ -208,7 +209,7 @@ static void unwrite(struct vring_burst *burst, unsigned from, unsigned to)
 }
 
 /*
- * Gather chains from `at` on for one frame. On success and on a fault *ret_taken chains are
+ * Gather chains from index `at` on for one frame. On success and on a fault *ret_taken chains are
  * consumed; otherwise none.
  */
 static enum vring_room_status gather(
@@ -222,9 +223,9 @@ static enum vring_room_status gather(
 		struct vring_chain *c;
 
 		if (at + taken == VRING_BURST_CHAINS)
-			break; /* the caller tells a full burst from a hopeless frame */
+			break; /* the burst is full: see below */
 		if (taken && !chain_walk_on(burst))
-			break; /* the visit has cost enough */
+			break; /* the limit of the visit is reached */
 		c = next_chain(vr, burst, at + taken);
 		if (!c)
 			break;
@@ -248,11 +249,11 @@ static enum vring_room_status gather(
 	if (at == 0 && taken == VRING_BURST_CHAINS)
 		return VRING_ROOM_TOO_SMALL;
 	if (taken && whole > (uint64_t)largest * vr->size)
-		return VRING_ROOM_TOO_SMALL; /* however many the driver adds */
+		return VRING_ROOM_TOO_SMALL; /* more buffers like these would not help */
 	return VRING_ROOM_NONE;
 }
 
-/* Plain buffers for frames of the lengths that stand stride bytes from each other. */
+/* vring_reserve_plain for lengths that lie stride bytes apart from first_len on. */
 static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_burst *burst,
     const uint32_t *first_len, size_t stride, unsigned n)
 {
@@ -309,11 +310,11 @@ unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32
 		room[i].n_chains = taken;
 		at += taken;
 		if (room[i].status != VRING_ROOM_NONE)
-			continue; /* settled, one way or another */
+			continue; /* decided */
 		if (at > 0 &&
 		    (burst->n == VRING_BURST_CHAINS ||
 			burst->n_segments > VRING_BURST_SEGMENTS / 2))
-			break; /* perhaps only the burst is full: the caller comes again */
+			break; /* perhaps only the burst is full: the caller calls again */
 		for (; i < n; i++)
 			room[i].status = VRING_ROOM_NONE;
 		vring_note_full(vr);

@@ -2,26 +2,26 @@
 /*
  * The device side of a virtqueue, split (virtio 1.2, 2.7) or packed (2.8).
  *
- * Everything in ring and descriptor memory belongs to the guest, who may change it under
- * our eyes. So every descriptor is read once into a local, checked, turned into host
- * ranges ("segments"), and never looked at again. What leaves this file is safe to touch:
- * segments lie inside guest memory, chains end, counts fit the burst.
+ * The guest may change ring and descriptor memory at any time. So every descriptor is read once
+ * into a local copy, checked, turned into ranges of host addresses ("segments"), and not read
+ * again. What the functions here return needs no more checks: segments lie inside guest memory,
+ * chains end, and counts fit the burst.
  *
- * Life of a burst:
+ * How a burst is used:
  *
  *	transmit queue:  vring_fetch -> ... use segments ... -> vring_complete
  *	receive queue:   vring_reserve -> ... fill segments ... -> vring_complete
  *
- * and after vring_complete: if (vring_call_needed()) write the call eventfd.
+ * Then, if vring_call_needed() is true, the caller writes to the call eventfd.
  *
- * The format is chosen once, in vring_start: per burst there is one indirect call, per
- * frame none. A ring that cannot be understood any more (an index that jumped, a head out
- * of range) becomes *broken*: nothing more is fetched and nothing more is written, until
- * the front-end starts it again. A chain that is merely wrong carries a fault and is
+ * The format is chosen once, in vring_start: a burst costs one indirect call, a frame none. A ring
+ * that cannot be understood any more (its index jumped, or a descriptor number is out of range)
+ * becomes *broken*: no more chains are fetched until the front-end starts it again. Chains that
+ * were fetched before are still completed. A chain that is only wrong in itself has a fault and is
  * completed with length 0.
  *
- * Threads: a vring has one user at a time. No function here locks, allocates, logs or makes
- * a system call.
+ * Threads: a vring has one user at a time. Only vring_set_log() and vring_extend_memory() may be
+ * called by another thread. No function here locks, allocates, logs or makes a system call.
  */
 #pragma once
 
@@ -35,9 +35,9 @@
 #include "virtio/vring_iommu.h"
 
 /*
- * Where a device stands in its ring. Plain values: given these, the ring's addresses and the
- * memory, another process could go on. Between bursts avail and used agree in the packed
- * format; split keeps free-running 16-bit indices.
+ * The device's position in its ring. With the position, the ring's addresses and the guest memory,
+ * another process could go on. Packed: slot numbers; avail and used are equal if no chain is
+ * fetched and not completed. Split: 16-bit indices that wrap at 65536.
  */
 struct vring_position {
 	uint16_t avail;  /* next slot to fetch */
@@ -46,7 +46,7 @@ struct vring_position {
 	bool used_wrap;
 };
 
-/* Why a ring is broken. The text is for people. */
+/* Why a ring is broken. The texts are for log lines. */
 #define VRING_BREAKS(X) \
 	X(NONE, "not broken") \
 	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size") \
@@ -81,52 +81,56 @@ struct vring_segment {
 	uint32_t len; /* never 0 */
 };
 
-/* Two words, in an order that makes them cheap to fill in and to turn into what is given back. */
+/*
+ * Two 64-bit words. Their order makes them cheap to fill in, and cheap to make used entries from.
+ */
 struct vring_chain {
-	uint32_t written; /* what vring_complete will report; 0 unless vring_reserve set it */
+	uint32_t written; /* length that vring_complete reports; set by vring_reserve, else 0 */
 	uint16_t id;      /* head index (split) or buffer id (packed) */
 	uint16_t slots;   /* ring slots it takes */
 	uint32_t len;     /* bytes in all segments */
-	uint16_t segment; /* its first segment in the burst */
+	uint16_t segment; /* index of its first segment in the burst */
 	uint16_t n_segments : 12;
 	uint16_t fault : 4; /* enum vring_fault; a faulty chain has no segments and len 0 */
 };
 
 #define VRING_BURST_CHAINS   256
 #define VRING_BURST_SEGMENTS 2048
-/* One frame's chain may not be longer than this: 64 KiB, net header, tags, and slack. */
+/* The most bytes of a chain: a frame of 64 KiB, its net header and tags, and some reserve. */
 #define VRING_CHAIN_BYTES_MAX (128 << 10)
 /*
- * What one visit of a ring may cost: descriptors read in chains of more than one, and chains that
- * a frame gathers beyond its first, good or faulty. Enough for 32 frames of 64 KiB in chains of 70
- * descriptors or in merged buffers of 1 KiB.
+ * The limit of what one visit of a ring may cost. It counts the descriptors of chains that have
+ * more than one, and the chains that a frame needs beyond its first, good or faulty. It is enough
+ * for 32 frames of 64 KiB, in chains of 70 descriptors or in merged buffers of 1 KiB.
  */
 #define VRING_WALK_MAX 2304
 /*
- * An indirect table may be as long as the ring (2.7.5.3.1), or this long in a smaller ring: FreeBSD
- * uses up to 65 entries and Linux's virtio-blk 128, whatever the size of the ring.
+ * An indirect table may have as many entries as the ring (2.7.5.3.1), or this many if the ring is
+ * smaller: FreeBSD uses up to 65 entries, and Linux's virtio-blk 128, with rings of any size.
  */
 #define VRING_TABLE_MIN 128
 
-/* Chains between fetch and complete, in ring order. Large: keep one per use, not on a stack. */
+/* The chains that are fetched and not completed, in ring order. Large: do not put it on a stack. */
 struct vring_burst {
 	unsigned n;
 	unsigned n_segments;
 	/*
-	 * Every chain is good, has one segment and takes one slot; and so chain i has segment i.
-	 * False says nothing. Begins anew with what is fetched into an empty burst. Who puts
-	 * chains together himself leaves it false.
+	 * True: every chain is good, has one segment and takes one slot. So chain i has segment i.
+	 * False: not known. It is set when chains are fetched into an empty burst. A caller that
+	 * fills a burst itself leaves it false.
 	 */
 	bool plain;
-	uint32_t walked;    /* of VRING_WALK_MAX, in this visit, */
-	uint32_t walked_to; /* and when the chain that is read now began */
+	uint32_t walked;    /* cost of this visit so far, see VRING_WALK_MAX */
+	uint32_t walked_to; /* walked, when the chain that is now read began */
 	struct vring_chain chain[VRING_BURST_CHAINS];
 	struct vring_segment segment[VRING_BURST_SEGMENTS];
-	/* Requests: 1 + the place of a chain's first writable segment; 0: there is none. */
+	/*
+	 * VRING_REQUEST: 1 + which of the chain's segments is the first writable one; 0: none is.
+	 */
 	uint16_t writable[VRING_BURST_CHAINS];
 };
 
-/* Of a request: how many of its segments may only be read. The others may only be written. */
+/* VRING_REQUEST: how many of the chain's segments are to be read. The rest are to be written. */
 static inline unsigned vring_chain_readable(
     const struct vring_burst *burst, const struct vring_chain *chain)
 {
@@ -135,7 +139,7 @@ static inline unsigned vring_chain_readable(
 	return writable ? writable - 1u : chain->n_segments;
 }
 
-/* Begin a visit of a ring with an empty burst. */
+/* Empty the burst, and begin a visit: the limit VRING_WALK_MAX starts anew. */
 static inline void vring_visit(struct vring_burst *burst)
 {
 	burst->n = 0;
@@ -152,10 +156,10 @@ enum vring_direction {
 	VRING_REQUEST,  /* readable descriptors, then writable ones. Not behind an IOMMU */
 };
 
-/* How to start a ring. Addresses are host addresses, whole areas checked to be mapped. */
+/* How to start a ring. Addresses are host addresses; each area must be mapped as a whole. */
 struct vring_config {
 	enum vring_direction direction;
-	uint64_t features; /* negotiated; read for PACKED, IN_ORDER, EVENT_IDX, INDIRECT, MRG */
+	uint64_t features; /* negotiated; used: PACKED, IN_ORDER, EVENT_IDX, INDIRECT, MRG */
 	uint16_t size;
 	void *desc;   /* split: descriptor table; packed: descriptor ring. 16-byte aligned */
 	void *driver; /* split: avail ring (2); packed: driver event suppression (4) */
@@ -165,18 +169,19 @@ struct vring_config {
 	const struct guest_memory *memory;
 	/* Behind an IOMMU (memory is not used then): both or neither. */
 	struct vring_iommu *iommu;
-	struct vring_misses *misses;     /* this ring's alone */
+	struct vring_misses *misses;     /* of this ring only */
 	struct vring_inflight *inflight; /* recovered or reset; NULL: nothing is tracked */
 };
 
 /*
- * What tells, without the ring, whether something has become available since: one word of guest
- * memory. True of a ring that nobody fetches from meanwhile.
+ * A word of guest memory that shows whether a chain has become available since vring_peek(). It can
+ * be read without the vring. It is valid until somebody fetches from the ring.
  */
 struct vring_peek {
-	const uint16_t *word; /* NULL: there never will be anything */
+	const uint16_t *word; /* NULL: no chain will become available */
 	uint16_t mask, value;
-	bool equal; /* is it what has to be there, or what must not be there any more? */
+	/* True: a chain is available if the masked word is value. False: if it is not. */
+	bool equal;
 };
 
 struct vring {
@@ -196,9 +201,9 @@ struct vring {
 		} packed;
 	};
 	struct vring_position *position;
-	const struct guest_memory *memory; /* where buffers are */
-	const struct guest_memory
-	    *tables; /* where indirect tables are: the same, but for an IOMMU */
+	/* Where buffers and indirect tables are. The two differ only behind an IOMMU. */
+	const struct guest_memory *memory;
+	const struct guest_memory *tables;
 	const struct guest_region *last_region, *last_table;
 	uint16_t size;
 	uint16_t avail_seen; /* split: the avail index as last read */
@@ -212,13 +217,13 @@ struct vring {
 	uint8_t level;  /* enum cpu_level */
 	uint8_t broken; /* enum vring_break; the control thread may read it */
 	/* Notification state. */
-	bool signalled_valid; /* false until the first completion after a start */
+	bool signalled_valid; /* false until the first call decision after a start */
 	uint16_t signalled;   /* used position at the last call decision */
-	uint32_t unsignalled; /* slots or chains completed since */
+	uint32_t unsignalled; /* completed since then; split: chains, packed: slots */
 	uint32_t faults;      /* faulty chains so far */
 	struct vring_translation translation;
 	struct vring_inflight *inflight;
-	struct vring_peek more; /* vring_note_full */
+	struct vring_peek more; /* see vring_note_full */
 };
 
 /* Does the ring wait for a translation? */
@@ -227,7 +232,7 @@ static inline bool vring_stalled(const struct vring *vr)
 	return vr->translation.stalled;
 }
 
-/* Bytes of each area of a ring, for checking that it is mapped as a whole. */
+/* Bytes of each area of a ring: each must be mapped as a whole. */
 struct vring_layout {
 	uint32_t desc, driver, device;
 };
@@ -240,29 +245,31 @@ bool vring_size_valid(uint16_t size, bool packed);
 struct vring_position vring_position_initial(bool packed);
 
 /*
- * A packed ring does not tell how far it has been used, so its position is journalled where it
- * outlives the process: one word, that says where the ring stands and, while a burst is being
- * completed, how many slots that takes. After a crash the first slot shows whether it was.
+ * The memory of a packed ring does not show the device's position. So the position is kept in a
+ * journal, which outlives the process: one word, with the position and, while a burst is being
+ * completed, the number of slots of the burst. After a crash the first slot of the burst shows
+ * whether the burst was completed.
  *
- * vring_journal_word() is the word of a ring at rest. vring_recover() is where a packed ring that
- * ran with config and left this word stands; false if the ring's contents say that it is another
- * one or has been reset since. Reads guest memory.
+ * vring_journal_word() is the word of a ring that is not completing a burst. vring_recover() finds
+ * the position of a packed ring that ran with config and left this word. False: the contents of the
+ * ring show that it is another ring, or that it was reset since. It reads guest memory, and may
+ * mark slots as used that a crash left unmarked.
  */
 uint64_t vring_journal_word(const struct vring_position *position);
 bool vring_recover(
     const struct vring_config *config, uint64_t word, struct vring_position *ret_position);
 
 /*
- * Begin to use a ring. Writes nothing into the guest.
+ * Begin to use a ring. Nothing is written to guest memory.
  * -EINVAL: bad size, misaligned area, or a position outside the ring.
  */
 int vring_start(struct vring *vr, const struct vring_config *config);
 
 /*
- * Append up to max chains that the driver made available to the burst; the number appended,
- * 0 when there are none, the burst is full or the ring is broken. Start with burst->n =
- * burst->n_segments = 0; that begins a visit. A chain that would exceed what a visit may cost
- * waits for the next one. The chains' slots are taken; complete or unfetch them.
+ * Append up to max available chains to the burst. Returns how many; 0: there are none, the burst is
+ * full, or the ring is broken. With an empty burst (burst->n and burst->n_segments are 0) this
+ * begins a visit. A chain that would exceed the limit of the visit waits for the next visit. Every
+ * chain that is fetched must be completed or unfetched.
  */
 static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
@@ -274,8 +281,8 @@ static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *
 }
 
 /*
- * Give back, unused, all chains of the burst after the first keep. They must be the last fetched.
- * Not for a ring whose completions are deferred (vring_inflight.h).
+ * Undo the fetch of all chains of the burst after the first keep. They must be the last that were
+ * fetched. Not for a ring whose completions are deferred (vring_inflight.h).
  */
 static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
 {
@@ -284,9 +291,10 @@ static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, un
 }
 
 /*
- * Have what is written into guest memory logged from now on (NULL: not). For the control thread,
- * at any time; a user in the middle of a call may still use the log it began with. Marks are
- * made before vring_complete returns, for everything written since the chains were fetched.
+ * From now on mark in this log what is written to guest memory (NULL: mark nothing). The control
+ * thread may call this at any time; the user of the ring may use the old log until its current call
+ * returns. vring_complete marks everything that was written since its chains were fetched, then
+ * returns.
  */
 static inline void vring_set_log(struct vring *vr, struct dirty_log *log)
 {
@@ -294,9 +302,9 @@ static inline void vring_set_log(struct vring *vr, struct dirty_log *log)
 }
 
 /*
- * Find buffers in memory from now on, which has all that was there before, mapped where it was. For
- * the control thread, at any time; what was there before has to stay until the ring starts again.
- * Not behind an IOMMU, where the view says it.
+ * From now on find buffers in this memory. It must contain all that the old memory contains, at the
+ * same host addresses. The control thread may call this at any time; the old memory must stay until
+ * the ring starts again. Behind an IOMMU nothing happens: the ring uses a view there.
  */
 static inline void vring_extend_memory(struct vring *vr, const struct guest_memory *memory)
 {
@@ -306,14 +314,15 @@ static inline void vring_extend_memory(struct vring *vr, const struct guest_memo
 	WRITE_ONCE(vr->tables, memory);
 }
 
-/* The slow ways of what follows. */
+/* Used by the functions below if there is a log. */
 void vring_complete_logged(
     struct vring *vr, const struct vring_burst *burst, struct dirty_log *log);
 void vring_log_event(struct vring *vr, struct dirty_log *log);
 
 /*
- * Return every chain of the burst to the driver, in order, and make them visible with one
- * store. Empties nothing: the caller resets the burst.
+ * Return every chain of the burst to the driver, in order. The driver sees all of them at once,
+ * unless the ring is packed, has a journal, and a chain has several slots. The burst is not
+ * emptied.
  */
 static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_burst *burst)
 {
@@ -327,19 +336,18 @@ static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_bu
 		vr->ops->complete(vr, burst);
 }
 
-/* The cheapest full barrier there is on x86: waits until all stores so far have been made. */
+/* The cheapest full barrier on x86: no later load is made before all earlier stores are visible. */
 static inline void vring_barrier(void)
 {
 	__asm__ volatile("lock; addl $0, -128(%%rsp)" ::: "memory", "cc");
 }
 
 /*
- * Does the driver want to be notified of what was completed since the last question? There must
- * be a vring_barrier() between the completion and the question, and one serves any number of
- * rings, and any number of completions: after more than a lap, in which the driver may have slept
- * and woken anywhere, the answer is yes unless it has interrupts disabled. Always true for the
- * first completion after a start unless the driver has interrupts disabled outright (2.7.7, 2.8.14
- * flags).
+ * Does the driver want a call for what was completed since the last question? A vring_barrier()
+ * must come between the completions and the question. One barrier is enough for any number of rings
+ * and completions. The answer is no if the driver has disabled calls by its flags (2.7.7, 2.8.14).
+ * It is yes for the first completion after a start, and after more completions than the ring has
+ * slots, because the driver may have set its event anywhere since.
  */
 static inline bool vring_call_asked(struct vring *vr)
 {
@@ -353,7 +361,7 @@ static inline bool vring_call_needed(struct vring *vr)
 	return vring_call_asked(vr);
 }
 
-/* Ask the driver not to kick (best effort), or to kick again. */
+/* Ask the driver not to kick. It may kick nevertheless. */
 static inline void vring_kick_disable(struct vring *vr)
 {
 	struct dirty_log *log = __atomic_load_n(&vr->log, __ATOMIC_ACQUIRE);
@@ -363,7 +371,10 @@ static inline void vring_kick_disable(struct vring *vr)
 		vring_log_event(vr, log);
 }
 
-/* True when chains became available meanwhile: poll once more before sleeping. */
+/*
+ * Ask the driver to kick. True: chains have become available before that, so poll the ring once
+ * more before sleeping.
+ */
 static inline bool vring_kick_enable(struct vring *vr)
 {
 	struct dirty_log *log = __atomic_load_n(&vr->log, __ATOMIC_ACQUIRE);
@@ -374,13 +385,13 @@ static inline bool vring_kick_enable(struct vring *vr)
 	return avail;
 }
 
-/* Is something to fetch? One read of guest memory, no side effect. */
+/* Is a chain available? One read of guest memory, no side effect. */
 static inline bool vring_has_avail(const struct vring *vr)
 {
 	return vr->ops->has_avail(vr);
 }
 
-/* Ask for the line of the ring that tells a fetch of its next chain. */
+/* Prefetch the cache line that the next vring_fetch reads first. */
 static inline void vring_prefetch(const struct vring *vr)
 {
 	if (vr->ops->prefetch)
@@ -400,9 +411,10 @@ static inline bool vring_peek_avail(const struct vring_peek *peek)
 }
 
 /*
- * A receive ring had too few buffers: remember what it looked like, and later tell whether another
- * visit would find more. Never true of a ring that is broken or waits for a translation.
- * vring_reserve remembers by itself when it decides VRING_ROOM_NONE.
+ * For a receive ring that had too few buffers: vring_note_full remembers what the ring looks like,
+ * and vring_has_more tells later whether more buffers have become available. It is never true for a
+ * ring that was broken or waited for a translation. vring_reserve calls vring_note_full when it
+ * decides VRING_ROOM_NONE.
  */
 static inline void vring_note_full(struct vring *vr)
 {
@@ -414,39 +426,42 @@ static inline bool vring_has_more(const struct vring *vr)
 	return vring_peek_avail(&vr->more);
 }
 
-/* What became of one frame's request for room. */
+/* The result of one frame's request for room. */
 enum vring_room_status {
 	VRING_ROOM_OK,
-	VRING_ROOM_NONE, /* no (more) buffers now; later frames got none either */
-	/* The next buffer, or a ring full of such, cannot hold this frame; they are kept. */
+	VRING_ROOM_NONE, /* too few buffers now; all frames after this one have the same status */
+	/*
+	 * The next buffer, or as many of them as the ring can hold, cannot hold this frame. They
+	 * are kept.
+	 */
 	VRING_ROOM_TOO_SMALL,
-	VRING_ROOM_FAULT, /* the next buffer was faulty; it is consumed, completed with 0 */
+	VRING_ROOM_FAULT, /* a buffer was faulty; it is consumed and completed with length 0 */
 };
 
 struct vring_room {
 	uint8_t status;
 	uint16_t chain;    /* first chain in the burst */
-	uint16_t n_chains; /* 1 unless the driver merges buffers; the header's num_buffers */
+	uint16_t n_chains; /* num_buffers of the header; 1 unless buffers are merged */
 };
 
 /*
- * The usual case of vring_reserve: room for leading frames whose buffers are plain (see struct
- * vring_burst) and large enough. Frame i gets chain i, that is segment i. Returns for how many
- * frames; the others, if any, are vring_reserve's, after these have been completed.
+ * The fast way for the usual case: find room for the first frames, as long as their buffers are
+ * plain (see struct vring_burst) and large enough. Frame i gets chain i and segment i. Returns how
+ * many frames got room. The caller completes these, then calls vring_reserve for the others.
  */
 unsigned vring_reserve_plain(
     struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n);
 
-/* Likewise, for frames as long as the n chains of from. */
+/* The same for frames that are as long as the first n chains of from. */
 unsigned vring_reserve_alike(
     struct vring *vr, struct vring_burst *burst, const struct vring_burst *from, unsigned n);
 
 /*
- * Find room for n frames of len[i] bytes (net header included) in a receive queue, in order.
- * Fills room[i] and sets each chain's written. Starts from an empty burst (resets it), and goes
- * on with the visit that vring_visit() began: what it may still cost bounds all its calls.
- * Returns how many leading entries of room[] were decided; fewer than n only when the burst
- * itself is full: deliver and complete those, then call again for the rest.
+ * Find room in a receive queue for n frames of len[i] bytes (net header included), in order.
+ * Empties the burst, fills room[i] and sets `written` of each chain. All calls since vring_visit()
+ * share the limit of one visit. Returns how many entries of room[] were decided, from the first on.
+ * It is less than n only if the burst is full: fill and complete these chains, then call again for
+ * the rest.
  */
 unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[],
     unsigned n, struct vring_room room[]);
