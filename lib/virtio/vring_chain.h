@@ -2,9 +2,9 @@
 /*
  * From descriptors to segments: what the two ring formats share.
  *
- * A chain under construction is appended to the burst's segment pool. Descriptors arrive here as
- * locals; nothing in this file reads ring memory, except indirect tables, whose entries it hands
- * out one local copy at a time.
+ * The segments of a chain are appended to those of the burst. Functions take a descriptor as a
+ * local copy, which descriptor_read() makes by reading ring memory once. They read nothing else
+ * from it.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "base/cpu.h"
 #include "virtio/vring.h"
 
-/* (addr, len) of one descriptor, and its 16-bit fields as they lie in the second word. */
+/* A copy of one descriptor. The 16-bit fields are in the order of memory. */
 struct descriptor {
 	uint64_t addr;
 	uint32_t len;
@@ -22,7 +22,10 @@ struct descriptor {
 	uint16_t fourth; /* split: next;  packed: flags */
 };
 
-/* Read a 16-byte descriptor once: two 8-byte loads, the second word first. */
+/*
+ * Read a 16-byte descriptor once: two 8-byte loads, first the second word, where a packed ring has
+ * the flags.
+ */
 static ALWAYS_INLINE struct descriptor descriptor_read(const void *at)
 {
 	const uint64_t *word = at;
@@ -38,7 +41,7 @@ static ALWAYS_INLINE struct descriptor descriptor_read(const void *at)
 
 _Static_assert(VRING_TRANSMIT == 0 && VRING_RECEIVE == 1, "direction_matches compares with them");
 
-/* A request's buffers: first those to be read, then those to be written. */
+/* In a request, readable buffers must come before writable ones. */
 static inline bool request_matches(
     struct vring_burst *burst, const struct vring_chain *chain, uint16_t flags)
 {
@@ -59,7 +62,10 @@ static ALWAYS_INLINE bool direction_matches(const struct vring *vr, struct vring
 	return vr->direction == VRING_REQUEST && request_matches(burst, chain, flags);
 }
 
-/* Guest memory ends, or a translation is missing. Looking ahead, one miss is as good as another. */
+/*
+ * The bytes at addr are not in guest memory, or not translated. While the ring scouts, all missing
+ * pages of the buffer are noted, and the chain is read on.
+ */
 static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, uint32_t len)
 {
 	if (!vr->translation.scouting)
@@ -70,8 +76,8 @@ static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, u
 }
 
 /*
- * Append the host ranges of [addr, addr + len) to the burst and their bytes to the chain.
- * Usually one range; more where the buffer crosses into a neighbouring region.
+ * Append the host ranges of [addr, addr + len) to the burst's segments, and their length to the
+ * chain's. There is usually one range; there are more if the buffer lies in several regions.
  */
 static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_burst *burst,
     struct vring_chain *chain, uint64_t addr, uint32_t len)
@@ -97,11 +103,17 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 	return VRING_FAULT_NONE;
 }
 
-/* Flags that a chain of one descriptor, with its buffer's direction right, has and has not. */
+/*
+ * The flags that tell whether a chain is simple: one descriptor, and a buffer of the right
+ * direction.
+ */
 #define SIMPLE_MASK  (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)
-#define SIMPLE_NEVER (1 << 14) /* is not looked at, so no descriptor has it */
+#define SIMPLE_NEVER (1 << 14) /* not in SIMPLE_MASK, so no descriptor matches */
 
-/* What those flags have to be. Requests have both directions: nothing about them is simple. */
+/*
+ * What these flags are in a simple chain. A request may have both directions, so it is never
+ * simple.
+ */
 static inline uint16_t simple_flags(const struct vring *vr)
 {
 	if (vr->direction == VRING_REQUEST)
@@ -110,8 +122,8 @@ static inline uint16_t simple_flags(const struct vring *vr)
 }
 
 /*
- * What a fetch loop keeps in registers: the region that most buffers lie in, and where the next
- * chain and segment go. Made for one job: a chain of one descriptor, by far the most common.
+ * What a fetch loop keeps in registers: the region of the last buffer, and where the next chain and
+ * segment go. It serves only chains of one descriptor, by far the most common ones.
  */
 struct fetch_cursor {
 	uint64_t gpa, size; /* size 0: no region yet */
@@ -121,7 +133,7 @@ struct fetch_cursor {
 	uint64_t second; /* the next chain's second word, without its length */
 };
 
-/* A chain's two words: written, id, slots; len, segment, n_segments and fault. */
+/* The two words of struct vring_chain: written, id, slots; len, segment, n_segments, fault. */
 #define CHAIN_ID_SHIFT      32
 #define CHAIN_ID_WRITTEN    UINT64_C(0x0000ffffffffffff)
 #define CHAIN_ONE_SLOT      (UINT64_C(1) << 48)
@@ -135,7 +147,7 @@ _Static_assert(offsetof(struct vring_chain, written) == 0 &&
     "chains are written as two words");
 _Static_assert(VRING_BURST_SEGMENTS < 1 << 12, "n_segments has 12 bits");
 
-/* After anything else has changed burst or region. */
+/* To be called at first, and again after other code has changed the burst or the last region. */
 static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
     const struct vring *vr, struct vring_burst *burst)
 {
@@ -153,8 +165,8 @@ static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
 }
 
 /*
- * Append the chain that is this one descriptor, if it lies in the cursor's region as a whole and
- * there is nothing special about it; else false, and nothing has changed.
+ * Append a chain of one descriptor. False, and nothing has changed: its buffer is not wholly in the
+ * cursor's region, is empty or too long, or the burst has no room.
  */
 static ALWAYS_INLINE bool append_simple(
     struct fetch_cursor *c, uint64_t addr, uint32_t len, uint16_t id)
@@ -162,7 +174,7 @@ static ALWAYS_INLINE bool append_simple(
 	uint64_t offset = addr - c->gpa;
 	uint64_t first = CHAIN_ONE_SLOT | (uint64_t)id << CHAIN_ID_SHIFT, second = c->second | len;
 
-	/* len 0 becomes the largest of all. */
+	/* len 0 wraps to the largest number. */
 	if (UNLIKELY(offset >= c->size || len > c->size - offset ||
 		len - 1 >= VRING_CHAIN_BYTES_MAX || c->segment == c->segments_end))
 		return false;
@@ -183,7 +195,9 @@ static ALWAYS_INLINE void fetch_cursor_store(
 	burst->n_segments = c->segment - burst->segment;
 }
 
-/* A chain's id in bits 32 to 47 and what was written below: of a used entry, half in either format.
+/*
+ * The chain's id in bits 32 to 47, its written length below. Used entries of both formats are made
+ * from this.
  */
 static ALWAYS_INLINE uint64_t chain_id_written(const struct vring_chain *chain)
 {
@@ -200,19 +214,19 @@ static inline void chain_begin(struct vring_burst *burst, struct vring_chain *ch
 	burst->walked_to = burst->walked;
 }
 
-/* May the visit read one more descriptor of a chain that has several? */
+/* Count one more descriptor of a chain that has several. False: the visit may not read it. */
 static inline bool chain_walk_on(struct vring_burst *burst)
 {
 	return burst->walked++ < VRING_WALK_MAX;
 }
 
-/* Has this chain alone used up what a visit may cost? */
+/* Has this chain alone reached the limit of a visit? */
 static inline bool chain_walked_all(const struct vring_burst *burst)
 {
 	return burst->walked_to == 0 && burst->walked > VRING_WALK_MAX;
 }
 
-/* A chain that ends in a fault keeps its slots and id, and loses its segments. */
+/* A faulty chain keeps its slots and id, and loses its segments. */
 static inline void chain_fail(
     struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, enum vring_fault fault)
 {
@@ -231,45 +245,46 @@ static inline void chain_end(
 		burst->plain = false;
 }
 
-/* Must the fetch stop before this chain, not consuming it? It has no segments any more. */
+/* Must the fetch stop here and leave this chain in the ring? The chain loses its segments. */
 static inline bool chain_postponed(
     struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, enum vring_fault fault)
 {
 	burst->n_segments = chain->segment;
 	if (fault == VRING_FAULT_TOO_LONG && !chain_walked_all(burst))
-		return chain->segment != 0 || burst->walked_to != 0; /* perhaps it fits later */
+		return chain->segment != 0 || burst->walked_to != 0; /* it may fit later */
 	return fault == VRING_FAULT_MISS &&
 	    (!vr->translation.scouting || !vr->translation.scout_pages);
 }
 
 /*
- * An indirect table is guest memory like any buffer: it must lie in one region as a whole.
- * Sets its host address and *ret_n, or says why it cannot be used.
+ * Find an indirect table, which must lie wholly in one region of guest memory. Sets its host
+ * address and how many entries it has, or returns why it cannot be used.
  */
 enum vring_fault indirect_table(
     struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n);
 
 /*
- * Append a chain that is not in the ring any more: a split one by its head, less than the ring's
- * size; a packed one by copies of its n descriptors, of which only the last has no NEXT. False: it
- * does not fit now, or a translation is missing.
+ * Append a chain that a crash has left. Split: the chain whose first descriptor is head, a number
+ * less than the ring's size. Packed: the chain of these n copies of descriptors; only the last has
+ * no NEXT. False: it does not fit now, a translation is missing, or the ring is broken.
  */
 bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t head);
 bool vring_packed_append(
     struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n);
 
 /*
- * Does a packed ring agree that the device stands at slot, with pending slots of a batch begun
- * there? And if so: bring that batch to an end. See vring_recover.
+ * vring_packed_stands_at: does a packed ring show that the device stands at slot, where it had
+ * begun to complete a batch of pending slots (0: none)? If so, vring_packed_finish brings this
+ * batch to an end. See vring_recover.
  */
 bool vring_packed_stands_at(
     const struct vring_config *config, uint32_t slot, bool wrap, uint32_t pending);
 void vring_packed_finish(
     const struct vring_config *config, struct vring_position *position, uint32_t pending);
 
-/* Could this be a ring that was just filled for the first time? */
+/* Does the ring look as if it was just filled for the first time? */
 bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size);
 
-/* What vring_start has to know of each format. */
+/* The operations of each format, for vring_start. */
 const struct vring_ops *vring_split_ops(bool in_order, enum cpu_level level);
 const struct vring_ops *vring_packed_ops(bool in_order, enum cpu_level level);

@@ -58,7 +58,7 @@ uint32_t vring_call_wish(const struct vring *vr)
 			     : READ_ONCE(vr->split.avail->flags);
 }
 
-/* Only events that were not overwritten while they were read. */
+/* Copies only events that were not overwritten while they were read. */
 static unsigned read_log(struct vring_event_log *log, struct vring_event ret_events[])
 {
 	unsigned end = atomic_load(&log->n), n = 0;

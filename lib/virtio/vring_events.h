@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What has happened to a ring lately: it tells why a guest is silent.
+ * The last events of a ring. They help to find out why a guest is silent.
  *
- * A ring has two logs of its last 64 events: of what its front-end has changed, and of its kicks
- * and calls, which would soon push out all others. An event has the time, the ring's position and
- * one number more.
+ * A ring has two logs of 64 events: one of what its front-end changes, and one of kicks and calls,
+ * which are so many that they would soon replace all others. An event has its time, the position of
+ * the ring and a value.
  *
- * Threads: vring_event() is for any thread. A writer takes a place with an atomic counter, and
- * writes the event's number last. A reader takes an event only if that number is right before and
- * after. Only a writer that rests while 64 others go on can spoil an event.
+ * Threads: any thread may call vring_event(). A writer takes a place with an atomic counter, and
+ * writes the event's number last. A reader takes an event only if its number is right before and
+ * after the event was read. An event is spoilt only if its writer is interrupted while 64 others
+ * are written.
  */
 #pragma once
 
@@ -20,7 +21,7 @@
 
 #define VRING_EVENTS_KEPT 64
 
-/* id, log, name, what the number is. doc/operating.md has a table of them. */
+/* X(id, log, name, what the value is). doc/operating.md has a table of them. */
 #define VRING_EVENTS(X) \
 	X(BASE_TOLD, CHANGES, "base-told", "the base, as told") \
 	X(BASE_ASKED, CHANGES, "base-asked", "the base, as answered") \
@@ -46,7 +47,7 @@ enum vring_event_kind { VRING_EVENTS(X) VRING_EVENT_KINDS };
 #undef X
 
 struct vring_event {
-	atomic_uint number; /* 1 + how many there were before, in its log; 0: being written */
+	atomic_uint number; /* 1 + the events before it in its log; 0: it is being written */
 	uint32_t value;
 	int64_t ns;           /* CLOCK_MONOTONIC */
 	uint16_t avail, used; /* the ring's position; packed: bit 15 is the wrap counter */
@@ -55,21 +56,21 @@ struct vring_event {
 
 struct vring_events {
 	struct vring_event_log {
-		atomic_uint n; /* so far */
+		atomic_uint n; /* events so far */
 		struct vring_event event[VRING_EVENTS_KEPT];
 	} changes, traffic;
 };
 
-/* NULL: no memory. free() undoes it. */
+/* NULL: no memory. To be freed with free(). */
 struct vring_events *vring_events_create(void);
 
 const char *vring_event_name(enum vring_event_kind kind);
 
-/* Note an event of a ring that stands there (NULL: nowhere). */
+/* Note an event of a ring with this position (NULL: none is known). */
 void vring_event_add(struct vring_events *events, enum vring_event_kind kind,
     const struct vring_position *position, uint32_t value);
 
-/* The same where nothing may be recorded: events NULL. */
+/* The same. Nothing happens if events is NULL. */
 static inline void vring_event(struct vring_events *events, enum vring_event_kind kind,
     const struct vring_position *position, uint32_t value)
 {
@@ -78,11 +79,14 @@ static inline void vring_event(struct vring_events *events, enum vring_event_kin
 }
 
 /*
- * What the driver asks for, as it stands in the ring: split: the used index at which it wants a
- * call, or without event indices the flags; packed: offset and wrap counter, and the flags above
- * them. Reads guest memory.
+ * When the driver wants calls, as ring memory has it. Split: its used event index, or its flags if
+ * EVENT_IDX was not negotiated. Packed: the lower half is offset and wrap counter, the upper half
+ * flags. Reads guest memory.
  */
 uint32_t vring_call_wish(const struct vring *vr);
 
-/* Copy what both logs hold to ret_events, of 2 * VRING_EVENTS_KEPT, oldest first. How many. */
+/*
+ * Copy the events of both logs to ret_events, which has room for 2 * VRING_EVENTS_KEPT, oldest
+ * first. Returns how many.
+ */
 unsigned vring_events_read(struct vring_events *events, struct vring_event ret_events[]);

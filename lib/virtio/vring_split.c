@@ -3,12 +3,12 @@
  * The device side of a split ring (virtio 1.2, 2.7).
  *
  * The driver's avail index is read once per burst at most. Every avail entry and every descriptor
- * is read once; a chain of one descriptor, by far the most common, never leaves the fetch loop.
- * Used elements are written one store each and published together with the index.
+ * is read once. Chains of one descriptor, by far the most common ones, are handled inside the fetch
+ * loop. Used elements are written first; then one store of the used index publishes them.
  *
- * In order: the driver promised to recycle buffers in the order it offered them, so one used
- * element, naming the last chain, stands for a whole burst of transmit buffers (2.7.9). Receive
- * buffers still need one each, for their lengths.
+ * In order (2.7.9): the device returns buffers in the order in which the driver offered them. So
+ * one used element, which names the last chain, is enough for a whole burst of transmit buffers.
+ * Receive buffers need one each, because of their lengths.
  */
 #include "virtio/vring_chain.h"
 #include "virtio/vring_vector.h"
@@ -21,7 +21,7 @@ static ALWAYS_INLINE uint16_t avail_index(const struct vring *vr)
 	return __atomic_load_n(&vr->split.avail->idx, __ATOMIC_ACQUIRE);
 }
 
-/* A chain of more than one descriptor, in the ring's table and then perhaps an indirect one. */
+/* A chain of several descriptors, in the ring's table, an indirect table, or both. */
 static __attribute__((noinline)) enum vring_fault walk_chain(
     struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
 {
@@ -45,7 +45,7 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 			in_table = true;
 			left = n + 1;
 			d = descriptor_read(&table[0]);
-			continue; /* the table's first descriptor is the next one */
+			continue; /* go on with the first descriptor of the table */
 		}
 		if (!direction_matches(vr, burst, chain, d.third))
 			return VRING_FAULT_DIRECTION;
@@ -71,7 +71,7 @@ static ALWAYS_INLINE enum vring_fault read_chain(
 	return chain_append(vr, burst, chain, d.addr, d.len);
 }
 
-/* How many chains wait, at least up to max. */
+/* How many chains are available from index `from` on, counted up to max. */
 static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsigned max)
 {
 	uint16_t ready = vr->avail_seen - from;
@@ -89,8 +89,8 @@ static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsi
 }
 
 /*
- * Append the chain that starts at head, whose descriptor has been read; false: it has to wait, and
- * is as if it had not been seen.
+ * Append the chain whose first descriptor is head; d is a copy of this descriptor. False: the chain
+ * must wait, and stays in the ring.
  */
 static __attribute__((noinline)) bool append(
     struct vring *vr, struct vring_burst *burst, uint16_t head, struct descriptor d)
@@ -116,7 +116,7 @@ bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t he
 	return append(vr, burst, head, descriptor_read(&vr->split.desc[head]));
 }
 
-/* Append up to n chains, which wait; how many it were. */
+/* Append up to n chains, which are available. Returns how many. */
 static unsigned fetch_ready(struct vring *vr, struct vring_burst *burst, unsigned n)
 {
 	const struct vring_split_desc *desc = vr->split.desc;
@@ -137,7 +137,7 @@ static unsigned fetch_ready(struct vring *vr, struct vring_burst *burst, unsigne
 		d = descriptor_read(&desc[head]);
 		if (LIKELY((d.third & SIMPLE_MASK) == simple) &&
 		    LIKELY(append_simple(&cursor, d.addr, d.len, head)))
-			continue; /* nothing special about it */
+			continue; /* a simple chain */
 		fetch_cursor_store(&cursor, burst);
 		if (UNLIKELY(!append(vr, burst, head, d)))
 			break;
@@ -157,7 +157,7 @@ static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigne
 	return fetch_ready(vr, burst, chains_ready(vr, vr->position->avail, n));
 }
 
-/* Four descriptors, of which each is read once; heads: 16 bits each, all in range. */
+/* Read four descriptors, each once. heads: four descriptor numbers of 16 bits, all in range. */
 static ALWAYS_INLINE CPU_AVX512 __m512i read_four(
     const struct vring_split_desc *desc, uint64_t heads)
 {
@@ -170,7 +170,10 @@ static ALWAYS_INLINE CPU_AVX512 __m512i read_four(
 	    _mm512_castsi256_si512(_mm256_set_m128i(b, a)), _mm256_set_m128i(d, c), 1);
 }
 
-/* Fours, as long as they are of the usual kind and their heads do not run over the ring's end. */
+/*
+ * Append chains in fours, as long as all four are simple and do not run over the end of the avail
+ * ring.
+ */
 static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned n)
 {
 	struct fetch_cursor cursor = fetch_cursor(vr, burst);
@@ -186,7 +189,7 @@ static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *bur
 		uint64_t heads;
 		__m512i first;
 
-		/* Each is read once: what the compiler must not do is come back. */
+		/* The compiler must not read the heads a second time. */
 		__asm__ volatile("mov %1, %0" : "=r"(heads) : "m"(*(const char(*)[8]) & ring[k]));
 		if (UNLIKELY(heads & too_high))
 			break;
@@ -203,7 +206,7 @@ static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *bur
 	return k;
 }
 
-/* Pairs likewise. */
+/* The same in pairs. */
 static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst, unsigned n)
 {
 	struct fetch_cursor cursor = fetch_cursor(vr, burst);
@@ -266,7 +269,7 @@ static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned 
 	burst->n = keep;
 }
 
-/* An element of the used ring: id, then what was written. */
+/* Write an element of the used ring: the id, then the written length. */
 static ALWAYS_INLINE void write_used(
     struct vring_split_used_elem *element, const struct vring_chain *chain)
 {
@@ -283,7 +286,7 @@ static ALWAYS_INLINE void publish_used(struct vring *vr, uint16_t used)
 	vr->position->used = used;
 }
 
-/* How many of n elements were written; the others are the caller's. */
+/* Write elements in fours. Returns how many of the n were written; the caller writes the others. */
 static CPU_AVX2 unsigned write_used_fours(
     struct vring_split_used_elem *element, const struct vring_chain *chain, unsigned n)
 {
@@ -372,7 +375,7 @@ static uint16_t *avail_event(struct vring *vr)
 static void split_kick_disable(struct vring *vr)
 {
 	if (vr->event_idx) {
-		/* As far behind as can be: not asked for again before the index has wrapped. */
+		/* The index reaches this event last of all, after 65536 more chains. */
 		__atomic_store_n(avail_event(vr), vr->position->avail - 1, __ATOMIC_RELAXED);
 		__atomic_store_n(&vr->split.used->flags, 0, __ATOMIC_RELAXED);
 	} else {
@@ -403,7 +406,7 @@ static bool split_kick_enable(struct vring *vr)
 	return split_has_avail(vr);
 }
 
-/* Marks are offsets into the used ring; where it lies for the guest, the log says. */
+/* The log knows the guest address of the used ring. */
 static void split_log_used(
     struct vring *vr, struct dirty_log *log, const struct vring_position *before, uint32_t slots)
 {
@@ -412,7 +415,7 @@ static void split_log_used(
 
 	dirty_log_mark(log, log->ring_gpa + 4 + 8ul * at, 8ul * first);
 	dirty_log_mark(log, log->ring_gpa + 4, 8ul * MIN(slots - first, vr->size));
-	dirty_log_mark(log, log->ring_gpa, 4); /* the index */
+	dirty_log_mark(log, log->ring_gpa, 4); /* flags and index */
 }
 
 static void split_log_event(struct vring *vr, struct dirty_log *log)

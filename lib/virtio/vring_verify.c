@@ -2,29 +2,33 @@
 /*
  * Theory of operation
  *
- * A split ring's used index is the position of a device that leaves nothing in flight. Only when it
- * cannot be, because the avail index is more than the ring's size ahead of it, the ring says
- * nothing: a driver may have begun anew without clearing what the device wrote.
+ * The used index of a split ring is the position of a device that leaves nothing in flight. The
+ * ring shows nothing only if its avail index is more than its size ahead of the used index: a
+ * driver may have started anew without clearing the used index.
  *
- * A packed ring shows where the driver stands: the AVAIL bit of a slot is the driver's wrap counter
- * when it last wrote the slot, used or not, so there is one edge in the ring at most. Going back
- * from there, slots that the device has not marked as used either wait for it, or belong to the
- * chain (in order: the batch) that it marked last, in the first slot of that. Which of them is the
- * last of that chain its buffer id says, for both ends of a chain carry it. So the device stands
+ * A packed ring shows the driver's position. The AVAIL bit of a slot is the driver's wrap counter
+ * at the time when the driver last wrote the slot, and the device does not change it. So along the
+ * ring the bit changes at most once, and it does so at the driver's position. Before this position
+ * there may be slots that are not marked as used. They either wait for the device, or belong to the
+ * last chain (in order: the last batch) that the device marked, because it marks only the first
+ * slot of a chain or batch. The last slot of this chain is found by the buffer id, which both its
+ * first and its last slot hold. So the device stands
  *
- *	at the driver's position	if no slot before it lacks its mark;
- *	behind the last mark		if that cannot be a chain of several slots: no unmarked slot
- *					that could end it has its id;
- *	at one of two places		else. A position that is one of them may be right. Any other
- *					is wrong, and the first place is taken if the driver could
- *					have used a table instead of a long chain, and no other
- *					chain in sight is a long one.
+ *	at the driver's position	if the slot before it is marked;
+ *	behind the last marked slot	if this slot is a chain of its own: no unmarked slot that
+ *					could end its chain has its id;
+ *	at one of two places		otherwise: behind the marked slot, or behind the end of its
+ *					chain.
  *
- * A ring without any mark is a full one. If it is as on a first lap, and is told to be at a
- * beginning, it is taken for new.
+ * If the told position is one of two possible places, it may be right. Otherwise it is wrong. It is
+ * corrected to the first of them if the driver can use indirect tables, and all other chains that
+ * can be seen have one slot.
  *
- * The driver may run meanwhile. What it adds changes nothing of this; half a chain of several slots
- * may look like a second edge, and then the ring says nothing.
+ * A ring without any marked slot is full. If it looks as on the first lap, and the told slot is 0,
+ * it is taken for a new ring.
+ *
+ * The driver may run at the same time. Chains that it adds change nothing. But half of a chain of
+ * several slots may look like a second change of the AVAIL bit; then the ring shows nothing.
  */
 #include "virtio/vring_verify.h"
 
@@ -35,13 +39,13 @@ struct place {
 	bool wrap;
 };
 
-/* Of the slots between the last mark and the driver's position. */
+/* The slots between the last marked slot and the driver's position. */
 struct packed_view {
 	const struct vring_packed_desc *desc;
 	uint32_t size;
-	struct place driver; /* the next slot that it will write */
-	struct place behind; /* the first slot without a mark; the driver's position if n is 0 */
-	uint32_t n;          /* slots without a mark, up to the driver's position */
+	struct place driver; /* the next slot that the driver will write */
+	struct place behind; /* the first unmarked slot; if n is 0, the driver's position */
+	uint32_t n;          /* unmarked slots up to the driver's position */
 };
 
 static enum vring_verdict verify_split(
@@ -94,7 +98,7 @@ static bool same_place(struct place a, struct place b)
 	return a.slot == b.slot && a.wrap == b.wrap;
 }
 
-/* False: there is more than one edge. */
+/* Find the driver's position. False: the AVAIL bit changes more than once. */
 static bool find_driver(struct packed_view *view)
 {
 	bool first = avail_bit(view->desc, 0), before = first;
@@ -125,7 +129,7 @@ static void find_last_mark(struct packed_view *view)
 	}
 }
 
-/* The driver could put a long chain into a table, and no chain that can be seen is a long one. */
+/* Can the driver use indirect tables, and has every chain that can be seen one slot? */
 static bool chains_are_single(const struct packed_view *view, uint64_t features)
 {
 	struct place at = view->behind;
@@ -143,8 +147,8 @@ static bool chains_are_single(const struct packed_view *view, uint64_t features)
 }
 
 /*
- * The end of the chain, or batch, that was marked last, if it has slots without a mark. False:
- * it has none.
+ * Find the end of the chain, or batch, that was marked last, if it has unmarked slots. False: it
+ * has none.
  */
 static bool find_end(const struct packed_view *view, bool in_order, struct place *ret_end)
 {
@@ -195,10 +199,13 @@ static enum vring_verdict verify_packed(
 		return VRING_VERDICT_AGREES;
 	if (chains_are_single(&view, config->features))
 		return correct(position, view.behind);
-	/* Of the batch whose mark has been overwritten any number of slots may be left. */
+	/*
+	 * The driver may have overwritten the only mark of the last batch. Then any number of slots
+	 * of the batch may be left, and the device may stand at any of them.
+	 */
 	if (in_order && view.n == view.size && avail_bit(view.desc, told.slot) == told.wrap)
 		return VRING_VERDICT_AGREES;
-	/* User Mode Linux tells 0 of a new ring, which may be full already. */
+	/* User Mode Linux tells slot 0 for a new ring, which may be full already. */
 	if (view.n == view.size && view.behind.slot == 0 && view.behind.wrap && told.slot == 0)
 		return correct(position, view.behind);
 	return VRING_VERDICT_CONTRADICTS;

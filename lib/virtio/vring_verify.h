@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where a ring stands, by what the ring itself shows. For devices that leave nothing in flight:
- * what was fetched has been completed, or will be fetched again.
+ * Finds the device's position from the contents of the ring. This works for devices that leave
+ * nothing in flight: every chain that they fetched is completed, or will be fetched again.
  *
- * Front-ends tell a position that may be an old one (DPDK's virtio-user: always 0; QEMU, of a
- * packed ring whose back-end died: the one it told before), or another index than ours (Cloud
- * Hypervisor: how far the driver is, not the device).
+ * A front-end may tell a wrong position. It may be an old one: DPDK's virtio-user always tells 0,
+ * and QEMU tells its last one again if the back-end of a packed ring died. Or it may be the
+ * driver's position instead of the device's (Cloud Hypervisor).
  */
 #pragma once
 
 #include "virtio/vring.h"
 
 enum vring_verdict {
-	VRING_VERDICT_AGREES,      /* it may be so; or the ring says nothing */
-	VRING_VERDICT_CORRECTED,   /* it is not so, and *position is now where the ring stands */
-	VRING_VERDICT_CONTRADICTS, /* it cannot be so, and the ring does not say what is */
+	VRING_VERDICT_AGREES,      /* the position may be right, or the ring shows nothing */
+	VRING_VERDICT_CORRECTED,   /* it was wrong; *position is now what the ring shows */
+	VRING_VERDICT_CONTRADICTS, /* it is wrong, and the ring does not show the right one */
 };
 
 /*
- * What the ring of config, whose areas are mapped, says of a position that was told. Reads guest
- * memory, all descriptors of a packed ring. The driver may be running.
+ * Compare the position that the front-end told with the contents of the ring of config, whose areas
+ * are mapped. Reads guest memory, in a packed ring all descriptors. The driver may be running.
  */
 enum vring_verdict vring_verify(const struct vring_config *config, struct vring_position *position);
