@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is the same for both formats: the ops that wrap a ring's own, and what was left behind. */
+/*
+ * What is the same for both formats: the operations that wrap those of the ring's format, and the
+ * chains that a crash left.
+ */
 #include "virtio/vring_inflight.h"
 
 #include <assert.h>
@@ -21,7 +24,7 @@ size_t vring_inflight_region_size(uint16_t entries, bool packed)
 	return (size + REGION_ALIGN - 1) & ~(size_t)(REGION_ALIGN - 1);
 }
 
-/* Sparse: few of all buffer ids are in use, and a page that is not touched takes no memory. */
+/* By mmap, because few buffer ids are in use, and a page that is not touched takes no memory. */
 static uint16_t *entry_of_create(void)
 {
 	/* syscalls: mmap */
@@ -35,7 +38,7 @@ void inflight_entry_of_clear(struct vring_inflight *f)
 {
 	/* syscalls: madvise */
 	if (madvise(f->entry_of, ENTRY_OF_SIZE, MADV_DONTNEED) < 0)
-		memset(f->entry_of, 0, ENTRY_OF_SIZE); /* it is locked */
+		memset(f->entry_of, 0, ENTRY_OF_SIZE); /* the memory is locked (mlock) */
 }
 
 struct vring_inflight *vring_inflight_create(
@@ -144,7 +147,7 @@ static bool any_left(const struct vring_inflight *f)
 	return f->next_left < f->n_left;
 }
 
-/* Hand out again what was left behind, as far as it fits. */
+/* Append the chains that were left, as many as fit. */
 static unsigned fetch_left(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	struct vring_inflight *f = vr->inflight;
@@ -196,7 +199,7 @@ static void tracked_complete(struct vring *vr, const struct vring_burst *burst)
 	format->finish_end(vr, burst);
 }
 
-/* Of a device's making, not of a guest's. */
+/* A guest cannot cause this, only a mistake in a device type. */
 static void tracked_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
 {
 	(void)vr;
@@ -205,7 +208,10 @@ static void tracked_unfetch(struct vring *vr, struct vring_burst *burst, unsigne
 	assert(!"a device that defers keeps what it fetched");
 }
 
-/* The journal of a packed ring that does not defer: its own, or at least a word for the area's. */
+/*
+ * Give a packed ring that does not defer its journal, or, if it was started without one, a word in
+ * its place: writing the journal also updates the area.
+ */
 static void take_up_journal(struct vring *vr)
 {
 	struct vring_inflight *f = vr->inflight;
@@ -214,7 +220,10 @@ static void take_up_journal(struct vring *vr)
 	__atomic_store_n(vr->journal, vring_journal_word(vr->position), __ATOMIC_RELEASE);
 }
 
-/* Complete what another back-end left behind, unused, and go on without looking back. */
+/*
+ * The first fetches of a ring that does not defer: complete what another back-end left, with
+ * nothing written. Then the ring uses the operations of its format.
+ */
 static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	struct vring_inflight *f = vr->inflight;
@@ -229,7 +238,7 @@ static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, uns
 			f->scratch->chain[i].written = 0;
 		vring_complete(vr, f->scratch);
 		if (any_left(f))
-			return 0; /* in the next visit, or when a translation is there */
+			return 0; /* go on in the next visit, or when a translation has come */
 	}
 	forget_left(f);
 	f->ops.fetch = f->base.fetch;
@@ -246,7 +255,7 @@ void vring_inflight_start(struct vring *vr, struct vring_inflight *f)
 	f->ops = f->base;
 	vr->ops = &f->ops;
 	f->journal = vr->journal;
-	vr->journal = NULL; /* while the area says it, and more */
+	vr->journal = NULL; /* for now, the area keeps the position and more */
 	if (f->deferring) {
 		f->ops.fetch = tracked_fetch;
 		f->ops.unfetch = tracked_unfetch;

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In-flight tracking (vhost-user, "Inflight I/O tracking"): which chains a device has fetched and
- *not yet completed, in memory that outlives the process, so that whoever serves the ring next can
- *take them up in the order in which they came.
+ * In-flight tracking (vhost-user, "Inflight I/O tracking"). The chains that a device has fetched
+ * and not yet completed are noted in memory that outlives the process. So the next process that
+ * serves the ring can take them up, in the order in which they came.
  *
- * The area belongs to the front-end and is hostile. It is read once, into a copy, when a ring is
- * recovered; while the ring runs it is only written, and every decision comes from a private
- *mirror.
+ * The area belongs to the front-end, which may write anything to it. It is read only when a ring is
+ * recovered, once, into a copy. While the ring runs it is only written, and every decision comes
+ * from a private copy ("mirror").
  *
- * Two kinds of devices use it:
+ * There are two kinds of devices:
  *
- *	deferring	completes chains in any order, any time later. Each chain is tracked from
- *			vring_fetch to vring_complete (a burst of the chains that are done, put
- *			together from copies). After a crash vring_fetch hands out what was left,
- *			before anything new.
- *	others		complete what they fetch before they fetch again, so nothing is in flight
- *			that could not be fetched anew. Only a packed ring's place is noted, twice
- *			per burst; a split ring shows its place itself. What another back-end left
- *			in the area is completed unused at the first fetch: frames may be lost,
- *			buffers may not.
+ *	deferring	completes chains in any order, at any later time. Each chain is tracked
+ *			from vring_fetch to vring_complete. (The caller of vring_complete makes a
+ *			burst from copies of the chains that are done.) After a crash
+ *			vring_fetch first returns the chains that were left, then new ones.
+ *	others		complete all chains that they fetch before they fetch again. So nothing
+ *			is in flight that could not be fetched again. Only the position of a
+ *			packed ring is noted, twice per burst; a split ring shows its position
+ *			itself. Chains that another back-end left in the area are completed at
+ *			the first fetch, with nothing written: their frames may be lost, but not
+ *			their buffers.
  *
  * Threads: as for the ring. vring_inflight_recover reads guest memory.
  */
@@ -30,11 +31,11 @@
 
 #include "virtio/vring.h"
 
-/* The layouts are the specification's; names, too, as far as they say something. */
+/* Layouts as in the specification. Names, too, unless another name says more. */
 struct inflight_split_desc {
 	uint8_t inflight;
 	uint8_t padding[5];
-	uint16_t next; /* the batch that was completed last is a list */
+	uint16_t next; /* links the chains of the last completed batch */
 	uint64_t counter;
 };
 
@@ -50,7 +51,7 @@ struct inflight_split {
 struct inflight_packed_desc {
 	uint8_t inflight;
 	uint8_t padding;
-	uint16_t next; /* of a chain, and of the free ones */
+	uint16_t next; /* links the entries of a chain, or the free entries */
 	uint16_t last;
 	uint16_t num;
 	uint64_t counter;
@@ -75,7 +76,7 @@ struct inflight_packed_place {
 	uint8_t padding[2];
 };
 
-/* Fields that must change together lie in one word, and are stored as one. */
+/* Fields that must change together are in one word, and are stored with one store. */
 struct inflight_packed {
 	uint64_t features;
 	union {
@@ -92,38 +93,39 @@ struct inflight_packed {
 
 #define VRING_INFLIGHT_VERSION 1
 
-/* Bytes of one ring's region with so many entries. Regions follow each other without gaps. */
+/* The size of one ring's region with so many entries. Regions follow each other without gaps. */
 size_t vring_inflight_region_size(uint16_t entries, bool packed);
 
 struct vring_inflight;
 
 /*
- * Track a ring of so many entries (size) in region, 8-byte aligned, which has room for
- * region_entries, at least size. Of these only the first size ones are used or even read: memory
- * goes by the ring. deferring: see above. The region is not touched before it is recovered. NULL:
- * no memory.
+ * Track a ring of size entries in region, which is 8-byte aligned and has region_entries entries,
+ * at least size. Only the first size entries are read or written, so that a small ring takes little
+ * memory. deferring: see above. The region is not touched before vring_inflight_recover or
+ * vring_inflight_reset. NULL: no memory.
  */
 struct vring_inflight *vring_inflight_create(
     void *region, uint16_t region_entries, uint16_t size, bool packed, bool deferring);
 void vring_inflight_destroy(struct vring_inflight *inflight);
 
-/* The size of the ring that it can track. */
+/* The size of the ring that it tracks. */
 uint16_t vring_inflight_size(const struct vring_inflight *inflight);
 
 /*
- * Find out what was in flight in a ring that is about to be started with config, of the size
- * that was told, and where it stands: config->position, what the front-end says, is put right.
- * Returns the number of chains that vring_fetch will hand out again (deferring) or complete
- * (others); a new region has none. -EBADMSG: the region contradicts itself or the ring; it was made
- * anew, and the position is left. -ENOMEM: the same.
+ * For a ring that is about to be started with config, of the size that vring_inflight_create was
+ * told: find out which chains were in flight, and where the ring stands. config->position, which is
+ * what the front-end told, is corrected. Returns the number of chains that vring_fetch will return
+ * again (deferring) or complete (others); a new region has none. -EBADMSG: the region contradicts
+ * itself or the ring. -ENOMEM. After a failure the region is reset and config->position is as it
+ * was told.
  */
 int vring_inflight_recover(struct vring_inflight *inflight, const struct vring_config *config);
 
-/* Make the region anew, nothing in flight, without a look at it or the ring. */
+/* Write the region anew, with nothing in flight. Neither the region nor the ring is read. */
 void vring_inflight_reset(struct vring_inflight *inflight, const struct vring_position *position);
 
-/* What vring_start does for a ring with config->inflight: its ops are wrapped. */
+/* Called by vring_start if there is a config->inflight. It wraps the operations of the ring. */
 void vring_inflight_start(struct vring *vr, struct vring_inflight *inflight);
 
-/* Chains between fetch and complete, and those that are still to be handed out again. */
+/* How many chains are fetched and not completed, or left by a crash and not yet returned again. */
 unsigned vring_inflight_count(const struct vring_inflight *inflight);

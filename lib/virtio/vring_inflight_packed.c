@@ -2,19 +2,21 @@
 /*
  * Theory of operation
  *
- * In-flight tracking of a packed ring. Its slots are overwritten by whatever is used next, so the
- * area keeps copies of the descriptors: a chain takes as many entries as it has descriptors, from a
- * list of free ones. Entries of a chain stay linked as they were in that list.
+ * In-flight tracking of a packed ring. Slots of chains in flight may be overwritten by used
+ * descriptors, so the area keeps copies of the descriptors. A chain takes as many entries as it has
+ * descriptors, from a list of free entries. The entries of a chain stay linked as they were in that
+ * list.
  *
- * Two places in the area say where things stand, the current one and the old one. Fetching moves
- * both heads of the free list in one store, which is when the chain counts as in flight. Completing
- * moves the current place, then the ring, then the old place; whoever comes after a crash asks the
- * ring which of the two is true. Heads share a word, and so do places: a crash finds each pair as
- * it was before or after.
+ * The area has a current and an old value of two things: the head of the free list, and the place
+ * (position) in the ring. A fetch changes both heads with one store; from then on the chain counts
+ * as in flight. A completion changes the current head and the current place, then the ring, then
+ * the old ones. After a crash the ring shows which of them are true. Both heads are in one word,
+ * and both places in another, so that a crash leaves each pair as it was before a change or after
+ * it.
  *
- * The free list is the mirror's, the area's is a copy. After a crash the area is believed if its
- * chains are disjoint and no longer than the ring; what is not in a chain is free, and a free list
- * that says otherwise is written anew.
+ * The free list that is used is that of the mirror; the one in the area is a copy. After a crash
+ * the area is accepted if its chains share no entries and are together no longer than the ring. All
+ * other entries are free. If the area's free list disagrees, it is written anew.
  *
  * Threads: the ring's user. The area is hostile, see vring_inflight.h.
  */
@@ -45,7 +47,7 @@ static void share_place(
 	SHARE(f->packed->place_word, place.place_word);
 }
 
-/* Of the free list's end the area says what a list of all its entries would say. */
+/* In the area the list ends with the number of its entries: an index that no entry has. */
 static uint16_t shared_index(const struct vring_inflight *f, uint16_t at)
 {
 	return at == ENTRY_NONE ? f->region_entries : at;
@@ -155,8 +157,8 @@ static bool packed_again(
 }
 
 /*
- * All entries that are not in a chain, in a list; as many as the ring has slots, for no more can be
- * in flight.
+ * Link all entries that are not in a chain (taken NULL: all entries) to a free list. There are as
+ * many entries as the ring has slots, because no more can be in flight.
  */
 static void list_free(struct vring_inflight *f, const bool taken[])
 {
@@ -178,7 +180,7 @@ static void packed_reset(struct vring_inflight *f, const struct vring_position *
 {
 	memset(f->entry, 0, f->n_entries * sizeof(*f->entry));
 	inflight_entry_of_clear(f);
-	SHARE(f->packed->heads_word, 0); /* not of any version while it is written */
+	SHARE(f->packed->heads_word, 0); /* an invalid version while the rest is written */
 	memset(f->packed->desc, 0, f->n_entries * sizeof(f->packed->desc[0]));
 	f->packed->features = 0;
 	list_free(f, NULL);
@@ -186,7 +188,10 @@ static void packed_reset(struct vring_inflight *f, const struct vring_position *
 	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
 }
 
-/* The area's heads and place, read once; slots of a batch that was begun and not handed over. */
+/*
+ * A copy of the area's heads and place; and how many slots a batch has that was begun, but not
+ * handed over to the driver.
+ */
 struct packed_view {
 	uint32_t pending;
 	struct inflight_packed_heads heads;
@@ -210,7 +215,10 @@ static bool view_read(const struct vring_inflight *f, uint16_t size, struct pack
 	    ret->place.old_used_wrap_counter <= 1;
 }
 
-/* Was the last batch handed over? The slot that it starts at says so. Then commit, else go back. */
+/*
+ * Was the last batch handed over to the driver? The slot that it starts at shows this. If it was,
+ * the current values are true, if not the old ones.
+ */
 static void view_decide(
     struct vring_inflight *f, const struct vring_config *config, struct packed_view *view)
 {
@@ -243,7 +251,7 @@ static void view_decide(
 	    place->old_used_wrap_counter);
 }
 
-/* Follow the free list into the mirror. Nothing on it is in flight, whatever its entries say. */
+/* Copy the free list into the mirror. No entry on it is in flight, even if it says that it is. */
 static void follow_free(struct vring_inflight *f, uint16_t at, bool is_free[])
 {
 	f->free_head = at < f->n_entries ? at : ENTRY_NONE;
@@ -259,7 +267,7 @@ static void follow_free(struct vring_inflight *f, uint16_t at, bool is_free[])
 	}
 }
 
-/* Copy the chain that begins at head; false: it cannot be one. */
+/* Copy the chain that begins at head. False: the entries are no valid chain. */
 static bool copy_chain(struct vring_inflight *f, uint16_t head, uint16_t size, uint32_t *stored,
     const bool is_free[], bool taken[])
 {
@@ -295,7 +303,7 @@ static bool copy_chain(struct vring_inflight *f, uint16_t head, uint16_t size, u
 	return true;
 }
 
-/* All chains in flight; false: the area contradicts itself. */
+/* Find all chains in flight. False: the area contradicts itself. */
 static bool find_left(
     struct vring_inflight *f, uint16_t size, const bool is_free[], bool taken[], uint32_t *stored)
 {
@@ -318,7 +326,10 @@ static int packed_settle(struct vring_inflight *f, const struct vring_config *co
 
 	found = (struct vring_position){
 	    .used = view->place.used_idx, .used_wrap = view->place.used_wrap_counter};
-	/* The area of another ring, or of this one before it was reset? When in doubt it is not. */
+	/*
+	 * The area may belong to another ring, or be older than a reset of this one. Refuse it if
+	 * neither the told position nor the contents of the ring agree with it.
+	 */
 	if (vring_journal_word(&found) != vring_journal_word(pos) &&
 	    !vring_packed_stands_at(config, found.used, found.used_wrap, view->pending) &&
 	    !vring_packed_looks_new(config->desc, config->size))

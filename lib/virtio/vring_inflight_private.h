@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the files of vring_inflight.h share. */
+/* Shared by the files that implement vring_inflight.h. */
 #pragma once
 
 #include "virtio/vring_chain.h"
@@ -7,20 +7,20 @@
 
 #define ENTRY_NONE UINT16_MAX
 
-/* The mirror of one entry of the area. */
+/* The private copy of one entry of the area. */
 struct inflight_entry {
-	uint16_t next; /* packed: in its chain or among the free */
-	uint16_t last; /* packed, of the first entry of a chain */
-	uint16_t num;
-	bool busy; /* the first entry of a chain in flight */
+	uint16_t next; /* packed: the next entry of its chain, or the next free one */
+	uint16_t last; /* packed, in a chain's first entry: the chain's last entry, */
+	uint16_t num;  /* and how many entries the chain has */
+	bool busy;     /* the first entry of a chain in flight */
 };
 
-/* A chain that was left behind. */
+/* A chain that a crash left. */
 struct inflight_left {
 	uint64_t counter;
 	uint16_t entry;
 	uint16_t num;
-	uint32_t stored; /* packed: its first descriptor among the stored ones */
+	uint32_t stored; /* packed: index of its first descriptor in stored */
 };
 
 struct vring_inflight {
@@ -29,47 +29,54 @@ struct vring_inflight {
 		struct inflight_packed *packed;
 		void *region;
 	};
-	uint16_t region_entries; /* the region's layout */
-	uint16_t n_entries;      /* of these in use: as many as the ring has */
+	uint16_t region_entries; /* entries that the region has */
+	uint16_t n_entries;      /* entries in use: as many as the ring has */
 	bool is_packed;
 	bool deferring;
-	uint16_t last_batch; /* split */
+	uint16_t last_batch; /* split: the head of the list of the last batch */
 	uint16_t free_head;  /* packed; ENTRY_NONE: there is none */
 	uint16_t n_free;
 	unsigned n_busy;
 	uint64_t counter;
-	uint64_t *journal; /* that the ring was started with */
-	uint64_t word;     /* packed, not deferring: the journal if there is no other */
+	uint64_t *journal; /* that the ring was started with, or NULL */
+	uint64_t word;     /* packed, not deferring: used as the journal if there is no other */
 	struct inflight_entry *entry;
 	uint16_t *entry_of; /* packed, by buffer id: the entry plus 1; 0: none */
-	/* Left behind by a crash, in the order in which they came. */
+	/*
+	 * Chains that a crash left, oldest first. The first next_left of them were returned again.
+	 */
 	struct inflight_left *left;
 	unsigned n_left, next_left;
 	struct vring_packed_desc *stored;
 	struct vring_burst *scratch;
-	/* The ring's own, and what it uses instead. */
+	/* The operations of the ring's format, and those that the ring uses instead. */
 	struct vring_ops base, ops;
 };
 
-/* One format. Chains were validated by whoever fetched them. */
+/* The functions of one format. Their chains have been checked when they were fetched. */
 struct inflight_format {
 	size_t header, entry;
-	/* Note a chain that was fetched from slot; false: it cannot be, the ring is broken. */
+	/*
+	 * Note a chain that was fetched from slot. False: the driver has made it available twice;
+	 * the ring is broken.
+	 */
 	bool (*take)(struct vring *vr, const struct vring_chain *chain, uint16_t slot);
-	/* Before and after the ring's own complete. */
+	/* Called before and after the complete of the ring's format. */
 	void (*finish_begin)(struct vring *vr, const struct vring_burst *burst);
 	void (*finish_end)(struct vring *vr, const struct vring_burst *burst);
-	/* Append what is left behind; false: it does not fit now. */
+	/* Append a chain that was left; false: it does not fit now. */
 	bool (*again)(
 	    struct vring *vr, struct vring_burst *burst, const struct inflight_left *left);
-	/* Write a new region / read it: the number of chains left behind, or -EBADMSG. */
+	/*
+	 * Write a new region, or read it: the number of chains that were left, or a negative errno.
+	 */
 	void (*reset)(struct vring_inflight *f, const struct vring_position *position);
 	int (*recover)(struct vring_inflight *f, const struct vring_config *config);
 };
 
 /*
- * For a packed ring that does not defer: a batch of so many slots begins, or (0) it is done. Part
- * of its journalling.
+ * For a packed ring that does not defer, when it writes its journal: note in the area that a batch
+ * of so many slots begins, or (0) that it is done.
  */
 void vring_inflight_note(struct vring *vr, uint32_t slots);
 
@@ -88,8 +95,8 @@ static inline uint16_t inflight_entry_of(const struct vring_inflight *f, uint16_
 
 void inflight_entry_of_clear(struct vring_inflight *f);
 
-/* Stores into the area are made in program order, each whole. */
+/* Store to the area: each store is whole, and stores are made in program order. */
 #define SHARE(to, value) __atomic_store_n(&(to), (value), __ATOMIC_RELEASE)
 
-/* Sort what is left behind by age; sets the counter. */
+/* Sort the chains that were left by age, and set the counter for the next chain. */
 void inflight_left_sort(struct vring_inflight *f);

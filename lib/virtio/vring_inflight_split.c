@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In-flight tracking of a split ring. An entry belongs to the descriptor of the same number. What
- * was completed last is a list, because a crash may come after the ring says that the batch is used
- * and before the area does.
+ * In-flight tracking of a split ring. Entry i belongs to the chain whose first descriptor is i. The
+ * chains of the last completed batch are a list: after a crash the ring may show that the batch is
+ * used, while the area does not yet. The list tells which chains are affected.
  */
 #include <errno.h>
 #include <string.h>
@@ -69,7 +69,7 @@ static void split_reset(struct vring_inflight *f, const struct vring_position *p
 	SHARE(f->split->version, VRING_INFLIGHT_VERSION);
 }
 
-/* The ring says that the last batch is used, the area does not yet. */
+/* If the ring shows that the last batch is used and the area does not yet, correct the area. */
 static void finish_last_batch(struct vring_inflight *f, uint16_t used)
 {
 	uint16_t n = used - READ_ONCE(f->split->used_idx);
@@ -114,9 +114,9 @@ static int split_recover(struct vring_inflight *f, const struct vring_config *co
 		return -EBADMSG;
 	find_left(f);
 	if (f->n_left == 0)
-		return 0; /* the front-end's word for the position is as good */
+		return 0; /* nothing was in flight: the told position is right */
 	if ((uint16_t)(READ_ONCE(avail->idx) - used) < f->n_left)
-		return -EBADMSG; /* more in flight than was ever made available */
+		return -EBADMSG; /* more in flight than was made available */
 	config->position->used = used;
 	config->position->avail = used + f->n_left;
 	return (int)f->n_left;

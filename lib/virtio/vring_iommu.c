@@ -4,8 +4,8 @@
 #include "virtio/vring_chain.h"
 
 /*
- * How far ahead a ring that misses looks: chains, descriptors in chains of several, and pages. And
- * how many pages of one buffer it asks for at once.
+ * The limits of scouting: chains, descriptors of chains that have several, pages, and pages of one
+ * buffer.
  */
 #define SCOUT_CHAINS    64
 #define SCOUT_WALK      512
@@ -17,7 +17,7 @@ static const struct guest_memory *view_memory(const struct iotlb_view *view, uns
 	return perm & IOTLB_WRITE ? view->writable : view->readable;
 }
 
-/* Take over the current view. False: nothing has changed. */
+/* Use the current view from now on. False: it is not new, and no miss was denied. */
 static bool adopt_view(struct vring *vr)
 {
 	struct vring_translation *t = &vr->translation;
@@ -36,8 +36,8 @@ static bool adopt_view(struct vring *vr)
 }
 
 /*
- * Note a miss, if it is new and there is room. Returns the word it had before: 0 if it is new or
- * finds no room; then it is asked for later, for a table that is full empties by itself.
+ * Note a miss if it is new and there is room. Returns its word if it was noted before, else 0. If
+ * there is no room it is noted later, because slots become free when misses are answered or denied.
  */
 static uint64_t note_miss(struct vring *vr, uint64_t wanted, unsigned *ret_slot)
 {
@@ -50,7 +50,7 @@ static uint64_t note_miss(struct vring *vr, uint64_t wanted, unsigned *ret_slot)
 		*ret_slot = i;
 		if ((miss & ~VRING_MISS_STATE_MASK) == wanted && miss != 0)
 			return miss;
-		/* One that was denied and is not at the head any more has no use. */
+		/* Only the ring's first chain can need a denied miss, and has taken it if so. */
 		if (!miss || (miss & VRING_MISS_STATE_MASK) == VRING_MISS_DENIED)
 			room = MIN(room, i);
 	}
@@ -59,7 +59,7 @@ static uint64_t note_miss(struct vring *vr, uint64_t wanted, unsigned *ret_slot)
 		    &misses->miss[room], wanted | VRING_MISS_NEW, memory_order_release);
 		vr->translation.news = true;
 	} else {
-		vr->translation.scout_pages = 0; /* no use in looking further */
+		vr->translation.scout_pages = 0; /* there is no room for more */
 	}
 	return 0;
 }
@@ -100,7 +100,7 @@ void vring_iommu_scout(struct vring *vr, uint64_t iova, uint32_t len)
 	}
 }
 
-/* Note what the chains from here on miss, and give them back. */
+/* Note the misses of the chains from here on. The chains stay in the ring. */
 static __attribute__((noinline)) void scout(struct vring *vr, struct vring_burst *burst)
 {
 	struct vring_translation *t = &vr->translation;

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rings whose descriptors carry I/O virtual addresses.
+ * Rings whose descriptors hold I/O virtual addresses.
  *
- * Between the thread that keeps the translations (the keeper) and those that use the rings:
+ * The thread that keeps the translations (the keeper) and the threads that use the rings share:
  *
- *	vring_iommu	one per device: the current view. The keeper publishes a new one; a
- *			ring adopts it with its next burst. An old view may be destroyed when
- *			every burst begun before has ended.
- *	vring_misses	one per ring: what it could not translate. The ring puts in, once; the
- *			keeper takes out to ask, and denies what is not answered.
+ *	vring_iommu	one per device: the current view. The keeper publishes a new view, and a
+ *			ring uses it from its next burst on. The keeper may destroy an old view
+ *			when every burst that began before has ended.
+ *	vring_misses	one per ring: addresses that it could not translate. The ring adds each
+ *			once. The keeper asks the front-end for them, and denies those that are
+ *			not answered.
  *
- * A chain that misses is not fetched, and nothing behind it; vring_fetch returns what lies
- * before. The ring looks again when the view has changed or a miss was denied; until then
- * fetching costs two loads. A chain that needs what was denied carries VRING_FAULT_ADDRESS.
+ * If an address of a chain is not translated (a miss), vring_fetch leaves the chain and all behind
+ * it in the ring, and returns those before it. The ring tries again when the view has changed or a
+ * miss was denied; until then a fetch costs a few loads. A chain that needs a denied address has
+ * VRING_FAULT_ADDRESS.
  *
- * A driver maps each of its buffers anew, so misses come in flocks. The first one makes the ring
- * look at the chains behind it, too, and ask for all of them at once, as far as there is room for
- * misses: how far it looks is bounded in chains, descriptors and pages.
+ * A driver maps each of its buffers anew, so many misses come together. After the first one the
+ * ring also examines the chains behind it ("scouts"), and notes all of their misses at once, as far
+ * as there is room. It examines a limited number of chains, descriptors and pages.
  */
 #pragma once
 
@@ -40,8 +42,8 @@ struct vring_ops {
 	bool (*kick_enable)(struct vring *vr);
 	bool (*has_avail)(const struct vring *vr);
 	struct vring_peek (*peek)(const struct vring *vr);
-	void (*prefetch)(const struct vring *vr); /* NULL: it would gain nothing */
-	/* Note for the dirty log what the last complete, and what the kick functions, wrote. */
+	void (*prefetch)(const struct vring *vr); /* NULL: not useful */
+	/* Mark in the dirty log what the last complete wrote, or what the kick functions wrote. */
 	void (*log_used)(struct vring *vr, struct dirty_log *log,
 	    const struct vring_position *before, uint32_t slots);
 	void (*log_event)(struct vring *vr, struct dirty_log *log);
@@ -50,8 +52,8 @@ struct vring_ops {
 #define VRING_MISSES_MAX 64
 
 /*
- * One miss in one word: the page's IOVA, the permission wanted (IOTLB_*) and how far it got. So
- * it is always whole, whoever looks.
+ * A miss is one word: the page's IOVA, the permission wanted (IOTLB_*) and its state. So each
+ * thread reads and changes it as a whole.
  */
 enum vring_miss_state { VRING_MISS_NEW = 1, VRING_MISS_ASKED, VRING_MISS_DENIED };
 
@@ -73,53 +75,60 @@ struct vring_misses {
 	_Atomic uint64_t miss[VRING_MISSES_MAX]; /* 0: free */
 };
 
-/* Never NULL while a ring uses it. */
+/* The view is never NULL while a ring uses it. */
 struct vring_iommu {
 	_Atomic(struct iotlb_view *) view;
-	_Atomic uint32_t denials; /* counts up with each */
+	_Atomic uint32_t denials; /* how many misses were denied */
 };
 
-/* A ring's side. All zero: there is no IOMMU. */
+/* The ring's part. All zero: there is no IOMMU. */
 struct vring_translation {
 	struct vring_iommu *iommu;
 	struct vring_misses *misses;
-	uint64_t generation;  /* of the view that memory and tables belong to */
+	uint64_t generation;  /* of the view that the ring's memory and tables are from */
 	uint32_t denials;     /* as last seen */
-	bool stalled;         /* at a miss */
-	bool scouting;        /* looking ahead: chains are not kept */
-	uint32_t scout_pages; /* while looking ahead: how many it may still look for */
-	bool news;            /* there are new misses; whoever tells the keeper clears it */
-	struct vring_ops ops; /* those of the format, but for fetch, */
-	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max); /* this one */
+	bool stalled;         /* a chain waits for a translation */
+	bool scouting;        /* chains are only examined for misses */
+	uint32_t scout_pages; /* while scouting: how many more pages it may examine */
+	bool news; /* there are new misses; cleared by the caller that tells the keeper */
+	struct vring_ops ops; /* those of the format, except fetch */
+	/* The fetch of the format. */
+	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
 };
 
-/* What vring_start does for a ring behind an IOMMU; its ops are wrapped. */
+/* Called by vring_start for a ring behind an IOMMU. It wraps the operations of the ring. */
 void vring_iommu_start(struct vring *vr, struct vring_iommu *iommu, struct vring_misses *misses);
 
 /*
- * Note what the chains that wait in the ring miss, before they are needed. For whoever uses the
- * ring; burst is scratch memory.
+ * Note the misses of the chains that wait in the ring, before the chains are needed. To be called
+ * by the user of the ring. burst is scratch memory.
  */
 void vring_iommu_look_ahead(struct vring *vr, struct vring_burst *burst);
 
-/* The page at iova cannot be accessed so: a fault, or a miss noted. Returns enum vring_fault. */
+/*
+ * The page at iova is not translated with perm. Returns VRING_FAULT_MISS after noting a miss, or
+ * VRING_FAULT_ADDRESS if there is no IOMMU or the miss was denied.
+ */
 int vring_iommu_miss(struct vring *vr, uint64_t iova, unsigned perm);
 
-/* While looking ahead: note what is missing of a buffer. */
+/* While scouting: note the pages of a buffer that are not translated. */
 void vring_iommu_scout(struct vring *vr, uint64_t iova, uint32_t len);
 
 /*
- * The keeper's side. Take the next miss to ask for, from *at on (0 at first): the word, or 0 when
- * there is no more. It was in slot *at - 1. What could not be asked for now is given back.
+ * For the keeper. Take the next miss to ask for, from slot *at on (at first 0). Returns the word,
+ * or 0 if there is none. It was in slot *at - 1. A miss that could not be asked for is given back.
  */
 uint64_t vring_misses_take(struct vring_misses *misses, unsigned *at);
 void vring_misses_give_back(struct vring_misses *misses, unsigned i, uint64_t miss);
 
-/* Deny what is in slot i, if it is still this miss. Count it in vring_iommu.denials then. */
+/*
+ * Deny the miss in slot i, if it is still this one. If true, the caller must count it in
+ * vring_iommu.denials.
+ */
 bool vring_misses_deny(struct vring_misses *misses, unsigned i, uint64_t miss);
 
 /*
- * Forget the misses that a view answers, after it was published. If one of them is taken back
- * before the ring has come round to it, the ring notes it anew.
+ * Forget the misses that this view answers. To be called after the view was published. If an answer
+ * is taken back before the ring has tried again, the ring notes the miss anew.
  */
 void vring_misses_answer(struct vring_misses *misses, const struct iotlb_view *view);

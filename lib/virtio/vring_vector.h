@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Four descriptors at a time with AVX-512, two with AVX2: what append_simple does, for both ring
+ * append_simple for four descriptors at a time with AVX-512, or two with AVX2. For both ring
  * formats.
  *
- * Only for functions that are compiled with CPU_AVX512 or CPU_AVX2 and chosen by cpu_level().
- * One line of code here is one instruction, mostly; even lanes hold a descriptor's address, odd
- * lanes its second word.
+ * Only functions that are compiled with CPU_AVX512 or CPU_AVX2, and are chosen by cpu_level(), may
+ * use this. Mostly, one line of code is one instruction. Lanes have 64 bits: even lanes hold the
+ * address of a descriptor, the odd lanes behind them its second word.
  */
 #pragma once
 
@@ -16,11 +16,11 @@
 
 #define LANES_EVEN 0x55
 #define LANES_ODD  0xaa
-#define WORDS_ODD  0xcc /* the same lanes, in halves of 32 bits */
+#define WORDS_ODD  0xcc /* the odd lanes of 256 bits, in parts of 32 bits */
 
 /*
- * One read of one descriptor: aligned, which makes it one for every CPU with AVX, and never come
- * back to by the compiler.
+ * Read one descriptor with one load: every CPU with AVX reads 16 aligned bytes at once, and the
+ * compiler must not read them a second time.
  */
 static ALWAYS_INLINE CPU_AVX2 __m128i vector_read_one(const void *at)
 {
@@ -30,7 +30,7 @@ static ALWAYS_INLINE CPU_AVX2 __m128i vector_read_one(const void *at)
 	return value;
 }
 
-/* How many of n more chains can be tried at_once at a time; at_once is a power of two. */
+/* How many of n chains can be tried in groups of at_once, a power of two. */
 static ALWAYS_INLINE unsigned vector_room(
     const struct fetch_cursor *c, unsigned n, unsigned at_once)
 {
@@ -67,7 +67,10 @@ static ALWAYS_INLINE CPU_AVX512 struct four_cursor four_cursor(
 	};
 }
 
-/* One read of one line's worth: the compiler must not come back for parts of it. */
+/*
+ * Read four descriptors with one instruction: the compiler must not read parts of them a second
+ * time.
+ */
 static ALWAYS_INLINE CPU_AVX512 __m512i four_read(const void *at)
 {
 	__m512i value;
@@ -77,8 +80,8 @@ static ALWAYS_INLINE CPU_AVX512 __m512i four_read(const void *at)
 }
 
 /*
- * Append four chains of one descriptor each; first: in even lanes, their first words. False: one of
- * them is not simple, or not in the cursor's region, and nothing has changed.
+ * Append four chains of one descriptor each. first: their first words, in even lanes. False, and
+ * nothing has changed: one of them is not simple, or not in the cursor's region.
  */
 static ALWAYS_INLINE CPU_AVX512 bool append_four(
     struct fetch_cursor *c, struct four_cursor *w, __m512i desc, __m512i first)
@@ -92,7 +95,7 @@ static ALWAYS_INLINE CPU_AVX512 bool append_four(
 
 	wrong |= _mm512_mask_cmpge_epu64_mask(LANES_EVEN, offset, w->size);
 	wrong |= _mm512_mask_cmpgt_epu64_mask(LANES_EVEN, len_even, left);
-	/* Length 0 becomes the largest of all. */
+	/* Length 0 wraps to the largest number. */
 	wrong |= _mm512_mask_cmpge_epu64_mask(LANES_ODD, _mm512_sub_epi64(len, w->one), w->len_max);
 	if (UNLIKELY(wrong))
 		return false;
@@ -142,8 +145,8 @@ static ALWAYS_INLINE CPU_AVX2 __m256i pair_read(const void *one, const void *oth
 }
 
 /*
- * What append_four does, for two chains. AVX2 compares no numbers without a sign, but a region's
- * size has no sign bit, so whatever is out of bounds shows one in a difference.
+ * append_four for two chains. AVX2 cannot compare unsigned numbers. But a region's size never has
+ * its sign bit set, so if something is out of bounds, one of the differences has its sign bit set.
  */
 static ALWAYS_INLINE CPU_AVX2 bool append_pair(
     struct fetch_cursor *c, struct pair_cursor *w, __m256i desc, __m256i first)
@@ -159,7 +162,7 @@ static ALWAYS_INLINE CPU_AVX2 bool append_pair(
 	__m256i right = _mm256_cmpeq_epi64(_mm256_and_si256(desc, w->flags), w->want);
 	__m256d wrong = _mm256_castsi256_pd(_mm256_blend_epi32(even, odd, WORDS_ODD));
 
-	/* A sign in wrong, or none in right? */
+	/* Is a sign bit set in wrong, or one not set in right? */
 	if (UNLIKELY(!_mm256_testz_pd(wrong, wrong) ||
 		!_mm256_testc_pd(_mm256_castsi256_pd(right), _mm256_set1_pd(-0.0))))
 		return false;
