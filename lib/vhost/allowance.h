@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How much of the control thread's time the front-ends of one port may have, over all connections.
- * Two things follow from what they have had:
+ * How much time of the control thread the front-ends of one port may use, over all connections. A
+ * visit is one call in which the control thread serves a front-end. A port can be
  *
- *	busy	It was more than a tenth of the time lately. Front-ends that are not busy are served
- *		first.
- *	rests	Single visits took long. What makes a visit long is nearly always something that the
- *		front-end shares with the switch: a socket with many watchers, a file that others
- *		lock. It is not served again before 20 times as long has passed.
+ *	busy	Its front-ends used more than a tenth of the time lately. Front-ends of ports that
+ *		are not busy are served first.
+ *	resting	Single visits took long. The cause is nearly always something that the front-end
+ *		shares with the switch: a socket with many watchers, or a file that others lock. The
+ *		port is not served before 20 times as long has passed.
  *
- * What a visit waited for workers does not make it long: another port may be the cause. And an
- * innocent front-end's visit takes long if the control thread loses its CPU meanwhile. So some
- * long visits are free, and no visit counts for more than ALLOWANCE_LONG_MAX_NS.
+ * Time in which a visit waits for workers does not make it long, because another port may be the
+ * cause. An honest front-end's visit also takes long if the control thread loses its CPU. So
+ * ALLOWANCE_FREE_NS of long visits have no effect, and no visit counts for more than
+ * ALLOWANCE_LONG_MAX_NS.
  */
 #pragma once
 
@@ -21,19 +22,19 @@
 #include "base/util.h"
 
 #define ALLOWANCE_BUSY_TIMES  10
-#define ALLOWANCE_BUSY_NS     UINT64_C(20000000) /* that may be had at once */
-#define ALLOWANCE_LONG_NS     UINT64_C(5000000)  /* what a visit takes beyond this counts as long */
+#define ALLOWANCE_BUSY_NS     UINT64_C(20000000) /* that may be used at once */
+#define ALLOWANCE_LONG_NS     UINT64_C(5000000)  /* the time of a visit beyond this is long */
 #define ALLOWANCE_LONG_MAX_NS UINT64_C(250000000)
 #define ALLOWANCE_LONG_TIMES  20
-#define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* of long visits */
+#define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* long time that has no effect */
 
-/* Zeroed: nothing has been had yet. */
+/* All zero: no time was used yet. */
 struct allowance {
-	/* Until when the time that was had would last at the rate that is allowed. */
+	/* When the time that was used would end if it were used at the allowed rate. */
 	uint64_t busy_until_ns, long_until_ns;
 };
 
-/* A visit; waited_ns of it for workers. */
+/* Count a visit; it waited waited_ns for workers. */
 static inline void allowance_charge(
     struct allowance *a, uint64_t start_ns, uint64_t end_ns, uint64_t waited_ns)
 {
@@ -52,7 +53,7 @@ static inline bool allowance_busy(const struct allowance *a, uint64_t now_ns)
 	return a->busy_until_ns > now_ns + ALLOWANCE_BUSY_NS * ALLOWANCE_BUSY_TIMES;
 }
 
-/* For how long is nothing of it to be served? 0: it may go on. */
+/* How long the port must not be served. 0: it may be served now. */
 static inline uint64_t allowance_rest(const struct allowance *a, uint64_t now_ns)
 {
 	uint64_t free_until = now_ns + ALLOWANCE_FREE_NS * ALLOWANCE_LONG_TIMES;

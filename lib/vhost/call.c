@@ -2,18 +2,18 @@
 /*
  * Theory of operation
  *
- * A device and its errand share a table of descriptors that wait to be written, one for each
- * eventfd the device can have. The control thread puts a duplicate into its place and begins an
- * errand unless one is running; the errand takes what it finds, until it finds nothing. An errand
- * that has said that it does not run any more looks once more, so nothing is left behind.
+ * A device and its errand share a table of descriptors to be written. It has one place for each
+ * eventfd that the device can have. The control thread puts a duplicate into its place, and begins
+ * an errand unless one runs. The errand takes the descriptors that it finds, until it finds none.
+ * After it has cleared `running` it looks once more, so that no descriptor is left.
  *
- * An errand also finds out whether an eventfd is quick, which workers ask before they write to it
- * themselves. What was found holds until the ring has another eventfd.
+ * An errand also finds out whether an eventfd is quick. Workers read this before they write to an
+ * eventfd themselves. It stays known until the ring gets another eventfd.
  *
- * When a front-end goes while its errand is in a write that blocks, a signal ends the write. It may
- * come a moment before the write begins, so it is sent again until the write has ended. The table
- * stays with the device until the errand has ended: the next front-end of the device has no second
- * errand, and waits until the first has rested.
+ * If a front-end goes while its errand is in a write that blocks, a signal ends the write. The
+ * signal may come just before the write begins, so it is sent again until the write has ended. The
+ * table stays with the device until the errand has ended. The next front-end of the device uses the
+ * same table, and its writes wait until this errand has rested.
  */
 #include "vhost/call.h"
 
@@ -32,9 +32,12 @@
 #include "vhost/ring.h"
 
 #define SLOTS (VHOST_CALL_KINDS * VHOST_RINGS_MAX)
-/* After a slow write the errand rests for so many times as long: it shares a CPU with others. */
+/*
+ * After a slow write the errand sleeps this many times as long, because it shares a CPU with
+ * others.
+ */
 #define REST 4
-/* Longer on the clock is slow, too, whatever it did meanwhile. */
+/* A write that takes longer than this is slow, too, even if it used little CPU time. */
 #define LONG_NS INT64_C(50000000)
 
 #define TRUSTED 1u
@@ -43,23 +46,26 @@
 struct vhost_caller {
 	atomic_uint users;
 	atomic_int fd[SLOTS];  /* duplicates to be written; -1: none */
-	atomic_bool running;   /* an errand has been begun, and looks at fd[] once more */
-	atomic_uint front_end; /* counts the front-ends that have gone */
+	atomic_bool running;   /* an errand will look at fd[] once more */
+	atomic_uint front_end; /* how many front-ends have gone */
 	atomic_int thread;
-	atomic_uint slot;    /* being written */
-	atomic_uint written; /* the front-end that it is of */
-	atomic_llong since;  /* when that began; 0: nothing is */
-	atomic_uint quick;   /* writes in a row */
-	atomic_uint slow;    /* 1 + the front-end a write of which used much CPU time; 0: none */
-	/* Of each ring's call eventfd: bit 0, it is quick; the others count its changes. */
+	atomic_uint slot;    /* place of the eventfd that is being written */
+	atomic_uint written; /* front_end, when it was taken from fd[] */
+	atomic_llong since;  /* when the write began; 0: none is made */
+	atomic_uint quick;   /* quick writes in a row */
+	atomic_uint slow;    /* 1 + `written` of the last write that used much CPU time; 0: none */
+	/*
+	 * Of each ring's call eventfd: bit 0 says that it is quick, the other bits count its
+	 * changes.
+	 */
 	atomic_uint trust[VHOST_RINGS_MAX];
 	struct vhost_device *dev; /* NULL: it has ended */
-	bool idle;                /* no front-end has used it since the last has gone */
+	bool idle;                /* no front-end has used this since the last one has gone */
 	bool listed;
 	struct vhost_caller *next;
 };
 
-/* A front-end has gone, and its errand has not ended. */
+/* Those whose front-end has gone and whose errand may not have ended. */
 static struct vhost_caller *leaving;
 static atomic_uint pending;
 
@@ -74,7 +80,9 @@ static void release(struct vhost_caller *c)
 	free(c);
 }
 
-/* The eventfd that was written is the one that the word counted, unless the word has changed. */
+/*
+ * Set the bit, unless the word has changed: then the ring has another eventfd than the one written.
+ */
 static void begin_trust(struct vhost_caller *c, unsigned slot, unsigned word)
 {
 	if (slot / VHOST_RINGS_MAX == VHOST_CALL_USED)
@@ -83,8 +91,8 @@ static void begin_trust(struct vhost_caller *c, unsigned slot, unsigned word)
 }
 
 /*
- * CPU time tells a slow eventfd from a thread that had to wait for a CPU. A counter that is full
- * has told the driver often enough, but no driver lets it fill: a later write may block.
+ * CPU time is measured, because real time includes waiting for a CPU. If the write fails, the
+ * eventfd is not trusted: its counter is full, which no driver causes, so a later write may block.
  */
 static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int fd)
 {
@@ -117,7 +125,10 @@ static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int 
 static void write_all(struct vhost_caller *c)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
-		/* Before the descriptor: one that comes in between is not taken for the last. */
+		/*
+		 * Read before the descriptor is taken: if the eventfd is replaced in between, the
+		 * word has changed, and the new eventfd is not trusted.
+		 */
 		unsigned word = atomic_load(&c->trust[i % VHOST_RINGS_MAX]);
 		int fd = -1;
 
@@ -148,7 +159,7 @@ static void errand(void *arg)
 	do {
 		write_all(c);
 		atomic_store(&c->running, false);
-		/* What came since the last look may have found an errand on its way. */
+		/* A descriptor that came after the last look may have found `running` set. */
 	} while (has_work(c) && !atomic_exchange(&c->running, true));
 	atomic_fetch_sub(&pending, 1);
 	release(c);
@@ -167,7 +178,7 @@ static struct vhost_caller *caller_create(struct vhost_device *dev)
 	return c;
 }
 
-/* Begin an errand unless one is on its way. */
+/* Begin an errand unless one runs. */
 static int send(struct vhost_caller *c)
 {
 	int error;
@@ -255,7 +266,7 @@ static bool hangs(const struct vhost_caller *c, int64_t ns)
 {
 	int64_t since = atomic_load(&c->since);
 
-	/* It is the same write at the end, so it is this front-end's. */
+	/* since has not changed, so all that was read belongs to one write. */
 	return since && atomic_load(&c->written) == atomic_load(&c->front_end) &&
 	    clock_ns() - since > ns && atomic_load(&c->since) == since;
 }
@@ -285,7 +296,10 @@ void vhost_calls_forget(struct vhost_device *dev)
 
 	if (!c)
 		return;
-	/* Before the descriptors are closed: what the errand has taken is of the one before. */
+	/*
+	 * Count this before descriptors are dropped: what the errand has taken is of the front-end
+	 * that went.
+	 */
 	atomic_fetch_add(&c->front_end, 1);
 	for (unsigned i = 0; i < SLOTS; i++)
 		drop(c, i);
@@ -302,7 +316,10 @@ void vhost_calls_forget(struct vhost_device *dev)
 	vhost_calls_service();
 }
 
-/* Has what the last front-end left ended? Not yet, while an errand of the next one runs. */
+/*
+ * Has the errand ended? If not, end a write for a front-end that has gone. An errand that already
+ * works for the next front-end has not ended.
+ */
 static bool has_ended(struct vhost_caller *c)
 {
 	bool writes = atomic_load(&c->since) != 0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Writing to eventfds of a front-end from the control thread, which must never wait.
+ * How the control thread, which must never wait, writes to eventfds of a front-end.
  *
- * The front-end shares an eventfd's flags and its counter, so a write may block; and its
- * watchers are told within the write, which takes long if there are many. So an errand writes, on
- * a duplicate, and nothing waits for it. A device has at most one on its way. Writes that are asked
- * for meanwhile are made by the same errand, once for each eventfd.
+ * The front-end shares the flags and the counter of an eventfd, so a write may block. A write also
+ * wakes all watchers of the eventfd, which takes long if they are many. So an errand
+ * (base/errand.h) writes, on a duplicate of the descriptor, and nothing waits for the errand. A
+ * device has at most one errand at a time. This errand also makes the writes that are asked for
+ * while it runs, once for each eventfd.
  *
  * Threads: the control thread.
  */
@@ -26,40 +27,43 @@ enum vhost_call_kind {
 	VHOST_CALL_KINDS,
 };
 
-/* Add one to fd, which is of this ring, soon. -ENOMEM; what the system said: it is not written. */
+/* Add one to fd, an eventfd of this ring, soon. Negative errno: it is not written now. */
 int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd);
 
-/* Whether one of its writes was slow by the CPU time that it took, since the last question. */
+/* Did a write of the device take too much CPU time, since the last call of this function? */
 bool vhost_calls_were_slow(struct vhost_device *dev);
 
-/* Has a write been under way for so long? Which ring's: *ret_index. */
+/* Is a write under way that has taken longer than ns so far? *ret_index is its ring. */
 bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index);
 
 /*
- * Is the call eventfd of this ring known to be quick? Bit 0 of the word says so. It is set by an
- * errand that wrote the eventfd and found it quick, and is cleared by vhost_call_doubt(). Workers
- * may read the word as long as they use the ring.
+ * The word whose bit 0 says that the call eventfd of this ring is known to be quick. An errand sets
+ * the bit after a quick write to the eventfd; vhost_call_doubt() clears it. Workers may read the
+ * word as long as they use the ring.
  */
 const atomic_uint *vhost_call_trust(struct vhost_device *dev, unsigned index);
 
-/* The call eventfd of this ring was slow. */
+/* A write to the call eventfd of this ring was slow: it is not known to be quick any more. */
 void vhost_call_doubt(struct vhost_device *dev, unsigned index);
 
-/* It is about to be another one: the one before is not written any more. */
+/* The ring is about to get another call eventfd. The old one is not written any more. */
 void vhost_call_replaced(struct vhost_device *dev, unsigned index);
 
-/* Count quick writes from now on; how many there were in a row, since then or the last slow one. */
+/*
+ * Count quick writes from now on; and how many there were in a row, since that call or the last
+ * slow write.
+ */
 void vhost_calls_restart(struct vhost_device *dev);
 unsigned vhost_calls_quick(const struct vhost_device *dev);
 
-/* The front-end goes: what has not been written need not be. */
+/* The front-end goes: drop the writes that were not made. */
 void vhost_calls_forget(struct vhost_device *dev);
 
-/* The device ends. If an errand is on its way, vhost_calls_service() sees to its end. */
+/* The device ends. If its errand still runs, vhost_calls_service() frees what it uses later. */
 void vhost_calls_end(struct vhost_device *dev);
 
-/* Call this every now and then: it ends writes that block, of front-ends that have gone. */
+/* To be called regularly: it ends writes that block, if their front-end has gone. */
 void vhost_calls_service(void);
 
-/* How many errands are on their way. */
+/* How many errands run. */
 unsigned vhost_calls_pending(void);

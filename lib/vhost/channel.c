@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * Requests are sent by the control thread: a send to a local stream socket takes no lock that the
- * front-end can hold. A read takes one, and the front-end may hold it for ever, for it has the same
- * socket. So a mover (base/mover.h) reads the answer once something of it has come.
+ * The control thread sends requests itself: to send on a local stream socket takes no lock that the
+ * front-end can hold. To read takes such a lock, and the front-end can hold it for ever, because it
+ * has the same socket. So a mover (base/mover.h) reads the answer, once some bytes of it have come.
  */
 #include "vhost/channel.h"
 
@@ -22,7 +22,7 @@
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
-/* CPU time that no send to a socket takes, unless the front-end has made it a slow one. */
+/* A send takes less CPU time than this, unless the front-end has made the socket slow. */
 #define SLOW_NS INT64_C(5000000)
 
 int vhost_channel_set(struct vhost_device *dev, int fd)
@@ -55,7 +55,7 @@ void vhost_channel_forget(struct vhost_device *dev)
 
 static const char slow[] = "a request took more than 5 ms to send";
 
-/* It is of no use any more: what follows would not be understood. */
+/* Close the channel: what comes next on it could not be understood. */
 static int give_up(struct vhost_device *dev, const char *why)
 {
 	vhost_channel_forget(dev);
@@ -77,7 +77,7 @@ static int check_send(const struct vhost_device *dev, int fd, bool ask)
 	return ask && dev->channel.asked ? -EBUSY : 0;
 }
 
-/* All of it or nothing. -EAGAIN: there is no room; -ETIME: it is sent, and took long; -EIO. */
+/* Send all of it or nothing. -EAGAIN: there is no room; -ETIME: it took too much CPU time; -EIO. */
 static int transmit(
     const struct vhost_device *dev, const struct vhost_header *header, const void *payload, int fd)
 {
@@ -148,7 +148,7 @@ struct answer {
 	uint64_t value;
 } __attribute__((packed));
 
-/* Something has come, or the other end has gone: read the answer. */
+/* If something has come, or the other end has gone, begin to read the answer. */
 static int begin_answer(struct vhost_device *dev)
 {
 	struct vhost_channel *channel = &dev->channel;
@@ -162,7 +162,7 @@ static int begin_answer(struct vhost_device *dev)
 		return 0;
 	error = move_begin_read_some(dev->owner, copy, sizeof(struct answer), &channel->answer);
 	if (error) {
-		close(copy); /* later, then: there is no mover to be had */
+		close(copy); /* there is no mover now: try again later */
 		return 0;
 	}
 	channel->until_ms = clock_ms() + MOVE_WAIT_MS;

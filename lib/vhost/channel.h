@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The back-end channel: a second socket, given by SET_BACKEND_REQ_FD, on which requests go the
- * other way ("Back-end message types").
+ * The back-end channel: a second socket, which SET_BACKEND_REQ_FD brings. On it the back-end sends
+ * requests to the front-end ("Back-end message types").
  *
- * Nothing here waits. A front-end that does not read, or closes its end, loses the channel and
- * what rides on it, not the port. Answers are asked for only where they matter, one at a time.
- * Nothing is sent while no ring is started: a suspended device is silent.
+ * Nothing here waits. If the front-end does not read, or closes its end, the channel is closed and
+ * what depends on it ends, but the port goes on. An answer is asked for only if it is needed, and
+ * only one at a time. Nothing is sent while no ring is started: a suspended device must be silent.
  *
  * Threads: the control thread.
  */
@@ -17,8 +17,8 @@
 #include "vhost/device.h"
 
 /*
- * Use fd from now on, which is the channel's from here, also on failure. -EINVAL: it is not a
- * connected local stream socket; said with vhost_complain.
+ * Use fd as the channel from now on. The channel owns fd, also on failure. -EINVAL: it is not a
+ * connected local stream socket; this is logged.
  */
 int vhost_channel_set(struct vhost_device *dev, int fd);
 
@@ -26,24 +26,25 @@ int vhost_channel_set(struct vhost_device *dev, int fd);
 void vhost_channel_forget(struct vhost_device *dev);
 
 /*
- * Send a request; fd (-1: none) stays the caller's and goes along only if BACKEND_SEND_FD was
- * negotiated. ask: demand an answer, for vhost_channel_answer.
+ * Send a request. fd (-1: none) stays the caller's; it can be sent only if BACKEND_SEND_FD was
+ * negotiated. ask: ask for an answer, which vhost_channel_answer reads.
  * -ENOTCONN: no channel; -ESHUTDOWN: no ring is started; -EBUSY: an answer is still outstanding;
- * -EOPNOTSUPP: the front-end does not take descriptors, or does not answer; -EIO: it does not
- * read, or has gone: the channel is closed.
+ * -EOPNOTSUPP: descriptors or answers were not negotiated; -EIO: the front-end does not read or has
+ * gone, and the channel was closed.
  */
 int vhost_channel_send(struct vhost_device *dev, uint32_t request, const void *payload,
     uint32_t size, int fd, bool ask);
 
 /*
- * The same for what can be told later as well: -EAGAIN, and the channel stays, if the front-end
- * does not read. Room is left for what cannot.
+ * The same for a request that can also be sent later. -EAGAIN: the front-end does not read; the
+ * channel stays open. Part of the socket's buffer is left free for requests that cannot be sent
+ * later.
  */
 int vhost_channel_try(
     struct vhost_device *dev, uint32_t request, const void *payload, uint32_t size);
 
 /*
- * Has the answer come? 1: yes, in *ret_value (0 is good); 0: not yet, or none was asked for; -EIO:
- * no answer of ours: the channel is closed.
+ * Has the answer come? 1: yes, *ret_value is 0 for success; 0: not yet, or nothing was asked;
+ * -EIO: something else came, or the channel has ended: it was closed.
  */
 int vhost_channel_answer(struct vhost_device *dev, uint64_t *ret_value);

@@ -31,7 +31,7 @@ bool vhost_fd_is(int fd, const char *prefix)
 	return strncmp(target, prefix, strlen(prefix)) == 0;
 }
 
-/* F_GETPIPE_SZ would wait for the pipe's lock. */
+/* Not by F_GETPIPE_SZ, which waits for the pipe's lock. */
 bool vhost_fd_is_pipe(int fd)
 {
 	return vhost_fd_is(fd, "pipe:[");
@@ -48,8 +48,8 @@ int vhost_fd_check_memory(struct vhost_device *dev, int fd, const char *what)
 }
 
 /*
- * Even an eventfd (with many watchers) and a memfd (with much memory) can take long, so all go the
- * same way. Only tests do without closers.
+ * Even an eventfd (with many watchers) or a memfd (with much memory) may take long to close. So all
+ * descriptors are closed by closers. Only tests run without closers.
  */
 void vhost_fd_close(const struct vhost_device *dev, int fd)
 {
@@ -63,7 +63,9 @@ void vhost_fd_hang_up(const struct vhost_device *dev, int fd)
 {
 	/* syscalls: shutdown close */
 	shutdown(fd, SHUT_RDWR);
-	/* Messages that nobody read bring descriptors, too. */
+	/*
+	 * The socket may hold messages that nobody has read, with descriptors that are closed, too.
+	 */
 	vhost_fd_close(dev, fd);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Descriptors that a front-end gave.
+ * File descriptors that a front-end has passed.
  *
- * They may belong to a file system whose server answers late or never (FUSE, NFS). So the system
- * is asked only what it knows by itself, until it is clear what a descriptor is: no fstat, fstatfs,
- * mmap, ftruncate or close before.
+ * A file may be on a file system whose server answers late or never (FUSE, NFS). So before it is
+ * known what a descriptor is, only calls are made that do not ask the file system: no fstat,
+ * fstatfs, mmap, ftruncate or close.
  *
  * Threads: the control thread.
  */
@@ -17,23 +17,23 @@
 /* Is it memory: a memfd, or a file on tmpfs or hugetlbfs? */
 bool vhost_fd_is_memory(int fd);
 
-/* Does its name in /proc, which is short, begin like that? */
+/* Does its name in /proc/self/fd begin with prefix, which is shorter than 32 characters? */
 bool vhost_fd_is(int fd, const char *prefix);
 
-/* Is it a pipe without a name? */
+/* Is it a pipe, but not a named one? */
 bool vhost_fd_is_pipe(int fd);
 
 /*
- * May fd be mapped, as what? 0; or -EINVAL, after saying what would be right. With --memory any
- * every file may be.
+ * May fd be mapped? 0, or -EINVAL, which is logged with what is allowed. what: a name for the log
+ * line. With --memory any, every file may be mapped.
  */
 int vhost_fd_check_memory(struct vhost_device *dev, int fd, const char *what);
 
 /* Close it, without waiting. */
 void vhost_fd_close(const struct vhost_device *dev, int fd);
 
-/* The same for a socket: the other end sees that at once. */
+/* The same for a socket. The other end sees at once that it is closed. */
 void vhost_fd_hang_up(const struct vhost_device *dev, int fd);
 
-/* Are so many of the device's descriptors still being closed that no more should come? */
+/* Are so many of the device's descriptors still being closed that no more should be received? */
 bool vhost_fd_flooded(const struct vhost_device *dev);
