@@ -2,28 +2,28 @@
 /*
  * A vhost-user device: what a front-end has told us about it, and what we derived from that.
  *
- * lib/vhost knows no Ethernet. The kind of device plugs in through vhost_device_type: the
- * features it offers and a few callbacks.
+ * lib/vhost knows no Ethernet. The kind of device is a struct vhost_device_type: the features that
+ * it offers, and a few callbacks.
  *
- * The state is split in two. vhost_device_state is plain values, exactly what another process
- * would need (together with the file descriptors) to go on from here; the rest of vhost_device
- * is derived from it: mapped memory, host addresses of rings, running vrings.
+ * The state has two parts. struct vhost_device_state has plain values: with these and the file
+ * descriptors another process could go on from here. The rest of struct vhost_device is derived
+ * from it: mapped memory, host addresses of rings, running vrings.
  *
- * Threads. Everything here belongs to the control thread. The device's workers may use
- * (only) the rings whose `in_use` is true, and the guest memory behind them:
+ * Threads. Everything here belongs to the control thread. The device's workers may use only the
+ * rings whose `in_use` is true, and the guest memory behind them:
  *
- *	pause(dev)             returns when no worker touches any ring or memory of the device;
- *	pause_ring(dev, i)     returns when no worker touches this ring; the others go on;
- *	...                    the library changes whatever the front-end asked for;
- *	resume(dev)            workers may use all rings that are active now, and look again at
- *	                       what is said of those that they have been using;
- *	commit(dev)            returns when the workers know all that resume told.
+ *	pause(dev)		returns when no worker touches any ring or memory of the device;
+ *	pause_ring(dev, i)	returns when no worker touches this ring; the others go on;
+ *	...			the library changes what the front-end asked for;
+ *	resume(dev)		workers may use all rings that are active now, and must read again
+ *				what is said here of the rings that they use already;
+ *	commit(dev)		returns when the workers know all that resume told.
  *
- * Only rings in use are paused; a device without one is not. A pause lasts microseconds: nothing
- * before the resume blocks. Between resume and commit workers may still do as they did before, so
- * a front-end is answered after a commit.
+ * If no ring is in use, nothing is paused. Nothing between pause and resume blocks, so that a pause
+ * is short. Between resume and commit workers may still act as before, so a front-end is answered
+ * after a commit.
  *
- * pause_ring and set_call go together and may be left out: then each change pauses the device.
+ * A type may leave out pause_ring and set_call, but only both. Then each change pauses the device.
  */
 #pragma once
 
@@ -41,7 +41,7 @@
 #define VHOST_MEM_SLOTS_MAX 509
 #define VHOST_OUTGROWN_MAX  64
 
-/* One ring, as told by SET_VRING_*; valid in any order of messages. */
+/* One ring, as told by SET_VRING_*. The messages may come in any order. */
 struct vhost_vring_state {
 	uint32_t size;                 /* SET_VRING_NUM, raw: checked when the ring starts */
 	uint32_t addr_flags;           /* SET_VRING_ADDR flags */
@@ -74,26 +74,26 @@ struct vhost_device_state {
 	struct vhost_vring_state vring[VHOST_RINGS_MAX];
 };
 
-/* A ring's derived side. */
+/* The derived part of a ring. */
 struct vhost_vring {
 	struct vring ring;       /* valid while active */
-	struct dirty_log log[2]; /* log.c: one may be in use, see ring.log */
+	struct dirty_log log[2]; /* see log.c; one may be in use: ring.log */
 	bool active;             /* started, sized, addressed, mapped: workers may use it */
-	bool in_use;             /* workers do: from resume to pause. Else nobody touches it */
+	bool in_use;             /* workers may use it: from resume to pause */
 	bool enabled;            /* copy of the state, as of the last resume */
-	bool doorbell;           /* kicks may go where nobody hears them; see doorbell.h */
+	bool doorbell;           /* kicks may go unnoticed; see doorbell.h */
 	bool doorbell_offered;   /* since it started */
-	/* Non-blocking eventfds, never anything else. */
+	/* Always eventfds, and non-blocking. */
 	int kick_fd; /* -1: none, poll */
 	int call_fd; /* -1: the driver wants no calls. Workers write it while in use */
 	int err_fd;
-	bool blocking[3]; /* kick, call, err: so they came; see notifier.h */
+	bool blocking[3]; /* kick, call, err: it was blocking when it came; see notifier.h */
 	bool kick_inband; /* kick_fd is ours, for VRING_KICK */
 	/* Private to ring.c. */
 	bool dirty;       /* to be started anew: something it was started with has changed */
-	bool call_owed;   /* a call may have been lost; make up for it once active */
+	bool call_owed;   /* a call may have been lost: call once when the ring is active */
 	uint8_t obstacle; /* why a started ring is not active, as last logged */
-	struct vring_config config;      /* as it was started, while active */
+	struct vring_config config;      /* while active: as it was started */
 	struct vring_inflight *inflight; /* inflight.c; NULL: not tracked */
 };
 
@@ -101,8 +101,8 @@ struct vhost_vring {
 struct vhost_channel {
 	int fd;              /* -1: there is none */
 	uint32_t asked;      /* the request whose answer is outstanding; 0: none */
-	struct move *answer; /* being read; NULL: nothing has come yet */
-	int64_t until_ms;    /* the answer must be there */
+	struct move *answer; /* reads the answer; NULL: nothing has come yet */
+	int64_t until_ms;    /* when the answer must have been read */
 };
 
 /* Doorbell pages; see doorbell.h. */
@@ -112,11 +112,11 @@ struct vhost_doorbell {
 	bool refused;
 };
 
-/* The arriving side of a postcopy migration; see postcopy.h. */
+/* The destination side of a postcopy migration; see postcopy.h. */
 struct vhost_postcopy {
 	int fd;          /* the userfaultfd; -1: none */
 	bool listening;  /* addresses of regions go back to the front-end */
-	bool registered; /* it handles missing pages */
+	bool registered; /* the front-end handles missing pages */
 };
 
 struct vhost_device;
@@ -127,24 +127,26 @@ struct vhost_device_type {
 	const char *feature_prefix; /* of the names of its own features (virtio.h), for log lines */
 	uint64_t features;          /* what GET_FEATURES offers, besides bit 30 */
 	uint64_t protocol_features; /* VHOST_USER_PROTOCOL_F_* masks */
-	unsigned n_rings;           /* most rings, at most VHOST_RINGS_MAX */
+	unsigned n_rings;           /* most rings that it has, at most VHOST_RINGS_MAX */
 	void (*pause)(struct vhost_device *dev);
 	void (*pause_ring)(struct vhost_device *dev, unsigned index); /* NULL: see above */
 	void (*resume)(struct vhost_device *dev);
-	void (*commit)(struct vhost_device *dev); /* NULL: resume has no more to wait for */
+	void (*commit)(struct vhost_device *dev); /* NULL: workers know everything after resume */
 	/*
-	 * The call_fd of a ring in use is another one: return when no worker writes the one
-	 * before.
+	 * The call_fd of a ring in use has changed: return when no worker writes to the one before.
 	 */
 	void (*set_call)(struct vhost_device *dev, unsigned index);
 	/*
-	 * Chains are completed in any order, any time after they were fetched, but before their
-	 * ring is paused; else before the next is fetched.
+	 * True: chains are completed in any order, at any time before their ring is paused. False:
+	 * before the next chains are fetched.
 	 */
 	bool defers;
-	/* What chains of this ring carry. */
+	/* The direction of this ring's buffers. */
 	enum vring_direction (*ring_direction)(const struct vhost_device *dev, unsigned index);
-	/* Return when no worker is still in a call it made before; NULL: pause, resume. */
+	/*
+	 * Return when no worker is still in a call on a ring that it began before. NULL: pause and
+	 * resume do this.
+	 */
 	void (*synchronize)(struct vhost_device *dev);
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */
 	int (*set_mtu)(struct vhost_device *dev, uint16_t mtu);
@@ -158,7 +160,7 @@ struct vhost_device_type {
 	    struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size);
 	/*
 	 * SEND_RARP: tell the network that mac is here now; NULL: not supported. 0; -EINVAL; or
-	 * -ENETDOWN, and it will be asked for again when the device has resumed.
+	 * -ENETDOWN: it will be called again when a ring is active.
 	 */
 	int (*announce)(struct vhost_device *dev, const uint8_t mac[6]);
 	/*
@@ -182,7 +184,7 @@ struct vhost_area {
 /* The dirty log; log.c. */
 struct vhost_log {
 	struct vhost_area area;
-	uint64_t ignored; /* marks outside the map, as far as they have been added up */
+	uint64_t ignored; /* marks outside the map, except in dirty logs in use */
 };
 
 /* Where the rings keep what is in flight; inflight.c. */
@@ -192,7 +194,7 @@ struct vhost_inflight {
 	uint16_t queue_size;
 };
 
-/* A device state on its way from or to the front-end; transfer.c. */
+/* A transfer of the device state from or to the front-end; transfer.c. */
 struct vhost_transfer {
 	enum vhost_transfer_step {
 		VHOST_TRANSFER_NONE,
@@ -202,14 +204,14 @@ struct vhost_transfer {
 	struct move *move;
 };
 
-/* Whether guest memory is what the guest writes to; unshared.h. All zero: not looked yet. */
+/* The check whether guest memory is shared with the guest; unshared.h. All zero: not begun. */
 struct vhost_unshared {
-	bool settled;  /* it is, or it has been said that it is not */
+	bool settled;  /* it is shared, or it was logged that it is not */
 	bool watching; /* epoll_fd is open, and has the kicks of n_active rings */
-	bool kicked;   /* since then */
+	bool kicked;   /* a kick came since then */
 	unsigned n_active;
 	int epoll_fd;
-	uint64_t since; /* when the doubt began, in ms; 0: there is none */
+	uint64_t since; /* since when it seems not to be shared, in ms; 0: it does not */
 };
 
 struct vhost_device {
@@ -223,16 +225,19 @@ struct vhost_device {
 	bool offer_doorbells; /* and HOST_NOTIFIER */
 	bool memory_any;      /* the owner's: map any file, not only memory */
 	bool record_events;   /* the owner's: fill events[] */
-	unsigned owner;       /* the owner's: of descriptors that are being closed; closer.h */
+	unsigned owner;       /* the owner's: its number for closer.h */
 	struct vhost_device_state state;
 	/* Derived: */
 	struct guest_memory *memory; /* NULL before a memory table */
-	/* Tables that it has all of, which rings in use may remember parts of; memory.c. */
+	/*
+	 * Older tables whose regions are all in memory, too. Rings in use may still point to parts
+	 * of them; memory.c.
+	 */
 	struct guest_memory *outgrown[VHOST_OUTGROWN_MAX];
 	unsigned n_outgrown;
 	struct vhost_mapping *mapping;              /* per region; memory.c */
-	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
-	unsigned n_vrings;                          /* 1 + highest index mentioned */
+	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made when first named; NULL before */
+	unsigned n_vrings;                          /* 1 + the highest index named */
 	struct vhost_journal *journal;              /* the owner's; see journal.h. NULL: none */
 	struct vhost_channel channel;
 	struct vhost_doorbell doorbell;
@@ -242,23 +247,23 @@ struct vhost_device {
 	struct vhost_inflight inflight;
 	struct vhost_transfer transfer;
 	struct vhost_unshared unshared;
-	/* What has happened to rings; they outlive front-ends. NULL: it is not recorded. */
+	/* The last events of rings; they outlive front-ends. NULL: not recorded. */
 	struct vring_events *events[VHOST_RINGS_MAX];
 	struct vhost_caller *caller; /* see call.h */
 	struct vhost_iommu *iommu;   /* translations; NULL: no IOMMU. See iommu.h */
 	bool paused;                 /* no ring is in use */
-	bool untold;                 /* what resume() has to tell of rings in use */
-	uint64_t disturbances;       /* of workers so far: pauses and resumes */
+	bool untold;                 /* resume() must tell workers of changes of rings in use */
+	uint64_t disturbances;       /* pauses and resumes of workers so far */
 	struct rate rate;            /* of disturbances; it outlives front-ends */
-	uint64_t waited_ns;          /* for workers, so far */
-	uint64_t holds;              /* times that messages had to wait for that */
-	bool warned_pages;           /* said that guest memory has small pages */
+	uint64_t waited_ns;          /* time spent waiting for workers so far */
+	uint64_t holds;              /* how often messages had to wait because of rate */
+	bool warned_pages;           /* it was logged that guest memory has small pages */
 	unsigned complaints;         /* faults of this front-end logged so far */
 	struct log_limit limit;      /* of log lines; it outlives front-ends */
 	const char *handling;        /* the message being handled, for log lines */
 };
 
-/* Log what a front-end or a guest can cause as often as it likes. */
+/* Log what a front-end or a guest can cause often: the number of lines is limited. */
 #define vhost_tell(dev, level, ...) log_limited(&(dev)->limit, level, (dev)->name, __VA_ARGS__)
 
 /*
@@ -269,19 +274,19 @@ int vhost_device_init(
     struct vhost_device *dev, const struct vhost_device_type *type, const char *name, void *opaque);
 
 /*
- * Forget the front-end: pause, unmap, close, and be as after init. What a disconnect does.
- * The device stays usable for the next connection.
+ * Forget the front-end when it disconnects: pause, unmap, close, and be as after init. The device
+ * can serve the next connection.
  */
 void vhost_device_reset(struct vhost_device *dev);
 
-/* Forget what has happened to its rings, too. No worker uses them. */
+/* Forget the recorded events, too. No worker may use the rings. */
 void vhost_device_forget_events(struct vhost_device *dev);
 
 /* Any ring active? */
 bool vhost_device_active(const struct vhost_device *dev);
 
 /*
- * Tell the front-end that the configuration space has changed. -EOPNOTSUPP: it does not want to
- * know; else as vhost_channel_send.
+ * Tell the front-end that the configuration space has changed. -EOPNOTSUPP: CONFIG was not
+ * negotiated; else as vhost_channel_send.
  */
 int vhost_device_config_changed(struct vhost_device *dev);

@@ -27,7 +27,7 @@ static int open_pages(struct vhost_device *dev)
 	return fd;
 }
 
-/* Workers have to know whether they may wait for a kick. */
+/* Workers must know whether they may wait for a kick. */
 static void ring_set(struct vhost_device *dev, unsigned index, bool doorbell)
 {
 	struct vhost_vring *ring = dev->vring[index];
@@ -65,8 +65,8 @@ static void offer(struct vhost_device *dev, unsigned index)
 }
 
 /*
- * Only a refusal says that a page is not in the guest, and only of that page. Without an answer,
- * and there will be none when its channel has gone, it may be.
+ * Only a refusal shows that a page is not in the guest, and only for this page. If no answer comes,
+ * for example because the channel has gone, the page may be in the guest.
  */
 static void hear(struct vhost_device *dev)
 {

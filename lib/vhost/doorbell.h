@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Doorbells (VHOST_USER_PROTOCOL_F_HOST_NOTIFIER): a page per ring that the front-end maps into the
- * guest where its notifications go. A kick is then a store into our page, without an exit to the
- * hypervisor, and without anybody being told.
+ * guest, where the guest's notifications of this ring go. A kick is then a store to our page,
+ * without an exit to the hypervisor, and nobody is notified of it.
  *
- * So a ring with a doorbell has to be looked at. Its page is not: it belongs to the guest, may hold
- * anything, and says less than the ring itself. A ring counts as having one from before its page is
- * offered until the front-end refuses it: whether a front-end takes pages away from a ring that
- * stops, or when its channel closes, is left to it. A ring that starts again is offered its page
- * again, which replaces the old one.
+ * So a ring with a doorbell must be polled. Its page is not read: the guest can write anything to
+ * it, and it shows less than the ring. A ring counts as having a doorbell from just before its page
+ * is offered until the front-end refuses the page. A front-end may remove the page or leave it when
+ * the ring stops or the channel closes. If a ring starts again, its page is offered again, and
+ * replaces the old one.
  *
  * Threads: the control thread.
  */
@@ -19,13 +19,15 @@
 #include "vhost/device.h"
 
 /*
- * Offer pages for rings that have none, one at a time, and hear what the front-end says. For the
- * owner to call every few milliseconds if dev->offer_doorbells. Nothing happens unless the
- * front-end has negotiated what it takes, and after it has refused.
+ * Offer pages for rings that have none, one at a time, and read the front-end's answers. The owner
+ * calls this every few milliseconds if dev->offer_doorbells. Nothing happens if the front-end has
+ * not negotiated what is needed, or has refused a page.
  */
 void vhost_doorbell_service(struct vhost_device *dev);
 
-/* Ring index stops: the front-end may take its page out of the guest. */
+/*
+ * Ring index stops. The front-end may remove its page from the guest, so it is offered again later.
+ */
 void vhost_doorbell_stop(struct vhost_device *dev, unsigned index);
 
 void vhost_doorbell_forget(struct vhost_device *dev);

@@ -9,22 +9,25 @@
 
 #include "base/util.h"
 
-/* 1,024 ports with a handful of regions each, or a few with hundreds. */
+/* 64 mappings for each of 1,024 ports. */
 #define SLOTS 65536
 
 #define INTACT SIZE_MAX
 
-/* Free while base is 0. Written by the control thread, but for `lost`; read by the handler. */
+/*
+ * A slot is free while base is 0. The control thread writes it; only `lost` is written by the
+ * handler.
+ */
 static struct slot {
 	_Atomic(uintptr_t) base;
 	_Atomic(size_t) len;
-	_Atomic(size_t) lost; /* offset of the first page that was not there, or INTACT */
+	_Atomic(size_t) lost; /* offset of the first access that failed, or INTACT */
 } slots[SLOTS];
 
 static _Atomic(uint32_t) n_slots; /* highest in use so far, plus one */
 static int notify = -1;
 
-/* A slot as it was found: all of one mapping. */
+/* A slot that was found. base and len are of the same mapping. */
 struct found {
 	struct slot *slot;
 	uintptr_t base;
@@ -39,8 +42,10 @@ static bool find(uintptr_t addr, struct found *ret)
 		uintptr_t base = atomic_load_explicit(&slots[i].base, memory_order_acquire);
 		size_t n_bytes = atomic_load_explicit(&slots[i].len, memory_order_acquire);
 
-		/* The slot may get another mapping meanwhile: both are of the same one if the base
-		 * is still there. */
+		/*
+		 * The control thread may give the slot to another mapping meanwhile. base and len
+		 * are of the same mapping if base has not changed.
+		 */
 		if (base && addr >= base && addr - base < n_bytes &&
 		    atomic_load_explicit(&slots[i].base, memory_order_relaxed) == base) {
 			*ret = (struct found){&slots[i], base, n_bytes};
@@ -50,7 +55,7 @@ static bool find(uintptr_t addr, struct found *ret)
 	return false;
 }
 
-/* Of the whole mapping: one fault, one system call, however much of it is gone. */
+/* Replace the whole mapping, so that one fault is enough, also if many pages are missing. */
 static bool put_zero_pages(const struct found *found)
 {
 	void *at = (void *)found->base;
@@ -62,7 +67,7 @@ static bool put_zero_pages(const struct found *found)
 		   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == at;
 }
 
-/* Nothing of ours: let the same access end the process the usual way. */
+/* Not a guarded mapping: let the same access end the process as usual. */
 static void die(void)
 {
 	const struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -87,7 +92,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 	atomic_compare_exchange_strong(&found.slot->lost, &intact, addr - found.base);
 	if (notify >= 0) {
 		ssize_t n = write(notify, &one, sizeof(one));
-		(void)n; /* full: the control thread has been told */
+		(void)n; /* the counter is full: the control thread was told before */
 	}
 	errno = saved;
 }
