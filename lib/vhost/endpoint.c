@@ -3,25 +3,26 @@
  * Theory of operation
  *
  * An endpoint has at most four events on the loop: the listening socket, a timer, the session's
- * socket (or a timer until it is read again), and what is to be told in-band. Which of them are
- * armed is its whole state:
+ * socket (or a timer after which it is read again), and in-band notifications to be sent. The
+ * events that are armed are its whole state:
  *
- *	server or listening fd	waiting: listener.	connected: session.
- *	client			waiting: timer (next attempt).	connected: session.
- *	connected fd		at first: timer (due at once).	then: session; then nothing.
+ *	server or listening fd	waiting: listener. Connected: session.
+ *	client			waiting: timer (next attempt). Connected: session.
+ *	connected fd		at first: timer (due at once). Then session, then nothing.
  *
- * A listener stays armed while a front-end is connected until the next one knocks, which then waits
- * in the backlog. The timer says so a second later, and ends a session in which nothing has been
- * said: it must not keep a socket busy for ever.
+ * While a front-end is connected, the listener stays armed until another one connects, which waits
+ * in the backlog. The timer logs this a second later. It also ends a session that has sent no
+ * message: such a session must not block the socket for ever.
  *
- * A peer that connects and goes again costs as much as one that stays. So connections have a rate:
- * ACCEPT_BURST at once and one in ACCEPT_MS after that; in the meantime the listener is not armed
- * and the timer arms it again. So it is when a front-end was dropped for a while, and when the
- * system is out of descriptors, which keeps a listener readable for ever.
+ * A peer that connects and disconnects costs as much as one that stays. So the rate of connections
+ * is limited: ACCEPT_BURST at once, and then one in ACCEPT_MS. If there are more, the listener is
+ * not armed, and the timer arms it again. The same is done after a front-end was dropped for a
+ * while, and if the system has no free descriptors, because a listener is readable all the time
+ * then.
  *
- * What the control thread does for a front-end is timed (allowance.h). After much of it, an event
- * only makes the endpoint wait for its turn (turn.h). After visits that were long, the socket is
- * not read for a while.
+ * The time that the control thread spends on a front-end is measured (allowance.h). If it was much,
+ * an event only makes the endpoint wait for its turn (turn.h). If single visits were long, the
+ * socket is not read for a while.
  */
 #include "vhost/endpoint.h"
 
@@ -50,7 +51,10 @@
 #define INBAND_RETRY_US 5000
 #define ACCEPT_BURST    20
 #define ACCEPT_MS       50
-/* With one that waits: when it is said, and when the other must have said something. */
+/*
+ * If another front-end waits: when this is logged, and when the connected one must have sent a
+ * message.
+ */
 #define WAITER_MS 1000
 #define SILENT_MS 5000
 
@@ -63,12 +67,12 @@ struct vhost_endpoint {
 
 	struct vhost_listener listener;
 	struct event *listen_event;
-	int64_t accept_due_ms; /* when as many may have come as have */
-	int64_t rest_until_ms; /* no front-end is served before */
+	int64_t accept_due_ms; /* when the rate allows as many connections as there were */
+	int64_t rest_until_ms; /* no front-end is served before this */
 
 	struct event *timer;
 	unsigned retry_ms;   /* client: wait before the next attempt */
-	int connect_failure; /* client: errno of the last attempt, said once */
+	int connect_failure; /* client: error of the last attempt, which is logged once */
 	int given_fd;        /* connected fd that the timer will turn into a session */
 
 	struct vhost_session *session;
@@ -78,8 +82,8 @@ struct vhost_endpoint {
 	struct allowance allowance; /* of all front-ends, one after the other */
 	struct vhost_turn turn;
 	bool takes_turns;    /* vhost_turns_open() succeeded */
-	uint64_t longest_ns; /* that a visit of this one took */
-	bool told_to_rest;   /* and that is logged */
+	uint64_t longest_ns; /* longest visit of this front-end */
+	bool told_to_rest;   /* it was logged that it must rest */
 	struct event *inband_event, *inband_retry;
 };
 
@@ -90,7 +94,7 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 	event_add(ep->timer, &tv);
 }
 
-/* The control thread has worked for the front-end since start_ns; so long had it waited before. */
+/* Count a visit that began at start_ns, when dev->waited_ns was waited_ns. */
 static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited_ns)
 {
 	uint64_t now = clock_ns(), waited = ep->dev->waited_ns - waited_ns;
@@ -99,7 +103,7 @@ static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited
 	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
 }
 
-/* Look for the next front-end, as soon as there may be one. */
+/* Wait for the next front-end, as soon as one may come. */
 static void wait_for_frontend(struct vhost_endpoint *ep)
 {
 	int64_t from =
@@ -149,7 +153,7 @@ static void end_session(struct vhost_endpoint *ep, const char *how)
 		ep->connection_changed(ep->dev, false);
 }
 
-/* What cannot be told now, because the front-end does not read, must not keep the loop busy. */
+/* If the front-end does not read, the rest is told later: it must not keep the loop busy. */
 static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
@@ -182,7 +186,7 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 	event_active(ep->session_event, EV_READ, 0);
 }
 
-/* What the front-end has sent waits in its socket, but for a message that has been read. */
+/* Do not read the socket for ns. A message that was read already waits, too. */
 static void rest(struct vhost_endpoint *ep, uint64_t ns)
 {
 	uint64_t us = MAX(ns / 1000, SESSION_REST_MS * 1000ul);
@@ -213,7 +217,7 @@ static void serve(struct vhost_endpoint *ep)
 		rest(ep, pause);
 		return;
 	}
-	/* With too many descriptors of the port still being closed, nothing is read for a while. */
+	/* Read nothing while too many descriptors of the port are still being closed. */
 	error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
 	charge(ep, start, waited);
 	if (error == SESSION_RESTS)
@@ -238,7 +242,7 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* Which process made the other end. */
+/* The process that made the other end; 0: not known. */
 static pid_t peer_of(int fd)
 {
 	struct ucred peer = {0};
@@ -466,7 +470,7 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 	int error = complete ? start(ep, config) : -ENOMEM;
 
 	if (error) {
-		/* Who listens has said why not. */
+		/* listener_open() has logged why. */
 		if (config->mode != VHOST_ENDPOINT_SERVER || error == -ENOMEM)
 			log_error("%s: cannot start: %s", config->path, socket_error_text(error));
 		if (!ep && config->mode == VHOST_ENDPOINT_FD && config->fd >= 0)

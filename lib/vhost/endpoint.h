@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where front-ends come from: a listening socket (server), a socket we connect to again and
- * again (client), or a descriptor we were started with. One endpoint serves one device and one
- * front-end at a time; a second one waits in the listen backlog until the first has gone. That is
- * said in the log; a first that has said nothing for five seconds must make room for it.
+ * The source of a device's front-ends: a listening socket (server), a socket to which we connect
+ * again and again (client), or a descriptor that we were started with. One endpoint serves one
+ * device, and one front-end at a time. A second front-end waits in the listen backlog until the
+ * first has gone, and this is logged. If the first has sent no message for five seconds, it is
+ * disconnected to make room.
  *
- * Front-ends share the control thread: those that have had much of its time (allowance.h) stand in
- * line, and one of them is served each time that the loop has looked for all others.
+ * Front-ends share the control thread. Those that used much of its time (allowance.h) wait in a
+ * queue, and one of them is served each time after the event loop has looked for all others.
  *
  * Threads: the control thread only. Nothing blocks.
  */
@@ -34,16 +35,18 @@ struct vhost_endpoint_config {
 	int socket_mode; /* permission bits */
 	uid_t owner;
 	gid_t group;
-	/* Told after a front-end connected and after it has gone (device already reset). May be
-	 * NULL. */
+	/*
+	 * Called when a front-end has connected, and when it has gone and the device is reset. May
+	 * be NULL.
+	 */
 	void (*connection_changed)(struct vhost_device *dev, bool connected);
 };
 
 /*
  * Start serving the device on base. Errors are logged in one line and returned:
- * -EADDRINUSE: somebody listens at path; -EEXIST: path is not a socket; -ENAMETOOLONG;
- * -EINVAL; else what the system said. A stale socket file is replaced, a missing directory
- * right below /run is made. The umask is not changed.
+ * -EADDRINUSE: another process listens at path; -EEXIST: path is not a socket; -ENAMETOOLONG;
+ * -EINVAL; or the errno of a system call. A stale socket file is replaced. A missing directory
+ * directly in /run is made. The umask is not changed.
  */
 int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_config *config,
     struct vhost_device *dev, struct vhost_endpoint **ret_endpoint);
@@ -54,16 +57,16 @@ void vhost_endpoint_destroy(struct vhost_endpoint *endpoint);
 bool vhost_endpoint_connected(const struct vhost_endpoint *endpoint);
 
 struct vhost_endpoint_peer {
-	pid_t pid;   /* of who made the other end of the connection; 0: not known */
-	uint64_t ms; /* since it connected */
+	pid_t pid;   /* of the process that made the connection; 0: not known */
+	uint64_t ms; /* since the front-end connected */
 };
 
-/* False: nobody is connected. */
+/* False: no front-end is connected. */
 bool vhost_endpoint_peer(
     const struct vhost_endpoint *endpoint, struct vhost_endpoint_peer *ret_peer);
 
-/* Drop the connection, if there is one, and wait for the next. The caller has said why. */
+/* Drop the connection, if there is one, and wait for the next. The caller logs why. */
 void vhost_endpoint_drop(struct vhost_endpoint *endpoint);
 
-/* The same, and let nobody connect for so long. */
+/* The same, and let no front-end connect for so many ms. */
 void vhost_endpoint_drop_for(struct vhost_endpoint *endpoint, unsigned ms);

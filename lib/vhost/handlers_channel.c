@@ -20,7 +20,7 @@ int handle_set_backend_req_fd(struct vhost_device *dev, struct vhost_message *ms
 	return 0;
 }
 
-/* The part of the configuration space that a message speaks of. -EINVAL: there is none. */
+/* Does the part of the configuration space that a message names exist? -EINVAL: no. */
 static int check_config(struct vhost_device *dev, const struct vhost_message *msg)
 {
 	const struct vhost_wire_config *wire = &msg->payload.config;
@@ -35,7 +35,7 @@ static int check_config(struct vhost_device *dev, const struct vhost_message *ms
 	return 0;
 }
 
-/* No payload in the answer is how the specification says no. */
+/* An answer without payload means failure in the specification. */
 int handle_get_config(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_wire_config *wire = &msg->payload.config;

@@ -8,7 +8,7 @@
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
-/* Bits that say nothing about how rings are read and written. */
+/* Features that do not change how rings are read and written. */
 #define FEATURES_ASIDE (VIRTIO_BIT(VHOST_F_LOG_ALL) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 
 #define INBAND_NEEDS (VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(REPLY_ACK))
@@ -59,9 +59,9 @@ static void rings_enable(struct vhost_device *dev, bool enable)
 }
 
 /*
- * Without bit 30 rings are enabled here. But QEMU before 7.2 leaves the bit out and uses
- * SET_VRING_ENABLE all the same, and repeats SET_FEATURES on a running device when a migration
- * begins: that must not enable what it has disabled.
+ * Without bit 30, SET_FEATURES enables the rings. But QEMU before 7.2 leaves the bit out and uses
+ * SET_VRING_ENABLE all the same. It also repeats SET_FEATURES on a running device when a migration
+ * begins: this must not enable rings that it has disabled.
  */
 static bool enables_rings(const struct vhost_device *dev, uint64_t features)
 {
@@ -106,7 +106,7 @@ int handle_set_owner(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* Deprecated, and read differently by everyone: the specification asks to do no more than this. */
+/* Deprecated, and implementations differ. The specification recommends to do no more than this. */
 int handle_reset_owner(struct vhost_device *dev, struct vhost_message *msg)
 {
 	(void)msg;
@@ -137,8 +137,8 @@ int handle_set_protocol_features(struct vhost_device *dev, struct vhost_message 
 }
 
 /*
- * Front-ends disagree whether this counts rings or pairs of them. The number of rings is an
- * answer that both can live with; a ring beyond it is refused when it is named.
+ * Front-ends disagree whether this is the number of rings or of pairs of rings. The number of rings
+ * works with both. A ring number beyond the last one is refused when it is used.
  */
 int handle_get_queue_num(struct vhost_device *dev, struct vhost_message *msg)
 {
@@ -156,7 +156,10 @@ int handle_net_set_mtu(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* Ready to be set up anew: no features, no ring enabled. Bases and the connection stay. */
+/*
+ * Make the device ready to be set up anew: no features, no ring enabled. Bases and the connection
+ * stay.
+ */
 int handle_reset_device(struct vhost_device *dev, struct vhost_message *msg)
 {
 	(void)msg;
@@ -172,7 +175,7 @@ int handle_reset_device(struct vhost_device *dev, struct vhost_message *msg)
 
 /*
  * Status 0 is the driver's reset: rings stop. QEMU asks for their bases before or after it,
- * depending on its version, so these, and the features they are read with, stay.
+ * depending on its version. So the bases stay, and the features that say how to read them.
  */
 int handle_set_status(struct vhost_device *dev, struct vhost_message *msg)
 {

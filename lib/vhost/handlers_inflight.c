@@ -3,7 +3,7 @@
 #include "vhost/handlers.h"
 #include "vhost/inflight.h"
 
-/* A size of 0 and no descriptor is how a front-end is told no. */
+/* A size of 0 and no descriptor tell the front-end of a failure. */
 int handle_get_inflight_fd(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_wire_inflight *wire = &msg->payload.inflight;

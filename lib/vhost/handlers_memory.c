@@ -17,7 +17,7 @@ static struct vhost_region_state region_from_wire(const struct vhost_wire_region
 	};
 }
 
-/* The region of the device that is this one; its address here. */
+/* The address of this region in our process; 0: the device has no such region. */
 static uint64_t address_here(const struct vhost_device *dev, const struct vhost_wire_region *wire)
 {
 	for (unsigned i = 0; i < dev->state.n_regions; i++) {
@@ -27,7 +27,9 @@ static uint64_t address_here(const struct vhost_device *dev, const struct vhost_
 	return 0;
 }
 
-/* In postcopy the front-end has to know where we put the memory whose pages it is to fetch. */
+/*
+ * In postcopy the front-end must know where we have mapped the memory whose pages it is to fetch.
+ */
 static void tell_addresses(struct vhost_device *dev, struct vhost_message *msg,
     struct vhost_wire_region wire[], unsigned n)
 {
@@ -36,7 +38,7 @@ static void tell_addresses(struct vhost_device *dev, struct vhost_message *msg,
 	msg->replies = true;
 }
 
-/* The front-end has understood the addresses: a message with nothing but a 0. */
+/* Does the message say that the front-end has received the addresses? It then contains only a 0. */
 static bool is_postcopy_ready(const struct vhost_device *dev, const struct vhost_message *msg)
 {
 	return vhost_postcopy_listening(dev) && msg->header.size == sizeof(uint64_t) &&
@@ -89,7 +91,7 @@ int handle_add_mem_reg(struct vhost_device *dev, struct vhost_message *msg)
 	return error;
 }
 
-/* A descriptor that old front-ends send along is closed with the message. */
+/* Old front-ends send a descriptor along, which is closed with the message. */
 int handle_rem_mem_reg(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_region_state region = region_from_wire(&msg->payload.mem.region);

@@ -13,9 +13,9 @@
 #include "vhost/transfer.h"
 
 /*
- * The specification demands a reply and does not say which. QEMU looks at its id only. rust-vmm's
- * front-end asks for one with NEED_REPLY: older ones for an acknowledgement, newer ones for the
- * payload back; these are the ones that know DEVICE_STATE.
+ * The specification demands a reply, but does not say what is in it. QEMU checks only its id.
+ * rust-vmm's front-end asks for a reply with NEED_REPLY: older versions for an acknowledgement,
+ * newer ones for the same payload. The newer ones are those that know DEVICE_STATE.
  */
 int handle_set_log_base(struct vhost_device *dev, struct vhost_message *msg)
 {
@@ -35,7 +35,10 @@ int handle_set_log_base(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* To be told of every mark. No front-end waits for that: they read the whole log, in their time. */
+/*
+ * The eventfd would be written at every mark. It is not used: front-ends do not wait for it, they
+ * read the whole log from time to time.
+ */
 int handle_set_log_fd(struct vhost_device *dev, struct vhost_message *msg)
 {
 	if (!vhost_is_eventfd(msg->fd[0]))
@@ -58,7 +61,7 @@ int handle_send_rarp(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* Failure is told in the reply; in no case is a descriptor of ours sent back. */
+/* Failure is told in the reply. We never send a descriptor back. */
 int handle_set_device_state_fd(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_wire_device_state wire = msg->payload.device_state;

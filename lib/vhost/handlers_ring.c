@@ -3,20 +3,20 @@
  * Theory of operation
  *
  * Messages about one ring. They come in any order, before or after features and memory, on a
- * stopped or a running ring. Each handler checks only what can be judged now, stores it, and
- * lets vhost_device_settle() find out what follows from it.
+ * stopped or a running ring. Each handler checks what can be checked now, stores it, and calls
+ * vhost_device_settle(), which carries it out.
  *
- * Started and enabled are two things. SET_VRING_KICK starts a ring at once, without waiting
- * for a kick: after a reconnect the driver, which kicked long ago, would never kick again.
- * GET_VRING_BASE stops that one ring and forgets nothing else about it. SET_VRING_CALL is
- * never needed: without it the driver polls.
+ * A ring is started and enabled separately. SET_VRING_KICK starts a ring at once, without waiting
+ * for a kick: after a reconnect the driver, which has kicked before, might never kick again.
+ * GET_VRING_BASE stops this ring, and drops its kick and call eventfds; all else is kept.
+ * SET_VRING_CALL is never needed: without it the driver polls.
  *
- * In-band notifications stand in for descriptors that were not told. A front-end that says that it
- * has none for kicks wants its ring polled, in-band or not. One that says so of calls may poll, or
- * may want messages: it gets them, and may ignore them.
+ * In-band notifications replace descriptors that were not passed. If a front-end says that it has
+ * no descriptor for kicks, its ring is polled, in-band or not. If it says so of calls, it may poll
+ * or may want messages: it gets messages, and may ignore them.
  *
- * Descriptors for kick and call must be eventfds. Workers write and sleep on them; a pipe
- * or a file of the front-end's choice could block them or raise SIGPIPE.
+ * Descriptors for kick and call must be eventfds. Workers write to them and sleep on them; a pipe
+ * or a file that the front-end chooses could block a worker or raise SIGPIPE.
  */
 #include <errno.h>
 #include <string.h>
@@ -33,7 +33,7 @@
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
-/* More than any device area is long. */
+/* More than the length of any device area. */
 #define LOG_AREA_MAX (1 << 20)
 
 static const struct vhost_eventfd no_eventfd = {.fd = -1};
@@ -56,7 +56,7 @@ int handle_set_vring_num(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* Comes on a running ring, too, to switch the dirty log of that ring on and off. */
+/* This comes on a running ring, too, to switch the ring's dirty log on and off. */
 int handle_set_vring_addr(struct vhost_device *dev, struct vhost_message *msg)
 {
 	const struct vhost_wire_vring_addr *wire = &msg->payload.addr;
@@ -128,7 +128,7 @@ static int find_notified(struct vhost_device *dev, struct vhost_message *msg, un
 	return vhost_ring_find(dev, *ret_index, ring);
 }
 
-/* Kicks come as messages; for the workers they are an eventfd's all the same. */
+/* Kicks come as messages. Workers get them through an eventfd of ours. */
 static void open_inband_kick(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];
@@ -141,7 +141,10 @@ static void open_inband_kick(struct vhost_device *dev, unsigned index)
 		vhost_complain(dev, 0, "ring %u is polled: %s", index, error_text(errno));
 }
 
-/* Calls and errors that no descriptor was told for. No worker uses the ring now. */
+/*
+ * Open our eventfds for calls and errors if no descriptors were passed. No worker uses the ring
+ * now.
+ */
 static void open_inband_calls(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];
@@ -194,7 +197,7 @@ int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* No worker uses it. */
+/* No worker uses this eventfd, so no ring is paused. */
 int handle_set_vring_err(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_vring *ring;
@@ -228,7 +231,10 @@ int handle_set_vring_enable(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* The first one starts a ring: who notifies in-band need not send SET_VRING_KICK and CALL. */
+/*
+ * The first kick starts the ring: a front-end that notifies in-band need not send SET_VRING_KICK or
+ * SET_VRING_CALL.
+ */
 int handle_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 {
 	const struct vhost_wire_vring_state *wire = &msg->payload.state;
