@@ -3,12 +3,12 @@
  * In-band notifications: kicks, calls and errors as messages, for a front-end that has no
  * descriptors to share (VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS).
  *
- * Offered only on demand (dev->offer_inband): QEMU acknowledges every bit it has a name for, this
- * one too, and does not know the messages.
+ * They are offered only on demand (dev->offer_inband): QEMU acknowledges every protocol feature
+ * that it has a name for, also this one, and does not know its messages.
  *
- * Workers know nothing of it. A ring's descriptors are eventfds all the same, only that they are
- * ours: a VRING_KICK writes one, and what a worker writes into the others becomes a message on the
- * back-end channel as soon as the control thread comes round to it.
+ * Workers see no difference. A ring has eventfds as usual, but they are ours. VRING_KICK writes to
+ * the kick eventfd. What is written to the call or the error eventfd becomes a message on the
+ * back-end channel, which the control thread sends soon after.
  *
  * Threads: the control thread.
  */
@@ -24,18 +24,24 @@ enum vhost_inband_what { VHOST_INBAND_CALL, VHOST_INBAND_ERR };
 bool vhost_inband(const struct vhost_device *dev);
 
 /*
- * An eventfd whose writes are told to the front-end; it is forgotten when it is closed. -1: there
- * is none, after saying why.
+ * Make an eventfd whose writes are told to the front-end, until it is closed. -1: it failed, and
+ * this was logged.
  */
 int vhost_inband_open(struct vhost_device *dev, unsigned index, enum vhost_inband_what what);
 
-/* Readable when something is to be told; -1: nothing ever was asked for. */
+/*
+ * A descriptor that is readable if there is something to tell. -1: vhost_inband_open was never
+ * called.
+ */
 int vhost_inband_fd(const struct vhost_device *dev);
 
-/* Tell it. -EAGAIN: the front-end does not read, some is left. */
+/* Tell it. -EAGAIN: the front-end does not read, and some is not told yet. */
 int vhost_inband_service(struct vhost_device *dev);
 
-/* There is a new channel: calls may have been lost with the old one, or without any. */
+/*
+ * There is a new channel: call all rings once. Calls may have been lost with the old channel, or
+ * before there was one.
+ */
 void vhost_inband_tell_again(struct vhost_device *dev);
 
 void vhost_inband_forget(struct vhost_device *dev);

@@ -30,7 +30,7 @@ static uint64_t area_size(const struct vhost_wire_inflight *wire, bool packed)
 	return (uint64_t)wire->n_queues * vring_inflight_region_size(wire->queue_size, packed);
 }
 
-/* Which format it will be is known when the features are; the packed one takes more room. */
+/* The format is not known before SET_FEATURES. The packed one takes more room. */
 static bool may_be_packed(const struct vhost_device *dev)
 {
 	return !dev->state.have_features || VIRTIO_HAS(dev->state.features, F_RING_PACKED);
@@ -95,7 +95,7 @@ int vhost_inflight_set(struct vhost_device *dev, const struct vhost_wire_infligh
 	return 0;
 }
 
-/* Where ring index has its region; NULL, after saying why, if it has none in this area. */
+/* The region of ring index. NULL: there is no area, or no region in it, which is logged. */
 static void *find_region(struct vhost_device *dev, unsigned index, uint16_t size, bool packed)
 {
 	const struct vhost_inflight *inflight = &dev->inflight;
@@ -134,7 +134,7 @@ void vhost_inflight_start(
 	struct vhost_vring *ring = dev->vring[index];
 
 	config->inflight = NULL;
-	/* Of another size, a ring is another one, too. */
+	/* A ring of another size is another ring. */
 	if (ring->inflight && vring_inflight_size(ring->inflight) != config->size)
 		told = true;
 	if (told || !region) {
@@ -151,7 +151,7 @@ void vhost_inflight_start(
 			return;
 		}
 		config->inflight = ring->inflight;
-		/* Guest memory may be missing in a postcopy; but then nothing was in flight. */
+		/* In a postcopy guest memory may be missing. But then nothing was in flight. */
 		if (told && !dev->postcopy.registered)
 			recover(dev, index, config);
 		else

@@ -2,26 +2,27 @@
 /*
  * Theory of operation
  *
- * The front-end translates: IOTLB_MSG brings updates and invalidations, and a miss goes out on the
- * back-end channel. The table of translations (virtio/iotlb.h) is ours alone; rings read a view of
- * it. An update or an invalidation changes the table, publishes a new view, lets every ring be
- * looked at again (its own areas are translated, too), and returns when no worker is still in a
- * burst that began on the old view. So an invalidation is complete before it is answered, and
- * no port ever goes down for one unless it takes away a ring itself.
+ * The front-end translates. It sends updates and invalidations as IOTLB_MSG, and we send misses on
+ * the back-end channel. Only the control thread uses the table of translations (virtio/iotlb.h);
+ * rings read a view of it. An update or an invalidation changes the table, publishes a new view,
+ * settles all rings (their areas are translated, too), and returns when no worker is still in a
+ * burst that began with the old view. So an invalidation is complete before it is answered. It
+ * stops a ring only if it affects the ring's own areas.
  *
- * Misses. A worker cannot send messages; a ring notes what it misses and the owner calls
- * vhost_iommu_service(). At most OUTSTANDING_MAX are asked for at a time, so that a guest with many
- * rings cannot fill the channel's socket, which would cost it the channel. Nothing here waits for
- * an answer. What has not come in time, or came without the permission, is denied: the chain that
- * needs it is handed back as a faulty one and the ring goes on. A ring's own areas are asked for
- * again and again, slowly; nothing but the ring waits for them.
+ * Misses. A worker cannot send messages. A ring notes its misses, and the owner calls
+ * vhost_iommu_service(), which asks for them. At most OUTSTANDING_MAX are asked for at a time:
+ * otherwise a guest with many rings could fill the channel's socket, and the channel would be
+ * closed. Nothing here waits for an answer. If an answer does not come in time, or does not give
+ * the permission, the miss is denied: the chain that needs it is returned as a faulty one, and the
+ * ring goes on. A ring's own areas are asked for every AREA_REPEAT_MS, until they are translated;
+ * only this ring waits for them.
  *
- * When there is no memory for a view, an empty one that was made in the beginning takes its
- * place: what was forgotten is asked for again.
+ * If there is no memory for a view, the table is emptied, and an empty view is used that was made
+ * at the start. Rings then ask for everything again.
  *
- * Trust: an update names any uaddr; it must lie inside one mapped region. What the table says
- * later goes through the memory table each time a view is made, so that a region that has
- * gone is not reached through it. The table is bounded, see virtio/iotlb.c.
+ * Trust: the range of an update must lie inside one mapped region. Each new view finds its host
+ * addresses in the current memory table, so a region that was removed is not reached through it.
+ * The table is bounded, see virtio/iotlb.c.
  */
 #include "vhost/iommu.h"
 
@@ -41,13 +42,15 @@
 /* "I/O TLB message" types. */
 enum { MESSAGE_MISS = 1, MESSAGE_UPDATE, MESSAGE_INVALIDATE, MESSAGE_ACCESS_FAIL };
 
-/* One ring's side. */
+/* The part of one ring. */
 struct vhost_ring_iommu {
 	struct vring_misses misses;
-	/* What each slot held when it was last looked at, and since when. */
+	/* Which miss each slot had when it was last looked at, and since when. */
 	uint64_t seen[VRING_MISSES_MAX];
 	uint64_t since_ms[VRING_MISSES_MAX];
-	/* What is missing of the ring's own areas: a miss word, 0: nothing; and when it was asked.
+	/*
+	 * For each of the ring's areas: a miss word if a part is not translated, else 0; when it
+	 * was asked for.
 	 */
 	uint64_t area[AREAS];
 	uint64_t area_asked_ms[AREAS];
@@ -58,7 +61,7 @@ struct vhost_iommu {
 	struct vring_iommu shared;
 	struct iotlb *tlb;
 	struct iotlb_view *empty;
-	unsigned outstanding; /* asked for, as last counted */
+	unsigned outstanding; /* misses asked for, as last counted */
 	uint64_t now_ms;      /* when vhost_iommu_service was last called */
 	struct vring_burst scratch;
 	struct vhost_ring_iommu *ring[VHOST_RINGS_MAX];
@@ -140,7 +143,7 @@ static void swap_view(struct vhost_device *dev, struct iotlb_view **ret_old)
 			vring_misses_answer(&ring_side(dev, i)->misses, view);
 }
 
-/* The table has changed: let everybody know, and return when nobody uses the old one. */
+/* The table has changed: publish a view of it. Returns when nobody uses the old view. */
 static void publish(struct vhost_device *dev)
 {
 	struct iotlb_view *old;
@@ -218,7 +221,7 @@ static int ask(struct vhost_device *dev, uint64_t miss)
 	    dev, VHOST_USER_BACKEND_IOTLB_MSG, &wire, sizeof(wire), -1, false);
 }
 
-/* Areas are few and asked for slowly: they do not count as outstanding. */
+/* Areas are few and not asked for often, so they do not count as outstanding. */
 static void ask_areas(struct vhost_device *dev, struct vhost_ring_iommu *ring, uint64_t now_ms)
 {
 	for (unsigned i = 0; i < AREAS; i++) {
@@ -272,7 +275,7 @@ static void deny(struct vhost_device *dev, unsigned index, unsigned slot, uint64
 	    (unsigned long long)vring_miss_iova(miss));
 }
 
-/* Has what is in the slot waited too long? */
+/* Has the miss in the slot waited too long? */
 static bool overdue(struct vhost_ring_iommu *ring, unsigned slot, uint64_t miss, uint64_t now_ms)
 {
 	uint64_t page = miss & ~VRING_MISS_STATE_MASK;
@@ -321,7 +324,7 @@ void vhost_iommu_service(struct vhost_device *dev, uint64_t now_ms)
 	}
 }
 
-/* Where rings are or would be: translations that must not be pushed out. */
+/* The areas of started rings, whose translations must not be forgotten to make room. */
 static unsigned collect_pins(
     const struct vhost_device *dev, struct iotlb_pin pins[AREAS * VHOST_RINGS_MAX])
 {
@@ -333,7 +336,7 @@ static unsigned collect_pins(
 		struct vring_layout layout;
 
 		if (!st->started || !st->have_addr || st->size == 0 || st->size > VRING_SIZE_MAX)
-			continue; /* does not run and will not as it is */
+			continue; /* it cannot run with these values */
 		layout = vring_layout(st->size, packed);
 		pins[n++] = (struct iotlb_pin){st->desc, layout.desc};
 		pins[n++] = (struct iotlb_pin){st->driver, layout.driver};
@@ -376,7 +379,7 @@ static int update(struct vhost_device *dev, const struct vhost_wire_iotlb *wire)
 		return vhost_complain(dev, error, "0x%llx bytes at I/O address 0x%llx, access %u",
 		    (unsigned long long)wire->size, (unsigned long long)wire->iova, wire->perm);
 	publish(dev);
-	/* What the new view answers has been taken out. */
+	/* publish() has removed the misses that the new view answers. */
 	deny_unpermitted(dev, wire->iova, wire->size);
 	return 0;
 }
@@ -410,7 +413,7 @@ int handle_iotlb_msg(struct vhost_device *dev, struct vhost_message *msg)
 		return vhost_complain(
 		    dev, -EINVAL, "a front-end does not send type %u", wire->type);
 	}
-	/* A ring that it stopped, or started, misses something now. */
+	/* The message may have stopped or started a ring, which then has new misses. */
 	vhost_iommu_service(dev, dev->iommu->now_ms);
 	return error;
 }

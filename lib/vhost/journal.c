@@ -28,8 +28,8 @@ struct vhost_journal {
 };
 
 /*
- * A page that is not there would cost the process when it is touched. So the file's place on disk
- * is taken now, and nobody else may be able to cut it short: it must be ours, whoever made it.
+ * An access to a page that is not there would end the process. So disk space for the file is
+ * allocated now. Nobody else may be able to make the file shorter, so it must be ours.
  */
 static int take_file(int fd)
 {
@@ -38,7 +38,7 @@ static int take_file(int fd)
 	/* syscalls: ftruncate fallocate geteuid */
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	/* Another name would be one more way to get at it. */
+	/* With another name (hard link), others might reach the file. */
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
 	    st.st_mode & (S_IWGRP | S_IWOTH))
 		return -EPERM;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where packed rings stand, in a file, so that a crash or a restart does not lose it.
+ * The positions of packed rings, in a file, so that they are not lost in a crash or a restart.
  *
- * A split ring says itself how far it has been used. A packed one does not, and a front-end that
- * was not told (GET_VRING_BASE) can only repeat the base it once gave. So the position is
- * journalled (vring.h) where it outlives the process; whoever serves the socket next finds it, if
- * the ring is still the same one: same address in the same front-end, same size, and contents that
- * agree.
+ * The memory of a split ring shows the device's position. That of a packed ring does not, and a
+ * front-end that was not told the position (GET_VRING_BASE) can only repeat the base that it told
+ * last. So the position is journalled (vring.h) in a place that outlives the process. The next
+ * process that serves the socket uses it, if the ring is the same: same address in the front-end,
+ * same size, and contents that agree.
  *
- * Threads: the control thread; while a ring runs its word is the worker's.
+ * Threads: the control thread. While a ring runs, its word belongs to the worker.
  */
 #pragma once
 
@@ -18,21 +18,26 @@
 #include "vhost/device.h"
 
 /*
- * Keep the journal of dev in a file at path, made if it is not there; NULL: only in memory. A file
- * that cannot be used is reported and done without. -ENOMEM.
+ * Keep the journal of dev in the file at path, which is made if it does not exist; NULL: only in
+ * memory. If the file cannot be used, this is logged, and the journal is only in memory. -ENOMEM.
  */
 int vhost_journal_open(struct vhost_device *dev, const char *path);
 
-/* The file is removed, unless a ring runs: then somebody may go on from it. */
+/* The file is removed, unless a ring runs: another process may go on from it. */
 void vhost_journal_close(struct vhost_device *dev);
 
-/* The word of a ring that was running with these when it was last heard of. */
+/*
+ * The word of a ring that ran with these values when it was last journalled. False: there is none.
+ */
 bool vhost_journal_recall(const struct vhost_device *dev, unsigned index, uint64_t desc,
     uint32_t size, uint64_t *ret_word);
 
-/* From now on ring index runs: where its word is. NULL: there is no journal. */
+/*
+ * Ring index runs from now on, with these values. Returns where its word is; NULL: there is no
+ * journal.
+ */
 uint64_t *vhost_journal_start(
     struct vhost_device *dev, unsigned index, uint64_t desc, uint32_t size);
 
-/* The front-end knows the position of ring index. */
+/* The front-end was told the position of ring index, so the journal is not needed. */
 void vhost_journal_stop(struct vhost_device *dev, unsigned index);
