@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * A socket file outlives the process that made it. Whether one found at our path is dead is
- * asked by connecting: refused means that nobody listens, and only then it is replaced. At the
- * end the file is removed only if it is the one we made.
+ * A socket file outlives the process that made it. To find out whether a socket at our path is in
+ * use, we connect to it. If the connection is refused, nobody listens, and only then is the file
+ * replaced. At the end the file is removed only if it is the one that we made.
  */
 #include "vhost/listener.h"
 
@@ -25,7 +25,7 @@
 
 #define BACKLOG        16
 #define ENDING_WAIT_MS 500
-#define ENDING_TRIES   8 /* somebody who hangs up on us each time does not end */
+#define ENDING_TRIES   8 /* a listener may close each connection and not end */
 
 int socket_address(const char *path, struct sockaddr_un *ret_address)
 {
@@ -64,8 +64,8 @@ int socket_connect(const char *path)
 }
 
 /*
- * Does the listener that took this connection end? A switch that was there may have gone a moment
- * ago: its sockets are closed right after it (closer.h).
+ * Does the listener that accepted this connection end? It may be a switch that has just ended: its
+ * closers close the sockets a moment later (closer.h).
  */
 static bool listener_ends(int fd)
 {
@@ -92,7 +92,7 @@ static int clear_path(const char *path)
 		if (fd >= 0)
 			close(fd);
 	} while (ends && --tries);
-	/* Backlog full, another socket type: somebody is there. */
+	/* The backlog is full, or it is a socket of another type: it is in use. */
 	if (fd >= 0 || fd == -EAGAIN || fd == -EPROTOTYPE)
 		return -EADDRINUSE;
 	if (fd == -ENOENT)
@@ -105,7 +105,7 @@ static int clear_path(const char *path)
 	return 0;
 }
 
-/* /run is empty after each boot; what is missing elsewhere is more likely a mistake in the path. */
+/* Only in /run, which is empty after each boot. Elsewhere the path is more likely to be wrong. */
 static int make_directory(const char *directory)
 {
 	static const char run[] = "/run/";
@@ -119,7 +119,7 @@ static int make_directory(const char *directory)
 	return 0;
 }
 
-/* See that the socket has a directory. Errors are logged. */
+/* Make the socket's directory if it is missing. Errors are logged. */
 static int provide_directory(const char *path)
 {
 	char *directory = strdup(path), *slash = directory ? strrchr(directory, '/') : NULL;
@@ -161,7 +161,7 @@ static int bind_socket(struct vhost_listener *l)
 	return 0;
 }
 
-/* Nobody can connect before listen(). Errors are logged. */
+/* This is done before listen(), so that nobody can connect earlier. Errors are logged. */
 static int set_owner(const char *path, uid_t owner, gid_t group)
 {
 	uid_t no_owner = -1;

@@ -11,28 +11,28 @@ struct vhost_endpoint_config;
 struct vhost_listener {
 	int fd; /* non-blocking; -1: there is none */
 	const char *path;
-	bool bound; /* to the file named by the next two */
+	bool bound; /* to the file with this device and inode */
 	dev_t dev;
 	ino_t ino;
 };
 
 /*
- * Listen at path, which must outlive the listener, with the mode, owner and group of config.
- * A missing directory right below /run is made. Errors are logged in one line and returned:
- * -EADDRINUSE: somebody listens there; -EEXIST: there is a file that is no socket; -ENAMETOOLONG;
- * -EINVAL; else what the system said. Whatever comes back, close it.
+ * Listen at path, which must outlive the listener, with the mode, owner and group of config. A
+ * missing directory directly in /run is made. Errors are logged in one line and returned:
+ * -EADDRINUSE: another process listens there; -EEXIST: there is a file that is not a socket;
+ * -ENAMETOOLONG; -EINVAL; or the errno of a system call. Close it in any case.
  */
 int listener_open(
     struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config);
 
-/* Close it, and remove the file if it is still ours. */
+/* Close it, and remove the file if it is still the one that was made. */
 void listener_close(struct vhost_listener *l);
 
-/* A connected socket or a negative errno. On a local socket this never takes time. */
+/* A connected socket, or a negative errno. Connecting to a local socket never waits. */
 int socket_connect(const char *path);
 
-/* sun_path of a path that fits. -EINVAL, -ENAMETOOLONG. */
+/* Make the address of a socket at path. -EINVAL: an empty path; -ENAMETOOLONG. */
 int socket_address(const char *path, struct sockaddr_un *ret_address);
 
-/* What keeps a socket from being made, in words. */
+/* A text for an error of these functions. */
 const char *socket_error_text(int error);

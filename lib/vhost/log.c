@@ -2,18 +2,18 @@
 /*
  * Theory of operation
  *
- * What a worker needs for logging is one struct dirty_log for each ring: where the map is, what to
- * log, what the ring is called in guest addresses. It does not change while a worker may use it.
- * Each ring has two of them, one in use (or none), the other free: a change is written into the
- * free one, the ring is pointed at it, and the type's synchronize() waits until every worker has
- * finished the burst in hand. Then the old one is free, and a map that nobody points at can be
- * unmapped. The ring is not stopped for this, so no frame is lost.
+ * For logging a worker needs one struct dirty_log for each ring: where the map is, what to log, and
+ * the guest address of the ring. It does not change while a worker may use it. So each ring has two
+ * of them, of which at most one is in use. A change is written to the free one, and the ring is
+ * pointed at it. Then the type's synchronize() waits until every worker has finished its current
+ * burst. After this the old one is free, and an old map can be unmapped. The ring is not stopped,
+ * so no frame is lost.
  *
- * After synchronize() every byte written is marked: a burst that began without the log has ended,
- * and ended before SET_FEATURES or SET_VRING_ADDR is answered.
+ * After synchronize() every byte that is written is marked: all bursts that began without the log
+ * have ended. SET_FEATURES or SET_VRING_ADDR is answered after that.
  *
- * The map is a file of the front-end. Marks beyond it are ignored, counted, and told when the log
- * goes.
+ * The map is a file of the front-end. Marks beyond it are ignored and counted. The count is logged
+ * when the log is unmapped.
  */
 #include "vhost/log.h"
 
@@ -36,7 +36,10 @@ static bool log_wanted(const struct vhost_device *dev, unsigned index, struct di
 	    .ring = st->addr_flags & VHOST_WIRE_VRING_LOG,
 	    .ring_gpa = st->log,
 	};
-	/* Behind an IOMMU what was told is an I/O address; what counts is where it leads. */
+	/*
+	 * Behind an IOMMU the front-end has told an I/O address. What is logged is the guest
+	 * address behind it.
+	 */
 	if (dev->iommu && dev->memory)
 		guest_memory_from_host(
 		    dev->memory, dev->vring[index]->config.device, &ret->ring_gpa);
@@ -49,7 +52,7 @@ static bool log_same(const struct dirty_log *a, const struct dirty_log *b)
 	    a->data == b->data && a->ring == b->ring && a->ring_gpa == b->ring_gpa;
 }
 
-/* Point the ring at what it is to log; true if that is a change. */
+/* Point the ring at what it is to log; true if this has changed. */
 static bool ring_log_settle(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The dirty log of a device ("Migration" in the vhost-user specification): a map shared by the
- * front-end, in which the workers note the guest pages they have written.
+ * The dirty log of a device ("Migration" in the vhost-user specification): a map that the front-end
+ * shares, in which workers mark the guest pages that they have written.
  *
- * Data is logged while LOG_ALL is negotiated, a ring while VHOST_VRING_F_LOG is set in its
- * addresses; both need a map. Rings run on while that changes.
+ * Writes to buffers are logged while LOG_ALL is negotiated, writes to a ring while
+ * VHOST_VRING_F_LOG is set in its addresses. Both need a map. Rings go on running while this
+ * changes.
  */
 #pragma once
 
 #include "vhost/device.h"
 
 /*
- * Map size bytes at offset of fd (still the caller's) and log there from now on instead of where
- * it was logged before. No worker uses the old map when this returns. On failure it stays.
- * -EINVAL: no regular file, or one that ends before size bytes are there; else what the system
- * said.
+ * Map size bytes at offset of fd, which stays the caller's, and log there from now on, and no
+ * longer where it was logged before. When this returns no worker uses the old map. On failure the
+ * old map stays.
+ * -EINVAL: not a regular file, or one that is too short; or the errno of a system call.
  */
 int vhost_log_replace(struct vhost_device *dev, uint64_t size, uint64_t offset, int fd);
 
 /*
- * Let all active rings log what the state says. When this returns, nothing is logged any more, or
- * written without being logged, against the state. Part of vhost_device_settle.
+ * Make all active rings log what the state says. When this returns, all workers do so. Part of
+ * vhost_device_settle.
  */
 void vhost_log_settle(struct vhost_device *dev);
 
-/* Unmap. The workers must be paused, and the rings are forgotten next. */
+/* Unmap the log. The workers must be paused, and the caller must forget the rings next. */
 void vhost_log_forget(struct vhost_device *dev);

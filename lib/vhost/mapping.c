@@ -11,10 +11,13 @@
 #include "vhost/limits.h"
 #include "vhost/ring.h"
 
-/* So much is unmapped in a fraction of a millisecond. */
+/*
+ * The control thread itself unmaps mappings up to this size. An errand unmaps larger ones, in steps
+ * of this size.
+ */
 #define QUICK (UINT64_C(16) << 20)
 
-/* Errands outlive ports, so this is not kept in these. */
+/* Not part of a port, because an errand may still run when its port has gone. */
 static struct account {
 	_Atomic(uint64_t) bytes, pieces;
 } accounts[CLOSER_OWNERS], all;
@@ -69,8 +72,8 @@ void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len)
 }
 
 /*
- * An mmap of another thread waits for a munmap, so this is done in steps. Regions of very large
- * pages are unmapped at once.
+ * Unmap in steps, because an mmap in another thread waits for each munmap. If a page is larger than
+ * a step, munmap fails, and the whole mapping is unmapped at once.
  */
 static void unmap(const struct piece *piece)
 {

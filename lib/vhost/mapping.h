@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What ports map of their front-ends' files, in bytes and pieces: counted, limited (limits.h), and
- * given back without waiting.
+ * Counts what ports map of their front-ends' files, in bytes and in mappings, limits it (limits.h),
+ * and unmaps it without waiting.
  *
  * Threads: the control thread.
  */
@@ -9,14 +9,14 @@
 
 #include "vhost/device.h"
 
-/* Account for a piece that is about to be mapped. -ENOSPC: there is too much, said why. */
+/* Count a mapping that is about to be made. -ENOSPC: it would exceed a limit, which is logged. */
 int vhost_mapping_claim(struct vhost_device *dev, uint64_t len);
 
-/* It could not be mapped. */
+/* The mapping was not made: do not count it. */
 void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len);
 
 /*
- * Unmap it; nobody uses it any more, and its guard is gone. Where that may take long, an errand
- * does it: until then it counts.
+ * Unmap it. Nobody may use it any more, and its guard must have been removed. If this may take
+ * long, an errand does it; the mapping is counted until then.
  */
 void vhost_mapping_release(const struct vhost_device *dev, void *base, uint64_t len);

@@ -6,7 +6,7 @@
 #include "vhost/descriptor.h"
 #include "vhost/handlers.h"
 
-/* The gate ANY. */
+/* The gate ANY: not a feature. */
 #define VHOST_USER_PROTOCOL_F_ANY 64
 #define GATE(name) \
 	(VHOST_USER_PROTOCOL_F_##name < 64 ? UINT64_C(1) << (VHOST_USER_PROTOCOL_F_##name & 63) : 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What each front-end message looks like and who handles it: one table, from which names,
- * checks and dispatch come.
+ * The front-end messages: one table with their names, sizes, descriptors and handlers. The checks
+ * and the calls of the handlers use it.
  */
 #pragma once
 
@@ -11,7 +11,10 @@
 #include "vhost/device.h"
 #include "virtio/vhost_user.h"
 
-/* No message, known or not, may have more payload: beyond that the framing is lost. */
+/*
+ * The most payload of a message, known or not. After a longer one, the next message cannot be
+ * found.
+ */
 #define VHOST_PAYLOAD_MAX 4096
 
 /* A message while it is received, handled and answered. */
@@ -20,9 +23,9 @@ struct vhost_message {
 	unsigned n_fds;
 	int fd[VHOST_FDS_RECEIVE];
 	/* Set by handlers. */
-	bool replies;        /* answers itself this time, whatever the table says */
-	bool has_reply_fd;   /* reply_fd, not the message's, goes along */
-	bool close_reply_fd; /* once it was sent */
+	bool replies;        /* answer with msg this time, whatever the table says */
+	bool has_reply_fd;   /* send reply_fd with the reply */
+	bool close_reply_fd; /* after the reply was sent */
 	int reply_fd;
 	union {
 		union vhost_payload payload; /* zero beyond header.size */
@@ -31,16 +34,16 @@ struct vhost_message {
 };
 
 /*
- * Do what msg asks. Size and number of descriptors were checked. A handler that keeps a
- * descriptor takes it with vhost_message_take_fd; the rest are closed after it. Messages with
- * a reply of their own overwrite payload and header.size. Returns 0 or a negative errno, after
- * saying why with vhost_complain.
+ * Do what msg asks. Its size and number of descriptors have been checked. A handler that keeps a
+ * descriptor takes it with vhost_message_take_fd; the others are closed after the call. A handler
+ * with a reply of its own writes it to payload and header.size. Returns 0, or a negative errno
+ * after logging the cause with vhost_complain.
  */
 typedef int vhost_handler(struct vhost_device *dev, struct vhost_message *msg);
 
 enum vhost_reply_rule {
 	VHOST_REPLY_ACK, /* u64 0 or 1 if asked for (NEED_REPLY) and negotiated (REPLY_ACK) */
-	VHOST_REPLY_OWN, /* always a reply of its own, NEED_REPLY or not */
+	VHOST_REPLY_OWN, /* always its own reply, with or without NEED_REPLY */
 };
 
 struct vhost_message_spec {
@@ -55,8 +58,9 @@ struct vhost_message_spec {
 /*
  * X(name, payload min, payload max, fds min, fds max, gate, reply rule, handler)
  *
- * Gate is a protocol feature, or ANY. Handler NULL: not served, refused like an unknown id.
- * SET_VRING_ENABLE has no gate: QEMU before 7.2 sends it without acknowledging bit 30.
+ * gate is the protocol feature that the message needs, or ANY. handler NULL: not served, and
+ * refused like an unknown id. SET_VRING_ENABLE has no gate: QEMU before 7.2 sends it without
+ * acknowledging bit 30.
  */
 #define VHOST_MESSAGE_TABLE(X) \
 	X(GET_FEATURES, 0, 0, 0, 0, ANY, OWN, handle_get_features) \
@@ -105,8 +109,8 @@ struct vhost_message_spec {
 	X(GET_SHMEM_CONFIG, 0, 0, 0, 0, ANY, OWN, NULL)
 
 /*
- * The protocol features that this library can keep: what is negotiated is never more, whatever
- * a device type asks for.
+ * The protocol features that this library supports. No others are offered, whatever a device type
+ * asks for.
  */
 #define VHOST_PROTOCOL_FEATURES_SERVED \
 	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(LOG_SHMFD) | VHOST_PROTOCOL_BIT(RARP) | \
@@ -121,7 +125,7 @@ struct vhost_message_spec {
 /* The entry of a request id; NULL if there is no such message. */
 const struct vhost_message_spec *vhost_message_find(uint32_t request);
 
-/* Its name, for people; "message N" is not made up: NULL if there is no such message. */
+/* Its name, for log lines; NULL if there is no such message. */
 const char *vhost_message_name(uint32_t request);
 
 /* Take descriptor i out of msg: it is the caller's now. -1 if msg has none. */
