@@ -15,7 +15,7 @@ bool vhost_is_eventfd(int fd)
 	return vhost_fd_is(fd, "anon_inode:[eventfd]");
 }
 
-/* False: it was, or cannot be. */
+/* True: it was blocking, and is non-blocking now. */
 static bool make_nonblocking(int fd)
 {
 	/* syscalls: fcntl close */
@@ -60,14 +60,19 @@ static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
-	/* The close comes later. An in-band eventfd that is still in the set would tell of a ring
-	 * that has another eventfd by then. */
+	/*
+	 * The close may come later. Until then an in-band eventfd would stay in the epoll set, and
+	 * its writes would be told for the ring's new eventfd.
+	 */
 	if (dev->inband_fd >= 0)
 		epoll_ctl(dev->inband_fd, EPOLL_CTL_DEL, fd, NULL); /* syscalls: epoll_ctl */
 	vhost_fd_close(dev, fd);
 }
 
-/* What was given back may be in use elsewhere, under another descriptor. */
+/*
+ * The eventfd that was given back may be in use under other descriptors, too, which share its
+ * flags.
+ */
 static void make_others_nonblocking(struct vhost_device *dev)
 {
 	for (unsigned i = 0; i < dev->n_vrings; i++) {

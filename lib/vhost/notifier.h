@@ -2,9 +2,9 @@
 /*
  * The eventfds of a ring: kick, call and error.
  *
- * They are the front-end's, who shares their flags. Nothing here may block, so they are made
- * non-blocking when they come. One that had been blocking is made so again when it is given back:
- * its ring stops, another one takes its place, or the front-end goes.
+ * The front-end owns them and shares their flags. Nothing here may block, so an eventfd is made
+ * non-blocking when it comes. If it was blocking, it is made blocking again when it is given back:
+ * if its ring stops, another one takes its place, or the front-end goes.
  *
  * Threads: the control thread.
  */
@@ -25,8 +25,9 @@ struct vhost_eventfd {
 };
 
 /*
- * The descriptor of SET_VRING_KICK, CALL or ERR; fd -1 when there is none by intent. Anything but
- * an eventfd is left to the message and taken for none. -EINVAL: it is missing.
+ * Take the descriptor of SET_VRING_KICK, CALL or ERR; fd is -1 if the message says that there is
+ * none. A descriptor that is not an eventfd stays in the message, and fd is -1. -EINVAL: it is
+ * missing.
  */
 int vhost_notifier_take(
     struct vhost_device *dev, struct vhost_message *msg, struct vhost_eventfd *ret_fresh);
@@ -34,9 +35,12 @@ int vhost_notifier_take(
 /* Is this descriptor, passed by a front-end, an eventfd? */
 bool vhost_is_eventfd(int fd);
 
-/* Give the ring another one and the one before back. Workers may use the ring, but for its kick. */
+/*
+ * Give the ring another eventfd, and give back the old one. Workers may use the ring, except while
+ * its kick eventfd is replaced.
+ */
 void vhost_notifier_replace(struct vhost_device *dev, unsigned index, enum vhost_notifier which,
     struct vhost_eventfd fresh);
 
-/* Give all three back. Nobody uses the ring any more. */
+/* Give back all three. Nobody uses the ring any more. */
 void vhost_notifiers_close(const struct vhost_device *dev, struct vhost_vring *ring);

@@ -17,7 +17,7 @@ struct place_text {
 	char text[32];
 };
 
-/* A packed ring comes by each slot with either wrap counter. */
+/* In a packed ring a slot number says where the ring stands only with its wrap counter. */
 static struct place_text place(const struct vring_config *config, unsigned slot, bool wrap)
 {
 	struct place_text out;
@@ -30,8 +30,8 @@ static struct place_text place(const struct vring_config *config, unsigned slot,
 }
 
 /*
- * The base that a front-end tells after we have been away may be an old one: go by the journal, if
- * the ring is the one it speaks of. True: the journal knew it.
+ * After a restart of the switch a front-end may tell an old base. Use the position in the journal
+ * if it is of the same ring. True: it was used.
  */
 static bool recall(struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
@@ -75,12 +75,17 @@ static void verify(struct vhost_device *dev, unsigned index, const struct vring_
 void vhost_position_check(
     struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
-	/* A page of the ring may be missing; and who migrated knows the position. */
+	/*
+	 * Pages of the ring may be missing. And after a migration the front-end knows the position.
+	 */
 	if (dev->postcopy.registered)
 		return;
 	if (is_packed(config) && recall(dev, index, config))
 		return;
-	/* What is in flight is not to be seen in the ring; of a packed one the area says more. */
+	/*
+	 * The ring does not show what is in flight. For a packed ring the in-flight area shows
+	 * more.
+	 */
 	if (dev->type->defers || (is_packed(config) && dev->inflight.area.map))
 		return;
 	verify(dev, index, config);

@@ -14,7 +14,9 @@
 #include "vhost/memory.h"
 #include "vhost/ring.h"
 
-/* Only faults of our own code matter: no system call here is given guest memory. */
+/*
+ * Faults in system calls need not be handled: no system call here gets an address in guest memory.
+ */
 static int open_userfaultfd(void)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -62,7 +64,10 @@ static int register_range(const struct vhost_device *dev, void *base, size_t len
 	    .mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 
-	/* Pages that are in the file already, but not in our tables, are no faults. */
+	/*
+	 * A huge page would fill in small pages that are missing. Pages that are in the file, but
+	 * not in our page tables, are not missing.
+	 */
 	madvise(base, len, MADV_NOHUGEPAGE);
 	if (ioctl(dev->postcopy.fd, UFFDIO_REGISTER, &range) < 0)
 		return -errno;

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "vhost/call.h"
 
-/* What a type does here waits for workers, and not for the front-end. */
+/* The time of these calls is time spent waiting for workers, not for the front-end. */
 #define WAIT(dev, call) \
 	do { \
 		uint64_t start = clock_ns(); \
@@ -74,7 +74,7 @@ void vhost_device_resume(struct vhost_device *dev)
 		struct vhost_vring *ring = dev->vring[i];
 
 		if (!ring || !ring->active || ring->in_use)
-			continue; /* nothing to let workers at */
+			continue; /* no worker may begin to use it */
 		ring->in_use = news = true;
 		dev->paused = false;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How often a front-end may have the workers disturbed: RATE_PER_S a second in the long run,
- * RATE_BURST at once. 128 queue pairs that connect need about 800.
+ * How often a front-end may disturb the workers: RATE_PER_S times a second in the long run,
+ * RATE_BURST times at once. To connect 128 queue pairs takes about 800.
  */
 #pragma once
 
@@ -13,12 +13,12 @@
 
 #define RATE_PERIOD_NS (UINT64_C(1000000000) / RATE_PER_S)
 
-/* Zeroed: nothing has happened yet. */
+/* All zero: nothing was counted yet. */
 struct rate {
-	uint64_t until_ns; /* what has happened so far, evenly spread, would last until then */
+	uint64_t until_ns; /* when all that was counted would be over at RATE_PER_S */
 };
 
-/* It has happened n times more. */
+/* Count n times more. */
 static inline void rate_add(struct rate *rate, unsigned n, uint64_t now_ns)
 {
 	if (rate->until_ns < now_ns)
@@ -26,7 +26,7 @@ static inline void rate_add(struct rate *rate, unsigned n, uint64_t now_ns)
 	rate->until_ns += n * RATE_PERIOD_NS;
 }
 
-/* Is it to wait before it happens again? */
+/* Must the front-end wait before the next time? */
 static inline bool rate_exceeded(const struct rate *rate, uint64_t now_ns)
 {
 	return rate->until_ns > now_ns + RATE_BURST * RATE_PERIOD_NS;
