@@ -2,16 +2,16 @@
 /*
  * Theory of operation
  *
- * Front-ends tell a ring's size, addresses, base, descriptors, features and memory in any
- * order, and change them on a live ring. So handlers only store what was told and then call
- * vhost_device_settle(), which asks of every ring the same question: with all we know now, can
- * it run? The answer is an *obstacle* or a complete vring_config. Only the differences to what
- * runs are carried out: a ring that is started anew or stopped is paused, the others run on, and
- * a message that changes nothing disturbs no worker.
+ * Front-ends tell a ring's size, addresses, base, descriptors, features and memory in any order,
+ * and change them on a running ring. So handlers only store what was told and then call
+ * vhost_device_settle(), which finds out for every ring whether it can run with all that is known
+ * now. The result is an *obstacle* or a complete vring_config. Only changes are carried out: a ring
+ * that must be stopped or started anew is paused, the others run on, and a message that changes
+ * nothing disturbs no worker.
  *
- * A ring runs ("active") while it is started (SET_VRING_KICK to GET_VRING_BASE), features,
- * size and addresses are known, and each of its areas lies wholly in one mapped region. A
- * ring whose memory goes away stops and comes back, at the same position, with the memory.
+ * A ring runs ("active") while it is started (SET_VRING_KICK to GET_VRING_BASE), features, size and
+ * addresses are known, and each of its areas lies wholly in one mapped region. A ring whose memory
+ * is removed stops. When the memory comes back, the ring goes on at the same position.
  *
  * Threads: control thread. A ring is started and stopped while no worker uses it (quiesce.h).
  */
@@ -36,10 +36,10 @@
 #include "vhost/quiesce.h"
 #include "virtio/vring_inflight.h"
 
-/* Complaints per connection before the log goes quiet. */
+/* Faults of one connection that are logged as warnings. */
 #define COMPLAINTS_MAX 32
 
-/* Why a ring does not run. Those that merely wait for another message come first. */
+/* Why a ring does not run. The first ones, up to TRANSLATION, only wait for another message. */
 #define OBSTACLES(X) \
 	X(NONE, "nothing") \
 	X(STOPPED, "it is not started") \
@@ -86,7 +86,7 @@ static struct vhost_vring *ring_create(void)
 	struct vhost_vring *ring;
 	size_t size = (sizeof(*ring) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 
-	/* Lines of its own: workers write here. */
+	/* It has cache lines of its own, because workers write to it. */
 	ring = aligned_alloc(CACHE_LINE, size);
 	if (!ring)
 		return NULL;
@@ -176,9 +176,10 @@ static bool is_packed(const struct vhost_device *dev)
 }
 
 /*
- * Packed: each half of the base is a slot and its wrap counter, avail below, used above. Not
- * every front-end fills the upper half; after a stop both are equal, so the lower one counts.
- * Split: the avail index; what lies before it was used before the stop, or is lost in a crash.
+ * Packed: each half of the base is a slot with its wrap counter, the lower half for avail, the
+ * upper one for used. Not every front-end fills the upper half. After a stop both are equal, so the
+ * lower one is taken. Split: the avail index. What lies before it was used before the stop, or was
+ * lost in a crash.
  */
 static struct vring_position base_decode(uint32_t base, bool packed)
 {
@@ -200,7 +201,7 @@ static uint32_t base_encode(const struct vring_position *position, bool packed)
 	return avail | used << 16;
 }
 
-/* Where the ring stands or would begin. */
+/* The position of the ring, or where it would begin. */
 static struct vring_position ring_position(const struct vhost_device *dev, unsigned index)
 {
 	const struct vhost_vring_state *st = &dev->state.vring[index];
@@ -223,14 +224,14 @@ void vhost_rings_forget_positions(struct vhost_device *dev)
 		dev->state.vring[i].have_base = dev->state.vring[i].base_pending;
 }
 
-/* Where the ring's areas are here. Returns the obstacle if one of them is not. */
+/* Find the host addresses of the ring's areas. Returns an obstacle if one of them is not mapped. */
 static enum obstacle ring_locate(
     struct vhost_device *dev, unsigned index, struct vring_config *ret_config)
 {
 	const struct vhost_vring_state *st = &dev->state.vring[index];
 	bool packed = is_packed(dev), waits = false;
 	struct vring_layout layout = vring_layout(st->size, packed);
-	/* Only a packed ring's descriptors are written, too. */
+	/* Descriptors are written, too, but only in a packed ring. */
 	const unsigned perm[] = {
 	    packed ? IOTLB_READ | IOTLB_WRITE : IOTLB_READ, IOTLB_READ, IOTLB_WRITE};
 	const uint64_t address[] = {st->desc, st->driver, st->device};
@@ -253,7 +254,7 @@ static enum obstacle ring_locate(
 	return host[2] ? OBSTACLE_NONE : OBSTACLE_DEVICE;
 }
 
-/* What still keeps the ring from running; if nothing, how to start it. */
+/* What keeps the ring from running; if it is nothing, *ret_config says how to start the ring. */
 static enum obstacle ring_examine(
     struct vhost_device *dev, unsigned index, struct vring_config *ret_config)
 {
@@ -281,7 +282,7 @@ static enum obstacle ring_examine(
 	return ring_locate(dev, index, ret_config);
 }
 
-/* Nobody uses the ring. Begin at the position told or reached. */
+/* Start the ring at the position told or reached. Nobody uses it. */
 static enum obstacle ring_start(
     struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
@@ -330,8 +331,10 @@ static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum ob
 		log_debug("%s: ring %u waits for %s", dev->name, index, obstacle_text[obstacle]);
 }
 
-/* A translation may lead somewhere else, and a ring be for something else, without any message
- * about this ring. */
+/*
+ * A translation may have changed, or the direction of the ring, without any message about this
+ * ring.
+ */
 static bool ring_moved(const struct vhost_vring *ring, const struct vring_config *config)
 {
 	return ring->config.direction != config->direction || ring->config.desc != config->desc ||
@@ -361,7 +364,10 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 	}
 }
 
-/* The calls that got lost before we were there, or with the descriptor before this one. */
+/*
+ * Call once, in place of calls that may have been lost before the ring was active, or with the call
+ * eventfd before this one.
+ */
 static void ring_call_again(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];
@@ -385,7 +391,7 @@ static void append_feature(char *text, size_t size, const char *name)
 	text[n] = '\0';
 }
 
-/* A feature of every device, or of this kind. */
+/* Is it a feature of every device, or of this type? */
 static bool feature_known(const struct vhost_device *dev, const char *name)
 {
 	const char *own = dev->type->feature_prefix;

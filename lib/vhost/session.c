@@ -3,26 +3,26 @@
  * Theory of operation
  *
  * A session is a state machine on a non-blocking stream socket. `got` counts the bytes of the
- * current message that have arrived: first the header, then as much payload as it announces,
- * never a byte more, so that the descriptors of the next message cannot slip into this one.
- * When a message is whole it is checked against the table in message.h, handled, answered,
- * and its remaining descriptors are closed.
+ * current message that have arrived. It reads first the header, then as much payload as the header
+ * announces, and never more: otherwise descriptors of the next message could be taken for those of
+ * this one. A whole message is checked against the table in message.h, handled, and answered. Then
+ * its remaining descriptors are closed.
  *
- * Nothing from the socket is trusted. There are three outcomes for a bad message:
+ * Nothing from the socket is trusted. A bad message is one of two kinds:
  *
- *	framing	(version, direction, size not what the table allows, truncated descriptors,
- *		end of stream): the connection is dropped, for what follows means nothing;
- *	refusal	(unknown id, feature not negotiated, wrong number of descriptors, a handler's
- *		error): answered with 1 if an answer was asked for, and the connection lives;
- *	refusal of a message with a reply of its own: dropped, for there is no way to say "no"
- *		and the front-end would wait for ever.
+ *	framing	version, direction, a size that the table does not allow, truncated descriptors, end
+ *		of stream. The connection is dropped, because what follows cannot be understood.
+ *	refusal	unknown id, feature not negotiated, wrong number of descriptors, a handler's error.
+ *		It is answered with 1 if an answer was asked for, and the connection stays. But if
+ *		the message has a reply of its own, the connection is dropped, because no such reply
+ *		says "no", and the front-end would wait for ever.
  *
- * Answers are sent without blocking: a front-end that asks but does not read fills its socket
+ * Answers are sent without blocking. A front-end that asks but does not read fills its socket
  * buffer and is dropped.
  *
- * Messages that disturb workers are counted. A front-end that sends too many of them waits with
- * all that it sends next (rate.h), and nobody but its own port. So does one that asks how a
- * transfer of the device state went before it has ended (transfer.h).
+ * Messages that disturb workers are counted (rate.h). If a front-end sends too many of them, its
+ * next messages wait; other ports are not affected. A message that asks for the result of a
+ * transfer of the device state waits in the same way until the transfer has ended (transfer.h).
  */
 #include "vhost/session.h"
 
@@ -46,8 +46,8 @@
 #include "vhost/transfer.h"
 
 /*
- * One front-end cannot keep the control thread for itself: a call handles so many messages, and
- * begins none after so long. A message that waits for workers may take a millisecond.
+ * One front-end must not keep the control thread for itself: a call handles at most so many
+ * messages, and begins none after this time.
  */
 #define MESSAGES_PER_CALL 32
 #define CALL_NS           INT64_C(2000000)
@@ -58,7 +58,7 @@ struct vhost_session {
 	size_t got; /* bytes of the current message */
 	bool spoken;
 	bool rests;  /* until the rate allows more */
-	bool rested; /* and that was logged */
+	bool rested; /* it was logged that it rests */
 	struct vhost_message msg;
 };
 
@@ -94,7 +94,7 @@ void session_destroy(struct vhost_session *session)
 	free(session);
 }
 
-/* Keep the descriptors of one control message; close those there is no room for. */
+/* Keep the descriptors of one control message; close those for which there is no room. */
 static bool keep_fds(
     const struct vhost_device *dev, struct vhost_message *msg, const struct cmsghdr *cmsg)
 {
@@ -115,7 +115,10 @@ static bool keep_fds(
 	return all;
 }
 
-/* Read up to len bytes and the descriptors beside them. The number read, or -EAGAIN and others. */
+/*
+ * Read up to len bytes and the descriptors sent with them. The number of bytes, or a negative
+ * errno.
+ */
 static ssize_t receive_part(struct vhost_session *session, void *to, size_t len)
 {
 	union {
@@ -225,7 +228,7 @@ static int send_reply(struct vhost_session *session)
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
 	ssize_t n;
 
-	/* What was said before is so when the front-end reads the answer. */
+	/* When the front-end reads the answer, its message has taken effect. */
 	vhost_device_commit(session->dev);
 	if (msg->has_reply_fd) {
 		mh.msg_control = &control;
@@ -273,7 +276,7 @@ static int dispatch(
 	return spec->handler(dev, msg);
 }
 
-/* A whole message is here. */
+/* Handle a whole message. */
 static int handle_message(struct vhost_session *session)
 {
 	struct vhost_device *dev = session->dev;
@@ -289,7 +292,9 @@ static int handle_message(struct vhost_session *session)
 	vhost_message_close_fds(dev, msg);
 	if (own_reply || msg->replies)
 		error = error ? error : send_reply(session);
-	/* Asked after handling: the message may be the one that negotiates the feature. */
+	/*
+	 * Checked after handling, because the message may be the one that negotiates the feature.
+	 */
 	else if (need_reply && VHOST_PROTOCOL_HAS(dev->state.protocol_features, REPLY_ACK))
 		error = send_ack(session, error == 0);
 	else
@@ -318,7 +323,7 @@ static void count_disturbances(struct vhost_session *session, unsigned n)
 	dev->holds++;
 }
 
-/* Has it to wait still? */
+/* Must the front-end still wait? */
 static bool rests(struct vhost_session *session)
 {
 	if (UNLIKELY(session->rests))
@@ -341,7 +346,7 @@ int session_receive(struct vhost_session *session)
 			return error;
 		session->spoken = true;
 		if (vhost_transfer_delays(session->dev, session->msg.header.request))
-			return SESSION_RESTS; /* and is handled then: it stays where it is */
+			return SESSION_RESTS; /* it stays in session->msg until then */
 		error = handle_message(session);
 		if (session->dev->disturbances != before)
 			count_disturbances(session, session->dev->disturbances - before);

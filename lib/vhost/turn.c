@@ -10,7 +10,7 @@ static TAILQ_HEAD(, vhost_turn) line = TAILQ_HEAD_INITIALIZER(line);
 static struct event *next_turn;
 static unsigned users;
 
-/* A timer of no time is due after the loop has looked at its descriptors once more. */
+/* A timer of 0 is due after the event loop has looked at its descriptors once more. */
 static void schedule(void)
 {
 	const struct timeval at_once = {0};

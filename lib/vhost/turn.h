@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A line of work for the control thread that must not keep other work waiting. One piece of it is
- * done, first come, first served, each time that the event loop has looked at all its events.
+ * A queue of work for the control thread that must not keep other work waiting. Each time after the
+ * event loop has looked at all its events, the first item of the queue is done.
  *
  * Threads: the control thread, which has one event loop.
  */
@@ -12,20 +12,20 @@
 
 struct event_base;
 
-/* A place in the line. Zeroed, with take and arg set: it does not wait. */
+/* An item of the queue. Zeroed, with take and arg set: it is not in the queue. */
 struct vhost_turn {
 	TAILQ_ENTRY(vhost_turn) next;
 	bool waits;
-	void (*take)(void *arg); /* may wait again */
+	void (*take)(void *arg); /* may put it into the queue again */
 	void *arg;
 };
 
-/* Each user of the line opens it once and closes it once, also after -ENOMEM. */
+/* Each user of the queue opens it once and closes it once, also after -ENOMEM. */
 int vhost_turns_open(struct event_base *base);
 void vhost_turns_close(void);
 
-/* Have take(arg) called once, soon. Nothing if it waits already. */
+/* Put it into the queue: take(arg) is called once, soon. Nothing happens if it is in it already. */
 void vhost_turn_wait(struct vhost_turn *turn);
 
-/* Leave the line: take() is not called. */
+/* Remove it from the queue: take() is not called. */
 void vhost_turn_leave(struct vhost_turn *turn);

@@ -9,8 +9,8 @@
 #define DOUBT_MS 1000
 
 /*
- * A kick eventfd is never read, and QEMU's are readable from the beginning. An edge-triggered set
- * tells of each write all the same.
+ * A kick eventfd is never read, and QEMU's are readable from the beginning. An edge-triggered epoll
+ * set reports each write nevertheless.
  */
 static void watch_kicks(struct vhost_device *dev, unsigned n_active)
 {
@@ -30,7 +30,7 @@ static void watch_kicks(struct vhost_device *dev, unsigned n_active)
 	}
 }
 
-/* Since the last time; once for each ring, so that the first call takes what was there. */
+/* Did kicks come since the last call? It also takes all kicks that came before the first call. */
 static bool kicks_came(const struct vhost_unshared *u)
 {
 	struct epoll_event event[64];
@@ -46,7 +46,7 @@ static bool kicks_came(const struct vhost_unshared *u)
 	return any;
 }
 
-/* As a ring is that no driver has ever written to. */
+/* Does the ring look as if no driver has ever written to it? */
 static bool is_blank(const struct vhost_vring *ring)
 {
 	const struct vring_config *config = &ring->config;
@@ -88,7 +88,7 @@ static void settle(struct vhost_device *dev, const char *fault)
 	dev->unshared.settled = true;
 }
 
-/* Since when is it so? True: for long enough. */
+/* True: the doubt has lasted for DOUBT_MS. */
 static bool doubt_lasts(struct vhost_unshared *u, bool doubt, uint64_t now)
 {
 	if (!doubt)
@@ -120,7 +120,7 @@ void vhost_unshared_service(struct vhost_device *dev, uint64_t now)
 	}
 	if (u->watching && kicks_came(u))
 		u->kicked = true;
-	/* After the kick: what it was for has been written by then. */
+	/* Look after the kick: the driver writes to the ring before it kicks. */
 	count_active(dev, &blank);
 	if (n_active && !blank)
 		settle(dev, NULL);
