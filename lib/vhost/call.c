@@ -338,7 +338,7 @@ void vhost_calls_service(void)
 
 		if (!has_ended(c)) {
 			at = &c->next;
-			continue; /* to the next caller */
+			continue; /* its errand still runs */
 		}
 		*at = c->next;
 		c->listed = false;

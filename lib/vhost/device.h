@@ -187,7 +187,7 @@ struct vhost_log {
 	uint64_t ignored; /* marks outside the map, except in dirty logs in use */
 };
 
-/* Where the rings keep what is in flight; inflight.c. */
+/* The in-flight area; inflight.c. */
 struct vhost_inflight {
 	struct vhost_area area;
 	uint16_t n_queues;
@@ -228,7 +228,7 @@ struct vhost_device {
 	unsigned owner;       /* the owner's: its number for closer.h */
 	struct vhost_device_state state;
 	/* Derived: */
-	struct guest_memory *memory; /* NULL before a memory table */
+	struct guest_memory *memory; /* NULL: no memory table, or an empty one */
 	/*
 	 * Older tables whose regions are all in memory, too. Rings in use may still point to parts
 	 * of them; memory.c.

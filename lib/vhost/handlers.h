@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The handlers that the message table names; see handlers_*.c. */
+/* The handlers that the table in message.h names, with the files that they are in. */
 #pragma once
 
 #include "vhost/message.h"

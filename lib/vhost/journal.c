@@ -19,7 +19,7 @@ struct vhost_journal {
 	struct pages {
 		uint64_t magic;
 		struct record {
-			uint64_t word; /* vring.h */
+			uint64_t word; /* see vring_journal_word */
 			uint64_t desc;
 			uint32_t size;
 			uint32_t running;

@@ -316,7 +316,7 @@ static int by_iova(const void *a, const void *b)
 	return (x->r.gpa > y->r.gpa) - (x->r.gpa < y->r.gpa);
 }
 
-/* Append the pieces of an entry to both lists, in IOVA order. */
+/* Append the pieces of an entry to the lists that its permissions allow, in IOVA order. */
 static int append_entry(
     struct list lists[2], const struct entry *e, const struct guest_memory *memory)
 {

@@ -38,15 +38,15 @@ static ALWAYS_INLINE unsigned vector_room(
 }
 
 struct four_cursor {
-	__m512i low_half;     /* of every lane */
+	__m512i low_half;     /* the low 32 bits of every lane */
 	__m512i flags, want;  /* odd lanes: which flags count, and what they have to be */
-	__m512i gpa, to_host; /* of the region; what turns a guest address into ours */
+	__m512i gpa, to_host; /* of the region; what to add to a gpa for a host address */
 	__m512i size, one, len_max;
 	__m512i second; /* odd lanes: the next four chains' second words, without lengths */
-	__m512i next;   /* what is added to second for the four after these */
+	__m512i next;   /* what to add to second for the next four */
 };
 
-/* flags and want as they lie in a descriptor's second word. */
+/* flags and want are shifted as in the second word of a descriptor. */
 static ALWAYS_INLINE CPU_AVX512 struct four_cursor four_cursor(
     const struct fetch_cursor *c, uint64_t flags, uint64_t want)
 {
@@ -110,16 +110,16 @@ static ALWAYS_INLINE CPU_AVX512 bool append_four(
 }
 
 struct pair_cursor {
-	__m256i low_half; /* of every lane */
+	__m256i low_half; /* the low 32 bits of every lane */
 	__m256i flags,
 	    want; /* odd lanes, 0 in even ones: which flags count, what they have to be */
-	__m256i gpa, to_host; /* of the region; what turns a guest address into ours */
+	__m256i gpa, to_host; /* of the region; what to add to a gpa for a host address */
 	__m256i size, one, len_max;
 	__m256i second; /* odd lanes: the next two chains' second words, without lengths */
-	__m256i next;   /* what is added to second for the two after these */
+	__m256i next;   /* what to add to second for the next two */
 };
 
-/* flags and want as they lie in a descriptor's second word. */
+/* flags and want are shifted as in the second word of a descriptor. */
 static ALWAYS_INLINE CPU_AVX2 struct pair_cursor pair_cursor(
     const struct fetch_cursor *c, uint64_t flags, uint64_t want)
 {
