@@ -193,7 +193,7 @@ int vhost_channel_answer(struct vhost_device *dev, uint64_t *ret_value)
 		return give_up(dev, "the front-end has closed it");
 	if (answer.header.request != channel->asked || answer.header.flags != VHOST_REPLY_FLAGS ||
 	    answer.header.size != sizeof(answer.value))
-		return give_up(dev, "an answer to something that was not asked");
+		return give_up(dev, "the front-end sent something that is not the answer");
 	channel->asked = 0;
 	*ret_value = answer.value;
 	return 1;

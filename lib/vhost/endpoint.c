@@ -200,8 +200,8 @@ static void tell_to_rest(struct vhost_endpoint *ep, uint64_t ns)
 {
 	if (!ep->told_to_rest)
 		vhost_tell(ep->dev, LOG_WARN,
-		    "to serve this front-end took up to %u ms at a time: it is left alone for %u "
-		    "ms, and more while it goes on",
+		    "serving this front-end took up to %u ms at a time: it is not served for "
+		    "%u ms, and for longer if this goes on",
 		    (unsigned)(ep->longest_ns / 1000000), (unsigned)(ns / 1000000));
 	ep->told_to_rest = true;
 }

@@ -29,7 +29,7 @@ static int check_config(struct vhost_device *dev, const struct vhost_message *ms
 	    msg->header.size != VHOST_WIRE_CONFIG_HEADER + wire->size ||
 	    (uint64_t)wire->offset + wire->size > dev->type->config_size)
 		return vhost_complain(dev, -EINVAL,
-		    "configuration bytes %u to %llu with %u bytes of message, not 0 to %u",
+		    "configuration bytes %u to %llu in a message of %u bytes: only 0 to %u exist",
 		    wire->offset, (unsigned long long)wire->offset + wire->size, msg->header.size,
 		    dev->type->config_size);
 	return 0;

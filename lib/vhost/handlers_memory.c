@@ -56,8 +56,9 @@ int handle_set_mem_table(struct vhost_device *dev, struct vhost_message *msg)
 		return vhost_postcopy_register(dev);
 	if (n > VHOST_TABLE_REGIONS_MAX || n != msg->n_fds ||
 	    msg->header.size < offsetof(struct vhost_wire_mem_table, region[n]))
-		return vhost_complain(dev, -EINVAL, "%u regions in %u bytes with %u descriptors", n,
-		    msg->header.size, msg->n_fds);
+		return vhost_complain(dev, -EINVAL,
+		    "%u regions do not fit %u bytes and %u descriptors", n, msg->header.size,
+		    msg->n_fds);
 	for (unsigned i = 0; i < n; i++)
 		regions[i] = region_from_wire(&table->region[i]);
 	error = vhost_memory_replace(dev, regions, msg->fd, n);
@@ -82,8 +83,9 @@ int handle_add_mem_reg(struct vhost_device *dev, struct vhost_message *msg)
 	if (is_postcopy_ready(dev, msg))
 		return vhost_postcopy_register(dev);
 	if (msg->n_fds != 1 || msg->header.size < VHOST_WIRE_MEM_REGION_SHORT)
-		return vhost_complain(dev, -EINVAL, "a region in %u bytes with %u descriptors",
-		    msg->header.size, msg->n_fds);
+		return vhost_complain(dev, -EINVAL,
+		    "one region does not fit %u bytes and %u descriptors", msg->header.size,
+		    msg->n_fds);
 	region = region_from_wire(&msg->payload.mem.region);
 	error = vhost_memory_add(dev, &region, msg->fd[0]);
 	if (!error && vhost_postcopy_listening(dev))

@@ -69,8 +69,8 @@ int handle_set_device_state_fd(struct vhost_device *dev, struct vhost_message *m
 
 	msg->header.size = sizeof(msg->payload.u64);
 	if (wire.direction > VHOST_DEVICE_STATE_LOAD || wire.phase != VHOST_DEVICE_STATE_STOPPED) {
-		error = vhost_complain(
-		    dev, -EINVAL, "direction %u, phase %u", wire.direction, wire.phase);
+		error = vhost_complain(dev, -EINVAL, "direction %u or phase %u does not exist",
+		    wire.direction, wire.phase);
 	} else {
 		fd = vhost_message_take_fd(msg, 0);
 		error = wire.direction == VHOST_DEVICE_STATE_LOAD ? vhost_transfer_load(dev, fd)

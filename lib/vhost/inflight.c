@@ -119,11 +119,11 @@ static void recover(struct vhost_device *dev, unsigned index, struct vring_confi
 	int n = vring_inflight_recover(config->inflight, config);
 
 	if (n < 0)
-		vhost_complain(dev, 0, "ring %u: its in-flight region %s, and is begun anew", index,
-		    n == -ENOMEM ? "cannot be read for want of memory"
-				 : "contradicts itself or the ring");
+		vhost_complain(dev, 0, "ring %u: its in-flight region %s, and was reset", index,
+		    n == -ENOMEM ? "cannot be read: no memory" : "contradicts itself or the ring");
 	else if (n > 0)
-		vhost_tell(dev, LOG_INFO, "ring %u: %d in flight are taken up again", index, n);
+		vhost_tell(
+		    dev, LOG_INFO, "ring %u: %d chains in flight are taken up again", index, n);
 }
 
 void vhost_inflight_start(

@@ -376,7 +376,8 @@ static int update(struct vhost_device *dev, const struct vhost_wire_iotlb *wire)
 	if (error == -ENOSPC)
 		return vhost_complain(dev, error, "there are too many translations of rings");
 	if (error)
-		return vhost_complain(dev, error, "0x%llx bytes at I/O address 0x%llx, access %u",
+		return vhost_complain(dev, error,
+		    "0x%llx bytes at I/O address 0x%llx with access %u cannot be translated",
 		    (unsigned long long)wire->size, (unsigned long long)wire->iova, wire->perm);
 	publish(dev);
 	/* publish() has removed the misses that the new view answers. */
@@ -389,7 +390,8 @@ static int invalidate(struct vhost_device *dev, const struct vhost_wire_iotlb *w
 	int error = iotlb_invalidate(dev->iommu->tlb, wire->iova, wire->size);
 
 	if (error)
-		return vhost_complain(dev, error, "0x%llx bytes at I/O address 0x%llx",
+		return vhost_complain(dev, error,
+		    "0x%llx bytes at I/O address 0x%llx cannot be invalidated",
 		    (unsigned long long)wire->size, (unsigned long long)wire->iova);
 	publish(dev);
 	return 0;
@@ -411,7 +413,7 @@ int handle_iotlb_msg(struct vhost_device *dev, struct vhost_message *msg)
 		break;
 	default:
 		return vhost_complain(
-		    dev, -EINVAL, "a front-end does not send type %u", wire->type);
+		    dev, -EINVAL, "type %u does not come from a front-end", wire->type);
 	}
 	/* The message may have stopped or started a ring, which then has new misses. */
 	vhost_iommu_service(dev, dev->iommu->now_ms);

@@ -59,9 +59,8 @@ static struct pages *map_file(const char *path)
 		error = pages == MAP_FAILED ? -errno : 0;
 	}
 	if (error)
-		log_info(
-		    "%s: cannot keep ring positions here: %s; a restart will cost packed rings "
-		    "their place",
+		log_info("%s: cannot keep ring positions here: %s; packed rings will lose their "
+			 "positions in a restart",
 		    path, error_text(-error));
 	if (fd >= 0)
 		close(fd);

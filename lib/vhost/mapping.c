@@ -42,14 +42,13 @@ int vhost_mapping_claim(struct vhost_device *dev, uint64_t len)
 
 	if (len > limit || bytes > limit - len)
 		return vhost_complain(dev, -ENOSPC,
-		    "mapping %llu MiB more would make it more than the %llu GiB that a port may "
-		    "map%s",
+		    "mapping %llu MiB more would exceed the %llu GiB that a port may map%s",
 		    (unsigned long long)(len >> 20), (unsigned long long)(limit >> 30),
-		    scarce ? " while all together map much" : "");
+		    scarce ? " while all ports together map much" : "");
 	if (atomic_load(&all.pieces) >= VHOST_REGIONS_HALF && pieces >= VHOST_REGIONS_SURE)
 		return vhost_complain(dev, -ENOSPC,
-		    "it has %llu memory regions, more than a port may have while all together have "
-		    "many",
+		    "it has %llu memory regions: a port may not have more while all ports together "
+		    "have many",
 		    (unsigned long long)pieces);
 	atomic_fetch_add(&account->bytes, len);
 	atomic_fetch_add(&account->pieces, 1);

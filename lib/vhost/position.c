@@ -59,7 +59,7 @@ static void verify(struct vhost_device *dev, unsigned index, const struct vring_
 	case VRING_VERDICT_AGREES:
 		break;
 	case VRING_VERDICT_CORRECTED:
-		vhost_tell(dev, LOG_INFO, "ring %u starts at %s, which is what it shows, not at %s",
+		vhost_tell(dev, LOG_INFO, "ring %u starts at %s, as its contents show, not at %s",
 		    index, place(config, now->avail, now->avail_wrap).text,
 		    place(config, told.avail, told.avail_wrap).text);
 		break;

@@ -83,7 +83,7 @@ int vhost_postcopy_register(struct vhost_device *dev)
 
 		if (error)
 			return vhost_complain(dev, error,
-			    "missing pages cannot be left to the front-end: %s",
+			    "the front-end cannot be given missing pages to handle: %s",
 			    error_text(-error));
 	}
 	dev->postcopy.registered = true;

@@ -41,7 +41,7 @@
 
 /* Why a ring does not run. The first ones, up to TRANSLATION, only wait for another message. */
 #define OBSTACLES(X) \
-	X(NONE, "nothing") \
+	X(NONE, "it can run") \
 	X(STOPPED, "it is not started") \
 	X(NO_FEATURES, "features are not set") \
 	X(NO_SIZE, "its size is not set") \
@@ -328,7 +328,7 @@ static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum ob
 	if (obstacle > OBSTACLE_TRANSLATION)
 		vhost_complain(dev, 0, "ring %u cannot run: %s", index, obstacle_text[obstacle]);
 	else
-		log_debug("%s: ring %u waits for %s", dev->name, index, obstacle_text[obstacle]);
+		log_debug("%s: ring %u: %s", dev->name, index, obstacle_text[obstacle]);
 }
 
 /*

@@ -15,7 +15,7 @@ static int check(struct vhost_device *dev, int fd)
 	if (!vhost_fd_is_pipe(fd))
 		return vhost_complain(dev, -EINVAL, "the descriptor is no pipe");
 	if (vhost_rings_started(dev))
-		return vhost_complain(dev, -EBUSY, "the state is not to be had while rings run");
+		return vhost_complain(dev, -EBUSY, "no transfer is possible while rings run");
 	return 0;
 }
 
@@ -98,9 +98,9 @@ static int apply(struct vhost_device *dev, const uint8_t *bytes, size_t len)
 	int error;
 
 	if (vhost_rings_started(dev))
-		return vhost_complain(dev, -EBUSY, "the state is not to be set while rings run");
+		return vhost_complain(dev, -EBUSY, "the state cannot be set while rings run");
 	error = dev->type->load(dev, bytes, len);
-	return error ? vhost_complain(dev, error, "the device state makes no sense") : 0;
+	return error ? vhost_complain(dev, error, "the device state is not valid") : 0;
 }
 
 int vhost_transfer_finish(struct vhost_device *dev)

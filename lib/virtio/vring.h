@@ -52,7 +52,7 @@ struct vring_position {
 	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size") \
 	X(HEAD_RANGE, "an avail ring entry names a descriptor outside the ring") \
 	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring or than any frame needs") \
-	X(TWICE, "the driver made available again what the device still has")
+	X(TWICE, "the driver made a chain available again that the device still has")
 
 #define X(id, text) VRING_BREAK_##id,
 enum vring_break { VRING_BREAKS(X) };
@@ -67,7 +67,7 @@ enum vring_break { VRING_BREAKS(X) };
 	X(INDIRECT, "an indirect table is empty, nested, not negotiated or has a bad length") \
 	X(EMPTY, "a descriptor has length 0") \
 	X(TOO_LONG, "a chain has more descriptors, segments or bytes than one frame may have") \
-	X(MISS, "an address is not translated yet; no chain that was fetched says so")
+	X(MISS, "an address is not translated yet")
 
 #define X(id, text) VRING_FAULT_##id,
 enum vring_fault { VRING_FAULTS(X) };

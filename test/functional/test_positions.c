@@ -241,7 +241,7 @@ static void test_packed_rings_of_user_mode_linux_begin(void **state)
 	exchange(&l, 300);
 	must(!switch_log_contains(&l.sw, "reload the guest's driver"), "a warning is false");
 	must(switch_log_contains(&l.sw,
-		 "ring 0 starts at 0 (wrap counter 1), which is what it shows, "
+		 "ring 0 starts at 0 (wrap counter 1), as its contents show, "
 		 "not at 0 (wrap counter 0)"),
 	    "the log does not tell the two positions apart");
 	close_lab(&l);
