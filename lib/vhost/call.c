@@ -65,7 +65,7 @@ struct vhost_caller {
 	struct vhost_caller *next;
 };
 
-/* Those whose front-end has gone and whose errand may not have ended. */
+/* Those with a front-end that has gone, and an errand that may not have ended. */
 static struct vhost_caller *leaving;
 static atomic_uint pending;
 

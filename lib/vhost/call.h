@@ -37,9 +37,9 @@ bool vhost_calls_were_slow(struct vhost_device *dev);
 bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index);
 
 /*
- * The word whose bit 0 says that the call eventfd of this ring is known to be quick. An errand sets
- * the bit after a quick write to the eventfd; vhost_call_doubt() clears it. Workers may read the
- * word as long as they use the ring.
+ * The word for the call eventfd of this ring. Bit 0 says that the eventfd is known to be quick. An
+ * errand sets the bit after a quick write to the eventfd; vhost_call_doubt() clears it. Workers may
+ * read the word as long as they use the ring.
  */
 const atomic_uint *vhost_call_trust(struct vhost_device *dev, unsigned index);
 

@@ -64,7 +64,7 @@ void vhost_fd_hang_up(const struct vhost_device *dev, int fd)
 	/* syscalls: shutdown close */
 	shutdown(fd, SHUT_RDWR);
 	/*
-	 * The socket may hold messages that nobody has read, with descriptors that are closed, too.
+	 * The socket may hold messages that were not read, with descriptors that are closed, too.
 	 */
 	vhost_fd_close(dev, fd);
 }

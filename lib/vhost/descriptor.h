@@ -2,8 +2,8 @@
 /*
  * File descriptors that a front-end has passed.
  *
- * A file may be on a file system whose server answers late or never (FUSE, NFS). So before it is
- * known what a descriptor is, only calls are made that do not ask the file system: no fstat,
+ * A file may be on a file system with a server that answers late or never (FUSE, NFS). So before it
+ * is known what a descriptor is, only calls are made that do not ask the file system: no fstat,
  * fstatfs, mmap, ftruncate or close.
  *
  * Threads: the control thread.

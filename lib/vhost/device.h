@@ -9,8 +9,8 @@
  * descriptors another process could go on from here. The rest of struct vhost_device is derived
  * from it: mapped memory, host addresses of rings, running vrings.
  *
- * Threads. Everything here belongs to the control thread. The device's workers may use only the
- * rings whose `in_use` is true, and the guest memory behind them:
+ * Threads. Everything here belongs to the control thread. The device's workers may use only
+ * rings that are `in_use`, and the guest memory behind them:
  *
  *	pause(dev)		returns when no worker touches any ring or memory of the device;
  *	pause_ring(dev, i)	returns when no worker touches this ring; the others go on;
@@ -100,7 +100,7 @@ struct vhost_vring {
 /* The back-end channel; see channel.h. */
 struct vhost_channel {
 	int fd;              /* -1: there is none */
-	uint32_t asked;      /* the request whose answer is outstanding; 0: none */
+	uint32_t asked;      /* the request that has an outstanding answer; 0: none */
 	struct move *answer; /* reads the answer; NULL: nothing has come yet */
 	int64_t until_ms;    /* when the answer must have been read */
 };
@@ -108,7 +108,7 @@ struct vhost_channel {
 /* Doorbell pages; see doorbell.h. */
 struct vhost_doorbell {
 	int fd;         /* a page per ring; -1: not made yet */
-	unsigned asked; /* 1 + the ring whose page was offered last, until it is answered */
+	unsigned asked; /* 1 + the ring that was offered a page last; 0: it is answered */
 	bool refused;
 };
 
@@ -230,7 +230,7 @@ struct vhost_device {
 	/* Derived: */
 	struct guest_memory *memory; /* NULL: no memory table, or an empty one */
 	/*
-	 * Older tables whose regions are all in memory, too. Rings in use may still point to parts
+	 * Older tables. All their regions are in memory, too. Rings in use may still point to parts
 	 * of them; memory.c.
 	 */
 	struct guest_memory *outgrown[VHOST_OUTGROWN_MAX];

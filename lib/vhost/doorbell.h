@@ -2,7 +2,7 @@
 /*
  * Doorbells (VHOST_USER_PROTOCOL_F_HOST_NOTIFIER): a page per ring that the front-end maps into the
  * guest, where the guest's notifications of this ring go. A kick is then a store to our page,
- * without an exit to the hypervisor, and nobody is notified of it.
+ * without an exit to the hypervisor. No thread of the switch is notified of it.
  *
  * So a ring with a doorbell must be polled. Its page is not read: the guest can write anything to
  * it, and it shows less than the ring. A ring counts as having a doorbell from just before its page

@@ -31,7 +31,7 @@ struct vhost_endpoint_config {
 	enum vhost_endpoint_mode mode;
 	const char *path; /* copied; for FD a name for log lines */
 	int fd;           /* FD mode: owned by the endpoint from create on */
-	/* Server: applied to the socket file before anyone can connect. -1: leave as is. */
+	/* Server: applied to the socket file before front-ends can connect. -1: leave as is. */
 	int socket_mode; /* permission bits */
 	uid_t owner;
 	gid_t group;

@@ -43,8 +43,8 @@ static bool find(uintptr_t addr, struct found *ret)
 		size_t n_bytes = atomic_load_explicit(&slots[i].len, memory_order_acquire);
 
 		/*
-		 * The control thread may give the slot to another mapping meanwhile. base and len
-		 * are of the same mapping if base has not changed.
+		 * The control thread may give the slot to another mapping at the same time. base
+		 * and len are of the same mapping if base has not changed.
 		 */
 		if (base && addr >= base && addr - base < n_bytes &&
 		    atomic_load_explicit(&slots[i].base, memory_order_relaxed) == base) {

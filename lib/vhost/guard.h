@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A front-end owns the files that it shares. It can make a file shorter, or share one whose pages
- * cannot be allocated. An access to a page that is not there raises SIGBUS, which would end the
- * process. If the page is in a mapping that is registered here, the handler puts zero pages in
+ * A front-end owns the files that it shares. It can make a file shorter, or share a file for which
+ * pages cannot be allocated. An access to a page that is not there raises SIGBUS, which would end
+ * the process. If the page is in a mapping that is registered here, the handler puts zero pages in
  * place of the whole mapping, marks it as lost, and notifies the control thread, which then stops
  * that device.
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Messages about the back-end channel, and the configuration space whose changes it announces. */
+/* Messages about the back-end channel, and about the configuration space. */
 #include <errno.h>
 #include <string.h>
 

@@ -28,7 +28,7 @@ static uint64_t address_here(const struct vhost_device *dev, const struct vhost_
 }
 
 /*
- * In postcopy the front-end must know where we have mapped the memory whose pages it is to fetch.
+ * In postcopy the front-end must know where we have mapped the memory. It fetches the pages for it.
  */
 static void tell_addresses(struct vhost_device *dev, struct vhost_message *msg,
     struct vhost_wire_region wire[], unsigned n)

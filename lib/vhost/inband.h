@@ -24,7 +24,7 @@ enum vhost_inband_what { VHOST_INBAND_CALL, VHOST_INBAND_ERR };
 bool vhost_inband(const struct vhost_device *dev);
 
 /*
- * Make an eventfd whose writes are told to the front-end, until it is closed. -1: it failed, and
+ * Make an eventfd. Writes to it are told to the front-end, until it is closed. -1: it failed, and
  * this was logged.
  */
 int vhost_inband_open(struct vhost_device *dev, unsigned index, enum vhost_inband_what what);

@@ -143,7 +143,7 @@ static void swap_view(struct vhost_device *dev, struct iotlb_view **ret_old)
 			vring_misses_answer(&ring_side(dev, i)->misses, view);
 }
 
-/* The table has changed: publish a view of it. Returns when nobody uses the old view. */
+/* The table has changed: publish a view of it. Returns when no worker uses the old view. */
 static void publish(struct vhost_device *dev)
 {
 	struct iotlb_view *old;
@@ -318,13 +318,13 @@ void vhost_iommu_service(struct vhost_device *dev, uint64_t now_ms)
 			deny_overdue(dev, i, now_ms);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (!ring_waits(dev, i))
-			continue; /* nobody waits for it */
+			continue; /* no ring waits */
 		ask_areas(dev, ring_side(dev, i), now_ms);
 		ask_misses(dev, ring_side(dev, i));
 	}
 }
 
-/* The areas of started rings, whose translations must not be forgotten to make room. */
+/* The areas of started rings. Their translations must not be forgotten to make room. */
 static unsigned collect_pins(
     const struct vhost_device *dev, struct iotlb_pin pins[AREAS * VHOST_RINGS_MAX])
 {

@@ -42,7 +42,7 @@ void vhost_iommu_attach(struct vhost_device *dev, unsigned ring, struct vring_co
 
 /*
  * A ring has started and no worker uses it yet: note the misses of the receive buffers that wait in
- * it. A frame whose buffer is not translated would be lost.
+ * it. A frame would be lost if its buffer were not translated.
  */
 void vhost_iommu_ring_started(struct vhost_device *dev, unsigned ring);
 

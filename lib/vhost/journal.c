@@ -29,7 +29,7 @@ struct vhost_journal {
 
 /*
  * An access to a page that is not there would end the process. So disk space for the file is
- * allocated now. Nobody else may be able to make the file shorter, so it must be ours.
+ * allocated now. No other user may be able to make the file shorter, so it must be ours.
  */
 static int take_file(int fd)
 {

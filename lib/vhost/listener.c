@@ -3,7 +3,7 @@
  * Theory of operation
  *
  * A socket file outlives the process that made it. To find out whether a socket at our path is in
- * use, we connect to it. If the connection is refused, nobody listens, and only then is the file
+ * use, we connect to it. If the connection is refused, no process listens. Only then is the file
  * replaced. At the end the file is removed only if it is the one that we made.
  */
 #include "vhost/listener.h"
@@ -74,7 +74,7 @@ static bool listener_ends(int fd)
 	return poll(&wait, 1, ENDING_WAIT_MS) == 1; /* syscalls: poll */
 }
 
-/* Make the path free to bind: whatever is there must be a socket that nobody listens on. */
+/* Make the path free to bind: a file that is there must be a socket on which no process listens. */
 static int clear_path(const char *path)
 {
 	struct stat st;
@@ -161,7 +161,7 @@ static int bind_socket(struct vhost_listener *l)
 	return 0;
 }
 
-/* This is done before listen(), so that nobody can connect earlier. Errors are logged. */
+/* This is done before listen(), so that no front-end can connect earlier. Errors are logged. */
 static int set_owner(const char *path, uid_t owner, gid_t group)
 {
 	uid_t no_owner = -1;

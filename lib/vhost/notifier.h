@@ -42,5 +42,5 @@ bool vhost_is_eventfd(int fd);
 void vhost_notifier_replace(struct vhost_device *dev, unsigned index, enum vhost_notifier which,
     struct vhost_eventfd fresh);
 
-/* Give back all three. Nobody uses the ring any more. */
+/* Give back all three. No worker uses the ring any more. */
 void vhost_notifiers_close(const struct vhost_device *dev, struct vhost_vring *ring);

@@ -17,7 +17,7 @@ struct place_text {
 	char text[32];
 };
 
-/* In a packed ring a slot number says where the ring stands only with its wrap counter. */
+/* In a packed ring a position is a slot number and a wrap counter. */
 static struct place_text place(const struct vring_config *config, unsigned slot, bool wrap)
 {
 	struct place_text out;

@@ -10,8 +10,8 @@
  * nothing disturbs no worker.
  *
  * A ring runs ("active") while it is started (SET_VRING_KICK to GET_VRING_BASE), features, size and
- * addresses are known, and each of its areas lies wholly in one mapped region. A ring whose memory
- * is removed stops. When the memory comes back, the ring goes on at the same position.
+ * addresses are known, and each of its areas lies wholly in one mapped region. A ring stops if its
+ * memory is removed. When the memory comes back, the ring goes on at the same position.
  *
  * Threads: control thread. A ring is started and stopped while no worker uses it (quiesce.h).
  */
@@ -282,7 +282,7 @@ static enum obstacle ring_examine(
 	return ring_locate(dev, index, ret_config);
 }
 
-/* Start the ring at the position told or reached. Nobody uses it. */
+/* Start the ring at the position told or reached. No worker uses it. */
 static enum obstacle ring_start(
     struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {

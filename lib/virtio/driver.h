@@ -2,8 +2,8 @@
 /*
  * The driver side of a virtqueue, split or packed: what a guest does.
  *
- * The traffic generator, the tests and the fuzzers use it. Nobody else writes the driver's part of
- * the ring memory. What the device writes is not trusted: a used entry that names no outstanding
+ * The traffic generator, the tests and the fuzzers use it. No other code writes the driver's part
+ * of the ring memory. What the device writes is not trusted: a used entry that names no outstanding
  * chain is an error, not a crash. A test that wants to misbehave writes to the ring memory
  * directly.
  *

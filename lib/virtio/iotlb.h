@@ -30,7 +30,7 @@
 
 struct iotlb;
 
-/* A range of IOVAs whose translations must be kept, because a ring lies there. */
+/* A range of IOVAs in which a ring lies: its translations must be kept. */
 struct iotlb_pin {
 	uint64_t iova, size;
 };

@@ -205,7 +205,7 @@ struct vhost_wire_config {
 	uint8_t bytes[VHOST_WIRE_CONFIG_MAX];
 };
 
-/* A part of the file whose descriptor comes with the message, for one ring. */
+/* A part of a file, for one ring. The descriptor of the file comes with the message. */
 struct vhost_wire_vring_area {
 	uint64_t index; /* the ring, and VHOST_VRING_NOFD */
 	uint64_t size;

@@ -175,7 +175,7 @@ struct vring_config {
 
 /*
  * A word of guest memory that shows whether a chain has become available since vring_peek(). It can
- * be read without the vring. It is valid until somebody fetches from the ring.
+ * be read without the vring. It is valid until the next fetch from the ring.
  */
 struct vring_peek {
 	const uint16_t *word; /* NULL: no chain will become available */
@@ -282,7 +282,7 @@ static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *
 
 /*
  * Undo the fetch of all chains of the burst after the first keep. They must be the last that were
- * fetched. Not for a ring whose completions are deferred (vring_inflight.h).
+ * fetched. Not for a ring that defers its completions (vring_inflight.h).
  */
 static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
 {

@@ -264,7 +264,7 @@ enum vring_fault indirect_table(
     struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n);
 
 /*
- * Append a chain that a crash has left. Split: the chain whose first descriptor is head, a number
+ * Append a chain that a crash has left. Split: the chain that begins with descriptor head, a number
  * less than the ring's size. Packed: the chain of these n copies of descriptors; only the last has
  * no NEXT. False: it does not fit now, a translation is missing, or the ring is broken.
  */
@@ -273,9 +273,9 @@ bool vring_packed_append(
     struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n);
 
 /*
- * vring_packed_stands_at: does a packed ring show that the device stands at slot, where it had
- * begun to complete a batch of pending slots (0: none)? If so, vring_packed_finish brings this
- * batch to an end. See vring_recover.
+ * vring_packed_stands_at: does a packed ring show that the device is at slot, where it had begun to
+ * complete a batch of pending slots (0: none)? If so, vring_packed_finish brings this batch to an
+ * end. See vring_recover.
  */
 bool vring_packed_stands_at(
     const struct vring_config *config, uint32_t slot, bool wrap, uint32_t pending);

@@ -113,7 +113,7 @@ uint16_t vring_inflight_size(const struct vring_inflight *inflight);
 
 /*
  * For a ring that is about to be started with config, of the size that vring_inflight_create was
- * told: find out which chains were in flight, and where the ring stands. config->position, which is
+ * told: find out which chains were in flight, and the ring's position. config->position, which is
  * what the front-end told, is corrected. Returns the number of chains that vring_fetch will return
  * again (deferring) or complete (others); a new region has none. -EBADMSG: the region contradicts
  * itself or the ring. -ENOMEM. After a failure the region is reset and config->position is as it

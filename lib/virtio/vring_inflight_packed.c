@@ -328,7 +328,7 @@ static int packed_settle(struct vring_inflight *f, const struct vring_config *co
 	    .used = view->place.used_idx, .used_wrap = view->place.used_wrap_counter};
 	/*
 	 * The area may belong to another ring, or be older than a reset of this one. Refuse it if
-	 * neither the told position nor the contents of the ring agree with it.
+	 * the told position and the contents of the ring both disagree with it.
 	 */
 	if (vring_journal_word(&found) != vring_journal_word(pos) &&
 	    !vring_packed_stands_at(config, found.used, found.used_wrap, view->pending) &&

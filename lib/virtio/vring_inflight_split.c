@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * In-flight tracking of a split ring. Entry i belongs to the chain whose first descriptor is i. The
- * chains of the last completed batch are a list: after a crash the ring may show that the batch is
- * used, while the area does not yet. The list tells which chains are affected.
+ * In-flight tracking of a split ring. Entry i belongs to the chain that begins with descriptor i.
+ * The chains of the last completed batch are a list: after a crash the ring may show that the batch
+ * is used, while the area does not yet. The list tells which chains are affected.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rings whose descriptors hold I/O virtual addresses.
+ * Rings with I/O virtual addresses in their descriptors.
  *
  * The thread that keeps the translations (the keeper) and the threads that use the rings share:
  *

@@ -89,8 +89,8 @@ static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsi
 }
 
 /*
- * Append the chain whose first descriptor is head; d is a copy of this descriptor. False: the chain
- * must wait, and stays in the ring.
+ * Append the chain that begins with descriptor head; d is a copy of this descriptor. False: the
+ * chain must wait, and stays in the ring.
  */
 static __attribute__((noinline)) bool append(
     struct vring *vr, struct vring_burst *burst, uint16_t head, struct descriptor d)

@@ -18,7 +18,7 @@ enum vring_verdict {
 };
 
 /*
- * Compare the position that the front-end told with the contents of the ring of config, whose areas
- * are mapped. Reads guest memory, in a packed ring all descriptors. The driver may be running.
+ * Compare the position that the front-end told with the contents of the ring of config. Its areas
+ * must be mapped. Reads guest memory, in a packed ring all descriptors. The driver may be running.
  */
 enum vring_verdict vring_verify(const struct vring_config *config, struct vring_position *position);
