@@ -42,8 +42,8 @@ struct driver_ring {
 	uint16_t pending_slot; /* packed: the slot of the first of them, and its flags */
 	uint16_t pending_flags;
 	/*
-	 * In order: the id of the oldest outstanding chain. Then, of the used entry that is being
-	 * reaped and may stand for a batch of chains: are chains left, the id of the last chain,
+	 * With IN_ORDER: the id of the oldest outstanding chain. Then, of the used entry that is
+	 * being reaped and may be for a batch of chains: are chains left, the id of the last chain,
 	 * its length.
 	 */
 	uint16_t oldest;

@@ -20,7 +20,7 @@ static void advance(const struct driver_ring *dr, uint16_t *slot, bool *wrap, un
 	}
 }
 
-/* In order, ids are taken in ascending order; otherwise from the free list. */
+/* With IN_ORDER ids are taken in ascending order; otherwise from the free list. */
 static uint16_t take_id(struct driver_ring *dr)
 {
 	uint16_t id = dr->free_head;
@@ -98,7 +98,8 @@ static bool is_used(const struct driver_ring *dr, uint16_t slot, bool wrap)
 }
 
 /*
- * In order, one used descriptor may stand for a batch of chains. It names the last of them (2.8.7).
+ * With IN_ORDER one used descriptor may be for a batch of chains. It names the last of them
+ * (2.8.7).
  */
 static int begin_batch(struct driver_ring *dr)
 {

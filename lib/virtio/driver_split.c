@@ -20,8 +20,8 @@ static uint16_t avail_event(const struct driver_ring *dr)
 }
 
 /*
- * In order, descriptors must be used in ring order (2.7.9). Otherwise they come from the free list,
- * in any order.
+ * With IN_ORDER descriptors must be used in ring order (2.7.9). Otherwise they come from the free
+ * list, in any order.
  */
 int driver_split_add(struct driver_ring *dr, const struct driver_chain *c)
 {
@@ -88,7 +88,7 @@ static void release(struct driver_ring *dr, uint16_t head)
 }
 
 /*
- * In order, one used entry may stand for a batch of chains. It names the last of them (2.7.9). The
+ * With IN_ORDER one used entry may be for a batch of chains. It names the last of them (2.7.9). The
  * chains before it count as filled, because the device does not tell their lengths.
  */
 static int reap_in_order(

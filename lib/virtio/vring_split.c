@@ -6,8 +6,8 @@
  * is read once. Chains of one descriptor, by far the most common ones, are handled inside the fetch
  * loop. Used elements are written first; then one store of the used index publishes them.
  *
- * In order (2.7.9): the device returns buffers in the order in which the driver offered them. So
- * one used element, which names the last chain, is enough for a whole burst of transmit buffers.
+ * With IN_ORDER (2.7.9) the device returns buffers in the order in which the driver offered them.
+ * So one used element, which names the last chain, is enough for a whole burst of transmit buffers.
  * Receive buffers need one each, because of their lengths.
  */
 #include "virtio/vring_chain.h"

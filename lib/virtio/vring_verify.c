@@ -10,7 +10,7 @@
  * at the time when the driver last wrote the slot, and the device does not change it. So along the
  * ring the bit changes at most once, and it does so at the driver's position. Before this position
  * there may be slots that are not marked as used. They either wait for the device, or belong to the
- * last chain (in order: the last batch) that the device marked, because it marks only the first
+ * last chain (with IN_ORDER: batch) that the device marked, because it marks only the first
  * slot of a chain or batch. The last slot of this chain is found by the buffer id, which both its
  * first and its last slot hold. So the device stands
  *
