@@ -65,5 +65,4 @@ void vhost_calls_end(struct vhost_device *dev);
 /* To be called regularly: it ends writes that block, if their front-end has gone. */
 void vhost_calls_service(void);
 
-/* How many errands run. */
 unsigned vhost_calls_pending(void);

@@ -276,7 +276,6 @@ static int dispatch(
 	return spec->handler(dev, msg);
 }
 
-/* Handle a whole message. */
 static int handle_message(struct vhost_session *session)
 {
 	struct vhost_device *dev = session->dev;

@@ -36,7 +36,7 @@ void dirty_log_mark_host(struct dirty_log *log, const void *host, uint64_t len)
 		uint64_t offset = (uintptr_t)host - (uintptr_t)r->host;
 
 		if ((uintptr_t)host < (uintptr_t)r->host || offset >= r->size)
-			continue; /* not in this region */
+			continue;
 		dirty_log_mark(log, r->gpa + offset, MIN(len, r->size - offset));
 		return;
 	}

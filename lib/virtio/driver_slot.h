@@ -45,7 +45,6 @@ static inline bool driver_event_passed(uint16_t event, uint16_t now, uint16_t ol
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-/* The flags of the i-th descriptor. */
 static inline uint16_t driver_flags(const struct driver_chain *c, unsigned i)
 {
 	uint16_t next = i + 1 < c->n ? VRING_DESC_F_NEXT : 0;

@@ -130,7 +130,6 @@ static void cut(struct iotlb *tlb, uint64_t iova, uint64_t last)
 	remove_range(tlb, i, end);
 }
 
-/* Does b continue a? */
 static bool continues(const struct entry *a, const struct entry *b)
 {
 	return a->last != UINT64_MAX && a->last + 1 == b->iova && a->perm == b->perm &&

@@ -63,7 +63,6 @@ int iotlb_update(struct iotlb *tlb, uint64_t iova, uint64_t size, uint64_t uaddr
  */
 int iotlb_invalidate(struct iotlb *tlb, uint64_t iova, uint64_t size);
 
-/* The number of entries. */
 unsigned iotlb_count(const struct iotlb *tlb);
 
 /* What is permitted at this IOVA: IOTLB_* bits, 0 if it is not translated. */
