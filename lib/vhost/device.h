@@ -82,9 +82,9 @@ struct vhost_vring {
 	bool in_use;             /* workers may use it: from resume to pause */
 	bool enabled;            /* copy of the state, as of the last resume */
 	bool doorbell;           /* kicks may go unnoticed; see doorbell.h */
-	bool doorbell_offered;   /* since it started */
+	bool doorbell_offered;   /* a page was offered since the ring started */
 	/* Always eventfds, and non-blocking. */
-	int kick_fd; /* -1: none, poll */
+	int kick_fd; /* -1: none, the ring is polled */
 	int call_fd; /* -1: the driver wants no calls. Workers write it while in use */
 	int err_fd;
 	bool blocking[3]; /* kick, call, err: it was blocking when it came; see notifier.h */
@@ -220,9 +220,9 @@ struct vhost_device {
 	const char *name;     /* for log lines: the socket's path */
 	uint64_t withheld;    /* the owner's: features of the type that are not offered */
 	bool offer_iommu;     /* the owner's: offer VIRTIO_F_ACCESS_PLATFORM, too */
-	bool offer_postcopy;  /* and PAGEFAULT */
-	bool offer_inband;    /* and INBAND_NOTIFICATIONS: see inband.h */
-	bool offer_doorbells; /* and HOST_NOTIFIER */
+	bool offer_postcopy;  /* the owner's: offer PAGEFAULT, too */
+	bool offer_inband;    /* the owner's: offer INBAND_NOTIFICATIONS, too; see inband.h */
+	bool offer_doorbells; /* the owner's: offer HOST_NOTIFIER, too */
 	bool memory_any;      /* the owner's: map any file, not only memory */
 	bool record_events;   /* the owner's: fill events[] */
 	unsigned owner;       /* the owner's: its number for closer.h */

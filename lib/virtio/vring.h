@@ -116,17 +116,15 @@ struct vring_burst {
 	unsigned n_segments;
 	/*
 	 * True: every chain is good, has one segment and takes one slot. So chain i has segment i.
-	 * False: not known. It is set when chains are fetched into an empty burst. A caller that
-	 * fills a burst itself leaves it false.
+	 * False: not known. vring_fetch sets it when the burst is empty. A caller that fills a
+	 * burst itself leaves it false.
 	 */
 	bool plain;
 	uint32_t walked;    /* cost of this visit so far, see VRING_WALK_MAX */
 	uint32_t walked_to; /* walked, when the chain that is now read began */
 	struct vring_chain chain[VRING_BURST_CHAINS];
 	struct vring_segment segment[VRING_BURST_SEGMENTS];
-	/*
-	 * VRING_REQUEST: 1 + which of the chain's segments is the first writable one; 0: none is.
-	 */
+	/* VRING_REQUEST: 1 + the first writable segment, counted in its chain; 0: there is none. */
 	uint16_t writable[VRING_BURST_CHAINS];
 };
 
@@ -161,9 +159,9 @@ struct vring_config {
 	enum vring_direction direction;
 	uint64_t features; /* negotiated; used: PACKED, IN_ORDER, EVENT_IDX, INDIRECT, MRG */
 	uint16_t size;
-	void *desc;   /* split: descriptor table; packed: descriptor ring. 16-byte aligned */
-	void *driver; /* split: avail ring (2); packed: driver event suppression (4) */
-	void *device; /* split: used ring (4); packed: device event suppression (4) */
+	void *desc;   /* split: descriptor table; packed: descriptor ring; aligned to 16 */
+	void *driver; /* split: avail ring, aligned to 2; packed: driver event suppression, to 4 */
+	void *device; /* split: used ring; packed: device event suppression; aligned to 4 */
 	struct vring_position *position; /* owned by the caller, advanced by the ring */
 	uint64_t *journal;               /* packed: see vring_recover; NULL: none */
 	const struct guest_memory *memory;
