@@ -272,19 +272,6 @@ bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t he
 bool vring_packed_append(
     struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n);
 
-/*
- * vring_packed_stands_at: does a packed ring show that the device is at slot, where it had begun to
- * complete a batch of pending slots (0: none)? If so, vring_packed_finish brings this batch to an
- * end. See vring_recover.
- */
-bool vring_packed_stands_at(
-    const struct vring_config *config, uint32_t slot, bool wrap, uint32_t pending);
-void vring_packed_finish(
-    const struct vring_config *config, struct vring_position *position, uint32_t pending);
-
-/* Does the ring look as if it was just filled for the first time? */
-bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size);
-
-/* The operations of each format, for vring_start. */
+/* What vring_start has to know of each format. */
 const struct vring_ops *vring_split_ops(bool in_order, enum cpu_level level);
 const struct vring_ops *vring_packed_ops(bool in_order, enum cpu_level level);

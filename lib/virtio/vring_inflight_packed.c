@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "virtio/vring_inflight_private.h"
+#include "virtio/vring_packed.h"
 
 static void share_heads(const struct vring_inflight *f, uint16_t free_head, uint16_t old_free_head)
 {
@@ -227,10 +228,8 @@ static void view_decide(
 	struct inflight_packed_place *place = &view->place;
 	bool moved = place->used_idx != place->old_used_idx ||
 	    place->used_wrap_counter != place->old_used_wrap_counter;
-	uint16_t flags = READ_ONCE(ring[place->old_used_idx].flags);
-	bool wrap = place->old_used_wrap_counter;
-	bool available =
-	    !!(flags & VRING_DESC_F_AVAIL) == wrap && !!(flags & VRING_DESC_F_USED) != wrap;
+	bool available = packed_is_avail(
+	    READ_ONCE(ring[place->old_used_idx].flags), place->old_used_wrap_counter);
 
 	if (moved && !available) {
 		heads->old_free_head = heads->free_head;
@@ -331,7 +330,8 @@ static int packed_settle(struct vring_inflight *f, const struct vring_config *co
 	 * the told position and the contents of the ring both disagree with it.
 	 */
 	if (vring_journal_word(&found) != vring_journal_word(pos) &&
-	    !vring_packed_stands_at(config, found.used, found.used_wrap, view->pending) &&
+	    !vring_packed_stands_at(
+		config, (struct packed_place){found.used, found.used_wrap}, view->pending) &&
 	    !vring_packed_looks_new(config->desc, config->size))
 		return -EBADMSG;
 	found.avail = avail >= config->size ? avail - config->size : avail;

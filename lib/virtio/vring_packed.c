@@ -11,18 +11,12 @@
  *
  * Sizes need not be powers of two; positions are slot numbers with a wrap counter beside.
  */
-#include "virtio/vring_chain.h"
 #include "virtio/vring_inflight_private.h"
+#include "virtio/vring_packed.h"
 #include "virtio/vring_vector.h"
 
-#define LINKED      (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
-#define FLAGS_SHIFT 48
-#define AVAIL_MASK  (VRING_DESC_F_AVAIL | VRING_DESC_F_USED)
-
-static ALWAYS_INLINE bool is_avail(uint16_t flags, bool wrap)
-{
-	return !!(flags & VRING_DESC_F_AVAIL) == wrap && !!(flags & VRING_DESC_F_USED) != wrap;
-}
+#define LINKED     (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
+#define AVAIL_MASK (VRING_DESC_F_AVAIL | VRING_DESC_F_USED)
 
 /* Move a slot number on by `by` slots, at most the ring's size. */
 static ALWAYS_INLINE void advance(const struct vring *vr, uint32_t *slot, bool *wrap, uint32_t by)
@@ -191,7 +185,7 @@ static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsign
 		    LIKELY(append_simple(&cursor, d.addr, d.len, d.third))) {
 			slots = 1;
 		} else {
-			if (!is_avail(d.fourth, wrap))
+			if (!packed_is_avail(d.fourth, wrap))
 				break;
 			fetch_cursor_store(&cursor, burst);
 			slots = fetch_any(vr, burst, slot, d);
@@ -217,7 +211,7 @@ static bool packed_has_avail(const struct vring *vr)
 	const struct vring_position *pos = vr->position;
 	uint16_t flags = __atomic_load_n(&vr->packed.desc[pos->avail].flags, __ATOMIC_ACQUIRE);
 
-	return !vr->broken && is_avail(flags, pos->avail_wrap);
+	return !vr->broken && packed_is_avail(flags, pos->avail_wrap);
 }
 
 static struct vring_peek packed_peek(const struct vring *vr)
@@ -365,12 +359,6 @@ static ALWAYS_INLINE uint64_t *second_word(struct vring *vr, uint32_t slot)
 	return (uint64_t *)(void *)((char *)&vr->packed.desc[slot] + 8);
 }
 
-/* The flags of a used descriptor, in its second word. */
-static ALWAYS_INLINE uint64_t used_flags(bool wrap)
-{
-	return wrap ? (uint64_t)AVAIL_MASK << FLAGS_SHIFT : 0;
-}
-
 static ALWAYS_INLINE uint64_t used_word(const struct vring_chain *chain, uint64_t flags)
 {
 	uint64_t write = chain->written ? (uint64_t)VRING_DESC_F_WRITE << FLAGS_SHIFT : 0;
@@ -408,112 +396,6 @@ static void journal_begin(struct vring *vr, uint32_t slots)
 		vring_inflight_note(vr, slots);
 }
 
-static ALWAYS_INLINE bool flags_say(uint16_t flags, bool avail, bool used)
-{
-	return !!(flags & VRING_DESC_F_AVAIL) == avail && !!(flags & VRING_DESC_F_USED) == used;
-}
-
-/* Every slot is as the driver leaves it on its first lap. */
-bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size)
-{
-	for (uint32_t slot = 0; slot < size; slot++) {
-		if (!flags_say(READ_ONCE(desc[slot].flags), true, false))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Does the ring agree that the device stands here? Going back there are slots that nobody marks, of
- * chains with more than one and of batches in order, and then one that was marked as used. Or the
- * driver has been there again, on its next lap: then this very slot must be available, too. A
- * ring that was reset, empty or full, shows neither; one full of zeros was never written at all.
- * (A full ring whose last used chain ran over its end cannot be told from a new one, and is taken
- * for that.)
- *
- * Ahead lie `pending` slots of a batch that was not handed over; any of them but the first may be
- * marked. When there is nothing but these, the first one says it all.
- */
-bool vring_packed_stands_at(
-    const struct vring_config *config, uint32_t slot, bool wrap, uint32_t pending)
-{
-	const struct vring_packed_desc *desc = config->desc;
-	uint32_t size = config->size;
-	bool available = flags_say(READ_ONCE(desc[slot].flags), wrap, !wrap);
-	uint32_t start = slot;
-
-	for (uint32_t n = 0; n < size - pending; n++) {
-		wrap ^= slot == 0;
-		slot = slot ? slot - 1 : size - 1;
-
-		uint16_t flags = READ_ONCE(desc[slot].flags);
-
-		if (flags_say(flags, wrap, wrap))
-			return desc[slot].addr || desc[slot].len || desc[slot].id;
-		if (flags_say(flags, !wrap, wrap))
-			return available && !(start && vring_packed_looks_new(desc, size));
-		if (!flags_say(flags, wrap, !wrap))
-			return false;
-	}
-	return pending && available;
-}
-
-/*
- * Of a batch of one slot each, some but not the first were marked when the device crashed. The
- * driver sees none of them before the first, and then they are gone; so the first one is marked,
- * too, with nothing written: that frame is lost. Moves the position behind them. (A dirty log may
- * miss this one word, if there is one by then.)
- */
-void vring_packed_finish(
-    const struct vring_config *config, struct vring_position *position, uint32_t pending)
-{
-	struct vring_packed_desc *desc = config->desc;
-	uint32_t slot = position->used, first = slot, marked = 0;
-	bool wrap = position->used_wrap, first_wrap = wrap;
-	uint64_t flags = first_wrap ? VRING_DESC_F_AVAIL | VRING_DESC_F_USED : 0;
-
-	for (;;) {
-		if (++slot == config->size) {
-			slot = 0;
-			wrap = !wrap;
-		}
-		if (marked + 1 >= pending || !flags_say(READ_ONCE(desc[slot].flags), wrap, wrap))
-			break;
-		marked++;
-	}
-	if (!marked)
-		return;
-	__atomic_store_n((uint64_t *)(void *)&desc[first].len,
-	    flags << FLAGS_SHIFT | (uint64_t)READ_ONCE(desc[first].id) << 32, __ATOMIC_RELEASE);
-	*position = (struct vring_position){
-	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};
-}
-
-bool vring_recover(
-    const struct vring_config *config, uint64_t word, struct vring_position *ret_position)
-{
-	const struct vring_packed_desc *desc = config->desc;
-	uint32_t slot = word & 0x7fff, slots = word >> 32;
-	bool wrap = word & 0x8000;
-
-	if (slot >= config->size || slots > config->size)
-		return false;
-	if (slots && !is_avail(READ_ONCE(desc[slot].flags), wrap)) {
-		slot += slots;
-		if (slot >= config->size) {
-			slot -= config->size;
-			wrap = !wrap;
-		}
-		slots = 0;
-	}
-	if (!vring_packed_stands_at(config, slot, wrap, slots))
-		return false;
-	*ret_position = (struct vring_position){
-	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};
-	vring_packed_finish(config, ret_position, slots);
-	return true;
-}
-
 /* Mark slots that follow each other as used by n chains; words: of the first slot's second on. */
 static ALWAYS_INLINE void mark_used(
     uint64_t *words, const struct vring_chain *chain, unsigned n, uint64_t flags)
@@ -549,12 +431,12 @@ static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 	/* No frame has no bytes: where something can be written, it was. */
 	uint64_t write =
 	    vr->direction == VRING_TRANSMIT ? 0 : (uint64_t)VRING_DESC_F_WRITE << FLAGS_SHIFT;
-	uint64_t first = write | used_flags(wrap) | chain_id_written(&burst->chain[0]);
+	uint64_t first = write | packed_used_flags(wrap) | chain_id_written(&burst->chain[0]);
 
 	for (unsigned i = 1, n = burst->n; i < n;) {
 		unsigned part = MIN(n - i, size - slot);
 
-		uint64_t flags = write | used_flags(wrap);
+		uint64_t flags = write | packed_used_flags(wrap);
 
 		if (part >= 8 && vr->level == CPU_LEVEL_AVX512)
 			mark_used_fours(vr->packed.desc, slot, &burst->chain[i], part, flags);
@@ -581,14 +463,14 @@ static void complete_range(
 	uint64_t *words = (uint64_t *)(void *)((char *)vr->packed.desc + 8);
 	uint32_t first_slot = vr->position->used, slot = first_slot, size = vr->size;
 	bool wrap = vr->position->used_wrap;
-	uint64_t flags = used_flags(wrap), first = used_word(&burst->chain[from], flags);
+	uint64_t flags = packed_used_flags(wrap), first = used_word(&burst->chain[from], flags);
 
 	for (unsigned i = from;;) {
 		slot += burst->chain[i].slots;
 		if (UNLIKELY(slot >= size)) {
 			slot -= size;
 			wrap = !wrap;
-			flags = used_flags(wrap);
+			flags = packed_used_flags(wrap);
 		}
 		if (++i == to)
 			break;
@@ -646,7 +528,7 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 	if (vr->journal)
 		journal_begin(vr, slots_of(burst, 0));
 	__atomic_store_n(second_word(vr, slot),
-	    used_word(&burst->chain[burst->n - 1], used_flags(wrap)), __ATOMIC_RELEASE);
+	    used_word(&burst->chain[burst->n - 1], packed_used_flags(wrap)), __ATOMIC_RELEASE);
 	if (LIKELY(burst->plain && burst->n <= vr->size))
 		advance(vr, &slot, &wrap, burst->n);
 	else

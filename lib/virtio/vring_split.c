@@ -309,9 +309,6 @@ static CPU_AVX2 unsigned write_used_fours(
 static void split_complete(struct vring *vr, const struct vring_burst *burst)
 {
 	uint16_t used = vr->position->used;
-
-	if (UNLIKELY(vr->broken && !burst->n))
-		return;
 	const struct vring_chain *chain = burst->chain, *end = chain + burst->n;
 
 	while (chain < end) {
@@ -354,9 +351,7 @@ static bool split_call_asked(struct vring *vr)
 	uint16_t now = vr->position->used, old = vr->signalled;
 	bool first = !vr->signalled_valid, lapped = vr->unsignalled > vr->size;
 
-	if (first)
-		old = now - 1;
-	else if (vr->unsignalled == 0)
+	if (!first && vr->unsignalled == 0)
 		return false;
 	vr->signalled = now;
 	vr->signalled_valid = true;

@@ -32,20 +32,15 @@
  */
 #include "virtio/vring_verify.h"
 
-#include "virtio/vring_inflight_private.h"
-
-struct place {
-	uint32_t slot;
-	bool wrap;
-};
+#include "virtio/vring_packed.h"
 
 /* The slots between the last marked slot and the driver's position. */
 struct packed_view {
 	const struct vring_packed_desc *desc;
 	uint32_t size;
-	struct place driver; /* the next slot that the driver will write */
-	struct place behind; /* the first unmarked slot; if n is 0, the driver's position */
-	uint32_t n;          /* unmarked slots up to the driver's position */
+	struct packed_place driver; /* the next slot that it will write */
+	struct packed_place behind; /* the first slot without a mark, or `driver` if n is 0 */
+	uint32_t n;                 /* slots without a mark, up to the driver's position */
 };
 
 static enum vring_verdict verify_split(
@@ -79,21 +74,7 @@ static bool was_written(const struct vring_packed_desc *desc, uint32_t slot)
 	    READ_ONCE(desc[slot].id) || READ_ONCE(desc[slot].flags);
 }
 
-static struct place next_place(const struct packed_view *view, struct place at)
-{
-	if (++at.slot < view->size)
-		return at;
-	return (struct place){.slot = 0, .wrap = !at.wrap};
-}
-
-static struct place last_place(const struct packed_view *view, struct place at)
-{
-	if (at.slot--)
-		return at;
-	return (struct place){.slot = view->size - 1, .wrap = !at.wrap};
-}
-
-static bool same_place(struct place a, struct place b)
+static bool same_place(struct packed_place a, struct packed_place b)
 {
 	return a.slot == b.slot && a.wrap == b.wrap;
 }
@@ -113,7 +94,7 @@ static bool find_driver(struct packed_view *view)
 		}
 		before = bit;
 	}
-	view->driver = (struct place){.slot = edge, .wrap = edges ? first : !first};
+	view->driver = (struct packed_place){.slot = edge, .wrap = edges ? first : !first};
 	return edges <= 1;
 }
 
@@ -121,7 +102,7 @@ static void find_last_mark(struct packed_view *view)
 {
 	view->behind = view->driver;
 	for (view->n = 0; view->n < view->size; view->n++) {
-		struct place at = last_place(view, view->behind);
+		struct packed_place at = packed_previous(view->behind, view->size);
 
 		if (is_marked(view->desc, at.slot))
 			break;
@@ -132,7 +113,7 @@ static void find_last_mark(struct packed_view *view)
 /* Can the driver use indirect tables, and has every chain that can be seen one slot? */
 static bool chains_are_single(const struct packed_view *view, uint64_t features)
 {
-	struct place at = view->behind;
+	struct packed_place at = view->behind;
 
 	if (!VIRTIO_HAS(features, F_INDIRECT_DESC) || VIRTIO_HAS(features, F_IN_ORDER))
 		return false;
@@ -141,7 +122,7 @@ static bool chains_are_single(const struct packed_view *view, uint64_t features)
 
 		if (n < view->n ? flags & VRING_DESC_F_NEXT : !is_marked(view->desc, at.slot))
 			return false;
-		at = next_place(view, at);
+		at = packed_next(at, view->size);
 	}
 	return true;
 }
@@ -150,11 +131,11 @@ static bool chains_are_single(const struct packed_view *view, uint64_t features)
  * Find the end of the chain, or batch, that was marked last, if it has unmarked slots. False: it
  * has none.
  */
-static bool find_end(const struct packed_view *view, bool in_order, struct place *ret_end)
+static bool find_end(const struct packed_view *view, bool in_order, struct packed_place *ret_end)
 {
-	uint32_t marked = last_place(view, view->behind).slot;
+	uint32_t marked = packed_previous(view->behind, view->size).slot;
 	bool full = view->n == view->size;
-	struct place at = view->behind;
+	struct packed_place at = view->behind;
 
 	if (!full && !was_written(view->desc, marked))
 		return false;
@@ -164,22 +145,21 @@ static bool find_end(const struct packed_view *view, bool in_order, struct place
 		    READ_ONCE(view->desc[at.slot].id) == READ_ONCE(view->desc[marked].id);
 
 		if (!(flags & VRING_DESC_F_NEXT) && (full || same_id)) {
-			*ret_end = next_place(view, at);
+			*ret_end = packed_next(at, view->size);
 			return true;
 		}
 		if (!(flags & VRING_DESC_F_NEXT) && !in_order)
 			return false;
-		at = next_place(view, at);
+		at = packed_next(at, view->size);
 	}
 	return false;
 }
 
-static enum vring_verdict correct(struct vring_position *position, struct place at)
+static enum vring_verdict correct(struct vring_position *position, struct packed_place at)
 {
-	struct place told = {.slot = position->avail, .wrap = position->avail_wrap};
+	struct packed_place told = {.slot = position->avail, .wrap = position->avail_wrap};
 
-	*position = (struct vring_position){
-	    .avail = at.slot, .used = at.slot, .avail_wrap = at.wrap, .used_wrap = at.wrap};
+	*position = packed_position(at);
 	return same_place(told, at) ? VRING_VERDICT_AGREES : VRING_VERDICT_CORRECTED;
 }
 
@@ -187,7 +167,7 @@ static enum vring_verdict verify_packed(
     const struct vring_config *config, struct vring_position *position)
 {
 	struct packed_view view = {.desc = config->desc, .size = config->size};
-	struct place told = {.slot = position->avail, .wrap = position->avail_wrap}, end;
+	struct packed_place told = {.slot = position->avail, .wrap = position->avail_wrap}, end;
 	bool in_order = VIRTIO_HAS(config->features, F_IN_ORDER);
 
 	if (told.slot >= view.size || !find_driver(&view))

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The slots of a packed ring: what the files about packed rings share. */
+#pragma once
+
+#include "virtio/vring_chain.h"
+
+/* A descriptor's flags in its second word. */
+#define FLAGS_SHIFT 48
+
+/* A slot, and the wrap counter of the side that comes to it. */
+struct packed_place {
+	uint32_t slot;
+	bool wrap;
+};
+
+/* Is the slot available to a device with this wrap counter? */
+static ALWAYS_INLINE bool packed_is_avail(uint16_t flags, bool wrap)
+{
+	return !!(flags & VRING_DESC_F_AVAIL) == wrap && !!(flags & VRING_DESC_F_USED) != wrap;
+}
+
+/* Did a device with this wrap counter mark the slot as used? */
+static ALWAYS_INLINE bool packed_is_used(uint16_t flags, bool wrap)
+{
+	return !!(flags & VRING_DESC_F_AVAIL) == wrap && !!(flags & VRING_DESC_F_USED) == wrap;
+}
+
+/* The flags of a used descriptor, in its second word. */
+static ALWAYS_INLINE uint64_t packed_used_flags(bool wrap)
+{
+	return wrap ? (uint64_t)(VRING_DESC_F_AVAIL | VRING_DESC_F_USED) << FLAGS_SHIFT : 0;
+}
+
+static inline struct packed_place packed_next(struct packed_place at, uint32_t size)
+{
+	if (++at.slot < size)
+		return at;
+	return (struct packed_place){.slot = 0, .wrap = !at.wrap};
+}
+
+static inline struct packed_place packed_previous(struct packed_place at, uint32_t size)
+{
+	if (at.slot--)
+		return at;
+	return (struct packed_place){.slot = size - 1, .wrap = !at.wrap};
+}
+
+/* The position of a device that stands at this place and has nothing in flight. */
+static inline struct vring_position packed_position(struct packed_place at)
+{
+	return (struct vring_position){
+	    .avail = at.slot, .used = at.slot, .avail_wrap = at.wrap, .used_wrap = at.wrap};
+}
+
+/*
+ * Does the ring agree that a device stands at this place? `pending` is the number of slots of the
+ * batch that the device began there and did not hand over. See vring_packed_recover.c.
+ */
+bool vring_packed_stands_at(
+    const struct vring_config *config, struct packed_place place, uint32_t pending);
+
+/* Finish that batch, as far as the device had marked it. Moves the position behind it. */
+void vring_packed_finish(
+    const struct vring_config *config, struct vring_position *position, uint32_t pending);
+
+/* Can this be a ring that the driver has just filled for the first time? */
+bool vring_packed_looks_new(const struct vring_packed_desc *desc, uint32_t size);
