@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
+
 static void fill_ports(struct forwarding *fwd, const struct forwarding_config *config)
 {
 	for (unsigned i = 0; i < config->n_ports; i++) {
@@ -20,11 +22,6 @@ struct lists {
 	uint32_t *key, *tenure;
 	uint16_t *port;
 };
-
-static size_t round_up(size_t n)
-{
-	return (n + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
-}
 
 static void fill_poll_lists(
     struct forwarding *fwd, const struct forwarding_config *config, const struct lists *lists)
@@ -64,43 +61,53 @@ bool poll_list_equal(const struct poll_list *a, const struct poll_list *b)
 	    memcmp(a->tenure, b->tenure, a->n * sizeof(*a->tenure)) == 0;
 }
 
-/* A piece of the memory at *at. */
-static void *take(char **at, size_t size)
-{
-	char *piece = *at;
+/* What lies in the one allocation, in this order. */
+struct pieces {
+	struct forwarding *fwd;
+	struct port **port;
+	struct lists list;
+	uint16_t *up;
+};
 
-	*at += size;
-	return piece;
+static struct pieces take_pieces(struct arena *arena, const struct forwarding_config *config)
+{
+	size_t n_ports = config->n_ports, n_queues = config->n_queues;
+	struct pieces p;
+
+	p.fwd = arena_take(arena,
+	    sizeof(struct forwarding) + config->n_workers * sizeof(struct poll_list),
+	    _Alignof(struct forwarding));
+	arena_align(arena, CACHE_LINE);
+	p.port = ARENA_ARRAY(arena, struct port *, n_ports);
+	p.list.queue = ARENA_ARRAY(arena, struct queue *, n_queues);
+	p.list.key = ARENA_ARRAY(arena, uint32_t, n_queues);
+	p.list.tenure = ARENA_ARRAY(arena, uint32_t, n_queues);
+	p.list.port = ARENA_ARRAY(arena, uint16_t, n_queues);
+	p.up = ARENA_ARRAY(arena, uint16_t, n_ports);
+	arena_align(arena, CACHE_LINE);
+	return p;
 }
 
 int forwarding_create(const struct forwarding_config *config, struct forwarding **ret_forwarding)
 {
-	size_t lists =
-	    round_up(sizeof(struct forwarding) + config->n_workers * sizeof(struct poll_list));
-	size_t n = config->n_queues;
-	size_t ports = config->n_ports;
-	size_t per_port = sizeof(struct port *) + sizeof(uint16_t);
-	size_t per_queue = sizeof(struct queue *) + 2 * sizeof(uint32_t) + sizeof(uint16_t);
-	size_t size = round_up(lists + n * per_queue + ports * per_port);
-	char *memory = aligned_alloc(CACHE_LINE, size), *at = memory;
-	struct forwarding *fwd;
-	struct lists list;
+	struct arena arena = {0};
+	struct pieces p;
+	size_t size;
 
-	if (!memory)
+	take_pieces(&arena, config);
+	size = arena.used;
+	arena = (struct arena){.memory = aligned_alloc(CACHE_LINE, size)};
+	if (!arena.memory)
 		return -ENOMEM;
-	memset(memory, 0, size);
-	fwd = take(&at, lists);
-	fwd->n_ports = config->n_ports;
-	fwd->n_workers = config->n_workers;
-	fwd->port = take(&at, ports * sizeof(struct port *));
-	list.queue = take(&at, n * sizeof(struct queue *));
-	list.key = take(&at, n * sizeof(uint32_t));
-	list.tenure = take(&at, n * sizeof(uint32_t));
-	list.port = take(&at, n * sizeof(uint16_t));
-	fwd->up = take(&at, ports * sizeof(uint16_t));
-	fill_ports(fwd, config);
-	fill_poll_lists(fwd, config, &list);
-	*ret_forwarding = fwd;
+	memset(arena.memory, 0, size);
+	p = take_pieces(&arena, config);
+	p.fwd->n_ports = config->n_ports;
+	p.fwd->n_workers = config->n_workers;
+	p.fwd->port = p.port;
+	p.fwd->up = p.up;
+	fill_ports(p.fwd, config);
+	fill_poll_lists(p.fwd, config, &p.list);
+	*ret_forwarding = p.fwd;
 	return 0;
 }
 
