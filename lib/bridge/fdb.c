@@ -125,28 +125,45 @@ static unsigned find_empty(const struct pair *pair, uint32_t hash)
 	return NO_SLOT;
 }
 
-/* The entry that has to go first if one has to, for the sake of one of learner's. */
-static unsigned find_victim(
+/* An entry that may have to go, for the sake of a new one. */
+struct victim {
+	unsigned slot;
+	uint32_t held; /* entries of its port in the whole table */
+	bool own;      /* its port is the learner */
+	unsigned age;
+};
+
+static bool goes_before(const struct victim *a, const struct victim *b)
+{
+	if (a->held != b->held)
+		return a->held > b->held;
+	if (a->own != b->own)
+		return a->own;
+	return a->age > b->age;
+}
+
+/* The entry that goes before all others, or one with NO_SLOT if both buckets are empty. */
+static struct victim find_victim(
     const struct fdb *fdb, const struct pair *pair, uint16_t learner, uint32_t now_s)
 {
-	unsigned victim = NO_SLOT;
-	uint64_t worst = 0;
+	struct victim first = {.slot = NO_SLOT};
 
 	for (unsigned i = 0; i < PAIR_SLOTS; i++) {
-		uint64_t entry = slot_read(&pair->slot[i]), guilt;
+		uint64_t entry = slot_read(&pair->slot[i]);
+		struct victim v;
 
 		if (entry == 0)
-			continue; /* empty */
-		/* Its port's entries, then is it the learner's own, then age. */
-		guilt = (uint64_t)fdb_port_count(fdb, entry_port(entry)) << 32;
-		guilt |= (uint64_t)(entry_port(entry) == learner) << 31;
-		guilt |= entry_age(fdb, entry, now_s);
-		if (victim == NO_SLOT || guilt > worst) {
-			victim = i;
-			worst = guilt;
-		}
+			continue; /* an empty slot */
+		v = (struct victim){
+		    .slot = i,
+		    .held = fdb_port_count(fdb, entry_port(entry)),
+		    .own = entry_port(entry) == learner,
+		    .age = entry_age(fdb, entry, now_s),
+		};
+		if (first.slot == NO_SLOT || goes_before(&v, &first))
+			first = v;
 	}
-	return victim;
+	return first;
 }
 
 /* What each port may hold when all that hold anything hold the same. */
@@ -161,23 +178,19 @@ static uint32_t fair_share(const struct fdb *fdb)
 static unsigned find_room(
     const struct fdb *fdb, const struct pair *pair, uint32_t hash, uint16_t port, uint32_t now_s)
 {
-	unsigned empty = find_empty(pair, hash), victim;
-	uint32_t mine, theirs = 0;
-	uint16_t loser = FDB_NONE;
+	unsigned empty = find_empty(pair, hash);
+	struct victim victim;
+	uint32_t mine;
 
 	if (LIKELY(empty != NO_SLOT && fdb_count(fdb) < fdb->max_entries))
 		return empty;
 
 	mine = fdb_port_count(fdb, port);
 	victim = find_victim(fdb, pair, port, now_s);
-	if (victim != NO_SLOT) {
-		loser = entry_port(slot_read(&pair->slot[victim]));
-		theirs = fdb_port_count(fdb, loser);
-	}
-	/* The limit is not this port's fault, nor that of anyone found here. */
-	if (empty != NO_SLOT && mine < fair_share(fdb) && theirs <= fair_share(fdb))
+	/* No port that has an entry here holds more than its share: others used up the limit. */
+	if (empty != NO_SLOT && mine < fair_share(fdb) && victim.held <= fair_share(fdb))
 		return empty;
-	return theirs > mine || loser == port ? victim : NO_SLOT;
+	return victim.held > mine || victim.own ? victim.slot : NO_SLOT;
 }
 
 static void learn_new(struct fdb *fdb, struct pair *pair, uint64_t entry, uint32_t now_s)
