@@ -6,15 +6,11 @@
 
 #include <nmmintrin.h>
 
-#define ETH_LEN   14
+#include "base/ethernet.h"
+
 #define IPV4_LEN  20
 #define IPV6_LEN  40
 #define PORTS_LEN 4
-
-static uint16_t load16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
 
 static uint64_t mix_bytes(uint64_t hash, const uint8_t *p, uint32_t len)
 {
@@ -77,24 +73,17 @@ static uint32_t finish(uint64_t hash)
 
 uint32_t flow_hash(const uint8_t *frame, uint32_t len)
 {
-	uint32_t at = ETH_LEN - 2;
 	uint64_t hash;
+	uint32_t l3;
 	uint16_t type;
 
 	if (len < ETH_LEN)
 		return 0;
-	type = load16(frame + at);
-	for (unsigned tags = 0; tags < 2 && (type == 0x8100 || type == 0x88a8); tags++) {
-		at += 4;
-		if (at + 2 > len)
-			break;
-		type = load16(frame + at);
-	}
-	at += 2;
-	if (type == 0x0800 && at + IPV4_LEN <= len)
-		hash = mix_ipv4(1, frame, at, len);
-	else if (type == 0x86dd && at + IPV6_LEN <= len)
-		hash = mix_ipv6(1, frame, at, len);
+	type = ethernet_skip_tags(frame, len, &l3);
+	if (type == ETHERTYPE_IPV4 && l3 + IPV4_LEN <= len)
+		hash = mix_ipv4(1, frame, l3, len);
+	else if (type == ETHERTYPE_IPV6 && l3 + IPV6_LEN <= len)
+		hash = mix_ipv6(1, frame, l3, len);
 	else
 		hash = _mm_crc32_u16(mix_bytes(1, frame, 12), type);
 	return finish(hash);

@@ -17,13 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/ethernet.h"
 #include "datapath/port.h"
-
-#define ETH_LEN        14
-#define ETHERTYPE_VLAN 0x8100
-#define ETHERTYPE_QINQ 0x88a8
-#define ETHERTYPE_IPV4 0x0800
-#define ETHERTYPE_IPV6 0x86dd
 
 #define PROTO_TCP      6
 #define PROTO_UDP      17
@@ -43,28 +38,6 @@
 /* Where in the transport header its checksum is. */
 #define TCP_CHECKSUM_OFFSET 16
 #define UDP_CHECKSUM_OFFSET 6
-
-static uint16_t load16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void store16(uint8_t *p, uint16_t v)
-{
-	p[0] = v >> 8;
-	p[1] = v;
-}
-
-static uint32_t load32(const uint8_t *p)
-{
-	return (uint32_t)load16(p) << 16 | load16(p + 2);
-}
-
-static void store32(uint8_t *p, uint32_t v)
-{
-	store16(p, v >> 16);
-	store16(p + 2, v);
-}
 
 /* One's complement sum of len bytes, not folded; adds up over pieces of even length. */
 static uint64_t sum_bytes(const uint8_t *p, uint32_t len)
@@ -134,21 +107,6 @@ int offload_check(const struct virtio_net_hdr *net, uint32_t len)
 	return net->gso_size < GSO_SIZE_MIN ? -EINVAL : 0;
 }
 
-/* Skip the VLAN tags. Returns the ethertype and sets the offset behind it; 0: cut short. */
-static uint16_t skip_ethernet(const uint8_t *frame, uint32_t len, uint32_t *ret_l3)
-{
-	uint32_t at = ETH_LEN - 2;
-
-	for (unsigned tags = 0; at + 2 <= len; tags++, at += 4) {
-		uint16_t type = load16(frame + at);
-
-		*ret_l3 = at + 2;
-		if (tags == 2 || (type != ETHERTYPE_VLAN && type != ETHERTYPE_QINQ))
-			return type;
-	}
-	return 0;
-}
-
 static bool asks_tcp(const struct virtio_net_hdr *net)
 {
 	uint8_t kind = net->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
@@ -189,10 +147,10 @@ static bool transport_agrees(const struct virtio_net_hdr *net, uint8_t protocol,
 bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len)
 {
 	uint8_t kind = net->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
-	uint32_t l3 = head_len;
+	uint32_t l3;
 	const uint8_t *ip;
 
-	switch (skip_ethernet(head, head_len, &l3)) {
+	switch (ethernet_skip_tags(head, head_len, &l3)) {
 	case ETHERTYPE_IPV4:
 		ip = head + l3;
 		if (kind == VIRTIO_NET_HDR_GSO_TCPV6)
@@ -208,9 +166,9 @@ bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint3
 			return true;
 		return ip[0] >> 4 == 6 &&
 		    (is_extension(ip[6]) || transport_agrees(net, ip[6], l3 + IPV6_LEN));
-	case ETHERTYPE_VLAN: /* more tags than are looked at, */
+	case ETHERTYPE_VLAN: /* more tags than are skipped, or the head ends within them */
 	case ETHERTYPE_QINQ:
-	case 0: /* or not all of them here */
+	case 0:
 		return true;
 	default:
 		return false;
@@ -243,7 +201,7 @@ uint32_t offload_needs(const struct virtio_net_hdr *net, const uint8_t *head, ui
 	case VIRTIO_NET_HDR_GSO_UDP:
 		return needs | OFFLOAD_UFO;
 	case VIRTIO_NET_HDR_GSO_UDP_L4:
-		if (skip_ethernet(head, head_len, &l3) == ETHERTYPE_IPV6)
+		if (ethernet_skip_tags(head, head_len, &l3) == ETHERTYPE_IPV6)
 			return needs | OFFLOAD_USO6;
 		return needs | OFFLOAD_USO4;
 	default:
@@ -325,7 +283,7 @@ static int parse_ipv6(struct gso *g, uint8_t *ret_proto)
 
 static int parse_l3(struct gso *g, uint8_t *ret_proto)
 {
-	switch (skip_ethernet(g->frame, g->len, &g->l3)) {
+	switch (ethernet_skip_tags(g->frame, g->len, &g->l3)) {
 	case ETHERTYPE_IPV4:
 		return parse_ipv4(g, ret_proto);
 	case ETHERTYPE_IPV6:
