@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A part of a front-end's file that is mapped: the dirty log, or the in-flight area. Only a regular
- * file that is long enough is mapped. A guard (guard.h) is set, because the file may become
- * shorter.
+ * Part of a front-end's file, mapped: guest memory, the dirty log, the in-flight area. Only a
+ * regular file that is long enough is mapped, and guarded (guard.h) against becoming shorter. The
+ * part is widened to whole pages of the file's own size.
  *
- * Threads: the control thread maps and unmaps. No other thread may use the area while it is
- * unmapped.
+ * Threads: the control thread maps and unmaps, while no other thread uses what is mapped.
  */
 #pragma once
 
 #include "vhost/device.h"
 
 /*
- * Map size bytes at offset of the file fd, which stays the caller's. what: a name for log lines.
- * Negative errno, which is logged.
+ * Map size bytes from offset on of the file fd, which stays the caller's. `what` names the part in
+ * messages. Negative errno, after saying why.
  */
 int vhost_area_map(struct vhost_device *dev, const char *what, uint64_t size, uint64_t offset,
     int fd, struct vhost_area *ret_area);
 
-/* Unmap the area and set it to zero. An area that is zero already stays so. */
+/* The same for guest memory, without a reservation of huge pages. */
+int vhost_area_map_memory(
+    struct vhost_device *dev, uint64_t size, uint64_t offset, int fd, struct vhost_area *ret_area);
+
+/* The area may be all zero, and is all zero afterwards. */
 void vhost_area_unmap(const struct vhost_device *dev, struct vhost_area *area);
 
 /* Was the mapping lost (guard.h)? */

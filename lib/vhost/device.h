@@ -174,11 +174,15 @@ struct vhost_device_type {
 
 /* Part of a file that the front-end shares; area.h. All zero: there is none. */
 struct vhost_area {
-	void *base; /* of the mapping */
+	void *base; /* of the mapping, page-aligned */
 	size_t len;
-	uint32_t guard;
 	uint8_t *map; /* the part itself */
 	uint64_t size;
+	uint32_t guard; /* guard.h */
+	bool huge;      /* the file is on hugetlbfs */
+	uint64_t page;  /* size of the file's pages */
+	dev_t dev;      /* the file */
+	ino_t ino;
 };
 
 /* The dirty log; log.c. */
@@ -235,9 +239,9 @@ struct vhost_device {
 	 */
 	struct guest_memory *outgrown[VHOST_OUTGROWN_MAX];
 	unsigned n_outgrown;
-	struct vhost_mapping *mapping;              /* per region; memory.c */
-	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made when first named; NULL before */
-	unsigned n_vrings;                          /* 1 + the highest index named */
+	struct vhost_area *mapping;                 /* per region; memory.c */
+	struct vhost_vring *vring[VHOST_RINGS_MAX]; /* made on first mention; NULL before */
+	unsigned n_vrings;                          /* 1 + highest index mentioned */
 	struct vhost_journal *journal;              /* the owner's; see journal.h. NULL: none */
 	struct vhost_channel channel;
 	struct vhost_doorbell doorbell;

@@ -11,20 +11,14 @@
  * A table that has all of the old one and more stops nobody: rings are pointed at it, and what they
  * remember of the old table is true in the new one. It stays in memory until the next pause.
  *
- * The files come from the front-end and are not trusted: only regular files (memory files are
- * that) are mapped, and only what lies inside them. What vanishes later is guard.h's. Of
- * the file only the region is mapped, widened to whole pages of the file's own size.
+ * Files are checked and mapped in area.c.
  */
 #include "vhost/memory.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
@@ -32,33 +26,16 @@
 #include "vhost/descriptor.h"
 #include "vhost/guard.h"
 #include "vhost/iommu.h"
-#include "vhost/mapping.h"
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
-
-struct vhost_mapping {
-	void *base; /* of the mapping, page-aligned */
-	size_t len;
-	uint8_t *host;  /* of the region inside it */
-	uint32_t guard; /* against pages that are not there */
-	uint64_t page;
-	dev_t dev; /* the file */
-	ino_t ino;
-};
 
 /* A table in the making. */
 struct table {
 	unsigned n;
 	struct vhost_region_state region[VHOST_MEM_SLOTS_MAX];
-	struct vhost_mapping mapping[VHOST_MEM_SLOTS_MAX];
+	struct vhost_area mapping[VHOST_MEM_SLOTS_MAX];
 	bool carried[VHOST_MEM_SLOTS_MAX]; /* the mapping belongs to the old table, too */
 };
-
-static void unmap(const struct vhost_device *dev, const struct vhost_mapping *mapping)
-{
-	guard_remove(mapping->guard);
-	vhost_mapping_release(dev, mapping->base, mapping->len);
-}
 
 static bool same_place(const struct vhost_region_state *a, const struct vhost_region_state *b)
 {
@@ -80,32 +57,6 @@ static int check_bounds(struct vhost_device *dev, const struct vhost_region_stat
 	return 0;
 }
 
-/* Is the file one to map, and long enough? */
-static int check_file(
-    struct vhost_device *dev, const struct vhost_region_state *r, int fd, struct stat *ret_st)
-{
-	if (fstat(fd, ret_st) < 0)
-		return vhost_complain(
-		    dev, -errno, "cannot examine a memory file: %s", error_text(errno));
-	if (!S_ISREG(ret_st->st_mode))
-		return vhost_complain(dev, -EINVAL, "a memory region's descriptor is no file");
-	if ((uint64_t)ret_st->st_size < r->mmap_offset + r->size)
-		return vhost_complain(dev, -EINVAL,
-		    "a memory region ends at byte 0x%llx of a file of 0x%llx",
-		    (unsigned long long)r->mmap_offset + r->size,
-		    (unsigned long long)ret_st->st_size);
-	return 0;
-}
-
-uint64_t vhost_file_page_size(int fd, bool *ret_huge)
-{
-	struct statfs fs;
-
-	/* syscalls: fstat newfstatat fstatfs mmap munmap madvise */
-	*ret_huge = fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == HUGETLBFS_MAGIC;
-	return *ret_huge ? (uint64_t)fs.f_bsize : (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void warn_pages(struct vhost_device *dev, const struct vhost_region_state *r)
 {
 	if (dev->warned_pages)
@@ -118,55 +69,19 @@ static void warn_pages(struct vhost_device *dev, const struct vhost_region_state
 }
 
 static int map(struct vhost_device *dev, const struct vhost_region_state *r, int fd,
-    struct vhost_mapping *ret_mapping)
+    struct vhost_area *ret_area)
 {
-	uint64_t page, start, end;
-	struct stat st;
-	uint32_t guard;
-	bool huge;
-	void *base;
-	int error;
+	int error = check_bounds(dev, r);
 
-	error = check_bounds(dev, r);
 	if (!error)
-		error = check_file(dev, r, fd, &st);
+		error = vhost_area_map_memory(dev, r->size, r->mmap_offset, fd, ret_area);
 	if (error)
 		return error;
-	page = vhost_file_page_size(fd, &huge);
-	start = r->mmap_offset & ~(page - 1);
-	end = (r->mmap_offset + r->size + page - 1) & ~(page - 1);
-	error = vhost_mapping_claim(dev, end - start);
-	if (error)
-		return error;
-	base =
-	    mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, start);
-	if (base == MAP_FAILED) {
-		error =
-		    vhost_complain(dev, -errno, "cannot map a memory region of 0x%llx bytes: %s",
-			(unsigned long long)r->size, error_text(errno));
-		vhost_mapping_disclaim(dev, end - start);
-		return error;
-	}
-	madvise(base, end - start, MADV_DONTDUMP);
-	if (!huge)
+	if (!ret_area->huge)
 		warn_pages(dev, r);
 	log_debug("%s: mapped guest 0x%llx, %llu KiB on pages of %llu KiB", dev->name,
 	    (unsigned long long)r->gpa, (unsigned long long)(r->size >> 10),
-	    (unsigned long long)(page >> 10));
-	error = guard_add(base, end - start, &guard);
-	if (error) {
-		vhost_mapping_release(dev, base, end - start);
-		return vhost_complain(dev, error, "too many memory regions in all");
-	}
-	*ret_mapping = (struct vhost_mapping){
-	    .base = base,
-	    .len = end - start,
-	    .guard = guard,
-	    .page = page,
-	    .host = (uint8_t *)base + (r->mmap_offset - start),
-	    .dev = st.st_dev,
-	    .ino = st.st_ino,
-	};
+	    (unsigned long long)(ret_area->page >> 10));
 	return 0;
 }
 
@@ -184,7 +99,7 @@ static void table_discard(const struct vhost_device *dev, struct table *table)
 {
 	for (unsigned i = 0; i < table->n; i++) {
 		if (!table->carried[i])
-			unmap(dev, &table->mapping[i]);
+			vhost_area_unmap(dev, &table->mapping[i]);
 	}
 	free(table);
 }
@@ -203,6 +118,7 @@ static int find_same(const struct vhost_device *dev, const struct vhost_region_s
 {
 	struct stat st;
 
+	/* syscalls: fstat newfstatat */
 	if (fstat(fd, &st) < 0)
 		return -1;
 	for (unsigned i = 0; i < dev->state.n_regions; i++) {
@@ -263,7 +179,7 @@ static int table_memory(
 		    .gpa = table->region[i].gpa,
 		    .size = table->region[i].size,
 		    .uaddr = table->region[i].uaddr,
-		    .host = table->mapping[i].host,
+		    .host = table->mapping[i].map,
 		};
 	}
 	error = guest_memory_create(regions, table->n, ret_memory);
@@ -275,7 +191,7 @@ static int table_memory(
 }
 
 /* Is this mapping part of the new table? */
-static bool still_used(const struct table *table, const struct vhost_mapping *mapping)
+static bool still_used(const struct table *table, const struct vhost_area *mapping)
 {
 	for (unsigned i = 0; i < table->n; i++) {
 		if (table->carried[i] && table->mapping[i].base == mapping->base)
@@ -328,10 +244,10 @@ static void rings_restart(struct vhost_device *dev, struct guest_memory *old)
 /* Make the new table the device's. Takes the table, also on failure. */
 static int table_commit(struct table *table, struct vhost_device *dev)
 {
-	struct vhost_mapping *old_mapping = dev->mapping;
+	struct vhost_area *old_mapping = dev->mapping;
 	struct guest_memory *old_memory = dev->memory, *memory;
 	unsigned old_n = dev->state.n_regions;
-	struct vhost_mapping *mapping;
+	struct vhost_area *mapping;
 	bool grows;
 	int error = table_memory(dev, table, &memory);
 
@@ -364,7 +280,7 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	}
 	for (unsigned i = 0; i < old_n; i++) {
 		if (!still_used(table, &old_mapping[i]))
-			unmap(dev, &old_mapping[i]);
+			vhost_area_unmap(dev, &old_mapping[i]);
 	}
 	free(old_mapping);
 	free(table);
@@ -435,7 +351,7 @@ int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_stat
 void vhost_memory_forget(struct vhost_device *dev)
 {
 	for (unsigned i = 0; i < dev->state.n_regions; i++)
-		unmap(dev, &dev->mapping[i]);
+		vhost_area_unmap(dev, &dev->mapping[i]);
 	free(dev->mapping);
 	forget_outgrown(dev);
 	guest_memory_destroy(dev->memory);
@@ -454,13 +370,13 @@ int vhost_memory_check(struct vhost_device *dev)
 		    "the in-flight area is gone: its file was cut short, or has no page for it");
 	for (unsigned i = 0; i < dev->state.n_regions; i++) {
 		const struct vhost_region_state *r = &dev->state.region[i];
-		const struct vhost_mapping *m = &dev->mapping[i];
+		const struct vhost_area *m = &dev->mapping[i];
 		size_t offset;
 
 		if (!guard_lost(m->guard, &offset))
 			continue; /* this one is all there */
 		/* Pages may be large: the first one can begin before the region. */
-		uint64_t before = m->host - (uint8_t *)m->base;
+		uint64_t before = m->map - (uint8_t *)m->base;
 
 		return vhost_complain(dev, -EFAULT,
 		    "guest memory at 0x%llx is gone: its file was cut short, or has no page for it",
@@ -477,7 +393,7 @@ void *vhost_memory_mapping(const struct vhost_device *dev, unsigned i, size_t *r
 
 void *vhost_memory_host(const struct vhost_device *dev, unsigned i)
 {
-	return dev->mapping[i].host;
+	return dev->mapping[i].map;
 }
 
 void vhost_memory_measure(const struct vhost_device *dev, uint64_t *ret_bytes, uint64_t *ret_page)

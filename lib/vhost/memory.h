@@ -31,12 +31,7 @@ void vhost_memory_forget(struct vhost_device *dev);
  */
 int vhost_memory_check(struct vhost_device *dev);
 
-/* The size of a file's pages; *ret_huge: they are huge pages. */
-uint64_t vhost_file_page_size(int fd, bool *ret_huge);
-
-/*
- * The mapping of region i, which has whole pages; and the address at which the region begins in it.
- */
+/* Where region i is mapped, in whole pages; and where the region itself begins in that. */
 void *vhost_memory_mapping(const struct vhost_device *dev, unsigned i, size_t *ret_len);
 void *vhost_memory_host(const struct vhost_device *dev, unsigned i);
 
