@@ -77,22 +77,6 @@ static enum options_outcome take_lcores(struct options *o, const char *value)
 	return OPTIONS_RUN;
 }
 
-static enum options_outcome take_memory(struct options *o, const char *value)
-{
-	o->memory_any = strcmp(value, "any") == 0;
-	if (!o->memory_any && strcmp(value, "shared") != 0)
-		return bad("memory", value, "'shared' or 'any'");
-	return OPTIONS_RUN;
-}
-
-static enum options_outcome take_idle(struct options *o, const char *value)
-{
-	o->idle_sleep = strcmp(value, "sleep") == 0;
-	if (!o->idle_sleep && strcmp(value, "poll") != 0)
-		return bad("idle", value, "'sleep' or 'poll'");
-	return OPTIONS_RUN;
-}
-
 static enum options_outcome take_balance(struct options *o, const char *value)
 {
 	static const char *const modes[] = SCHEDULE_MODES;
@@ -148,12 +132,6 @@ static enum options_outcome take_log_level(struct options *o, const char *value)
 	return OPTIONS_RUN;
 }
 
-static enum options_outcome take_stats_json(struct options *o, const char *value)
-{
-	o->stats_json = value;
-	return OPTIONS_RUN;
-}
-
 static enum options_outcome take_print_capabilities(struct options *o, const char *value)
 {
 	(void)o;
@@ -172,19 +150,34 @@ static enum options_outcome take_version(struct options *o, const char *value)
 
 static enum options_outcome take_help(struct options *o, const char *value);
 
-/* What an option does with its value: a function takes it, or the table says all. */
+/* What becomes of an option's value. */
+enum option_kind {
+	OPTION_TAKE,   /* a function takes it */
+	OPTION_FLAG,   /* there is no value: a bool becomes true */
+	OPTION_EITHER, /* one of two words: a bool becomes false or true */
+	OPTION_NUMBER, /* a uint32_t */
+	OPTION_TEXT,   /* a const char * */
+};
+
 struct option_spec {
 	const char *name, *argument, *help;
-	option_take take;       /* NULL: the members below */
-	size_t at;              /* of a bool that is set, or of a uint32_t */
-	unsigned long min, max; /* of the number; max 0: a bool */
+	enum option_kind kind;
+	option_take take;
+	size_t at;              /* of the member of struct options */
+	unsigned long min, max; /* of the number */
+	const char *word[2];    /* for false, for true */
 	const char *right;      /* a value that can be used, in words */
 };
 
-#define TAKE(function) .take = function
-#define FLAG(member)   .at = offsetof(struct options, member)
+#define TAKE(function) .kind = OPTION_TAKE, .take = function
+#define FLAG(member)   .kind = OPTION_FLAG, .at = offsetof(struct options, member)
+#define TEXT(member)   .kind = OPTION_TEXT, .at = offsetof(struct options, member)
+#define EITHER(member, no, yes, words) \
+	.kind = OPTION_EITHER, .at = offsetof(struct options, member), .word = {no, yes}, \
+	.right = words
 #define NUMBER(member, least, most, words) \
-	.at = offsetof(struct options, member), .min = (least), .max = (most), .right = words
+	.kind = OPTION_NUMBER, .at = offsetof(struct options, member), .min = (least), \
+	.max = (most), .right = words
 
 static const struct option_spec option_table[] = {
     {"socket-path", "PATH", "a port: a vhost-user socket at PATH; repeat for more",
@@ -195,7 +188,7 @@ static const struct option_spec option_table[] = {
 	NUMBER(n_workers, 1, 127, "a number from 1 to 127")},
     {"lcores", "LIST", "which CPUs move frames, such as 1,3-5", TAKE(take_lcores)},
     {"idle", "MODE", "'sleep' when there is nothing to do (default), or 'poll' on",
-	TAKE(take_idle)},
+	EITHER(idle_sleep, "poll", "sleep", "'sleep' or 'poll'")},
     {"balance", "MODE",
 	"move queues from busy workers to others: 'on' (default), 'off', or only say so: "
 	"'dry-run'",
@@ -223,7 +216,7 @@ static const struct option_spec option_table[] = {
     {"no-huge", NULL, "do without huge pages", FLAG(no_huge)},
     {"no-sandbox", NULL, "keep all capabilities and system calls", FLAG(no_sandbox)},
     {"memory", "KIND", "map guest memory that is 'shared' memory (default), or files of 'any' kind",
-	TAKE(take_memory)},
+	EITHER(memory_any, "shared", "any", "'shared' or 'any'")},
     {"host-notifier", NULL, "give guests pages to kick instead of eventfds; their rings are polled",
 	FLAG(host_notifier)},
     {"postcopy", NULL, "let migrating guests arrive before their memory", FLAG(postcopy)},
@@ -233,8 +226,7 @@ static const struct option_spec option_table[] = {
     {"socket-mode", "MODE", "permissions of the sockets, octal", TAKE(take_socket_mode)},
     {"socket-owner", "USER", "owner of the sockets", TAKE(take_socket_owner)},
     {"socket-group", "GROUP", "group of the sockets", TAKE(take_socket_group)},
-    {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit",
-	TAKE(take_stats_json)},
+    {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit", TEXT(stats_json)},
     {"record-events", NULL, "keep the last events of every ring for the counters in JSON",
 	FLAG(record_events)},
     {"log-level", "LEVEL", "error, warning, info (default) or debug", TAKE(take_log_level)},
@@ -299,15 +291,26 @@ static enum options_outcome take(
 	void *member = (char *)o + spec->at;
 	unsigned long number;
 
-	if (spec->take)
+	switch (spec->kind) {
+	case OPTION_TAKE:
 		return spec->take(o, value);
-	if (!spec->max) {
+	case OPTION_FLAG:
 		*(bool *)member = true;
-		return OPTIONS_RUN;
+		break;
+	case OPTION_EITHER:
+		*(bool *)member = strcmp(value, spec->word[1]) == 0;
+		if (!*(bool *)member && strcmp(value, spec->word[0]) != 0)
+			return bad(spec->name, value, spec->right);
+		break;
+	case OPTION_NUMBER:
+		if (!value_number(value, 10, spec->min, spec->max, &number))
+			return bad(spec->name, value, spec->right);
+		*(uint32_t *)member = number;
+		break;
+	case OPTION_TEXT:
+		*(const char **)member = value;
+		break;
 	}
-	if (!value_number(value, 10, spec->min, spec->max, &number))
-		return bad(spec->name, value, spec->right);
-	*(uint32_t *)member = number;
 	return OPTIONS_RUN;
 }
 
