@@ -13,6 +13,24 @@
  * addresses are known, and each of its areas lies wholly in one mapped region. A ring stops if its
  * memory is removed. When the memory comes back, the ring goes on at the same position.
  *
+ * The order of the steps is fixed; test_settle.c checks it. For each ring that is to start:
+ *
+ *	pause		before anything changes that workers read of the ring
+ *	position	check the position that was told, against the journal's record among others;
+ *			so before the record is made this start's
+ *	journal		make the record this start's
+ *	in-flight area	may correct the position that was checked
+ *	IOMMU		attach the ring
+ *	vring_start	takes position, journal, in-flight tracking and IOMMU from the config
+ *	look ahead	for untranslated buffers, in a started ring that no worker uses
+ *
+ * A ring that is to stop is only paused. Then for the whole device:
+ *
+ *	dirty log	vring_start cleared what a ring logs; set it before workers write
+ *	resume		workers use the rings
+ *	announcement	goes out through the device, so its rings must run
+ *	calls		that may have been lost; nothing depends on them
+ *
  * Threads: control thread. A ring is started and stopped while no worker uses it (quiesce.h).
  */
 #include "vhost/ring.h"
@@ -419,7 +437,7 @@ static void tell_start(struct vhost_device *dev)
 	}
 }
 
-static void pay_announcement(struct vhost_device *dev)
+static void send_announcement(struct vhost_device *dev)
 {
 	struct vhost_device_state *st = &dev->state;
 
@@ -439,7 +457,7 @@ void vhost_device_settle(struct vhost_device *dev)
 	if (!was_active && vhost_device_active(dev))
 		tell_start(dev);
 	vhost_device_resume(dev);
-	pay_announcement(dev);
+	send_announcement(dev);
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
 			ring_call_again(dev, i);
