@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One table describes every option: its name, its argument, its help line, and what its value
- * sets: a bool or a number of struct options, or whatever a function makes of it. getopt's table
- * and the --help text are made from it. How values are read is in value.c.
+ * One table describes every option: its name, its argument, its help line, and what becomes of its
+ * value. getopt's table and the --help text are made from it. value.c reads values.
  *
- * A value that cannot be used is named on stderr in one line, together with what would be
- * right; nothing has been started by then.
+ * A value that cannot be used is named on stderr in one line, with a description of those that
+ * can. Nothing has been started by then.
  */
 #include "options.h"
 
@@ -254,7 +253,7 @@ static enum options_outcome take_help(struct options *o, const char *value)
 	return OPTIONS_DONE;
 }
 
-/* Without --lcores: the last CPUs this process may use, for the first ones serve everybody. */
+/* Without --lcores: the last CPUs that this process may use. The first ones have other work. */
 static enum options_outcome choose_cpus(struct options *o)
 {
 	cpu_set_t allowed;
@@ -337,7 +336,7 @@ static enum options_outcome getopt_fault(int fault, char *argv[])
 	return OPTIONS_BAD;
 }
 
-/* The conventions of vhost-user back-ends: whatever else is given is ignored then. */
+/* By the conventions of vhost-user back-ends all other options are ignored then. */
 static bool asks_for_capabilities(int argc, char *argv[])
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)

@@ -5,8 +5,8 @@
  * All writes to a pair of buckets happen under its lock. Readers take no lock, so each slot
  * changes with one atomic store of a whole entry.
  *
- * The counters (all entries, of each port, and how many ports have any) are changed atomically,
- * but not together; fairness is decided on numbers that may be a few entries old.
+ * The counters (all entries, entries of each port, ports with entries) are changed atomically, but
+ * not together. So fairness is decided on numbers that may be a few entries old.
  */
 #include "bridge/fdb.h"
 
@@ -19,7 +19,7 @@
 #define NO_SLOT    PAIR_SLOTS
 #define LARGE_PAGE (2u << 20)
 
-/* Ticks in the ageing time. As many again, nearly, are there to find what is too old. */
+/* Ticks in the ageing time. Nearly as many more are left to find an entry that is too old. */
 #define AGE_TICKS (FDB_STAMPS / 2)
 
 _Static_assert(FDB_PORTS_MAX == 1 << FDB_STAMP_SHIFT && FDB_BELOW_MAC == UINT64_C(1) << 17,
@@ -72,7 +72,7 @@ static unsigned entry_stamp(uint64_t entry)
 	return entry >> FDB_STAMP_SHIFT & (FDB_STAMPS - 1);
 }
 
-/* How many ticks ago was it confirmed? 0: in this one, or by a clock that is ahead. */
+/* How many ticks ago was it confirmed? 0: in this tick, or by a clock that is ahead. */
 static unsigned entry_age(const struct fdb *fdb, uint64_t entry, uint32_t now_s)
 {
 	unsigned age = (fdb_stamp(fdb, now_s) - entry_stamp(entry)) % FDB_STAMPS;
@@ -114,7 +114,7 @@ static unsigned find_mac(const struct pair *pair, uint64_t mac)
 	return i;
 }
 
-/* Slots of the MAC's first bucket come first: that is the one looked up first. */
+/* Slots of the MAC's first bucket come first, because look-ups read that bucket first. */
 static unsigned find_empty(const struct pair *pair, uint32_t hash)
 {
 	unsigned first = (hash & 1) * FDB_BUCKET_SLOTS;
@@ -166,7 +166,7 @@ static struct victim find_victim(
 	return first;
 }
 
-/* What each port may hold when all that hold anything hold the same. */
+/* The number of entries of each port if all ports with entries had the same number. */
 static uint32_t fair_share(const struct fdb *fdb)
 {
 	uint32_t ports = __atomic_load_n(&fdb->active_ports, __ATOMIC_RELAXED);
@@ -174,7 +174,7 @@ static uint32_t fair_share(const struct fdb *fdb)
 	return MAX(fdb->max_entries / MAX(ports, 1u), 1u);
 }
 
-/* Room for an address of port in its two buckets: an empty slot, a victim's, or NO_SLOT. */
+/* Room for an address of port in its two buckets: an empty slot, a victim's slot, or NO_SLOT. */
 static unsigned find_room(
     const struct fdb *fdb, const struct pair *pair, uint32_t hash, uint16_t port, uint32_t now_s)
 {
@@ -216,7 +216,7 @@ static void learn_again(struct fdb *fdb, uint64_t *slot, uint64_t entry, uint32_
 	uint64_t old = slot_read(slot);
 
 	if (entry_port(old) == entry_port(entry)) {
-		/* A core whose clock is a tick behind must not turn it back. */
+		/* A core whose clock is a tick behind must not turn the stamp back. */
 		if (entry_age(fdb, old, now_s) > 0)
 			slot_write(slot, entry);
 		return;
@@ -236,7 +236,7 @@ void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
 	if (mac == 0 || mac_is_group(mac) || port >= FDB_PORTS_MAX)
 		return;
 	if (!pair_try_lock(&pair))
-		return; /* the next frame will do */
+		return; /* another thread has it; the next frame is learned from instead */
 	i = find_mac(&pair, mac);
 	if (i == NO_SLOT)
 		learn_new(fdb, &pair, entry, now_s);
@@ -245,13 +245,13 @@ void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s)
 	pair_unlock(&pair);
 }
 
-/* Of a port, in fdb->flush. */
+/* In fdb->flush[], for each port. */
 #define FLUSH_NOW  1 /* this lap drops its entries */
-#define FLUSH_NEXT 2 /* the next one does */
+#define FLUSH_NEXT 2 /* the next lap drops them */
 
 /* Which entries sweep_bucket() drops. */
 struct sweep {
-	bool flush; /* of ports to be flushed; else the old ones */
+	bool flush; /* entries of ports with FLUSH_NOW; else entries that are too old */
 	uint32_t now_s;
 };
 
@@ -264,7 +264,7 @@ static bool sweep_matches(const struct fdb *fdb, uint64_t entry, const struct sw
 	return entry_age(fdb, entry, sweep->now_s) > fdb->age_ticks;
 }
 
-/* Drop what matches from one bucket. The lock is taken only if something does. */
+/* Drop the entries of one bucket that match. The lock is taken only if there are any. */
 static void sweep_bucket(struct fdb *fdb, uint32_t bucket, const struct sweep *sweep)
 {
 	struct pair pair = pair_of_bucket(fdb, bucket);
@@ -276,7 +276,7 @@ static void sweep_bucket(struct fdb *fdb, uint32_t bucket, const struct sweep *s
 		if (LIKELY(!sweep_matches(fdb, slot_read(slot), sweep)))
 			continue; /* nothing to drop */
 		pair_lock(&pair);
-		/* Look again: it may have been confirmed, or moved away. */
+		/* Look again: another thread may have confirmed or moved it. */
 		if (sweep_matches(fdb, slot_read(slot), sweep)) {
 			count_remove(fdb, entry_port(slot_read(slot)));
 			slot_write(slot, 0);
@@ -304,7 +304,7 @@ void fdb_flush_port(struct fdb *fdb, uint16_t port)
 	fdb->flush_waiting++;
 }
 
-/* The ports of the last lap are done, those that wait come next. */
+/* The ports of the last lap are done. Those that wait come next. */
 static void flush_begin_lap(struct fdb *fdb)
 {
 	for (unsigned port = 0; port < FDB_PORTS_MAX; port++)
@@ -380,7 +380,7 @@ uint64_t fdb_refused(const struct fdb *fdb)
 	return __atomic_load_n(&fdb->refused, __ATOMIC_RELAXED);
 }
 
-/* A power of two, and a pair at least. */
+/* A power of two, and at least a pair. */
 static uint32_t buckets_for(uint32_t max_entries)
 {
 	uint32_t buckets = 2;
@@ -390,7 +390,7 @@ static uint32_t buckets_for(uint32_t max_entries)
 	return buckets;
 }
 
-/* Large tables in large pages, if the system has any: a look-up at random misses the TLB, too. */
+/* Large tables lie in large pages, if there are any, because random look-ups miss the TLB, too. */
 static void *zalloc_lines(size_t bytes)
 {
 	size_t align = bytes < LARGE_PAGE ? CACHE_LINE : LARGE_PAGE;
@@ -404,12 +404,12 @@ static void *zalloc_lines(size_t bytes)
 	return memset(p, 0, rounded);
 }
 
-/* Who was seen at a tick's end has the same stamp as who was seen at its begin. */
+/* Addresses have the same stamp whether they are seen at the begin or at the end of a tick. */
 static void choose_tick(struct fdb *fdb, unsigned age_s)
 {
 	unsigned tick_s = (age_s + AGE_TICKS - 1) / AGE_TICKS;
 
-	/* Rounded so that a tick is no shorter. */
+	/* Rounded down, so that a tick is not shorter than tick_s. */
 	fdb->tick_rate = UINT32_MAX / tick_s;
 	fdb->age_ticks = (age_s + tick_s - 1) / tick_s;
 }

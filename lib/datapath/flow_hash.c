@@ -46,7 +46,7 @@ static uint64_t mix_ipv4(uint64_t hash, const uint8_t *frame, uint32_t at, uint3
 	if (at + IPV4_LEN > len)
 		return hash;
 	hash = mix_bytes(hash, ip + 12, 8);
-	/* Only the first fragment has ports: no fragment may be told apart by them. */
+	/* Only the first fragment has ports, so the ports of no fragment are hashed. */
 	if (load16(ip + 6) & 0x3fff)
 		return hash;
 	return mix_ports(hash, frame, at + (ip[0] & 15) * 4u, len, ip[9]);
@@ -59,11 +59,11 @@ static uint64_t mix_ipv6(uint64_t hash, const uint8_t *frame, uint32_t at, uint3
 	if (at + IPV6_LEN > len)
 		return hash;
 	hash = mix_bytes(hash, ip + 8, 32);
-	/* Ports only directly behind: a fragment header comes between and ends the matter. */
+	/* Ports count only directly behind. In fragments a fragment header comes between. */
 	return has_ports(ip[6]) ? mix_ports(hash, frame, at + IPV6_LEN, len, ip[6]) : hash;
 }
 
-/* crc32 is linear; a multiplication spreads it into the high bits that choose the queue. */
+/* crc32 is linear. A multiplication spreads it into the high bits, which choose the queue. */
 static uint32_t finish(uint64_t hash)
 {
 	uint64_t product = (hash & 0xffffffff) * UINT64_C(0x9e3779b97f4a7c15);

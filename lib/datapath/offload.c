@@ -2,15 +2,15 @@
 /*
  * Software offloads.
  *
- * gso_begin() parses Ethernet, up to two VLAN tags, IPv4 or IPv6 and the transport header, and
- * believes none of the lengths before they have been checked against the frame. The virtio header
- * only says where the transport header is (csum_start); what the frame itself says must agree.
+ * gso_begin() parses Ethernet, up to two VLAN tags, IPv4 or IPv6 and the transport header. It
+ * checks each length against the frame before it uses it. The virtio header only says where the
+ * transport header is (csum_start), and the frame itself must agree.
  *
  * gso_make() rebuilds the headers of each segment from the original ones: lengths, IPv4 id and
  * checksum, TCP sequence and flags, the transport checksum over header and payload. For UFO the
  * result is IP fragments, for everything else complete datagrams.
  *
- * All offsets are 32 bits; the frame is at most FRAME_MAX bytes.
+ * All offsets have 32 bits, and the frame has at most FRAME_MAX bytes.
  */
 #include "datapath/offload.h"
 
@@ -39,7 +39,7 @@
 #define TCP_CHECKSUM_OFFSET 16
 #define UDP_CHECKSUM_OFFSET 6
 
-/* One's complement sum of len bytes, not folded; adds up over pieces of even length. */
+/* One's complement sum of len bytes, not folded. Sums of pieces of even length can be added. */
 static uint64_t sum_bytes(const uint8_t *p, uint32_t len)
 {
 	uint64_t sum = 0;
@@ -59,7 +59,7 @@ static uint64_t sum_bytes(const uint8_t *p, uint32_t len)
 	return sum;
 }
 
-/* To 16 bits, in the byte order of the frame. */
+/* Fold a sum to 16 bits, in the byte order of the frame. */
 static uint16_t sum_fold(uint64_t sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -101,7 +101,7 @@ int offload_check(const struct virtio_net_hdr *net, uint32_t len)
 	default:
 		return -EINVAL;
 	}
-	/* Segments cannot be had without a checksum to fill in; UFO alone may come complete. */
+	/* Segments need a checksum request. Only UFO may come with a complete checksum. */
 	if (!partial && gso != VIRTIO_NET_HDR_GSO_UDP)
 		return -EINVAL;
 	return net->gso_size < GSO_SIZE_MIN ? -EINVAL : 0;
@@ -132,7 +132,7 @@ static bool is_extension(uint8_t next)
 	}
 }
 
-/* Is the transport that protocol, and the checksum request, if there is one, for it at l4? */
+/* Is this the protocol of net, and is its checksum request, if there is one, for it at l4? */
 static bool transport_agrees(const struct virtio_net_hdr *net, uint8_t protocol, uint32_t l4)
 {
 	bool tcp = asks_tcp(net);
@@ -325,8 +325,7 @@ static bool request_agrees(const struct gso *g, const struct virtio_net_hdr *net
 	return net->csum_start == g->l4 && net->csum_offset == offset;
 }
 
-/* Can the IP length fields say how long the longest result is, and fragments what they add up to?
- */
+/* Does the longest result fit the IP length field? Of fragments, the datagram must fit. */
 static bool lengths_fit(const struct gso *g, uint32_t payload)
 {
 	bool fragments = g->kind == VIRTIO_NET_HDR_GSO_UDP;
@@ -346,7 +345,7 @@ static int begin_fragments(struct gso *g, uint8_t *frame, const struct virtio_ne
 	checksum.gso_type = VIRTIO_NET_HDR_GSO_NONE;
 	if (offload_checksum(frame, g->len, &checksum) < 0)
 		return -EINVAL;
-	/* Extension headers would have to be told apart into those before and behind. */
+	/* Some extension headers would belong before the fragment header, others behind it. */
 	if (g->ipv6 && g->l4 != g->l3 + IPV6_LEN)
 		return -EINVAL;
 	g->header_len = g->l4;
@@ -395,7 +394,7 @@ static void finish_ipv4(const struct gso *g, uint8_t *ip, uint32_t ip_payload)
 	store_checksum(ip + 10, sum_bytes(ip, ip_len), false);
 }
 
-/* Length fields of the IP header for a transport of l4_len bytes behind it. */
+/* Finish the IP header for a transport header and payload of l4_len bytes. */
 static void finish_ip(struct gso *g, uint32_t l4_len)
 {
 	uint8_t *ip = g->header + g->l3;
@@ -404,7 +403,7 @@ static void finish_ip(struct gso *g, uint32_t l4_len)
 		store16(ip + 4, g->l4 - g->l3 - IPV6_LEN + l4_len);
 		return;
 	}
-	/* Fragments of one datagram share its id; separate datagrams count up. */
+	/* Each segment is a datagram with an id of its own. */
 	store16(ip + 4, g->fragment_id + g->index);
 	finish_ipv4(g, ip, l4_len);
 }

@@ -2,14 +2,15 @@
 /*
  * Theory of operation
  *
- * Every change builds a whole new table beside the old one: mappings of regions that stay are
- * carried over, new regions are mapped, then guest_memory_create checks the set. All that can
- * fail, and all that is slow, happens while the workers run on the old table. Only then are
- * they paused, the tables swapped, the rings started anew at the same positions, the workers
- * resumed; what the new table does not use is unmapped last.
+ * Every change builds a whole new table beside the old one. Mappings of regions that stay are
+ * carried over, new regions are mapped, and guest_memory_create() checks the set. All that can
+ * fail or is slow happens while the workers use the old table. Then they are paused, the tables
+ * are swapped, the rings start anew at the same positions, and the workers resume. What the new
+ * table does not use is unmapped last.
  *
- * A table that has all of the old one and more stops nobody: rings are pointed at it, and what they
- * remember of the old table is true in the new one. It stays in memory until the next pause.
+ * If the new table has all regions of the old one, workers are not paused. Rings are pointed at
+ * the new table, and what they remember of the old one is true in the new one, too. The old table
+ * stays in memory until the next pause.
  *
  * Files are checked and mapped in area.c.
  */
@@ -42,7 +43,7 @@ static bool same_place(const struct vhost_region_state *a, const struct vhost_re
 	return a->gpa == b->gpa && a->uaddr == b->uaddr && a->size == b->size;
 }
 
-/* Does the region have bounds that can be calculated with? */
+/* Do the region's bounds fit their types? */
 static int check_bounds(struct vhost_device *dev, const struct vhost_region_state *r)
 {
 	uint64_t end;
@@ -94,7 +95,7 @@ static struct table *table_create(struct vhost_device *dev)
 	return table;
 }
 
-/* Drop a table that did not come to be. */
+/* Drop a table that is not used, and the mappings made for it. */
 static void table_discard(const struct vhost_device *dev, struct table *table)
 {
 	for (unsigned i = 0; i < table->n; i++) {
@@ -104,7 +105,7 @@ static void table_discard(const struct vhost_device *dev, struct table *table)
 	free(table);
 }
 
-/* Region i of the device goes on in the new table. */
+/* The new table has region i of the device, too. */
 static void table_carry(struct table *table, const struct vhost_device *dev, unsigned i)
 {
 	table->region[table->n] = dev->state.region[i];
@@ -113,7 +114,7 @@ static void table_carry(struct table *table, const struct vhost_device *dev, uns
 	table->n++;
 }
 
-/* The device's region that is exactly this one, of this file; -1 if there is none. */
+/* The device's region that is this region of this file; -1: there is none. */
 static int find_same(const struct vhost_device *dev, const struct vhost_region_state *r, int fd)
 {
 	struct stat st;
@@ -150,7 +151,7 @@ static int table_append(
 	return 0;
 }
 
-/* The same regions in the same order? */
+/* Are they the device's regions, in the same order? */
 static bool table_unchanged(const struct table *table, const struct vhost_device *dev)
 {
 	if (table->n != dev->state.n_regions)
@@ -200,7 +201,7 @@ static bool still_used(const struct table *table, const struct vhost_area *mappi
 	return false;
 }
 
-/* Nothing that was there goes, and there is room to keep the old table for a while. */
+/* Does the table have all regions of the device, and can the old table be kept until a pause? */
 static bool table_grows(const struct table *table, const struct vhost_device *dev)
 {
 	if (!dev->memory || dev->n_outgrown == ARRAY_SIZE(dev->outgrown))
@@ -218,7 +219,7 @@ static void forget_outgrown(struct vhost_device *dev)
 		guest_memory_destroy(dev->outgrown[--dev->n_outgrown]);
 }
 
-/* The rings go on with dev->memory, which is old and more. */
+/* Let the rings go on with dev->memory, which has all regions of old. */
 static void rings_extend(struct vhost_device *dev, struct guest_memory *old)
 {
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
@@ -232,7 +233,7 @@ static void rings_extend(struct vhost_device *dev, struct guest_memory *old)
 	dev->outgrown[dev->n_outgrown++] = old;
 }
 
-/* They have to start anew, as far as they can. */
+/* Start the rings anew, as far as they can run. */
 static void rings_restart(struct vhost_device *dev, struct guest_memory *old)
 {
 	vhost_rings_change(dev);
@@ -241,7 +242,7 @@ static void rings_restart(struct vhost_device *dev, struct guest_memory *old)
 	guest_memory_destroy(old);
 }
 
-/* Make the new table the device's. Takes the table, also on failure. */
+/* Make the new table the device's. Frees the table, also on failure. */
 static int table_commit(struct table *table, struct vhost_device *dev)
 {
 	struct vhost_area *old_mapping = dev->mapping;
@@ -374,8 +375,8 @@ int vhost_memory_check(struct vhost_device *dev)
 		size_t offset;
 
 		if (!guard_lost(m->guard, &offset))
-			continue; /* this one is all there */
-		/* Pages may be large: the first one can begin before the region. */
+			continue; /* nothing of it is gone */
+		/* A page may begin before the region. */
 		uint64_t before = m->map - (uint8_t *)m->base;
 
 		return vhost_complain(dev, -EFAULT,

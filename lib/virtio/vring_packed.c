@@ -2,14 +2,14 @@
 /*
  * The device side of a packed ring (virtio 1.2, 2.8).
  *
- * A descriptor's flags, id and length lie in one 8-byte word: one acquiring load tells whether it
- * is available and reads all three. The driver makes the first descriptor of a chain available
- * last, so the others need no check of their own. The chain's id is the last descriptor's.
+ * A descriptor's flags, id and length lie in one 8-byte word. One acquiring load reads all three
+ * and tells whether the descriptor is available. The driver makes the first descriptor of a chain
+ * available last, so the others need no check. The chain's id is in its last descriptor.
  *
- * Used descriptors are one store each. The first one's comes last, so that a driver that sees it
- * sees the whole burst.
+ * A used descriptor is one store. The first one of a burst is stored last, so a driver that sees
+ * it sees the whole burst.
  *
- * Sizes need not be powers of two; positions are slot numbers with a wrap counter beside.
+ * Sizes need not be powers of two. A position is a slot number and a wrap counter.
  */
 #include "virtio/vring_inflight_private.h"
 #include "virtio/vring_packed.h"
@@ -42,7 +42,7 @@ static enum vring_fault walk_indirect(
 	if (fault)
 		return fault;
 	table = inner;
-	/* In a packed table the entries follow each other; of the flags only WRITE counts. */
+	/* The entries of a packed table follow each other, so NEXT does not count. */
 	for (uint32_t i = 0; i < n; i++) {
 		struct descriptor entry;
 
@@ -66,8 +66,8 @@ static enum vring_fault walk_indirect(
 }
 
 /*
- * A chain over several slots. Walks to its end even after a fault, for the end tells the id and
- * how many slots to give back; a chain whose end is out of reach breaks the ring.
+ * Read a chain of several slots. Walk to its end even after a fault, because the end tells the id
+ * and the number of slots to give back. A chain whose end is out of reach breaks the ring.
  */
 static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
     struct vring_burst *burst, struct vring_chain *chain, const struct vring_packed_desc *ring,
@@ -138,7 +138,7 @@ bool vring_packed_append(
 	return true;
 }
 
-/* Append a chain that is not of the usual kind. The slots it takes; 0: it is not to be had now. */
+/* Append a chain of any kind. Returns its number of slots, or 0 if it cannot be had now. */
 static __attribute__((noinline)) uint32_t fetch_any(
     struct vring *vr, struct vring_burst *burst, uint32_t slot, struct descriptor d)
 {
@@ -226,13 +226,13 @@ static struct vring_peek packed_peek(const struct vring *vr)
 	};
 }
 
-/* Used descriptors overwrite available ones, mostly in the same place. */
+/* For writing: the used descriptor mostly overwrites the available one in the same slot. */
 static void packed_prefetch(const struct vring *vr)
 {
 	__builtin_prefetch(&vr->packed.desc[vr->position->avail], 1);
 }
 
-/* k chains of one slot each that ended at the ring's end or before. */
+/* Take k chains of one slot each, which end at the ring's end or before it. */
 static ALWAYS_INLINE unsigned fetched_in_line(
     struct vring *vr, struct vring_burst *burst, const struct fetch_cursor *cursor, unsigned k)
 {
@@ -248,9 +248,9 @@ static ALWAYS_INLINE unsigned fetched_in_line(
 }
 
 /*
- * Fours, as long as they are of the usual kind and do not run over the ring's end; then the others.
- * x86 does not promise that a wide read is one: the first tells that all four are available, the
- * second, which cannot see less, is what counts.
+ * Fetch four chains at a time, as long as they are of the usual kind and end before the ring does.
+ * A wide read of x86 need not be atomic. So the first read checks that all four are available. The
+ * values of the second one are used, which cannot be older.
  */
 static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
@@ -279,7 +279,7 @@ static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *bur
 	return fetched_in_line(vr, burst, &cursor, k);
 }
 
-/* Pairs likewise, of which one read of each is enough. */
+/* The same with two chains at a time. The reads are atomic, so one read is enough. */
 static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst, unsigned max)
 {
 	struct vring_position *pos = vr->position;
@@ -340,7 +340,7 @@ static void packed_unfetch(struct vring *vr, struct vring_burst *burst, unsigned
 	struct vring_position *pos = vr->position;
 	uint32_t back = slots_of(burst, keep);
 
-	/* One chain at a time would do; a hostile ring may have offered more slots than it has. */
+	/* A hostile driver may have offered more slots than the ring has. */
 	while (back >= vr->size) {
 		back -= vr->size;
 		pos->avail_wrap = !pos->avail_wrap;
@@ -422,13 +422,13 @@ static CPU_AVX512 void mark_used_fours(struct vring_packed_desc *desc, uint32_t 
 	mark_used((uint64_t *)(void *)&desc[from + k].len, &chain[k], n - k, flags);
 }
 
-/* All chains of a plain burst. */
+/* Complete a burst that is plain. */
 static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 {
 	uint64_t *words = second_word(vr, 0);
 	uint32_t first_slot = vr->position->used, slot = first_slot + 1, size = vr->size;
 	bool wrap = vr->position->used_wrap;
-	/* No frame has no bytes: where something can be written, it was. */
+	/* Every frame has bytes, so every buffer that can be written was written. */
 	uint64_t write =
 	    vr->direction == VRING_TRANSMIT ? 0 : (uint64_t)VRING_DESC_F_WRITE << FLAGS_SHIFT;
 	uint64_t first = write | packed_used_flags(wrap) | chain_id_written(&burst->chain[0]);
@@ -482,8 +482,8 @@ static void complete_range(
 }
 
 /*
- * A batch that a crash interrupts can be finished by another process if its chains have one slot
- * each. Others are batches of their own.
+ * After a crash another process can finish a batch if each of its chains has one slot. Otherwise
+ * each chain is a batch of its own.
  */
 static void complete_journalled(struct vring *vr, const struct vring_burst *burst)
 {
@@ -547,7 +547,7 @@ static struct vring_packed_event event_read(const struct vring_packed_event *at)
 
 /*
  * Has the used position passed the driver's event slot since old? Slots are laid out on a
- * line that ends at the used position: what is behind the wrap lies a ring's size lower.
+ * line that ends at the used position: a slot of the lap before lies a ring's size lower.
  */
 static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now, uint16_t old)
 {
@@ -602,8 +602,8 @@ static bool packed_kick_enable(struct vring *vr)
 }
 
 /*
- * The log's guest address stands for the device event area. Descriptors are ordinary guest
- * memory, found by where they are mapped.
+ * log->ring_gpa is the guest address of the device event area. The guest address of descriptors
+ * is found by where they are mapped, like that of any guest memory.
  */
 static void packed_log_used(
     struct vring *vr, struct dirty_log *log, const struct vring_position *before, uint32_t slots)
