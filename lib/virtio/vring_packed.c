@@ -206,14 +206,6 @@ static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsign
 	return k;
 }
 
-static bool packed_has_avail(const struct vring *vr)
-{
-	const struct vring_position *pos = vr->position;
-	uint16_t flags = __atomic_load_n(&vr->packed.desc[pos->avail].flags, __ATOMIC_ACQUIRE);
-
-	return !vr->broken && packed_is_avail(flags, pos->avail_wrap);
-}
-
 static struct vring_peek packed_peek(const struct vring *vr)
 {
 	const struct vring_position *pos = vr->position;
@@ -310,7 +302,7 @@ static ALWAYS_INLINE unsigned packed_fetch_vector(struct vring *vr, struct vring
 {
 	unsigned n;
 
-	if (!packed_has_avail(vr))
+	if (!vring_packed_has_avail(vr))
 		return 0;
 	n = max < at_once ? 0 : fetch(vr, burst, max);
 	return n == max ? n : n + packed_fetch(vr, burst, max - n);
@@ -537,70 +529,6 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_burst 
 	store_position(vr, slot, wrap);
 }
 
-/* Both halves of an event suppression structure in one load. */
-static struct vring_packed_event event_read(const struct vring_packed_event *at)
-{
-	uint32_t word = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_RELAXED);
-
-	return (struct vring_packed_event){.off_wrap = word, .flags = word >> 16};
-}
-
-/*
- * Has the used position passed the driver's event slot since old? Slots are laid out on a
- * line that ends at the used position: a slot of the lap before lies a ring's size lower.
- */
-static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now, uint16_t old)
-{
-	uint16_t event = off_wrap & 0x7fff;
-
-	if (!!(off_wrap & 0x8000) != vr->position->used_wrap)
-		event -= vr->size;
-	if (now <= old)
-		old -= vr->size;
-	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
-}
-
-static bool packed_call_asked(struct vring *vr)
-{
-	uint16_t now = vr->position->used, old = vr->signalled;
-	bool first = !vr->signalled_valid, lapped = vr->unsignalled > vr->size;
-	struct vring_packed_event event;
-
-	if (!first && vr->unsignalled == 0)
-		return false;
-	vr->signalled = now;
-	vr->signalled_valid = true;
-	vr->unsignalled = 0;
-	event = event_read(vr->packed.driver_event);
-	if (event.flags == VRING_PACKED_EVENT_DISABLE)
-		return false;
-	if (first || lapped || event.flags != VRING_PACKED_EVENT_DESC || !vr->event_idx)
-		return true;
-	return event_passed(vr, event.off_wrap, now, old);
-}
-
-static void packed_kick_disable(struct vring *vr)
-{
-	__atomic_store_n(
-	    &vr->packed.device_event->flags, VRING_PACKED_EVENT_DISABLE, __ATOMIC_RELAXED);
-}
-
-static bool packed_kick_enable(struct vring *vr)
-{
-	const struct vring_position *pos = vr->position;
-	struct vring_packed_event *event = vr->packed.device_event;
-	uint16_t flags = VRING_PACKED_EVENT_ENABLE;
-
-	if (vr->event_idx) {
-		__atomic_store_n(
-		    &event->off_wrap, pos->avail | pos->avail_wrap << 15, __ATOMIC_RELAXED);
-		flags = VRING_PACKED_EVENT_DESC;
-	}
-	__atomic_store_n(&event->flags, flags, __ATOMIC_RELEASE);
-	vring_barrier();
-	return packed_has_avail(vr);
-}
-
 /*
  * log->ring_gpa is the guest address of the device event area. The guest address of descriptors
  * is found by where they are mapped, like that of any guest memory.
@@ -624,8 +552,8 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 #define PACKED_OPS(fetch_, complete_) \
 	{ \
 		.fetch = (fetch_), .unfetch = packed_unfetch, .complete = (complete_), \
-		.call_asked = packed_call_asked, .kick_disable = packed_kick_disable, \
-		.kick_enable = packed_kick_enable, .has_avail = packed_has_avail, \
+		.call_asked = vring_packed_call_asked, .kick_disable = vring_packed_kick_disable, \
+		.kick_enable = vring_packed_kick_enable, .has_avail = vring_packed_has_avail, \
 		.peek = packed_peek, .prefetch = packed_prefetch, .log_used = packed_log_used, \
 		.log_event = packed_log_event, \
 	}

@@ -52,6 +52,19 @@ static inline struct vring_position packed_position(struct packed_place at)
 	    .avail = at.slot, .used = at.slot, .avail_wrap = at.wrap, .used_wrap = at.wrap};
 }
 
+static inline bool vring_packed_has_avail(const struct vring *vr)
+{
+	const struct vring_position *pos = vr->position;
+	uint16_t flags = __atomic_load_n(&vr->packed.desc[pos->avail].flags, __ATOMIC_ACQUIRE);
+
+	return !vr->broken && packed_is_avail(flags, pos->avail_wrap);
+}
+
+/* Operations of struct vring_ops; vring_packed_notify.c. */
+bool vring_packed_call_asked(struct vring *vr);
+void vring_packed_kick_disable(struct vring *vr);
+bool vring_packed_kick_enable(struct vring *vr);
+
 /*
  * Does the ring agree that a device stands at this place? `pending` is the number of slots of the
  * batch that the device began there and did not hand over. See vring_packed_recover.c.
