@@ -332,6 +332,7 @@ static void workers_of_a_simple_device_learn_of_enable_by_a_pause(void **state)
 
 static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 {
+	const unsigned more = 10 * RATE_PER_S;
 	struct fake *f = *state;
 	int error = LIVES;
 	unsigned n;
@@ -346,14 +347,16 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 	assert_int_equal(error, SESSION_RESTS);
 	assert_in_range(n, RATE_BURST - 100, 2 * RATE_BURST - 1);
 	assert_int_equal(f->dev->holds, 1);
-	/* What is said meanwhile is heard later. */
+	/* What is said meanwhile is heard later. Without ten seconds more it might be later now. */
+	rate_add(&f->dev->rate, more, clock_ns());
 	fake_send(f, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
 	assert_int_equal(fake_run(f), SESSION_RESTS);
+	f->dev->rate.until_ns -= more * RATE_PERIOD_NS;
 	usleep(2 * SESSION_REST_MS * 1000);
 	assert_int_equal(fake_run(f), LIVES);
 	assert_true(f->running);
 	/* A new connection does not help. */
-	rate_add(&f->dev->rate, RATE_BURST, clock_ns());
+	rate_add(&f->dev->rate, RATE_BURST + more, clock_ns());
 	fake_disconnect(f);
 	fake_connect(f);
 	fake_send(f, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
