@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How much time of the control thread the front-ends of one port may use, over all connections. A
- * visit is one call in which the control thread serves a front-end. A port can be
+ * How much time of the control thread the front-ends of one port use, over all connections, and
+ *what follows from it. A visit is one call in which the control thread serves a front-end.
+ *
+ *	due	When a port is served if other ports wait, too: later, the longer its visits are on
+ *		average, and the more it used beyond a thousandth of the time. So hundreds of ports
+ *		that each use little time, and together use all of it, do not delay a port that uses
+ *		less. A port can also be
  *
  *	busy	Its front-ends used more than a tenth of the time lately. Front-ends of ports that
  *		are not busy are served first.
@@ -23,7 +28,9 @@
 
 #define ALLOWANCE_BUSY_TIMES  10
 #define ALLOWANCE_BUSY_NS     UINT64_C(20000000) /* that may be used at once */
-#define ALLOWANCE_LONG_NS     UINT64_C(5000000)  /* the time of a visit beyond this is long */
+#define ALLOWANCE_SHARES      1000
+#define ALLOWANCE_DUE_MAX_NS  UINT64_C(10000000000)
+#define ALLOWANCE_LONG_NS     UINT64_C(5000000) /* the time of a visit beyond this is long */
 #define ALLOWANCE_LONG_MAX_NS UINT64_C(250000000)
 #define ALLOWANCE_LONG_TIMES  20
 #define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* long time that has no effect */
@@ -31,7 +38,8 @@
 /* All zero: no time was used yet. */
 struct allowance {
 	/* When the time that was used would end if it were used at the allowed rate. */
-	uint64_t busy_until_ns, long_until_ns;
+	uint64_t share_until_ns, busy_until_ns, long_until_ns;
+	uint64_t visit_ns; /* average time of the last few visits */
 };
 
 /* Count a visit; it waited waited_ns for workers. */
@@ -40,12 +48,22 @@ static inline void allowance_charge(
 {
 	uint64_t took = end_ns - start_ns;
 
+	a->visit_ns = (3 * a->visit_ns + took) / 4;
+	a->share_until_ns = MAX(a->share_until_ns, start_ns) + took * ALLOWANCE_SHARES;
+	a->share_until_ns = MIN(a->share_until_ns, end_ns + ALLOWANCE_DUE_MAX_NS);
 	a->busy_until_ns = MAX(a->busy_until_ns, start_ns) + took * ALLOWANCE_BUSY_TIMES;
 	took -= MIN(took, waited_ns);
 	if (took <= ALLOWANCE_LONG_NS)
 		return;
 	took = MIN(took - ALLOWANCE_LONG_NS, ALLOWANCE_LONG_MAX_NS);
 	a->long_until_ns = MAX(a->long_until_ns, start_ns) + took * ALLOWANCE_LONG_TIMES;
+}
+
+static inline uint64_t allowance_due(const struct allowance *a, uint64_t now_ns)
+{
+	uint64_t due = MAX(a->share_until_ns, now_ns) + a->visit_ns * ALLOWANCE_SHARES;
+
+	return MIN(due, now_ns + ALLOWANCE_DUE_MAX_NS);
 }
 
 static inline bool allowance_busy(const struct allowance *a, uint64_t now_ns)

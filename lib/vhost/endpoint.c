@@ -21,8 +21,8 @@
  * then.
  *
  * The time that the control thread spends on a front-end is measured (allowance.h). If it was much,
- * an event only makes the endpoint wait for its turn (turn.h). If single visits were long, the
- * socket is not read for a while.
+ * or if the event loop is late, an event only makes the endpoint wait for its turn (turn.h). If
+ * single visits were long, the socket is not read for a while.
  */
 #include "vhost/endpoint.h"
 
@@ -100,6 +100,7 @@ static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited
 	uint64_t now = clock_ns(), waited = ep->dev->waited_ns - waited_ns;
 
 	allowance_charge(&ep->allowance, start_ns, now, waited);
+	vhost_turns_spend(now - start_ns);
 	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
 }
 
@@ -206,6 +207,17 @@ static void tell_to_rest(struct vhost_endpoint *ep, uint64_t ns)
 	ep->told_to_rest = true;
 }
 
+/* Must it wait for its turn? Then it is in the queue. */
+static bool must_wait(struct vhost_endpoint *ep)
+{
+	uint64_t now = clock_ns();
+
+	if (!allowance_busy(&ep->allowance, now) && !vhost_turns_late())
+		return false;
+	vhost_turn_wait(&ep->turn, allowance_due(&ep->allowance, now));
+	return true;
+}
+
 static void serve(struct vhost_endpoint *ep)
 {
 	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
@@ -234,12 +246,10 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (allowance_busy(&ep->allowance, clock_ns())) {
+	if (must_wait(ep))
 		event_del(ep->session_event);
-		vhost_turn_wait(&ep->turn);
-	} else {
+	else
 		serve(ep);
-	}
 }
 
 /* The process that made the other end; 0: not known. */
@@ -309,9 +319,8 @@ static void on_listener(evutil_socket_t fd, short what, void *arg)
 	if (ep->session) {
 		event_del(ep->listen_event);
 		wait_ms(ep, WAITER_MS);
-	} else if (allowance_busy(&ep->allowance, clock_ns())) {
+	} else if (must_wait(ep)) {
 		event_del(ep->listen_event);
-		vhost_turn_wait(&ep->turn);
 	} else {
 		accept_front_end(ep);
 	}

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A queue of work for the control thread that must not keep other work waiting. Each time after the
- * event loop has looked at all its events, the first item of the queue is done.
+ * event loop has looked at all its events, one item of the queue is done: the item that is due
+ * first.
+ *
+ * Work outside the queue is done at once. If this takes more than VHOST_TURN_NS, the loop is late:
+ * then more work should be put into the queue, until the loop has looked at all its events again.
  *
  * Threads: the control thread, which has one event loop.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
+
+#define VHOST_TURN_NS UINT64_C(2000000)
 
 struct event_base;
 
@@ -16,6 +23,7 @@ struct event_base;
 struct vhost_turn {
 	TAILQ_ENTRY(vhost_turn) next;
 	bool waits;
+	uint64_t due_ns;
 	void (*take)(void *arg); /* may put it into the queue again */
 	void *arg;
 };
@@ -24,8 +32,18 @@ struct vhost_turn {
 int vhost_turns_open(struct event_base *base);
 void vhost_turns_close(void);
 
-/* Put it into the queue: take(arg) is called once, soon. Nothing happens if it is in it already. */
-void vhost_turn_wait(struct vhost_turn *turn);
+/*
+ * Put an item into the queue: take(arg) is called once, soon. Items that are due earlier come
+ * first; among items of the same due time, the item that has waited longer. Nothing happens if the
+ * item is in the queue already.
+ */
+void vhost_turn_wait(struct vhost_turn *turn, uint64_t due_ns);
 
 /* Remove it from the queue: take() is not called. */
 void vhost_turn_leave(struct vhost_turn *turn);
+
+/* Count time that the control thread spent on work, in the queue or not. */
+void vhost_turns_spend(uint64_t ns);
+
+/* Did it spend more than VHOST_TURN_NS since the loop last looked at its events? */
+bool vhost_turns_late(void);

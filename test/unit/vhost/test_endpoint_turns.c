@@ -170,26 +170,54 @@ static void take_turn(void *arg)
 
 	order[n_order++] = (char)('0' + (turn - turns));
 	if (n_order < 6)
-		vhost_turn_wait(turn);
+		vhost_turn_wait(turn, 0);
 }
 
-/* What waits again after its turn comes behind what waits already. */
+/* Of the same due time, what waits again after its turn comes behind what waits already. */
 static void those_that_wait_take_turns(void **state)
 {
 	(void)state;
 	assert_int_equal(vhost_turns_open(t.base), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		turns[i] = (struct vhost_turn){.take = take_turn, .arg = &turns[i]};
-		vhost_turn_wait(&turns[i]);
-		vhost_turn_wait(&turns[i]); /* it does already */
+		vhost_turn_wait(&turns[i], 0);
+		vhost_turn_wait(&turns[i], 0); /* it does already */
 	}
 	vhost_turn_leave(&turns[2]);
 	vhost_turn_leave(&turns[2]);
 	run_ms(100);
 	assert_string_equal(order, "0101010");
-	vhost_turn_wait(&turns[2]);
+	vhost_turn_wait(&turns[2], 0);
 	run_ms(100);
 	assert_string_equal(order, "01010102");
+	vhost_turns_close();
+}
+
+static void what_is_due_earlier_goes_first(void **state)
+{
+	(void)state;
+	n_order = 6;
+	memset(order, 0, sizeof(order));
+	assert_int_equal(vhost_turns_open(t.base), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		turns[i] = (struct vhost_turn){.take = take_turn, .arg = &turns[i]};
+		vhost_turn_wait(&turns[i], 3 - i);
+	}
+	run_ms(100);
+	assert_string_equal(order + 6, "210");
+	vhost_turns_close();
+}
+
+static void the_loop_is_late_until_it_looks_again(void **state)
+{
+	(void)state;
+	assert_int_equal(vhost_turns_open(t.base), 0);
+	vhost_turns_spend(VHOST_TURN_NS);
+	assert_false(vhost_turns_late());
+	vhost_turns_spend(1);
+	assert_true(vhost_turns_late());
+	run_ms(10);
+	assert_false(vhost_turns_late());
 	vhost_turns_close();
 }
 
@@ -204,6 +232,8 @@ int main(void)
 	    TEST(a_client_that_dropped_its_front_end_waits_too),
 	    TEST(the_peer_is_known),
 	    TEST(those_that_wait_take_turns),
+	    TEST(what_is_due_earlier_goes_first),
+	    TEST(the_loop_is_late_until_it_looks_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
