@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functional"))
 
 import migration  # noqa: E402
+import test_crash  # noqa: E402
 import test_guests  # noqa: E402
 import test_iommu  # noqa: E402
 import test_pktgen  # noqa: E402
@@ -138,6 +139,72 @@ def test_a_rate_that_is_kept_passes(monkeypatch):
 def test_a_rate_that_is_not_kept_fails(monkeypatch, figures):
     with pytest.raises(AssertionError):
         check_rate(monkeypatch, **figures)
+
+
+class FloodingGuest:
+    """A guest with this many answers to its flood."""
+
+    ip = "10.0.0.1"
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def wait_boot(self):
+        pass
+
+    def start(self, _):
+        pass
+
+    def finish(self, *_, **__):
+        return f"400 packets transmitted, {self.answers} packets received"
+
+
+class RestartedSwitch:
+    pid, paths = 0, ["a", "b"]
+
+    def __init__(self, said):
+        self.said = said
+
+    def err(self):
+        return self.said
+
+    def quiet_stats(self):
+        pass
+
+
+RUNNING = "running with split rings\n" * 2
+
+
+def check_crash(monkeypatch, answers=400, pings=1.0, said=RUNNING, away_s=0.5):
+    """The switch is away for so long, so many of 400 flood pings and this share of the others are answered."""
+    now = iter(range(1000))
+    monkeypatch.setattr(test_crash, "Switch", lambda *_, **__: RestartedSwitch(said))
+    monkeypatch.setattr(test_crash, "restart", lambda *_: RestartedSwitch(said))
+    monkeypatch.setattr(test_crash, "Guest", lambda *_, **__: FloodingGuest(answers))
+    monkeypatch.setattr(test_crash, "ping", lambda *_, count, **__: (count, int(count * pings)))
+    monkeypatch.setattr(test_crash, "assert_balanced", lambda _: None)
+    monkeypatch.setattr(test_crash, "time",
+                        SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(now) * away_s))
+
+    def wait_for(condition, _, seconds):
+        assert away_s <= seconds and condition()
+
+    monkeypatch.setattr(test_crash, "wait_for", wait_for)
+    test_crash.test_guests_outlive_the_switch(None, packed=False)
+
+
+def test_guests_that_outlive_the_switch_pass(monkeypatch):
+    check_crash(monkeypatch)
+    check_crash(monkeypatch, answers=260)
+
+
+@pytest.mark.parametrize("faults", [
+    {"answers": 200}, {"pings": 0.9}, {"away_s": 10}, {"said": RUNNING[:30]},
+    {"said": RUNNING + "stopped until the driver resets it"},
+], ids=["half of the flood is lost", "pings are lost", "away for long", "one guest does not come back", "a queue stops"])
+def test_guests_that_do_not_outlive_the_switch_fail(monkeypatch, faults):
+    with pytest.raises(AssertionError):
+        check_crash(monkeypatch, **faults)
 
 
 class MovingGuest(migration.Traveller):
