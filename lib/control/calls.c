@@ -138,16 +138,17 @@ static void service(struct vport *vp, int64_t now)
 		hand_over(vp);
 }
 
-void calls_service(struct vswitch *sw)
+bool calls_service(struct vswitch *sw)
 {
 	bool noted = workers_unblock(sw->workers);
 	int64_t now;
 
 	vhost_calls_service();
 	if (!noted && !sw->calls_left && !sw->n_slow && !vhost_calls_pending())
-		return;
+		return false;
 	sw->calls_left = false;
 	now = clock_ns();
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		service(sw->vport[p], now);
+	return true;
 }

@@ -37,8 +37,11 @@ struct call_history {
 	int64_t fault_ns;     /* when the last write blocked */
 };
 
-/* Call this every few milliseconds while workers are awake. */
-void calls_service(struct vswitch *sw);
+/*
+ * Call this every few milliseconds while workers are awake and calls are made. True: a port has
+ * calls that are slow or not yet made.
+ */
+bool calls_service(struct vswitch *sw);
 
 /* Drop the connection of a front-end that costs others time. The caller has logged the reason. */
 void calls_drop(struct vport *vp);

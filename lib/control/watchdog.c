@@ -4,10 +4,11 @@
  *
  * There are three kinds of trouble. The first kind is reported at once through an eventfd: lost
  * memory (by the SIGBUS handler) and missing translations (by workers). The second kind stops a
- * worker, which cannot report it: it hangs in a write to a call eventfd, or waits for a page that a
- * postcopy front-end does not bring. Short timers check for these cases: they compare what each
- * worker does now with what it did at the last check. The shortest timer runs while a worker is
- * awake. The third kind, a broken ring, harms no other port and is checked less often.
+ * worker, which cannot report it: it hangs in a write to a call eventfd, or waits for a page that
+ * a postcopy front-end does not bring. Short timers check for these cases: they compare what each
+ * worker does now with what it did at the last check. The shortest timer runs only while calls are
+ * made: if the control thread shares its CPU with a guest that polls, each check delays this
+ * guest. The third kind, a broken ring, harms no other port and is checked less often.
  *
  * Each case ends with one line in the log. If the port cannot be used any more, its connection is
  * dropped.
@@ -39,8 +40,12 @@
 #include "vhost/unshared.h"
 
 #define LOOK_MS 10
-/* The same while a worker is awake. A call can block a worker for at most twice this time. */
-#define CALL_LOOK_MS 2
+/*
+ * The same while a worker is awake and calls are made. Then a call can block a worker for at most
+ * twice this time. The first call after CALLS_LATELY_NS without any can block it for LOOK_MS more.
+ */
+#define CALL_LOOK_MS    2
+#define CALLS_LATELY_NS UINT64_C(2000000000)
 /* Rings are checked only every so many times, because there may be thousands. */
 #define RING_LOOKS 10
 /* A worker may wait for a page of an arriving guest for so many checks. */
@@ -49,7 +54,8 @@
 struct watchdog {
 	struct vswitch *sw;
 	struct event *timer;
-	struct event *call_timer; /* pending while a worker is awake */
+	struct event *call_timer; /* pending while a worker is awake and calls are made */
+	uint64_t calls, calls_ns; /* calls made at the last look; when there was a new one */
 	unsigned looks;
 	int lost_fd; /* written when guest memory is gone */
 	struct event *lost;
@@ -151,9 +157,12 @@ static void look_at_unused_queues(struct vswitch *sw)
 static void look_at_calls(struct watchdog *dog)
 {
 	const struct timeval soon = {.tv_usec = CALL_LOOK_MS * 1000L};
+	uint64_t now = clock_ns(), calls = workers_calls(dog->sw->workers);
 
-	calls_service(dog->sw);
-	if (workers_awake(dog->sw->workers))
+	if (calls_service(dog->sw) || calls != dog->calls)
+		dog->calls_ns = now;
+	dog->calls = calls;
+	if (workers_awake(dog->sw->workers) && now - dog->calls_ns < CALLS_LATELY_NS)
 		event_add(dog->call_timer, &soon);
 }
 

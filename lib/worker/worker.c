@@ -407,6 +407,17 @@ bool workers_unblock(struct workers *all)
 	return noted;
 }
 
+uint64_t workers_calls(const struct workers *all)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < all->n; i++) {
+		n += READ_ONCE(all->worker[i].burst->calls);
+		n += atomic_load(&all->worker[i].burst->calling) != NULL;
+	}
+	return n;
+}
+
 bool workers_awake(const struct workers *all)
 {
 	for (unsigned i = 0; i < all->n; i++) {

@@ -74,6 +74,9 @@ void workers_synchronize(struct workers *workers);
  */
 bool workers_unblock(struct workers *workers);
 
+/* The number of calls that workers made so far, with those that are under way. */
+uint64_t workers_calls(const struct workers *workers);
+
 /* Is a worker awake? */
 bool workers_awake(const struct workers *workers);
 

@@ -297,6 +297,41 @@ static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void 
 	close_lab(&l);
 }
 
+/* How often the control thread has slept. */
+static unsigned long long rests(pid_t pid)
+{
+	unsigned long long n = 0;
+	char path[64], line[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "voluntary_ctxt_switches: %llu", &n) == 1)
+			break;
+	must(f != NULL, "no /proc/PID/task/PID/status");
+	fclose(f);
+	return n;
+}
+
+/* Every look of the control thread may take the CPU from a guest that shares it. */
+static void test_guests_that_want_no_calls_are_rarely_disturbed(void **state)
+{
+	enum { SETTLE_MS = 2500, RUN_MS = 1000, LOOKS = RUN_MS / 10 };
+	struct lab *l = calloc(1, sizeof(*l));
+	unsigned long long before;
+
+	(void)state;
+	open_lab(l, 1, 1);
+	streams_run(l->s, 2, SETTLE_MS);
+	before = rests(l->sw.pid);
+	streams_run(l->s, 2, RUN_MS);
+	must(rests(l->sw.pid) - before < 2 * LOOKS, "the control thread looks too often");
+	streams_settle(l->s, 2);
+	close_lab(l);
+	free(l);
+}
+
 int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +341,7 @@ int main(int argc, char *argv[])
 	    cmocka_unit_test(test_a_call_is_not_lost_when_its_ring_begins_anew),
 	    cmocka_unit_test(test_full_blocking_eventfds_do_not_delay_answers),
 	    cmocka_unit_test(test_a_front_end_that_blocks_a_worker_waits_to_be_served_again),
+	    cmocka_unit_test(test_guests_that_want_no_calls_are_rarely_disturbed),
 	};
 
 	if (argc > 1)
