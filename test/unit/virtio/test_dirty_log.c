@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Marks set the right bits, and no mark is lost while another thread clears bits and copies pages.
+ * Marks set the right bits. No mark is lost while another thread marks pages of the same byte, or
+ * clears bits and copies pages.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,10 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "../apart.h"
+#include "base/clock.h"
 #include "virtio/dirty_log.h"
 
 #define PAGE    4096
@@ -159,12 +163,82 @@ static void no_mark_is_lost_while_they_are_taken(void **state)
 	assert_memory_equal(copy, r.word, sizeof(copy));
 }
 
+#define MEETINGS 3000
+#define MARKS    512                /* after each meeting */
+#define MAX_NS   INT64_C(500000000) /* if the machine is busy */
+
+struct neighbours {
+	struct dirty_log log;
+	atomic_uint rounds[WRITERS];
+	unsigned lost[WRITERS];
+	int64_t end_ns;
+};
+
+struct neighbour {
+	struct neighbours *all;
+	unsigned page;
+};
+
+/* Wait for the other thread, so that both run at the same time. False: the time is over. */
+static bool meet(struct neighbours *all, unsigned page, unsigned round)
+{
+	unsigned spins = 0;
+
+	atomic_store(&all->rounds[page], round);
+	while (atomic_load(&all->rounds[!page]) < round) {
+		if (++spins % 1024 == 0) {
+			if (clock_ns() > all->end_ns)
+				return false;
+			sched_yield();
+		}
+	}
+	return true;
+}
+
+/* Each thread marks its own page, and clears the mark again. */
+static void *mark_and_clear(void *arg)
+{
+	const struct neighbour *n = arg;
+	struct neighbours *all = n->all;
+	uint8_t bit = 1u << n->page;
+
+	run_on_cpu(n->page);
+	for (unsigned i = 1; i <= MEETINGS && meet(all, n->page, i); i++) {
+		for (unsigned k = 0; k < MARKS; k++) {
+			dirty_log_mark(&all->log, (uint64_t)n->page * PAGE, 1);
+			all->lost[n->page] +=
+			    !(__atomic_fetch_and(all->log.map, ~bit, __ATOMIC_SEQ_CST) & bit);
+		}
+	}
+	return NULL;
+}
+
+static void no_mark_is_lost_while_its_neighbour_is_marked(void **state)
+{
+	struct neighbours all = {.log = empty_log(), .end_ns = clock_ns() + MAX_NS};
+	struct neighbour neighbour[WRITERS];
+	pthread_t thread[WRITERS];
+
+	(void)state;
+	for (unsigned i = 0; i < WRITERS; i++) {
+		neighbour[i] = (struct neighbour){.all = &all, .page = i};
+		assert_int_equal(
+		    pthread_create(&thread[i], NULL, mark_and_clear, &neighbour[i]), 0);
+	}
+	for (unsigned i = 0; i < WRITERS; i++)
+		pthread_join(thread[i], NULL);
+	print_message("%u rounds, %u and %u lost marks\n", all.rounds[0], all.lost[0], all.lost[1]);
+	assert_int_equal(all.lost[0] + all.lost[1], 0);
+	assert_int_equal(marks(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(marks_are_exact),
 	    cmocka_unit_test(host_addresses_lead_back_to_their_region),
 	    cmocka_unit_test(no_mark_is_lost_while_they_are_taken),
+	    cmocka_unit_test(no_mark_is_lost_while_its_neighbour_is_marked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
