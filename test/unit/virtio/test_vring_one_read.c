@@ -174,18 +174,16 @@ static void one_fetch(struct lab *l, bool packed)
 		;
 }
 
-static void run(uint64_t features, enum vring_direction direction)
+static void open_lab(struct lab *l, uint64_t features, enum vring_direction direction)
 {
-	bool packed = VIRTIO_HAS(features, F_RING_PACKED);
-	static struct lab l;
 	struct guest_region region = {.size = MEMORY};
 	struct vring_config config;
 
-	memset(&l, 0, sizeof(l));
+	memset(l, 0, sizeof(*l));
 	memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(memory, MAP_FAILED);
 	region.host = memory;
-	assert_int_equal(guest_memory_create(&region, 1, &l.guest), 0);
+	assert_int_equal(guest_memory_create(&region, 1, &l->guest), 0);
 	features |= VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(F_INDIRECT_DESC);
 	config = (struct vring_config){.direction = direction,
 	    .features = features,
@@ -193,24 +191,36 @@ static void run(uint64_t features, enum vring_direction direction)
 	    .desc = memory + DESC,
 	    .driver = memory + DRIVER,
 	    .device = memory + DEVICE,
-	    .position = &l.position,
-	    .memory = l.guest};
+	    .position = &l->position,
+	    .memory = l->guest};
 	assert_int_equal(
-	    driver_ring_init(&l.driver, features, SIZE, config.desc, config.driver, config.device),
+	    driver_ring_init(&l->driver, features, SIZE, config.desc, config.driver, config.device),
 	    0);
-	l.position = vring_position_initial(packed);
-	assert_int_equal(vring_start(&l.device, &config), 0);
+	l->position = vring_position_initial(VIRTIO_HAS(features, F_RING_PACKED));
+	assert_int_equal(vring_start(&l->device, &config), 0);
+}
+
+static void close_lab(struct lab *l)
+{
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGTRAP, SIG_DFL);
+	driver_ring_cleanup(&l->driver);
+	guest_memory_destroy(l->guest);
+	munmap(memory, MEMORY);
+}
+
+static void run(uint64_t features, enum vring_direction direction)
+{
+	static struct lab l;
+
+	open_lab(&l, features, direction);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		for (unsigned k = draw(&l, 6); k; k--)
 			offer(&l, direction);
-		one_fetch(&l, packed);
+		one_fetch(&l, VIRTIO_HAS(features, F_RING_PACKED));
 	}
 	assert_true(l.offered > ROUNDS);
-	signal(SIGSEGV, SIG_DFL);
-	signal(SIGTRAP, SIG_DFL);
-	driver_ring_cleanup(&l.driver);
-	guest_memory_destroy(l.guest);
-	munmap(memory, MEMORY);
+	close_lab(&l);
 }
 
 static void a_split_ring_is_read_once(void **state)
@@ -225,6 +235,27 @@ static void a_packed_ring_is_read_once(void **state)
 	(void)state;
 	run(VIRTIO_BIT(F_RING_PACKED), VRING_TRANSMIT);
 	run(VIRTIO_BIT(F_RING_PACKED), VRING_RECEIVE);
+}
+
+static void a_packed_chain_without_end_is_read_once(void **state)
+{
+	static struct lab l;
+	struct vring_packed_desc *desc;
+	unsigned n;
+
+	(void)state;
+	open_lab(&l, VIRTIO_BIT(F_RING_PACKED), VRING_TRANSMIT);
+	desc = (struct vring_packed_desc *)(memory + DESC);
+	for (unsigned slot = 0; slot < SIZE; slot++)
+		desc[slot] = (struct vring_packed_desc){
+		    .addr = BUFFERS, .len = 100, .flags = VRING_DESC_F_AVAIL | VRING_DESC_F_NEXT};
+	watch(true);
+	n = vring_fetch(&l.device, &l.burst, SIZE);
+	mprotect(memory, WATCHED, PROT_READ | PROT_WRITE);
+	assert_int_equal(n, 0);
+	assert_int_equal(l.device.broken, VRING_BREAK_CHAIN_ENDLESS);
+	check_table(DESC, 16 * SIZE);
+	close_lab(&l);
 }
 
 /* What a driver may say of a descriptor, now this and now that. */
@@ -391,6 +422,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(a_split_ring_is_read_once, without_wide_reads),
 	    cmocka_unit_test_setup(a_packed_ring_is_read_once, without_wide_reads),
+	    cmocka_unit_test_setup(a_packed_chain_without_end_is_read_once, without_wide_reads),
 	    cmocka_unit_test(what_changes_with_every_load_is_handed_out_checked),
 	};
 
