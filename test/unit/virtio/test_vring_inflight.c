@@ -8,6 +8,8 @@
  * flight; then the ring's position must be found again, from the area or from the journal.
  *
  * Some areas have room for more entries than the ring has; these stay untouched.
+ *
+ * A ring breaks if the driver offers a chain that the device still has.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -447,9 +449,48 @@ static void a_packed_place_is_found_in_the_journal_after_a_crash_at_every_instru
 	run(VIRTIO_BIT(F_RING_PACKED), JOURNALS, packed_sizes, ARRAY_SIZE(packed_sizes));
 }
 
+static void offer_the_first_chain_again(struct lab *l)
+{
+	struct vring_packed_desc *desc = (void *)(l->memory + DESC);
+	struct vring_split_avail *avail = (void *)(l->memory + DRIVER);
+
+	if (packed(l)) {
+		desc[1] = desc[0];
+	} else {
+		avail->ring[1] = avail->ring[0];
+		avail->idx = 2;
+	}
+}
+
+static void a_chain_offered_twice_breaks_the_ring(void **state)
+{
+	const uint64_t features[] = {0, VIRTIO_BIT(F_RING_PACKED)};
+	const struct driver_buffer buffer = {BUFFERS, 64};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+		static struct lab l;
+
+		open_lab(&l, 4, features[i], DEFERS);
+		driver_ring_add(&l.driver, &buffer, 1, 0, &l);
+		driver_ring_publish(&l.driver);
+		fetch(&l, 1);
+		assert_int_equal(l.flying.n, 1);
+		offer_the_first_chain_again(&l);
+		fetch(&l, 1);
+		assert_int_equal(l.flying.n, 1);
+		assert_int_equal(l.device.broken, VRING_BREAK_TWICE);
+		assert_int_equal(vring_inflight_count(l.inflight), 1);
+		complete(&l, 1); /* what was fetched before can still be completed */
+		assert_int_equal(vring_inflight_count(l.inflight), 0);
+		close_lab(&l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_chain_offered_twice_breaks_the_ring),
 	    cmocka_unit_test(a_split_ring_survives_a_crash_at_every_instruction),
 	    cmocka_unit_test(a_packed_ring_survives_a_crash_at_every_instruction),
 	    cmocka_unit_test(
