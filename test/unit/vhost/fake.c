@@ -283,6 +283,32 @@ int fake_setup_simple(void **state)
 	return setup(state, &fake_simple_type);
 }
 
+void fake_log_begin(struct fake_log *log)
+{
+	log->file = memory_file(0);
+	log->error_output = dup(STDERR_FILENO);
+	assert_true(log->error_output >= 0 && dup2(log->file, STDERR_FILENO) >= 0);
+	log_set_level(LOG_WARN);
+}
+
+unsigned fake_log_end(const struct fake_log *log, const char *text)
+{
+	static char lines[65536];
+	unsigned times = 0;
+	ssize_t len;
+
+	log_set_level(LOG_ERROR);
+	dup2(log->error_output, STDERR_FILENO);
+	close(log->error_output);
+	len = pread(log->file, lines, sizeof(lines) - 1, 0);
+	assert_in_range(len, 0, sizeof(lines) - 1);
+	lines[len] = '\0';
+	close(log->file);
+	for (const char *at = lines; (at = strstr(at, text)); at++)
+		times++;
+	return times;
+}
+
 int fake_teardown(void **state)
 {
 	fake_destroy(*state);

@@ -71,6 +71,17 @@ int fake_run(struct fake *f);
 /* Take one reply, payload zero-filled. False: there is none. */
 bool fake_reply(struct fake *f, struct vhost_header *ret_header, union vhost_payload *ret_payload);
 
+/*
+ * Note the warnings that are logged from now on, instead of writing them to stderr; and end this.
+ * fake_log_end returns how often the text is in them.
+ */
+struct fake_log {
+	int file, error_output;
+};
+
+void fake_log_begin(struct fake_log *log);
+unsigned fake_log_end(const struct fake_log *log, const char *text);
+
 /* Send with NEED_REPLY, run, and return the acknowledgement: 0 good, 1 refused. */
 uint64_t fake_ask(struct fake *f, uint32_t request, const void *payload, uint32_t size,
     const int fds[], unsigned n_fds);

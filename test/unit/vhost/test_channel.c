@@ -153,24 +153,32 @@ static void test_an_answer_that_cannot_be_read_holds_up_nobody(void **state)
 
 static void test_a_wrong_answer_ends_the_channel_not_the_port(void **state)
 {
+	static const char *const why[] = {
+	    "is not the answer", "is not the answer", "has closed it", "has closed it"};
 	struct fake *f = *state;
 	uint64_t value;
 
 	fake_negotiate(f);
 	start_a_ring(f);
-	for (unsigned i = 0; i < 3; i++) {
-		int channel = open_channel(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(why); i++) {
+		int channel = open_channel(f), error;
+		struct fake_log log;
 
 		assert_int_equal(vhost_channel_send(f->dev, 3, NULL, 0, -1, true), 0);
 		if (i == 0)
 			send_answer(channel, 4, VHOST_REPLY_FLAGS, 0);
 		else if (i == 1)
 			send_answer(channel, 3, VHOST_VERSION, 0);
-		else
+		else if (i == 2)
 			close(channel);
-		assert_int_equal(get_answer(f, &value), -EIO);
+		else if (send(channel, "\3", 1, 0) == 1) /* the first byte of it, and no more */
+			shutdown(channel, SHUT_WR);
+		fake_log_begin(&log);
+		error = get_answer(f, &value);
+		assert_int_equal(fake_log_end(&log, why[i]), 1);
+		assert_int_equal(error, -EIO);
 		assert_int_equal(vhost_device_config_changed(f->dev), -ENOTCONN);
-		if (i < 2)
+		if (i != 2)
 			close(channel);
 	}
 	assert_int_equal(fake_ask(f, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0), 0);
@@ -193,11 +201,21 @@ static void test_a_front_end_that_does_not_read_loses_the_channel(void **state)
 	close(channel);
 }
 
+static int listening_socket(void)
+{
+	const struct sockaddr any = {.sa_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, &any, sizeof(any.sa_family)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
 static void test_only_a_local_stream_socket_will_do(void **state)
 {
 	struct fake *f = *state;
 	int wrong[] = {event_file(), memory_file(4096), socket(AF_INET, SOCK_STREAM, 0),
-	    socket(AF_UNIX, SOCK_DGRAM, 0)};
+	    socket(AF_UNIX, SOCK_DGRAM, 0), listening_socket()};
 
 	fake_negotiate(f);
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {

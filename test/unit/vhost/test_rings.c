@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "vhost/rate.h"
 #include "virtio/vring.h"
 
@@ -965,27 +964,14 @@ static void a_disconnect_forgets_everything(void **state)
 /* How often is the text in what is logged while a nonsense message is sent n times? */
 static unsigned times_logged(struct fake *f, unsigned n, const char *text)
 {
-	static char log[65536];
-	int file = memory_file(0), error_output = dup(STDERR_FILENO);
-	unsigned times = 0;
-	ssize_t len;
+	struct fake_log log;
 
-	assert_true(error_output >= 0 && dup2(file, STDERR_FILENO) >= 0);
-	log_set_level(LOG_WARN);
+	fake_log_begin(&log);
 	for (unsigned i = 0; i < n; i++) {
 		f->dev->limit = (struct log_limit){0}; /* of lines in a second: not meant here */
 		assert_int_equal(fake_vring(f, VHOST_USER_SET_VRING_ENABLE, 0, 2), 1);
 	}
-	log_set_level(LOG_ERROR);
-	dup2(error_output, STDERR_FILENO);
-	close(error_output);
-	len = pread(file, log, sizeof(log) - 1, 0);
-	assert_in_range(len, 0, sizeof(log) - 1);
-	log[len] = '\0';
-	close(file);
-	for (const char *at = log; (at = strstr(at, text)); at++)
-		times++;
-	return times;
+	return fake_log_end(&log, text);
 }
 
 static void of_many_faults_in_a_connection_so_many_are_logged(void **state)
