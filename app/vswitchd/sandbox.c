@@ -94,10 +94,16 @@ int sandbox_init(bool enabled)
 	return 0;
 }
 
+/* Adding a capability that the process does not have would fail. */
 static int drop_capabilities(bool keep_dac_override)
 {
+	bool had;
+
+	if (capng_get_caps_process() < 0)
+		return -EPERM;
+	had = capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
 	capng_clear(CAPNG_SELECT_CAPS);
-	if (keep_dac_override)
+	if (keep_dac_override && had)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
 	return capng_apply(CAPNG_SELECT_CAPS) == 0 ? 0 : -EPERM;
 }

@@ -178,6 +178,17 @@ def test_an_unprivileged_user_can_run_it(lab):
     assert child.returncode == 0
 
 
+def test_an_unprivileged_user_can_run_a_client(lab):
+    nobody = pwd.getpwnam("nobody")
+    os.chown(lab.dir, nobody.pw_uid, nobody.pw_gid)
+    os.chmod(lab.dir, 0o755)
+    program = shutil.copy(VSWITCHD, lab.dir)
+    switch = Switch(lab, ["a.sock"], "--client", command=program, user=nobody.pw_uid, group=nobody.pw_gid,
+                    extra_groups=[], cwd="/")
+    for name, fields in threads(switch.pid).items():
+        assert set(capabilities(fields).values()) == {0}, name
+
+
 def test_workers_may_less_than_the_control_thread():
     """The lists come from the sources; a worker needs no files, sockets or processes."""
     header = Path(VSWITCHD).parent / "syscalls.h"
