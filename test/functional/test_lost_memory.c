@@ -181,7 +181,7 @@ static void test_a_call_eventfd_blocks(void **state)
 		net_driver_destroy(l.nd[VICTIM]);
 		streams_run(l.s, 2, 100);
 	}
-	must(log_says(&l, "blocks: the front-end filled it"), "the log does not say why");
+	must(log_says(&l, "blocks: the front-end has filled it"), "the log does not say why");
 	close_lab(&l);
 }
 

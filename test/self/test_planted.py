@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SWITCH = "app/vswitchd/vswitchd"
 BUILD = Path(os.environ.get("VSWITCHD", ROOT / "build" / SWITCH)).resolve().parents[2]
 
-KICKED = "n = read_kicks(idle, SLEEP_MS, ret_kicked);"
+TURNED = "w->stats.turns++;"
 ARRIVED = "if (last.gone && (t->pid"
 FAULTS = {
     "addresses are forgotten too early": (
@@ -31,13 +31,12 @@ FAULTS = {
         "lib/control/tenant.c", ARRIVED,
         "for (volatile char *more = malloc(16384), *at = more; at < more + 16384; at++) *at = 1; " + ARRIVED,
         "many", "*", "they take more memory"),
-    "a worker wakes late": (
-        "lib/worker/idle.c", KICKED, "{" + KICKED + " nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL); }",
+    "a worker looks late": (
+        "lib/worker/worker.c", "rte_pause();", "nanosleep(&(struct timespec){.tv_nsec = 600000}, NULL);",
         "idle", "test_no_wake_up_is_lost_split", "a frame takes too long"),
-    "a worker sometimes wakes very late": (
-        "lib/worker/idle.c", KICKED,
-        "{" + KICKED + " static int k; if (++k % 40 == 0)"
-        " nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); }",
+    "a worker sometimes looks very late": (
+        "lib/worker/worker.c", TURNED, TURNED + " static int k; if (++k % 40 == 0)"
+        " nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);",
         "idle", "test_no_wake_up_is_lost_split", "too many frames wait for a sleep to end"),
     "a worker falls asleep without another look": (
         "lib/worker/idle.c", "waits = vring_kick_enable(q->ring);", "waits = false;",
