@@ -6,7 +6,7 @@
  * are compared with a run of the same length without a peer, in the same minute on the same
  * machine.
  *
- * A shared machine disturbs measurements. A peer that misses a limit is tried again, at most seven
+ * A shared machine disturbs measurements. A peer that misses a limit is tried again, at most four
  * times, beside a quiet run of its own; the best try counts, and the number of tries is printed. A
  * real fault fails each time.
  *
@@ -155,11 +155,12 @@ static bool open_lab(struct lab *l, const struct settings *s, unsigned workers, 
 }
 
 /* A peer that has died is found out by steps that do not come. */
-static void under_attack(struct lab *l, double seconds, const struct peer *p, struct figures *f)
+static void under_attack(
+    struct lab *l, const struct settings *s, const struct peer *p, struct figures *f)
 {
 	f->before = lab_usage_at_rest(l);
 	if (lab_start_peer(l, p))
-		measure(l, seconds, f);
+		measure(l, s->seconds * (p->needs & LASTS ? 8 : 1), f);
 	if (l->state->problem[0])
 		snprintf(f->problem, sizeof(f->problem), "%s", l->state->problem);
 	if (!l->foreign && !switch_alive(&l->sw)) {
@@ -176,7 +177,7 @@ static void under_attack(struct lab *l, double seconds, const struct peer *p, st
 }
 
 /* Without a peer; where workers share their CPUs with everybody, beside a guest that is busy. */
-static void quiet_run(const struct settings *s, unsigned workers, double seconds, struct figures *f)
+static void quiet_run(const struct settings *s, unsigned workers, struct figures *f)
 {
 	struct lab l;
 
@@ -188,17 +189,8 @@ static void quiet_run(const struct settings *s, unsigned workers, double seconds
 	}
 	if (workers > 1)
 		lab_start_peer(&l, &busy_guest);
-	measure(&l, seconds, f);
+	measure(&l, s->seconds, f);
 	lab_close(&l);
-}
-
-/*
- * How long a try lasts. In 0.7 s a single delay of 8 ms is more than one frame in a hundred, so
- * every other try lasts longer. A fault that goes on fails it, too.
- */
-static double try_seconds(const struct settings *s, const struct peer *p, unsigned tries)
-{
-	return s->seconds * (p->needs & LASTS || tries % 2 == 0 ? 3 : 1);
 }
 
 static void try_once(struct outcome *o, const struct settings *s, const struct peer *p)
@@ -209,7 +201,7 @@ static void try_once(struct outcome *o, const struct settings *s, const struct p
 	o->misses = o->late = 0;
 	o->missed[0] = '\0';
 	if (open_lab(&l, s, o->workers, p->needs)) {
-		under_attack(&l, try_seconds(s, p, o->tries), p, &o->f);
+		under_attack(&l, s, p, &o->f);
 		judge_delays(o);
 		judge_service(o, p);
 		if (!s->foreign)
@@ -244,7 +236,7 @@ static void run_peer(
 		best->tries = o.tries;
 		if (o.misses == 0 || o.tries >= s->tries || is_open(&o))
 			return;
-		quiet_run(s, o.workers, try_seconds(s, p, o.tries + 1), quiet);
+		quiet_run(s, o.workers, quiet);
 	}
 }
 
@@ -341,7 +333,7 @@ static void run_all(const struct settings *s, unsigned workers, struct count *c)
 			continue;
 		}
 		if (n++ % QUIET_EVERY == 0) {
-			quiet_run(s, workers, s->seconds, &quiet);
+			quiet_run(s, workers, &quiet);
 			print_figures(workers > 1 ? "(busy guest)" : "(quiet)", workers, &quiet);
 			printf("\n");
 		}
@@ -396,7 +388,7 @@ static void parse(int argc, char *argv[], struct settings *s)
 	    {"json", 1, NULL, 'j'}, {"sockets", 1, NULL, 'k'}, {0}};
 	int option;
 
-	*s = (struct settings){.seconds = 0.7, .tries = 8};
+	*s = (struct settings){.seconds = 0.7, .tries = 5};
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		if (option == 's')
 			s->seconds = MAX(atof(optarg), 0.7);
