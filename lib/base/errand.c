@@ -38,7 +38,6 @@ static struct errand *first, **last = &first;
 static unsigned n_pending, n_threads;
 static unsigned n_running;  /* threads that run an errand; the others stand by or are starting */
 static int64_t quick_until; /* the errand begun last counts as quick until then; 0: it has ended */
-static uint64_t quick;      /* number of the errand begun last */
 static uint64_t n_begun;
 
 static void wait_until(int64_t ns)
@@ -91,7 +90,6 @@ static void run_first(void)
 	first = errand->next;
 	if (!first)
 		last = &first;
-	quick = number;
 	quick_until = clock_ns() + ERRAND_PATIENCE_NS;
 	n_running++;
 	keep_standby();
@@ -101,7 +99,7 @@ static void run_first(void)
 	pthread_mutex_lock(&lock);
 	n_running--;
 	n_pending--;
-	if (quick == number)
+	if (n_begun == number)
 		quick_until = 0;
 }
 

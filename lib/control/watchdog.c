@@ -40,11 +40,9 @@
 #include "vhost/unshared.h"
 
 #define LOOK_MS 10
-/*
- * The same while a worker is awake and calls are made. Then a call can block a worker for at most
- * twice this time. The first call after CALLS_LATELY_NS without any can block it for LOOK_MS more.
- */
-#define CALL_LOOK_MS    2
+/* The same while a worker is awake and calls are made. A call can block it for twice this time. */
+#define CALL_LOOK_MS 2
+/* After so long without a call, LOOK_MS is enough. The next call can block for LOOK_MS more. */
 #define CALLS_LATELY_NS UINT64_C(2000000000)
 /* Rings are checked only every so many times, because there may be thousands. */
 #define RING_LOOKS 10

@@ -102,7 +102,6 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 	memset(arena.memory, 0, size);
 	p = take_pieces(&arena, config);
 	p.fwd->n_ports = config->n_ports;
-	p.fwd->n_workers = config->n_workers;
 	p.fwd->port = p.port;
 	p.fwd->up = p.up;
 	fill_ports(p.fwd, config);

@@ -126,6 +126,5 @@ struct forwarding {
 	struct port **port; /* by index; NULL: down */
 	unsigned n_up;
 	uint16_t *up; /* indices of the ports that are not NULL */
-	unsigned n_workers;
 	struct poll_list poll[];
 };

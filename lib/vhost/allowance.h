@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How much time of the control thread the front-ends of one port use, over all connections, and
- *what follows from it. A visit is one call in which the control thread serves a front-end.
+ * How much time of the control thread the front-ends of one port use, over all connections. A
+ * visit is one call in which the control thread serves a front-end.
  *
- *	due	When a port is served if other ports wait, too: later, the longer its visits are on
- *		average, and the more it used beyond a thousandth of the time. So hundreds of ports
- *		that each use little time, and together use all of it, do not delay a port that uses
- *		less. A port can also be
+ * If several ports wait, the port that is due first is served first. A port is due later if its
+ * visits are longer on average, and if it used more than a thousandth of the time. So hundreds of
+ * ports that each use little time, and together all of it, do not delay a port that uses less. A
+ * port can be
  *
  *	busy	Its front-ends used more than a tenth of the time lately. Front-ends of ports that
  *		are not busy are served first.
@@ -28,9 +28,9 @@
 
 #define ALLOWANCE_BUSY_TIMES  10
 #define ALLOWANCE_BUSY_NS     UINT64_C(20000000) /* that may be used at once */
-#define ALLOWANCE_SHARES      1000
-#define ALLOWANCE_DUE_MAX_NS  UINT64_C(10000000000)
-#define ALLOWANCE_LONG_NS     UINT64_C(5000000) /* the time of a visit beyond this is long */
+#define ALLOWANCE_SHARES      1000               /* ports that may use an equal part of the time */
+#define ALLOWANCE_DUE_MAX_NS  UINT64_C(10000000000) /* no port is due later than this */
+#define ALLOWANCE_LONG_NS     UINT64_C(5000000)     /* the time of a visit beyond this is long */
 #define ALLOWANCE_LONG_MAX_NS UINT64_C(250000000)
 #define ALLOWANCE_LONG_TIMES  20
 #define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* long time that has no effect */
@@ -59,6 +59,7 @@ static inline void allowance_charge(
 	a->long_until_ns = MAX(a->long_until_ns, start_ns) + took * ALLOWANCE_LONG_TIMES;
 }
 
+/* When the port is due if it waits from now on. */
 static inline uint64_t allowance_due(const struct allowance *a, uint64_t now_ns)
 {
 	uint64_t due = MAX(a->share_until_ns, now_ns) + a->visit_ns * ALLOWANCE_SHARES;
