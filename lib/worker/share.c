@@ -34,10 +34,24 @@ void share_begin_turn(struct shares *s, struct share *share)
 	share->left_out = false;
 }
 
-void share_set_frames(struct shares *s, struct share *share, uint64_t spent, unsigned frames)
+/* The first expensive visit is no more than noted. */
+static bool share_limits(struct share *share, bool expensive)
+{
+	bool watched = share->watch > 0;
+
+	if (expensive)
+		share->watch = SHARE_WATCH;
+	else if (share->watch > (share->cost > 0))
+		share->watch--;
+	return watched && (expensive || share->cost);
+}
+
+void share_judge(struct shares *s, struct share *share, uint64_t spent, unsigned frames)
 {
 	uint64_t cost = MIN(spent / frames, s->visit_cycles);
 
+	if (!share_limits(share, spent > s->frame_cycles * frames))
+		return;
 	if (cost < share->cost)
 		cost = share->cost - (share->cost - cost + COST_FALLS - 1) / COST_FALLS;
 	if (cost <= s->frame_cycles) {

@@ -10,7 +10,10 @@
  * nothing, because then a round is as short as a turn.
  *
  * A visit cannot be ended early. So the number of frames of the next visit is limited to what takes
- * SHARE_VISIT_US at the highest recent cost per frame of the port.
+ * SHARE_VISIT_US at the highest recent cost per frame of the port. The first expensive visit limits
+ * nothing: in most cases the worker lost its CPU for a moment, and a visit with a few frames less
+ * would put the visits out of step with the guest's own bursts. If another expensive visit is among
+ * the next SHARE_WATCH visits, the limit begins.
  *
  * If a port's credit ends before all its queues have been visited, the other queues come first when
  * there is credit again: a pass visits each queue that has work once, and may take several turns.
@@ -28,6 +31,7 @@
 #define SHARE_VISIT_US  40 /* the longest time that a visit should take */
 #define SHARE_DEBT_MAX  50 /* the most rounds to be left out for: a worker may lose its CPU */
 #define SHARE_FRAMES    32 /* the most frames of a visit */
+#define SHARE_WATCH     32 /* after an expensive visit, watch as many visits with frames */
 #define SHARE_PORTS_MAX 1024
 
 struct share {
@@ -36,6 +40,7 @@ struct share {
 	uint32_t turn;  /* the last turn with a call of share_may_visit() for the port */
 	uint32_t cost;  /* cycles per frame, if visits have to be short; else 0 */
 	uint8_t frames; /* limit for the next visit, below SHARE_FRAMES; 0: no limit */
+	uint8_t watch;  /* so many more visits are watched */
 	uint8_t pass;   /* number of the pass over the port's queues */
 	bool left_out;  /* a queue had to wait for credit in that turn */
 };
@@ -57,8 +62,8 @@ void shares_begin_turn(struct shares *s);
 /* For share_may_visit(): this is the port's first queue in this turn. */
 void share_begin_turn(struct shares *s, struct share *share);
 
-/* After an expensive visit, or a visit after one: set how many frames the next visit may take. */
-void share_set_frames(struct shares *s, struct share *share, uint64_t spent, unsigned frames);
+/* Judge an expensive visit, or a watched visit: how many frames may the next visit take? */
+void share_judge(struct shares *s, struct share *share, uint64_t spent, unsigned frames);
 
 /*
  * May a queue of this port be visited? *pass is kept for each queue: the last pass in which it was
@@ -94,6 +99,6 @@ static inline void share_charge(
 
 	share->credit -= (int64_t)spent;
 	s->backlog |= frames == might && share->credit > 0;
-	if (UNLIKELY(frames && (spent > s->frame_cycles * frames || share->cost)))
-		share_set_frames(s, share, spent, frames);
+	if (UNLIKELY(frames && (spent > s->frame_cycles * frames || share->watch)))
+		share_judge(s, share, spent, frames);
 }

@@ -125,19 +125,61 @@ static void bursts_of_expensive_frames_become_short(void **state)
 	assert_true(lab.longest_visit <= SHARE_VISIT_US * US);
 }
 
-static void after_an_expensive_burst_they_grow_again(void **state)
+static void visit_for(uint64_t each)
 {
-	struct queue *q = lab.queue;
+	struct queue *q = &lab.queue[0];
+	unsigned visits = q->visits;
 
-	(void)state;
-	add(0, 1, ENDLESS, 300, 20000 * US); /* the CPU was away, perhaps */
-	turn();
-	q->each = 40;
+	q->each = each;
 	lab.longest = 0;
-	turn();
-	assert_true(lab.longest <= 1);
+	while (q->visits == visits)
+		turn();
+}
+
+static void after_expensive_bursts_they_grow_again(void **state)
+{
+	(void)state;
+	add(0, 1, ENDLESS, 300, 0);
+	visit_for(20000 * US);
+	visit_for(20000 * US);
+	visit_for(40);
+	assert_int_equal(lab.longest, 1);
 	run(500);
 	assert_int_equal(lab.longest, SHARE_FRAMES);
+}
+
+static void one_expensive_burst_limits_nothing(void **state)
+{
+	(void)state;
+	add(0, 1, ENDLESS, 300, 0);
+	for (unsigned i = 0; i < 10; i++) {
+		visit_for(16 * US); /* the worker lost its CPU, perhaps */
+		for (unsigned k = 0; k < SHARE_WATCH; k++) {
+			visit_for(40);
+			assert_int_equal(lab.longest, SHARE_FRAMES);
+		}
+	}
+	visit_for(16 * US);
+	assert_int_equal(lab.longest, SHARE_FRAMES);
+	for (unsigned k = 1; k < SHARE_WATCH; k++)
+		visit_for(40);
+	visit_for(16 * US);
+	visit_for(16 * US);
+	assert_int_equal(lab.longest, 2);
+}
+
+static void polls_that_find_nothing_end_no_watch(void **state)
+{
+	(void)state;
+	add(0, 1, 0, 300, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		lab.queue[0].frames = SHARE_FRAMES;
+		visit_for(16 * US);
+		assert_int_equal(lab.longest, i < 2 ? SHARE_FRAMES : 2);
+		lab.queue[0].frames = 0;
+		for (unsigned k = 0; k < 10 * SHARE_WATCH; k++)
+			turn();
+	}
 }
 
 static void ports_with_endless_work_get_equal_time(void **state)
@@ -211,7 +253,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(many_queues_of_long_visits_keep_a_neighbour_for_one),
 	    TEST(bursts_of_expensive_frames_become_short),
-	    TEST(after_an_expensive_burst_they_grow_again),
+	    TEST(after_expensive_bursts_they_grow_again),
+	    TEST(one_expensive_burst_limits_nothing),
+	    TEST(polls_that_find_nothing_end_no_watch),
 	    TEST(ports_with_endless_work_get_equal_time),
 	    TEST(a_port_loses_nothing_if_no_other_has_work),
 	    TEST(one_lost_time_slice_is_made_up_for_soon),
