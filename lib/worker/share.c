@@ -15,23 +15,11 @@ void shares_init(struct shares *s, uint64_t tsc_hz)
 	s->frame_cycles = s->visit_cycles / SHARE_FRAMES;
 }
 
-void shares_begin_turn(struct shares *s)
-{
-	s->round += !s->backlog;
-	s->turn++;
-	s->backlog = s->left = false;
-}
-
-void share_begin_turn(struct shares *s, struct share *share)
+int64_t share_refill(const struct shares *s, int64_t credit, uint32_t rounds)
 {
 	int64_t full = (int64_t)s->round_cycles, least = -SHARE_DEBT_MAX * full;
-	uint32_t rounds = MIN(s->round - share->round, SHARE_DEBT_MAX + 1u);
 
-	share->credit = MIN(MAX(share->credit, least) + rounds * full, full);
-	share->round = s->round;
-	share->turn = s->turn;
-	share->pass += !share->left_out;
-	share->left_out = false;
+	return MIN(MAX(credit, least) + MIN(rounds, SHARE_DEBT_MAX + 1u) * full, full);
 }
 
 /* The first expensive visit is no more than noted. */

@@ -57,10 +57,31 @@ struct shares {
 void shares_init(struct shares *s, uint64_t tsc_hz);
 
 /* Call this at the beginning of each turn. */
-void shares_begin_turn(struct shares *s);
+static inline void shares_begin_turn(struct shares *s)
+{
+	s->round += !s->backlog;
+	s->turn++;
+	s->backlog = s->left = false;
+}
+
+/* The credit of a port that took more than its share, after so many more rounds. */
+int64_t share_refill(const struct shares *s, int64_t credit, uint32_t rounds);
 
 /* For share_may_visit(): this is the port's first queue in this turn. */
-void share_begin_turn(struct shares *s, struct share *share);
+static inline void share_begin_turn(struct shares *s, struct share *share)
+{
+	uint32_t rounds = s->round - share->round;
+
+	share->turn = s->turn;
+	if (rounds) {
+		share->round = s->round;
+		share->credit = LIKELY(share->credit >= 0) ? (int64_t)s->round_cycles
+							   : share_refill(s, share->credit, rounds);
+	}
+	if (LIKELY(!share->left_out))
+		share->pass++;
+	share->left_out = false;
+}
 
 /* Judge an expensive visit, or a watched visit: how many frames may the next visit take? */
 void share_judge(struct shares *s, struct share *share, uint64_t spent, unsigned frames);
