@@ -11,7 +11,7 @@
  * real fault fails each time.
  *
  *	usage: isolation [VSWITCHD] [--seconds S] [--only NAME]... [--workers N] [--tries N]
- *		[--list] [--json FILE] [--sockets PATH,PATH,...]
+ *		[--poll] [--list] [--json FILE] [--sockets PATH,PATH,...]
  */
 #include <errno.h>
 #include <getopt.h>
@@ -385,7 +385,7 @@ static void parse(int argc, char *argv[], struct settings *s)
 {
 	static const struct option options[] = {{"seconds", 1, NULL, 's'}, {"only", 1, NULL, 'o'},
 	    {"workers", 1, NULL, 'w'}, {"tries", 1, NULL, 't'}, {"list", 0, NULL, 'l'},
-	    {"json", 1, NULL, 'j'}, {"sockets", 1, NULL, 'k'}, {0}};
+	    {"json", 1, NULL, 'j'}, {"sockets", 1, NULL, 'k'}, {"poll", 0, NULL, 'p'}, {0}};
 	int option;
 
 	*s = (struct settings){.seconds = 0.7, .tries = 5};
@@ -402,6 +402,8 @@ static void parse(int argc, char *argv[], struct settings *s)
 			exit((perror(optarg), 2));
 		else if (option == 'k')
 			parse_sockets(s, optarg);
+		else if (option == 'p')
+			lab_poll();
 		else if (option == 'l')
 			exit((list_peers(), 0));
 		else if (option == '?')

@@ -208,12 +208,20 @@ static struct peer_state *shared_state(void)
 	return state;
 }
 
+static bool workers_poll;
+
+void lab_poll(void)
+{
+	workers_poll = true;
+}
+
 static void set_options(unsigned needs)
 {
 	static char options[80];
 
-	snprintf(options, sizeof(options), "%s%s", needs & NEEDS_IOMMU ? "--iommu " : "",
-	    needs & NEEDS_INBAND ? "--inband-notifications " : "");
+	snprintf(options, sizeof(options), "%s%s%s", needs & NEEDS_IOMMU ? "--iommu " : "",
+	    needs & NEEDS_INBAND ? "--inband-notifications " : "",
+	    workers_poll ? "--idle poll " : "");
 	switch_option(options);
 }
 

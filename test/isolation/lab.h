@@ -45,6 +45,9 @@ struct lab {
 
 /* Start a switch as `needs` says and attach everybody. */
 void lab_open(struct lab *l, unsigned n_workers, unsigned needs);
+
+/* From now on labs are opened with workers that poll and never sleep. */
+void lab_poll(void);
 /* Attach everybody to a switch that runs. False: it does not answer. */
 bool lab_open_foreign(struct lab *l, const char *const paths[PORTS]);
 /* End it, by force if need be. */
