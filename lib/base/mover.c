@@ -2,15 +2,17 @@
 /*
  * Theory of operation
  *
- * Moves are in memory that the control thread shares with the closers. The mover is the process or
- * thread that runs a move. Until the move has `ended`, only the mover accesses the bytes and the
- * result. Every TICK_MS the mover checks whether the control thread has set `asked` or `gone`.
+ * Moves are in memory that the control thread shares with the closers. The mover is the closer
+ * (closer.h) or the thread that runs a move. Until the move has `ended`, only the mover accesses
+ * the bytes and the result. Every TICK_MS the mover checks whether the control thread has set
+ * `asked` or `gone`.
  *
- * If poll() says that a pipe is ready, one write of a page or one read usually does not wait. It
- * does wait if another user of the pipe was faster; then a timer of the closer interrupts it.
+ * If poll() says that a pipe is ready, one write of a page or one read usually does not wait. The
+ * call does wait if another user of the pipe was faster; then a timer of the closer interrupts the
+ * call.
  *
- * A call also wakes all watchers of the pipe, which takes CPU time if there are many. So a mover
- * that used much CPU time rests before it sets `ended`.
+ * A read or write also wakes all processes that watch the pipe, which takes CPU time if they are
+ * many. So a mover that used much CPU time rests before it sets `ended`.
  */
 #include "base/mover.h"
 

@@ -51,7 +51,10 @@ bool move_has_ended(const struct move *move);
  */
 bool move_waits(struct move *move);
 
-/* The same for the move of all bytes that the owner gave up, if it has not ended. */
+/*
+ * move_waits() for the move of all bytes that the owner gave up. False: there is no such move, or
+ * it has ended.
+ */
 bool move_hinders(unsigned owner);
 
 /*

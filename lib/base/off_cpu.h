@@ -11,8 +11,9 @@
 #define OFF_CPU_NS    20000 /* a reading has at most this error */
 
 /*
- * In ns, from a start that is the same for all readings of a thread. of: the clock of the thread's
- * CPU time. -1: no reading is exact enough, because the calling thread lost its CPU meanwhile.
+ * How long the thread has not run, in ns, since a moment that is the same for all its readings. of:
+ * the clock of its CPU time. -1: the calling thread lost its CPU in each attempt, so no reading was
+ * exact enough.
  */
 static inline int64_t off_cpu_ns(clockid_t of)
 {

@@ -72,7 +72,7 @@ static unsigned entry_stamp(uint64_t entry)
 	return entry >> FDB_STAMP_SHIFT & (FDB_STAMPS - 1);
 }
 
-/* How many ticks ago was it confirmed? 0: in this tick, or by a clock that is ahead. */
+/* How many ticks ago was the entry confirmed? 0: in this tick, or by a clock that is ahead. */
 static unsigned entry_age(const struct fdb *fdb, uint64_t entry, uint32_t now_s)
 {
 	unsigned age = (fdb_stamp(fdb, now_s) - entry_stamp(entry)) % FDB_STAMPS;
@@ -125,7 +125,7 @@ static unsigned find_empty(const struct pair *pair, uint32_t hash)
 	return NO_SLOT;
 }
 
-/* An entry that may have to go, for the sake of a new one. */
+/* An entry that may be dropped to make room for a new one. */
 struct victim {
 	unsigned slot;
 	uint32_t held; /* entries of its port in the whole table */
@@ -142,7 +142,7 @@ static bool goes_before(const struct victim *a, const struct victim *b)
 	return a->age > b->age;
 }
 
-/* The entry that goes before all others, or one with NO_SLOT if both buckets are empty. */
+/* The entry to drop first. Its slot is NO_SLOT if both buckets are empty. */
 static struct victim find_victim(
     const struct fdb *fdb, const struct pair *pair, uint16_t learner, uint32_t now_s)
 {
@@ -174,7 +174,7 @@ static uint32_t fair_share(const struct fdb *fdb)
 	return MAX(fdb->max_entries / MAX(ports, 1u), 1u);
 }
 
-/* Room for an address of port in its two buckets: an empty slot, a victim's slot, or NO_SLOT. */
+/* The slot for a new address of port: an empty slot, a victim's slot, or NO_SLOT. */
 static unsigned find_room(
     const struct fdb *fdb, const struct pair *pair, uint32_t hash, uint16_t port, uint32_t now_s)
 {
@@ -187,7 +187,10 @@ static unsigned find_room(
 
 	mine = fdb_port_count(fdb, port);
 	victim = find_victim(fdb, pair, port, now_s);
-	/* No port that has an entry here holds more than its share: others used up the limit. */
+	/*
+	 * No port with an entry in these buckets has more than its share: other ports used up the
+	 * limit.
+	 */
 	if (empty != NO_SLOT && mine < fair_share(fdb) && victim.held <= fair_share(fdb))
 		return empty;
 	return victim.held > mine || victim.own ? victim.slot : NO_SLOT;
@@ -210,7 +213,7 @@ static void learn_new(struct fdb *fdb, struct pair *pair, uint64_t entry, uint32
 	slot_write(&pair->slot[i], entry);
 }
 
-/* The MAC has this slot: confirm it, or let it move. */
+/* The MAC has an entry in this slot: confirm the entry, or change its port. */
 static void learn_again(struct fdb *fdb, uint64_t *slot, uint64_t entry, uint32_t now_s)
 {
 	uint64_t old = slot_read(slot);
@@ -276,7 +279,7 @@ static void sweep_bucket(struct fdb *fdb, uint32_t bucket, const struct sweep *s
 		if (LIKELY(!sweep_matches(fdb, slot_read(slot), sweep)))
 			continue; /* nothing to drop */
 		pair_lock(&pair);
-		/* Look again: another thread may have confirmed or moved it. */
+		/* Look again: another thread may have confirmed or moved the entry. */
 		if (sweep_matches(fdb, slot_read(slot), sweep)) {
 			count_remove(fdb, entry_port(slot_read(slot)));
 			slot_write(slot, 0);

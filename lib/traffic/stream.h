@@ -90,9 +90,9 @@ static inline void stream_prefetch(const struct stream *s, uint8_t *frame)
 }
 
 /*
- * Make the next frame of a lane, with this time in it, and its net header. Returns its length; the
- * buffer must be large enough. The frame counts as sent. All frames of a flow use one lane, as in a
- * guest, because the order between queues is not defined.
+ * Make the next frame of a lane (a queue pair), with this time in its tag, and its net header.
+ * Returns the frame's length; the buffer must be large enough. The frame counts as sent. All frames
+ * of a flow use one lane, as in a guest, because the order between queues is not defined.
  */
 uint32_t stream_make(
     struct stream *s, unsigned lane, uint8_t *frame, struct virtio_net_hdr *hdr, uint64_t time);

@@ -53,8 +53,8 @@ int idle_watch(const struct idle *idle, int fd, uint32_t key);
 void idle_unwatch(const struct idle *idle, int fd);
 
 /*
- * Get ready to sleep until a ring on list (NULL: there is no list) is kicked. entry[] is for the
- * queues of list. True: sleep now. False: there is work.
+ * Get ready to sleep until the ring of a queue on list is kicked (list NULL: no queues). entry[i]
+ * is for queue i of list. True: sleep now. False: there is work.
  */
 bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[]);
 

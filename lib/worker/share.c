@@ -22,7 +22,7 @@ int64_t share_refill(const struct shares *s, int64_t credit, uint32_t rounds)
 	return MIN(MAX(credit, least) + MIN(rounds, SHARE_DEBT_MAX + 1u) * full, full);
 }
 
-/* The first expensive visit is no more than noted. */
+/* Does this visit limit the next one? The first expensive visit only begins the watch. */
 static bool share_limits(struct share *share, bool expensive)
 {
 	bool watched = share->watch > 0;
