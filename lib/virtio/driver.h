@@ -42,9 +42,9 @@ struct driver_ring {
 	uint16_t pending_slot; /* packed: the slot of the first of them, and its flags */
 	uint16_t pending_flags;
 	/*
-	 * With IN_ORDER: the id of the oldest outstanding chain. Then, of the used entry that is
-	 * being reaped and may be for a batch of chains: are chains left, the id of the last chain,
-	 * its length.
+	 * With IN_ORDER: `oldest` is the id of the oldest outstanding chain. One used entry may
+	 * return a batch of chains. in_batch: a batch has chains left that were not reaped.
+	 * batch_last and batch_len: the id and the length of its last chain.
 	 */
 	uint16_t oldest;
 	bool in_batch;

@@ -429,8 +429,8 @@ enum vring_room_status {
 	VRING_ROOM_OK,
 	VRING_ROOM_NONE, /* too few buffers now; all frames after this one have the same status */
 	/*
-	 * The next buffer, or as many of them as the ring can hold, cannot hold this frame. They
-	 * are kept.
+	 * The frame is longer than the next buffer, or, if buffers are merged, than a ring full of
+	 * them. The buffers stay in the ring.
 	 */
 	VRING_ROOM_TOO_SMALL,
 	VRING_ROOM_FAULT, /* a buffer was faulty; it is consumed and completed with length 0 */

@@ -63,8 +63,9 @@ static ALWAYS_INLINE bool direction_matches(const struct vring *vr, struct vring
 }
 
 /*
- * The bytes at addr are not in guest memory, or not translated. While the ring scouts, all missing
- * pages of the buffer are noted, and the chain is read on.
+ * The bytes at addr are not in guest memory, or not translated. While the ring scouts
+ * (vring_iommu.h), all missing pages of the buffer are noted, and the fetch goes on with the
+ * chain's next buffer.
  */
 static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, uint32_t len)
 {
@@ -111,8 +112,8 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 #define SIMPLE_NEVER (1 << 14) /* not in SIMPLE_MASK, so no descriptor matches */
 
 /*
- * What these flags are in a simple chain. A request may have both directions, so it is never
- * simple.
+ * The flags of SIMPLE_MASK that a simple chain of this ring has. A request may have buffers of both
+ * directions, so it is never simple.
  */
 static inline uint16_t simple_flags(const struct vring *vr)
 {

@@ -209,8 +209,8 @@ static void tracked_unfetch(struct vring *vr, struct vring_burst *burst, unsigne
 }
 
 /*
- * Give a packed ring that does not defer its journal, or, if it was started without one, a word in
- * its place: writing the journal also updates the area.
+ * For a packed ring of a device that does not defer: from now on the ring writes its journal, or
+ * f->word if it was started without a journal. Each write to this word also updates the area.
  */
 static void take_up_journal(struct vring *vr)
 {
@@ -221,8 +221,8 @@ static void take_up_journal(struct vring *vr)
 }
 
 /*
- * The first fetches of a ring that does not defer: complete what another back-end left, with
- * nothing written. Then the ring uses the operations of its format.
+ * The first fetches for a device that does not defer (vring_inflight.h). They complete the chains
+ * that another back-end left, with length 0. Then the ring uses the operations of its format.
  */
 static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
 {

@@ -13,8 +13,9 @@
  *	a batch    available                 there, too; vring_packed_finish() looks at the others
  *	a batch    anything else             behind the batch
  *
- * The ring must agree, for it may be another ring, or may have been reset since. The slot before
- * the place answers. w is the wrap counter that the device had at that slot:
+ * The ring must agree with the journal, because it may be another ring, or may have been reset
+ * since. The slot before the place shows whether it agrees. w is the wrap counter that the device
+ * had at that slot:
  *
  *	AVAIL USED   The slot was            Does the device stand at the place?
  *
@@ -81,10 +82,11 @@ bool vring_packed_stands_at(
 }
 
 /*
- * A slot that is marked cannot be fetched again, because the mark overwrote its descriptor. So if
- * slots behind the first one are marked, the first one is marked, too, with nothing written: its
- * frame is lost. Such a batch has chains of one slot each; of others only the first slot is ever
- * marked. (A dirty log may miss this word, if there is a log by then.)
+ * Finish a batch of which slots behind the first one are marked, but not the first one. A marked
+ * slot cannot be fetched again, because the mark overwrote its descriptor. So the first slot is
+ * marked now, with length 0: its frame is lost. Each chain of such a batch has one slot, because a
+ * chain of several slots is a batch of its own, and only its first slot is ever marked. (If there
+ * is a dirty log by then, it may miss this store.)
  */
 void vring_packed_finish(
     const struct vring_config *config, struct vring_position *position, uint32_t pending)
