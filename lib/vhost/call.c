@@ -65,7 +65,7 @@ struct vhost_caller {
 	struct vhost_caller *next;
 };
 
-/* Those with a front-end that has gone, and an errand that may not have ended. */
+/* Callers that have lost a front-end, until it is known that their errand has ended. */
 static struct vhost_caller *leaving;
 static atomic_uint pending;
 

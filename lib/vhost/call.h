@@ -50,8 +50,8 @@ void vhost_call_doubt(struct vhost_device *dev, unsigned index);
 void vhost_call_replaced(struct vhost_device *dev, unsigned index);
 
 /*
- * Count quick writes from now on; and how many there were in a row, since that call or the last
- * slow write.
+ * vhost_calls_restart() sets the number of quick writes to 0, and so does each slow write.
+ * vhost_calls_quick() returns the number.
  */
 void vhost_calls_restart(struct vhost_device *dev);
 unsigned vhost_calls_quick(const struct vhost_device *dev);

@@ -144,8 +144,8 @@ struct vhost_device_type {
 	/* The direction of this ring's buffers. */
 	enum vring_direction (*ring_direction)(const struct vhost_device *dev, unsigned index);
 	/*
-	 * Return when no worker is still in a call on a ring that it began before. NULL: pause and
-	 * resume do this.
+	 * Return when all ring functions that workers have entered by now have returned. NULL:
+	 * pause and resume do this.
 	 */
 	void (*synchronize)(struct vhost_device *dev);
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */

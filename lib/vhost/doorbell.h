@@ -26,7 +26,8 @@
 void vhost_doorbell_service(struct vhost_device *dev);
 
 /*
- * Ring index stops. The front-end may remove its page from the guest, so it is offered again later.
+ * Ring `index` stops. The front-end may remove its page from the guest, so the page is offered
+ * again later.
  */
 void vhost_doorbell_stop(struct vhost_device *dev, unsigned index);
 

@@ -154,7 +154,9 @@ static void end_session(struct vhost_endpoint *ep, const char *how)
 		ep->connection_changed(ep->dev, false);
 }
 
-/* If the front-end does not read, the rest is told later: it must not keep the loop busy. */
+/*
+ * If the front-end does not read, try again a little later: a ready event would keep the loop busy.
+ */
 static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
@@ -207,7 +209,7 @@ static void tell_to_rest(struct vhost_endpoint *ep, uint64_t ns)
 	ep->told_to_rest = true;
 }
 
-/* Must it wait for its turn? Then it is in the queue. */
+/* Must the endpoint wait for its turn? True: it is in the queue now. */
 static bool must_wait(struct vhost_endpoint *ep)
 {
 	uint64_t now = clock_ns();

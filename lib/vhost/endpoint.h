@@ -36,8 +36,8 @@ struct vhost_endpoint_config {
 	uid_t owner;
 	gid_t group;
 	/*
-	 * Called when a front-end has connected, and when it has gone and the device is reset. May
-	 * be NULL.
+	 * Called each time a front-end has connected, and each time it has disconnected and the
+	 * device has been reset. May be NULL.
 	 */
 	void (*connection_changed)(struct vhost_device *dev, bool connected);
 };

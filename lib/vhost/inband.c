@@ -55,7 +55,7 @@ static int tell(struct vhost_device *dev, unsigned index, enum vhost_inband_what
 	    call ? VHOST_USER_BACKEND_VRING_CALL : VHOST_USER_BACKEND_VRING_ERR, &wire,
 	    sizeof(wire));
 	if (error == -EAGAIN)
-		eventfd_write(fd, 1); /* it is still to be told */
+		eventfd_write(fd, 1); /* the message must still be sent */
 	return error;
 }
 

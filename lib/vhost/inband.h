@@ -24,18 +24,18 @@ enum vhost_inband_what { VHOST_INBAND_CALL, VHOST_INBAND_ERR };
 bool vhost_inband(const struct vhost_device *dev);
 
 /*
- * Make an eventfd. Writes to it are told to the front-end, until it is closed. -1: it failed, and
- * this was logged.
+ * Make an eventfd. Until it is closed, writes to it become messages to the front-end. -1: it
+ * failed, and this was logged.
  */
 int vhost_inband_open(struct vhost_device *dev, unsigned index, enum vhost_inband_what what);
 
 /*
- * A descriptor that is readable if there is something to tell. -1: vhost_inband_open was never
+ * A descriptor that is readable if there are messages to send. -1: vhost_inband_open was never
  * called.
  */
 int vhost_inband_fd(const struct vhost_device *dev);
 
-/* Tell it. -EAGAIN: the front-end does not read, and some is not told yet. */
+/* Send these messages. -EAGAIN: the front-end does not read, and some messages were not sent. */
 int vhost_inband_service(struct vhost_device *dev);
 
 /*

@@ -16,9 +16,9 @@
 #define VHOST_IOMMU_PATIENCE_MS 3000
 
 /*
- * The features are about to be these: make an empty table if they need one, or drop the table. If
- * this changes anything, the rings must have been stopped (vhost_rings_change). -ENOMEM, which is
- * logged.
+ * Call this before the features change to these. It makes an empty table if these features need
+ * one; otherwise it drops the table. If this changes anything, the rings must have been stopped
+ * (vhost_rings_change). -ENOMEM, which is logged.
  */
 int vhost_iommu_negotiate(struct vhost_device *dev, uint64_t features);
 
@@ -47,9 +47,10 @@ void vhost_iommu_attach(struct vhost_device *dev, unsigned ring, struct vring_co
 void vhost_iommu_ring_started(struct vhost_device *dev, unsigned ring);
 
 /*
- * The host address of a ring's area (number `area`, 0 to 2), as guest_memory_from_uaddr without an
- * IOMMU. perm: IOTLB_*. NULL: a part of it is not translated, so *ret_waits is set to true and it
- * will be asked for; or it is not contiguous.
+ * Behind an IOMMU: the host address of area number `area` (0 to 2) of the ring, which the front-end
+ * told as an IOVA. perm: IOTLB_*. NULL: the area is not contiguous in host memory, or a part of it
+ * is not translated. In the second case *ret_waits is set to true, and the translation will be
+ * asked for. (Without an IOMMU see guest_memory_from_uaddr.)
  */
 void *vhost_iommu_area(struct vhost_device *dev, unsigned ring, unsigned area, uint64_t iova,
     uint64_t len, unsigned perm, bool *ret_waits);

@@ -12,10 +12,9 @@
 #include "vhost/device.h"
 
 /*
- * Map size bytes at offset of fd, which stays the caller's, and log there from now on, and no
- * longer where it was logged before. When this returns no worker uses the old map. On failure the
- * old map stays.
- * -EINVAL: not a regular file, or one that is too short; or the errno of a system call.
+ * Map size bytes at offset of fd, which stays the caller's. From now on this map is the log. When
+ * this returns, no worker uses the old map. On failure the old map stays. -EINVAL: not a regular
+ * file, or one that is too short; or the errno of a system call.
  */
 int vhost_log_replace(struct vhost_device *dev, uint64_t size, uint64_t offset, int fd);
 

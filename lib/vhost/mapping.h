@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Counts what ports map of their front-ends' files, in bytes and in mappings, limits it (limits.h),
- * and unmaps it without waiting.
+ * Counts and limits the mappings of each port (limits.h), by number and by bytes, and unmaps
+ * without waiting. All mappings are of files that front-ends share.
  *
  * Threads: the control thread.
  */

@@ -4,7 +4,7 @@
  *
  * The front-end owns them and shares their flags. Nothing here may block, so an eventfd is made
  * non-blocking when it comes. If it was blocking, it is made blocking again when it is given back:
- * if its ring stops, another one takes its place, or the front-end goes.
+ * when its ring stops, when another eventfd replaces it, or when the front-end disconnects.
  *
  * Threads: the control thread.
  */

@@ -14,8 +14,8 @@ void vhost_device_pause(struct vhost_device *dev);
 void vhost_ring_pause(struct vhost_device *dev, unsigned index);
 
 /*
- * To be called before something changes that workers read of this ring, if the ring need not stop
- * for it. vhost_device_settle tells the workers. A type that has no pause_ring is paused instead.
+ * To be called before a change of something that workers read of this ring, if the ring can keep
+ * running. vhost_device_settle tells the workers. A type that has no pause_ring is paused instead.
  */
 void vhost_ring_tell(struct vhost_device *dev, unsigned index);
 
@@ -33,8 +33,8 @@ void vhost_device_resume(struct vhost_device *dev);
 void vhost_device_commit(struct vhost_device *dev);
 
 /*
- * Return when no worker is still in a call that it began before. Stops the workers only if the type
- * has no synchronize.
+ * Return when all ring functions that workers have entered by now have returned. Stops the workers
+ * only if the type has no synchronize.
  */
 void vhost_device_synchronize(struct vhost_device *dev);
 

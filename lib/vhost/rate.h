@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How often a front-end may disturb the workers: RATE_PER_S times a second in the long run,
- * RATE_BURST times at once. To connect 128 queue pairs takes about 800.
+ * How often a front-end may disturb the workers, that is, make them change what they poll:
+ * RATE_PER_S times a second in the long run, RATE_BURST times at once. To connect 128 queue pairs
+ * takes about 800.
  */
 #pragma once
 
@@ -15,7 +16,7 @@
 
 /* All zero: nothing was counted yet. */
 struct rate {
-	uint64_t until_ns; /* when all that was counted would be over at RATE_PER_S */
+	uint64_t until_ns; /* the end of all that was counted, at RATE_PERIOD_NS each */
 };
 
 /* Count n times more. */

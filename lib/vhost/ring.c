@@ -383,8 +383,8 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 }
 
 /*
- * Call once, in place of calls that may have been lost before the ring was active, or with the call
- * eventfd before this one.
+ * Call the driver once, because calls may have been lost: before the ring was active, or when its
+ * call eventfd was replaced.
  */
 static void ring_call_again(struct vhost_device *dev, unsigned index)
 {

@@ -18,8 +18,9 @@ int vhost_transfer_save(struct vhost_device *dev, int fd);
 int vhost_transfer_load(struct vhost_device *dev, int fd);
 
 /*
- * Must this message wait for a transfer? CHECK_DEVICE_STATE waits for the transfer,
- * SET_DEVICE_STATE_FD for the one that it gives up, but not longer than MOVE_WAIT_MS.
+ * Must this message wait for a transfer? CHECK_DEVICE_STATE waits for the transfer to end.
+ * SET_DEVICE_STATE_FD gives up the transfer before it, and waits for the end of that one. Neither
+ * waits longer than MOVE_WAIT_MS.
  */
 bool vhost_transfer_delays(struct vhost_device *dev, uint32_t request);
 
