@@ -40,7 +40,7 @@ static struct net_driver *plug_in(const char *path)
 	return nd;
 }
 
-/* What a switch does not take in time is lost, as on any cable. 1: something came. */
+/* Frames that a switch does not take in time are lost, as on any cable. 1: a frame came. */
 static int relay(struct net_driver *from, struct net_driver *to)
 {
 	struct net_frame f;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define PATIENCE_NS UINT64_C(5000000000)
-#define LOST_NS     UINT64_C(300000000) /* what has not come by then is lost */
+#define LOST_NS     UINT64_C(300000000) /* a frame that has not arrived by then is lost */
 
 void must_at(bool condition, const char *what, const char *file, int line)
 {
@@ -150,7 +150,9 @@ unsigned drain(struct net_driver *nd, unsigned quiet_ms)
 	return n;
 }
 
-/* Wait for exactly the broadcasts of the others, so that none turns up later. */
+/*
+ * Wait for the broadcasts of all other stations and for nothing else, so that none arrives later.
+ */
 static void hear_others(struct net_driver *nd, unsigned n)
 {
 	uint64_t deadline = now_ns() + PATIENCE_NS;
@@ -246,7 +248,10 @@ static void stream_forgive(struct stream *s, uint64_t next)
 	s->received = next;
 }
 
-/* Nothing came for so long that what is under way is taken for lost. Machines do stand still. */
+/*
+ * No frame came for so long that the frames under way count as lost. They may still come: a machine
+ * can stand still for a while.
+ */
 static void stream_give_up(struct stream *s)
 {
 	if (s->late_next == s->late_end || s->late_end != s->received)
@@ -326,7 +331,7 @@ void streams_step(struct stream s[], unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		any |= streams_receive(s, n, s[i].to) != 0;
 	if (!any)
-		usleep(20); /* the switch may want this core */
+		usleep(20); /* the switch may need this core */
 }
 
 void streams_settle(struct stream s[], unsigned n)

@@ -26,7 +26,10 @@ void print_switch_log(void);
 
 uint64_t now_ns(void);
 
-/* As many open files as may be, here and in what is started from here. Are they n? */
+/*
+ * Raise the limit of open files of this process, and of processes that it starts, as far as
+ * allowed. Is it at least n now?
+ */
 bool allow_descriptors(unsigned n);
 
 /* splitmix64: one state word, any seed. */
@@ -71,16 +74,16 @@ void send_surely(struct net_driver *nd, unsigned pair, const void *frame, uint32
 bool receive_within(
     struct net_driver *nd, unsigned pair, struct net_frame *ret_frame, unsigned timeout_ms);
 
-/* Let each station say one broadcast, so that all are learned, and empty all queues. */
+/* Let each station send one broadcast, so that all addresses are learned, and empty all queues. */
 void introduce(struct net_driver *nd[], unsigned n);
 
-/* Take and forget all frames until none has come for quiet_ms; their number. */
+/* Take and forget all frames until none has come for quiet_ms. Returns how many came. */
 unsigned drain(struct net_driver *nd, unsigned quiet_ms);
 
 /*
  * A stream: numbered frames of random length and content from one driver to another, at most
- * `window` under way. Losing, changing, duplicating or reordering one fails the test. A lossy
- * stream may lose frames, for one of its ports is being changed: it counts them.
+ * `window` under way. The test fails if a frame is lost, changed, duplicated or reordered. A lossy
+ * stream is for ports that are being changed: it may lose frames, and counts them.
  */
 struct stream {
 	struct net_driver *from, *to;
@@ -93,7 +96,7 @@ struct stream {
 	uint64_t late_next, late_end; /* given up, but may still come, in order */
 };
 
-/* Send up to a few frames. True when something was sent. */
+/* Send a few frames at most. True: something was sent. */
 bool stream_send(struct stream *s);
 
 /*
@@ -109,23 +112,27 @@ extern void (*streams_other)(struct net_driver *nd, const struct net_frame *f);
 struct stream usual_stream(struct net_driver *nd[], unsigned from, unsigned to, unsigned id);
 
 /*
- * Those that nothing must happen to while a third port is tormented: ports 0, split, and 1, packed,
- * with rings of 1,024, and a stream each way between them.
+ * The neighbours of a hostile port, which must not be affected: port 0 (split) and port 1 (packed),
+ * with rings of 1,024, and a stream in each direction between them.
  */
 void attach_neighbours(
     struct switch_process *sw, struct net_driver *ret_nd[2], struct stream ret_s[2]);
 
-/* Send and receive on all streams for a while; then wait until all that was sent has come. */
+/*
+ * Send and receive on all streams for so many ms; then wait until all frames that were sent have
+ * arrived.
+ */
 void streams_run(struct stream s[], unsigned n, unsigned ms);
 void streams_step(struct stream s[], unsigned n);
 void streams_settle(struct stream s[], unsigned n);
 
 /*
- * One frame after the other from nd[0] to nd[1], a millisecond apart, and meanwhile() before each
- * (NULL: nothing). How long they took, sorted, ns; all have to arrive within two seconds.
+ * Send n frames one by one from nd[0] to nd[1], a millisecond apart, with a call of meanwhile()
+ * before each of them (NULL: no call). ret_ns[] gets how long each frame took, in ns, sorted. A
+ * frame that takes more than two seconds fails the test.
  */
 void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
     void (*meanwhile)(void *arg), void *arg);
 
-/* Make an eventfd full, and a blocking one: a write to it waits until somebody reads. */
+/* Make an eventfd full and blocking: a write to it waits until it is read. */
 void fill_eventfd(int fd);

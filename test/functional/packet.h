@@ -18,7 +18,7 @@ struct packet {
 
 unsigned packet_headers(const struct packet *p); /* Ethernet, IP and TCP or UDP header */
 
-/* Build frame and net header; returns the frame's length. The checksum is left to be done. */
+/* Build frame and net header; returns the frame's length. The checksum is only requested. */
 uint32_t packet_build(const struct packet *p, const uint8_t dst[6], const uint8_t src[6],
     uint64_t *random, uint8_t *frame, struct virtio_net_hdr *hdr);
 
@@ -28,12 +28,14 @@ uint32_t packet_build(const struct packet *p, const uint8_t dst[6], const uint8_
  */
 const char *packet_check(const uint8_t *frame, uint32_t len);
 
-/* Of a checked frame: where its part of the payload lies, how much, and where it belongs. */
+/*
+ * The payload of a checked frame: where it lies, its length, and its place in the original payload.
+ */
 struct packet_part {
 	const uint8_t *bytes;
 	uint32_t len, offset;
 	bool last;
 };
-/* first_sequence: of the original; n_before: payload bytes of frames before this one. */
+/* n_before: payload bytes of the frames before this one. */
 struct packet_part packet_part(
     const struct packet *p, const uint8_t *frame, uint32_t len, uint32_t n_before);

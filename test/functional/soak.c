@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Eight ports for any time. Four only exchange numbered frames. The others reconnect, change their
- * memory, switch the dirty log on and off, reset rings, send wrong messages and take their memory
- * away. No frame between the four may be lost, nothing may leak, and the counters must balance.
+ * Runs a switch with eight ports for as long as wanted. Four ports only exchange numbered frames.
+ * The other four reconnect, change their memory, switch the dirty log on and off, reset rings, send
+ * wrong messages and take their memory away. No frame between the first four may be lost, nothing
+ * may leak, and the counters must balance.
  *
  * usage: soak VSWITCHD MINUTES; the seed is printed and can be given in $SEED.
  */
@@ -106,7 +107,7 @@ static void change_memory(struct soak *k)
 	frontend_region_destroy(fe, extra);
 }
 
-/* As a migration begins and is given up. */
+/* Turn the log on, as a migration does when it begins, or off, as if it was given up. */
 static void switch_log(struct soak *k)
 {
 	struct net_driver *nd = k->nd[CHANGING];
@@ -146,7 +147,7 @@ static void send_nonsense(struct soak *k)
 		close(fds[0]);
 		close(fds[1]);
 		while (recv(fe->fd, reply, sizeof(reply), MSG_DONTWAIT) > 0)
-			; /* a full socket must not be what stops it */
+			; /* read replies, so that the switch never finds a full socket */
 		run(k, 1);
 	}
 	frontend_cleanup(fe);

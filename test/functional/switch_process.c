@@ -68,7 +68,7 @@ bool switch_log_contains(const struct switch_process *sw, const char *text)
 	return found;
 }
 
-/* The log up to "ready" goes to the file; after that nobody takes anything from the pipe. */
+/* Copy the log to the file up to "ready". After that no more is read from the pipe. */
 static void read_log_until_ready(struct switch_process *sw, int from)
 {
 	char line[2048];
@@ -135,7 +135,10 @@ void switch_start_again(struct switch_process *sw)
 	if (sw->pid == 0)
 		exec_switch(sw, pipe_fd[1]);
 	if (log_unread) {
-		/* The end to read from stays open: writes block, they do not fail. And soon. */
+		/*
+		 * Keep the reading end open: then writes to a full pipe block instead of failing. A
+		 * small pipe is full soon.
+		 */
 		fcntl(pipe_fd[0], F_SETPIPE_SZ, 4096);
 		close(pipe_fd[1]);
 		read_log_until_ready(sw, pipe_fd[0]);
@@ -155,7 +158,7 @@ static void start(
 	must(binary != NULL, "no vswitchd: give its path as argument or in $VSWITCHD");
 	*sw = (struct switch_process){
 	    .n_ports = n_ports, .n_workers = n_workers, .client = client, .iommu = iommu};
-	/* As /run is: on some disks each file that goes takes milliseconds. */
+	/* In memory, as /run is: on some disks the removal of a file takes milliseconds. */
 	snprintf(sw->dir, sizeof(sw->dir), "%s/vswitchd-test-XXXXXX",
 	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	must(mkdtemp(sw->dir) != NULL, "mkdtemp");
@@ -375,7 +378,7 @@ struct switch_usage switch_usage(const struct switch_process *sw)
 	return u;
 }
 
-/* Longer than the switch itself looks at a new front-end, every 100 ms. */
+/* In units of 10 ms: longer than the 100 ms between two checks of new front-ends by the switch. */
 #define REST_LOOKS 30
 
 struct switch_usage switch_usage_at_rest(const struct switch_process *sw)

@@ -26,19 +26,19 @@ struct switch_process {
 	char log[96]; /* what it wrote to stderr */
 };
 
-/* Where the binary is: $VSWITCHD, or what this sets (the program's first argument). */
+/* Set the path of vswitchd, which otherwise is $VSWITCHD. */
 void switch_binary(const char *path);
 
-/* More options, with spaces between, for those started from now on; NULL: none. */
+/* Further options, separated by spaces, for switches started from now on; NULL: none. */
 void switch_option(const char *options);
 
-/* Those started from now on write their log to a pipe that nobody reads once they are ready. */
+/* True: switches started from now on write their log to a pipe, which is not read after "ready". */
 void switch_log_unread(bool unread);
 
 /* Make the directory and start; returns when vswitchd says that it is ready. */
 void switch_start(struct switch_process *sw, unsigned n_ports, unsigned n_workers, bool client);
 
-/* The same with another option of vswitchd. */
+/* The same with --iommu. */
 void switch_start_with_iommu(struct switch_process *sw, unsigned n_ports, unsigned n_workers);
 
 /* Start again after switch_kill() or switch_stop(), with the same paths. */
@@ -47,10 +47,13 @@ void switch_start_again(struct switch_process *sw);
 /* SIGKILL and wait. */
 void switch_kill(struct switch_process *sw);
 
-/* SIGTERM; must end by itself with status 0. Returns the counters it wrote; see json_decref. */
+/*
+ * Send SIGTERM; the switch must end with status 0. Returns the counters that it wrote; the caller
+ * releases them with json_decref.
+ */
 json_t *switch_stop(struct switch_process *sw);
 
-/* SIGUSR1: the counters now. */
+/* Send SIGUSR1, and return the counters that the switch writes. */
 json_t *switch_stats(struct switch_process *sw);
 
 /* Remove the directory. */
@@ -63,12 +66,13 @@ bool switch_log_contains(const struct switch_process *sw, const char *text);
 bool switch_alive(struct switch_process *sw);
 
 /*
- * Check that the books balance: per receive queue frames == unicast + flooded + drops; over
- * all, unicast + flood copies + segments == delivered + dropped at deliver queues.
+ * Check that the counters balance. For each receive queue: frames == unicast + flooded + drops. For
+ * the whole switch: unicast + flood copies + segments == frames delivered + drops at deliver
+ * queues.
  */
 void switch_check_books(const json_t *stats);
 
-/* Stop, check the books, remove. */
+/* Stop the switch, check its counters, remove its directory. */
 void switch_finish(struct switch_process *sw);
 
 /* A counter of one direction ("receive" or "deliver") of a port, summed over its queues. */
@@ -85,7 +89,8 @@ struct switch_usage {
 };
 struct switch_usage switch_usage(const struct switch_process *sw);
 /*
- * The same with nothing on its way, to compare with an earlier one: the last things of a front-end
- * that went are put away later. Call it with no frame moving; at most 5 s.
+ * The same when nothing is pending, for comparison with an earlier usage: some descriptors and
+ * mappings of a front-end are released some time after it has gone. No frame may move during the
+ * call, which takes 5 s at most.
  */
 struct switch_usage switch_usage_at_rest(const struct switch_process *sw);

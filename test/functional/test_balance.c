@@ -102,7 +102,9 @@ static void test_moving_queues_lose_and_reorder_nothing(void **state)
 	stream_while_moving(FEATURES_BASE, "--balance=rotate --balance-interval=2 --idle=poll");
 }
 
-/* Frames that come one by one: between them both workers sleep, and the kick must find the new one.
+/*
+ * Frames are sent one by one. Between them both workers sleep, so each kick must wake the worker
+ * that has the queue now.
  */
 static void test_a_kick_finds_the_worker_that_has_the_queue_now(void **state)
 {
@@ -129,8 +131,8 @@ static void test_a_kick_finds_the_worker_that_has_the_queue_now(void **state)
 }
 
 /*
- * Broadcasts from two ports that the same worker polls, to guests that take none: every burst
- * finds seven rings full and tries again, which keeps a worker busy.
+ * Keep a worker busy: two ports that it polls send broadcasts to guests that take no frames. Every
+ * burst finds seven full rings and tries them again.
  */
 static void load_worker(struct lab *l, const unsigned port[2], unsigned ms)
 {
@@ -150,7 +152,7 @@ static void load_worker(struct lab *l, const unsigned port[2], unsigned ms)
 		for (unsigned k = 0; k < 64; k++)
 			any |= net_send(l->nd[port[k % 2]], 0, frame[k % 2], 60, NULL, NULL) == 0;
 		if (!any)
-			usleep(10); /* full rings are load enough */
+			usleep(10); /* the transmit rings are full */
 	}
 }
 

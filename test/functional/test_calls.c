@@ -2,7 +2,7 @@
 /*
  * A front-end with call eventfds that are slow or that block gets late interrupts or loses its
  * connection. Its neighbours lose almost no time: neither the worker nor the control thread waits
- * for the eventfds. With one worker, and with two workers that share deliver queues.
+ * for the eventfds. Tested with one worker, and with two workers that share deliver queues.
  */
 #include "functional.h"
 
@@ -48,7 +48,7 @@ static void close_lab(struct lab *l)
 	switch_finish(&l->sw);
 }
 
-/* So many entries of epoll sets are told of each write to fd. */
+/* Let n entries of epoll sets watch fd: each write to fd notifies all of them. */
 static int *watch(int fd, unsigned n)
 {
 	enum { COPIES = 250 };
@@ -76,7 +76,9 @@ static uint64_t time_of_write(int fd)
 	return now_ns() - start;
 }
 
-/* The hostile driver takes a call for each frame, and the neighbour broadcasts one. */
+/*
+ * Cause one call to the hostile driver: it asks for a call, and the neighbour broadcasts a frame.
+ */
 static void have_it_called(void *arg)
 {
 	static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -114,7 +116,7 @@ static void slow_eventfd(unsigned workers)
 	slow = time_of_write(l.hostile->queue[0].call_fd);
 	printf("a write takes %lu us\n", slow / 1000);
 	measure_delays(l.nd, l.delay, DELAYS, have_it_called, &l);
-	/* What is late for other reasons is so on any machine. */
+	/* A busy machine delays some frames, too: so judge the median. */
 	late = longer_than(l.delay, DELAYS, slow / 2);
 	printf("median %lu us, p99 %lu us, longest %lu us, %u of %u late\n",
 	    l.delay[DELAYS / 2] / 1000, l.delay[DELAYS * 99 / 100] / 1000,
@@ -138,7 +140,7 @@ static void test_a_slow_eventfd_costs_neighbours_one_write_of_two_workers(void *
 	slow_eventfd(2);
 }
 
-/* What was slow once, and is not now, is called at once again. */
+/* A slow eventfd that has become quick again is written without delay. */
 static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
 {
 	static struct lab l;
@@ -155,7 +157,7 @@ static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
 	for (unsigned i = 0; set[i]; i++)
 		close(set[i]);
 	free(set);
-	usleep(1300000); /* for a second it is left alone */
+	usleep(1300000); /* workers do not write to it for a second */
 	for (unsigned i = 0; i < 200; i++) {
 		struct net_frame f;
 		uint64_t start;
@@ -169,14 +171,16 @@ static void test_an_eventfd_that_is_quick_again_is_written_at_once(void **state)
 		while (net_receive(l.hostile, 0, &f) > 0)
 			;
 	}
-	/* Those that wait for the control thread wait for up to 2 ms: 50 would be prompt by chance.
-	 */
+	/* Calls by the control thread take up to 2 ms, so about 50 of them are prompt by chance. */
 	printf("%u of 200 calls took less than 0.5 ms\n", prompt);
 	must(prompt > 100, "calls go on being late");
 	close_lab(&l);
 }
 
-/* A call that a worker has left to others is made although the ring begins anew meanwhile. */
+/*
+ * A worker leaves a call to the control thread, and then the ring is started anew: the call is
+ * still made.
+ */
 static void test_a_call_is_not_lost_when_its_ring_begins_anew(void **state)
 {
 	static struct lab l;
@@ -201,7 +205,7 @@ static void test_a_call_is_not_lost_when_its_ring_begins_anew(void **state)
 		eventfd_read(called.fd, &count);
 		have_it_called(&l);
 		usleep(200);
-		/* All rings have other memory. */
+		/* This starts all rings anew. */
 		must_equal(-frontend_rem_mem_reg(fe, extra), 0, "errno of a region less");
 		lost += poll(&called, 1, 1000) == 0;
 		frontend_region_destroy(fe, extra);
@@ -211,7 +215,7 @@ static void test_a_call_is_not_lost_when_its_ring_begins_anew(void **state)
 	close_lab(&l);
 }
 
-/* Asks again and again, in a thread of its own. */
+/* A front-end that sends requests all the time, in a thread of its own. */
 struct asker {
 	struct frontend fe;
 	uint64_t longest;
@@ -248,7 +252,7 @@ static void test_full_blocking_eventfds_do_not_delay_answers(void **state)
 	usleep(50000);
 	for (unsigned i = 0; i < RINGS; i++)
 		fill_eventfd(l.hostile->queue[i].call_fd);
-	/* All rings begin anew, and each driver may have missed a call. */
+	/* All rings are started anew. Each of them gets a call, because one may have been lost. */
 	frontend_rem_mem_reg(&l.hostile->fe, l.hostile->rings_region);
 	frontend_add_mem_reg(&l.hostile->fe, l.hostile->rings_region);
 	pthread_join(thread, NULL);
@@ -264,7 +268,10 @@ static void test_full_blocking_eventfds_do_not_delay_answers(void **state)
 	close_lab(&l);
 }
 
-/* The worker is in the write: it is freed, and the front-end has to wait, longer each time. */
+/*
+ * A worker hangs in the write to the eventfd. The write is interrupted, and the front-end is not
+ * served for a while, which is longer each time.
+ */
 static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void **state)
 {
 	static struct lab l;
@@ -293,7 +300,10 @@ static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void 
 		waited = now_ns() - start;
 		must_equal(-net_driver_start(l.hostile), 0, "errno of a start");
 	}
-	/* 2 s from when it was dropped, which is some frames before it came again. */
+	/*
+	 * The second time the front-end waits for 2 s after it was dropped. It was dropped some
+	 * frames before it connected again.
+	 */
 	must(waited > 1200 * MS, "a front-end that blocks again and again is served at once");
 	close_lab(&l);
 }
@@ -316,8 +326,9 @@ static unsigned long long rests(pid_t pid)
 }
 
 /*
- * Every look of the control thread may take the CPU from a guest that shares it. Without an event
- * index, because that cannot say for ever that no call is wanted.
+ * The control thread checks workers every 10 ms, and more often while they make calls. Each check
+ * may take the CPU from a guest that shares it. Without an event index, because with one a driver
+ * can never say that it wants no calls at all.
  */
 static void test_guests_that_want_no_calls_are_rarely_disturbed(void **state)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Changes beside traffic cost no frame, no order and no call: eventfds are replaced, a further
- * queue pair is started, stopped, enabled and disabled, dirty pages are logged and not logged, the
- * back-end channel is replaced, thousands of times, on a port that sends and receives at full
- * speed. A front-end that makes changes all the time waits for its own answers; others do not.
+ * Changes of a port that sends and receives at full speed lose no frame and no call, and do not
+ * reorder frames. Thousands of times, eventfds are replaced, a further queue pair is started,
+ * stopped, enabled and disabled, the dirty log is turned on and off, and the back-end channel is
+ * replaced. A front-end that makes changes all the time waits for its own answers; others do not.
  * Receive queues that the driver has not filled yet get no frames.
  */
 #include "functional.h"
@@ -44,7 +44,7 @@ static struct frontend *fe_of(struct lab *l)
 	return &l->nd[0]->fe;
 }
 
-/* Of both rings of the first pair, to one of two eventfds, or none. */
+/* Replace the call eventfd of a ring of the first pair by one of two eventfds, or by none. */
 static int change_calls(struct lab *l, unsigned round)
 {
 	return frontend_set_vring_fd(fe_of(l), VHOST_USER_SET_VRING_CALL, round % 2,
@@ -87,13 +87,13 @@ static int replace_channel(struct lab *l, unsigned round)
 	return frontend_open_channel(fe_of(l));
 }
 
-/* Memory that the driver does not use yet. */
+/* Add memory that the driver does not use yet. */
 static int add_memory(struct lab *l, unsigned round)
 {
 	int region;
 
 	if (round % (ROUNDS / ADDED)) {
-		usleep(200); /* the stream is to go on meanwhile */
+		usleep(200); /* let the stream go on meanwhile */
 		return 0;
 	}
 	region =
@@ -112,7 +112,7 @@ static const struct change changes[] = {
     {"ADD_MEM_REG now and then, and nothing", add_memory},
 };
 
-/* The rings are the main thread's, the socket is ours. */
+/* This thread uses only the front-end's socket; the main thread uses the rings. */
 static void *change_main(void *arg)
 {
 	struct lab *l = arg;
@@ -206,7 +206,7 @@ static void *replace_calls_main(void *arg)
 	return NULL;
 }
 
-/* As a guest that waits for an interrupt, which comes by one of the two. */
+/* Wait as a guest does that sleeps until an interrupt: one of the two eventfds is written. */
 static void sleep_for_frame(struct lab *l)
 {
 	struct pollfd fds[2] = {
@@ -274,7 +274,7 @@ static void toggle_for(struct lab *l, unsigned ms, uint64_t *ret_messages)
 	*ret_messages = n;
 }
 
-/* As fast as it can, and nobody waits for an answer. */
+/* The front-end sends changes as fast as it can, without waiting for answers. */
 static void a_front_end_that_changes_its_rings_all_the_time_waits_alone(void **state)
 {
 	uint64_t first, before, after, n, start;
@@ -297,7 +297,10 @@ static void a_front_end_that_changes_its_rings_all_the_time_waits_alone(void **s
 	must(after - before <= RATE_PER_S * ((now_ns() - start) / 1000000 + 100) / 1000,
 	    "more snapshots in a second than are allowed");
 	must(n > RATE_PER_S, "it did not go on");
-	/* Its neighbour does not wait, and it goes on itself in the end. */
+	/*
+	 * A neighbour's message does not wait, and the front-end's own last change is made in the
+	 * end.
+	 */
 	must_equal(-frontend_sync(&l.nd[1]->fe), 0, "errno of a neighbour's message");
 	must_equal(-frontend_set_vring_enable(fe_of(&l), 3, true), 0, "errno of the last change");
 	streams_run(l.s, 2, 50);
@@ -323,7 +326,10 @@ static unsigned count_unused(struct lab *l)
 	return n;
 }
 
-/* One frame of each flow to port 1; how many came, and to which pairs. */
+/*
+ * Send one frame of each flow to port 1. Returns how many arrived; ret_came[] counts them by queue
+ * pair.
+ */
 static unsigned send_flows(struct lab *l, unsigned n_pairs, unsigned ret_came[PAIRS])
 {
 	uint8_t frame[100], src[6], dst[6];
@@ -360,7 +366,7 @@ static void say_hello(struct net_driver *nd, unsigned station)
 	send_surely(nd, 0, frame, sizeof(frame), NULL, NULL);
 }
 
-/* Frames for queues without buffers are dropped where all are. */
+/* If no enabled queue has buffers, a frame is dropped at the first queue. */
 static void drop_at_first(struct lab *l)
 {
 	uint8_t frame[100], src[6], dst[6];
@@ -410,7 +416,7 @@ static void use_queues_that_are_filled(uint64_t features)
 	must_equal(send_flows(&l, PAIRS, came), FLOWS, "flows with all queues filled");
 	for (unsigned pair = 0; pair < PAIRS; pair++)
 		must(came[pair] > FLOWS / PAIRS / 4, "the flows are not spread");
-	/* Used up is not unused. */
+	/* A queue that has used all its buffers does not count as unused. */
 	must_equal(count_unused(&l), 0, "queues that have had no buffers");
 	net_driver_destroy(l.nd[0]);
 	net_driver_destroy(l.nd[1]);

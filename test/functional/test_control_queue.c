@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A front-end that leaves the configuration space and the control queue to the switch, as User Mode
- * Linux does. Its driver starts one ring more than its pairs have, gets answers to its commands,
- * and gets frames on the queues that it asked for. A wrong control queue affects only its own port.
+ * Linux does. Its driver starts one ring more than its queue pairs need: the control queue. The
+ * driver gets answers to its commands, and frames on the queues that it asked for. A wrong control
+ * queue affects only its own port.
  */
 #include "functional.h"
 
@@ -30,7 +31,10 @@ struct lab {
 
 static const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
 
-/* Port 1: all pairs that the configuration space tells, and the ring after them. */
+/*
+ * Connect port 1 with all pairs that the configuration space announces, and the control queue
+ * behind them.
+ */
 static void open_lab(struct lab *l, uint64_t features, enum control_kick kick)
 {
 	struct net_config usual = usual_config(FEATURES_BASE, 1), c;
@@ -79,7 +83,7 @@ static void use_pairs(struct lab *l, uint16_t pairs)
 	expect_answer(l, CONTROL_MQ, 0, &pairs, 2, CONTROL_OK);
 }
 
-/* The switch's own account of them. */
+/* Check what the switch counted of these commands. */
 static void expect_counts(struct lab *l, bool mq)
 {
 	json_t *stats = switch_stats(&l->sw);
@@ -138,7 +142,10 @@ static void test_commands_are_answered_however_the_driver_kicks(void **state)
 	run_commands(FEATURES_BASE, CONTROL_KICK_NONE);
 }
 
-/* A frame of each flow to port 1; which pairs they come out of, as a mask. All have to come. */
+/*
+ * Send a frame of each flow to port 1; all have to arrive. Returns a mask of the pairs that they
+ * arrive on.
+ */
 static unsigned run_flows(struct lab *l)
 {
 	unsigned pairs = l->nd[1]->config.n_pairs, used = 0, got = 0;
@@ -156,7 +163,7 @@ static unsigned run_flows(struct lab *l)
 		    28);
 		send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
 	}
-	/* All of them, and what should not come after them. */
+	/* Take all frames, and any that should not come after them. */
 	while (now_ns() < end) {
 		if (got == FLOWS)
 			end = MIN(end, now_ns() + UINT64_C(30000000));
@@ -176,13 +183,13 @@ static void run_pairs(uint64_t features)
 	struct lab l;
 
 	open_lab(&l, features, CONTROL_KICK_EVENTFD);
-	/* All are enabled, but a driver that has said nothing uses the first. */
+	/* All pairs are enabled, but a driver that has sent no command uses only the first. */
 	must_equal(run_flows(&l), 1, "pairs in use before the driver has said");
 	use_pairs(&l, PAIRS);
 	must_equal(run_flows(&l), (1u << PAIRS) - 1, "pairs in use when all are");
 	use_pairs(&l, 3);
 	must_equal(run_flows(&l), 7, "pairs in use when three are");
-	/* What happens to the port meanwhile changes nothing about it. */
+	/* A new memory table does not change the number of pairs. */
 	must_equal(-frontend_set_mem_table(&l.nd[1]->fe), 0, "errno of a memory table");
 	must_equal(run_flows(&l), 7, "pairs in use after a memory table");
 	use_pairs(&l, 1);
@@ -208,7 +215,10 @@ static void test_without_mq_the_third_ring_takes_no_frames(void **state)
 	close_lab(&l);
 }
 
-/* Who does not read the configuration space from us has more pairs, and a ring 16 for frames. */
+/*
+ * A front-end that does not read the configuration space from the switch may have more pairs. Its
+ * ring 16 carries frames.
+ */
 static void test_other_front_ends_keep_all_their_rings(void **state)
 {
 	enum { MANY = 12 };
@@ -270,7 +280,7 @@ static void test_the_number_of_pairs_is_an_option(void **state)
 
 enum { HOSTILE_ANSWERED = 1, HOSTILE_BREAKS = 6 };
 
-/* Chains of every wrong kind, then a good command: either it is answered or the ring is stopped. */
+/* Add a wrong chain of this kind. The ring must then either be stopped or answer a good command. */
 static void add_hostile(struct control_queue *cq, unsigned kind)
 {
 	const struct driver_buffer in = {CONTROL_GPA + 60000, 8}, out = {CONTROL_GPA + 61000, 64},
@@ -298,7 +308,7 @@ static void add_hostile(struct control_queue *cq, unsigned kind)
 	control_queue_kick(cq);
 }
 
-/* Put it into the queue while the port's frames flow; another front-end is answered. */
+/* Add a wrong chain while the port's frames flow; another front-end still gets an answer. */
 static void run_hostile(struct lab *l, unsigned kind)
 {
 	struct stream s[2] = {usual_stream(l->nd, 0, 1, 0), usual_stream(l->nd, 1, 0, 1)};
@@ -319,7 +329,7 @@ static void test_hostile_contents_cost_only_the_port(void **state)
 	open_lab(&l, FEATURES_BASE, CONTROL_KICK_EVENTFD);
 	for (unsigned kind = HOSTILE_ANSWERED; kind < HOSTILE_BREAKS; kind++) {
 		run_hostile(&l, kind);
-		control_queue_wait(l.cq, 1000); /* that one */
+		control_queue_wait(l.cq, 1000); /* the answer to the wrong chain */
 		expect_answer(&l, CONTROL_ANNOUNCE, 0, NULL, 0, CONTROL_OK);
 	}
 	run_hostile(&l, HOSTILE_BREAKS);

@@ -18,7 +18,7 @@
 #define RING        8
 #define RESTLESS    (PORTS - 1)
 #define FRAMES      1000
-#define BEGIN_US    500000 /* in which it may make many changes at once */
+#define BEGIN_US    500000 /* the time in which many changes at once are allowed */
 #define ALONE_US    1000000
 #define PATIENCE_MS 20000
 #define AWAKE_MAX   0.3
@@ -39,7 +39,7 @@ static void open_crowd(struct crowd *c)
 	switch_start(&c->sw, PORTS, 1, false);
 	config.ring_size = RING;
 	for (unsigned i = 0; i < PORTS; i++) {
-		config.n_pairs = i < 2 ? 1 : PAIRS; /* between the first two one queue is used */
+		config.n_pairs = i < 2 ? 1 : PAIRS; /* the streams need one pair only */
 		c->nd[i] = attach(&c->sw, i, &config);
 	}
 	introduce(c->nd, 2);
@@ -56,7 +56,7 @@ static void *change_main(void *arg)
 {
 	struct crowd *c = arg;
 
-	c->nd[RESTLESS]->fe.timeout_ms = PATIENCE_MS; /* it is read as often as it may change */
+	c->nd[RESTLESS]->fe.timeout_ms = PATIENCE_MS; /* answers wait for the rate of changes */
 	for (unsigned i = 0; !atomic_load(&c->stop); i++)
 		must_equal(-frontend_set_vring_enable(&c->nd[RESTLESS]->fe, 2, i % 2), 0,
 		    "errno of SET_VRING_ENABLE");

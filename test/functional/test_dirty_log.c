@@ -22,7 +22,7 @@
 
 #define N      2
 #define PAGE   UINT64_C(4096)
-#define PLACES 5 /* where the log may lie in its file */
+#define PLACES 5 /* the number of places where the log may lie in its file */
 
 struct lab {
 	struct switch_process sw;
@@ -37,7 +37,7 @@ struct lab {
 
 static uint64_t offset_of(const struct lab *l, unsigned place)
 {
-	return place * (l->log_size + 4096) + place; /* neither a page nor a word */
+	return place * (l->log_size + 4096) + place; /* aligned neither to a page nor to a word */
 }
 
 static struct lab *lab_open(const struct net_config *config, unsigned n_workers)
@@ -48,7 +48,7 @@ static struct lab *lab_open(const struct net_config *config, unsigned n_workers)
 	uint64_t bytes;
 
 	switch_start(&l->sw, N, n_workers, false);
-	c.clean = true; /* what the guest writes itself, nobody here logs */
+	c.clean = true; /* writes by the guest itself are not logged here */
 	l->moving = l->nd[0] = attach(&l->sw, 0, &c);
 	l->nd[1] = attach(&l->sw, 1, &peer);
 	introduce(l->nd, N);
@@ -117,7 +117,7 @@ static void copy_page(struct lab *l, uint64_t gpa)
 	must(false, "a page is marked that is not memory");
 }
 
-/* Take the bits of the log at a place, and copy what they stand for. Returns how many. */
+/* Take the bits of the log at a place, and copy the pages that they stand for. Returns how many. */
 static unsigned take_marks(struct lab *l, uint64_t place)
 {
 	unsigned n = 0;
@@ -202,7 +202,7 @@ static void run(struct lab *l, unsigned steps)
 		streams_step(l->s, N);
 }
 
-/* Until at least n more frames have come to the moving driver. */
+/* Run the streams until at least n more frames have come to the moving driver. */
 static void run_frames(struct lab *l, unsigned n)
 {
 	uint64_t deadline = now_ns() + UINT64_C(20000000000), goal = l->s[1].received + n;
@@ -213,14 +213,17 @@ static void run_frames(struct lab *l, unsigned n)
 	}
 }
 
-/* What the test itself spent does not count as silence of the switch. */
+/* Restart the streams' time-outs: the switch was not silent, the test itself took this time. */
 static void patience(struct lab *l)
 {
 	for (unsigned i = 0; i < N; i++)
 		l->s[i].progress_ns = now_ns();
 }
 
-/* Pair after pair, and with the first one the status goes: the other rings stop by that. */
+/*
+ * Stop the rings pair by pair. The status is reset after the first pair, which stops the other
+ * rings.
+ */
 static void stop_like_qemu(struct lab *l)
 {
 	struct net_driver *nd = l->moving;
@@ -234,7 +237,10 @@ static void stop_like_qemu(struct lab *l)
 	}
 }
 
-/* From turning the log on to the comparison; then everything goes on without log. */
+/*
+ * A whole migration: turn the log on, copy, stop, compare. Then start the rings again without the
+ * log.
+ */
 static void migrate(struct lab *l, unsigned passes)
 {
 	set_place(l, 0);
@@ -255,7 +261,7 @@ static void migrate(struct lab *l, unsigned passes)
 	patience(l);
 }
 
-/* Frames of all sizes; nothing is lost, the passes disturb nothing. */
+/* Migrate several times while frames of all sizes flow. */
 static void test_migrations_of_pairs(uint64_t features, const struct net_shape *shape,
     uint16_t size, uint32_t len_max, unsigned n_workers, unsigned n_pairs)
 {
@@ -269,7 +275,7 @@ static void test_migrations_of_pairs(uint64_t features, const struct net_shape *
 	for (unsigned i = 0; i < N; i++) {
 		l->s[i].len_max = len_max;
 		l->s[i].window = 32;
-		l->s[i].lossy = true; /* while its rings are stopped a port loses what comes */
+		l->s[i].lossy = true; /* frames that come while the rings are stopped are lost */
 	}
 	for (unsigned i = 0; i < 2 + n_pairs; i++) {
 		streams_settle(l->s, N);
@@ -354,7 +360,7 @@ static void test_packed_queue_pairs(void **state)
 	test_migrations_of_pairs(FEATURES_PACKED, NULL, 256, 3000, 2, 4);
 }
 
-/* The log goes on, off and elsewhere all the time, and no frame is lost for it. */
+/* The log is turned on and off, and moved, all the time. No frame may be lost by that. */
 static void toggle(uint64_t features)
 {
 	struct net_config c = usual_config(features, 1);
@@ -368,13 +374,13 @@ static void toggle(uint64_t features)
 		set_logging(l, random_next(&random) & 1, random_next(&random) & 1);
 		run(l, 3);
 	}
-	/* Off means off. */
+	/* If the log is off, no bit is set. */
 	set_logging(l, false, false);
 	memset(l->log, 0, offset_of(l, PLACES));
 	run(l, 300);
 	for (uint64_t i = 0; i < offset_of(l, PLACES); i++)
 		must(l->log[i] == 0, "logged although the log is off");
-	/* On, and moving: what was marked in the old place before counts. */
+	/* The log is on and moves. Bits that were set in the old place count. */
 	set_place(l, 0);
 	set_logging(l, true, true);
 	copy_all(l);
@@ -409,7 +415,9 @@ static void test_packed_on_off_and_elsewhere_without_loss(void **state)
 	toggle(FEATURES_PACKED);
 }
 
-/* The log's file becomes shorter under the switch: that costs the port, not the switch. */
+/*
+ * The log's file becomes shorter while the switch uses it: the port is lost, the switch continues.
+ */
 static void test_a_log_that_is_cut_costs_its_port(void **state)
 {
 	struct net_config c = usual_config(FEATURES_BASE, 1);

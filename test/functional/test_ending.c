@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SIGTERM ends the switch within a second, even if one of its threads hangs for ever. A debugger
- * stops the thread; that stands for a page of a foreign file system, or a call that blocks.
+ * SIGTERM ends the switch within a second, even if one of its threads hangs for ever. The test
+ * stops the thread with ptrace, in place of a page fault in a file system that does not answer, or
+ * of a system call that blocks.
  */
 #include "functional.h"
 
@@ -23,7 +24,7 @@ static void stop_thread(pid_t thread)
 	must(waitpid(thread, NULL, __WALL) == thread, "the thread does not stop");
 }
 
-/* Of the first worker. */
+/* The thread of the first worker. */
 static pid_t worker_of(pid_t pid)
 {
 	char command[96];
@@ -37,7 +38,7 @@ static pid_t worker_of(pid_t pid)
 	return thread;
 }
 
-/* SIGTERM; returns the exit status. A thread that is traced has to be waited for, too. */
+/* Send SIGTERM, and return the exit status. A traced thread has to be waited for, too. */
 static int end(struct switch_process *sw, pid_t stopped)
 {
 	uint64_t deadline = now_ns() + END_MS * UINT64_C(1000000);

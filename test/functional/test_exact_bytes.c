@@ -47,7 +47,7 @@ struct bench {
 	struct net_driver *from, *to;
 	uint8_t src[6], dst[6];
 	uint64_t random;
-	/* The batch under way. */
+	/* The batch that is being sent. */
 	unsigned n;
 	uint32_t len[BATCH];
 	uint8_t *frame[BATCH];
@@ -55,7 +55,10 @@ struct bench {
 	unsigned room_taken, capacity; /* receive buffers */
 };
 
-/* Odd pieces: 1 byte at every edge of header, Ethernet header and 64-byte snapshot. */
+/*
+ * Buffers in odd pieces: some end or begin one byte beside an edge of the net header, the Ethernet
+ * header or the 64 bytes that the switch snapshots.
+ */
 static const struct net_shape merge_shapes[] = {
     {.n = 1, .len = {2048}, .gap = 16},
     {.n = 1, .len = {1526}, .gap = 1},
@@ -100,7 +103,7 @@ static void bench_close(struct bench *b)
 	json_t *stats = switch_stop(&b->sw);
 
 	switch_check_books(stats);
-	/* The introduction made one frame more, the other way. */
+	/* introduce() has sent one frame more in each direction. */
 	must_equal(switch_counter(stats, 0, "receive", "frames"), b->n_sent + 1, "frames received");
 	must_equal(
 	    switch_counter(stats, 1, "deliver", "frames"), b->n_sent + 1, "frames delivered");
@@ -114,7 +117,7 @@ static void bench_close(struct bench *b)
 	net_driver_destroy(b->to);
 }
 
-/* All that was sent arrives, in order, as it was. */
+/* Check that all frames of the batch arrive unchanged and in order. */
 static void bench_collect(struct bench *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
@@ -138,7 +141,7 @@ static unsigned buffers_for(const struct bench *b, uint32_t len)
 	return (len + b->to->hdr_len + bytes - 1) / bytes;
 }
 
-/* No more is under way than the receiver has room for. */
+/* Send a frame. First collect the batch if the receiver might have too few buffers for one more. */
 static void bench_send(struct bench *b, uint32_t len, const struct net_shape *shape)
 {
 	unsigned room = b->to->queue[0].n_outstanding;
@@ -197,7 +200,10 @@ static void run_random_frames(const struct setting *s)
 	}
 }
 
-/* Every way to cut header and a frame of 100 bytes in two and in three. */
+/*
+ * Send a frame of 100 bytes with its net header, cut in two and in three pieces in every possible
+ * way.
+ */
 static void run_every_cut(const struct setting *s, bool indirect)
 {
 	struct bench b;
@@ -220,7 +226,7 @@ static void run_every_cut(const struct setting *s, bool indirect)
 	bench_close(&b);
 }
 
-/* The same for the receiver's buffers: every cut in two. */
+/* The same for receive buffers, cut in two in every possible way. */
 static void run_every_receive_cut(const struct setting *s)
 {
 	struct bench b;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest arrives: it is announced and learned, and the addresses that its old port had learned are
- * transferred.
+ * A guest arrives on a port, as after a live migration. The switch announces its address
+ * (SEND_RARP) and learns it. With the device state, the addresses that its old port had learned
+ * come to its new port.
  */
 #include "functional.h"
 
@@ -108,7 +109,7 @@ static void test_an_announcement_waits_for_the_rings(void **state)
 	must_equal(-net_driver_resume(l->nd[0]), 0, "errno of net_driver_resume");
 	expect_announcement(l->nd[1], mac);
 	expect_announcement(l->nd[2], mac);
-	/* And is not repeated. */
+	/* The announcement is not repeated. */
 	must_equal(-net_driver_stop(l->nd[0]), 0, "errno of net_driver_stop");
 	must_equal(-net_driver_resume(l->nd[0]), 0, "errno of net_driver_resume");
 	must_equal(drain(l->nd[1], 50), 0, "announcements of old news");
@@ -123,7 +124,10 @@ static void test_nonsense_is_not_announced(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
 		must_equal(
 		    -frontend_send_rarp(&l->nd[0]->fe, bad[i]), EREMOTEIO, "errno of SEND_RARP");
-	/* Faster than they can be sent: not all arrive, and nothing breaks. */
+	/*
+	 * Ask for announcements faster than they can be sent: some are lost, and nothing else
+	 * happens.
+	 */
 	station_mac(mac, 9, 1);
 	for (unsigned i = 0; i < 2000; i++)
 		frontend_send_rarp(&l->nd[0]->fe, mac);

@@ -96,12 +96,12 @@ static void round_of_messages(struct lab *l, struct frontend *fe)
 		if (send_odd_message(l, fe) < 0)
 			return;
 		while (recv(fe->fd, reply, sizeof(reply), MSG_DONTWAIT) > 0)
-			; /* a full socket must not be what stops it */
+			; /* read replies, so that the switch never finds a full socket */
 		run(l, 1);
 	}
 }
 
-/* A header that promises more than comes. */
+/* Send a header that announces more payload than follows. */
 static void round_of_half_messages(struct lab *l, struct frontend *fe)
 {
 	struct vhost_header h = {.request = VHOST_USER_SET_MEM_TABLE,
@@ -112,7 +112,7 @@ static void round_of_half_messages(struct lab *l, struct frontend *fe)
 	run(l, 20);
 }
 
-/* Random words, or words that look like descriptors of memory that exists. */
+/* Write random words, or words that look like descriptors with valid addresses. */
 static void scribble(struct lab *l, struct net_driver *nd, unsigned index)
 {
 	struct net_queue *q = &nd->queue[index];
@@ -138,7 +138,7 @@ static void scribble(struct lab *l, struct net_driver *nd, unsigned index)
 		avail[random_next(&l->random) % 2] = random_next(&l->random);
 }
 
-/* A good start, then rings and messages go bad. */
+/* Start as a correct front-end, then write random rings and send random messages. */
 static void round_of_rings(struct lab *l)
 {
 	struct net_config c = usual_config(

@@ -17,15 +17,15 @@
 
 #define BATCHES    6
 #define ROUNDS     1000                /* each */
-#define LATE_NS    UINT64_C(900000000) /* a sleep that nobody ends takes a second */
+#define LATE_NS    UINT64_C(900000000) /* a sleep without a kick takes a second */
 #define PAUSE_US   1500                /* at most, between two frames */
-#define P50_US     200                 /* of the best batch, for others use this machine, too */
+#define P50_US     200                 /* of the best batch: the machine may be busy */
 #define P99_US     10000               /* the worker slept before one frame in twelve */
 #define IDLE_PORTS 8
 #define IDLE_S     2
 #define IDLE_SHARE 0.02
 #define REPLACED   200
-#define SETTLE_US  1500000 /* until a new front-end is not looked at any more */
+#define SETTLE_US  1500000 /* after this time the switch does not check a new front-end any more */
 
 static int by_value(const void *a, const void *b)
 {
@@ -75,9 +75,12 @@ static void one_batch(struct net_driver *nd[2], uint64_t *random, uint64_t best[
 	uint64_t latency[ROUNDS];
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		/* Mostly around the moment when it falls asleep, which moves. */
+		/* Mostly around the moment when the worker falls asleep. This moment varies. */
 		spin_us(random_between(random, 150, i % 8 ? 450 : PAUSE_US));
-		/* Mostly the same: the other's driver is still asked to kick when all are awake. */
+		/*
+		 * Mostly the same sender: the other driver is still asked to kick while the worker
+		 * is awake.
+		 */
 		latency[i] = one_frame(nd, random_between(random, 0, 3) == 0, random);
 	}
 	qsort(latency, ROUNDS, sizeof(latency[0]), by_value);
@@ -174,7 +177,7 @@ static void test_idle_ports_cost_next_to_nothing(void **state)
 	switch_finish(&sw);
 }
 
-/* Lines "tfd: ..." are what an epoll set watches. Of all sets of the process. */
+/* Count what all epoll sets of the process watch: one line "tfd: ..." each. */
 static unsigned count_watched(pid_t pid)
 {
 	char path[64], line[256];
@@ -198,14 +201,17 @@ static unsigned count_watched(pid_t pid)
 	return n;
 }
 
-/* A new front-end is looked at for a moment. */
+/* Count when the switch has finished its checks of a new front-end, which use an epoll set. */
 static unsigned settled_watched(pid_t pid)
 {
 	usleep(SETTLE_US);
 	return count_watched(pid);
 }
 
-/* The front-end keeps what it has replaced: the kernel would report it for ever. */
+/*
+ * The front-end keeps the old eventfds open, so the kernel would report kicks by them for ever if
+ * the switch did not stop watching them.
+ */
 static void test_kicks_that_were_replaced_wake_nobody(void **state)
 {
 	struct net_config c = usual_config(FEATURES_BASE, 1);

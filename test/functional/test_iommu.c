@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Guests behind an IOMMU. The test is the IOMMU: it translates page by page what the switch asks
+ * Guests behind an IOMMU. The test acts as the IOMMU: it translates the pages that the switch asks
  * for, takes translations back while frames flow, or does not answer.
  */
 #include "functional.h"
@@ -33,8 +33,8 @@ static void attach_port(struct lab *l, unsigned port, uint64_t features, bool io
 }
 
 /*
- * Have every station heard by all others. What comes while a receive ring is not translated is
- * lost, so it takes more than one call.
+ * Let the stations send broadcasts until each has received one of every other station. Frames that
+ * come while a receive ring is not translated are lost, so one round may not be enough.
  */
 static void introduce_patiently(struct lab *l)
 {
@@ -94,7 +94,10 @@ static void unmap_somewhere(struct lab *l, struct net_driver *nd, int region)
 	    "errno of an invalidation");
 }
 
-/* Sender and receiver behind an IOMMU, nothing taken back: after the first frames none is lost. */
+/*
+ * Sender and receiver are behind an IOMMU, and no translation is taken back: only the first frames
+ * may be lost.
+ */
 static void translated_traffic(uint64_t features)
 {
 	struct stream s[2];
@@ -105,7 +108,7 @@ static void translated_traffic(uint64_t features)
 		s[i] = usual_stream(l.nd, i, 1 - i, 1 + i);
 		s[i].lossy = true;
 	}
-	/* Every slot of the rings has been in use once. */
+	/* Use every slot of the rings once. */
 	for (unsigned i = 0; i < 20; i++)
 		streams_run(s, 2, 30);
 	for (unsigned i = 0; i < 2; i++) {
@@ -121,7 +124,10 @@ static void translated_traffic(uint64_t features)
 	close_lab(&l);
 }
 
-/* The sender's translations come and go: its frames wait, none is lost or changed. */
+/*
+ * The sender's translations are taken back and given again: its frames wait, but none is lost or
+ * changed.
+ */
 static void unmap_sender(uint64_t features)
 {
 	struct stream s;
@@ -136,7 +142,7 @@ static void unmap_sender(uint64_t features)
 		streams_step(&s, 1);
 		if (i % 16 == 0)
 			unmap_somewhere(&l, l.nd[0], l.nd[0]->buffers_region);
-		/* Now and then the rings as well. */
+		/* Sometimes those of the rings as well. */
 		if (i % 128 == 0)
 			unmap_somewhere(&l, l.nd[0], l.nd[0]->rings_region);
 	}
@@ -145,7 +151,10 @@ static void unmap_sender(uint64_t features)
 	close_lab(&l);
 }
 
-/* The receiver's come and go: frames are lost, and counted; what arrives is whole. */
+/*
+ * The receiver's translations are taken back and given again: frames are lost and counted, and the
+ * frames that arrive are whole.
+ */
 static void unmap_receiver(uint64_t features)
 {
 	struct stream s;
@@ -175,8 +184,8 @@ static void unmap_receiver(uint64_t features)
 }
 
 /*
- * Once an invalidation is answered nothing is written to where it led, however many frames are
- * under way.
+ * After an invalidation was answered, nothing is written to the memory that it translated to,
+ * although many frames are under way.
  */
 static void an_invalidation_is_complete(uint64_t features)
 {
@@ -202,7 +211,7 @@ static void an_invalidation_is_complete(uint64_t features)
 		}
 		must(memcmp(before, r->host, r->size) == 0,
 		    "memory is written after its translation has gone");
-		/* Looking took long: what came before is not lost. */
+		/* The comparison took long, but frames that came before it are not lost. */
 		streams_receive(&s, 1, l.nd[1]);
 		s.progress_ns = now_ns();
 	}
@@ -211,7 +220,10 @@ static void an_invalidation_is_complete(uint64_t features)
 	close_lab(&l);
 }
 
-/* Frames for port 0 were lost, a buffer of it was given up, and a frame from it. */
+/*
+ * Were frames for port 0 lost, one of its receive buffers given up, and one of its own frames
+ * dropped?
+ */
 static bool gave_up(const json_t *stats)
 {
 	return switch_drops(stats, 0, "deliver", "iotlb-miss") &&
@@ -220,8 +232,8 @@ static bool gave_up(const json_t *stats)
 }
 
 /*
- * A guest whose misses nobody answers: its own frames end as bad ones, those for it are lost, and
- * a pair beside it loses none.
+ * A guest gets no answers to its misses: its own frames are dropped as bad, and frames for it are
+ * lost. Two ports beside it lose no frame.
  */
 static void nobody_answers(uint64_t features)
 {
@@ -245,7 +257,7 @@ static void nobody_answers(uint64_t features)
 		net_send(l.nd[0], 0, frame, sizeof(frame), NULL, NULL);
 		streams_step(&s, 1);
 		if (i % 2000)
-			continue; /* look at the books now and then */
+			continue; /* read the counters only sometimes */
 		stats = switch_stats(&l.sw);
 		if (gave_up(stats))
 			break;
@@ -286,7 +298,10 @@ static void send_nonsense(struct lab *l, struct frontend *fe)
 	frontend_iotlb(fe, &wire); /* refused or not */
 }
 
-/* A front-end that floods the table costs nobody memory, and its neighbours no frame. */
+/*
+ * A front-end sends translations without end: the switch needs no more memory, and the neighbours
+ * lose no frame.
+ */
 static void test_a_flood_of_translations(void **state)
 {
 	struct switch_usage before, after;
@@ -310,7 +325,7 @@ static void test_a_flood_of_translations(void **state)
 	close_lab(&l);
 }
 
-/* The front-end closes the channel, gives a new one, and goes on. */
+/* The front-end closes the channel, passes a new one, and continues. */
 static void test_the_channel_is_replaced(void **state)
 {
 	struct stream s;

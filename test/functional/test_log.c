@@ -36,7 +36,7 @@ static void must_answer(const struct switch_process *sw, unsigned port)
 	frontend_cleanup(&fe);
 }
 
-/* A pipe of 4 KiB: some 60 lines. */
+/* The log goes to a pipe of 4 KiB, which holds about 60 lines. */
 static void test_a_log_that_nobody_reads_costs_no_front_end_an_answer(void **state)
 {
 	struct switch_process sw;

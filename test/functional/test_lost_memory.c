@@ -72,7 +72,10 @@ static bool dropped(const struct net_driver *nd)
 	return recv(nd->fe.fd, &byte, 1, MSG_DONTWAIT) == 0;
 }
 
-/* Frames both ways between the victim and a neighbour, so that its memory is used. */
+/*
+ * Send frames in both directions between the victim and a neighbour, so that the victim's memory is
+ * used.
+ */
 static void use_victim(struct lab *l)
 {
 	uint8_t frame[1000], from[6], to[6];
@@ -123,7 +126,10 @@ static void connect_victim(struct lab *l, uint64_t features)
 	}
 }
 
-/* What a loss must leave behind: as many descriptors and mappings as before. */
+/*
+ * Lose the victim's memory, and check that the switch has as many descriptors and mappings as
+ * before.
+ */
 static void lose(struct lab *l, uint64_t features, bool rings, bool talk)
 {
 	struct switch_usage before = switch_usage_at_rest(&l->sw), after;
@@ -170,7 +176,10 @@ static void test_a_call_eventfd_blocks(void **state)
 
 	(void)state;
 	open_lab(&l);
-	/* Once for each format: it has to wait for a second, then for two, before it is served. */
+	/*
+	 * Once for each ring format. The victim is served again after a second the first time,
+	 * after two seconds the second time.
+	 */
 	for (unsigned i = 0; i < 2; i++) {
 		connect_victim(&l, i % 2 ? FEATURES_PACKED : FEATURES_BASE);
 		streams_settle(l.s, 2);

@@ -19,12 +19,12 @@
 #define TALKERS 8
 #define RUN_MS  1000
 #define ROUND   6     /* broadcasts that fit into a ring */
-#define HEAR_MS 10000 /* for all that are under way */
+#define HEAR_MS 10000 /* the time limit for all broadcasts under way */
 /* doc/operating.md, "How large it can be" */
 #define CONNECT_S   20
 #define END_S       2
 #define FDS_EACH    10
-#define FDS_MORE    64 /* that do not come with ports */
+#define FDS_MORE    64 /* descriptors that the switch needs besides those of its ports */
 #define PRIVATE_KIB (UINT64_C(75) * 1000 * 1000 / 1024)
 
 struct crowd {
@@ -38,7 +38,10 @@ static double seconds_since(uint64_t start)
 	return (double)(now_ns() - start) / 1e9;
 }
 
-/* The first and the last hundred tell whether it gets slower. */
+/*
+ * Connect all ports. The times of the first and the last hundred show whether connecting gets
+ * slower.
+ */
 static void connect_all(struct crowd *c)
 {
 	struct net_config config = usual_config(FEATURES_BASE, PAIRS);
@@ -70,7 +73,7 @@ static void listen_to(struct crowd *c, unsigned port)
 	}
 }
 
-/* Broadcasts from some ports, which all hear, and no port twice. */
+/* Send broadcasts from some ports. Every other port must receive each of them once. */
 static void broadcast(struct crowd *c, unsigned from, unsigned n)
 {
 	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
@@ -109,7 +112,7 @@ static void talk(struct crowd *c)
 		must(s[i].received > 100, "a stream hardly flows");
 }
 
-/* Queues whose memory's node was found. */
+/* Count the queues for which the switch found the NUMA node of their memory. */
 static unsigned count_nodes(const json_t *port)
 {
 	unsigned n = 0;
@@ -154,7 +157,10 @@ static void test_a_thousand_ports(void **state)
 	(void)state;
 	if (!allow_descriptors(16 * PORTS))
 		skip_without("open-files", "1,024 ports, for ulimit -Hn is below 16,384");
-	/* The allocator would write to memory that is reserved and never used. */
+	/*
+	 * With this variable the allocator would write to memory that the switch reserves and never
+	 * touches.
+	 */
 	unsetenv("MALLOC_PERTURB_");
 	switch_start(&c->sw, PORTS, 2, false);
 	printf("ready after %.2f s\n", seconds_since(start));

@@ -56,7 +56,7 @@ static int lab_teardown(void **state)
 	streams_settle(l->s, N);
 	then = l->s[2].received + l->s[3].received;
 	for (unsigned i = 0; i < N; i++)
-		l->s[i].lossy = false; /* at rest again, nothing is lost */
+		l->s[i].lossy = false; /* no change now: no frame may be lost */
 	streams_run(l->s, N, 300);
 	must(l->s[2].received + l->s[3].received > then + 100, "the changed port carries nothing");
 	after = switch_usage_at_rest(&l->sw);
@@ -138,7 +138,10 @@ static void test_regions_added_and_removed_hundreds_of_times(void **state)
 	}
 }
 
-/* Buffers go to other memory; neither gpa nor uaddr change. The old memory is filled with lies. */
+/*
+ * Move the buffers to another file; neither gpa nor uaddr change. Fill the old memory with wrong
+ * bytes.
+ */
 static void replace_buffers(struct net_driver *nd)
 {
 	struct frontend *fe = &nd->fe;
@@ -170,7 +173,10 @@ static void test_buffers_in_new_memory_at_the_same_address(void **state)
 	}
 }
 
-/* Also under frames, when the guest lies about its memory: only that it harms nobody counts. */
+/*
+ * Remove regions while frames use them, which no correct guest does: the other stations must not be
+ * affected.
+ */
 static void test_the_table_shrinks_under_running_rings(void **state)
 {
 	struct lab *l = *state;

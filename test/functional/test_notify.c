@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define FRAMES  300
-#define LATE_NS UINT64_C(900000000) /* a sleep that nobody ends takes a second */
+#define LATE_NS UINT64_C(900000000) /* a sleep without a kick takes a second */
 #define FLOOD   20000
 
 #define INBAND \
@@ -70,7 +70,7 @@ static void kick(struct net_driver *nd, unsigned index)
 	    0, "errno of VRING_KICK");
 }
 
-/* What the driver writes into its eventfds becomes messages; messages are counted. */
+/* Send a VRING_KICK message for each eventfd that a driver wrote, and count VRING_CALL messages. */
 static void pump(struct lab *l)
 {
 	struct request request;
@@ -195,7 +195,7 @@ static void test_in_band_notifications_carry_packed(void **state)
 	in_band(FEATURES_PACKED);
 }
 
-/* Kicks without end, calls that nobody reads. */
+/* A front-end sends VRING_KICK messages without end and does not read VRING_CALL messages. */
 static void test_a_front_end_that_floods_hurts_itself(void **state)
 {
 	struct net_driver *nd[2];
@@ -220,7 +220,7 @@ static void test_a_front_end_that_floods_hurts_itself(void **state)
 	for (unsigned i = 0; i < FLOOD; i++) {
 		kick(flooder, 1);
 		if (i % 50 == 0) {
-			/* Each wants a call at once. */
+			/* Each of these messages causes a call. */
 			frontend_set_vring_fd(&flooder->fe, VHOST_USER_SET_VRING_CALL, 0, -1);
 			streams_step(&s, 1);
 		}
@@ -234,7 +234,10 @@ static void test_a_front_end_that_floods_hurts_itself(void **state)
 	switch_finish(&sw);
 }
 
-/* Answer the offers of doorbells for both rings; the pages, if they are taken. */
+/*
+ * Answer the offers of doorbells for both rings: take the pages (page[] is where they are mapped),
+ * or refuse.
+ */
 static void take_doorbells(struct net_driver *nd, bool take, char *page[2])
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -270,7 +273,10 @@ static void take_doorbells(struct net_driver *nd, bool take, char *page[2])
 	}
 }
 
-/* page: where to write a kick that nobody hears; NULL: by eventfd. */
+/*
+ * Send frames now and then. page: a doorbell, to which the driver writes its kicks; NULL: it uses
+ * the eventfd.
+ */
 static void frames_by_doorbell(struct lab *l, char *page)
 {
 	for (unsigned i = 0; i < FRAMES; i++) {
@@ -301,15 +307,18 @@ static void doorbells(bool take)
 	for (unsigned i = 0; i < 2; i++) {
 		take_doorbells(l.nd[i], take, page[i]);
 		if (!take)
-			continue; /* it kicks as before */
+			continue; /* the driver kicks by eventfd as before */
 		heard[i] = l.nd[i]->queue[1].kick_fd;
-		l.nd[i]->queue[1].kick_fd = deaf; /* the page takes it all */
+		l.nd[i]->queue[1].kick_fd = deaf; /* all kicks go to the page */
 		memset(page[i][1], 0xff, 4096);
 	}
 	usleep(50000);
 	frames_by_doorbell(&l, page[0][1]);
 	for (unsigned i = 0; i < 2; i++) {
-		/* It keeps its pages over a stop, and leaves what it is offered then unanswered. */
+		/*
+		 * Stop and start the rings. The front-end keeps its pages, and does not answer the
+		 * new offers.
+		 */
 		l.nd[i]->queue[1].kick_fd = take ? heard[i] : l.nd[i]->queue[1].kick_fd;
 		must_equal(-net_driver_stop(l.nd[i]), 0, "errno of a stop");
 		must_equal(-net_driver_resume(l.nd[i]), 0, "errno of a start");

@@ -71,7 +71,7 @@ static const struct packet packets[] = {
     UDP6(20000, UFO, 1448),
 };
 
-/* A complaint that names the packet. */
+/* The text of a failure, with a description of the packet. */
 static const char *of(const struct packet *p, const char *what)
 {
 	static char text[128];
@@ -140,11 +140,11 @@ static void test_a_capable_guest_gets_one_frame_with_its_header(void **state)
 	}
 }
 
-/* Frames come until the payload is together; what they carry is put where they say. */
+/* Receive frames until they contain the whole payload, each at the offset that its headers say. */
 static void expect_payload(struct lab *l, const struct packet *p, uint32_t len)
 {
 	bool fragments = p->gso_type == UFO;
-	/* Fragments divide the datagram with its header. */
+	/* The UDP header is part of what is divided into fragments. */
 	uint32_t skip = fragments ? packet_headers(p) - 8 : packet_headers(p);
 	uint32_t total = len - skip, got = 0;
 	uint32_t unit = p->gso_size + (fragments ? packet_headers(p) : 0);
@@ -173,7 +173,7 @@ static void expect_payload(struct lab *l, const struct packet *p, uint32_t len)
 		return;
 	}
 	must(memcmp(l->together + 8, l->frame + skip + 8, total - 8) == 0, "the payload changed");
-	/* Whole again, the datagram's checksum must be right. */
+	/* The checksum of the reassembled datagram must be right. */
 	memcpy(l->frame + skip, l->together, 8);
 	must(packet_check(l->frame, len) == NULL, "the checksum of the datagram is wrong");
 }

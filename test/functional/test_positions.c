@@ -24,7 +24,7 @@ struct lab {
 	uint64_t sent[2], taken[2]; /* frames by sender, so far */
 };
 
-/* Cloud Hypervisor: how far the driver is. */
+/* Cloud Hypervisor tells the avail index, which is the driver's position. */
 static uint32_t avail_index(struct net_driver *nd, unsigned ring)
 {
 	struct vring_split_avail *avail = frontend_memory(&nd->fe, nd->queue[ring].driver, 4);
@@ -32,14 +32,14 @@ static uint32_t avail_index(struct net_driver *nd, unsigned ring)
 	return avail->idx;
 }
 
-/* DPDK's virtio-user. */
+/* DPDK's virtio-user tells the position of a new ring. */
 static uint32_t beginning(struct net_driver *nd, unsigned ring)
 {
 	(void)ring;
 	return VIRTIO_HAS(nd->fe.features, F_RING_PACKED) ? 0x80008000 : 0;
 }
 
-/* User Mode Linux, of rings of any format. */
+/* User Mode Linux tells 0 for rings of either format. */
 static uint32_t zero(struct net_driver *nd, unsigned ring)
 {
 	(void)nd;
@@ -61,7 +61,8 @@ static void tell_area(struct lab *l, unsigned i)
 	    0, "errno of SET_INFLIGHT_FD");
 }
 
-/* Connect. Rings that are there already keep their contents; others are filled before they start.
+/*
+ * Connect a driver. Rings that exist keep their contents; new rings are filled before they start.
  */
 static void connect_driver(struct lab *l, unsigned i)
 {
@@ -82,7 +83,10 @@ static void connect_driver(struct lab *l, unsigned i)
 		tell_area(l, i);
 	for (unsigned ring = 0; ring < 2; ring++)
 		nd->queue[ring].base = l->tell(nd, ring);
-	/* Or what waits is sent on a queue that is not enabled yet. */
+	/*
+	 * Enable the rings first: otherwise frames that wait in them are dropped as sent on a
+	 * disabled queue.
+	 */
 	must_equal(-net_driver_enable(nd, 0, true), 0, "errno of enabling");
 	must_equal(-net_driver_resume(nd), 0, "errno of starting rings");
 }
@@ -176,7 +180,7 @@ static void end_switch(struct lab *l, bool by_kill)
 
 static void come_and_go(struct lab *l, bool forget)
 {
-	/* Less than a lap, one lap, and many. */
+	/* Less than one lap of the ring, about one lap, and several. */
 	static const unsigned exchanged[] = {10, 246, 700, 1, 0, 33};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(exchanged); i++) {
@@ -247,7 +251,10 @@ static void test_packed_rings_of_user_mode_linux_begin(void **state)
 	close_lab(&l);
 }
 
-/* A chain of two slots was the last one, so what waits behind it might be its end. */
+/*
+ * The device's position cannot be found if the last used chain had two slots: a slot that waits
+ * behind it might be its end.
+ */
 static void test_a_packed_ring_that_is_lost_is_reported(void **state)
 {
 	struct lab l;
@@ -268,7 +275,7 @@ static void test_a_packed_ring_that_is_lost_is_reported(void **state)
 		 "packed ring 1 starts at 0 without a saved position; "
 		 "reload the guest's driver"),
 	    "a lost ring is not reported");
-	/* As that would do. */
+	/* Do what a reload of the driver does. */
 	must_equal(-net_driver_stop(l.nd[0]), 0, "errno of stopping");
 	must_equal(-net_driver_reset_rings(l.nd[0]), 0, "errno of new rings");
 	must_equal(-net_driver_resume(l.nd[0]), 0, "errno of starting rings");

@@ -21,7 +21,10 @@
 	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) | VHOST_PROTOCOL_BIT(PAGEFAULT))
 #define PATIENCE_S 10
 
-/* Arrive with memory of which no page is there, and start a transmit ring in it. */
+/*
+ * Connect as the destination of a postcopy migration: no page of the memory is there. Start a
+ * transmit ring in it.
+ */
 static int arrive(struct frontend *fe, const char *path)
 {
 	struct vhost_wire_mem_table table = {.n_regions = 1}, reply;
@@ -54,7 +57,7 @@ static int arrive(struct frontend *fe, const char *path)
 	must_equal(-frontend_set_vring_num(fe, 1, SIZE), 0, "errno of SET_VRING_NUM");
 	must_equal(-frontend_set_vring_addr(fe, 1, r->uaddr, r->uaddr + 8192, r->uaddr + 16384), 0,
 	    "errno of SET_VRING_ADDR");
-	/* Its answer may have to wait for the worker that waits for us. */
+	/* Do not wait for an answer: it may depend on a worker that waits for a page from us. */
 	frontend_set_vring_fd(fe, VHOST_USER_SET_VRING_KICK, 1, kick);
 	close(kick);
 	return uffd;

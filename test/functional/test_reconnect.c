@@ -16,7 +16,7 @@
 #define RESTARTS     20
 #define CHILD_WINDOW 64
 
-/* In the child: talk to station 0 until killed. */
+/* In the child: exchange frames with station 0 until killed. */
 static void talk(const char *path, uint64_t seed)
 {
 	struct net_config c = usual_config(seed % 2 ? FEATURES_PACKED : FEATURES_BASE, 1);
@@ -57,7 +57,7 @@ static void answer(struct net_driver *nd, const struct net_frame *f)
 
 	station_mac(src, 2, 0);
 	if (f->len < 14 || memcmp(f->bytes + 6, src, 6) != 0)
-		return; /* not the child's */
+		return; /* not from the child */
 	make_frame(frame, sizeof(frame), src, f->bytes, &random);
 	send_surely(nd, 0, frame, sizeof(frame), NULL, NULL);
 	answers++;
@@ -102,7 +102,7 @@ static void test_a_front_end_killed_20_times_costs_others_no_frame(void **state)
 	s[0] = usual_stream(nd, 0, 1, 1);
 	s[1] = usual_stream(nd, 1, 0, 2);
 	streams_other = answer;
-	/* The first lives set up what stays: rings' books, log buffers. */
+	/* The first connections allocate memory that the switch keeps. */
 	for (unsigned i = 0; i < 3; i++)
 		child_lives_and_dies(&sw, s, i);
 	first = switch_usage_at_rest(&sw);

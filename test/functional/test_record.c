@@ -52,7 +52,10 @@ static bool is(const json_t *event, const struct expected *e)
 	    (!e->exact || number(event, "value") == e->value);
 }
 
-/* These, in this order, others between them; and the record is in the order of time. */
+/*
+ * Check that these events are in the record, in this order, with others between them; and that the
+ * record is in the order of time.
+ */
 static void must_tell(const json_t *events, const struct expected wanted[], unsigned n)
 {
 	json_int_t before = 0;
@@ -84,7 +87,10 @@ static void take_call(struct net_queue *q)
 	must(eventfd_read(q->call_fd, &count) == 0, "the call eventfd cannot be read");
 }
 
-/* Switch and driver are asleep: a kick wakes the one, which has to call the other. */
+/*
+ * Send one frame while the switch and the receiving driver sleep: a kick wakes the switch, and the
+ * switch calls the driver.
+ */
 static void send_one(struct net_driver *nd[2])
 {
 	struct net_queue *q = &nd[1]->queue[0];
@@ -94,7 +100,7 @@ static void send_one(struct net_driver *nd[2])
 	eventfd_t count;
 
 	usleep(50000);
-	eventfd_read(q->call_fd, &count); /* the call for a start, and for frames that are known */
+	eventfd_read(q->call_fd, &count); /* calls for the start and for earlier frames */
 	station_mac(src, 0, 0);
 	station_mac(dst, 1, 0);
 	make_frame(frame, sizeof(frame), dst, src, &random);
@@ -120,7 +126,10 @@ static void record(uint64_t features)
 	for (unsigned i = 0; i < 2; i++)
 		nd[i] = attach(&sw, i, &c);
 	introduce(nd, 2);
-	/* The first call may be left to others, until they have found the eventfd quick. */
+	/*
+	 * Workers leave the first calls to the control thread, until an errand has found the
+	 * eventfd quick.
+	 */
 	for (unsigned i = 0; i < 3; i++)
 		send_one(nd);
 	must_equal(-net_driver_stop(nd[1]), 0, "errno of a stop");

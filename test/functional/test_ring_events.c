@@ -71,7 +71,7 @@ static void test_a_ring_is_reset_beside_traffic_packed(void **state)
 	reset_beside_traffic(FEATURES_PACKED);
 }
 
-/* The driver's index jumps: nothing can be made of that ring any more. */
+/* Let the driver's index jump, which breaks the ring. */
 static void break_ring(struct net_driver *nd, unsigned index)
 {
 	uint16_t *avail = frontend_memory(&nd->fe, nd->queue[index].driver, 4);

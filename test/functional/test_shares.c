@@ -15,7 +15,7 @@
 
 #define PAIRS  NET_PAIRS_MAX
 #define DELAYS 300
-/* A turn of all queues takes more than twice as long. */
+/* A turn that visits all queues of the hostile port takes more than twice as long. */
 #define LATE_NS UINT64_C(2000000)
 
 struct lab {
@@ -25,7 +25,9 @@ struct lab {
 	uint64_t delay[DELAYS];
 };
 
-/* Chains of a ring may all say the same buffer. */
+/*
+ * Fill all transmit rings of the hostile port. All chains name the same buffer, which is allowed.
+ */
 static void fill(void *arg)
 {
 	struct lab *l = arg;
@@ -96,7 +98,7 @@ static void queues_full_of_large_frames_do_not_delay_a_neighbour(void **state)
 		if (l.delay[DELAYS / 4] < LATE_NS)
 			break;
 	}
-	/* Other processes may delay any frame, but not that many. */
+	/* Other processes may delay some frames, but not three quarters of them. */
 	must(
 	    l.delay[DELAYS / 4] < LATE_NS, "three quarters of the neighbours' frames, three times");
 	stats = switch_stats(&l.sw);

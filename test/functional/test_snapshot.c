@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RUN_MS  5000 /* each; what is read a second time shows within a tenth of that */
+#define RUN_MS  5000 /* a tenth of it would show a value that is read twice */
 #define FRAME   1500
 #define FLIPPED 32 /* slots that are flipped at a time */
 
@@ -66,7 +66,7 @@ static void *flip_main(void *arg)
 			memcpy(l->slot[i], &l->shape[l->flips & 1], sizeof(struct shape));
 			l->flips++;
 		}
-		l->flips++; /* the other shape first, next time round */
+		l->flips++; /* begin the next round with the other shape */
 	}
 	return NULL;
 }

@@ -90,7 +90,10 @@ static uint64_t refusals(struct lab *l, const char *reason)
 	return n;
 }
 
-/* The attack was not lost on the way: so many were refused, before long. */
+/*
+ * Check that the attack reached the switch: at least so many frames of the attacker are refused for
+ * this reason.
+ */
 static void refused(struct lab *l, const char *reason, unsigned at_least)
 {
 	uint64_t n = 0;
@@ -112,7 +115,10 @@ static void *ring_memory(struct lab *l, unsigned ring, unsigned area)
 	return frontend_memory(&l->nd[ATTACKER]->fe, gpa[area], 16);
 }
 
-/* One descriptor of the transmit ring; the chain is complete with the first that has no NEXT. */
+/*
+ * Write the next descriptor of the transmit ring. A descriptor without NEXT completes the chain and
+ * makes it available.
+ */
 static void put(struct lab *l, uint64_t addr, uint32_t len, uint16_t flags)
 {
 	static uint16_t head;
@@ -204,7 +210,10 @@ static void nothing_at_a_bad_address(struct lab *l, uint64_t features)
 		put(l, 8, 0, VRING_DESC_F_NEXT);
 		put(l, 16, 0, 0);
 		kick(l);
-		/* To overrun the ring is another attack. */
+		/*
+		 * Wait for the switch from time to time: overrunning the ring would be another
+		 * attack.
+		 */
 		if (round % 40 == 0)
 			refused(l, "bad-descriptors", before + 5 * round);
 	}

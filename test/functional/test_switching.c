@@ -102,7 +102,10 @@ static void test_broadcast_multicast_and_unknown_go_to_all_others_once(void **st
 	}
 }
 
-/* 01:80:c2:00:00:00 to 0f; only the second, a pause frame, stays here whatever was asked for. */
+/*
+ * Send to 01:80:c2:00:00:00 to 0f. The second one, of pause frames, is dropped even if link-local
+ * frames are forwarded.
+ */
 static void run_link_local(struct lab *l, bool forwarded)
 {
 	for (uint8_t last = 0; last < 16; last++) {
@@ -146,9 +149,9 @@ static void test_a_station_that_moves_is_followed(void **state)
 	struct lab *l = *state;
 
 	expect_at(l, 0, l->mac[1], l->mac[0], 1u << 1);
-	expect_at(l, 2, broadcast, l->mac[1], 3); /* station 1 speaks at port 2 now */
+	expect_at(l, 2, broadcast, l->mac[1], 3); /* station 1 sends from port 2 now */
 	expect_at(l, 0, l->mac[1], l->mac[0], 1u << 2);
-	expect_at(l, 1, broadcast, l->mac[1], 5); /* and is back */
+	expect_at(l, 1, broadcast, l->mac[1], 5); /* and from port 1 again */
 	expect_at(l, 0, l->mac[1], l->mac[0], 1u << 1);
 }
 
@@ -173,7 +176,7 @@ static void test_bad_sources_are_dropped_and_counted(void **state)
 	expect_at(l, 0, broadcast, group, 0);
 	expect_at(l, 0, broadcast, broadcast, 0);
 	expect_drops(l, 0, "receive", "bad-source", 3);
-	/* And nothing of it was learned. */
+	/* The group address was not learned. */
 	expect_at(l, 1, group, l->mac[1], 5);
 }
 
@@ -188,7 +191,7 @@ static void test_runts_are_dropped_and_counted(void **state)
 	expect_drops(l, 0, "receive", "runt", 13);
 }
 
-/* Told as front-ends do, before the rings start. */
+/* The front-end tells the MTU before the rings start. */
 static void test_frames_longer_than_the_agreed_mtu_are_dropped_and_counted(void **state)
 {
 	struct net_config c = usual_config(FEATURES_BASE | VIRTIO_BIT(NET_F_MTU), 1);
@@ -238,7 +241,7 @@ static void test_frames_for_a_port_that_left_are_counted(void **state)
 	expect_at(l, 0, l->mac[2], l->mac[0], 4);
 }
 
-/* The addresses of port 2's station: are frames for it dropped, delivered there, or flooded? */
+/* Send ten frames to the station of port 2. Returns how many of them were flooded. */
 static uint64_t flooded_for_2(struct lab *l)
 {
 	json_t *stats = switch_stats(&l->sw);
@@ -296,16 +299,16 @@ static void test_addresses_of_a_front_end_that_stays_away_are_forgotten(void **s
 		 &l->sw, "1 addresses are forgotten: its front-end did not come back"),
 	    "no word of it");
 	must_equal(flooded_for_2(l), 10, "frames flooded after the time");
-	/* The guest that takes the socket then is one of those that get them. */
+	/* A guest that connects to the socket now gets such frames like all other ports. */
 	must_equal(-net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
 	expect_at(l, 0, l->mac[2], l->mac[0], 6);
-	/* Until somebody speaks. */
+	/* After a frame from the address at another port, frames for it go there. */
 	expect_at(l, 1, broadcast, l->mac[2], 5);
 	expect_at(l, 0, l->mac[2], l->mac[0], 2);
 	lab_close(l);
 }
 
-/* In a process of its own: be another guest, at port 2, until killed. */
+/* Start a process that is another guest at port 2 until it is killed. */
 static pid_t other_guest(const struct lab *l)
 {
 	struct net_config c = usual_config(FEATURES_BASE, 1);
@@ -388,7 +391,9 @@ static void test_too_small_buffers_are_counted(void **state)
 	lab_close(l);
 }
 
-/* 64 flows, numbered frames each: whichever queue a flow comes out of, it keeps to it. */
+/*
+ * Send numbered frames of 64 flows: all frames of a flow must arrive on the same queue, in order.
+ */
 static void run_flows(uint64_t features, unsigned n_workers)
 {
 	enum { FLOWS = 64, FRAMES = 50, PAIRS = 4 };
