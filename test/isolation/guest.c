@@ -171,7 +171,7 @@ void guest_kick(struct guest *g, unsigned ring)
 	if (READ_ONCE(g->ring[ring].used->flags) & VRING_USED_F_NO_NOTIFY)
 		return;
 	if (write(g->ring[ring].kick_fd, &one, sizeof(one)) < 0)
-		return; /* it is kicked already */
+		return; /* an earlier kick has not been read */
 }
 
 void guest_offer(struct guest *g, unsigned ring)

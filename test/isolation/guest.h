@@ -47,12 +47,12 @@ struct guest {
 	struct guest_ring ring[GUEST_RINGS_MAX];
 };
 
-/* Memory and eventfds; ends the peer when that fails. */
+/* Create a guest with its memory and eventfds. Ends the peer on failure. */
 struct guest *guest_create(struct peer_world *w, const struct guest_config *config);
 
 /* Connect and negotiate, tell the memory, start and enable all rings. 0 or -errno. */
 int guest_connect(struct guest *g, const char *path);
-/* The parts of it. */
+/* The steps of guest_connect(). */
 int guest_negotiate(struct guest *g, const char *path);
 int guest_start(struct guest *g);
 int guest_start_ring(struct guest *g, unsigned index);
@@ -62,14 +62,16 @@ int guest_again(struct guest *g);
 /* Write descriptor i of a ring. */
 void guest_desc(struct guest *g, unsigned ring, unsigned i, uint64_t gpa, uint32_t len,
     uint16_t flags, uint16_t next);
-/* Each available entry names one of n heads, a step apart. */
+/*
+ * Let the entries of the available ring name n heads in turn, which are `step` descriptors apart.
+ */
 void guest_heads(struct guest *g, unsigned ring, unsigned n, unsigned step);
 /* Every entry of all rings of a direction (0: receive, 1: transmit) is this one descriptor. */
 void guest_fill(struct guest *g, unsigned direction, uint64_t gpa, uint32_t len, uint16_t flags);
 
-/* Make what has been used available again, everything at once, and kick. */
+/* Make all entries of the ring available that the switch has used, and kick. */
 void guest_offer(struct guest *g, unsigned ring);
-/* On all rings of a direction. */
+/* The same for all rings of a direction. */
 void guest_offer_all(struct guest *g, unsigned direction);
 void guest_kick(struct guest *g, unsigned ring);
 

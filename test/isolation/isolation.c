@@ -27,7 +27,9 @@
 #include "base/util.h"
 #include "lab.h"
 
-/* The limits. Those in us or ms hold unless three times the quiet run's are more. */
+/*
+ * The limits. For those in us or ms, three times the figure of the quiet run counts if it is more.
+ */
 #define P99_US           1000.0
 #define MAX_US           20000.0
 #define ANSWER_MS        50.0
@@ -118,10 +120,12 @@ static void judge_service(struct outcome *o, const struct peer *p)
 
 static void judge_resources(struct outcome *o, const struct peer *p)
 {
-	/* What a port has had once, it keeps: its counters among it. */
+	/* A port keeps some of what it has allocated, for example its counters. */
 	unsigned fds = p->needs & NEEDS_CROWD ? 16 * CROWD : FDS_MORE;
 	unsigned left = p->needs & NEEDS_CROWD ? 16 * CROWD : LEFT_KIB;
-	/* Each port may have one that waits, up to the limit for all. */
+	/*
+	 * Each port may have one errand thread that waits, up to the limit for all ports together.
+	 */
 	unsigned threads = p->needs & NEEDS_CROWD ? ERRAND_THREADS_MAX : THREADS_MORE;
 	const struct usage *before = &o->f.before, *peak = &o->f.peak, *after = &o->f.after;
 
@@ -154,7 +158,7 @@ static bool open_lab(struct lab *l, const struct settings *s, unsigned workers, 
 	return true;
 }
 
-/* A peer that has died is found out by steps that do not come. */
+/* A peer that has died is detected because it makes no steps. */
 static void under_attack(
     struct lab *l, const struct settings *s, const struct peer *p, struct figures *f)
 {
@@ -176,7 +180,10 @@ static void under_attack(
 	f->term_ms = lab_terminate(l);
 }
 
-/* Without a peer; where workers share their CPUs with everybody, beside a guest that is busy. */
+/*
+ * Measure without a hostile peer. If workers share their CPUs with all other processes, a busy
+ * guest runs beside them, because a peer would take CPU time, too.
+ */
 static void quiet_run(const struct settings *s, unsigned workers, struct figures *f)
 {
 	struct lab l;
@@ -213,8 +220,8 @@ static void try_once(struct outcome *o, const struct settings *s, const struct p
 }
 
 /*
- * What is measured and not judged: delays where two workers share their CPUs with the neighbours
- * and the peer.
+ * Is the outcome not judged? Delays are only reported if two workers share their CPUs with the
+ * neighbours and the peer.
  */
 static bool is_open(const struct outcome *o)
 {
@@ -306,7 +313,7 @@ static bool wanted(const struct settings *s, const char *name)
 	return s->n_only == 0;
 }
 
-/* Without FUSE there is no file whose server does not answer. */
+/* Does this peer need FUSE, which is missing here? */
 static bool lacks_fuse(const struct peer *p)
 {
 	return p->needs & NEEDS_FUSE && access("/dev/fuse", R_OK | W_OK);
@@ -413,7 +420,7 @@ static void parse(int argc, char *argv[], struct settings *s)
 		switch_binary(argv[optind]);
 }
 
-/* Other programs on this machine have scheduling groups of their own; ours goes first. */
+/* Prefer the scheduling group of this process to those of other programs on this machine. */
 static void take_precedence(void)
 {
 	FILE *f;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * CPUs: one worker has a CPU of its own, and all other processes have the other CPUs. If there are
- * as many workers as CPUs, all share the CPUs; the run to compare with then has a busy guest, so it
- * shows what that costs. The scheduler prefers the switch, as if CPUs were reserved for it.
+ * as many workers as CPUs, all processes share the CPUs. Then a busy guest runs during the quiet
+ * run, too, so that both runs have the cost of sharing. The scheduler prefers the switch, as if
+ * CPUs were reserved for it.
  */
 #include "lab.h"
 
@@ -25,7 +26,10 @@
 #define TERM_NS     UINT64_C(3000000000)
 #define REST_NS     UINT64_C(4000000000)
 #define NICE_SWITCH (-10)
-/* Of SCHED_FIFO, for the control thread and those that it must not starve. Measuring has more. */
+/*
+ * Priorities of SCHED_FIFO: of the control thread, and of the switch's other threads that are no
+ * workers, which it must not starve. The measuring threads have a higher one.
+ */
 #define PRIO_CONTROL 5
 #define PRIO_OTHERS  6
 
@@ -93,7 +97,7 @@ struct usage lab_usage_again(const struct lab *l, const struct usage *before)
 	uint64_t end = now_ns() + REST_NS;
 	struct usage now = lab_usage(l);
 
-	/* Threads that are there for a while may have gone since. */
+	/* Wait, because errand threads and closers end only some time after their last job. */
 	while ((now.fds > before->fds || now.threads > before->threads ||
 		   now.mapped_kib > before->mapped_kib + MAPPED_LEFT_KIB) &&
 	    now_ns() < end) {
@@ -103,7 +107,7 @@ struct usage lab_usage_again(const struct lab *l, const struct usage *before)
 	return now;
 }
 
-/* Call for each thread of the switch. */
+/* Call `call` for each thread of the switch. */
 static void each_thread(
     const struct lab *l, void (*call)(pid_t tid, const char *name, void *arg), void *arg)
 {
@@ -117,7 +121,7 @@ static void each_thread(
 		FILE *f;
 
 		if (e->d_name[0] == '.')
-			continue; /* not a thread, and 0 would be this one */
+			continue; /* not a thread; the number 0 would mean this thread */
 		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/comm", (int)l->sw.pid, e->d_name);
 		f = fopen(path, "r");
 		if (f && fgets(name, sizeof(name), f))
@@ -140,7 +144,7 @@ static void prefer(pid_t tid, const char *name, void *process)
 		sched_setscheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
 }
 
-/* If it is a worker, leave it its CPU. */
+/* If the thread is a worker, remove its CPU from *cpus. */
 static void make_way_for(pid_t tid, const char *name, void *cpus)
 {
 	cpu_set_t theirs, left;
@@ -154,14 +158,14 @@ static void make_way_for(pid_t tid, const char *name, void *cpus)
 
 static cpu_set_t all_cpus;
 
-/* This process and its children leave workers their CPUs as long as there are others. */
+/* Let this process and its children use only CPUs that no worker has, if there are any. */
 static void make_way(const struct lab *l)
 {
 	cpu_set_t cpus = all_cpus;
 	pid_t process = l->sw.pid;
 
 	if (l->foreign) {
-		CPU_CLR(1, &cpus); /* by how it is started */
+		CPU_CLR(1, &cpus); /* the foreign switch was started with its worker there */
 	} else {
 		each_thread(l, prefer, &process);
 		each_thread(l, make_way_for, &cpus);
@@ -183,7 +187,7 @@ static bool attach_neighbour(struct lab *l, unsigned port)
 
 	c.receive_shape.gap = 0;
 	c.clean = true;
-	/* DPDK's library waits for the status, which says DRIVER_OK. */
+	/* rte_vhost starts only after this status, which contains DRIVER_OK. */
 	return net_driver_create(&c, &l->nd[port]) == 0 &&
 	    net_driver_connect(l->nd[port], l->sw.path[port]) == 0 &&
 	    frontend_set_u64(&l->nd[port]->fe, VHOST_USER_SET_STATUS, 0xf) == 0;
@@ -238,7 +242,10 @@ void lab_open(struct lab *l, unsigned n_workers, unsigned needs)
 	make_way(l);
 }
 
-/* Some switches forward only a while after a port has come up. */
+/*
+ * Send broadcasts until each neighbour has received one. Some switches forward only some time after
+ * a port has come up.
+ */
 static bool introduce_patiently(struct lab *l)
 {
 	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
@@ -292,7 +299,10 @@ void lab_close(struct lab *l)
 	switch_remove(&l->sw);
 }
 
-/* Its memory, descriptors and time are its own. */
+/*
+ * The peer is a process of its own, so its memory, descriptors and CPU time do not count as the
+ * switch's.
+ */
 static void become_peer(struct lab *l, const struct peer *p)
 {
 	const struct rlimit files = {1 << 20, 1 << 20};

@@ -14,22 +14,22 @@ struct usage {
 	uint64_t mapped_kib, private_kib, shared_kib;
 };
 
-/* What may stay mapped: malloc keeps 64 MiB of addresses for each of a few threads. */
+/* The address space that may stay mapped: malloc keeps 64 MiB for each of a few threads. */
 #define MAPPED_LEFT_KIB (4 * 65536 + 4096)
 
-/* Of one run. Delays in us, answers in ms. */
+/* The figures of one run. Delays are in us, answers in ms. */
 struct figures {
 	double p50, p99, max;
 	uint64_t sent, lost;
 	double answer_max;
 	unsigned answers;
-	double newcomer_ms; /* until a new front-end had its 4 GiB mapped */
-	int newcomer;       /* negative errno of it */
-	double timer_max;   /* us that the measuring thread itself was late */
-	double lines;       /* of log, a second */
-	double steps;       /* of the peer, a second */
+	double newcomer_ms; /* until the 4 GiB of a new front-end were mapped */
+	int newcomer;       /* negative errno of the new front-end */
+	double timer_max;   /* the longest time that the measuring thread itself was late, us */
+	double lines;       /* log lines per second */
+	double steps;       /* steps of the peer per second */
 	struct usage before, peak, after;
-	double term_ms;    /* until SIGTERM had ended it; -1: it had to be killed */
+	double term_ms;    /* from SIGTERM to the end; -1: it had to be killed */
 	char problem[200]; /* what else was wrong */
 };
 
@@ -38,19 +38,19 @@ struct lab {
 	struct net_driver *nd[2];
 	struct frontend asker;
 	unsigned n_workers, needs;
-	bool foreign; /* somebody else's switch: its sockets are all we know of it */
+	bool foreign; /* another switch, of which only the sockets are known */
 	struct peer_state *state;
 	pid_t peer; /* 0: none */
 };
 
-/* Start a switch as `needs` says and attach everybody. */
+/* Start a switch as `needs` says, and connect the neighbours and the asker. */
 void lab_open(struct lab *l, unsigned n_workers, unsigned needs);
 
 /* From now on labs are opened with workers that poll and never sleep. */
 void lab_poll(void);
-/* Attach everybody to a switch that runs. False: it does not answer. */
+/* Connect the neighbours and the asker to a running switch. False: it does not answer. */
 bool lab_open_foreign(struct lab *l, const char *const paths[PORTS]);
-/* End it, by force if need be. */
+/* End the lab. A switch that still runs is killed. */
 void lab_close(struct lab *l);
 
 /* Start and kill a peer. False: it could not attack. */
@@ -58,12 +58,15 @@ bool lab_start_peer(struct lab *l, const struct peer *p);
 void lab_kill_peer(struct lab *l);
 
 struct usage lab_usage(const struct lab *l);
-/* With nothing on its way. */
+/* The usage when it does not change any more. */
 struct usage lab_usage_at_rest(const struct lab *l);
-/* Wait until it is what it was, at most some seconds. */
+/* Wait for some seconds until the usage is not above the one before. Returns the last one. */
 struct usage lab_usage_again(const struct lab *l, const struct usage *before);
 
-/* SIGTERM; ms until it had ended with status 0, -1: it did not, -2: it ended badly. */
+/*
+ * Send SIGTERM. Returns the ms until the switch ended with status 0; -1: it did not end; -2: it
+ * ended with another status.
+ */
 double lab_terminate(struct lab *l);
 
 /* Measure for some seconds. */

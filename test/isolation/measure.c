@@ -20,7 +20,7 @@
 #include "lab.h"
 
 #define FRAME_LEN    200
-#define MAGIC        0x150 /* and the direction */
+#define MAGIC        0x150 /* plus the direction */
 #define FRAME_NS     UINT64_C(1000000)
 #define ASK_NS       UINT64_C(50000000)
 #define SAMPLE_US    50000
@@ -81,7 +81,7 @@ static void send_one(struct neighbours *n, unsigned way)
 	    .magic = MAGIC + way, .number = d->sent, .ns = now_ns(), .late_sum = n->late_sum};
 
 	memcpy(d->frame + 14, &stamp, sizeof(stamp));
-	net_send(d->from, 0, d->frame, FRAME_LEN, NULL, NULL); /* no room: it is lost */
+	net_send(d->from, 0, d->frame, FRAME_LEN, NULL, NULL); /* without room it counts as lost */
 	d->sent++;
 }
 
@@ -119,7 +119,7 @@ static bool receive_some(struct neighbours *n)
 	return more;
 }
 
-/* Until a frame comes or it is time. */
+/* Wait until a frame comes, or until this time. */
 static void wait_for_call(struct neighbours *n, uint64_t until)
 {
 	struct pollfd p[2];
@@ -178,7 +178,7 @@ static void *run_neighbours(void *arg)
 	}
 }
 
-/* A front-end that comes, has its memory mapped, and goes. */
+/* Connect as a new front-end, pass memory, and disconnect. 0 or a negative errno. */
 static int be_newcomer(const char *path)
 {
 	struct frontend *fe = malloc(sizeof(*fe));
@@ -225,7 +225,7 @@ static void *run_asker(void *arg)
 	return NULL;
 }
 
-/* Lines that are not the newcomer's. */
+/* Count the log lines that are not about the new front-end. */
 static unsigned count_lines(const struct lab *l)
 {
 	const char *newcomer = l->sw.path[PORT_NEWCOMER];

@@ -14,31 +14,31 @@
 /* Which port of the switch has which user. */
 enum { PORT_LEFT, PORT_RIGHT, PORT_ASKER, PORT_NEWCOMER, PORT_HOSTILE, PORT_ACCOMPLICE, PORTS };
 
-/* More ports of the hostile peer's, for those who need them. */
+/* The number of further ports for peers with NEEDS_CROWD. */
 #define CROWD 500
 
-/* What a peer needs of the switch, and what must be forgiven its neighbours. */
+/* What a peer needs of the switch, and how its run is judged. */
 enum {
 	NEEDS_NOTHING = 0,
 	NEEDS_IOMMU = 1 << 0,  /* --iommu */
 	NEEDS_INBAND = 1 << 1, /* --inband-notifications */
-	NEEDS_PIPE = 1 << 2,   /* nobody reads the switch's stderr */
+	NEEDS_PIPE = 1 << 2,   /* the switch's stderr is a pipe that is not read */
 	NEEDS_FUSE = 1 << 3,   /* /dev/fuse, and mounts */
-	NEEDS_CROWD = 1 << 4,  /* as many ports more */
+	NEEDS_CROWD = 1 << 4,  /* CROWD further ports */
 	FLOODS = 1 << 5,       /* fills its neighbours' rings: frames may be lost there */
-	LASTS = 1 << 6,        /* what it costs once is to be judged over a longer time */
+	LASTS = 1 << 6,        /* measure for a longer time, because some costs occur only once */
 };
 
-/* Shared between a peer's process and the one that measures. */
+/* Memory that the peer shares with the process that measures. */
 struct peer_state {
-	volatile bool attacks; /* it is ready */
+	volatile bool attacks; /* the peer has prepared itself and attacks */
 	volatile uint64_t steps;
-	char problem[160]; /* why it could not attack; empty: it can */
+	char problem[160]; /* why the peer cannot attack; empty: it can */
 };
 
 struct peer_world {
 	char path[PORTS][96]; /* sockets */
-	char dir[96];         /* for files; goes with the switch */
+	char dir[96];         /* for files; removed with the switch */
 	struct peer_state *state;
 };
 
@@ -53,15 +53,17 @@ extern const unsigned n_peers;
 
 void peer_attacks(struct peer_world *w);
 void peer_step(struct peer_world *w);
-/* The same after a nap of some microseconds: the guest has set its trap, the switch does the work.
+/*
+ * peer_step() after a sleep of some microseconds, in which the switch works on what the guest has
+ * offered.
  */
 void peer_nap(struct peer_world *w);
-/* Give up: say why and end. error: negative errno, or 0. */
+/* Report that the peer cannot attack, and end its process. error: negative errno, or 0. */
 _Noreturn void peer_fail(struct peer_world *w, const char *what, int error);
-/* End unless error is 0. */
+/* peer_fail() unless error is 0. */
 void peer_must(struct peer_world *w, int error, const char *what);
 
-/* Have a descriptor watched n times: by copies of it, in epoll sets of at most 1,000. */
+/* Let n entries of epoll sets watch copies of a descriptor, at most 1,000 in each set. */
 void peer_watch(struct peer_world *w, int fd, unsigned n);
 
 /* name, needs, what it does. */

@@ -106,7 +106,7 @@ void peer_waiting_line(struct peer_world *w)
 	}
 }
 
-/* Regions of 8 TiB each, as many as are taken. */
+/* Add regions of 8 TiB, then smaller ones, as many as the switch accepts. */
 void peer_address_space(struct peer_world *w)
 {
 	static struct frontend fe[2];
@@ -160,7 +160,7 @@ static struct guest *tracked_guest(struct peer_world *w, unsigned n_pairs, uint1
 	return g;
 }
 
-/* Have an area made and give it back. 0 or -errno. */
+/* Ask the switch for an in-flight area, and pass it back. 0 or -errno. */
 static int track(struct guest *g, uint16_t n_queues, uint16_t queue_size)
 {
 	struct vhost_wire_inflight wire = {.n_queues = n_queues, .queue_size = queue_size};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Hundreds of ports of one owner. Each may cost others little; together they may cost others no
- * more.
+ * Hundreds of ports of one owner. Each port may cost other ports little, and all of them together
+ * may not cost others more than that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ static const uint8_t all[6] = {255, 255, 255, 255, 255, 255}, hostile[6] = {2, 0
 static struct guest *crowd[CROWD];
 static char crowd_path[CROWD][128];
 
-/* Guests on ports of their own whose rings have nothing to do. */
+/* Create guests, each for a port of its own, with rings that have nothing to do. */
 static void create_crowd(struct peer_world *w, uint16_t size, uint64_t data)
 {
 	struct guest_config c = {
@@ -41,7 +41,10 @@ static void connect_crowd(struct peer_world *w)
 		peer_must(w, guest_connect(crowd[i], crowd_path[i]), "connecting");
 }
 
-/* The crowd gives as many buffers as its rings hold; they are all one, and large enough. */
+/*
+ * Every guest of the crowd fills its ring with receive buffers. All of them are the same memory,
+ * which holds a large frame.
+ */
 void peer_crowd_large(struct peer_world *w)
 {
 	struct guest_config c = {
@@ -56,7 +59,10 @@ void peer_crowd_large(struct peer_world *w)
 	guest_fill(g, 1, GUEST_DATA_GPA, guest_frame(g, 0, all, hostile, 65000), 0);
 	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
 	for (unsigned round = 0;; round++) {
-		/* The kernel has given the switch all pages by then, which takes a while, once. */
+		/*
+		 * Begin to measure when the kernel has allocated all pages, which takes a while,
+		 * once.
+		 */
 		if (round == FIRST_ROUNDS)
 			peer_attacks(w);
 		for (unsigned i = 0; i < CROWD; i++)
@@ -80,12 +86,12 @@ void peer_crowd_kicks(struct peer_world *w)
 	peer_attacks(w);
 	for (unsigned i = 0;; i = (i + 1) % CROWD) {
 		if (write(crowd[i]->ring[1].kick_fd, &one, sizeof(one)) < 0)
-			usleep(1); /* it is full */
+			usleep(1); /* the eventfd is full */
 		peer_step(w);
 	}
 }
 
-/* As many as find room; the answers are thrown away. */
+/* Send many requests, without reading the answers. */
 static int ask_often(struct guest *g)
 {
 	int err = 0;

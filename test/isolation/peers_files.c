@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Descriptors that make system calls of the switch slow: files with a server that does not answer,
- * eventfds that are full or have many watchers, and last descriptors of large objects.
+ * eventfds that are full or have many watchers, and the last descriptors of large objects, which
+ * take long to close.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +60,7 @@ static void again_after_hang_up(struct guest *g, int err)
 
 #define MANY 250
 
-/* One byte with many descriptors. */
+/* Send some bytes with many descriptors. */
 static ssize_t send_many(int sock, const void *bytes, size_t size, const int *fds, unsigned n)
 {
 	static char control[CMSG_SPACE(MANY * sizeof(int))];
@@ -78,8 +79,9 @@ static ssize_t send_many(int sock, const void *bytes, size_t size, const int *fd
 }
 
 /*
- * Messages that take an eventfd and get something else, whose last user is the switch: it has the
- * descriptor with the first byte, and our copy is closed before the others follow.
+ * Send a message that wants an eventfd, with another descriptor, so that the switch has to close
+ * the descriptor. It must be the last one of its file: the switch receives it with the first byte,
+ * and our copy is closed before we send the other bytes.
  */
 static void give_away(struct peer_world *w, struct guest *g, int fd)
 {
@@ -194,7 +196,7 @@ void peer_fuse_log(struct peer_world *w)
 	}
 }
 
-/* A blocking eventfd with no room for one more. */
+/* Replace *fd by a blocking eventfd that is full: the next write blocks. */
 static void fill_eventfd(struct peer_world *w, int *fd)
 {
 	const uint64_t most = UINT64_MAX - 1;
@@ -205,7 +207,7 @@ static void fill_eventfd(struct peer_world *w, int *fd)
 		peer_fail(w, "an eventfd", -errno);
 }
 
-/* The switch makes eventfds non-blocking, and their owner makes them blocking again. */
+/* Make the call eventfds blocking again: the switch made them non-blocking. */
 static void block_calls(struct guest *g)
 {
 	for (unsigned ring = 0; ring < 2 * g->config.n_pairs; ring++)
@@ -286,7 +288,7 @@ void peer_slow_calls(struct peer_world *w)
 	}
 }
 
-/* Long enough for a switch to find out that eventfds are quick. */
+/* After this time the switch knows that an eventfd is quick. */
 #define TRUST_US 30000
 
 void peer_turning_blocking(struct peer_world *w)
@@ -304,7 +306,7 @@ void peer_turning_blocking(struct peer_world *w)
 			const uint64_t most = UINT64_MAX - 10;
 
 			if (write(g->ring[ring].call_fd, &most, sizeof(most)) < 0)
-				continue; /* it is full enough */
+				continue; /* the eventfd is full enough */
 		}
 		block_calls(g);
 		for (unsigned i = 0; i < 20; i++) {
@@ -348,15 +350,16 @@ void peer_full_kicks(struct peer_world *w)
 
 			fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 			if (write(fd, &most, sizeof(most)) < 0)
-				usleep(1); /* still full */
+				usleep(1); /* the eventfd is still full */
 		}
 		peer_step(w);
 	}
 }
 
 /*
- * An entry is a file and the number of a descriptor of it; it stays when the number becomes another
- * file's. So a hundred files and a thousand numbers make 100,000 entries.
+ * Make an epoll set with 100,000 entries from 100 files. An entry is a pair of a file and a
+ * descriptor number. It stays in the set when the number is used for another file, so each file
+ * gets 1,000 numbers.
  */
 static int make_epoll(struct peer_world *w, const int files[100], int first)
 {
@@ -411,7 +414,7 @@ void peer_slow_unmap(struct peer_world *w)
 		peer_attacks(w);
 		if (guest_connect(g, w->path[PORT_HOSTILE]) == 0)
 			peer_step(w);
-		/* First the memory, then the connection. */
+		/* Unmap and close our copies first, so that the switch has the last ones. */
 		frontend_region_destroy(&g->fe, region);
 		for (unsigned ring = 0; ring < 2; ring++) {
 			close(g->ring[ring].kick_fd);
@@ -436,7 +439,7 @@ void peer_nested_sockets(struct peer_world *w)
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 			peer_fail(w, "a socket pair", -errno);
 		for (unsigned i = 0; i < 200 && send_many(pair[0], "x", 1, fds, MANY) > 0; i++)
-			fds[0] = i == 100 ? pair[0] : one; /* one that refers to itself */
+			fds[0] = i == 100 ? pair[0] : one; /* refers to its own socket */
 		close(pair[0]);
 		give_away(w, g, pair[1]);
 	}

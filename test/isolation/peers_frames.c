@@ -61,7 +61,7 @@ void peer_self_addressed(struct peer_world *w)
 	flood(w, PAIRS, hostile);
 }
 
-/* 256 frames; before each round they get other addresses. */
+/* Change source and destination of all frames before each round. */
 void peer_address_churn(struct peer_world *w)
 {
 	struct guest *g = guest_of(w, 8, GUEST_FEATURES);
@@ -90,7 +90,10 @@ void peer_address_churn(struct peer_world *w)
 	}
 }
 
-/* Ports that differ, and a hash over them for each frame. */
+/*
+ * Frames with different source ports to a neighbour: the switch computes a flow hash for each
+ * frame.
+ */
 void peer_flow_churn(struct peer_world *w)
 {
 	struct guest *g = guest_of(w, PAIRS, GUEST_FEATURES);
@@ -100,7 +103,7 @@ void peer_flow_churn(struct peer_world *w)
 		uint8_t *header = g->data + i * SLOT;
 
 		memset(header, 0, VIRTIO_NET_HDR_LEN);
-		header[VIRTIO_NET_HDR_LEN + 34] = i; /* the port it comes from */
+		header[VIRTIO_NET_HDR_LEN + 34] = i; /* TCP source port */
 		for (unsigned pair = 0; pair < PAIRS; pair++)
 			guest_desc(g, TX(pair), i, GUEST_DATA_GPA + i * SLOT, len, 0, 0);
 	}
@@ -109,7 +112,10 @@ void peer_flow_churn(struct peer_world *w)
 	keep_offering(w, g);
 }
 
-/* The accomplice says once where it is; it offers no buffers. */
+/*
+ * Connect the accomplice. It sends one frame, so that its address is learned, and it offers no
+ * receive buffers.
+ */
 static struct guest *deaf_receiver(struct peer_world *w, unsigned n_pairs)
 {
 	struct guest *g = guest_of(w, n_pairs, GUEST_FEATURES);

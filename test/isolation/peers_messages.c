@@ -38,7 +38,10 @@ static struct guest *busy_guest(struct peer_world *w, unsigned n_pairs, uint64_t
 	return g;
 }
 
-/* After a message: go on, wait for room, or begin anew after a hang-up. */
+/*
+ * Call this after each message: it counts a step, offers frames sometimes, and connects again if
+ * the switch hung up.
+ */
 static void after(struct peer_world *w, struct guest *g, int err)
 {
 	if (err == -ECONNRESET) {
@@ -86,7 +89,7 @@ void peer_ring_restart(struct peer_world *w)
 	}
 }
 
-/* Of 64 MiB each, in one file each. */
+/* Create n memory regions of this size, each in a file of its own. */
 static void add_regions(struct peer_world *w, struct guest *g, unsigned n, uint64_t size)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -171,7 +174,7 @@ void peer_questions(struct peer_world *w)
 		int err =
 		    frontend_send(&g->fe, VHOST_USER_GET_FEATURES, VHOST_VERSION, NULL, 0, NULL, 0);
 
-		if (err == -ETIMEDOUT) /* it waits for us, for ever if it likes */
+		if (err == -ETIMEDOUT) /* the switch waits until we read; connect again */
 			err = -ECONNRESET;
 		after(w, g, err);
 	}
@@ -189,7 +192,7 @@ void peer_questions_read(struct peer_world *w)
 		    VHOST_WIRE_CONFIG_HEADER + 8, NULL, 0);
 
 		while (recv(g->fe.fd, answers, sizeof(answers), MSG_DONTWAIT) > 0)
-			; /* make room for more */
+			; /* make room for further answers */
 		after(w, g, err);
 	}
 }
@@ -266,7 +269,7 @@ void peer_channels(struct peer_world *w)
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 			peer_fail(w, "a socket pair", -errno);
 		while (send(pair[1], "full", 4, MSG_DONTWAIT) > 0)
-			; /* until it is */
+			; /* until the socket is full */
 		err = frontend_send(
 		    &g->fe, VHOST_USER_SET_BACKEND_REQ_FD, VHOST_VERSION, NULL, 0, &pair[1], 1);
 		close(pair[0]);

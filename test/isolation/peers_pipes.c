@@ -16,7 +16,7 @@
 
 static const uint8_t address[6] = {2, 0, 0, 9, 0, 1};
 
-/* Its rings are stopped, as a transfer needs it. */
+/* Stop the rings, because a transfer of the state needs that. */
 static void stop_rings(struct guest *g)
 {
 	uint32_t base;
@@ -42,7 +42,7 @@ static struct guest *stopped_guest(struct peer_world *w)
 	return g;
 }
 
-/* A child that dies with us. */
+/* Fork a child that is killed when this process ends. */
 static pid_t child(struct peer_world *w)
 {
 	pid_t pid = fork();
@@ -54,7 +54,7 @@ static pid_t child(struct peer_world *w)
 	return pid;
 }
 
-/* Memory whose pages never come. */
+/* Memory with pages that never come: a thread that reads them waits for ever. */
 static void *absent_memory(struct peer_world *w)
 {
 	struct uffdio_api api = {.api = UFFD_API};
@@ -70,7 +70,7 @@ static void *absent_memory(struct peer_world *w)
 	return at;
 }
 
-/* A write that never ends has the pipe's lock. */
+/* Let a child hold the pipe's lock, in a write that never ends. */
 static void hold_lock(struct peer_world *w, int fd)
 {
 	if (child(w) == 0) {

@@ -31,7 +31,7 @@ static void connect_to(struct peer_world *w, struct guest *g, unsigned port)
 	peer_must(w, guest_connect(g, w->path[port]), "connecting");
 }
 
-/* Start afresh should the switch have hung up. */
+/* Connect again if the switch has hung up. */
 static void keep_up(struct peer_world *w, struct guest *g)
 {
 	int err = frontend_sync(&g->fe);
@@ -40,7 +40,10 @@ static void keep_up(struct peer_world *w, struct guest *g)
 		peer_must(w, guest_again(g), "connecting again");
 }
 
-/* An indirect table of n descriptors at the beginning of the data, each of len bytes behind it. */
+/*
+ * Write an indirect table of n descriptors at the beginning of the data. All of them name the same
+ * len bytes behind it.
+ */
 static void make_table(struct guest *g, unsigned n, uint32_t len, uint16_t write)
 {
 	struct vring_split_desc *table = (void *)g->data;
@@ -54,7 +57,7 @@ static void make_table(struct guest *g, unsigned n, uint32_t len, uint16_t write
 		};
 }
 
-/* An accomplice that broadcasts a frame every 200 us: no flood. */
+/* Connect an accomplice for call_out(), which broadcasts a frame about every 200 us. */
 static struct guest *make_caller(struct peer_world *w)
 {
 	struct guest *g = guest_of(w, 1, 256, 1 << 16, GUEST_FEATURES);
@@ -76,7 +79,9 @@ static void call_out(struct guest *caller)
 	usleep(200);
 }
 
-/* Receive chains of the hostile guest, and somebody who broadcasts. */
+/*
+ * Offer the hostile guest's receive chains again and again, while an accomplice broadcasts frames.
+ */
 static void trap_receivers(struct peer_world *w, struct guest *g)
 {
 	struct guest *caller;
@@ -175,7 +180,7 @@ void peer_tiny_receive(struct peer_world *w)
 
 	g->config.features |= VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_CSUM);
 	guest_fill(g, 0, GUEST_DATA_GPA, 13, VRING_DESC_F_WRITE);
-	/* So that it is known there. */
+	/* Send one frame from the hostile port, so that its address is learned. */
 	guest_fill(g, 1, GUEST_DATA_GPA, guest_frame(g, 0, all, hostile, 60), 0);
 	connect_to(w, g, PORT_HOSTILE);
 	guest_fill(sender, 1, GUEST_DATA_GPA, len, 0);
@@ -205,7 +210,7 @@ static uint64_t next_random(uint64_t *state)
 	return *state >> 13;
 }
 
-/* Words that look like descriptors often enough. */
+/* Write random descriptors, many of them nearly valid, and make random entries available. */
 static void scribble(struct guest *g, uint64_t *random)
 {
 	for (unsigned i = 0; i < 64; i++) {
@@ -296,7 +301,7 @@ void peer_call_storm(struct peer_world *w)
 	peer_attacks(w);
 	for (;;) {
 		guest_offer_all(g, 0);
-		/* A frame at a time: each is a burst of its own, and a call. */
+		/* Offer one frame at a time: each is a burst of its own, and causes a call. */
 		for (unsigned ring = 1; ring < 2 * PAIRS; ring += 2) {
 			struct guest_ring *r = &g->ring[ring];
 
@@ -308,7 +313,7 @@ void peer_call_storm(struct peer_world *w)
 	}
 }
 
-/* Each page that is copied from or to has to be made anew. */
+/* Punch a hole over all buffers before each round, so that each copy needs new pages. */
 void peer_punched_memory(struct peer_world *w)
 {
 	struct guest *g = guest_of(w, 8, 256, 64 * MIB, GUEST_FEATURES);
@@ -344,7 +349,7 @@ void peer_cut_memory(struct peer_world *w)
 		guest_offer_all(g, 1);
 		peer_must(w, ftruncate(fd, 0), "cutting a file short");
 		guest_offer_all(g, 1);
-		/* The switch hangs up, or all is well. */
+		/* Wait until the switch has hung up, or for a moment. */
 		if (frontend_get_u64(&g->fe, VHOST_USER_GET_FEATURES, &features) == 0)
 			usleep(1000);
 		peer_must(w, ftruncate(fd, 16 * MIB), "lengthening a file");
@@ -400,7 +405,9 @@ static struct guest *iommu_guest(struct peer_world *w)
 	return g;
 }
 
-/* The table is known, what it points to is not: each descriptor is a page of its own. */
+/*
+ * The indirect table is translated, its buffers are not. Each descriptor names a page of its own.
+ */
 void peer_iommu_misses(struct peer_world *w)
 {
 	struct guest *g = iommu_guest(w);
@@ -441,7 +448,7 @@ void peer_iommu_invalidations(struct peer_world *w)
 	}
 }
 
-/* Each descriptor is looked for among many regions, and none is near the one before. */
+/* There are hundreds of regions. Each descriptor names another one, far from the one before. */
 void peer_many_regions(struct peer_world *w)
 {
 	struct guest_config c = {

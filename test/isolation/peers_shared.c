@@ -45,7 +45,10 @@ static void go_on(struct peer_world *w, struct guest *g, int err)
 	peer_step(w);
 }
 
-/* Each message that the switch reads, and each answer, is told to all of them. */
+/*
+ * All watchers of the socket are notified of each message that the switch reads, and of each
+ * answer.
+ */
 void peer_slow_socket(struct peer_world *w)
 {
 	struct guest *g = connected_guest(w, 0);
@@ -57,7 +60,7 @@ void peer_slow_socket(struct peer_world *w)
 		go_on(w, g, frontend_get_u64(&g->fe, VHOST_USER_GET_FEATURES, &features));
 }
 
-/* Each question for a translation, too. */
+/* The same for the back-end channel, with a request for each missing translation. */
 void peer_slow_channel(struct peer_world *w)
 {
 	struct guest_config c = {.n_pairs = 8,
@@ -88,7 +91,10 @@ void peer_slow_channel(struct peer_world *w)
 	}
 }
 
-/* To take pages away, the kernel looks at all mappings, and nobody can map it meanwhile. */
+/*
+ * To punch a hole, the kernel walks all mappings of the file. Meanwhile no process can map the
+ * file.
+ */
 static void punch_mapped(int fd, int ready)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

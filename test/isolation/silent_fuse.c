@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every request names the thread that asks. The server is a process of its own. It ends after the
- * process it serves, which could not end otherwise: the ending process closes its files and waits
- * for an answer. The mount is in a namespace of these two, and the connection ends with /dev/fuse:
- * both end with the processes, however they end.
+ * Every FUSE request names the thread that caused it, so the server can leave requests of other
+ * processes without an answer. The server is a child process. It must outlive its parent: when the
+ * parent ends, the kernel closes the parent's files and waits for the server's answers. Nothing
+ * stays behind after both have ended: the mount is in a mount namespace of these two processes, and
+ * the FUSE connection ends when the last descriptor of /dev/fuse is closed.
  */
 #include "silent_fuse.h"
 
@@ -34,7 +35,7 @@ static void answer(const struct fuse_in_header *in, int error, void *body, size_
 	struct iovec iov[2] = {{&out, sizeof(out)}, {body, size}};
 
 	if (writev(fuse_fd, iov, 2) < 0)
-		return; /* it was interrupted; nobody waits for the answer */
+		return; /* the request was interrupted, so it needs no answer */
 }
 
 static struct fuse_attr attributes(uint64_t node)
@@ -69,7 +70,7 @@ static void answer_lookup(const struct fuse_in_header *in)
 	answer(in, 0, &out, sizeof(out));
 }
 
-/* Attributes are valid for no time at all: every fstat() has to ask. */
+/* The attributes have no validity time, so every fstat() causes a request. */
 static void answer_getattr(const struct fuse_in_header *in)
 {
 	struct fuse_attr_out out = {.attr = attributes(in->nodeid)};

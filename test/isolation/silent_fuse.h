@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A file system with a server that answers only the process that made it. If another process gets a
- * descriptor of one of its files, each call on the file waits there for ever.
+ * A FUSE file system with a server that answers only the process that mounted it. If another
+ * process gets a descriptor of a file in it, each call of this process on the file waits for ever.
  */
 #pragma once
 
 #include "peer.h"
 
-/* Mount it, in a mount namespace of this process, and serve it from a child. */
+/* Mount the file system in a new mount namespace of this process, and serve it from a child. */
 void silent_fuse_mount(struct peer_world *w);
 
-/* Open a file of 16 MiB on it. */
+/* Open a file of 16 MiB in the file system. */
 int silent_fuse_open(struct peer_world *w);
