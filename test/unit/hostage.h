@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pipes and sockets with a lock in the kernel that is held: a reader waits and cannot be killed. */
+/*
+ * Processes that hold the kernel's lock of a pipe or socket, so that other users of it wait and
+ * cannot be killed.
+ */
 #pragma once
 
 #include <fcntl.h>
@@ -15,7 +18,7 @@
 
 #define HOSTAGE_SIZE 65536
 
-/* Memory whose pages never come. */
+/* Memory with pages that never come: an access to it waits for ever. */
 static inline void *hostage_memory(void)
 {
 	void *at =
@@ -31,7 +34,7 @@ static inline void *hostage_memory(void)
 	return at;
 }
 
-/* A process that is in a write to the pipe until it is killed. */
+/* Start a process that holds the pipe's lock, in a write that never ends, until it is killed. */
 static inline pid_t hold_pipe(int fd)
 {
 	pid_t pid = fork();
@@ -44,7 +47,10 @@ static inline pid_t hold_pipe(int fd)
 	return pid;
 }
 
-/* A process that reads from a socket, which has something to be read, until it is killed. */
+/*
+ * Start a process that holds the socket's lock, in a read that never ends, until it is killed. The
+ * socket must have something to read.
+ */
 static inline pid_t hold_socket(int fd)
 {
 	pid_t pid = fork();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Closers close the descriptors that they are given, and those that the first process leaves open.
+ * Closers close the descriptors that they are given, and those that the main process leaves open at
+ * its end.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -62,7 +62,10 @@ static void note(void *arg)
 	by[i] = pthread_self();
 }
 
-/* A thread that loses its CPU between taking an errand and running it may be overtaken. */
+/*
+ * Each thread must run its errands in order. Between two threads the order may differ, because a
+ * thread can lose its CPU after it has taken an errand.
+ */
 static void quick_errands_run_once_in_order_of_each_thread(void **state)
 {
 	unsigned last[ARRAY_SIZE(noted)] = {0};
@@ -76,7 +79,10 @@ static void quick_errands_run_once_in_order_of_each_thread(void **state)
 		assert_int_equal(errand_run(note, (void *)i), 0);
 	wait_for(0);
 	n_threads = count_threads();
-	/* This one, one that runs, one that stands by, one more for each errand that took long. */
+	/*
+	 * This thread, a running thread, a standby thread, and one more for each errand that took
+	 * long.
+	 */
 	assert_in_range(n_threads, 2, 3 + (clock_ns() - begin) / ERRAND_PATIENCE_NS);
 	assert_int_equal(n_noted, ARRAY_SIZE(noted));
 	for (unsigned i = 0; i < ARRAY_SIZE(noted); i++) {
@@ -89,7 +95,7 @@ static void quick_errands_run_once_in_order_of_each_thread(void **state)
 	}
 }
 
-/* An errand that ends when its pipe does. */
+/* An errand that hangs until its pipe is closed. */
 static void hang(void *arg)
 {
 	char byte;

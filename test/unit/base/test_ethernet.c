@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What stands behind VLAN tags, of whole frames and of their beginnings. */
+/* The ethertype behind VLAN tags, in whole frames and in truncated ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

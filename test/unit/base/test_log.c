@@ -117,7 +117,7 @@ static void a_thread_writes_promptly_and_in_order(void **state)
 	assert_true(log_flush(1000));
 }
 
-/* The thread of the test before writes. */
+/* The log thread that the test before has started writes the lines. */
 static void nobody_waits_for_a_reader_and_what_was_left_out_is_counted(void **state)
 {
 	int64_t start = now_ms();

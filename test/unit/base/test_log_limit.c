@@ -84,7 +84,7 @@ static void the_number_is_told_when_a_second_is_over(void **state)
 
 #define PEERS 500
 
-/* Each peer wants three lines a millisecond, for a minute and a half. */
+/* Each peer tries to log three lines a millisecond, for a minute and a half. */
 static void many_peers_together_log_20_lines_a_second(void **state)
 {
 	static struct log_limit limit[PEERS];
@@ -104,7 +104,7 @@ static void many_peers_together_log_20_lines_a_second(void **state)
 			lines += n;
 	}
 	assert_in_range(at_once, 1000, 1000 + PEERS + 3);
-	/* Each peer has had one line more after its quiet minute. */
+	/* In addition each peer may log one line after a minute without a line. */
 	assert_in_range(lines, 89 * 20, 90 * 20 + PEERS + 1);
 }
 
@@ -126,7 +126,9 @@ static void a_quiet_peer_is_heard_beside_noisy_peers(void **state)
 	assert_int_equal(pass_many(&quiet, 1, START + 61000), 1);
 }
 
-/* A line that says how many were left out waits for its turn, and the number is complete. */
+/*
+ * The line with the number of lines left out is limited, too. Its number is complete nevertheless.
+ */
 static void the_number_waits_for_room_and_stays_complete(void **state)
 {
 	struct log_limit limit = {0};

@@ -72,7 +72,7 @@ static int write_and_read(int fd)
 		MUST(move_begin_write(2, end[1], bytes, len, &m[2]) == -EBUSY);
 		MUST(result_of(m[1], &got) == len);
 		while (closer_waiting(2))
-			usleep(100); /* the pipe has not been closed */
+			usleep(100); /* the closer has not closed the pipe yet */
 		MUST(result_of(m[0], &got) == len);
 		MUST(memcmp(got, bytes, len) == 0);
 		move_forget(m[0]);
@@ -95,7 +95,7 @@ static void bytes_go_through(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* More users of the lock than there may be moves. */
+/* Begin as many moves as there may be, all on a pipe that hangs. */
 static int hang(int fd)
 {
 	struct move *m, *begun[MOVES_MAX];
@@ -106,7 +106,7 @@ static int hang(int fd)
 		MUST(move_begin_write(owner, copy, bytes, 1, &begun[owner]) == 0);
 		MUST(move_begin_write(owner, copy, bytes, 1, &m) == -EBUSY);
 	}
-	usleep(1000000); /* all have been taken by then */
+	usleep(1000000); /* closers have begun all of them by then */
 	for (unsigned owner = 0; owner < MOVES_MAX; owner++)
 		move_forget(begun[owner]);
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -114,7 +114,7 @@ static int hang(int fd)
 	close(copy);
 	MUST(move_hinders(1));
 	usleep(1000 * MOVE_WAIT_MS);
-	MUST(!move_hinders(1)); /* but it is still there */
+	MUST(!move_hinders(1)); /* but the move has not ended */
 	MUST(move_begin_write(1, copy, bytes, 1, &m) == -EBUSY);
 	return 0;
 }
@@ -129,7 +129,7 @@ static void a_process_whose_moves_hang_can_end(void **state)
 	assert_int_equal(pipe2(end, O_CLOEXEC), 0);
 	holder = hold_pipe(end[1]);
 	pid = start(hang, end[1]);
-	/* A thread that waits for the lock would keep it. */
+	/* A thread of the process that waits for the lock would keep the process from ending. */
 	while (waitpid(pid, &status, WNOHANG) == 0 && now_ms() - start_ms < 3 * MOVE_WAIT_MS)
 		usleep(1000);
 	release_holder(holder);

@@ -12,7 +12,7 @@
 #include "base/numa.h"
 
 #define PAGE  4096
-#define PAGES 300 /* more than are asked for in one go */
+#define PAGES 300 /* more than one system call asks for */
 
 static void pages_have_a_node_once_they_are_touched(void **state)
 {

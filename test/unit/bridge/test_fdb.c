@@ -52,7 +52,7 @@ static void tally(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
 	by_port[port]++;
 }
 
-/* The counters say what a walk over the whole table finds. */
+/* Check the counters against a walk over the whole table. */
 static void assert_counts_true(const struct fdb *fdb)
 {
 	uint32_t *by_port = calloc(FDB_PORTS_MAX, sizeof(*by_port)), sum = 0;
@@ -186,7 +186,7 @@ static void known_means_this_port_and_lately(void **state)
 	assert_false(known(fdb, mac, 1, 2 * TICK_S + 1));
 	fdb_learn(fdb, mac, 1, 2 * TICK_S + 1);
 	assert_true(known(fdb, mac, 1, 3 * TICK_S - 1));
-	/* A core whose clock is behind does not turn it back. */
+	/* A core with a clock that is behind does not set an older stamp. */
 	fdb_learn(fdb, mac, 1, 2 * TICK_S - 1);
 	assert_true(known(fdb, mac, 1, 3 * TICK_S - 1));
 	fdb_destroy(fdb);
@@ -213,12 +213,15 @@ static void entries_go_when_older_than_the_ageing_time(void **state)
 		age_at(s, s + 500, 0);
 	}
 	age_at(TICK_S + 1, TICK_S - 1, 1); /* the control thread's clock is behind */
-	/* After a century, too: that far it counts the seconds. */
+	/* The same near the end of the 32-bit seconds, after more than a century. */
 	age_at(UINT32_MAX - 2000, UINT32_MAX - 2000 + AGE_S, 1);
 	age_at(UINT32_MAX - 2000, UINT32_MAX - 2000 + AGE_S + LATE, 0);
 }
 
-/* Found too old at any time from the first to the last at which the stamp tells. */
+/*
+ * An entry is dropped if it is checked at any time between the first one at which it is too old and
+ * the last one at which its stamp still shows this.
+ */
 static void the_shortest_and_the_longest_ageing_time(void **state)
 {
 	static const uint32_t ages[] = {1, 2, 10, 15, 16, 17, 300, 3600, FDB_AGE_MAX_S};
@@ -243,7 +246,7 @@ static void the_shortest_and_the_longest_ageing_time(void **state)
 	}
 }
 
-/* What is beside the MAC in a slot does not run into it, nor the other way round. */
+/* MAC, stamp and port of a slot do not affect each other, whatever their bits are. */
 static void every_bit_of_an_entry_counts(void **state)
 {
 	struct fdb *fdb = table(100);
@@ -329,7 +332,10 @@ static void flush_takes_slices_and_ports_that_come_later_a_lap_of_theirs(void **
 	fdb_flush_port(fdb, 1);
 	assert_true(fdb_flush_some(fdb, half));
 	assert_in_range(found(fdb, 1, 0, 200), 1, 199);
-	/* One comes in the middle, and the first one again, with addresses at the begin. */
+	/*
+	 * During the lap another port is to be flushed, and the first port again, with new
+	 * addresses in buckets that the lap has passed.
+	 */
 	fdb_flush_port(fdb, 2);
 	learn_many(fdb, 1, 0, 200, 10);
 	fdb_flush_port(fdb, 1);
@@ -341,7 +347,7 @@ static void flush_takes_slices_and_ports_that_come_later_a_lap_of_theirs(void **
 	assert_int_equal(found(fdb, 1, 0, 200) + found(fdb, 2, 0, 200), 0);
 	assert_int_equal(found(fdb, 3, 0, 200), 200);
 	assert_counts_true(fdb);
-	/* And what is learned afterwards stays. */
+	/* Addresses that are learned afterwards stay. */
 	learn_many(fdb, 1, 0, 200, 10);
 	assert_false(fdb_flush_some(fdb, UINT32_MAX));
 	assert_int_equal(found(fdb, 1, 0, 200), 200);
@@ -398,7 +404,7 @@ static void two_flooders_share_and_spare_the_rest(void **state)
 	fdb_destroy(fdb);
 }
 
-/* The smallest table: one pair, where everything is at close quarters. */
+/* In the smallest table, which is one pair of buckets, the oldest entry is replaced. */
 static void the_limit_holds_for_one_port_and_its_oldest_goes(void **state)
 {
 	(void)state;
@@ -423,13 +429,13 @@ static void the_biggest_port_pays_and_its_equals_do_not(void **state)
 
 	(void)state;
 	learn_many(fdb, 1, 0, 6, 10);
-	learn_many(fdb, 2, 0, 2, 9); /* older, but few */
+	learn_many(fdb, 2, 0, 2, 9); /* older entries, but of a port with few */
 	learn_many(fdb, 3, 0, 2, 11);
 	assert_int_equal(found(fdb, 2, 0, 2), 2);
 	assert_int_equal(found(fdb, 3, 0, 2), 2);
 	assert_int_equal(fdb_port_count(fdb, 1), 4);
 	assert_int_equal(fdb_count(fdb), 8);
-	/* Port 1 is still the biggest: whatever it adds, it pays for itself. */
+	/* Port 1 still has the most entries, so new ones replace its own. */
 	learn_many(fdb, 1, 100, 50, 12);
 	assert_int_equal(fdb_port_count(fdb, 1), 4);
 	assert_int_equal(found(fdb, 2, 0, 2) + found(fdb, 3, 0, 2), 4);
@@ -453,7 +459,10 @@ static void nobody_gives_way_to_an_equal(void **state)
 	(void)state;
 	assert_int_equal(fdb_buckets(fdb), 4);
 	fdb_learn(fdb, mac_in_pair(fdb, learner, 1, &n), learner, 20);
-	/* Ports with one address each fill the other pair, past the limit. */
+	/*
+	 * Ports with one address each fill the other pair. Together these are more entries than the
+	 * limit.
+	 */
 	for (uint16_t p = 1; p <= 2 * FDB_BUCKET_SLOTS; p++) {
 		uint32_t first = 0;
 
@@ -476,10 +485,13 @@ static void nobody_gives_way_to_an_equal(void **state)
 struct hammer {
 	struct fdb *fdb;
 	uint16_t port;
-	uint32_t strange; /* look-ups that gave what nobody learned */
+	uint32_t strange; /* look-ups with a result that no thread has learned */
 };
 
-/* Own addresses, addresses all threads fight for, and addresses from nowhere. */
+/*
+ * Learn and look up addresses of this thread's port, and addresses that all threads learn. Thread 0
+ * also learns many new addresses.
+ */
 static void *hammer_run(void *arg)
 {
 	struct hammer *h = arg;
@@ -525,7 +537,7 @@ static void threads_learn_and_look_up_at_once(void **state)
 	for (unsigned t = 0; t < THREADS; t++)
 		assert_int_equal(pthread_join(thread[t], NULL), 0);
 
-	/* Now that all is quiet, nothing is counted wrong, and no lock was left behind. */
+	/* All threads have ended: the counters must be right, and no lock may be held. */
 	assert_counts_true(fdb);
 	/* Port 0 was the flooder: at the limit, fairness may refuse it. */
 	flush(fdb, 0);

@@ -72,11 +72,13 @@ static void each_rule_has_its_verdict(void **state)
 		src[i] = frame[i].src;
 		assert_int_equal(forward_one(fdb, 9, dst[i], src[i]), frame[i].verdict);
 	}
-	/* The same all at once, where answers are remembered from frame to frame. */
+	/*
+	 * The same frames in one burst, in which the verdict of the frame before may be used again.
+	 */
 	forward_burst(fdb, 9, NOW_S, ARRAY_SIZE(frame), dst, src, verdict);
 	for (unsigned i = 0; i < ARRAY_SIZE(frame); i++)
 		assert_int_equal(verdict[i], frame[i].verdict);
-	/* Of the senders, only the good one is in the table. */
+	/* Only the good sender has been learned. */
 	assert_int_equal(fdb_count(fdb), 4);
 	fdb_destroy(fdb);
 }
@@ -210,7 +212,10 @@ static void a_burst_of_strangers_agrees_with_one_by_one(void **state)
 	fdb_destroy(fdb);
 }
 
-/* A full table, of which all ways say the same: whoever is in it and whoever is not. */
+/*
+ * The look-ups of all CPU levels give the same results in a full table, for known and for unknown
+ * addresses.
+ */
 static void all_ways_to_look_up_agree(void **state)
 {
 	enum { MACS = 4000, ASKED = 32 };

@@ -52,7 +52,7 @@ static unsigned step(void)
 	return balance_step(&lab.balance, worker, lab.n_workers, queue, lab.n_queues, lab.moves);
 }
 
-/* As if the moves had been made, and cost what was thought. */
+/* Apply the moves, with the loads that the balancer expected. */
 static void carry_out(unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -70,7 +70,7 @@ static void carry_out(unsigned n)
 	}
 }
 
-/* So many intervals; how many moves were made. */
+/* Run n intervals and apply their moves. Returns the number of moves. */
 static unsigned steps(unsigned n)
 {
 	unsigned moves = 0;
@@ -119,7 +119,7 @@ static void after_moves_it_holds_off(void **state)
 	add(0, 450, 0);
 	assert_int_equal(steps(2), 0);
 	assert_int_equal(step(), 1);
-	/* Nobody carried it out: it is proposed again, but not at once. */
+	/* The move was not made, so it is proposed again, but only after the hold-off. */
 	for (unsigned i = 0; i < balance_usual.hold_off + balance_usual.patience - 1; i++)
 		assert_int_equal(step(), 0);
 	assert_int_equal(step(), 1);
@@ -315,7 +315,10 @@ static void on_one_node_new_queues_are_shared_out(void **state)
 		assert_int_equal(count[w], 10);
 }
 
-/* Whatever the loads are, moves lower the higher load, and there is an end of them. */
+/*
+ * With random loads, each move lowers the higher of the two loads, and there are no moves without
+ * end.
+ */
 static void random_loads_settle(void **state)
 {
 	(void)state;

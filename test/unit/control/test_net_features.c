@@ -58,7 +58,9 @@ static void what_is_no_name_is_named(void **state)
 	    {"all,-packed,csum", "-packed"},
 	    {"all,++csum", "++csum"},
 	    {"all, csum", " csum"},
-	    /* Not a list's to say: always offered, an option of its own, not served. */
+	    /*
+	     * Names that --features refuses: always offered, set by another option, or not served.
+	     */
 	    {"log_all", "log_all"},
 	    {"protocol_features", "protocol_features"},
 	    {"access_platform", "access_platform"},

@@ -86,7 +86,7 @@ void open_world(unsigned ports, uint32_t accepts)
 
 	memset(&w, 0, sizeof(w));
 	w.ports = ports;
-	/* malloc() would touch all of it if it is told to spoil what is freed. */
+	/* Not malloc(), which would touch all of the memory if MALLOC_PERTURB_ is set. */
 	w.memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(w.memory, MAP_FAILED);
 	region.host = w.memory;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A switch for tests of bursts: a sender, and receivers with rings that the tests fill. Looks at
- * the rings are counted, and a call to a driver is a function call here.
+ * A switch for tests of bursts: a sender, and receivers with rings that the tests fill. Fetches
+ * from the receivers' rings are counted. A call to a driver is a function call here.
  */
 #pragma once
 
@@ -17,7 +17,7 @@
 
 #define MEMORY    (96u << 20)
 #define RING      1024
-#define PORTS     20 /* if it does not matter */
+#define PORTS     20 /* for tests in which the number does not matter */
 #define SENDER    0
 #define MSS       1448
 #define HEADERS   (14 + 20 + 20)
@@ -49,23 +49,29 @@ struct world {
 
 extern struct world w;
 
-/* Some memory of the guests', in whole pages. */
+/* Take whole pages of the guests' memory. */
 uint8_t *take(size_t bytes);
 
-/* accepts: of all receivers. */
+/* accepts: the offloads that all receivers accept. */
 void open_world(unsigned ports, uint32_t accepts);
 void close_world(void);
 
-/* The same buffer n times. */
+/* Offer the same buffer n times. */
 void offer(struct end *e, uint8_t *buffer, uint32_t len, unsigned n);
 
-/* A frame with its net header, from port 0 to the port; to all of them: 255. */
+/*
+ * A frame with its net header from port 0 to port `to`; 255: to all ports. send_frames() offers it
+ * n times.
+ */
 uint8_t *make_frame(uint8_t to, uint32_t len, uint16_t gso_size);
 void send_frames(uint8_t to, uint32_t len, uint16_t gso_size, unsigned n);
 
-/* One burst. How many frames it took. */
+/* Run one burst. Returns how many frames it took. */
 unsigned run(void);
-/* Until all have been taken. How many bursts that were. */
+/*
+ * Run bursts until `frames` frames have been taken, at most `most` in each. Returns the number of
+ * bursts.
+ */
 unsigned run_all(unsigned frames, unsigned most);
 
 uint64_t delivered(unsigned port);

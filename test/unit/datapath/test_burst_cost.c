@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Bounds on one burst: frames, segments, software work, and looks at full rings. The counters
- * balance, whatever is left out.
+ * balance, whatever is dropped or left in the ring.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +64,10 @@ static void a_frame_of_too_many_segments_is_not_looked_at(void **state)
 	close_world();
 }
 
-/* MTU and 22 bytes of frame, or of each segment; the port's own MTU counts. */
+/*
+ * A frame, or each segment of a frame, may be 22 bytes longer than the MTU of the port that sends
+ * it.
+ */
 static void frames_longer_than_the_mtu_are_dropped(void **state)
 {
 	const struct {
@@ -91,7 +94,10 @@ static void frames_longer_than_the_mtu_are_dropped(void **state)
 	}
 }
 
-/* A native receiver would get it as it is. */
+/*
+ * The frame is dropped although the receiver accepts the offload, so that nothing would be done in
+ * software.
+ */
 static void a_header_of_another_kind_is_dropped(void **state)
 {
 	uint8_t *frame;
@@ -109,7 +115,7 @@ static void a_header_of_another_kind_is_dropped(void **state)
 	close_world();
 }
 
-/* Neither of the frame that found too few buffers nor of those behind it. */
+/* If the ring is full, no further segments are made, of this frame or of the frames behind it. */
 static void segments_that_find_no_buffer_are_not_made(void **state)
 {
 	uint32_t work = BURST_WORK - TSO_FRAME - 10 * SEGMENT_WORK;
@@ -123,7 +129,7 @@ static void segments_that_find_no_buffer_are_not_made(void **state)
 	assert_int_equal(delivered(1), 10);
 	assert_int_equal(drops(1, DROP_RING_FULL), 35 + 7);
 	assert_balance();
-	/* An empty ring takes no work at all. */
+	/* A ring without buffers causes no work at all. */
 	send_frames(1, TSO_FRAME, MSS, 8);
 	assert_int_equal(run(), 8);
 	assert_int_equal(w.burst->work, BURST_WORK);
@@ -136,7 +142,7 @@ static void more_buffers(void)
 	offer(&w.to[1], take(BUFFER), BUFFER, 20);
 }
 
-/* It is not lost in part, however often it has to wait. */
+/* A frame is not lost in part, however often its segments have to wait for buffers. */
 static void a_sleeping_guest_is_called_before_a_frame_is_given_up(void **state)
 {
 	(void)state;
@@ -156,7 +162,10 @@ static void a_sleeping_guest_is_called_before_a_frame_is_given_up(void **state)
 	}
 }
 
-/* An eventfd that may be slow is written by others. */
+/*
+ * A worker does not write to an eventfd that may be slow, but leaves the call to the control
+ * thread.
+ */
 static void a_driver_is_called_if_its_eventfd_is_known_to_be_quick(void **state)
 {
 	atomic_uint trust;
@@ -181,7 +190,7 @@ static void a_driver_is_called_if_its_eventfd_is_known_to_be_quick(void **state)
 	}
 }
 
-/* Both clocks at the same time, unless this process loses its CPU each time it looks. */
+/* Read both clocks at nearly the same time. */
 static void read_clocks(uint64_t *ret_cycles, int64_t *ret_ns)
 {
 	do {
@@ -214,7 +223,7 @@ static void work_for_5_ms(void)
 		;
 }
 
-/* What the port is called after a call in which the worker did that. */
+/* Is the port marked as slow after a call in which the worker runs in_call()? */
 static bool is_called_slow(void (*in_call)(void))
 {
 	bool slow;
@@ -238,8 +247,8 @@ static bool is_called_slow(void (*in_call)(void))
 }
 
 /*
- * A call is slow by the time that it uses; the worker's core may have been somebody else's. So may
- * this test's, before or after: what is wrong is wrong each time.
+ * A call is slow if it uses much CPU time, not if the worker loses its CPU in it. This test may
+ * lose its CPU, too, at any time. So it is repeated, and only half of the results have to be right.
  */
 static void who_loses_its_cpu_in_a_call_does_not_blame_the_driver(void **state)
 {
@@ -263,7 +272,7 @@ static void full_rings_share_the_looks_of_a_burst(void **state)
 	assert_int_equal(w.burst->retries, 0);
 	for (unsigned p = 1; p < PORTS; p++) {
 		assert_int_equal(drops(p, DROP_RING_FULL), 32);
-		assert_true(w.to[p].fetches <= 2); /* nothing had changed since the first visit */
+		assert_true(w.to[p].fetches <= 2); /* nothing has changed since the first visit */
 	}
 	assert_balance();
 	close_world();
@@ -283,7 +292,10 @@ static void broken_rings_are_not_looked_at_again(void **state)
 	close_world();
 }
 
-/* One TSO frame costs each destination that cannot take it: there is an end to that. */
+/*
+ * Each destination of a flooded TSO frame that does not accept it causes software work. The sum is
+ * bounded.
+ */
 static void a_flood_has_only_so_much_done_in_software(void **state)
 {
 	const unsigned ports = 30;
@@ -294,19 +306,22 @@ static void a_flood_has_only_so_much_done_in_software(void **state)
 	for (unsigned p = 1; p < ports; p++)
 		offer(&w.to[p], take(BUFFER), BUFFER, RING);
 	send_frames(255, TSO_FRAME, MSS, 2);
-	assert_int_equal(run(), 1); /* one is all that is flooded in a burst */
+	assert_int_equal(run(), 1); /* a burst floods only one of them */
 	for (unsigned p = 1; p < ports; p++) {
 		cut += delivered(p);
 		limited += drops(p, DROP_SOFTWARE_LIMIT);
 	}
 	assert_true(limited > 0);
-	assert_true(cut >= 45 * 8); /* of a whole burst for one destination */
+	assert_true(cut >= 45 * 8); /* as many segments as eight destinations need */
 	assert_true(cut <= BURST_WORK / SEGMENT_WORK);
 	assert_balance();
 	close_world();
 }
 
-/* Each flow may go to another queue; what is no frame goes to none. */
+/*
+ * The destination has two queues, and flows are spread over them. A runt has no flow and is
+ * dropped.
+ */
 static void a_runt_behind_a_frame_to_several_queues_is_dropped(void **state)
 {
 	(void)state;

@@ -64,7 +64,7 @@ static void copies_of_floods_are_counted(void **state)
 	close_world();
 }
 
-/* Once for each visit, whether it has no eventfd or wants no call. */
+/* A visit without a call is counted once, whether the driver has no eventfd or wants no call. */
 static void drivers_that_are_not_called_are_counted(void **state)
 {
 	(void)state;
@@ -101,7 +101,7 @@ static void frames_for_a_ring_without_translations_are_not_for_a_full_one(void *
 	}
 }
 
-/* To the driver, in the header of the first. */
+/* The net header in the first buffer tells the driver how many buffers the frame has. */
 static void a_frame_over_several_buffers_says_how_many(void **state)
 {
 	uint8_t *buffers;
@@ -118,7 +118,7 @@ static void a_frame_over_several_buffers_says_how_many(void **state)
 	close_world();
 }
 
-/* What else it says of the frame is not believed. */
+/* All other flags are cleared. */
 static void of_the_flags_of_a_header_only_the_request_for_a_checksum_is_passed_on(void **state)
 {
 	uint8_t *buffer, *frame;
@@ -142,7 +142,7 @@ static uint16_t port_of(const uint8_t mac[6])
 	return fdb_lookup(w.fdb, mac_load(mac));
 }
 
-/* Also of two that differ in nothing else, next to each other in a burst or not. */
+/* Frames of a burst that differ only in their source addresses: each source is learned. */
 static void every_source_of_a_burst_is_learned(void **state)
 {
 	(void)state;
@@ -168,14 +168,17 @@ static void every_source_of_a_burst_is_learned(void **state)
 
 static uint8_t *changing;
 
-/* Longer TCP options than before, behind what was looked at: one segment less. */
+/*
+ * Make the TCP header longer, so that the frame has one segment less. These bytes are not in the
+ * snapshot.
+ */
 static void make_another_frame_of_it(void)
 {
 	changing[14 + 60 + 12] = 15 << 4;
 	offer(&w.to[1], take(BUFFER), BUFFER, 10);
 }
 
-/* The driver changes it while it waits for buffers in the middle of being cut up. */
+/* The driver changes the frame while the segmentation waits for buffers. */
 static void what_is_left_of_a_frame_that_became_another_is_dropped(void **state)
 {
 	const uint32_t len = 14 + 60 + 20 + 2 * MSS + 10;

@@ -16,7 +16,7 @@
 
 #define LARGE (HEADERS + 65000)
 
-/* Ports that a large frame reaches in one burst, the sender's not among them. */
+/* The number of ports that get a copy of a large frame in one burst. */
 #define REACH (BURST_FLOOD / (LARGE + FLOOD_COPY))
 
 static void open_flood(unsigned ports, uint32_t buffer, unsigned n_buffers)
@@ -66,7 +66,7 @@ static void the_frames_of_a_burst_share_what_it_may_copy(void **state)
 	close_world();
 }
 
-/* Frames that are dropped and frames to one port, too, each once, and in order. */
+/* This includes frames to be dropped and frames to one port. All are handled once and in order. */
 static void what_is_behind_a_flood_that_has_to_wait_waits_too(void **state)
 {
 	const struct queue_stats *s = &w.from.queue.stats;
@@ -77,7 +77,7 @@ static void what_is_behind_a_flood_that_has_to_wait_waits_too(void **state)
 	send_frames(1, 100, 0, 1);
 	send_frames(255, LARGE, 0, 1);
 	offer(&w.from, take(20), 20, 1); /* a runt */
-	send_frames(0, 100, 0, 1);       /* to its own port */
+	send_frames(0, 100, 0, 1);       /* to the sender's own port */
 	send_frames(2, 200, 0, 1);
 	assert_int_equal(run(), 2);
 	assert_int_equal(s->bytes, LARGE + 100);
@@ -93,7 +93,9 @@ static void what_is_behind_a_flood_that_has_to_wait_waits_too(void **state)
 	close_world();
 }
 
-/* As far as it goes in each burst, and every port gets it once. */
+/*
+ * Each burst copies the frame to as many ports as the bound allows. Every port gets the frame once.
+ */
 static void a_frame_that_costs_more_than_a_burst_is_flooded_in_parts(void **state)
 {
 	const struct queue_stats *s = &w.from.queue.stats;
@@ -125,7 +127,7 @@ static void a_frame_that_costs_more_than_a_burst_is_flooded_in_parts(void **stat
 	close_world();
 }
 
-/* The destination has been learned, or the guest has changed the frame. */
+/* Meanwhile the guest has changed the destination, and the new destination is known. */
 static void a_flood_in_parts_goes_on_whatever_the_frame_becomes(void **state)
 {
 	uint8_t *frame;
@@ -155,14 +157,14 @@ static void a_flood_in_parts_ends_if_the_frame_is_dropped(void **state)
 		frame = make_frame(255, LARGE, 0);
 		offer(&w.from, frame, VIRTIO_NET_HDR_LEN + LARGE, 1);
 		assert_int_equal(run(), 1);
-		frame[VIRTIO_NET_HDR_LEN + 6] = 1; /* a group's source address */
+		frame[VIRTIO_NET_HDR_LEN + 6] = 1; /* the source becomes a group address */
 		w.from.queue.enabled = !disabled;
 		assert_int_equal(run(), 1);
 		assert_int_equal(w.from.queue.stats.drops[DROP_BAD_SOURCE], !disabled);
 		assert_int_equal(w.from.queue.stats.drops[DROP_QUEUE_DISABLED], disabled);
 		assert_int_equal(delivered_to_all(), REACH);
 		assert_balance();
-		/* The next one begins at the first port. */
+		/* The next flood begins with the first port. */
 		w.from.queue.enabled = true;
 		send_frames(255, 100, 0, 1);
 		assert_int_equal(run(), 1);
@@ -172,7 +174,7 @@ static void a_flood_in_parts_ends_if_the_frame_is_dropped(void **state)
 	}
 }
 
-/* Each port merges buffers of a few bytes. */
+/* Each receiver merges buffers of 29 bytes. */
 static void buffers_in_crumbs_count_too(void **state)
 {
 	const unsigned ports = 400, each = 5000, most = BURST_FLOOD / (each / 29 * FLOOD_BUFFER);

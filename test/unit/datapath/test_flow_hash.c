@@ -17,7 +17,7 @@
 
 enum { TCP = 6, UDP = 17, ICMP = 1, SCTP = 132 };
 
-/* What a frame is made of; zero is a TCP frame over plain IPv4. */
+/* The shape of a frame. All zero: TCP over IPv4 without options. */
 struct shape {
 	unsigned tags, options; /* VLAN tags; 32-bit words of IPv4 options */
 	bool ipv6;
@@ -60,7 +60,7 @@ static unsigned put_ip(uint8_t *ip, const struct shape *s, uint8_t proto)
 	return 20 + s->options * 4;
 }
 
-/* Write the frame; where its payload starts. */
+/* Write the frame. Returns the offset behind the ports. */
 static unsigned build(uint8_t frame[FRAME_LEN], const struct shape *s)
 {
 	unsigned at = 12;
@@ -148,12 +148,12 @@ static void all_fragments_of_a_datagram_stay_together(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(fragments); i++) {
 		other.fragment = fragments[i];
-		other.sport = 5000 + i; /* payload, for all but the first */
+		other.sport = 5000 + i; /* in fragments but the first these bytes are payload */
 		assert_int_equal(hash_of(first), hash_of(other));
 	}
 	other.src = 9;
 	assert_int_not_equal(hash_of(first), hash_of(other));
-	/* "Do not fragment" is not a fragment. */
+	/* A frame with the flag "do not fragment" is not a fragment. */
 	whole.fragment = 0x4000;
 	other = whole;
 	other.sport = 3;
@@ -188,7 +188,10 @@ static void other_frames_go_by_macs_and_ethertype(void **state)
 	}
 }
 
-/* Every length of every shape from memory of exactly that size: the sanitizer sees one too many. */
+/*
+ * Hash every length of every shape in memory of exactly that size: the sanitizer detects a read
+ * behind the end.
+ */
 static void nothing_behind_the_end_is_read(void **state)
 {
 	(void)state;
@@ -205,7 +208,7 @@ static void nothing_behind_the_end_is_read(void **state)
 			memcpy(exact, frame, len);
 			h = flow_hash(exact, len);
 			free(exact);
-			/* And what is behind it in a bigger buffer does not count. */
+			/* Bytes behind the end do not change the hash. */
 			memset(frame + len, 0x5a, FRAME_LEN - len);
 			assert_int_equal(flow_hash(frame, len), h);
 			build(frame, &s);
@@ -229,13 +232,13 @@ static void headers_that_lie_are_survived(void **state)
 		flow_hash(exact, 34);
 		free(exact);
 	}
-	/* More tags than are looked behind, up to the end of the frame. */
+	/* The frame has more tags than are skipped. Only its first bytes count. */
 	for (unsigned at = 12; at + 1 < FRAME_LEN; at += 4)
 		store16(frame + at, 0x8100);
 	assert_int_equal(flow_hash(frame, FRAME_LEN), flow_hash(frame, 24));
 }
 
-/* What (hash * n) >> 32 makes of flows numbered one after the other, as real ones are. */
+/* Are the flows spread evenly over the queues? */
 static void assert_even(const uint32_t queue[QUEUES])
 {
 	for (unsigned q = 0; q < QUEUES; q++) {

@@ -19,7 +19,10 @@ static struct queue queues[PORTS];
 static struct queue *queue[PORTS];
 static struct port *port[PORTS];
 
-/* Port i has one queue. Those of even ports belong to worker 0, the others to worker 1. */
+/*
+ * A forwarding in which port i has one queue: worker 0 polls the queues of even ports, worker 1
+ * those of odd ports. Port 1 is down.
+ */
 static struct forwarding *picture(void)
 {
 	struct forwarding_config config = {
@@ -60,7 +63,7 @@ static void each_worker_polls_its_queues_in_order(void **state)
 	forwarding_destroy(fwd);
 }
 
-/* Else it would sleep through what the driver of one of them sends. */
+/* Otherwise the worker would sleep although a driver that does not kick has sent frames. */
 static void only_if_each_of_its_queues_kicks_a_worker_may_wait_for_kicks(void **state)
 {
 	(void)state;

@@ -19,10 +19,10 @@
 #include "burst_world.h"
 
 #define ROUNDS   200000
-#define MOST_NS  INT64_C(2000000000) /* of a test, if the machine is busy */
+#define MOST_NS  INT64_C(2000000000) /* the longest time of a test on a busy machine */
 #define LOST_NS  INT64_C(1000000000)
 #define SPINS    2000
-#define DELAY    64 /* of the driver, in pauses */
+#define DELAY    64 /* the driver begins up to so many pause instructions later */
 #define NO_ROUND UINT32_MAX
 
 static atomic_uint begun, ended; /* rounds */
@@ -33,7 +33,7 @@ static void note_call(void)
 	atomic_store(&called, true);
 }
 
-/* Wait a little; longer if it goes on, for the other may need this CPU. */
+/* Wait a little. After many calls give up the CPU, because the other thread may need it. */
 static void wait_a_little(unsigned *spins)
 {
 	if (++*spins < SPINS)
@@ -42,7 +42,7 @@ static void wait_a_little(unsigned *spins)
 		sched_yield();
 }
 
-/* False: there was no call. */
+/* Wait for the call. False: it did not come. */
 static bool sleep_until_called(void)
 {
 	int64_t start = clock_ns();
@@ -82,7 +82,7 @@ static void *driver_main(void *arg)
 	}
 }
 
-/* One frame from the sender to port 1. */
+/* Send one frame to port 1, and wait until the driver has taken it. */
 static void do_round(unsigned round, uint8_t *frame)
 {
 	unsigned spins = 0;

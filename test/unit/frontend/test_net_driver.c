@@ -88,7 +88,7 @@ static void burst_reset(struct loop *l)
 	l->burst.n = l->burst.n_segments = 0;
 }
 
-/* Device: take one frame, header and all. */
+/* As the device: take one frame with its net header. */
 static uint32_t device_take(struct loop *l, uint8_t *bytes)
 {
 	uint32_t len = 0;
@@ -104,7 +104,10 @@ static uint32_t device_take(struct loop *l, uint8_t *bytes)
 	return len;
 }
 
-/* Device: deliver bytes (header and all); num_buffers is filled in where there is one. */
+/*
+ * As the device: deliver a frame with its net header. num_buffers is filled in if the header has
+ * it.
+ */
 static void device_give(struct loop *l, uint8_t *bytes, uint32_t len)
 {
 	struct vring_room room;

@@ -81,7 +81,7 @@ static void twice_is_a_duplicate(void **state)
 		take(i);
 	take(FRAMES - 1);
 	take(FRAMES - 40);
-	take(0); /* so long ago that it is not remembered */
+	take(0); /* older than the numbers that are remembered */
 	assert_int_equal(s->counts.received, FRAMES);
 	assert_int_equal(s->counts.duplicates, 3);
 	assert_int_equal(s->counts.reordered, 0);
@@ -111,7 +111,7 @@ static void a_jump_forgets_what_lies_before_it(void **state)
 	take(0);
 	take(100);
 	take(99);
-	take(37); /* the last one within 64 */
+	take(37); /* the oldest of the last 64 numbers */
 	take(36);
 	assert_int_equal(s->counts.received, 4);
 	assert_int_equal(s->counts.reordered, 2);
@@ -158,7 +158,7 @@ static void a_flow_keeps_its_lane(void **state)
 	s = NULL;
 }
 
-/* Spoil each byte of a frame in turn, in each of the ways it can be checked. */
+/* Change each byte of a frame in turn, with the code of each CPU level. */
 static void spoil_every_byte(const struct stream_profile *p)
 {
 	for (unsigned level = 0; level < CPU_LEVEL_COUNT; level++) {
@@ -171,7 +171,9 @@ static void spoil_every_byte(const struct stream_profile *p)
 			uint64_t corrupt = s->counts.corrupt;
 
 			frame[1][i] ^= 1u << i % 8;
-			/* A spoilt tag is known as ours, and is not believed. */
+			/*
+			 * A changed tag is still recognised as a tag, but its fields are not used.
+			 */
 			assert_true(stream_read_tag(frame[1], len, &tag));
 			if (tag.intact) {
 				stream_take(s, &tag, &(struct tport_piece){frame[1], len, 0}, len);
@@ -308,7 +310,7 @@ static void segmented_frames_ask_for_it(void **state)
 	assert_int_equal(hdr.gso_size, 1448);
 	assert_int_equal(hdr.hdr_len, 54);
 	assert_int_equal(hdr.csum_start, 34);
-	take(1); /* before the first no header can lie */
+	take(1); /* frame[0] has no room for a net header before it */
 	assert_int_equal(s->counts.received, 1);
 }
 

@@ -35,7 +35,7 @@ static inline void changed(struct vhost_device *dev, bool connected)
 		connects++;
 	else
 		disconnects++;
-	/* Both before the first message and after the last the device is as new. */
+	/* Before the first message and after a disconnect the device has no state. */
 	assert_memory_equal(&dev->state, &blank, sizeof(blank));
 }
 
@@ -86,7 +86,7 @@ static inline int create_with(
 
 static inline int serve(const char *path)
 {
-	/* Failures are meant here; the log need not say so. */
+	/* The log level hides the log lines of failures that a test provokes. */
 	return create_with(VHOST_ENDPOINT_SERVER, path, -1, -1);
 }
 

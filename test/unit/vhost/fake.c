@@ -26,7 +26,7 @@ static void check_ring(const struct vhost_device *dev, unsigned i)
 	const struct vhost_vring *ring = dev->vring[i];
 
 	assert_true(ring && ring->active);
-	/* Reads the ring: it has to be mapped. */
+	/* This reads the ring, which must be mapped. */
 	vring_has_avail(&ring->ring);
 	if (!dev->iommu)
 		assert_ptr_equal(ring->ring.memory, dev->memory);
@@ -41,7 +41,7 @@ static bool uses_any(const struct fake *f)
 	return false;
 }
 
-/* Up to here every ring in use may be used. */
+/* Check the rings that the device uses: they must be usable until it stops using them. */
 static void check_rings_in_use(const struct fake *f)
 {
 	for (unsigned i = 0; i < FAKE_RINGS; i++) {
@@ -102,7 +102,7 @@ static void fake_commit(struct vhost_device *dev)
 	f->uncommitted = false;
 }
 
-/* The one before is still open: somebody may be writing it. */
+/* The eventfd before this one must still be open, because a worker may be writing to it. */
 static void fake_set_call(struct vhost_device *dev, unsigned index)
 {
 	struct fake *f = dev->opaque;
@@ -250,7 +250,7 @@ void fake_destroy(struct fake *f)
 	free(f->dev);
 }
 
-/* Errands do not keep anybody waiting, but a test that looks at what they have done. */
+/* Wait for errands, because the test checks what they have done. */
 static void wait_for_calls(unsigned ms)
 {
 	for (unsigned i = 0; vhost_calls_pending() && i < ms; i++) {
@@ -367,7 +367,7 @@ bool fake_reply(struct fake *f, struct vhost_header *ret_header, union vhost_pay
 	if (n <= 0)
 		return false;
 	assert_int_equal(n, sizeof(*ret_header));
-	/* After the answer the front-end may rely on what it asked for. */
+	/* When the answer is sent, the change must have been committed. */
 	assert_false(f->uncommitted && f->dev->type->commit);
 	assert_true(ret_header->size <= sizeof(*ret_payload));
 	if (ret_header->size) {

@@ -26,21 +26,21 @@
 	    VIRTIO_BIT(VHOST_F_LOG_ALL))
 #define FAKE_BIT30 VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)
 
-/* What fake_run says of a connection. */
+/* The result of fake_run() if the connection continues. */
 #define LIVES 0
 
 struct fake {
 	struct vhost_device *dev;
 	struct vhost_session *session;
-	int own, peer; /* the session's end, only to look at; the front-end's end */
-	/* Seen by the device. */
-	bool running; /* it uses some ring */
+	int own, peer; /* the session's end of the socket pair, and the front-end's end */
+	/* The state of the device. */
+	bool running; /* the device uses some ring */
 	bool uses[FAKE_RINGS];
 	bool uncommitted;
 	int last_call;
 	unsigned pauses, ring_pauses, resumes, synchronizes, calls_set;
 	uint16_t mtu;
-	unsigned delay_us; /* that a new MTU takes */
+	unsigned delay_us; /* how long set_mtu() takes */
 	uint8_t config[FAKE_CONFIG];
 	uint8_t announced[6];
 	uint8_t state[1000]; /* saved and loaded; a first byte of 0xff is refused */
@@ -49,7 +49,10 @@ struct fake {
 
 extern const struct vhost_device_type fake_type, fake_simple_type;
 
-/* A device without a connection, and with one. fake_destroy undoes both. */
+/*
+ * fake_create() makes a device without a connection, fake_connect() connects it. fake_destroy()
+ * ends both.
+ */
 void fake_create(struct fake *f);
 void fake_connect(struct fake *f);
 void fake_disconnect(struct fake *f);
@@ -65,15 +68,15 @@ int fake_teardown(void **state);
 void fake_send(struct fake *f, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
     const int fds[], unsigned n_fds);
 
-/* Have the session read until nothing is left: LIVES or what session_receive returned. */
+/* Let the session read until nothing is left. Returns LIVES or what session_receive() returned. */
 int fake_run(struct fake *f);
 
 /* Take one reply, payload zero-filled. False: there is none. */
 bool fake_reply(struct fake *f, struct vhost_header *ret_header, union vhost_payload *ret_payload);
 
 /*
- * Note the warnings that are logged from now on, instead of writing them to stderr; and end this.
- * fake_log_end returns how often the text is in them.
+ * fake_log_begin(): collect the warnings that are logged from now on, instead of writing them to
+ * stderr. fake_log_end(): stop this, and return how often the text is in them.
  */
 struct fake_log {
 	int file, error_output;
@@ -86,7 +89,7 @@ unsigned fake_log_end(const struct fake_log *log, const char *text);
 uint64_t fake_ask(struct fake *f, uint32_t request, const void *payload, uint32_t size,
     const int fds[], unsigned n_fds);
 
-/* Send a GET_* without payload, run, return the u64. */
+/* Send a GET_* message without payload, run the session, return the u64 of the reply. */
 uint64_t fake_get(struct fake *f, uint32_t request);
 
 /* Shorthands; all demand REPLY_ACK, so start with fake_negotiate. */
@@ -99,7 +102,7 @@ uint64_t fake_table(
 uint64_t fake_region(struct fake *f, uint32_t request, struct vhost_wire_region region, int fd);
 uint32_t fake_get_base(struct fake *f, uint32_t index);
 
-/* SET_PROTOCOL_FEATURES, everything that is offered but in-band notifications. */
+/* Acknowledge all offered protocol features except in-band notifications. */
 void fake_negotiate(struct fake *f);
 
 /* A memory file of that many bytes, and an eventfd. The caller closes them. */

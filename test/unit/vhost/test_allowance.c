@@ -38,9 +38,9 @@ static void wait_for_turn(struct port *p, uint64_t now_ns)
 }
 
 /*
- * Ports of a crowd have something to say all the time; a visit takes visit_ns. Another port asks
- * something short now and then. Returns how long its visits waited at most, and in *ret_crowd_ns
- * how long those of the crowd did.
+ * The ports of a crowd have messages all the time, with visits of visit_ns. Another port has a
+ * short message now and then. Returns the longest time that a visit of the other port waited;
+ * *ret_crowd_ns: that a visit of the crowd waited.
  */
 static uint64_t longest_wait(uint64_t visit_ns, uint64_t *ret_crowd_ns)
 {
@@ -50,7 +50,7 @@ static uint64_t longest_wait(uint64_t visit_ns, uint64_t *ret_crowd_ns)
 	*ret_crowd_ns = 0;
 	for (unsigned i = 0; i <= ASKER; i++)
 		port[i] = (struct port){.since_ns = now, .due_ns = UINT64_MAX};
-	/* They have connected, in visits as long. */
+	/* Count the visits of their connecting, which took as long. */
 	for (unsigned i = 0; i < 4 * CROWD; i++, now += visit_ns) {
 		allowance_charge(&port[i % CROWD].allowance, now, now + visit_ns, 0);
 		wait_for_turn(&port[i % CROWD], now);
@@ -86,7 +86,7 @@ static void a_crowd_of_ports_does_not_delay_one_that_wants_little(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(visit_ns) / sizeof(visit_ns[0]); i++) {
 		assert_in_range(longest_wait(visit_ns[i], &crowd_ns), 1, 2 * visit_ns[i]);
-		/* And each port of the crowd has its turn. */
+		/* Each port of the crowd is served, too. */
 		assert_in_range(crowd_ns, 1, 2 * CROWD * visit_ns[i]);
 	}
 }

@@ -44,7 +44,7 @@ static void expect_call(int fd)
 	assert_int_equal(eventfd_read(fd, &count), 0);
 }
 
-/* One that never takes another call. */
+/* An eventfd with a full counter: the next write to it blocks. */
 static int full_eventfd(void)
 {
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -103,7 +103,7 @@ static void full_eventfds_that_block_hold_up_nobody(void **state)
 	assert_int_equal(index, 0);
 	assert_false(vhost_calls_hang(&neighbour, 50000000, &index));
 	assert_true(vhost_calls_pending() > 0);
-	/* Nothing is left of it when the front-end has gone, though the counter stays full. */
+	/* When the front-end has gone, the blocked write ends although the counter stays full. */
 	vhost_calls_forget(&dev);
 	wait_for_the_end();
 	assert_true(now_ns() - start < SOON_MS * INT64_C(1000000));
@@ -123,7 +123,7 @@ static void what_is_full_but_does_not_block_is_no_fault(void **state)
 	assert_int_equal(vhost_call(&dev, 3, VHOST_CALL_USED, fd), 0);
 	wait_for_the_end();
 	assert_false(vhost_calls_hang(&dev, 0, &index));
-	/* The front-end could make it block any time. */
+	/* The eventfd is not trusted, because the front-end could make it blocking at any time. */
 	assert_int_equal(*vhost_call_trust(&dev, 3) & 1, 0);
 	vhost_calls_forget(&dev);
 	wait_for_the_end();
@@ -132,7 +132,7 @@ static void what_is_full_but_does_not_block_is_no_fault(void **state)
 
 enum { SETS = 200, COPIES = 300 };
 
-/* Epoll sets that hold the same eventfd are all told within a write. */
+/* An eventfd with many watchers: a write notifies all epoll sets, which takes long. */
 static struct slow_eventfd {
 	int fd, set[SETS], copy[COPIES];
 } slow;
@@ -192,7 +192,10 @@ static void slow_writes_are_told_from_quick_ones(void **state)
 	slow_close();
 }
 
-/* There is one errand at a time, also over reconnects, and it rests after slow writes. */
+/*
+ * A device has one errand at a time, even if front-ends reconnect. The errand rests after slow
+ * writes.
+ */
 static void front_ends_that_come_and_go_share_one_errand(void **state)
 {
 	struct rusage before, after;
@@ -220,7 +223,10 @@ static void front_ends_that_come_and_go_share_one_errand(void **state)
 	slow_close();
 }
 
-/* A write that blocks is ended when its front-end goes; the next one is not taken for it. */
+/*
+ * A write that blocks ends when its front-end goes. A write for the next front-end is not
+ * interrupted.
+ */
 static void the_next_front_end_is_called_after_one_that_blocked(void **state)
 {
 	int full = full_eventfd(), fd = eventfd(0, EFD_CLOEXEC);
@@ -267,7 +273,7 @@ static void an_eventfd_is_trusted_when_a_write_was_quick(void **state)
 		}
 		assert_true(trusted(3));
 		assert_false(trusted(2));
-		/* There is another one now. */
+		/* As if the ring had got another eventfd. */
 		vhost_call_doubt(&dev, 3);
 		assert_false(trusted(3));
 	}
@@ -286,7 +292,10 @@ static void block_the_errand(int full)
 	assert_true(vhost_calls_hang(&dev, 1000000, &index));
 }
 
-/* Workers of the next front-end read words of a table that the last one's errand still has. */
+/*
+ * The errand of the last front-end still uses the table. The next front-end uses the same table, so
+ * workers can read its words.
+ */
 static void a_table_in_use_outlives_the_errand_of_the_last_front_end(void **state)
 {
 	int full = full_eventfd();
@@ -326,7 +335,10 @@ static void the_last_front_end_s_eventfd_is_not_trusted_for_the_next(void **stat
 	close(fd);
 }
 
-/* Another device may be where it was, and its table is not taken for the one that has ended. */
+/*
+ * A device ends before its errand. A new device at the same address gets a table of its own, which
+ * stays.
+ */
 static void a_device_may_end_while_its_errand_is_on_its_way(void **state)
 {
 	int full = full_eventfd(), fd = eventfd(0, EFD_CLOEXEC);

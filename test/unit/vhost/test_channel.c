@@ -13,7 +13,7 @@
 
 #define SENT VHOST_USER_BACKEND_CONFIG_CHANGE_MSG
 
-/* Give the device a channel; the front-end's end of it. */
+/* Give the device a channel. Returns the front-end's end of it. */
 static int open_channel(struct fake *f)
 {
 	int pair[2];
@@ -87,7 +87,7 @@ static void send_answer(int channel, uint32_t request, uint32_t flags, uint64_t 
 	assert_int_equal(send(channel, &value, sizeof(value), 0), sizeof(value));
 }
 
-/* It is read by another thread, so it takes a moment. */
+/* Wait for an answer, which another thread reads. */
 static int get_answer(struct fake *f, uint64_t *ret_value)
 {
 	int got = 0;
@@ -113,7 +113,7 @@ static void test_an_answer_is_waited_for_without_waiting(void **state)
 	assert_int_equal(vhost_channel_answer(f->dev, &value), 0);
 	assert_int_equal(vhost_channel_send(f->dev, 3, NULL, 0, -1, true), -EBUSY);
 	assert_int_equal(vhost_channel_send(f->dev, SENT, NULL, 0, -1, false), 0);
-	assert_int_equal(send(channel, "\3", 1, 0), 1); /* the first byte of it */
+	assert_int_equal(send(channel, "\3", 1, 0), 1); /* the first byte of the answer */
 	assert_int_equal(vhost_channel_answer(f->dev, &value), 0);
 	assert_int_equal(send(channel, "\0\0\0\5\0\0\0\10\0\0\0\1\0\0\0\0\0\0\0", 19, 0), 19);
 	assert_int_equal(get_answer(f, &value), 1);
@@ -171,7 +171,7 @@ static void test_a_wrong_answer_ends_the_channel_not_the_port(void **state)
 			send_answer(channel, 3, VHOST_VERSION, 0);
 		else if (i == 2)
 			close(channel);
-		else if (send(channel, "\3", 1, 0) == 1) /* the first byte of it, and no more */
+		else if (send(channel, "\3", 1, 0) == 1) /* only the first byte of an answer */
 			shutdown(channel, SHUT_WR);
 		fake_log_begin(&log);
 		error = get_answer(f, &value);
@@ -263,7 +263,7 @@ static void test_configuration_is_read_and_written_within_bounds(void **state)
 	assert_int_equal(get_config(f, 9, 2, 2, &config), 14);
 	assert_int_equal(config.bytes[0], 2);
 	assert_int_equal(get_config(f, 0, FAKE_CONFIG, FAKE_CONFIG, &config), 12 + FAKE_CONFIG);
-	/* Beyond the end, wrapping, or not as long as it says: an answer without payload. */
+	/* Sizes beyond the end, ranges that wrap, or a wrong length: the answer has no payload. */
 	assert_int_equal(get_config(f, 0, FAKE_CONFIG + 1, FAKE_CONFIG + 1, &config), 0);
 	assert_int_equal(get_config(f, FAKE_CONFIG, 1, 1, &config), 0);
 	assert_int_equal(get_config(f, UINT32_MAX, 2, 2, &config), 0);

@@ -45,7 +45,10 @@ static void a_front_end_that_takes_long_is_left_alone_for_a_while(void **state)
 	converse(fd);
 	t.fake.dev->state.features = features;
 	t.fake.dev->state.protocol_features = protocol;
-	/* One call of 45 ms is 40 too long, of which 20 are free: it rests for 20 x 20 ms. */
+	/*
+	 * A call of 45 ms is 40 ms too long. 20 ms of them are free, so the port rests for 20 times
+	 * 20 ms.
+	 */
 	t.fake.delay_us = 45000;
 	send_mtus(fd, 3);
 	run_ms(250);
@@ -84,7 +87,7 @@ static void who_had_much_time_comes_last_and_who_took_long_rests(void **state)
 	assert_true(allowance_busy(&a, now));
 	assert_false(allowance_busy(&a, now + 300 * ms));
 	assert_int_equal(allowance_rest(&a, now), 0);
-	/* A machine that stood still for an hour keeps nobody out for long. */
+	/* If the machine stood still for an hour, the port rests only for a short time. */
 	allowance_charge(&a, now, now + 300 * ms, 299 * ms);
 	assert_int_equal(allowance_rest(&a, now), 0);
 	allowance_charge(&a, now, now + 3600000 * ms, 0);
@@ -294,13 +297,18 @@ static void a_client_backs_off(void **state)
 		gaps[i] = now() - last;
 		last = now();
 	}
-	/* Success sets it back to the shortest wait. A busy machine may delay some, not all. */
+	/*
+	 * A successful connection resets the wait. A busy machine may delay some attempts, but not
+	 * all.
+	 */
 	assert_true(gaps[1] + gaps[2] + gaps[3] > 0.2);
 	assert_true(MIN(MIN(gaps[1], gaps[2]), gaps[3]) < 0.5);
 	close(listener);
 	unlink(t.path);
-	/* Attempts at 0.1, 0.3, 0.7, 1.5, 3.1 s fail; the next is at 5.1 s, for it waits 2 s at
-	 * most. */
+	/*
+	 * Attempts at 0.1, 0.3, 0.7, 1.5 and 3.1 s fail. The next one is at 5.1 s, because the
+	 * longest wait is 2 s.
+	 */
 	last = now();
 	run_ms(3500);
 	listener = bound_socket(SOCK_STREAM, true);
@@ -312,7 +320,7 @@ static void a_client_backs_off(void **state)
 	run_until(&disconnects, 5);
 	last = now();
 	run_until(&connects, 6);
-	assert_true(now() - last < 1.0); /* not set back, it would be 2 */
+	assert_true(now() - last < 1.0); /* without the reset it would be 2 s */
 	close(listener);
 }
 
@@ -344,7 +352,7 @@ static void a_given_listener_is_served(void **state)
 		close(fd);
 		run_until(&disconnects, i);
 	}
-	/* The file is whoever's who made it. */
+	/* The socket file stays, because the endpoint did not make it. */
 	vhost_endpoint_destroy(t.endpoint);
 	t.endpoint = NULL;
 	assert_true(exists());

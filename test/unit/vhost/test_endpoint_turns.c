@@ -6,7 +6,10 @@
 #include "endpoint_fixture.h"
 #include "vhost/turn.h"
 
-/* Long enough to be told, not long enough to be dropped for silence. */
+/*
+ * A front-end that has sent a message may stay, although another one waits for more than five
+ * seconds.
+ */
 static void a_front_end_that_talks_keeps_its_socket(void **state)
 {
 	(void)state;
@@ -23,7 +26,7 @@ static void a_front_end_that_talks_keeps_its_socket(void **state)
 	run_until(&disconnects, 2);
 }
 
-/* One that is left alone for a while, because serving it takes long, and goes. */
+/* Connect a front-end that must rest because serving it took long, and disconnect it. */
 static void be_slow_and_go(void)
 {
 	int fd = front_end();
@@ -52,7 +55,7 @@ static void a_silent_front_end_gives_way_to_one_that_waits(void **state)
 	begin = now();
 	int silent = front_end();
 	run_until(&connects, 1);
-	/* Half a message is none. */
+	/* A part of a message does not count as a message. */
 	assert_int_equal(send(silent, "abc", 3, 0), 3);
 	int second = front_end();
 	run_ms(3000);
@@ -79,7 +82,7 @@ static void a_silent_front_end_may_stay_while_nobody_waits(void **state)
 	run_until(&disconnects, 1);
 }
 
-/* As fast as they come they would be thousands. */
+/* Connect as fast as possible. Without the limit there would be thousands of connections. */
 static void connections_have_a_rate(void **state)
 {
 	double begin = now();
@@ -96,7 +99,7 @@ static void connections_have_a_rate(void **state)
 		close(fd);
 		event_base_loop(t.base, EVLOOP_NONBLOCK);
 	}
-	/* 20 at once, and 20 a second. */
+	/* The limit is 20 at once, and 20 a second after that. */
 	assert_in_range(connects, 40, 62);
 	run_ms(1000);
 	assert_int_equal(connects, disconnects);
@@ -173,7 +176,10 @@ static void take_turn(void *arg)
 		vhost_turn_wait(turn, 0);
 }
 
-/* Of the same due time, what waits again after its turn comes behind what waits already. */
+/*
+ * Items of the same due time: an item that is put into the queue again in its turn comes behind the
+ * items that wait.
+ */
 static void those_that_wait_take_turns(void **state)
 {
 	(void)state;
@@ -181,7 +187,7 @@ static void those_that_wait_take_turns(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		turns[i] = (struct vhost_turn){.take = take_turn, .arg = &turns[i]};
 		vhost_turn_wait(&turns[i], 0);
-		vhost_turn_wait(&turns[i], 0); /* it does already */
+		vhost_turn_wait(&turns[i], 0); /* it is in the queue already */
 	}
 	vhost_turn_leave(&turns[2]);
 	vhost_turn_leave(&turns[2]);

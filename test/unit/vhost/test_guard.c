@@ -66,7 +66,7 @@ static void test_a_file_cut_short_is_noticed_and_survived(void **state)
 	close(notify);
 }
 
-/* The page right behind a mapping is its neighbour's. */
+/* Two mappings are adjacent: a fault in one of them is not taken for a fault in the other. */
 static void test_neighbours_are_told_apart(void **state)
 {
 	volatile uint8_t *at;
@@ -132,7 +132,7 @@ static void test_other_faults_still_end_the_process(void **state)
 		setrlimit(RLIMIT_CORE, &no_core);
 		guard_install(-1);
 		if (ftruncate(fd, 0) == 0)
-			at[PAGE] = 1; /* nobody guards it */
+			at[PAGE] = 1; /* this mapping is not guarded */
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -153,7 +153,7 @@ static void take_long(int fd, void *arg)
 		usleep(1000);
 }
 
-/* A process whose descriptors take long to close. 0: it is as it has to be. */
+/* Close descriptors of two ports, of which one port's take long. 0: all is right. */
 static int close_many(void)
 {
 	static struct vhost_device dev = {.owner = 5}, neighbour = {.owner = 6};

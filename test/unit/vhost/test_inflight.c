@@ -149,7 +149,7 @@ static void areas_that_do_not_fit_their_file_are_refused(void **state)
 	assert_null(f->dev->inflight.area.base);
 }
 
-/* A started ring with a driver of ours. The area is the region alone. */
+/* Start a ring that our driver uses. */
 static void start(struct fake *f, uint64_t features, unsigned index, uint32_t base)
 {
 	struct vhost_wire_region region = {.gpa = 0, .size = MEM_SIZE, .uaddr = UADDR};
@@ -179,7 +179,7 @@ static unsigned fetch(struct fake *f, unsigned index, unsigned max)
 	return vring_fetch(&f->dev->vring[index]->ring, &burst, max);
 }
 
-/* The connection breaks, as in a crash of ours, and the front-end begins again. */
+/* The connection ends, as if the back-end had crashed, and the front-end connects again. */
 static void come_back(struct fake *f, struct vhost_wire_inflight wire, int fd)
 {
 	fake_disconnect(f);
@@ -206,14 +206,14 @@ static void come_and_go(struct fake *f, uint64_t features)
 	offer(10, false);
 	assert_int_equal(fetch(f, 1, 5), 5);
 	first = burst.chain[0].id;
-	/* Out of order: the second and the fourth. */
+	/* Complete two chains out of order. */
 	burst.chain[0] = burst.chain[3];
 	burst.n = 2;
 	vring_complete(&f->dev->vring[1]->ring, &burst);
 	come_back(f, wire, fd);
 	start(f, features, 1, VIRTIO_HAS(features, F_RING_PACKED) ? 0x80008000 : 2);
 	assert_int_equal(vring_inflight_count(f->dev->vring[1]->inflight), 3);
-	/* A ring that is started anew for another reason does not forget what is waiting. */
+	/* A ring that is started anew for another reason still has its chains in flight. */
 	vhost_rings_change(f->dev);
 	vhost_device_settle(f->dev);
 	assert_int_equal(vring_inflight_count(f->dev->vring[1]->inflight), 3);
@@ -236,7 +236,10 @@ static void packed_chains_in_flight_are_taken_up_again(void **state)
 	come_and_go(*state, PACKED);
 }
 
-/* Left by a device that defers, found by one that does not. */
+/*
+ * Chains were left by a device that defers; a device that does not defer returns them with length
+ * 0.
+ */
 static void give_back(struct fake *f, uint64_t features, unsigned index)
 {
 	uint32_t base = VIRTIO_HAS(features, F_RING_PACKED) ? 0x80008000 : 0, len;
@@ -265,7 +268,7 @@ static void give_back(struct fake *f, uint64_t features, unsigned index)
 	fake_negotiate(f);
 	assert_int_equal(set(f, wire, fd), 0);
 	start(f, features, index, VIRTIO_HAS(features, F_RING_PACKED) ? base : 1);
-	assert_int_equal(fetch(f, index, 16), 4); /* what was never fetched */
+	assert_int_equal(fetch(f, index, 16), 4); /* the chains that were never fetched */
 	while (driver_ring_reap(&driver, &token, &len) == 1) {
 		assert_int_equal(len, 0);
 		n_used++;
@@ -289,7 +292,9 @@ static void packed_chains_of_another_device_are_given_back(void **state)
 	give_back(*state, PACKED, 1);
 }
 
-/* As Cloud Hypervisor does: it tells how far the driver is, tracking or not. */
+/*
+ * The front-end tells the driver's position, as Cloud Hypervisor does even with an in-flight area.
+ */
 static void a_split_ring_goes_on_where_it_stands_beside_an_area(void **state)
 {
 	struct vhost_wire_inflight wire = wire_of(2, SIZE);
@@ -313,7 +318,10 @@ static void a_split_ring_goes_on_where_it_stands_beside_an_area(void **state)
 	close(fd);
 }
 
-/* Whatever an area says, a ring starts, and hands out what the driver offered or nothing. */
+/*
+ * With random bytes in the area a ring still starts, and returns only chains that the driver has
+ * offered.
+ */
 static void nonsense_in_an_area_is_survived(void **state)
 {
 	struct vhost_wire_inflight wire = wire_of(2, SIZE);
@@ -355,7 +363,10 @@ static void nonsense_in_an_area_is_survived(void **state)
 	close(fd);
 }
 
-/* A ring that is larger than the area says, or beyond its rings, runs without it. */
+/*
+ * A ring with more entries than the area has for a ring, or without a region in the area, runs
+ * without tracking.
+ */
 static void rings_that_do_not_fit_run_untracked(void **state)
 {
 	struct vhost_wire_inflight wire = wire_of(1, SIZE / 2);
@@ -367,7 +378,7 @@ static void rings_that_do_not_fit_run_untracked(void **state)
 	assert_null(f->dev->vring[0]->inflight);
 	start(f, SPLIT, 1, 0);
 	assert_null(f->dev->vring[1]->inflight);
-	/* And on the fly one that does. */
+	/* A large enough area takes effect while the ring runs. */
 	wire = wire_of(2, SIZE);
 	close(fd);
 	fd = get(f, &wire);
@@ -385,7 +396,9 @@ static off_t bytes_in_file(int fd)
 	return st.st_blocks * 512;
 }
 
-/* However large the rings are that an area has room for. */
+/*
+ * The file takes memory for the rings as they are, not for the largest rings that it has room for.
+ */
 static void an_area_takes_memory_by_the_rings(void **state)
 {
 	struct vhost_wire_inflight wire = wire_of(2, VRING_SIZE_MAX);
@@ -404,7 +417,7 @@ static void an_area_takes_memory_by_the_rings(void **state)
 	close(fd);
 }
 
-/* Without a word about its position. */
+/* The front-end changes the size of a running ring without telling a base. */
 static void a_ring_of_another_size_is_tracked_by_that(void **state)
 {
 	static const uint16_t sizes[] = {SIZE / 4, SIZE, 4 * SIZE};

@@ -37,7 +37,10 @@ static uint64_t tell(uint8_t type, uint64_t iova, uint64_t size, uint64_t uaddr,
 	return fake_ask(w.f, VHOST_USER_IOTLB_MSG, &wire, sizeof(wire), NULL, 0);
 }
 
-/* IOVA page i is the page of memory beside it, so that nothing is what it seems. */
+/*
+ * Translate IOVA page i to the neighbouring page of memory, so that a missing translation is
+ * noticed.
+ */
 static uint64_t translate(unsigned page, uint8_t perm)
 {
 	return tell(UPDATE, IOVA + page * PAGE, PAGE, UADDR + (page ^ 1) * PAGE, perm);
@@ -193,7 +196,7 @@ static void a_ring_runs_when_all_of_it_is_translated(void **state)
 	assert_int_equal(count_misses(), 3);
 	assert_int_equal(translate(0, RO), 0);
 	assert_int_equal(translate(1, RO), 0);
-	assert_int_equal(translate(2, RO), 0); /* not what it takes */
+	assert_int_equal(translate(2, RO), 0); /* not the permission that the area needs */
 	assert_false(dev->vring[1]->active);
 	assert_int_equal(translate(2, RW), 0);
 	assert_true(dev->vring[1]->active);
@@ -210,7 +213,10 @@ static void the_last_page_of_a_large_ring_counts(void **state)
 	assert_int_equal(fake_addr(w.f, 1, IOVA, IOVA + 8 * PAGE, IOVA + 16 * PAGE), 0);
 	assert_int_equal(
 	    fake_notifier(w.f, VHOST_USER_SET_VRING_KICK, 1 | VHOST_VRING_NOFD, -1), 0);
-	/* 8 KiB of descriptors, 1 KiB and 4 KiB and 6 bytes: pages 0, 1; 8; 16, 17. */
+	/*
+	 * The areas have 8 KiB, 1 KiB, and 4 KiB and 6 bytes: pages 0 and 1; page 8; pages 16 and
+	 * 17.
+	 */
 	for (unsigned i = 0; i < 2; i++) {
 		tell(UPDATE, IOVA + i * PAGE, PAGE, UADDR + i * PAGE, RO);
 		tell(UPDATE, IOVA + (8 + i) * PAGE, PAGE, UADDR + (8 + i) * PAGE, RO);
@@ -233,7 +239,7 @@ static void a_ring_that_lies_apart_here_cannot_run(void **state)
 	assert_false(w.f->dev->vring[1]->active);
 	count_misses();
 	vhost_iommu_service(w.f->dev, 1000000);
-	assert_int_equal(count_misses(), 0); /* there is nothing to ask for */
+	assert_int_equal(count_misses(), 0); /* all pages are translated, so nothing is asked for */
 }
 
 static void a_ring_comes_back_where_it_stood(void **state)
@@ -275,7 +281,7 @@ static void a_ring_follows_its_translation(void **state)
 	assert_ptr_equal(dev->vring[1]->ring.split.used, dev->memory->region[0].host + 40 * PAGE);
 }
 
-/* Before any frame comes that would be lost for want of it. */
+/* The translations are asked for before a frame comes that would be lost without them. */
 static void receive_buffers_are_asked_for_when_a_ring_starts(void **state)
 {
 	(void)state;
@@ -285,7 +291,7 @@ static void receive_buffers_are_asked_for_when_a_ring_starts(void **state)
 	vhost_iommu_service(w.f->dev, 1);
 	for (unsigned i = 0; i < 3; i++)
 		expect_miss(30 + i, WO);
-	/* And again when everything was taken back. */
+	/* The ring's own areas are asked for again when all translations were taken back. */
 	assert_int_equal(tell(INVALIDATE, 0, 0, 0, 0), 0);
 	assert_int_equal(count_misses(), 3);
 	translate_ring();
@@ -305,10 +311,10 @@ static void other_translations_do_not_stop_a_ring(void **state)
 	for (unsigned i = 0; i < 10; i++) {
 		assert_int_equal(translate(20, RW), 0);
 		assert_int_equal(tell(INVALIDATE, IOVA + 20 * PAGE, PAGE, 0, 0), 0);
-		translate_ring(); /* the same again is no change either */
+		translate_ring(); /* the same translation again changes nothing */
 	}
 	assert_int_equal(w.f->pauses, pauses);
-	/* Workers have left the old view each time before the answer. */
+	/* Each message was answered after the workers had left the old view. */
 	assert_int_equal(w.f->synchronizes, synchronizes + 50);
 }
 
@@ -414,7 +420,7 @@ static void a_miss_is_given_up_without_a_channel_too(void **state)
 	assert_int_equal(burst.chain[0].fault, VRING_FAULT_ADDRESS);
 }
 
-/* A receive buffer that may only be read. */
+/* A receive buffer may only be read. */
 static void an_answer_without_the_permission_is_a_fault(void **state)
 {
 	(void)state;
@@ -424,7 +430,7 @@ static void an_answer_without_the_permission_is_a_fault(void **state)
 	assert_int_equal(fetch(0), 0);
 	vhost_iommu_service(w.f->dev, 1);
 	expect_miss(30, WO);
-	assert_int_equal(translate(31, RO), 0); /* of something else */
+	assert_int_equal(translate(31, RO), 0); /* an answer about another page */
 	assert_int_equal(fetch(0), 0);
 	assert_int_equal(translate(30, RO), 0);
 	assert_int_equal(fetch(0), 1);
@@ -439,7 +445,7 @@ static void no_more_is_asked_for_than_the_channel_takes(void **state)
 	running_ring(1);
 	for (unsigned i = 0; i < SIZE; i++)
 		offer(i, IOVA + (1000 + 2 * i) * PAGE - 50, 0);
-	start_ring(3); /* the same ring a second time: it misses the same */
+	start_ring(3); /* another ring in the same memory, with the same misses */
 	assert_int_equal(fetch(1), 0);
 	assert_int_equal(fetch(3), 0);
 	vhost_iommu_service(w.f->dev, 1);
@@ -447,7 +453,9 @@ static void no_more_is_asked_for_than_the_channel_takes(void **state)
 	n = count_misses();
 	assert_in_range(n, 32, 64);
 	assert_int_equal(fake_run(w.f), LIVES);
-	/* Nothing is answered: each is given up, the rings go on, and the next ones are asked for.
+	/*
+	 * Nothing is answered: each miss is denied in time, the rings go on, and further misses are
+	 * asked for.
 	 */
 	for (uint64_t now = 3, done = 0; done < SIZE; now += 100) {
 		assert_true(now < 1000000);
@@ -468,7 +476,7 @@ static void memory_is_replaced_under_translations(void **state)
 	(void)state;
 	running_ring(1);
 	assert_int_equal(translate(40, RO), 0);
-	/* The upper half is somewhere else in the guest, and mapped anew. */
+	/* Replace the memory: its upper half is a region of its own at another guest address. */
 	regions[0].size = 32 * PAGE;
 	regions[1].size = 32 * PAGE;
 	regions[1].gpa += 0x100000000;
@@ -479,7 +487,7 @@ static void memory_is_replaced_under_translations(void **state)
 	offer(0, IOVA + 40 * PAGE, 0);
 	assert_int_equal(fetch(1), 1);
 	assert_ptr_equal(burst.segment[0].addr, dev->memory->region[1].host + (8 ^ 1) * PAGE);
-	/* Without it, what was said of it is a miss. */
+	/* Remove the upper half: translations to it are missing then. */
 	assert_int_equal(fake_table(w.f, regions, fds, 1), 0);
 	assert_true(dev->vring[1]->active);
 	offer(1, IOVA + 40 * PAGE, 0);
@@ -498,7 +506,7 @@ static void a_reset_forgets_translations(void **state)
 	assert_false(w.f->dev->vring[1]->active);
 	translate_ring();
 	assert_true(w.f->dev->vring[1]->active);
-	/* The same addresses mean something else without an IOMMU. */
+	/* Without an IOMMU the addresses of the ring are no longer IOVAs. */
 	assert_int_equal(
 	    fake_u64(w.f, VHOST_USER_SET_FEATURES, FEATURES & ~VIRTIO_BIT(F_ACCESS_PLATFORM)), 0);
 	assert_false(w.f->dev->vring[1]->active);
@@ -522,7 +530,7 @@ static void updates_without_end_cost_no_memory(void **state)
 			before = mallinfo2().uordblks;
 	}
 	assert_true(mallinfo2().uordblks < before + (64 << 10));
-	/* None of them has pushed out the ring. */
+	/* The translations of the ring were not forgotten to make room. */
 	assert_true(w.f->dev->vring[1]->active);
 }
 

@@ -38,7 +38,7 @@ static int remove_dir(void **state)
 	return rmdir(dir);
 }
 
-/* As a crash would leave it: with a ring that runs. */
+/* Leave a journal as after a crash, with a word of a running ring. */
 static void leave_word(uint64_t word)
 {
 	struct vhost_device dev = {0};

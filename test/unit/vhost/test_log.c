@@ -50,7 +50,10 @@ static int log_teardown(void **state)
 	return close(mem_fd);
 }
 
-/* Send SET_LOG_BASE; what fake_run says. *ret_size is the reply's, if there is one. */
+/*
+ * Send SET_LOG_BASE. Returns the result of fake_run(); *ret_size is the size of the reply, if there
+ * is one.
+ */
 static int tell_log(struct fake *f, uint64_t size, uint64_t offset, int fd, uint32_t flags,
     union vhost_payload *ret_reply, uint32_t *ret_size)
 {
@@ -99,7 +102,10 @@ static void tell_features(struct fake *f, uint64_t features)
 	assert_int_equal(fake_u64(f, VHOST_USER_SET_FEATURES, features), 0);
 }
 
-/* A running ring with n buffers of 2000 bytes, 4096 apart, each across the end of a page. */
+/*
+ * Run a ring with n buffers of 2000 bytes, 4096 apart, so that each of them crosses the end of a
+ * page.
+ */
 static void run_ring(struct fake *f, uint64_t features, unsigned n)
 {
 	struct vhost_wire_region region = {.gpa = GPA, .size = MEM_SIZE, .uaddr = UADDR};
@@ -122,7 +128,7 @@ static void run_ring(struct fake *f, uint64_t features, unsigned n)
 	f->synchronizes = f->pauses = 0;
 }
 
-/* As a worker: fill buffers with n frames of len bytes. */
+/* Deliver n frames of len bytes, as a worker does. */
 static void deliver(struct fake *f, unsigned n, uint32_t len)
 {
 	struct vring *ring = &f->dev->vring[RING]->ring;
@@ -200,7 +206,7 @@ static void a_split_ring_is_marked_where_its_log_address_says(void **state)
 	assert_int_equal(count_marked(), 1);
 	assert_true(is_marked(ELSEWHERE));
 	forget_marks();
-	/* Elements straddle a page; index and flags lie in another. */
+	/* The used elements 98 and 99 are in another page than index and flags. */
 	tell_addr(f, false, true, ELSEWHERE + 0xffc - 8 * 100);
 	deliver(f, 98, 100);
 	assert_int_equal(count_marked(), 1);
@@ -209,7 +215,7 @@ static void a_split_ring_is_marked_where_its_log_address_says(void **state)
 	assert_true(is_marked(ELSEWHERE + 0x1000));
 	forget_marks();
 	deliver(f, 1, 100);
-	assert_int_equal(count_marked(), 2); /* one for the index alone */
+	assert_int_equal(count_marked(), 2); /* one for the index, one for the element */
 	forget_marks();
 	vring_kick_disable(&f->dev->vring[RING]->ring);
 	assert_true(is_marked(ELSEWHERE));
@@ -280,7 +286,7 @@ static void a_second_log_replaces_the_first_without_a_pause(void **state)
 	set_log(f, LOG_SIZE, 0);
 	deliver(f, 1, 100);
 	assert_int_equal(count_marked(), 1);
-	set_log(f, LOG_SIZE, 0x1000 + 5); /* neither a page's nor a word's boundary */
+	set_log(f, LOG_SIZE, 0x1000 + 5); /* aligned neither to a page nor to a word */
 	forget_marks();
 	deliver(f, 1, 100);
 	assert_int_equal(count_marked(), 1);
@@ -292,7 +298,7 @@ static void a_second_log_replaces_the_first_without_a_pause(void **state)
 	deliver(f, 3, 2000);
 	assert_int_equal(count_marked(), 0);
 	assert_int_equal(f->dev->vring[RING]->ring.log->ignored, 3);
-	/* They are not forgotten with that log, and told when all is over. */
+	/* The number of ignored marks outlives this log. It is logged at the end. */
 	set_log(f, LOG_SIZE, 0);
 	set_log(f, LOG_SIZE, 8);
 	assert_int_equal(f->dev->log.ignored, 3);
@@ -392,7 +398,7 @@ static void a_thousand_logs_cost_nothing(void **state)
 	assert_int_equal(count_fds(), fds);
 }
 
-/* There are 65,536 places for mappings that are guarded, for all ports together. */
+/* The guard has 65,536 slots for the mappings of all ports. */
 static void areas_come_and_go_without_end(void **state)
 {
 	struct fake *f = *state;
@@ -425,7 +431,10 @@ static void the_reply_is_what_the_front_end_understands(void **state)
 	assert_int_equal(size, 16);
 	assert_int_equal(reply.log.size, 7);
 	assert_int_equal(reply.log.offset, 3);
-	/* Without LOG_SHMFD it is an address of the front-end's, useless here. */
+	/*
+	 * Without LOG_SHMFD the message contains an address of the front-end, which is useless
+	 * here.
+	 */
 	assert_int_equal(
 	    fake_u64(f, VHOST_USER_SET_PROTOCOL_FEATURES, VHOST_PROTOCOL_BIT(REPLY_ACK)), 0);
 	assert_int_equal(fake_u64(f, VHOST_USER_SET_LOG_BASE, 0x7f0000000000), 1);
@@ -440,7 +449,7 @@ static void a_log_address_that_wraps_is_refused(void **state)
 	struct vhost_wire_vring_addr addr = {.flags = 1, .log = UINT64_MAX - 8};
 
 	assert_int_equal(fake_ask(f, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 1);
-	/* A device area has no more than 1 MiB. */
+	/* A device area has at most 1 MiB. */
 	addr.log = UINT64_MAX - 1024 * 1024 + 1;
 	assert_int_equal(fake_ask(f, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 1);
 	addr.log--;

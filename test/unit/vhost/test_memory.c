@@ -29,7 +29,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* Ring 1 in the first three pages of guest memory, at position 5. */
+/* Start ring 1 in the first three pages of guest memory, at position 5. */
 static void start_ring(struct fake *f)
 {
 	assert_int_equal(fake_u64(f, VHOST_USER_SET_FEATURES, SPLIT), 0);
@@ -108,10 +108,10 @@ static void a_table_that_grows_stops_nobody(void **state)
 	assert_true(f->running);
 	assert_int_equal(f->dev->memory->n_regions, 3);
 	assert_ptr_equal(f->dev->memory->region[0].host, host);
-	/* The ring finds what has come. */
+	/* The ring uses the new table. */
 	assert_ptr_equal(f->dev->vring[1]->ring.memory, f->dev->memory);
 	assert_ptr_equal(f->dev->vring[1]->ring.tables, f->dev->memory);
-	/* What is kept of former tables has a bound. */
+	/* The number of old tables is bounded. */
 	for (unsigned i = 3; i <= VHOST_OUTGROWN_MAX + 3; i++) {
 		struct vhost_wire_region more = region((64 + i) * PAGE, PAGE, 10 * PAGE);
 
@@ -119,7 +119,7 @@ static void a_table_that_grows_stops_nobody(void **state)
 	}
 	assert_int_equal(f->pauses, 1);
 	assert_true(f->dev->n_outgrown <= VHOST_OUTGROWN_MAX);
-	/* One that goes has to be out of use first. */
+	/* Before a region is removed the device is paused. */
 	assert_int_equal(fake_region(f, VHOST_USER_REM_MEM_REG, r[2], -1), 0);
 	assert_int_equal(f->pauses, 2);
 	assert_int_equal(f->dev->n_outgrown, 0);
@@ -145,12 +145,12 @@ static void the_same_table_again_changes_nothing(void **state)
 	assert_ptr_equal(f->dev->memory, memory);
 	assert_int_equal(f->pauses, pauses);
 	assert_int_equal(count_fds(), fds);
-	/* One of two replaced: the other stays where it is. */
+	/* One of two regions is replaced. The other one stays where it is mapped. */
 	r[1].size = PAGE / 2;
 	assert_int_equal(try_table(f, r, fd, 2), 0);
 	assert_ptr_equal(f->dev->memory->region[0].host, host);
 	assert_int_equal(f->pauses, pauses + 1);
-	/* The same numbers, but another file. */
+	/* Regions with the same addresses and sizes in another file are new regions. */
 	driver_avail(other, 0, 6);
 	assert_int_equal(try_table(f, r, other, 2), 0);
 	assert_true(vring_has_avail(&f->dev->vring[1]->ring));
@@ -250,7 +250,7 @@ static void regions_lie_inside_their_file(void **state)
 	close(fd);
 }
 
-/* The byte that the front-end means is the byte we see, whatever the offset. */
+/* A byte at any offset of the file is mapped at its guest address. */
 static void offsets_need_no_alignment(void **state)
 {
 	static const uint64_t offsets[] = {0, 1, 100, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE + 77};
@@ -270,7 +270,7 @@ static void offsets_need_no_alignment(void **state)
 		assert_memory_equal(have->host, expect, 4);
 		assert_int_equal(pread(fd, expect, 4, offsets[i] + PAGE - 1), 4);
 		assert_memory_equal(have->host + PAGE - 1, expect, 4);
-		/* No more is mapped than the pages it touches. */
+		/* Only the pages that the region touches are mapped. */
 		uint64_t first = offsets[i] / PAGE, last = (offsets[i] + PAGE + 2) / PAGE;
 		assert_int_equal(count_mapped(), (last - first + 1) * PAGE);
 	}
@@ -347,7 +347,7 @@ static void a_ring_goes_with_its_memory_and_comes_back(void **state)
 	assert_int_equal(f->dev->state.vring[1].position.avail, 50);
 	/* Calls may have been lost meanwhile. */
 	assert_int_equal(read(event, &calls, sizeof(calls)), sizeof(calls));
-	/* An empty table takes all. */
+	/* An empty table removes all regions. */
 	assert_int_equal(fake_table(f, NULL, NULL, 0), 0);
 	assert_false(active(f) || f->running);
 	assert_int_equal(count_mapped(), 0);
@@ -355,7 +355,9 @@ static void a_ring_goes_with_its_memory_and_comes_back(void **state)
 	close(event);
 }
 
-/* Two regions side by side, for the guest and for us, are still two. */
+/*
+ * A ring must not lie in two regions, even if they are adjacent for the guest and in this process.
+ */
 static void a_ring_does_not_straddle_regions(void **state)
 {
 	struct vhost_wire_region r[2] = {region(0, 2 * PAGE, 0), region(2 * PAGE, PAGE, 2 * PAGE)};
@@ -380,7 +382,7 @@ static void all_slots_can_be_filled_and_emptied(void **state)
 	unsigned fds = count_fds();
 
 	for (unsigned i = 0; i < max; i++) {
-		/* In an order of no order. */
+		/* In mixed order. */
 		unsigned at = i * 250 % max;
 
 		assert_int_equal(fake_region(f, VHOST_USER_ADD_MEM_REG,
@@ -392,7 +394,7 @@ static void all_slots_can_be_filled_and_emptied(void **state)
 	assert_int_equal(fake_region(f, VHOST_USER_ADD_MEM_REG,
 			     region((max + 5) * 2 * PAGE, PAGE, max * PAGE), fd),
 	    1);
-	/* One that is there already takes no slot. */
+	/* A region that is there already takes no slot. */
 	assert_int_equal(fake_region(f, VHOST_USER_ADD_MEM_REG, region(0, PAGE, 0), fd), 0);
 	assert_int_equal(f->dev->state.n_regions, max);
 	assert_int_equal(count_fds(), fds);
@@ -426,7 +428,7 @@ static void removing_needs_the_exact_place(void **state)
 	wrong.size--;
 	assert_int_equal(fake_region(f, VHOST_USER_REM_MEM_REG, wrong, -1), 1);
 	assert_int_equal(f->dev->state.n_regions, 1);
-	/* Old front-ends send the descriptor along. */
+	/* Old front-ends send a descriptor with REM_MEM_REG. */
 	assert_int_equal(fake_region(f, VHOST_USER_REM_MEM_REG, r, fd), 0);
 	assert_int_equal(fake_region(f, VHOST_USER_REM_MEM_REG, r, -1), 1);
 	assert_int_equal(count_fds(), fds);
@@ -441,7 +443,7 @@ static void the_short_form_of_old_front_ends_is_understood(void **state)
 	char mark[4], noise[64];
 
 	assert_int_equal(pwrite(fd, "mark", 4, 3 * PAGE), 4);
-	/* What the message before had where this one has nothing must not matter. */
+	/* The bytes of an earlier message must not be used where this message is shorter. */
 	memset(noise, 0xff, sizeof(noise));
 	assert_int_equal(fake_ask(f, 1000, noise, sizeof(noise), NULL, 0), 1);
 	assert_int_equal(
@@ -453,7 +455,7 @@ static void the_short_form_of_old_front_ends_is_understood(void **state)
 	close(fd);
 }
 
-/* Tables and slots at random: what is mapped is the sum of the regions, always. */
+/* Change tables and slots at random: the mapped bytes are always the sum of all regions. */
 static void nothing_is_left_behind(void **state)
 {
 	int fds[2] = {memory_file(64 * PAGE), memory_file(64 * PAGE)};
@@ -507,7 +509,10 @@ static void huge_pages_are_mapped_as_such(void **state)
 	struct fake *f = *state;
 	void *probe;
 
-	/* Nothing to test where the system has no huge pages: mapping them is all it takes. */
+	/*
+	 * Without huge pages there is nothing to test. Whether there are any is found out by
+	 * mapping one.
+	 */
 	if (fd < 0 || ftruncate(fd, 2 * huge) < 0)
 		return;
 	probe = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

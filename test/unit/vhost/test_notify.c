@@ -47,7 +47,7 @@ static int open_channel(struct fake *f)
 	return pair[0];
 }
 
-/* All that a ring needs but a kick. */
+/* Send all messages that a ring needs, except for a kick. */
 static void prepare_ring(struct fake *f, unsigned i)
 {
 	struct vhost_wire_region region = {.gpa = 0, .size = MEM_SIZE, .uaddr = UADDR};
@@ -82,7 +82,7 @@ static void in_band_needs_a_channel_and_answers(void **state)
 	assert_true(vhost_inband(f->dev));
 }
 
-/* One VRING_CALL of that ring, and nothing else, is told. */
+/* Expect one VRING_CALL message for this ring, and nothing else. */
 static void expect_call(struct fake *f, int channel, unsigned index)
 {
 	struct {
@@ -96,7 +96,7 @@ static void expect_call(struct fake *f, int channel, unsigned index)
 	assert_int_equal(request[0].wire.index, index);
 }
 
-/* As User Mode Linux does: neither SET_VRING_KICK nor SET_VRING_CALL. */
+/* User Mode Linux sends neither SET_VRING_KICK nor SET_VRING_CALL. */
 static void the_first_kick_starts_a_ring(void **state)
 {
 	struct fake *f = *state;
@@ -150,7 +150,7 @@ static void kicks_calls_and_errors_are_messages(void **state)
 	close(channel);
 }
 
-/* In-band is what holds for whatever no descriptor was told for. */
+/* Notifications for which no descriptor was passed are in-band. */
 static void calls_and_errors_need_no_other_message(void **state)
 {
 	struct fake *f = *state;
@@ -163,7 +163,7 @@ static void calls_and_errors_need_no_other_message(void **state)
 	assert_true(f->dev->vring[0]->call_fd >= 0);
 	assert_true(f->dev->vring[0]->err_fd >= 0);
 	expect_call(f, channel, 0);
-	/* Started again, it is no different. */
+	/* The same after the ring was stopped and started again. */
 	fake_get_base(f, 0);
 	assert_int_equal(f->dev->vring[0]->call_fd, -1);
 	assert_int_equal(fake_vring(f, VHOST_USER_VRING_KICK, 0, 0), 0);
@@ -172,7 +172,7 @@ static void calls_and_errors_need_no_other_message(void **state)
 	close(channel);
 }
 
-/* "... or to enable polling" */
+/* SET_VRING_KICK without a descriptor, in the specification: "... or to enable polling" */
 static void a_ring_without_kicks_is_polled_in_band_or_not(void **state)
 {
 	struct fake *f = *state;
@@ -203,7 +203,10 @@ static void calls_that_found_no_channel_go_to_the_next(void **state)
 	}
 }
 
-/* Calls wait in their eventfd; nothing is lost and the channel lives. */
+/*
+ * If the front-end does not read, calls wait in their eventfd. No call is lost, and the channel
+ * stays open.
+ */
 static void a_front_end_that_does_not_read_is_waited_for(void **state)
 {
 	struct fake *f = *state;
@@ -221,7 +224,7 @@ static void a_front_end_that_does_not_read_is_waited_for(void **state)
 		error = vhost_inband_service(f->dev);
 	}
 	assert_int_equal(error, -EAGAIN);
-	/* There is room for what cannot wait. */
+	/* Requests that cannot be sent later still find room. */
 	for (unsigned i = 0; i < 50; i++)
 		assert_int_equal(vhost_channel_send(f->dev, 2, NULL, 0, -1, false), 0);
 	assert_true(readable(vhost_inband_fd(f->dev)));
@@ -232,7 +235,9 @@ static void a_front_end_that_does_not_read_is_waited_for(void **state)
 	close(channel);
 }
 
-/* What a front-end sees of an offer: the ring, and the page. -1: there is none. */
+/*
+ * Receive an offer as a front-end does: returns the ring, and maps the page. -1: there is no offer.
+ */
 static int take_offer(int channel, char **ret_page, int *ret_fd)
 {
 	struct {
@@ -291,7 +296,7 @@ static int doorbell_start(struct fake *f)
 	return channel;
 }
 
-/* An answer is read by another thread, so it takes a moment. */
+/* Call the service until no answer is being read. Another thread reads answers. */
 static void serve(struct fake *f)
 {
 	for (unsigned i = 0; i < 5000; i++) {
@@ -311,7 +316,7 @@ static void doorbells_are_offered_ring_by_ring(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		serve(f);
-		serve(f); /* waits for the answer */
+		serve(f); /* nothing is offered before the answer */
 		assert_int_equal(take_offer(channel, &page, &fd), i);
 		assert_true(f->dev->vring[i]->doorbell);
 		page[0] = 1;
@@ -324,7 +329,10 @@ static void doorbells_are_offered_ring_by_ring(void **state)
 	serve(f);
 	assert_int_equal(take_offer(channel, &page, &fd), -1);
 	assert_true(f->running);
-	/* A ring that stops may have lost its doorbell: it is offered when it starts again. */
+	/*
+	 * A ring that was stopped may have lost its doorbell, so a page is offered again when it
+	 * starts.
+	 */
 	fake_get_base(f, 0);
 	start_kicked(f, 0);
 	assert_true(f->dev->vring[0]->doorbell);
@@ -356,7 +364,7 @@ static void a_refused_doorbell_is_not_missed(void **state)
 	close(channel);
 }
 
-/* Take the next offer, which must be of that ring, and leave it unanswered. */
+/* Take the next offer, which must be for this ring, without an answer. */
 static void expect_offer(struct fake *f, int channel, int index)
 {
 	char *page;
@@ -368,7 +376,7 @@ static void expect_offer(struct fake *f, int channel, int index)
 	close(fd);
 }
 
-/* A front-end that is busy with something else has not refused. */
+/* While another request waits for its answer, no doorbell is offered and none counts as refused. */
 static void an_offer_waits_for_the_answer_to_another_question(void **state)
 {
 	struct {
@@ -396,7 +404,7 @@ static void an_offer_waits_for_the_answer_to_another_question(void **state)
 	close(channel);
 }
 
-/* The page of ring 0 is in the guest, whatever becomes of the others. */
+/* The page of ring 0 stays in the guest if the page of ring 1 is refused. */
 static void a_taken_doorbell_outlives_a_refused_one(void **state)
 {
 	struct fake *f = *state;
@@ -412,7 +420,7 @@ static void a_taken_doorbell_outlives_a_refused_one(void **state)
 	close(channel);
 }
 
-/* Nobody can tell whether the front-end has taken the page that it was just offered. */
+/* If the channel closes before an answer, the front-end may have taken the page. */
 static void a_doorbell_outlives_the_channel(void **state)
 {
 	struct fake *f = *state;
@@ -453,7 +461,7 @@ static bool blocks(int fd)
 	return !(fcntl(fd, F_GETFL) & O_NONBLOCK);
 }
 
-/* For the front-end, whose it is, to read as before. proves: O_NONBLOCK */
+/* The front-end must be able to read its eventfd as before. proves: O_NONBLOCK */
 static void an_eventfd_is_given_back_as_it_was(void **state)
 {
 	static const uint32_t requests[] = {
@@ -467,7 +475,7 @@ static void an_eventfd_is_given_back_as_it_was(void **state)
 
 		assert_int_equal(fake_notifier(f, requests[i], 1, fd[0]), 0);
 		assert_false(blocks(fd[0]));
-		/* The same again is not given back. */
+		/* If the same eventfd is passed again, it is not made blocking. */
 		assert_int_equal(fake_notifier(f, requests[i], 1, fd[0]), 0);
 		assert_false(blocks(fd[0]));
 		assert_int_equal(fake_notifier(f, requests[i], 1, fd[1]), 0);

@@ -22,14 +22,14 @@
 #define UADDR UINT64_C(0x7f1200000000)
 #define GPA   UINT64_C(0x100000)
 
-/* Serves pages filled with their number. */
+/* The front-end's thread: it fills missing pages with their number. */
 struct server {
 	int uffd;
 	uint8_t *base; /* where the device has the memory */
 	pthread_t thread;
 	atomic_bool stop;
 	atomic_uint served;
-	bool lazy; /* never serves */
+	bool lazy; /* it fills no page */
 };
 
 static void *serve_main(void *arg)
@@ -77,7 +77,10 @@ static int advise(struct fake *f)
 	return fd;
 }
 
-/* Up to the point where missing pages are the server's; memory by table or by slot. */
+/*
+ * Send all messages up to the point at which the server handles missing pages. The memory comes as
+ * a table or as a slot.
+ */
 static void arrive(struct fake *f, struct server *s, bool by_slot)
 {
 	int file = memory_file(PAGES * PAGE);
@@ -125,7 +128,7 @@ static void pages_come_when_they_are_touched(struct fake *f, bool by_slot)
 	for (unsigned i = 0; i < PAGES; i += 3)
 		assert_int_equal(at[i * PAGE + 5], i + 1);
 	assert_int_equal(atomic_load(&s.served), (PAGES + 2) / 3);
-	at[PAGE] = 99; /* writing fetches the rest of the page, too */
+	at[PAGE] = 99; /* a write needs the rest of the page, too */
 	assert_int_equal(at[PAGE + 1], 2);
 	fake_send(f, VHOST_USER_POSTCOPY_END, 0, NULL, 0, NULL, 0);
 	assert_int_equal(fake_run(f), LIVES);
@@ -134,7 +137,7 @@ static void pages_come_when_they_are_touched(struct fake *f, bool by_slot)
 	assert_true(fake_reply(f, &header, &reply));
 	assert_int_equal(header.size, 8);
 	assert_int_equal(reply.u64, 0);
-	assert_int_equal(at[2 * PAGE], 0); /* nobody is asked any more */
+	assert_int_equal(at[2 * PAGE], 0); /* the page is empty: the server is not asked any more */
 	leave(&s);
 }
 
@@ -186,10 +189,13 @@ static void test_the_order_is_kept(void **state)
 
 	fake_negotiate(f);
 	assert_int_equal(fake_ask(f, VHOST_USER_POSTCOPY_LISTEN, NULL, 0, NULL, 0), 1);
-	/* Nothing but a 0 is a table without regions when nobody listens; no region at all. */
+	/*
+	 * Without POSTCOPY_LISTEN a message that contains only a 0 is refused, because it names no
+	 * region.
+	 */
 	assert_int_equal(fake_ask(f, VHOST_USER_ADD_MEM_REG, &ready, sizeof(ready), NULL, 0), 1);
 	close(advise(f));
-	close(advise(f)); /* again is fine */
+	close(advise(f)); /* a second time is allowed */
 	assert_int_equal(fake_region(f, VHOST_USER_ADD_MEM_REG, region, file), 0);
 	assert_int_equal(fake_ask(f, VHOST_USER_POSTCOPY_LISTEN, NULL, 0, NULL, 0), 1);
 	close(file);

@@ -16,7 +16,7 @@
 #define UADDR    UINT64_C(0x7f0000000000)
 #define MEM_SIZE 0x100000
 
-/* Areas of ring i: a page each. */
+/* The areas of ring i, a page each. */
 #define DESC(i)  (UADDR + (i)*0x3000)
 #define AVAIL(i) (DESC(i) + 0x1000)
 #define USED(i)  (DESC(i) + 0x2000)
@@ -97,7 +97,7 @@ static void tell_features(struct fake *f, uint64_t features)
 	assert_int_equal(fake_u64(f, VHOST_USER_SET_FEATURES, features), 0);
 }
 
-/* Have ring i of 64 look like one whose driver and device stand there, in either format. */
+/* Write ring i, of 64 entries, so that driver and device are at this position, in either format. */
 static void show(unsigned i, uint16_t at, bool wrap)
 {
 	struct vring_packed_desc *desc = (void *)(mem + (DESC(i) - UADDR));
@@ -112,7 +112,7 @@ static void show(unsigned i, uint16_t at, bool wrap)
 	((struct vring_split_used *)(void *)(mem + (USED(i) - UADDR)))->idx = at;
 }
 
-/* A split ring's indices. */
+/* Write the indices of a split ring. */
 static void show_indices(unsigned i, uint16_t avail, uint16_t used)
 {
 	((struct vring_split_avail *)(void *)(mem + (AVAIL(i) - UADDR)))->idx = avail;
@@ -190,7 +190,7 @@ static void check_order(const unsigned order[6], uint64_t features)
 	for (unsigned i = 0; i < 6; i++) {
 		tell_step(&f, order[i], features, base);
 		told |= 1u << order[i];
-		/* Nobody has to tell a base; all else it takes. */
+		/* The ring runs when everything except the base was told. */
 		assert_int_equal(active(&f, 2), (told | 2) == 0x3f);
 		assert_int_equal(f.running, active(&f, 2));
 	}
@@ -242,7 +242,7 @@ static void a_position_does_not_outlive_its_format(void **state)
 	assert_int_equal(fake_get_base(f, 0), 33);
 	tell_features(f, PACKED);
 	assert_int_equal(fake_get_base(f, 0), 0x80008000);
-	/* But one that was told for the format to come does. */
+	/* A base that is told before the format changes is of the new format, so it stays. */
 	tell_base(f, 0, 44);
 	tell_features(f, SPLIT);
 	assert_int_equal(fake_get_base(f, 0), 44);
@@ -258,7 +258,7 @@ static void a_ring_never_heard_of_has_a_base(void **state)
 	assert_false(f->running);
 }
 
-/* Protocol features acknowledged or not, ENABLE before or after KICK. */
+/* With protocol features acknowledged or not, and with ENABLE before or after KICK. */
 static void started_and_enabled_are_independent(void **state)
 {
 	(void)state;
@@ -274,7 +274,7 @@ static void started_and_enabled_are_independent(void **state)
 		if (enable_first)
 			tell_enable(&f, 1, enable);
 		start_ring(&f, 1, 0);
-		/* Bit 30 not acknowledged: enabled from the beginning. */
+		/* If bit 30 was not acknowledged, the ring is enabled from the beginning. */
 		assert_int_equal(f.dev->vring[1]->enabled, enable_first ? enable : !acked);
 		assert_int_equal(f.dev->state.vring[3].enabled, !acked);
 		if (!enable_first)
@@ -346,7 +346,10 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 	assert_int_equal(error, SESSION_RESTS);
 	assert_in_range(n, RATE_BURST - 100, 2 * RATE_BURST - 1);
 	assert_int_equal(f->dev->holds, 1);
-	/* What is said meanwhile is heard later. Without ten seconds more it might be later now. */
+	/*
+	 * A message that comes meanwhile waits. Ten seconds are added, so that the wait cannot end
+	 * too early on a busy machine.
+	 */
 	rate_add(&f->dev->rate, more, clock_ns());
 	fake_send(f, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
 	assert_int_equal(fake_run(f), SESSION_RESTS);
@@ -354,7 +357,7 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 	usleep(2 * SESSION_REST_MS * 1000);
 	assert_int_equal(fake_run(f), LIVES);
 	assert_true(f->running);
-	/* A new connection does not help. */
+	/* The wait does not end with the connection. */
 	rate_add(&f->dev->rate, RATE_BURST + more, clock_ns());
 	fake_disconnect(f);
 	fake_connect(f);
@@ -372,7 +375,7 @@ static void enable_takes_0_and_1(void **state)
 	assert_true(f->dev->state.vring[0].enabled);
 }
 
-/* What a migration does at its beginning, with and without bit 30. */
+/* Send the messages with which a migration begins, with and without bit 30. */
 static void toggling_the_log_disturbs_nobody(void **state)
 {
 	static const uint64_t features[] = {SPLIT, SPLIT & ~FAKE_BIT30, PACKED};
@@ -432,13 +435,13 @@ static void get_vring_base_stops_that_ring_only(void **state)
 		assert_false(f->uses[0]);
 		assert_true(f->uses[1]);
 	}
-	/* Again: the same. The other flag survives. */
+	/* The same answer again. `enabled` does not change. */
 	assert_int_equal(fake_get_base(f, 0), 0xfff0);
 	assert_true(f->dev->state.vring[0].enabled);
 	assert_int_equal(fake_get_base(f, 1), 0);
 	assert_false(f->running);
 	assert_int_equal(fake_get_base(f, 0), 0xfff0);
-	/* Started again without a word about the base: goes on there. */
+	/* The ring is started again without a base: it continues at its position. */
 	tell_kick(f, 0);
 	assert_true(active(f, 0));
 	assert_int_equal(f->dev->state.vring[0].position.avail, 0xfff0);
@@ -512,7 +515,7 @@ static void new_addresses_on_a_live_ring_keep_its_position(void **state)
 	assert_true(active(f, 0));
 	assert_ptr_equal(f->dev->vring[0]->ring.split.desc, (uint8_t *)desc + (DESC(7) - DESC(0)));
 	assert_int_equal(f->dev->state.vring[0].position.avail, 77);
-	/* Away from memory and back. */
+	/* Move an area to an address outside memory, and back. */
 	assert_int_equal(fake_addr(f, 0, 0x1000, AVAIL(7), USED(7)), 0);
 	assert_false(active(f, 0));
 	assert_true(active(f, 1) && f->running);
@@ -621,13 +624,16 @@ static void a_running_ring_sees_what_the_driver_writes(void **state)
 	assert_false(vring_has_avail(&f->dev->vring[1]->ring));
 	memcpy(mem + (AVAIL(1) - UADDR) + 2, &idx, sizeof(idx));
 	assert_true(vring_has_avail(&f->dev->vring[1]->ring));
-	/* A front-end that tells the avail index loses nothing that waits. */
+	/* If the front-end tells the avail index as base, chains that wait are still found. */
 	fake_get_base(f, 1);
 	start_ring(f, 1, idx);
 	assert_true(vring_has_avail(&f->dev->vring[1]->ring));
 }
 
-/* What front-ends tell of a ring that they did not stop, and where it really stands. */
+/*
+ * The indices of a ring, and the base that different front-ends tell for it after they did not stop
+ * it.
+ */
 static void a_split_ring_starts_at_its_used_index(void **state)
 {
 	static const struct {
@@ -635,9 +641,9 @@ static void a_split_ring_starts_at_its_used_index(void **state)
 	} cases[] = {
 	    {345, 301, 345}, /* Cloud Hypervisor: the avail index */
 	    {345, 301, 0},   /* DPDK's virtio-user: the beginning */
-	    {64, 0, 64},     /* Cloud Hypervisor: filled before DRIVER_OK */
-	    {345, 301, 301}, /* QEMU: the used index, where it could not ask */
-	    {345, 345, 345}, /* and what it was told, after a stop or a migration */
+	    {64, 0, 64},     /* Cloud Hypervisor: a ring that was filled before DRIVER_OK */
+	    {345, 301, 301}, /* QEMU: the used index, if it could not ask for the base */
+	    {345, 345, 345}, /* QEMU: the base that it got, after a stop or a migration */
 	    {0x10, 0xfff0, 0},
 	};
 	struct fake *f = *state;
@@ -659,7 +665,7 @@ static void a_used_index_that_cannot_be_is_no_position(void **state)
 
 	tell_features(f, SPLIT);
 	tell_memory(f);
-	show_indices(0, 10, 301); /* left by the driver before this one */
+	show_indices(0, 10, 301); /* from the driver before this one */
 	start_ring(f, 0, 0);
 	assert_int_equal(f->dev->state.vring[0].position.avail, 0);
 }
@@ -701,7 +707,7 @@ static void a_packed_ring_shows_where_it_stands(void **state)
 		bool wrap;
 		uint32_t told;
 	} cases[] = {
-	    {17, true, 0x80008000},  /* an old position: nobody was asked */
+	    {17, true, 0x80008000},  /* an old position, because the base was not asked for */
 	    {17, false, 0x80008000}, /* a lap later */
 	    {17, true, 0x00008005},
 	    {0, true, 0}, /* User Mode Linux: 0, also of a new ring */
@@ -721,7 +727,7 @@ static void a_packed_ring_shows_where_it_stands(void **state)
 	}
 }
 
-/* Full of what waits: nothing in it says where the device was. */
+/* All slots are available, so nothing in the ring shows the device's position. */
 static void a_packed_ring_that_does_not_show_it_is_complained_of(void **state)
 {
 	struct vring_packed_desc *desc = (void *)(mem + (DESC(0) - UADDR));
@@ -770,7 +776,10 @@ static void a_missing_notifier_is_refused_and_an_unwanted_one_closed(void **stat
 	close(event);
 }
 
-/* A ring starts with any descriptor for its kick; none that could block or kill is kept. */
+/*
+ * A ring starts with any kick descriptor. But a descriptor is not kept if it could block a worker
+ * or raise a signal.
+ */
 static void notifiers_that_are_not_eventfds_are_not_kept(void **state)
 {
 	struct fake *f = *state;
@@ -809,7 +818,7 @@ static void a_start_makes_up_for_a_lost_call(void **state)
 
 	tell_features(f, SPLIT);
 	tell_memory(f);
-	/* Call told before the start, then after it. */
+	/* One ring gets its call eventfd before the start, another one after it. */
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, 0, event), 0);
 	assert_int_equal(calls(event), 0);
 	start_ring(f, 0, 0);
@@ -853,11 +862,11 @@ static void a_new_call_stops_nothing(void **state)
 		assert_int_equal(f->calls_set, i);
 	}
 	assert_int_equal(f->resumes, resumes);
-	/* What may have been lost with the one before is made up for. */
+	/* A call may have been lost with the old eventfd, so the new one is written. */
 	eventfd_read(event, &(eventfd_t){0});
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, 0, event), 0);
 	assert_int_equal(eventfd_read(event, &(eventfd_t){0}), 0);
-	/* A ring that does not run yet is of nobody's interest. */
+	/* The type is not told about a ring that does not run yet. */
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, 2, event), 0);
 	assert_int_equal(f->calls_set, 5);
 	start_ring(f, 2, 0);
@@ -888,7 +897,7 @@ static void a_new_call_reaches_a_simple_device_only_while_paused(void **state)
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, 0, event), 0);
 	assert_int_equal(f->pauses, pauses + 1);
 	assert_true(f->running);
-	/* A ring that does not run yet disturbs nobody. */
+	/* Changes of a ring that does not run yet cause no pause. */
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, 2, event), 0);
 	tell_num(f, 2, 64);
 	tell_addr(f, 2);
@@ -961,14 +970,14 @@ static void a_disconnect_forgets_everything(void **state)
 	start_device(f, PACKED);
 }
 
-/* How often is the text in what is logged while a nonsense message is sent n times? */
+/* Send a wrong message n times. Returns how often the log contains the text meanwhile. */
 static unsigned times_logged(struct fake *f, unsigned n, const char *text)
 {
 	struct fake_log log;
 
 	fake_log_begin(&log);
 	for (unsigned i = 0; i < n; i++) {
-		f->dev->limit = (struct log_limit){0}; /* of lines in a second: not meant here */
+		f->dev->limit = (struct log_limit){0}; /* no limit per second */
 		assert_int_equal(fake_vring(f, VHOST_USER_SET_VRING_ENABLE, 0, 2), 1);
 	}
 	return fake_log_end(&log, text);
@@ -983,7 +992,7 @@ static void of_many_faults_in_a_connection_so_many_are_logged(void **state)
 		assert_int_equal(times_logged(f, 1, "no more are logged"), 1);
 		f->dev->complaints = 31;
 		assert_int_equal(times_logged(f, 5, "neither 0 nor 1"), 1);
-		/* The next front-end is listened to again. */
+		/* The faults of the next front-end are logged again. */
 		fake_disconnect(f);
 		fake_connect(f);
 		fake_negotiate(f);

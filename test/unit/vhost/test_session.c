@@ -13,7 +13,7 @@
 
 #define N_MESSAGES 44
 
-/* A payload of zeros is meaningful for all messages but this, which would take REPLY_ACK away. */
+/* All messages accept a payload of zeros. But for this message it would remove REPLY_ACK. */
 static void fill_payload(const struct vhost_device *dev, uint32_t request, uint8_t *payload)
 {
 	memset(payload, 0, VHOST_PAYLOAD_MAX + 1);
@@ -22,8 +22,9 @@ static void fill_payload(const struct vhost_device *dev, uint32_t request, uint8
 }
 
 /*
- * Send one message on a connection of its own, everything negotiated. The table says what has
- * to become of it: checks the connection's fate, the number of replies, and leaks.
+ * Send one message on a new connection with all features negotiated. The message table says what
+ * must happen. Check whether the connection continues, the number of replies, and that nothing
+ * leaks.
  */
 static void try_message(uint32_t request, uint32_t flags, uint32_t size, unsigned n_fds, int file)
 {
@@ -33,7 +34,7 @@ static void try_message(uint32_t request, uint32_t flags, uint32_t size, unsigne
 	bool size_good = !served || (size >= spec->payload_min && size <= spec->payload_max);
 	bool fds_good = served && n_fds >= spec->fds_min && n_fds <= spec->fds_max;
 	bool own = served && spec->reply == VHOST_REPLY_OWN;
-	/* A log of 0 bytes is refused, and there is no way to say so. */
+	/* A log of 0 bytes is refused. The reply cannot say this, so the connection is dropped. */
 	bool log = request == VHOST_USER_SET_LOG_BASE;
 	bool drops = !size_good || (own && !fds_good) || log;
 	bool replies = !drops && (own || (flags & VHOST_NEED_REPLY));
@@ -55,7 +56,7 @@ static void try_message(uint32_t request, uint32_t flags, uint32_t size, unsigne
 		session_destroy(f.session);
 		f.session = NULL;
 	}
-	/* Nothing that the message brought is left in our hands. */
+	/* All descriptors of the message have been closed. */
 	assert_int_equal(count_fds() - before, (drops ? 1 : 2) + (f.dev->postcopy.fd >= 0));
 	assert_int_equal(fake_reply(&f, &header, &reply), replies);
 	if (replies) {
@@ -66,7 +67,7 @@ static void try_message(uint32_t request, uint32_t flags, uint32_t size, unsigne
 			assert_int_equal(reply.u64, 1);
 		assert_false(fake_reply(&f, &header, &reply));
 	}
-	/* A connection that lives is in step. */
+	/* If the connection continues, the next message is understood. */
 	if (!drops)
 		assert_int_equal(fake_get(&f, VHOST_USER_GET_FEATURES), FAKE_FEATURES | FAKE_BIT30);
 	fake_destroy(&f);
@@ -99,7 +100,7 @@ static void every_message_with_every_number_of_descriptors(void **state)
 		const struct vhost_message_spec *spec = vhost_message_find(request);
 
 		for (unsigned n = 0; n <= VHOST_FDS_MAX + 1; n++) {
-			/* A table of no regions with descriptors is refused, for that reason. */
+			/* A table of no regions with descriptors is refused for another reason. */
 			if (n == spec->fds_max && request == VHOST_USER_SET_MEM_TABLE)
 				continue;
 			try_message(request, 0, spec->payload_min, n, file);
@@ -146,7 +147,7 @@ static void descriptors_scattered_over_a_message_are_counted_together(void **sta
 
 	for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = STDERR_FILENO;
-	/* The bytes of each are payload of the first, which never ends. */
+	/* The bytes of all later messages are payload of this one, which is not complete. */
 	fake_send(f, 999, 0, NULL, 0, fds, 1);
 	error = fake_run(f);
 	assert_int_equal(error, LIVES);
@@ -212,7 +213,10 @@ static void other_versions_and_replies_end_the_connection(void **state)
 	}
 }
 
-/* Write one message byte by byte, its descriptor with the first, running the session each time. */
+/*
+ * Send one message byte by byte, its descriptor with the first byte, and run the session after each
+ * byte.
+ */
 static void send_bytes(struct fake *f, uint32_t request, const void *payload, uint32_t size, int fd)
 {
 	struct vhost_header header = {request, VHOST_VERSION | VHOST_NEED_REPLY, size};
@@ -317,7 +321,7 @@ static void descriptors_of_half_a_message_are_closed(void **state)
 	struct vhost_header header = {VHOST_USER_SET_MEM_TABLE, VHOST_VERSION, 136};
 	unsigned before = count_fds();
 
-	/* The header of the outer message, whose payload begins with this one. */
+	/* A table needs a payload, so the connection is dropped. */
 	fake_send(f, VHOST_USER_SET_MEM_TABLE, 0, NULL, 0, fds, 0);
 	assert_true(fake_run(f) < 0);
 	fake_disconnect(f);
@@ -504,7 +508,7 @@ static void random_messages_do_no_harm(void **state)
 		if (fake_run(f) < 0 || random() % 100 == 0) {
 			fake_disconnect(f);
 			for (unsigned k = 0; errand_pending() && k < 5000; k++)
-				usleep(1000); /* one may have a pipe still: stderr */
+				usleep(1000); /* an errand may still have a descriptor */
 			assert_int_equal(count_fds(), before - 2);
 			fake_connect(f);
 			fake_negotiate(f);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The steps of vhost_device_settle(), in their order. The linker puts ours around each. */
+/*
+ * The steps of vhost_device_settle(), in their order. The linker replaces each step by a function
+ * here that notes its name and calls the real one.
+ */
 #include "fake.h"
 
 #include <stdio.h>
@@ -30,7 +33,7 @@ static void step(const char *name)
 	snprintf(steps + n, sizeof(steps) - n, "%s%s", n ? " " : "", name);
 }
 
-/* The linker wants these names. */
+/* The names that the linker expects for its option --wrap. */
 #define STEP(type, function, parameters, arguments, name) \
 	type __real_##function parameters; \
 	type __wrap_##function parameters; \
@@ -84,7 +87,10 @@ static void forget_steps(void)
 	steps[0] = '\0';
 }
 
-/* A packed ring that lacks only its start, and whose call eventfd and announcement wait for it. */
+/*
+ * Prepare a packed ring that lacks only its start. A call eventfd and an announcement wait for the
+ * start.
+ */
 static void prepare(struct fake *f, struct vhost_device_type *type)
 {
 	struct vhost_wire_region region = {.gpa = 0, .size = MEM_SIZE, .uaddr = UADDR};
@@ -118,7 +124,7 @@ static void a_ring_starts_and_restarts_and_stops_in_this_order(void **state)
 	assert_string_equal(steps,
 	    "position journal inflight iommu vring_start look-ahead log resume announce call");
 
-	/* It was told nothing new about its position, and lost no call. */
+	/* The position was not told anew, and no call was lost, so these steps are left out. */
 	forget_steps();
 	f->dev->state.vring[RING].desc = AREA(3);
 	vhost_device_settle(f->dev);
@@ -127,7 +133,7 @@ static void a_ring_starts_and_restarts_and_stops_in_this_order(void **state)
 
 	forget_steps();
 	vhost_device_settle(f->dev);
-	assert_string_equal(steps, "log resume"); /* of which neither does anything */
+	assert_string_equal(steps, "log resume"); /* neither of them does anything */
 
 	forget_steps();
 	f->dev->state.vring[RING].started = false;

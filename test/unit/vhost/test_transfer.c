@@ -36,7 +36,7 @@ static int transfer_setup(void **state)
 	return 0;
 }
 
-/* As long as the session rests; nobody waits within it. */
+/* Run the session until it does not rest any more. The session itself never waits. */
 static int run(struct fake *f)
 {
 	int error = SESSION_RESTS;
@@ -77,7 +77,10 @@ static uint64_t check(struct fake *f)
 	return reply.u64;
 }
 
-/* As a front-end does: the back-end has the only other end. */
+/*
+ * Save the state into a pipe as a front-end does: only the back-end has the writing end. Read all
+ * of it.
+ */
 static uint64_t save(struct fake *f, uint8_t *bytes, size_t room, ssize_t *ret_len)
 {
 	uint64_t result;
@@ -116,11 +119,11 @@ static void a_state_goes_out_and_comes_in(void **state)
 	assert_int_equal(save(f, bytes, sizeof(bytes), &len), FINE);
 	assert_int_equal(len, sizeof(f->state));
 	assert_int_equal(check(f), 0);
-	assert_int_equal(check(f), 1); /* nothing since */
+	assert_int_equal(check(f), 1); /* no transfer was begun since */
 	memset(f->state, 0, sizeof(f->state));
 	f->state_len = 0;
 	assert_int_equal(load(f, bytes, len), FINE);
-	assert_int_equal(f->state_len, 0); /* not before it is complete */
+	assert_int_equal(f->state_len, 0); /* the state is not applied before it is complete */
 	assert_int_equal(check(f), 0);
 	assert_int_equal(f->state_len, sizeof(f->state));
 	assert_memory_equal(f->state, bytes, sizeof(f->state));
@@ -174,7 +177,9 @@ static void a_pipe_that_takes_nothing_is_not_waited_for(void **state)
 	close(ends[1]);
 }
 
-/* Each side waits for the other, and the front-end for nobody: the pipe is smaller than a state. */
+/*
+ * The pipe is smaller than the state. The back-end waits until the front-end has read some of it.
+ */
 static void a_state_goes_through_a_pipe_that_is_full(void **state)
 {
 	struct fake *f = *state;
@@ -201,8 +206,9 @@ static void a_state_goes_through_a_pipe_that_is_full(void **state)
 }
 
 /*
- * Somebody else's write holds the pipe's lock. Neither messages nor the end of the connection wait
- * for it, and there is one transfer that does.
+ * Another process holds the pipe's lock in a write that never ends. Messages and the end of the
+ * connection do not wait for the lock. While the transfer that waits for it has not ended, the port
+ * gets no further transfer.
  */
 static void a_pipe_whose_lock_is_held_hangs_nobody(void **state)
 {
@@ -275,7 +281,7 @@ static void while_rings_run_there_is_no_state(void **state)
 	assert_int_equal(check(f), 0);
 }
 
-/* Also for the teardown, which counts descriptors. */
+/* The teardown also checks this: it counts descriptors. */
 static void a_transfer_begun_again_and_again_leaks_nothing(void **state)
 {
 	struct fake *f = *state;
@@ -315,7 +321,7 @@ static void send_answer(int channel, uint32_t request, uint32_t flags, uint64_t 
 	assert_int_equal(send(channel, &value, sizeof(value), 0), sizeof(value));
 }
 
-/* What has come for a doorbell, and has not been looked at, does not hinder a migration. */
+/* An answer about a doorbell that has arrived and was not read yet does not hinder a transfer. */
 static void an_answer_on_the_channel_does_not_hinder_a_transfer(void **state)
 {
 	struct fake *f = *state;

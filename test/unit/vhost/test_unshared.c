@@ -30,7 +30,7 @@ static int unshared_setup(void **state)
 	assert_ptr_not_equal(mem, MAP_FAILED);
 	now = 1;
 	kick = event_file();
-	/* QEMU's is readable from the beginning. */
+	/* QEMU's kick eventfd is readable from the beginning. */
 	assert_int_equal(eventfd_write(kick, 1), 0);
 	fake_setup(state);
 	fake_negotiate(*state);
@@ -61,7 +61,10 @@ static void start(struct fake *f, uint64_t features, bool memory)
 	}
 }
 
-/* Look for a while, with a kick before each look if so asked for. The complaints since. */
+/*
+ * Call the service for so many ms, with or without a kick before each call. Returns how many
+ * complaints were logged.
+ */
 static unsigned look(struct fake *f, unsigned ms, bool kicks)
 {
 	unsigned before = f->dev->complaints;
@@ -80,7 +83,7 @@ static void kicks_for_nothing_are_reported(struct fake *f, uint64_t features)
 	assert_int_equal(look(f, 5000, false), 0); /* a guest without a driver yet */
 	assert_int_equal(look(f, 1000, true), 0);
 	assert_int_equal(look(f, 500, true), 1);
-	assert_int_equal(look(f, 5000, true), 0); /* said once */
+	assert_int_equal(look(f, 5000, true), 0); /* logged only once */
 	fake_disconnect(f);
 	fake_connect(f);
 	fake_negotiate(f);
@@ -109,7 +112,7 @@ static void whoever_writes_is_in_no_doubt(void **state)
 	start(f, SPLIT, true);
 	fds = count_fds();
 	assert_int_equal(look(f, 900, true), 0);
-	/* One ring of several is enough. */
+	/* One ring that was written to is enough. */
 	((struct vring_split_avail *)(void *)(mem + (AVAIL(1) - UADDR)))->idx = 1;
 	assert_int_equal(look(f, 5000, true), 0);
 	assert_true(f->dev->unshared.settled);

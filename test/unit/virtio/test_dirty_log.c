@@ -24,7 +24,7 @@
 #define MAP     8 /* bytes */
 #define GUARD   0x5a
 
-static uint8_t map[MAP + 2]; /* with a byte before and behind */
+static uint8_t map[MAP + 2]; /* with a spare byte before and behind the map */
 
 static struct dirty_log empty_log(void)
 {
@@ -116,7 +116,7 @@ struct writer {
 	unsigned index;
 };
 
-/* Each writer has a word of its own in every page; it writes and marks. */
+/* Write to a word of each page that no other writer uses, and mark the page. */
 static void *write_and_mark(void *arg)
 {
 	struct writer *w = arg;
@@ -165,7 +165,7 @@ static void no_mark_is_lost_while_they_are_taken(void **state)
 
 #define MEETINGS 3000
 #define MARKS    512                /* after each meeting */
-#define MAX_NS   INT64_C(500000000) /* if the machine is busy */
+#define MAX_NS   INT64_C(500000000) /* the longest time on a busy machine */
 
 struct neighbours {
 	struct dirty_log log;
@@ -195,7 +195,7 @@ static bool meet(struct neighbours *all, unsigned page, unsigned round)
 	return true;
 }
 
-/* Each thread marks its own page, and clears the mark again. */
+/* Mark the page of this thread, and clear the mark again. Count marks that are missing then. */
 static void *mark_and_clear(void *arg)
 {
 	const struct neighbour *n = arg;

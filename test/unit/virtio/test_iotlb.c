@@ -14,18 +14,18 @@
 #include "base/util.h"
 #include "virtio/iotlb.h"
 
-#define SPACE 512 /* IOVAs and uaddrs of the model */
+#define SPACE 512 /* the number of IOVAs and of uaddrs in the model */
 #define RW    (IOTLB_READ | IOTLB_WRITE)
 
 static uint8_t host[2 * SPACE];
 
-/* Two regions that adjoin in uaddr and not here, a gap, and one at the end. */
+/* Three regions that adjoin in uaddr, but not in guest addresses. */
 static struct guest_memory *make_memory(void)
 {
 	const struct guest_region regions[] = {
 	    {.gpa = 0, .uaddr = 0, .size = 128, .host = host + 512},
 	    {.gpa = 4096, .uaddr = 128, .size = 128, .host = host},
-	    /* Mapped side by side by chance: still another region, with other guest addresses. */
+	    /* The mapping adjoins the one before, but this is another region. */
 	    {.gpa = 8192, .uaddr = 256, .size = SPACE - 300, .host = host + 128},
 	};
 	struct guest_memory *memory;
@@ -55,7 +55,10 @@ static uint8_t *model_host(
 	return guest_memory_from_uaddr(memory, m->uaddr[iova], 1);
 }
 
-/* The whole view, address by address. With evictions it may know less, never otherwise. */
+/*
+ * Compare the whole view with the model, address by address. If entries may have been forgotten,
+ * addresses may be missing, but none may be wrong.
+ */
 static void check_view(
     const struct iotlb *tlb, const struct guest_memory *memory, const struct model *m, bool evicts)
 {
@@ -82,7 +85,7 @@ static void random_step(struct iotlb *tlb, struct model *m)
 	unsigned uaddr, perm = draw(4);
 
 	size = MIN(size, SPACE - iova);
-	/* Often one that continues what lies before it. */
+	/* Often continue the translation before it. */
 	uaddr = iova && draw(2) ? m->uaddr[iova - 1] + 1u : draw(SPACE);
 	if (uaddr + size > SPACE)
 		uaddr = SPACE - size;
@@ -141,7 +144,7 @@ static void pages_of_one_buffer_become_one_piece(void **state)
 	region.host = calloc(1, region.size);
 	assert_int_equal(guest_memory_create(&region, 1, &memory), 0);
 	assert_int_equal(iotlb_create(64, &tlb), 0);
-	/* In an order that melts at either end, in the middle, and repeats itself. */
+	/* In an order in which entries are merged at either end, between two entries, and twice. */
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t page = (i * 37 % 128) * IOTLB_PAGE;
 		unsigned perm = RW;
@@ -173,7 +176,7 @@ static void pieces_that_lie_apart_are_not_one(void **state)
 	iotlb_update(tlb, 1000, 256, 0, RW, NULL, 0);
 	iotlb_view_create(tlb, memory, &view);
 	assert_null(iotlb_view_resolve(view, 1000, 256, IOTLB_READ, &missing));
-	assert_int_equal(missing, 1256); /* nothing is missing */
+	assert_int_equal(missing, 1256); /* all of it is translated, but not contiguous */
 	assert_ptr_equal(iotlb_view_resolve(view, 1000, 128, RW, &missing), host + 512);
 	assert_ptr_equal(iotlb_view_resolve(view, 1128, 128, RW, &missing), host);
 	iotlb_view_destroy(view);
@@ -253,7 +256,9 @@ static void a_pinned_translation_is_never_pushed_out(void **state)
 		assert_int_equal(iotlb_update(tlb, iova, 0x1000, 0, RW, pins, 3), 0);
 		assert_true(iotlb_count(tlb) <= 64);
 		assert_int_equal(iotlb_permission(tlb, iova), RW);
-		/* The last few are there, too: a chain of them can be had as a whole. */
+		/*
+		 * The last few translations are still there, because a chain may need all of them.
+		 */
 		for (uint64_t back = 0; back < 32 && back < i; back++)
 			assert_int_equal(iotlb_permission(tlb, iova - back * 0x2000), RW);
 		assert_int_equal(iotlb_permission(tlb, 0x100000), RW);
@@ -295,7 +300,7 @@ static void holes_do_not_make_a_full_table_grow(void **state)
 	iotlb_destroy(tlb);
 }
 
-/* Entries that alias all of many regions would be a view of entries times regions. */
+/* Each entry spans many regions. A view without a limit would have the product of both numbers. */
 static void a_view_is_bounded(void **state)
 {
 	static struct guest_region regions[GUEST_MEMORY_REGIONS_MAX];

@@ -24,7 +24,7 @@ static struct lab {
 	struct vring ring;
 	struct vring_position position;
 	struct vring_burst burst;
-	uint32_t offered, used; /* by and to the driver, in all */
+	uint32_t offered, used; /* in total: offered by the driver, returned to it */
 	bool packed;
 } lab __attribute__((aligned(PAGE)));
 
@@ -109,7 +109,7 @@ static void a_call_is_made_when_the_event_was_passed(bool packed)
 {
 	open_ring(packed);
 	complete(1);
-	assert_true(vring_call_needed(&lab.ring)); /* the first always is */
+	assert_true(vring_call_needed(&lab.ring)); /* always after a start */
 	assert_false(vring_call_needed(&lab.ring));
 	for (unsigned i = 0; i < 1000; i++) {
 		unsigned n = 1 + i % 7;
@@ -120,7 +120,7 @@ static void a_call_is_made_when_the_event_was_passed(bool packed)
 		sleep_after(lab.used + n);
 		complete(n);
 		assert_false(vring_call_needed(&lab.ring));
-		/* It was awake at the last question, and has not asked again. */
+		/* The driver's event lies before the last question, so it needs no call. */
 		sleep_after(lab.used - 1);
 		complete(n);
 		assert_false(vring_call_needed(&lab.ring));
@@ -128,7 +128,9 @@ static void a_call_is_made_when_the_event_was_passed(bool packed)
 	close_ring();
 }
 
-/* From several starts: asked after `before` and again `after` more, the driver asleep between them.
+/*
+ * Complete `before` chains while the driver is awake and `after` more while it sleeps, without a
+ * question in between.
  */
 static void sleeper(bool packed, unsigned start, unsigned before, unsigned after)
 {

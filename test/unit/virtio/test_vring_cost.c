@@ -14,7 +14,7 @@
 #include "virtio/vring.h"
 
 #define MEMORY   (8u << 20)
-#define RINGS    (1u << 20) /* three areas of a ring of up to 8,192 */
+#define RINGS    (1u << 20) /* the end of the three areas of a ring of up to 8,192 entries */
 #define TABLE    RINGS
 #define BUFFERS  (2u << 20)
 #define NOWHERE  UINT64_C(0x100000000)
@@ -69,7 +69,7 @@ static void close_lab(void)
 	free(l.memory);
 }
 
-/* A chain of n buffers of len bytes each, the last of which may be elsewhere. */
+/* Offer a chain of n buffers of len bytes each; the address of the last one is `last`. */
 static void offer(unsigned n, uint32_t len, uint64_t last, bool indirect)
 {
 	static struct driver_buffer b[LONG];
@@ -97,7 +97,10 @@ static void give_back(void)
 		;
 }
 
-/* Fetch all there is. Each visit is bounded, and goes on where the one before ended. */
+/*
+ * Fetch and complete all chains, each with this cost and fault. Returns how many visits this took;
+ * each is bounded.
+ */
 static unsigned visits_for(unsigned chains, unsigned cost, enum vring_fault fault)
 {
 	unsigned visits = 0, n;
@@ -141,7 +144,7 @@ static void long_chains_wait_for_the_next_visit_good_or_faulty(void **state)
 	each_ring(long_chains);
 }
 
-/* What drivers do send: 32 chains of 64 descriptors. */
+/* Chains as long as drivers send them: 32 chains of 64 descriptors are one visit. */
 static void usual_chains(uint64_t features, enum vring_direction direction)
 {
 	for (unsigned indirect = 0; indirect < 2; indirect++) {
@@ -180,7 +183,10 @@ static void a_chain_that_no_visit_can_read_is_a_fault(void **state)
 	each_ring(endless);
 }
 
-/* Only the end of a packed chain tells where the next one begins. */
+/*
+ * A chain of ring descriptors that is longer than the limit of a visit. In a packed ring only the
+ * end of a chain shows where the next one begins, so the ring breaks.
+ */
 static void a_chain_of_slots_that_no_visit_can_read(void **state)
 {
 	(void)state;
@@ -215,7 +221,10 @@ static void a_descriptor_of_no_length_is_a_fault(void **state)
 	each_ring(empty_descriptors);
 }
 
-/* Reserve as a delivery does, until no more is to be had. How many frames got room. */
+/*
+ * Reserve room for n frames, as a delivery does. Returns how many frames were decided; count[]
+ * counts them by status.
+ */
 static unsigned reserve(const uint32_t len[], unsigned n, unsigned *ret_chains, unsigned count[])
 {
 	struct vring_room room[FRAMES];
@@ -245,7 +254,10 @@ static void same(uint32_t len[], uint32_t value)
 		len[i] = value;
 }
 
-/* 96 buffers of 16 bytes for each of 32 frames, of which the last may be faulty. */
+/*
+ * Each of 32 frames needs 96 buffers of 16 bytes. In two of the variants the last of them is
+ * faulty.
+ */
 static void a_visit_gathers_so_many_buffers_and_no_more(void **state)
 {
 	uint32_t len[FRAMES];
@@ -262,7 +274,7 @@ static void a_visit_gathers_so_many_buffers_and_no_more(void **state)
 		first = reserve(len, FRAMES, &chains, count);
 		assert_true(first > 0 && first < FRAMES);
 		assert_true(chains <= VRING_WALK_MAX + FRAMES);
-		/* There are more: the next visit takes them. */
+		/* Further buffers are available, and the next visit takes them. */
 		assert_true(vring_has_more(&l.device));
 		second = reserve(len, FRAMES - first, &chains, count);
 		assert_int_equal(first + second, FRAMES);
@@ -271,7 +283,7 @@ static void a_visit_gathers_so_many_buffers_and_no_more(void **state)
 	}
 }
 
-/* 32 frames of 64 KB into the buffers that Linux gives. */
+/* 32 frames of 64 KB fit into one visit with receive buffers as Linux has them. */
 static void large_frames_in_small_buffers_are_one_visit(void **state)
 {
 	uint32_t len[FRAMES];
@@ -314,7 +326,7 @@ static void a_frame_too_large_for_the_ring_holds_up_nobody(void **state)
 	}
 }
 
-/* It waits for buffers while the ring could have enough. */
+/* A frame waits for buffers that the ring can still get. */
 static void a_full_ring_tells_when_it_has_more(void **state)
 {
 	uint32_t len[2] = {3000, 100};

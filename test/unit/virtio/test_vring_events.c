@@ -74,7 +74,7 @@ struct race {
 	atomic_uint ended;
 };
 
-/* Both halves of an event say the same. */
+/* All fields of an event have the same value, so that a mixed event is detected. */
 static void *write_many(void *arg)
 {
 	struct race *race = arg;

@@ -26,7 +26,7 @@
 #define PAGE    4096
 #define REGION  (40 * PAGE) /* more than a chain may have */
 #define LOW     UINT64_C(0x10000)
-#define HIGH    (LOW + REGION) /* a neighbour by address, mapped elsewhere */
+#define HIGH    (LOW + REGION) /* adjacent in guest addresses, mapped elsewhere */
 #define NOWHERE (HIGH + REGION)
 #define RING    (8 * PAGE) /* where the ring lies in the low region */
 #define TABLE   (12 * PAGE)
@@ -127,7 +127,7 @@ static void offer(uint16_t head, uint16_t idx)
 	avail->idx = idx;
 }
 
-/* Every segment lies inside one of the two regions, and the sums agree. */
+/* Check that every segment lies inside one of the two regions, and that the lengths add up. */
 static void check_burst(void)
 {
 	const struct vring_burst *b = &w.burst;
@@ -161,7 +161,7 @@ static void expect_fault(enum vring_fault fault)
 	vring_complete(&w.ring, &w.burst);
 }
 
-/* One descriptor, offered, in each format and direction. */
+/* Call lie() for a ring of each format and direction. */
 static void each_lie(void (*lie)(uint16_t flags))
 {
 	for (unsigned v = 0; v < 4; v++) {
@@ -279,7 +279,7 @@ static void indirect_must_have_been_negotiated(void **state)
 	close_world();
 }
 
-/* With and without bytes: a loop of empty descriptors would add no length to stop at. */
+/* Loops of descriptors end, also if they are empty and so never reach the largest length. */
 static void split_loops_end(void **state)
 {
 	(void)state;
@@ -361,8 +361,9 @@ static void chains_longer_than_a_frame_are_faults(void **state)
 }
 
 /*
- * Descriptor 0 shows which region it is; then, of eight more, `lane` lies. What is too long may
- * only be so for what is left of a burst, so the fetch stops there.
+ * A fetch of descriptor 0 finds the region. Then eight more are fetched, of which number `lane` is
+ * wrong. If it is too long, the fetch stops there, because it may only be too long for the rest of
+ * the burst.
  */
 static void lie_in_lane(unsigned lane, struct vring_split_desc lie, enum vring_fault fault)
 {
@@ -418,14 +419,16 @@ static void lie_among_good_ones(uint16_t flags)
 	for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
 		for (unsigned lane = 0; lane < 8; lane++)
 			lie_in_lane(lane, lies[i].desc, lies[i].fault);
-	/* The last that is none, and the least. */
+	/* The last and the first good address. */
 	for (unsigned lane = 0; lane < 8; lane++) {
 		lie_in_lane(lane, (struct vring_split_desc){HIGH - 1, 1, flags, 0}, 0);
 		lie_in_lane(lane, (struct vring_split_desc){LOW, 1, flags, 0}, 0);
 	}
 }
 
-/* A region smaller than a chain may be: the end of the buffer, less the region's, leaves 63 bits.
+/*
+ * The region is smaller than the longest chain, and the end of the buffer is nearly 2^63 behind the
+ * region.
  */
 static void lie_in_a_small_region(uint16_t flags)
 {
@@ -446,7 +449,7 @@ static void one_liar_is_found_among_honest_neighbours(void **state)
 	each_lie(lie_in_a_small_region);
 }
 
-/* Simple chains, and room for two more segments. */
+/* Offer simple chains to a burst that has room for two more segments. */
 static void fill_burst(uint16_t flags)
 {
 	struct vring_split_avail *avail = w.area[1];
@@ -464,7 +467,7 @@ static void fill_burst(uint16_t flags)
 	w.burst.writable[0] = 0x5a5a;
 	assert_int_equal(vring_fetch(&w.ring, &w.burst, 8), 2);
 	assert_int_equal(w.burst.n_segments, VRING_BURST_SEGMENTS);
-	assert_int_equal(w.burst.writable[0], 0x5a5a); /* what lies behind the segments */
+	assert_int_equal(w.burst.writable[0], 0x5a5a); /* the memory behind the segments */
 	check_burst();
 }
 
@@ -474,7 +477,7 @@ static void a_burst_takes_no_more_segments_than_it_has_room_for(void **state)
 	each_lie(fill_burst);
 }
 
-/* Of a ring of requests, whose descriptors may be of either direction, none is simple. */
+/* In a ring of requests no chain is simple, whatever its flags are. */
 static void every_flag_at_once_is_a_fault_for_requests(void **state)
 {
 	const uint16_t all = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
@@ -506,7 +509,7 @@ static void every_flag_at_once_is_a_fault_for_requests(void **state)
 	}
 }
 
-/* Noise. */
+/* The tests below write random values. */
 
 static uint64_t seed = 88172645463325252u;
 
@@ -518,7 +521,7 @@ static uint64_t noise(uint64_t *s)
 	return *s;
 }
 
-/* A descriptor that is half sensible, so that noise gets past the first check. */
+/* Write a random value, often a nearly valid descriptor, so that it passes the first checks. */
 static void scribble(uint64_t *s)
 {
 	static const uint64_t addrs[] = {LOW, HIGH - 8, LOW + TABLE, NOWHERE - 16, LOW - 4, HIGH};
@@ -552,7 +555,10 @@ static void scribble(uint64_t *s)
 	}
 }
 
-/* Start again where the noise has got to, or it would mostly say "the index jumped". */
+/*
+ * Start the ring again near the driver's index. Otherwise most starts would end with an index that
+ * jumped.
+ */
 static void restart_nearby(void)
 {
 	uint64_t r = noise(&seed);
@@ -582,7 +588,7 @@ static void use_ring(void)
 		vring_unfetch(&w.ring, &w.burst, noise(&seed) % 33);
 	}
 	check_burst();
-	/* What a copy would do. */
+	/* Write to the segments as a copy would. */
 	for (unsigned i = 0; i < w.burst.n_segments; i++)
 		if (w.receive && w.burst.segment[i].len < 8)
 			WRITE_ONCE(*w.burst.segment[i].addr, (uint8_t)noise(&seed));
@@ -621,7 +627,10 @@ static void *scribbler(void *arg)
 	return NULL;
 }
 
-/* What was checked is what is used, though every word changes under the device's eyes. */
+/*
+ * Another thread changes the memory all the time. The device must use the values that it has
+ * checked.
+ */
 static void concurrent_noise_never_leads_outside_memory(void **state)
 {
 	(void)state;

@@ -29,7 +29,7 @@
 #include "virtio/vring_inflight.h"
 
 #define SIZE_MAX_HERE 16
-/* One block: ring, area, and addresses for buffers (which nobody touches). */
+/* One block of memory has the ring, the area and the buffers, which are never accessed. */
 #define DESC    0
 #define DRIVER  512
 #define DEVICE  1024
@@ -65,7 +65,7 @@ struct lab {
 	struct vring_position position;
 	struct vring_inflight *inflight;
 	struct order flying;                     /* oldest first */
-	struct vring_chain chain[SIZE_MAX_HERE]; /* the same ones */
+	struct vring_chain chain[SIZE_MAX_HERE]; /* the same chains */
 	struct vring_burst burst;
 	uint32_t random;
 };
@@ -155,7 +155,7 @@ static void offer(struct lab *l)
 	driver_ring_publish(&l->driver);
 }
 
-/* The operations. What the device has fetched it keeps in `flying`. */
+/* An operation: fetch, and keep the chains in `flying`. */
 static void fetch(struct lab *l, unsigned max)
 {
 	l->burst.n = l->burst.n_segments = 0;
@@ -186,7 +186,7 @@ static void complete(struct lab *l, unsigned n)
 	vring_complete(&l->device, &l->burst);
 }
 
-/* What a device does that does not defer. */
+/* An operation of a device that does not defer. */
 static void fetch_and_complete(struct lab *l, unsigned n)
 {
 	l->burst.n = l->burst.n_segments = 0;
@@ -196,7 +196,10 @@ static void fetch_and_complete(struct lab *l, unsigned n)
 	vring_complete(&l->device, &l->burst);
 }
 
-/* In a child, step by step; fills states[]. The memory is as before afterwards. */
+/*
+ * Run the operation step by step in a child. states[] gets the memory after each change. Afterwards
+ * the memory is as before.
+ */
 static void crash_everywhere(
     struct lab *l, void (*operation)(struct lab *l, unsigned n), unsigned n)
 {
@@ -234,16 +237,18 @@ static void crash_everywhere(
 	memcpy(l->memory, before, USED_UP);
 }
 
-/* The ring's memory as recovery left it, before anything was done with it. */
+/* The memory after the recovery, before the ring was used. */
 static uint8_t recovered[USED_UP] CACHE_ALIGNED;
 
-/* Everything that a ring recovered from this state hands out. */
+/* Recover a ring from this state, and return all chains that it hands out. */
 static struct order recover_all(const struct lab *l, const uint8_t *state, bool *ret_found)
 {
 	static uint8_t memory[MEMORY] CACHE_ALIGNED;
 	static struct vring_burst burst;
 	struct guest_memory *guest = guest_of(memory);
-	/* What a front-end that knows nothing says: split, the used index; packed, the beginning.
+	/*
+	 * The position that a front-end tells that does not know the true one: the used index of a
+	 * split ring, the start of a packed one.
 	 */
 	struct vring_position position = vring_position_initial(packed(l));
 	struct vring_config config = l->config;
@@ -286,7 +291,7 @@ static struct order recover_all(const struct lab *l, const uint8_t *state, bool 
 	}
 	if (l->kind == DEFERS)
 		assert_int_equal(vring_inflight_count(config.inflight), got.n);
-	/* And it can go on: all of them complete, in one batch. */
+	/* The ring can continue: complete all chains in one batch. */
 	vring_complete(&device, &burst);
 	if (l->kind == DEFERS)
 		assert_int_equal(vring_inflight_count(config.inflight), 0);
@@ -301,7 +306,7 @@ static bool same(const struct order *a, const struct order *b)
 	return a->n == b->n && memcmp(a->id, b->id, a->n * sizeof(a->id[0])) == 0;
 }
 
-/* The chains that wait in the ring, behind those in flight. */
+/* The chains that must be handed out: those in flight, then those that wait in the ring. */
 static struct order expected(const struct lab *l)
 {
 	static struct vring_burst burst;
@@ -324,7 +329,10 @@ static struct order expected(const struct lab *l)
 	return all;
 }
 
-/* Fetching changes nothing of what is handed out; a batch is handed over as a whole, once. */
+/*
+ * After a crash either the chains of before the operation are handed out or those of after it. Once
+ * these were, the others must not come back at a later point.
+ */
 static bool check_deferred(
     const struct order *got, const struct order *before, const struct order *after, bool done)
 {
@@ -334,8 +342,8 @@ static bool check_deferred(
 }
 
 /*
- * A batch may be handed over in part. What the driver finds used in the memory that recovery left
- * are the first of the chains, and all others are handed out again.
+ * A batch may be completed in part. The first chains are used in the memory that recovery left; all
+ * others are handed out again.
  */
 static void check_in_order(const struct lab *l, const struct vring_position *from,
     const struct order *got, const struct order *before)
@@ -360,7 +368,7 @@ static void check_in_order(const struct lab *l, const struct vring_position *fro
 	}
 }
 
-/* One operation, with a crash at each of its points. */
+/* Run one operation, with a crash after each change of the memory. */
 static void crash_test(
     struct lab *l, void (*operation)(struct lab *l, unsigned n), unsigned n, unsigned *points)
 {
@@ -481,7 +489,7 @@ static void a_chain_offered_twice_breaks_the_ring(void **state)
 		assert_int_equal(l.flying.n, 1);
 		assert_int_equal(l.device.broken, VRING_BREAK_TWICE);
 		assert_int_equal(vring_inflight_count(l.inflight), 1);
-		complete(&l, 1); /* what was fetched before can still be completed */
+		complete(&l, 1); /* chains that were fetched before can still be completed */
 		assert_int_equal(vring_inflight_count(l.inflight), 0);
 		close_lab(&l);
 	}

@@ -18,7 +18,7 @@
 
 static uint8_t ring[3 * 4096] CACHE_ALIGNED;
 
-/* Pages in memory of a mapping that other processes share. */
+/* The number of pages of a shared mapping that are in memory. */
 static unsigned pages_of(void *map, size_t size)
 {
 	static unsigned char in_memory[512];

@@ -26,10 +26,10 @@
 #define TABLE_SLOT 512u
 
 struct world {
-	uint8_t *memory;       /* by uaddr */
+	uint8_t *memory;       /* index: uaddr minus UADDR */
 	unsigned frame[PAGES]; /* IOVA page -> uaddr page: scrambled */
-	bool known[PAGES];     /* to the table; by IOVA page */
-	unsigned asked[PAGES]; /* since it became unknown */
+	bool known[PAGES];     /* the table has a translation; by IOVA page */
+	unsigned asked[PAGES]; /* how often it was asked for since it became unknown */
 	bool forbidden[PAGES]; /* the keeper denies it */
 	struct guest_memory *guest;
 	struct iotlb *tlb;
@@ -42,7 +42,7 @@ struct world {
 	struct vring_burst burst;
 	enum vring_direction direction;
 	uint64_t seed;
-	/* Chains under way, in order. */
+	/* The numbers and contents of the chains that the device has. */
 	uint64_t added, fetched;
 	struct sent {
 		uint64_t iova;
@@ -137,7 +137,7 @@ static void world_destroy(struct world *w)
 	free(w);
 }
 
-/* The driver adds a chain of one buffer, cut in up to four, filled with its number. */
+/* Let the driver add a chain of one buffer, which is cut into up to four pieces. */
 static void add_chain(struct world *w)
 {
 	struct sent *s = &w->sent[w->added % RING];
@@ -176,7 +176,7 @@ static void add_chain(struct world *w)
 	driver_ring_publish(&w->driver);
 }
 
-/* Do the chain's segments, one after the other, lie where the driver put its buffer? */
+/* Check that the chain's segments are the driver's buffer, in order. */
 static void check_chain(struct world *w, const struct vring_chain *c)
 {
 	const struct sent *s = &w->sent[w->fetched++ % RING];
@@ -196,7 +196,7 @@ static void check_chain(struct world *w, const struct vring_chain *c)
 	assert_int_equal(iova, s->iova + s->len);
 }
 
-/* Fetch, perhaps give some back, complete the rest, and have the driver take it. */
+/* Fetch chains, sometimes unfetch some, complete the others, and let the driver take them. */
 static void fetch_some(struct world *w)
 {
 	uint32_t len;
@@ -216,7 +216,10 @@ static void fetch_some(struct world *w)
 		;
 }
 
-/* Answer some of what is asked for. No page is asked for twice before it was forgotten. */
+/*
+ * Answer some of the misses. A page must not be asked for again before its translation was
+ * forgotten.
+ */
 static unsigned keep(struct world *w, bool all)
 {
 	unsigned slot = 0, answers = 0;
@@ -317,7 +320,7 @@ static void a_stalled_ring_asks_once_and_ahead(void **state)
 	assert_int_equal(n, 16); /* both pages of all buffers */
 	for (unsigned i = 0; i < 100; i++) {
 		assert_int_equal(vring_fetch(&w->vring, &w->burst, RING), 0);
-		publish(w); /* of something else */
+		publish(w); /* a view without an answer */
 	}
 	assert_false(w->vring.translation.news);
 	slot = 0;
@@ -344,7 +347,10 @@ const struct guest_region *__wrap_guest_memory_find(const struct guest_memory *m
 	return __real_guest_memory_find(memory, gpa);
 }
 
-/* 32 tables of 128 buffers of 20 pages each, none of them known, or all but the first. */
+/*
+ * There are 32 tables of 128 buffers. Either each buffer has 20 pages, and none of them is
+ * translated, or each buffer has one page, and every second one is translated.
+ */
 static void looking_ahead_is_bounded(void **state)
 {
 	struct driver_buffer b[128];

@@ -86,7 +86,10 @@ static void offer(struct lab *l)
 	driver_ring_publish(&l->driver);
 }
 
-/* All slots as the driver leaves them on its first lap: nobody can tell where the device stands. */
+/*
+ * Are all slots as the driver leaves them on its first lap? Then the ring does not show the
+ * device's position.
+ */
 static bool looks_new(const struct lab *l)
 {
 	const struct vring_packed_desc *desc = (const void *)l->memory;
@@ -109,7 +112,7 @@ static void check(struct lab *l, uint64_t word, const struct vring_position *exp
 	assert_int_equal(vring_journal_word(&found), vring_journal_word(expected));
 }
 
-/* One burst; what a crash would leave at each point of its completion. */
+/* Complete one burst. Check what is found after a crash at each point of the completion. */
 static void one_burst(struct lab *l, bool ran)
 {
 	struct vring_position before = l->position;
@@ -129,17 +132,17 @@ static void one_burst(struct lab *l, bool ran)
 	vring_complete(&l->device, &burst);
 	memcpy(after, l->memory, l->config.size * 16u);
 	if (burst.n) {
-		check(l, begun, &l->position);      /* all marked, the journal not yet at rest */
-		check(l, l->journal, &l->position); /* at rest */
+		check(l, begun, &l->position);      /* all slots are marked */
+		check(l, l->journal, &l->position); /* the journal is behind the batch */
 		memcpy(l->memory, ring, l->config.size * 16u);
 		if (ran)
-			check(l, begun, &before); /* nothing marked */
+			check(l, begun, &before); /* no slot is marked */
 		memcpy(l->memory, after, l->config.size * 16u);
 	}
 	while (driver_ring_reap(&l->driver, &token, &len) == 1)
-		; /* so that slots are used again */
+		; /* free the slots */
 	if (burst.n) {
-		/* The driver went on, perhaps all around, before anybody came back. */
+		/* The driver went on, perhaps around the ring, before the recovery. */
 		offer(l);
 		check(l, begun, &l->position);
 	}
@@ -181,7 +184,7 @@ static void a_place_is_found_after_every_crash_in_order(void **state)
 	places(VIRTIO_BIT(F_IN_ORDER));
 }
 
-/* Or, if the ring is full, the one where it really stands. */
+/* No position must be found; if the ring is full, only the true one, the start of the ring. */
 static void check_no_place(const struct lab *l, uint64_t word, bool full)
 {
 	struct vring_position found;
@@ -204,9 +207,9 @@ static void a_ring_that_was_reset_has_no_place(void **state)
 			check_no_place(&l, slot | UINT64_C(3) << 32, full);
 		}
 		for (unsigned i = 0; i < 16; i++)
-			offer(&l); /* as many as fit, none of them used */
+			offer(&l); /* as many as fit; the device uses none */
 	}
-	/* Words that nobody wrote. */
+	/* Words that are no valid journal. */
 	assert_false(vring_recover(&l.config, 16, &found));
 	assert_false(vring_recover(&l.config, UINT64_MAX, &found));
 	assert_false(vring_recover(&l.config, UINT64_C(17) << 32, &found));

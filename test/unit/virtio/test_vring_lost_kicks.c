@@ -25,7 +25,7 @@
 #include "virtio/vring.h"
 
 #define ROUNDS  20000
-#define MAX_NS  INT64_C(300000000) /* of one ring's rounds, if the machine is busy */
+#define MAX_NS  INT64_C(300000000) /* for one ring, if the machine is busy */
 #define DELAYS  512
 #define SPINS   2000
 #define NO_KICK 0
@@ -48,8 +48,8 @@ static struct lab {
 	struct vring ring CACHE_ALIGNED;
 	struct driver_ring driver CACHE_ALIGNED;
 	atomic_uint slow CACHE_ALIGNED;
-	atomic_uint round CACHE_ALIGNED;  /* by the device */
-	atomic_uint answer CACHE_ALIGNED; /* by the driver: 2 * round + KICK or NO_KICK */
+	atomic_uint round CACHE_ALIGNED;  /* written by the device */
+	atomic_uint answer CACHE_ALIGNED; /* written by the driver: 2 * round + KICK or NO_KICK */
 } lab;
 
 static void open_lab(uint64_t features)

@@ -35,7 +35,7 @@
 #define PIECES    6
 #define FRAME_MAX 1200
 
-/* Per ring size and set of features: 2 x 32 x 10 of them make millions. */
+/* The steps for each ring size and set of features. There are 2 x 32 x 10 such combinations. */
 #ifdef __SANITIZE_ADDRESS__
 #define STEPS 1500
 #else
@@ -59,9 +59,9 @@ struct model {
 	struct vring_position position;
 	struct vring_burst *burst;
 	uint64_t rng;
-	/* Chains with the device, oldest first. */
+	/* The chains that the device has, oldest first. */
 	struct expected *fifo;
-	uint32_t head, tail; /* also the numbers of the oldest and of the next chain */
+	uint32_t head, tail; /* the numbers of the oldest chain and of the next one */
 	uint32_t reaped;     /* number of the next chain the driver should get back */
 	uint32_t *written;   /* by number modulo twice the size: what the device reported */
 	uint64_t arena_at;
@@ -102,7 +102,7 @@ static void start_device(struct model *m)
 	};
 
 	assert_int_equal(vring_start(&m->ring, &config), 0);
-	/* As every user of a ring does after a start: look once, then trust notifications. */
+	/* After a start every user of a ring looks once, and then relies on notifications. */
 	m->device_sleeps = false;
 }
 
@@ -192,7 +192,7 @@ static void driver_publishes(struct model *m)
 	driver_ring_publish(&m->driver);
 	if (driver_ring_kick_needed(&m->driver))
 		m->kicked = true;
-	/* One word tells what the ring tells. */
+	/* The word of vring_peek() and the ring agree. */
 	peek = vring_peek(&m->ring);
 	assert_int_equal(vring_peek_avail(&peek), vring_has_avail(&m->ring));
 	/* A device that sleeps and was not kicked must have nothing to do. */
@@ -249,7 +249,7 @@ static void device_transmits(struct model *m)
 	device_completes(m);
 }
 
-/* A ring full of buffers like those from number on could not hold so many bytes. */
+/* Check that len bytes would not fit into a ring full of buffers like those from `number` on. */
 static void check_hopeless(struct model *m, uint32_t number, uint32_t len)
 {
 	uint32_t largest = 0;
@@ -260,7 +260,7 @@ static void check_hopeless(struct model *m, uint32_t number, uint32_t len)
 	assert_true(len > largest * m->size);
 }
 
-/* Which rooms the contract asks for, from the model's own knowledge of the buffers. */
+/* Check the rooms against the rules of vring.h, with the model's knowledge of the buffers. */
 static void check_rooms(
     struct model *m, const uint32_t len[], const struct vring_room room[], unsigned decided)
 {
@@ -293,10 +293,10 @@ static void check_rooms(
 		} else {
 			assert_int_equal(room[i].status, VRING_ROOM_NONE);
 			if (i > 0 && room[i - 1].status == VRING_ROOM_NONE)
-				continue; /* once one went without, so do all behind it */
+				continue; /* all frames behind one without room have no room */
 			while (first < m->tail && merge)
 				have += in_flight(m, first++)->len;
-			/* Chains that are added and not yet published are not there yet. */
+			/* The device does not see chains that are added and not yet published. */
 			assert_true(
 			    m->driver.pending || (merge ? have < len[i] : first == m->tail));
 		}
@@ -420,7 +420,10 @@ static void run(uint64_t features, bool receive, uint64_t seed, uint64_t *total)
 		set_up(&m);
 		for (unsigned i = 0; i < STEPS; i++)
 			step(&m);
-		/* Something really went around, many times. */
+		/*
+		 * Check that the ring was really used. A ring of one entry seldom has room for a
+		 * frame.
+		 */
 		/* A ring of one seldom has room for a whole frame. */
 		assert_true(m.chains > STEPS / 100);
 		*total += m.chains;

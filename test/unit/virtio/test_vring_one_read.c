@@ -118,7 +118,7 @@ static void offer(struct lab *l, enum vring_direction direction)
 	l->offered += !error;
 }
 
-/* A table of 16-byte descriptors: the second word once, the first once after it, nothing else. */
+/* Check that each word of these descriptors was read at most once, and nothing but whole words. */
 static void check_table(unsigned from, unsigned bytes)
 {
 	for (unsigned at = from; at < from + bytes; at++) {
@@ -137,7 +137,10 @@ static void check_avail(void)
 	}
 }
 
-/* All around a packed ring the device looks at where it began: that would be the next lap. */
+/*
+ * After a fetch of all slots of a packed ring the device reads the first slot again, for the next
+ * lap. Allow this.
+ */
 static void forgive_next_lap(const struct lab *l, unsigned begin)
 {
 	unsigned slots = 0;
@@ -258,7 +261,7 @@ static void a_packed_chain_without_end_is_read_once(void **state)
 	close_lab(&l);
 }
 
-/* What a driver may say of a descriptor, now this and now that. */
+/* The values that the driver changes between two loads are random. */
 static uint32_t dice;
 
 static uint32_t throw(uint32_t n)
@@ -277,7 +280,7 @@ static uint32_t any_len(void)
 	return throw(60) ? 1 + throw(200) : throw(UINT32_MAX >> throw(32));
 }
 
-/* Slots that a good driver fills in turn, with a bad mood now and then. */
+/* Fill a slot like a good driver, with a wrong value now and then. */
 static void scribble(bool is_packed, unsigned slot)
 {
 	if (is_packed) {
@@ -352,7 +355,7 @@ static void offer_all(bool is_packed, const struct vring_position *position)
 		    position->avail + SIZE;
 }
 
-/* Returns how many chains came in bursts that were plain to the end. */
+/* Fetch while the memory changes with each load. Returns how many chains were in plain bursts. */
 static unsigned race(uint64_t features, enum cpu_level level)
 {
 	bool is_packed = VIRTIO_HAS(features, F_RING_PACKED);
@@ -382,7 +385,7 @@ static unsigned race(uint64_t features, enum cpu_level level)
 		assert_int_equal(vring_start(&device, &config), 0);
 		offer_all(is_packed, &position);
 		burst.n = burst.n_segments = 0;
-		vring_fetch(&device, &burst, 1); /* finds the region */
+		vring_fetch(&device, &burst, 1); /* so that the region is found */
 		after_load = is_packed ? scribble_packed : scribble_split;
 		watch(true);
 		vring_fetch(&device, &burst, throw(SIZE));

@@ -100,10 +100,10 @@ static void reap(struct lab *l, unsigned max)
 	uint32_t len;
 
 	while (max-- && driver_ring_reap(&l->driver, &token, &len) == 1)
-		; /* its slots are used again */
+		; /* free the slots */
 }
 
-/* All slots are as the driver leaves them on its first lap, and no mark is left. */
+/* Are all slots as the driver leaves them on its first lap, without any mark? */
 static bool looks_new(const struct lab *l)
 {
 	const struct vring_packed_desc *desc = (const void *)l->memory;
@@ -121,7 +121,7 @@ static uint64_t word(const struct vring_position *position)
 	return position->avail | (uint64_t)position->avail_wrap << 16;
 }
 
-/* Tell a position; whatever is made of it is right, or it is left as it is. */
+/* Tell a position. The result must be the true position, or the position that was told. */
 static enum vring_verdict tell(struct lab *l, struct vring_position told)
 {
 	struct vring_position before = told;
@@ -155,7 +155,7 @@ static struct vring_position place(uint16_t slot, bool wrap)
 	    .avail = slot, .used = slot, .avail_wrap = wrap, .used_wrap = wrap};
 }
 
-/* But for what makes a ring a new one. */
+/* Tell a position, unless it makes the ring look like a new one. */
 static void tell_stale(struct lab *l, struct vring_position told)
 {
 	if (!looks_new(l) || word(&told))
@@ -173,7 +173,10 @@ static void tell_all_kinds(struct lab *l)
 	tell_stale(l, place(draw(l, l->config.size), draw(l, 2)));
 }
 
-/* A driver that runs beside the device, sometimes ahead, sometimes behind. */
+/*
+ * Let driver and device use the ring in turn, with different numbers of chains, and tell positions
+ * after each step.
+ */
 static void run(struct lab *l)
 {
 	for (unsigned i = 0; i < ROUNDS; i++) {
@@ -204,7 +207,7 @@ static void chains_of_one_slot_show_where_their_ring_stands(void **state)
 	}
 }
 
-/* The driver could use tables, and uses long chains all the same. */
+/* The driver may use indirect tables, but uses chains of several slots. */
 static void a_true_position_is_believed_whatever_the_chains_are(void **state)
 {
 	(void)state;
@@ -274,7 +277,7 @@ static void a_position_outside_the_ring_is_left_to_others(void **state)
 	close_lab(&l);
 }
 
-/* Chains in the ring, and positions that are told of it. */
+/* The indices of a ring, the position that is told, and the position that is expected. */
 static void a_split_ring_stands_at_its_used_index(void **state)
 {
 	static const struct {
@@ -283,10 +286,12 @@ static void a_split_ring_stands_at_its_used_index(void **state)
 	    {301, 557, 557, 301}, /* Cloud Hypervisor tells how far the driver is */
 	    {301, 557, 0, 301},   /* DPDK's virtio-user begins anew */
 	    {0, 256, 256, 0},     /* filled before the first start */
-	    {0, 0, 77, 0},        /* another ring's */
+	    {0, 0, 77, 0},        /* the position of another ring */
 	    {301, 557, 301, 301}, /* the truth */
 	    {0xfff0, 0x10, 5, 0xfff0},
-	    /* It cannot be: the driver began anew, and left what the device had written. */
+	    /*
+	     * A used index that cannot be right: the driver has started anew and did not clear it.
+	     */
 	    {301, 0, 0, 0},
 	    {301, 300, 290, 290},
 	    {0, 257, 200, 200},

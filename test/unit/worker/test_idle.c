@@ -26,8 +26,8 @@ static struct lab {
 	uint32_t key[QUEUES];
 	int kick_fd[QUEUES];
 	struct poll_list list;
-	unsigned asks, unasks;  /* since the last look */
-	bool something[QUEUES]; /* to fetch */
+	unsigned asks, unasks;  /* since the last call of expect() */
+	bool something[QUEUES]; /* the ring has a chain */
 	struct idle idle;
 } lab;
 
@@ -105,7 +105,7 @@ static void kick(unsigned i)
 	eventfd_write(lab.kick_fd[i], 1);
 }
 
-/* Whose kick ends the sleep; QUEUES: nobody's. */
+/* Sleep. Returns the queue that was kicked; QUEUES: none. */
 static unsigned wait_for_kick(void)
 {
 	uint32_t kicked[IDLE_KICKS];
@@ -160,7 +160,7 @@ static void a_kick_says_whose_it_is(void **state)
 		kick(i);
 		assert_int_equal(wait_for_kick(), i);
 	}
-	/* The control thread's is nobody's. */
+	/* A wake-up by the control thread is no kick of a queue. */
 	assert_true(prepare());
 	atomic_store(&lab.idle.asleep, true);
 	idle_wake(&lab.idle);
@@ -176,7 +176,7 @@ static void kicks_of_a_time_awake_do_not_end_the_next_sleep(void **state)
 	assert_true(prepare());
 	kick(5);
 	assert_int_equal(wait_for_kick(), 5);
-	/* Nor those of a queue that is on another list. */
+	/* The same for kicks of a queue that has left the list. */
 	lab.list.n = QUEUES - 1;
 	kick(QUEUES - 1);
 	assert_true(prepare());
@@ -216,9 +216,12 @@ static void what_a_kick_was_for_is_not_slept_over(void **state)
 	lab.something[3] = true;
 	kick(3);
 	assert_false(prepare());
-	/* It waits for a translation, perhaps: nobody kicks for it again. */
+	/*
+	 * The chain may wait for a translation. Its driver does not kick again, so the worker must
+	 * not sleep.
+	 */
 	assert_false(prepare());
-	/* Not asked, nobody kicks. */
+	/* A driver that was not asked does not kick: the ring must be checked. */
 	lab.something[3] = false;
 	assert_true(prepare());
 	unask(3);

@@ -18,12 +18,12 @@
 #define US         UINT64_C(1000)
 #define QUEUES_MAX 1024
 #define ENDLESS    UINT32_MAX
-#define EMPTY_NS   30 /* to find nothing */
-#define PASS_NS    2  /* to leave a queue out */
+#define EMPTY_NS   30 /* of a visit that finds nothing */
+#define PASS_NS    2  /* of a queue that is left out */
 
 struct queue {
 	unsigned port;
-	uint32_t frames; /* that wait */
+	uint32_t frames; /* frames that wait */
 	uint64_t fixed, each;
 	uint8_t pass;
 	unsigned visits;
@@ -84,7 +84,7 @@ static int open_lab(void **state)
 	return 0;
 }
 
-/* Until the neighbour's frames, which come now, have all been taken. */
+/* Give the queue a frame. Returns the time until it was taken. */
 static uint64_t wait_for(struct queue *q)
 {
 	uint64_t since = lab.now;
@@ -153,7 +153,7 @@ static void one_expensive_burst_limits_nothing(void **state)
 	(void)state;
 	add(0, 1, ENDLESS, 300, 0);
 	for (unsigned i = 0; i < 10; i++) {
-		visit_for(16 * US); /* the worker lost its CPU, perhaps */
+		visit_for(16 * US); /* as if the worker had lost its CPU */
 		for (unsigned k = 0; k < SHARE_WATCH; k++) {
 			visit_for(40);
 			assert_int_equal(lab.longest, SHARE_FRAMES);
@@ -206,7 +206,7 @@ static void a_port_loses_nothing_if_no_other_has_work(void **state)
 	lab.n = 33; /* a sweep does not visit quiet queues */
 	run(100000);
 	assert_true(lab.spent[0] >= 100000 * US * 97 / 100);
-	/* It may be a port of long visits. */
+	/* The same for a port with long visits. */
 	lab.queue[0].fixed = 5000 * US;
 	lab.spent[0] = 0;
 	run(100000);
@@ -238,7 +238,7 @@ static void what_was_left_out_is_said(void **state)
 	assert_int_equal(lab.queue[1].visits, 0);
 	while (lab.queue[1].visits == 0)
 		turn();
-	/* The first had its turn. */
+	/* The other queue of the port was not visited again before. */
 	assert_int_equal(lab.queue[0].visits, 1);
 	lab.queue[0].frames = lab.queue[1].frames = 0;
 	run(2000);

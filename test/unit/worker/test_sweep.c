@@ -18,7 +18,7 @@
 #include "worker/sweep.h"
 
 #define QUEUES    1000
-#define PLENTY_HZ UINT64_C(1000000000000000) /* no time that passes here is worth anything */
+#define PLENTY_HZ UINT64_C(1000000000000000) /* so high that credit never ends */
 
 static struct lab {
 	struct vring ring[QUEUES];
@@ -26,10 +26,10 @@ static struct lab {
 	struct queue *all[QUEUES];
 	struct port port[QUEUES];
 	unsigned pending[QUEUES]; /* frames in each */
-	uint16_t shown[QUEUES];   /* not 0: there are some */
-	unsigned bursts;          /* since the last turn began */
-	unsigned last;            /* queue of the last one */
-	uint64_t cycles;          /* that each takes at least */
+	uint16_t shown[QUEUES];   /* not 0: the queue has frames */
+	unsigned bursts;          /* in the last turn */
+	unsigned last;            /* the queue of the last burst */
+	uint64_t cycles;          /* that each burst takes at least */
 	struct forwarding *fwd;
 	struct sweep sweep;
 } lab;
@@ -106,7 +106,7 @@ static int close_lab(void **state)
 	return 0;
 }
 
-/* Turns in which only queue 0 has frames. */
+/* Make n turns in which only queue 0 has a frame. */
 static void turns(unsigned n)
 {
 	while (n--) {
@@ -132,7 +132,7 @@ static void beside_a_busy_queue_a_thousand_cost_a_few_looks(void **state)
 		turns(1);
 		assert_int_equal(lab.bursts, 1);
 	}
-	/* What a turn finds tells how far it looked. */
+	/* The frames that a turn finds show how many looks it makes. */
 	for (unsigned i = 1; i < QUEUES; i++)
 		offer(i, 1);
 	turns(1);
@@ -165,13 +165,13 @@ static void who_kicks_is_found_without_a_look_at_others(void **state)
 	for (unsigned i = 0; i < QUEUES; i++)
 		offer(i, 1);
 	sweep_kicked(&lab.sweep, QUEUES / 2);
-	/* Once, however often it is said. */
+	/* A second kick changes nothing. */
 	sweep_kicked(&lab.sweep, QUEUES / 2);
 	assert_int_equal(lab.sweep.n_warm, 1);
 	assert_int_equal(turn(), 1);
 	assert_int_equal(lab.bursts, 1);
 	assert_int_equal(lab.pending[QUEUES / 2], 0);
-	/* And then the others. */
+	/* The other queues are found in later turns. */
 	for (unsigned turns = 0; turns < QUEUES; turns++)
 		turn();
 	for (unsigned i = 0; i < QUEUES; i++)
@@ -221,7 +221,7 @@ static void a_broken_ring_is_not_looked_at(void **state)
 	assert_int_equal(lab.bursts, 1);
 }
 
-/* Of queues first to QUEUES - 1 and queue 0. */
+/* Publish a list of queue 0 and the queues from `first` on. */
 static void publish_from(unsigned first, uint64_t number)
 {
 	for (unsigned i = first; i < QUEUES; i++)
@@ -233,7 +233,10 @@ static void quiet_queues_stay_quiet_on_a_new_list(void **state)
 {
 	(void)state;
 	turns(SWEEP_COLD + 1);
-	/* The same queues; fewer, which stand elsewhere; all, of which some are new. */
+	/*
+	 * Publish the same queues, then fewer, which have other places, then all, of which some are
+	 * new.
+	 */
 	publish(QUEUES, 2);
 	turns(1);
 	assert_int_equal(lab.bursts, 1);
@@ -288,7 +291,10 @@ static void what_was_asked_stays_asked_on_a_new_list(void **state)
 		assert_int_equal(lab.sweep.poll.entry[i].asked, (i + 1) % 2 && i + 1 != 7);
 }
 
-/* Or the last queues would never be looked at. */
+/*
+ * Looks must go on where they were on the old list. Otherwise they would never reach the last
+ * queues.
+ */
 static void looks_go_on_over_new_lists(void **state)
 {
 	unsigned number = 2;
@@ -385,7 +391,7 @@ static void lists_are_equal_if_nothing_was_started_anew(void **state)
 	forwarding_destroy(before);
 }
 
-/* Any visit costs more than the credit of a round. */
+/* Each visit takes more cycles than the credit of a round. */
 static void queues_of_a_port_without_credit_are_passed_over_in_turn(void **state)
 {
 	bool seen[8] = {false};
