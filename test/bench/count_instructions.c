@@ -39,7 +39,7 @@
 #define MEMORY    (8u << 20)
 #define TOLERANCE 1.03
 
-/* from one port to so many others, frame by frame. */
+/* The frames of one port go to `targets` ports in turn. */
 static const struct bench_case {
 	const char *name;
 	uint64_t features;
@@ -155,7 +155,7 @@ static void fill(const struct bench_case *c)
 	}
 	for (unsigned t = 1; t <= c->targets; t++) {
 		for (unsigned i = 0; i < (WARM_UP + 1) * FRAMES; i++) {
-			/* What stands in a buffer that has been used before. */
+			/* The buffer contains the net header of an earlier frame. */
 			struct virtio_net_hdr *hdr = (void *)take(BUFFER);
 
 			hdr->num_buffers = 1;
@@ -211,7 +211,7 @@ static void destroy_world(const struct bench_case *c)
 		driver_ring_cleanup(&w.deliver[i].driver);
 }
 
-/* The child's part. What it does between two stops is counted. */
+/* The child runs this. The instructions between its two stops are counted. */
 static void run_bursts(const struct bench_case *c)
 {
 	uint64_t delivered = 0;
@@ -226,7 +226,7 @@ static void run_bursts(const struct bench_case *c)
 	_exit(delivered != (WARM_UP + 1) * FRAMES);
 }
 
-/* Instructions between the next two stops, and whether all frames arrived. */
+/* Count the instructions from the next stop to the one after it. False: frames are missing. */
 static bool count_steps(pid_t child, long *ret_steps)
 {
 	int status;
@@ -244,7 +244,7 @@ static bool count_steps(pid_t child, long *ret_steps)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Per frame; negative if the frames did not arrive. */
+/* The number of instructions per frame; negative if frames are missing. */
 static double count(const struct bench_case *c)
 {
 	long steps;

@@ -44,14 +44,14 @@
 #define PORTS 2
 #define BURST 32
 
-/* A guest without these has nothing to say in its net header. */
+/* If a guest has none of these features, its net headers are always zero. */
 #define MAY_ASK (VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_HOST_TSO6))
 
 struct floor_port {
 	struct vhost_device device;
 	bool running;
 	bool deaf; /* its driver was told not to kick */
-	bool asks; /* its net headers say something */
+	bool asks; /* its net headers may not be zero */
 } CACHE_ALIGNED;
 
 static struct {
@@ -110,7 +110,10 @@ static struct vhost_vring *ring_of(struct floor_port *port, unsigned index)
 	return port->running && ring && ring->active && ring->enabled ? ring : NULL;
 }
 
-/* A kick is a system call of the driver's, which then has less time to make traffic. */
+/*
+ * Ask the drivers not to kick: a kick is a system call, which takes time from the traffic
+ * generator.
+ */
 static void stop_kicks(struct floor_port *port)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -171,7 +174,7 @@ static ALWAYS_INLINE void prefetch(unsigned n)
 	}
 }
 
-/* A burst of one port to the other. */
+/* Move a burst from one port to the other. */
 static unsigned move(struct floor_port *from, struct floor_port *to)
 {
 	struct vhost_vring *source = ring_of(from, 1), *target = ring_of(to, 0);
@@ -205,7 +208,7 @@ static unsigned move(struct floor_port *from, struct floor_port *to)
 	return n;
 }
 
-/* The polling thread alone writes them. */
+/* Only the polling thread writes the counters. */
 static void count(_Atomic uint64_t *counter, uint64_t more)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
@@ -228,7 +231,7 @@ static void *poll_rings(void *arg)
 			unsigned moved = move(&fl.port[i], &fl.port[i ^ 1]);
 			uint64_t now = __rdtsc();
 
-			/* As vswitchd counts: busy are polls that moved something. */
+			/* As in vswitchd, a poll that moved frames counts as busy. */
 			count(moved ? &fl.busy_cycles : &fl.idle_cycles, now - then);
 			then = now;
 			n += moved;

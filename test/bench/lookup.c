@@ -36,7 +36,10 @@ static uint64_t mac_number(uint64_t i)
 	return (i * UINT64_C(0x9e3779b97f4a7c15) & UINT64_C(0xfffffffffffc)) | 2;
 }
 
-/* Of this parity below macs, one that was kept: where both its buckets are full, one was not. */
+/*
+ * Draw a learned address with a number below macs and of this parity. An address was not learned if
+ * both its buckets were full.
+ */
 static uint64_t draw_known(const struct fdb *fdb, uint64_t macs, unsigned parity)
 {
 	uint64_t mac;
@@ -47,7 +50,10 @@ static uint64_t draw_known(const struct fdb *fdb, uint64_t macs, unsigned parity
 	return mac;
 }
 
-/* Even numbers are behind other ports, odd ones behind port 0, where the bursts come from. */
+/*
+ * Addresses with odd numbers are behind port 0, which sends the bursts, those with even numbers
+ * behind the other ports.
+ */
 static uint16_t port_of(uint64_t i)
 {
 	return i % 2 ? 0 : 1 + i / 2 % (PORTS - 1);
@@ -84,7 +90,7 @@ static double measure(struct fdb *fdb)
 	return cycles[ROUNDS / 4];
 }
 
-/* The look-up alone, a burst asked for ahead. */
+/* Only look up, with prefetches for a burst ahead. */
 static ALWAYS_INLINE uint64_t look_up(
     const struct fdb *fdb, uint16_t (*way)(const struct fdb *, uint64_t))
 {

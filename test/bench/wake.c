@@ -19,7 +19,7 @@
 
 #include "traffic/histogram.h"
 
-#define SLEEP_MS 1000 /* a worker's */
+#define SLEEP_MS 1000 /* as in a worker */
 
 static int event_fd, epoll_fd;
 static atomic_ulong woken;

@@ -75,7 +75,7 @@ static void fetch(struct vring *vr, struct queue *q)
 		request_take(&q->request[q->n++], burst, &burst->chain[i]);
 }
 
-/* Complete what is done, in an order drawn by lot. */
+/* Complete some requests that were executed, in random order; or all. */
 static void complete(struct vhost_vring *ring, struct queue *q, bool all)
 {
 	struct vring_burst *burst = &blk.burst;

@@ -15,7 +15,7 @@
 
 #define BLOCK 4096
 
-/* "pppp-bbbb-rrrrrr" and numbers that follow from it. */
+/* Fill a block with "pppp-bbbb-rrrrrr" and with numbers computed from it. */
 static void fill(uint8_t *to, unsigned process, unsigned block, unsigned round)
 {
 	uint32_t x = process * 2654435761u ^ block * 40503u ^ round * 69069u;

@@ -135,7 +135,7 @@ void request_execute(struct request *r, const struct disk *disk)
 
 	r->done = true;
 	if (r->chain.n_segments == n_readable)
-		return; /* nowhere to say anything */
+		return; /* there is no buffer for the status */
 	if (!read_header(r, n_readable, &header))
 		status = STATUS_IOERR;
 	else if (header.type == REQUEST_READ || header.type == REQUEST_WRITE)

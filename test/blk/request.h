@@ -13,7 +13,7 @@
 #define REQUEST_SEGMENTS 64
 #define BLOCK_SECTOR     512
 
-/* The file, and where it is written down what was done; -1: nowhere. */
+/* The file of the disk, and the journal of what was done; -1: none. */
 struct disk {
 	int fd;
 	int journal_fd;
@@ -22,18 +22,18 @@ struct disk {
 
 struct request {
 	struct vring_chain chain;
-	unsigned n_readable;                            /* of its segments, the first so many */
+	unsigned n_readable;                            /* the first segments, which are readable */
 	struct vring_segment segment[REQUEST_SEGMENTS]; /* the chain's, copied */
 	bool done;
 	uint32_t written;
-	char text[48]; /* of a write that was executed, for the journal */
+	char text[48]; /* describes an executed write in the journal */
 };
 
 /* Copy a chain of a burst. A chain without segments is fine: its request fails. */
 void request_take(struct request *r, const struct vring_burst *burst, const struct vring_chain *c);
 
-/* Do it: read or write the file, tell the status. Sets done and written. */
+/* Execute the request: read or write the file, and write the status. Sets done and written. */
 void request_execute(struct request *r, const struct disk *disk);
 
-/* Write down that the driver was told. */
+/* Note in the journal that the driver was told of the completion. */
 void request_note_completion(const struct request *r, const struct disk *disk);

@@ -35,7 +35,10 @@ static uint32_t draw(struct fuzz *f, uint32_t usual)
 	}
 }
 
-/* Send one message and have it handled. False: that ended the connection, there is a new one. */
+/*
+ * Send one message, and let it be handled. False: the connection was dropped, and there is a new
+ * one.
+ */
 static bool say(struct fuzz *f, uint32_t request, uint32_t flags, const void *payload,
     uint32_t size, struct answer *ret)
 {
@@ -86,7 +89,10 @@ static void one_message(struct fuzz *f)
 	}
 	if (set) {
 		promise(answer.header.size == 8);
-		/* The device says no where it cannot announce the change: the bytes are written. */
+		/*
+		 * The acknowledgement may be a failure, because the change cannot be announced. The
+		 * bytes are written nevertheless.
+		 */
 		if (right)
 			memcpy(f->model + wire.offset, wire.bytes, wire.size);
 	} else if (right) {

@@ -65,7 +65,10 @@ static void guest_close(struct guest *g)
 	free(g->buffers);
 }
 
-/* One chain of buffers that cover [at, at + len), in pieces of `piece`; of at most `left` ones. */
+/*
+ * Offer a chain of buffers that cover [at, at + len), in pieces of `piece` bytes, but at most
+ * `left` of them.
+ */
 static void offer(
     struct guest *g, uint32_t at, uint32_t len, uint32_t piece, uint16_t flags, unsigned left)
 {
@@ -95,7 +98,7 @@ static uint32_t put16(uint8_t *at, uint16_t value)
 	return 2;
 }
 
-/* A frame of len bytes with headers that agree, before the input spoils them. */
+/* Build a frame of len bytes with correct headers, which the input changes afterwards. */
 static void build_frame(struct input *in, uint8_t *frame, uint32_t len)
 {
 	static const uint8_t addresses[2][12] = {
@@ -169,7 +172,7 @@ static uint64_t all_drops(const struct queue_stats *s)
 	return n;
 }
 
-/* What arrived is something that the guest said it takes. */
+/* Check that the frame that arrived needs no offload that the guest does not accept. */
 static void check_delivered(const struct queue_stats *before, uint16_t used_before)
 {
 	const struct vring_split_used *used = (void *)(to.ring + 8192);
@@ -177,7 +180,7 @@ static void check_delivered(const struct queue_stats *before, uint16_t used_befo
 	struct virtio_net_hdr h;
 
 	if (to.queue.stats.frames == before->frames || all_drops(&to.queue.stats))
-		return; /* a dropped one leaves no header in the buffer it came to */
+		return; /* a dropped frame leaves no header in its buffer */
 	promise(used->idx != used_before);
 	memcpy(&h, to.buffers + desc[used->ring[used_before % SIZE].id].addr, sizeof(h));
 	if (!(to.port.accepts & OFFLOAD_CSUM))

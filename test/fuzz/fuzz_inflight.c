@@ -2,11 +2,11 @@
 /*
  * Theory of operation
  *
- * An in-flight area with any contents, for a ring with any contents. It is recovered, the device
- * takes the chains that it gets and completes them in any order, crashes, and is recovered again,
- * while the front-end writes into the area and the guest into the ring. The area has exactly its
- * size, so that an access beyond it is detected. All segments lie in guest memory. Never are more
- * chains in flight than the ring has slots.
+ * An in-flight area and a ring have any contents. The ring is recovered; the device fetches chains
+ * and completes them in any order; the device crashes; and so on. Meanwhile the front-end writes
+ * into the area, and the guest into the ring. The area's memory has exactly its size, so that an
+ * access beyond it is detected. All segments must lie in guest memory, and no more chains may be in
+ * flight than the ring has slots.
  */
 #include "input.h"
 
@@ -50,7 +50,7 @@ static void write_ring(struct world *w)
 	input_bytes(&w->in, w->block + at, 1 + input_below(&w->in, 16));
 }
 
-/* A chain as a driver makes it, most of the time. */
+/* Offer a chain that is correct most of the time. */
 static void offer(struct world *w)
 {
 	uint16_t flags = input_below(&w->in, 4), slot = input_u8(&w->in) % w->config.size;
@@ -129,7 +129,7 @@ static void complete(struct world *w)
 	vring_complete(&w->ring, &w->done);
 }
 
-/* What a device does that does not defer. */
+/* Fetch and complete as a device does that does not defer. */
 static void work_off(struct world *w)
 {
 	w->burst.n = w->burst.n_segments = 0;

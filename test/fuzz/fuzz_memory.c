@@ -22,7 +22,7 @@ struct fuzz {
 	bool packed;
 };
 
-/* Slot i is where it should be, or, rarely, somewhere else or of another length. */
+/* The region of slot i, rarely with another address, length or offset. */
 static struct vhost_wire_region draw_region(struct fuzz *f, unsigned slot)
 {
 	struct vhost_wire_region r = {
@@ -119,7 +119,7 @@ static void negotiate(struct fuzz *f)
 	send_u64(f, VHOST_USER_SET_FEATURES, features);
 }
 
-/* A buffer for both rings, near the border of two slots as often as not. */
+/* Offer a buffer to one of the rings, near the border of two slots. */
 static void offer(struct fuzz *f)
 {
 	unsigned file = input_below(&f->in, 2), index = input_below(&f->in, 2);

@@ -8,7 +8,7 @@
 #include "vhost_world.h"
 
 #define STEPS     48
-#define REQUESTS  47 /* all there are, and some that are not */
+#define REQUESTS  47 /* all message ids, and some that do not exist */
 #define UADDR     UINT64_C(0x7f0000000000)
 #define ANYWHERE  8
 #define FDS_DRAWN 3
@@ -71,7 +71,7 @@ static struct vhost_wire_region draw_region(struct fuzz *f, unsigned i)
 	return r;
 }
 
-/* The payload a message would have; its size. */
+/* Draw a plausible payload for the message. Returns its size. */
 static uint32_t draw_payload(struct fuzz *f, uint32_t request, union vhost_payload *p)
 {
 	unsigned n;
@@ -166,7 +166,7 @@ static void send_message(struct fuzz *f)
 	vhost_world_send(&f->w, request, flags, &payload, size, f->fds, f->n_fds);
 }
 
-/* A header with any numbers, and any payload. */
+/* Send a header with any numbers, and any payload. */
 static void send_noise(struct fuzz *f)
 {
 	uint8_t payload[300];

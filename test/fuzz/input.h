@@ -16,10 +16,10 @@ struct input {
 	size_t left;
 };
 
-/* What libFuzzer and replay.c call. */
+/* libFuzzer and replay.c call this function of the target. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A broken promise is a finding: end as a crash does. */
+/* If a guarantee does not hold, abort, which the fuzzer reports. */
 #define promise(condition) \
 	do { \
 		if (!(condition)) \
@@ -51,7 +51,7 @@ INPUT_NUMBER(32)
 INPUT_NUMBER(64)
 #undef INPUT_NUMBER
 
-/* 0 to n - 1; n at most 256. */
+/* A number from 0 to n - 1; n is at most 256. */
 static inline unsigned input_below(struct input *in, unsigned n)
 {
 	return input_u8(in) % n;

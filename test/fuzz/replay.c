@@ -25,7 +25,7 @@ static void replay_file(const char *path)
 	}
 	n = fread(room, 1, sizeof(room), file);
 	fclose(file);
-	/* Of exactly that size, so that reading beyond it is seen. */
+	/* The copy has exactly this size, so that a read beyond it is detected. */
 	exact = malloc(n + !n);
 	if (!exact)
 		abort();

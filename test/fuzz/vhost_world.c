@@ -35,7 +35,7 @@ int __wrap_munmap(void *addr, size_t len);
 
 static size_t mapped; /* bytes of files */
 static unsigned fds_before;
-static struct vring_burst burst; /* large */
+static struct vring_burst burst; /* too large for a stack */
 
 void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
@@ -77,14 +77,14 @@ static void touch(const struct vring *ring)
 
 void vhost_world_poll(struct vhost_world *w)
 {
-	/* Nobody would bring a missing page. */
+	/* In a postcopy a missing page would never come. */
 	if (!w->running || w->dev->postcopy.registered)
 		return;
 	for (unsigned i = 0; i < w->dev->n_vrings; i++) {
 		struct vhost_vring *v = w->dev->vring[i];
 
 		if (!v || !w->uses[i])
-			continue; /* not for us */
+			continue; /* the device may not use this ring */
 		promise(v->active && v->in_use);
 		burst.n = burst.n_segments = 0;
 		vring_fetch(&v->ring, &burst, POLL_BURST);
@@ -154,7 +154,7 @@ static void world_get_config(struct vhost_device *dev, uint8_t *space)
 	memcpy(space, w->config, WORLD_CONFIG);
 }
 
-/* Into a block of exactly that size. */
+/* The block has exactly the size of the space, so that a write beyond it is detected. */
 static int world_set_config(
     struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size)
 {
@@ -286,7 +286,7 @@ void vhost_world_open(struct vhost_world *w)
 	vhost_world_reconnect(w);
 }
 
-/* Calls are made, and their descriptors closed, by other threads. */
+/* Wait for the threads that make calls and close descriptors. */
 static void wait_for_errands(void)
 {
 	for (unsigned tries = 0; errand_pending() > 0 && tries < 50000; tries++)
@@ -331,7 +331,7 @@ void vhost_world_send(struct vhost_world *w, uint32_t request, uint32_t flags, c
 	sendmsg(w->peer, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Every reply is a whole message, marked as one, of a size that some message has. */
+/* Check that every reply is a whole message with the flags of a reply. */
 static void check_replies(struct vhost_world *w)
 {
 	struct vhost_header header;

@@ -36,22 +36,24 @@ struct vhost_world {
 	int peer;
 	bool running;
 	bool uses[WORLD_RINGS];
-	uint8_t *config; /* the device's, WORLD_CONFIG bytes */
+	uint8_t *config; /* the configuration space, WORLD_CONFIG bytes */
 	int fd[WORLD_FDS];
-	uint8_t *memory[2]; /* the front-end's own view of the first two files */
+	uint8_t *memory[2]; /* the front-end's mappings of the first two files */
 };
 
 void vhost_world_open(struct vhost_world *w);
 void vhost_world_close(struct vhost_world *w);
 
-/* Drop the connection, if there is one, and come back on a new one. */
+/* Drop the connection, if there is one, and make a new one. */
 void vhost_world_reconnect(struct vhost_world *w);
 
 /* Send one message with copies of the descriptors that fds names; lost if the socket is full. */
 void vhost_world_send(struct vhost_world *w, uint32_t request, uint32_t flags, const void *payload,
     uint32_t size, const enum world_fd fds[], unsigned n_fds);
 
-/* Let the session handle what has come, and check the replies. A dropped connection is made anew.
+/*
+ * Let the session handle all messages, and check the replies. If the connection was dropped, make a
+ * new one.
  */
 void vhost_world_run(struct vhost_world *w);
 

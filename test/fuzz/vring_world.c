@@ -40,7 +40,7 @@ static uint64_t draw_address(struct world *w)
 	case 0:
 		return LOW + BUFFERS + input_u8(w->in) * 4;
 	case 1:
-		return HIGH - input_below(w->in, 64); /* into the neighbour, or almost */
+		return HIGH - input_below(w->in, 64); /* near the end of the block, or across it */
 	case 2:
 		return LOW + input_u16(w->in) % (2 * REGION + 16);
 	default:
@@ -52,7 +52,7 @@ static uint32_t draw_length(struct world *w)
 {
 	switch (input_below(w->in, 4)) {
 	case 0:
-		return 16 * (1 + input_below(w->in, 8)); /* fits an indirect table */
+		return 16 * (1 + input_below(w->in, 8)); /* the length of an indirect table */
 	case 1:
 		return input_u8(w->in);
 	case 2:
@@ -62,7 +62,7 @@ static uint32_t draw_length(struct world *w)
 	}
 }
 
-/* A descriptor in the ring, or anywhere where an indirect table may be. */
+/* Write a descriptor into the ring, or into memory that indirect descriptors may name. */
 static void write_desc(struct world *w)
 {
 	bool in_ring = input_below(w->in, 2);
@@ -75,7 +75,7 @@ static void write_desc(struct world *w)
 	if (w->packed) {
 		struct vring_packed_desc d = {
 		    .addr = addr, .len = len, .id = input_u8(w->in), .flags = flags};
-		if (input_below(w->in, 4)) /* mostly available, in this lap */
+		if (input_below(w->in, 4)) /* mostly available in this lap */
 			d.flags = (flags & 7) |
 			    (w->position.avail_wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED);
 		memcpy(table + slot * sizeof(d), &d, sizeof(d));
@@ -86,7 +86,7 @@ static void write_desc(struct world *w)
 	}
 }
 
-/* Make something available; for packed rings write_desc has. */
+/* Make chains available. In packed rings write_desc() does this. */
 static void offer(struct world *w)
 {
 	struct vring_split_avail *avail = (void *)(w->block[0] + DRIVER);
@@ -148,7 +148,7 @@ static void check(struct world *w)
 	promise(!w->packed || (w->position.avail < w->size && w->position.used < w->size));
 }
 
-/* What a device does with what it got: read, or write, all of it. */
+/* Read or write all segments, as a device does. */
 static void touch(struct world *w)
 {
 	for (unsigned i = 0; i < w->burst.n_segments; i++) {
@@ -205,13 +205,13 @@ static void restart(struct world *w)
 	w->burst.n = w->burst.n_segments = 0;
 	if (vring_start(&w->ring, &c) == 0)
 		return;
-	/* Only a packed ring can be told a position that it does not have. */
+	/* vring_start() only fails if the position is outside a packed ring. */
 	promise(w->packed && w->position.avail >= w->size);
 	w->position = vring_position_initial(w->packed);
 	promise(vring_start(&w->ring, &c) == 0);
 }
 
-/* By lengths in an array, or in the chains of another burst. */
+/* Reserve with the lengths in an array, or with those of the chains of another burst. */
 static void reserve_plain(struct world *w, const uint32_t len[], unsigned n, bool alike)
 {
 	static struct vring_burst from;
@@ -250,7 +250,7 @@ static void reserve(struct world *w)
 		uint64_t written = 0;
 
 		if (room[i].status != VRING_ROOM_OK)
-			continue; /* has no chains to look at */
+			continue; /* a room without chains */
 		promise(room[i].chain + room[i].n_chains <= w->burst.n);
 		for (unsigned k = 0; k < room[i].n_chains; k++)
 			written += w->burst.chain[room[i].chain + k].written;
@@ -298,7 +298,7 @@ static void step(struct world *w)
 
 void vring_world_run(struct input *in, bool packed)
 {
-	static struct world w; /* large */
+	static struct world w; /* too large for a stack */
 	struct guest_region r[2] = {{.gpa = LOW, .size = REGION, .uaddr = LOW},
 	    {.gpa = HIGH, .size = REGION, .uaddr = HIGH}};
 
