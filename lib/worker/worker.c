@@ -379,8 +379,8 @@ static void worker_unblock(struct worker *w)
 }
 
 /*
- * Read off_cpu for the worker, which does not read it while it works. Not during a call: time that
- * the worker has lost during the call would be taken for time lost before it.
+ * Update the worker's off_cpu, which the worker itself does not do while it works. Not during a
+ * call: time without a CPU during the call must still count for the call.
  */
 static void worker_sample_off_cpu(struct worker *w)
 {
