@@ -151,8 +151,9 @@ struct vhost_device_type {
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */
 	int (*set_mtu)(struct vhost_device *dev, uint16_t mtu);
 	/*
-	 * The configuration space: get_config fills config_size bytes (at most 256) of it.
-	 * NULL: not supported. set_config, NULL: not writable; 0 or a negative errno.
+	 * The configuration space has config_size bytes, at most 256. get_config fills them; NULL:
+	 * there is no configuration space. set_config writes a part of it: 0 or a negative errno;
+	 * NULL: it cannot be written.
 	 */
 	unsigned config_size;
 	void (*get_config)(struct vhost_device *dev, uint8_t *space);

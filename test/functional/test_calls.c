@@ -301,8 +301,8 @@ static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void 
 		must_equal(-net_driver_start(l.hostile), 0, "errno of a start");
 	}
 	/*
-	 * The second time the front-end waits for 2 s after it was dropped. It was dropped some
-	 * frames before it connected again.
+	 * The second time the front-end is not served for 2 s. A part of this time has passed
+	 * before it connects again.
 	 */
 	must(waited > 1200 * MS, "a front-end that blocks again and again is served at once");
 	close_lab(&l);
