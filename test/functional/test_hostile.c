@@ -101,7 +101,7 @@ static void round_of_messages(struct lab *l, struct frontend *fe)
 	}
 }
 
-/* Send a header that announces more payload than follows. */
+/* Send a part of a header, or a header without its payload. */
 static void round_of_half_messages(struct lab *l, struct frontend *fe)
 {
 	struct vhost_header h = {.request = VHOST_USER_SET_MEM_TABLE,

@@ -316,8 +316,8 @@ static void on_one_node_new_queues_are_shared_out(void **state)
 }
 
 /*
- * With random loads, each move lowers the higher of the two loads, and there are no moves without
- * end.
+ * With random loads the highest load does not rise, and after some time no moves are found any
+ * more.
  */
 static void random_loads_settle(void **state)
 {
