@@ -18,6 +18,7 @@
 #include "base/mover.h"
 #include "base/util.h"
 #include "control/report.h"
+#include "control/vhost_port.h"
 #include "control/vswitch.h"
 #include "vhost/endpoint.h"
 #include "eal.h"
@@ -119,7 +120,7 @@ static int add_ports(struct daemon *d)
 			config.path = name;
 			config.mode = VHOST_ENDPOINT_FD;
 		}
-		err = vswitch_add_port(d->sw, &config);
+		err = vhost_port_add(d->sw, &config);
 		if (err)
 			return err;
 	}
@@ -159,14 +160,17 @@ static int daemon_start(struct daemon *d)
 	    .fdb_age_s = FDB_AGE_S,
 	    .forget_after_s = d->options.forget_after_s,
 	    .idle_sleep = d->options.idle_sleep,
-	    .features = d->options.features,
-	    .iommu = d->options.iommu,
-	    .memory_any = d->options.memory_any,
-	    .record_events = d->options.record_events,
-	    .inband = d->options.inband,
-	    .host_notifier = d->options.host_notifier,
-	    .postcopy = d->options.postcopy,
-	    .queue_pairs = d->options.queue_pairs,
+	    .offer =
+		{
+		    .features = d->options.features,
+		    .iommu = d->options.iommu,
+		    .memory_any = d->options.memory_any,
+		    .record_events = d->options.record_events,
+		    .inband = d->options.inband,
+		    .host_notifier = d->options.host_notifier,
+		    .postcopy = d->options.postcopy,
+		    .queue_pairs = d->options.queue_pairs,
+		},
 	    .forward_bpdu = d->options.forward_bpdu,
 	    .enter_worker = sandbox_enter_worker,
 	    .schedule = d->options.schedule,

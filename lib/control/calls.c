@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "control/vswitch.h"
+#include "control/vhost_port.h"
 #include "vhost/call.h"
 
 #define SECOND INT64_C(1000000000)
@@ -21,15 +21,15 @@
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 60000
 
-static void set_slow(struct vport *vp, bool slow)
+static void set_slow(struct vhost_port *vp, bool slow)
 {
 	atomic_store(&vp->port_calls.slow, slow);
 	if (vp->calls.slow != slow)
-		vp->sw->n_slow += slow ? 1 : -1;
+		vp->port.sw->n_slow += slow ? 1 : -1;
 	vp->calls.slow = slow;
 }
 
-static void begin_slow(struct vport *vp, int64_t now)
+static void begin_slow(struct vhost_port *vp, int64_t now)
 {
 	struct call_history *h = &vp->calls;
 
@@ -53,7 +53,7 @@ static void begin_slow(struct vport *vp, int64_t now)
  * An errand has found a write slow, too, by the CPU time of the write. So the worker did not just
  * lose its CPU. Each time a port is confirmed slow again, errands make its calls for longer.
  */
-static void confirm_slow(struct vport *vp, int64_t now)
+static void confirm_slow(struct vhost_port *vp, int64_t now)
 {
 	struct call_history *h = &vp->calls;
 
@@ -66,14 +66,14 @@ static void confirm_slow(struct vport *vp, int64_t now)
 	h->until_ns = now + h->penalty_ns;
 }
 
-static bool is_quick_again(const struct vport *vp, int64_t now)
+static bool is_quick_again(const struct vhost_port *vp, int64_t now)
 {
 	const struct call_history *h = &vp->calls;
 
 	return now >= h->until_ns && vhost_calls_quick(&vp->device) >> h->level;
 }
 
-static void hand_over(struct vport *vp)
+static void hand_over(struct vhost_port *vp)
 {
 	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
 		struct queue *q = vp->queue[i];
@@ -88,11 +88,11 @@ static void hand_over(struct vport *vp)
 		/* Out of memory or descriptors: try again the next time. */
 		atomic_store(&q->call_left, true);
 		atomic_store(&vp->port_calls.left, true);
-		vp->sw->calls_left = true;
+		vp->port.sw->calls_left = true;
 	}
 }
 
-void calls_drop(struct vport *vp)
+void calls_drop(struct vhost_port *vp)
 {
 	struct call_history *h = &vp->calls;
 	int64_t now = clock_ns();
@@ -104,7 +104,7 @@ void calls_drop(struct vport *vp)
 	vhost_endpoint_drop_for(vp->endpoint, h->backoff_ms);
 }
 
-static void drop_blocked(struct vport *vp, unsigned ring)
+static void drop_blocked(struct vhost_port *vp, unsigned ring)
 {
 	vhost_tell(&vp->device, LOG_WARN,
 	    "the call eventfd of ring %u blocks: the front-end has filled it and made it "
@@ -115,7 +115,7 @@ static void drop_blocked(struct vport *vp, unsigned ring)
 	atomic_store(&vp->port_calls.left, false);
 }
 
-static void service(struct vport *vp, int64_t now)
+static void service(struct vhost_port *vp, int64_t now)
 {
 	struct port_calls *calls = &vp->port_calls;
 	unsigned ring, blocked = 0;
@@ -141,6 +141,7 @@ static void service(struct vport *vp, int64_t now)
 bool calls_service(struct vswitch *sw)
 {
 	bool noted = workers_unblock(sw->workers);
+	struct vhost_port *vp;
 	int64_t now;
 
 	vhost_calls_service();
@@ -148,7 +149,7 @@ bool calls_service(struct vswitch *sw)
 		return false;
 	sw->calls_left = false;
 	now = clock_ns();
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		service(sw->vport[p], now);
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
+		service(vp, now);
 	return true;
 }

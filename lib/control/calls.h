@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct vport;
+struct vhost_port;
 struct vswitch;
 
 /* Kept over reconnects. */
@@ -44,4 +44,4 @@ struct call_history {
 bool calls_service(struct vswitch *sw);
 
 /* Drop the connection of a front-end that costs others time. The caller has logged the reason. */
-void calls_drop(struct vport *vp);
+void calls_drop(struct vhost_port *vp);

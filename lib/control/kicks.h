@@ -12,17 +12,17 @@
 
 #include <stdint.h>
 
-struct vport;
+struct switch_port;
 
 struct kick {
 	int fd; /* the kick eventfd; -1: it is in no set */
 	uint16_t worker;
 };
 
-void kicks_init(struct vport *vp);
+void kicks_init(struct switch_port *sp);
 
 /*
  * Put the kick eventfds of the port's queues into the sets of the workers that will poll the queues
  * in the next forwarding. Call this before that forwarding is made.
  */
-void kicks_follow(struct vport *vp);
+void kicks_follow(struct switch_port *sp);

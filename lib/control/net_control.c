@@ -26,7 +26,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "control/vswitch.h"
+#include "control/vhost_port.h"
 #include "vhost/call.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
@@ -63,15 +63,15 @@ static const struct command {
 
 bool net_control_is(const struct vhost_device *dev, unsigned index)
 {
-	const struct vport *vp = dev->opaque;
+	const struct vhost_port *vp = dev->opaque;
 	uint64_t features = dev->state.features;
-	unsigned pairs = VIRTIO_HAS(features, NET_F_MQ) ? vp->sw->queue_pairs : 1;
+	unsigned pairs = VIRTIO_HAS(features, NET_F_MQ) ? vp->port.sw->offer.queue_pairs : 1;
 
 	return VHOST_PROTOCOL_HAS(dev->state.protocol_features, CONFIG) &&
 	    VIRTIO_HAS(features, NET_F_CTRL_VQ) && index == 2 * pairs && dev->n_vrings == index + 1;
 }
 
-bool net_control_uses_pair(const struct vport *vp, unsigned pair)
+bool net_control_uses_pair(const struct vhost_port *vp, unsigned pair)
 {
 	return vp->control.pairs == 0 || pair < vp->control.pairs;
 }
@@ -105,19 +105,19 @@ static bool command_allowed(uint64_t features, const uint8_t *bytes, size_t len)
 }
 
 /* From now on only the receive queues of so many pairs take frames. This is in force on return. */
-static void use_pairs(struct vport *vp, unsigned pairs)
+static void use_pairs(struct vhost_port *vp, unsigned pairs)
 {
 	if (vp->control.pairs == pairs)
 		return;
-	log_debug("%s: the driver uses %u queue pairs", vp->path, pairs);
+	log_debug("%s: the driver uses %u queue pairs", vp->port.name, pairs);
 	vp->control.pairs = pairs;
 	vp->control.left = 0;
-	vswitch_changed(vp);
-	vswitch_commit(vp->sw);
+	vswitch_changed(&vp->port);
+	vswitch_commit(vp->port.sw);
 }
 
 /* Execute a command. Returns the answer. */
-static uint8_t execute(struct vport *vp, const struct vring_chain *chain)
+static uint8_t execute(struct vhost_port *vp, const struct vring_chain *chain)
 {
 	uint8_t bytes[COMMAND_BYTES];
 	size_t len = read_command(chain, bytes, sizeof(bytes));
@@ -129,7 +129,7 @@ static uint8_t execute(struct vport *vp, const struct vring_chain *chain)
 	if (bytes[0] != CLASS_MQ)
 		return ACK_OK;
 	pairs = bytes[2] | bytes[3] << 8;
-	if (pairs == 0 || pairs > vp->sw->queue_pairs)
+	if (pairs == 0 || pairs > vp->port.sw->offer.queue_pairs)
 		return ACK_ERR;
 	use_pairs(vp, pairs);
 	return ACK_OK;
@@ -139,7 +139,7 @@ static uint8_t execute(struct vport *vp, const struct vring_chain *chain)
 enum finding { FOUND_NONE, FOUND_COMMAND, FOUND_RECEIVE_BUFFER };
 
 /* Take one command and answer it. */
-static enum finding serve_one(struct vport *vp, struct vring *vr)
+static enum finding serve_one(struct vhost_port *vp, struct vring *vr)
 {
 	struct net_control_counts *counts = &vp->control.counts;
 	struct vring_chain *chain = &burst.chain[0];
@@ -182,7 +182,7 @@ static void rest(struct net_control *nc)
 	wait_ms(nc, WINDOW_MS);
 }
 
-static void serve(struct vport *vp)
+static void serve(struct vhost_port *vp)
 {
 	struct net_control *nc = &vp->control;
 	struct vhost_vring *ring = nc->ring;
@@ -228,7 +228,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct vport *vp = arg;
+	struct vhost_port *vp = arg;
 
 	(void)fd;
 	(void)what;
@@ -237,7 +237,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	serve(vp);
 }
 
-void net_control_start(struct vport *vp, struct vhost_vring *ring)
+void net_control_start(struct vhost_port *vp, struct vhost_vring *ring)
 {
 	struct net_control *nc = &vp->control;
 
@@ -248,10 +248,10 @@ void net_control_start(struct vport *vp, struct vhost_vring *ring)
 	}
 	if (nc->pairs == 0)
 		nc->pairs = 1; /* until the driver asks for more */
-	nc->timer = evtimer_new(vp->sw->base, on_timer, vp);
+	nc->timer = evtimer_new(vp->port.sw->base, on_timer, vp);
 	if (ring->kick_fd >= 0 && !ring->doorbell)
 		nc->kick = event_new(
-		    vp->sw->base, ring->kick_fd, EV_READ | EV_PERSIST | EV_ET, on_kick, vp);
+		    vp->port.sw->base, ring->kick_fd, EV_READ | EV_PERSIST | EV_ET, on_kick, vp);
 	if (!nc->timer) {
 		vhost_tell(
 		    &vp->device, LOG_ERROR, "no memory for the control queue, which stays unused");
@@ -263,7 +263,7 @@ void net_control_start(struct vport *vp, struct vhost_vring *ring)
 	wait_ms(nc, 0);
 }
 
-void net_control_pause(struct vport *vp)
+void net_control_pause(struct vhost_port *vp)
 {
 	struct net_control *nc = &vp->control;
 
@@ -276,7 +276,7 @@ void net_control_pause(struct vport *vp)
 	nc->ring = NULL;
 }
 
-void net_control_forget(struct vport *vp)
+void net_control_forget(struct vhost_port *vp)
 {
 	net_control_pause(vp);
 	vp->control.pairs = 0;

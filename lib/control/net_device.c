@@ -26,7 +26,7 @@
 #include "bridge/rarp.h"
 #include "control/net_features.h"
 #include "control/net_state.h"
-#include "control/vswitch.h"
+#include "control/vhost_port.h"
 #include "virtio/vhost_user.h"
 
 #define MTU_MIN     68
@@ -82,25 +82,25 @@ void net_device_describe(const struct vhost_device *dev, struct port *port)
 
 static void net_pause(struct vhost_device *dev)
 {
-	struct vport *vp = dev->opaque;
+	struct vhost_port *vp = dev->opaque;
 
 	net_control_pause(vp);
-	vport_drop_rings(vp);
-	vswitch_changed(vp);
-	vswitch_commit(vp->sw);
+	vhost_port_drop_rings(vp);
+	vswitch_changed(&vp->port);
+	vswitch_commit(vp->port.sw);
 }
 
 static void net_pause_ring(struct vhost_device *dev, unsigned index)
 {
-	struct vport *vp = dev->opaque;
+	struct vhost_port *vp = dev->opaque;
 
 	if (dev->vring[index] == vp->control.ring) {
 		net_control_pause(vp);
 		return;
 	}
-	vport_drop_ring(vp, index);
-	vswitch_changed(vp);
-	vswitch_commit(vp->sw);
+	vhost_port_drop_ring(vp, index);
+	vswitch_changed(&vp->port);
+	vswitch_commit(vp->port.sw);
 }
 
 /* The control queue, if the front-end leaves it to us and it is active; else NULL. */
@@ -115,24 +115,24 @@ static struct vhost_vring *control_ring(const struct vhost_device *dev)
 
 static void net_resume(struct vhost_device *dev)
 {
-	struct vport *vp = dev->opaque;
+	struct vhost_port *vp = dev->opaque;
 
 	net_control_start(vp, control_ring(dev));
-	vport_take_rings(vp);
-	vswitch_changed(vp);
+	vhost_port_take_rings(vp);
+	vswitch_changed(&vp->port);
 }
 
 static void net_commit(struct vhost_device *dev)
 {
-	struct vport *vp = dev->opaque;
+	struct vhost_port *vp = dev->opaque;
 
-	vswitch_commit(vp->sw);
+	vswitch_commit(vp->port.sw);
 }
 
 /* Announce that mac is behind this port now, by a frame from mac. */
 static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
 {
-	struct vport *vp = dev->opaque;
+	struct vhost_port *vp = dev->opaque;
 	uint64_t address = mac_load(mac);
 	uint8_t frame[RARP_FRAME_LEN];
 
@@ -140,31 +140,31 @@ static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
 		return -EINVAL;
 	rarp_build(frame, mac);
 	/* A worker that does not know the port yet would lose the frame. */
-	vswitch_commit(vp->sw);
-	for (unsigned i = 0; i < vp->n_polled; i++)
-		if (vp->polled[i]->enabled)
-			return workers_inject(vp->sw->workers, vp->polled[i]->worker, vp->index,
-			    frame, sizeof(frame));
+	vswitch_commit(vp->port.sw);
+	for (unsigned i = 0; i < vp->port.n_polled; i++)
+		if (vp->port.polled[i]->enabled)
+			return workers_inject(vp->port.sw->workers, vp->port.polled[i]->worker,
+			    vp->port.index, frame, sizeof(frame));
 	return -ENETDOWN;
 }
 
 static void net_synchronize(struct vhost_device *dev)
 {
-	const struct vport *vp = dev->opaque;
+	const struct vhost_port *vp = dev->opaque;
 
-	workers_synchronize(vp->sw->workers);
+	workers_synchronize(vp->port.sw->workers);
 }
 
 static void net_set_call(struct vhost_device *dev, unsigned index)
 {
-	const struct vport *vp = dev->opaque;
+	const struct vhost_port *vp = dev->opaque;
 	struct queue *q = vp->queue[index];
 
 	if (!vp->in[index])
 		return;
 	/* After vhost_call_replaced(): a worker that sees the new fd knows that it may be slow. */
 	__atomic_store_n(&q->call_fd, dev->vring[index]->call_fd, __ATOMIC_RELEASE);
-	workers_synchronize(vp->sw->workers);
+	workers_synchronize(vp->port.sw->workers);
 }
 
 /* virtio 1.2, 5.1.2: receiveq1, transmitq1, receiveq2, ..., and the control queue. */
@@ -184,10 +184,10 @@ static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 /* What a driver reads if the front-end leaves the configuration space to us. */
 static void net_get_config(struct vhost_device *dev, uint8_t *space)
 {
-	const struct vport *vp = dev->opaque;
+	const struct vhost_port *vp = dev->opaque;
 	struct virtio_net_config config = {
 	    .status = VIRTIO_NET_S_LINK_UP,
-	    .max_virtqueue_pairs = vp->sw->queue_pairs,
+	    .max_virtqueue_pairs = vp->port.sw->offer.queue_pairs,
 	    .mtu = dev->state.mtu ? dev->state.mtu : MTU_DEFAULT,
 	};
 

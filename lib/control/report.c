@@ -42,17 +42,16 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 	    (json_int_t)s.bytes, "calls", (json_int_t)s.calls, "calls_left",
 	    (json_int_t)s.calls_left, "calls_suppressed", (json_int_t)s.calls_suppressed, "drops",
 	    drops);
-	const struct vport *vp = vport_of(q);
+	const struct switch_port *sp = q->owner;
 	const struct placement *place = place_of(q);
 
 	books->dropped += dropped;
-	report_ring(out, &vp->device, q->index);
-	report_events(out, &vp->device, q->index);
+	sp->ops->report_queue(q, out);
 	if (receives) {
 		json_object_set_new(out, "worker", json_integer(q->worker));
 		json_object_set_new(out, "node", json_integer(place->node));
 		json_object_set_new(
-		    out, "busy_permille", json_integer(vport_up(vp) ? place->load : 0));
+		    out, "busy_permille", json_integer(switch_port_up(sp) ? place->load : 0));
 		json_object_set_new(out, "unicast", json_integer(s.unicast));
 		json_object_set_new(out, "flooded", json_integer(s.flooded));
 		json_object_set_new(out, "flood_copies", json_integer(s.flood_copies));
@@ -61,38 +60,27 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 		books->settled += s.unicast + s.flooded + dropped;
 		books->forwarded += s.unicast + s.flood_copies + s.segments;
 	} else {
-		json_object_set_new(out, "used",
-		    json_boolean(
-			vport_up(vp) && vp->in[q->index] && q->enabled && vp->used[q->index]));
 		books->delivered += s.frames;
 		books->arrived += s.frames + dropped;
 	}
 	return out;
 }
 
-/* The control queue, if the front-end leaves it to us. */
-static json_t *control_json(const struct net_control *nc)
-{
-	return json_pack("{s:b, s:i, s:I, s:I, s:I}", "served", nc->ring != NULL, "pairs",
-	    (int)nc->pairs, "commands", (json_int_t)nc->counts.commands, "refused",
-	    (json_int_t)nc->counts.refused, "waits", (json_int_t)nc->counts.waits);
-}
-
 static json_t *port_json(
-    const struct vport *vp, const struct address_lists *lists, struct books *books)
+    const struct switch_port *sp, const struct address_lists *lists, struct books *books)
 {
 	json_t *queues = json_array(), *port;
 
-	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
-		if (vp->queue[i])
-			json_array_append_new(queues, queue_json(vp->queue[i], books));
-	port = json_pack("{s:i, s:s, s:b, s:b, s:i, s:I, s:o, s:o}", "index", (int)vp->index,
-	    "path", vp->path, "connected", (int)vhost_endpoint_connected(vp->endpoint), "up",
-	    (int)vport_up(vp), "queues_unused", (int)vp->n_unused, "holds",
-	    (json_int_t)vp->device.holds, "queues", queues, "control_queue",
-	    control_json(&vp->control));
-	report_frontend(port, vp);
-	report_addresses(port, vp->sw->fdb, lists, vp->index);
+	for (unsigned i = 0; i < SWITCH_PORT_QUEUES; i++) {
+		const struct queue *q = sp->ops->queue(sp, i);
+
+		if (q)
+			json_array_append_new(queues, queue_json(q, books));
+	}
+	port = json_pack("{s:i, s:s, s:b, s:o}", "index", (int)sp->index, "path", sp->name, "up",
+	    (int)switch_port_up(sp), "queues", queues);
+	sp->ops->report(sp, port);
+	report_addresses(port, sp->sw->fdb, lists, sp->index);
 	return port;
 }
 
@@ -136,7 +124,7 @@ json_t *report_json(const struct vswitch *sw)
 
 	workers_synchronize(sw->workers);
 	for (unsigned p = 0; p < sw->n_ports; p++)
-		json_array_append_new(ports, port_json(sw->vport[p], lists, &books));
+		json_array_append_new(ports, port_json(sw->port[p], lists, &books));
 	for (unsigned w = 0; w < workers_count(sw->workers); w++)
 		json_array_append_new(workers, worker_json(sw, w));
 	address_lists_destroy(lists);

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the report says about a port besides its counters. Control thread only. */
+/* What the report says about the addresses behind a port. Control thread only. */
 #pragma once
 
 #include <jansson.h>
 
 struct fdb;
-struct vhost_device;
-struct vport;
 struct vswitch;
-
-/* Add to the object of a queue: whether its ring is active and enabled, and its size. */
-void report_ring(json_t *queue, const struct vhost_device *dev, unsigned index);
-
-/* Add to the object of a queue: the last events of its ring, if events are recorded. */
-void report_events(json_t *queue, const struct vhost_device *dev, unsigned index);
-
-/* Add to the object of a port: the front-end's process, time, features, MTU and memory. */
-void report_frontend(json_t *port, const struct vport *vp);
 
 /*
  * The addresses of all ports, read from the table once. To save time of the control thread, a large

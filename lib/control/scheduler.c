@@ -51,12 +51,6 @@ struct scheduler {
 	struct seen worker[RTE_MAX_LCORE];
 };
 
-/* The part of the ring that the switch itself writes, so that its page gets touched. */
-static void *page_of(const struct queue *q)
-{
-	return vport_of(q)->device.vring[q->index]->config.device;
-}
-
 #define NODES 128 /* for one call of numa_find() */
 
 static void find_nodes(struct queue *const queue[], unsigned n)
@@ -73,7 +67,7 @@ static void find_nodes(struct queue *const queue[], unsigned n)
 			if (place_of(queue[i])->node != NUMA_UNKNOWN)
 				continue;
 			place[k] = place_of(queue[i]);
-			page[k++] = page_of(queue[i]);
+			page[k++] = queue[i]->owner->ops->page(queue[i]);
 		}
 		numa_find(page, k, node);
 		while (k--)
@@ -84,11 +78,11 @@ static void find_nodes(struct queue *const queue[], unsigned n)
 static void count_queues(const struct vswitch *sw, struct balance_worker workers[])
 {
 	for (unsigned p = 0; p < sw->n_ports; p++) {
-		const struct vport *vp = sw->vport[p];
+		const struct switch_port *sp = sw->port[p];
 
-		for (unsigned i = 0; i < vp->n_polled; i++)
-			if (place_of(vp->polled[i])->placed)
-				workers[vp->polled[i]->worker].queues++;
+		for (unsigned i = 0; i < sp->n_polled; i++)
+			if (place_of(sp->polled[i])->placed)
+				workers[sp->polled[i]->worker].queues++;
 	}
 }
 
@@ -104,14 +98,14 @@ static void describe_workers(const struct scheduler *s, struct balance_worker wo
 	count_queues(s->sw, workers);
 }
 
-void scheduler_place(struct scheduler *s, struct vport *vp)
+void scheduler_place(struct scheduler *s, struct switch_port *sp)
 {
 	struct balance_worker workers[RTE_MAX_LCORE];
 
-	find_nodes(vp->polled, vp->n_polled);
+	find_nodes(sp->polled, sp->n_polled);
 	describe_workers(s, workers);
-	for (unsigned i = 0; i < vp->n_polled; i++) {
-		struct queue *q = vp->polled[i];
+	for (unsigned i = 0; i < sp->n_polled; i++) {
+		struct queue *q = sp->polled[i];
 		struct placement *place = place_of(q);
 
 		if (place->placed)
@@ -123,10 +117,10 @@ void scheduler_place(struct scheduler *s, struct vport *vp)
 	}
 }
 
-void scheduler_forget(struct vport *vp)
+void scheduler_forget(struct switch_port *sp)
 {
 	for (unsigned i = 0; i < PORT_QUEUES_MAX; i++)
-		vp->place[i] = (struct placement){.node = NUMA_UNKNOWN};
+		sp->place[i] = (struct placement){.node = NUMA_UNKNOWN};
 }
 
 /* A worker that neither sleeps nor counts any cycles has lost its CPU, or waits for a page. */
@@ -191,7 +185,7 @@ static void tell(const struct scheduler *s, const struct queue *q, const struct 
 	unsigned from = cpu_of(s, m->from), to = cpu_of(s, m->to);
 
 	log_info("%s: %s queue %u from CPU %u to CPU %u: %u %u %% -> %u %%, %u %u %% -> %u %%",
-	    vport_of(q)->path, s->config.mode == SCHEDULE_ON ? "moved" : "would move", q->index / 2,
+	    q->owner->name, s->config.mode == SCHEDULE_ON ? "moved" : "would move", q->index / 2,
 	    from, to, from, m->from_before / 10, m->from_after / 10, to, m->to_before / 10,
 	    m->to_after / 10);
 }

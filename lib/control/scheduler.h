@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct vport;
+struct switch_port;
 struct vswitch;
 struct scheduler;
 
@@ -32,7 +32,7 @@ struct schedule_config {
 	unsigned busy_percent; /* a worker with at least this load is too busy */
 };
 
-/* What is known of a receive queue; kept in its vport. */
+/* What is known of a receive queue; kept in its struct switch_port. */
 struct placement {
 	bool placed;          /* a worker was chosen since the front-end connected */
 	int node;             /* of the guest's memory with the ring; or NUMA_UNKNOWN */
@@ -49,11 +49,11 @@ int scheduler_create(
     struct vswitch *sw, const struct schedule_config *config, struct scheduler **ret_scheduler);
 void scheduler_destroy(struct scheduler *s);
 
-/* Choose a worker for each receive queue of vp that has none. vp is about to come up. */
-void scheduler_place(struct scheduler *s, struct vport *vp);
+/* Choose a worker for each receive queue of sp that has none. sp is about to come up. */
+void scheduler_place(struct scheduler *s, struct switch_port *sp);
 
-/* The front-end of vp has disconnected: new workers are chosen for its queues the next time. */
-void scheduler_forget(struct vport *vp);
+/* The front-end of sp has disconnected: new workers are chosen for its queues the next time. */
+void scheduler_forget(struct switch_port *sp);
 
 /* For how much of the last interval a worker was busy, in thousandths. */
 unsigned scheduler_load(const struct scheduler *s, unsigned worker);

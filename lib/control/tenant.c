@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bridge/fdb.h"
-#include "control/vswitch.h"
+#include "control/vhost_port.h"
 
 /* A slice has at most 16,384 entries, half a millisecond. In between front-ends are answered. */
 #define SLICE_BUCKETS 2048
@@ -56,20 +56,20 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 }
 
 /* The port is down, so no worker learns for it. */
-static void forget(struct vport *vp, const char *why)
+static void forget(struct vhost_port *vp, const char *why)
 {
-	struct vswitch *sw = vp->sw;
-	uint32_t n = fdb_port_count(sw->fdb, vp->index);
+	struct vswitch *sw = vp->port.sw;
+	uint32_t n = fdb_port_count(sw->fdb, vp->port.index);
 
 	vp->tenant.gone = false;
 	if (n == 0)
 		return;
 	vhost_tell(&vp->device, LOG_INFO, "%u addresses are forgotten: %s", n, why);
-	fdb_flush_port(sw->fdb, vp->index);
+	fdb_flush_port(sw->fdb, vp->port.index);
 	event_active(sw->tenants.flush, 0, 0);
 }
 
-void tenant_arrived(struct vport *vp)
+void tenant_arrived(struct vhost_port *vp)
 {
 	struct tenant *t = &vp->tenant, last = vp->tenant;
 	struct vhost_endpoint_peer peer = {0};
@@ -82,7 +82,7 @@ void tenant_arrived(struct vport *vp)
 		forget(vp, "another front-end has connected");
 }
 
-void tenant_left(struct vport *vp)
+void tenant_left(struct vhost_port *vp)
 {
 	vp->tenant.gone = true;
 	vp->tenant.gone_ms = clock_ms();
@@ -91,10 +91,9 @@ void tenant_left(struct vport *vp)
 void tenants_tick(struct vswitch *sw)
 {
 	uint64_t now = clock_ms();
+	struct vhost_port *vp;
 
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		struct vport *vp = sw->vport[p];
-
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
 		if (vp->tenant.gone &&
 		    now - vp->tenant.gone_ms >= sw->tenants.forget_after_s * UINT64_C(1000))
 			forget(vp, "its front-end did not come back");

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 struct event;
-struct vport;
+struct vhost_port;
 struct vswitch;
 
 /* The last front-end of a port. */
@@ -36,5 +36,5 @@ void tenants_destroy(struct vswitch *sw);
 void tenants_tick(struct vswitch *sw);
 
 /* A front-end has connected, or has disconnected. The port is down. */
-void tenant_arrived(struct vport *vp);
-void tenant_left(struct vport *vp);
+void tenant_arrived(struct vhost_port *vp);
+void tenant_left(struct vhost_port *vp);

@@ -2,10 +2,11 @@
 /*
  * Theory of operation
  *
- * A port is made once and lives as long as the switch; front-ends connect and disconnect. Their
- * changes reach the workers in one way only: vswitch_commit() makes a new struct port for each port
- * that has changed (vport.c), and a new forwarding of all ports that are up. It returns when no
- * worker uses the old forwarding, so what is only reachable through the old one may be freed.
+ * A port is made once and lives as long as the switch, but it goes up and down. Its kind is known
+ * only to struct switch_port_ops (switch_port.h). Changes reach the workers in one way only:
+ * vswitch_commit() makes a new struct port for each port that has changed (switch_port.c), and a
+ * new forwarding of all ports that are up. It returns when no worker uses the old forwarding, so
+ * what is only reachable through the old one may be freed.
  *
  * Changes are collected. If a change has to be complete before something else happens, it is
  * committed at once. All other changes wait for the end of the event loop's turn, so that all
@@ -23,9 +24,7 @@
 #include "control/vswitch.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <event2/event.h>
 
@@ -34,10 +33,9 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "bridge/forward.h"
-#include "control/net_device.h"
+#include "control/switch_port.h"
 #include "control/watchdog.h"
 #include "datapath/forwarding.h"
-#include "vhost/journal.h"
 
 /* The whole address table is checked for old entries once in this many seconds. */
 #define AGE_TICKS 8
@@ -47,13 +45,13 @@ int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret)
 	unsigned n = 0;
 
 	for (unsigned p = 0; p < sw->n_ports; p++)
-		n += sw->vport[p]->n_polled;
+		n += sw->port[p]->n_polled;
 	*ret = (struct vswitch_polled){.queue = calloc(n + 1, sizeof(struct queue *))};
 	for (unsigned p = 0; ret->queue && p < sw->n_ports; p++) {
-		const struct vport *vp = sw->vport[p];
+		const struct switch_port *sp = sw->port[p];
 
-		for (unsigned i = 0; i < vp->n_polled; i++)
-			ret->queue[ret->n++] = vp->polled[i];
+		for (unsigned i = 0; i < sp->n_polled; i++)
+			ret->queue[ret->n++] = sp->polled[i];
 	}
 	return ret->queue ? 0 : -ENOMEM;
 }
@@ -75,7 +73,7 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 		};
 
 		for (unsigned p = 0; p < sw->n_ports; p++)
-			ports[p] = sw->vport[p]->port;
+			ports[p] = sw->port[p]->port;
 		forwarding_create(&config, &fwd);
 	}
 	free(polled.queue);
@@ -90,11 +88,11 @@ static void publish(struct vswitch *sw, struct forwarding *fwd)
 	forwarding_destroy(workers_publish(sw->workers, fwd));
 }
 
-void vswitch_changed(struct vport *vp)
+void vswitch_changed(struct switch_port *sp)
 {
-	struct vswitch *sw = vp->sw;
+	struct vswitch *sw = sp->sw;
 
-	vp->changed = true;
+	sp->changed = true;
 	if (sw->changed)
 		return;
 	sw->changed = true;
@@ -110,16 +108,16 @@ void vswitch_commit(struct vswitch *sw)
 		return;
 	sw->changed = false;
 	for (unsigned p = 0; p < sw->n_ports; p++) {
-		if (sw->vport[p]->changed)
-			vport_renew(sw->vport[p]);
+		if (sw->port[p]->changed)
+			switch_port_renew(sw->port[p]);
 	}
 	fwd = make_forwarding(sw);
 	if (!fwd)
 		log_error("out of memory: all ports are down until the next change");
 	publish(sw, fwd);
 	for (unsigned p = 0; p < sw->n_ports; p++) {
-		sw->vport[p]->changed = false;
-		vport_settle(sw->vport[p]);
+		sw->port[p]->changed = false;
+		switch_port_settle(sw->port[p]);
 	}
 }
 
@@ -130,11 +128,10 @@ static void on_publish(evutil_socket_t fd, short what, void *arg)
 	vswitch_commit(arg);
 }
 
-void vswitch_disable_kicks(const struct queue *q)
+/* The worker that will poll the queue asks for kicks only when it goes to sleep. */
+static void disable_kicks(const struct queue *q)
 {
-	/* A missing page must not keep the control thread waiting. */
-	if (!vport_of(q)->device.postcopy.registered)
-		vring_kick_disable(q->ring);
+	q->owner->ops->disable_kicks(q);
 }
 
 /*
@@ -163,7 +160,7 @@ static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves
 static void follow_moved(const struct vswitch_move moves[], unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		kicks_follow(vport_of(moves[i].queue));
+		kicks_follow(moves[i].queue->owner);
 }
 
 static void give(struct queue *q, uint16_t worker)
@@ -199,7 +196,7 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 	publish(sw, without);
 	/* The old worker may have asked for kicks, to sleep. */
 	for (unsigned i = 0; i < n; i++)
-		vswitch_disable_kicks(moves[i].queue);
+		disable_kicks(moves[i].queue);
 	publish(sw, with);
 	return 0;
 }
@@ -243,14 +240,7 @@ int vswitch_create(
 	if (!sw)
 		goto fail;
 	sw->base = base;
-	sw->features = config->features;
-	sw->iommu = config->iommu;
-	sw->postcopy = config->postcopy;
-	sw->host_notifier = config->host_notifier;
-	sw->inband = config->inband;
-	sw->queue_pairs = config->queue_pairs;
-	sw->memory_any = config->memory_any;
-	sw->record_events = config->record_events;
+	sw->offer = config->offer;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
@@ -292,12 +282,10 @@ void vswitch_destroy(struct vswitch *sw)
 	if (!sw)
 		return;
 	stop_forwarding(sw);
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		vhost_endpoint_destroy(sw->vport[p]->endpoint);
-		sw->vport[p]->endpoint = NULL;
-	}
 	for (unsigned p = 0; p < sw->n_ports; p++)
-		vport_destroy(sw->vport[p]);
+		sw->port[p]->ops->stop(sw->port[p]);
+	for (unsigned p = 0; p < sw->n_ports; p++)
+		sw->port[p]->ops->destroy(sw->port[p]);
 	watchdog_destroy(sw->watchdog);
 	scheduler_destroy(sw->scheduler);
 	if (sw->tick)
@@ -309,71 +297,7 @@ void vswitch_destroy(struct vswitch *sw)
 	free(sw);
 }
 
-/* The journal is beside the socket, so that the next process that serves the socket finds it. */
-static int journal_open(struct vport *vp, const struct vhost_endpoint_config *endpoint)
+void vswitch_attach(struct switch_port *sp)
 {
-	char *path = NULL;
-	int err;
-
-	if (endpoint->mode != VHOST_ENDPOINT_FD && asprintf(&path, "%s.rings", endpoint->path) < 0)
-		return -ENOMEM;
-	err = vhost_journal_open(&vp->device, path);
-	free(path);
-	return err;
-}
-
-static void connection_changed(struct vhost_device *dev, bool connected)
-{
-	struct vport *vp = dev->opaque;
-
-	vp->unused_looks = 0;
-	if (connected) {
-		tenant_arrived(dev->opaque);
-		return;
-	}
-	tenant_left(dev->opaque);
-	net_control_forget(dev->opaque);
-	scheduler_forget(dev->opaque);
-}
-
-int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint)
-{
-	struct vhost_endpoint_config config = *endpoint;
-	struct vport *vp;
-	int err;
-
-	if (sw->n_ports == PORTS_MAX) {
-		log_error("%s: more than %u ports", endpoint->path, PORTS_MAX);
-		return -ENOSPC;
-	}
-	vp = aligned_alloc(CACHE_LINE, sizeof(*vp));
-	if (!vp)
-		return -ENOMEM;
-	memset(vp, 0, sizeof(*vp));
-	vp->sw = sw;
-	vp->index = sw->n_ports;
-	vp->device.withheld = ~sw->features;
-	vp->device.offer_iommu = sw->iommu;
-	vp->device.offer_postcopy = sw->postcopy;
-	vp->device.offer_doorbells = sw->host_notifier;
-	vp->device.offer_inband = sw->inband;
-	vp->device.memory_any = sw->memory_any;
-	vp->device.record_events = sw->record_events;
-	vp->device.owner = 1 + vp->index;
-	vp->path = strdup(endpoint->path);
-	scheduler_forget(vp);
-	kicks_init(vp);
-	config.connection_changed = connection_changed;
-	err = vp->path ? vhost_device_init(&vp->device, &net_device_type, vp->path, vp) : -ENOMEM;
-	if (!err)
-		err = vhost_endpoint_create(sw->base, &config, &vp->device, &vp->endpoint);
-	if (!err)
-		err = journal_open(vp, endpoint);
-	if (err) {
-		vhost_endpoint_destroy(vp->endpoint);
-		vport_destroy(vp);
-		return err;
-	}
-	sw->vport[sw->n_ports++] = vp;
-	return 0;
+	sp->sw->port[sp->sw->n_ports++] = sp;
 }

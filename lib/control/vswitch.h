@@ -11,12 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/calls.h"
+#include "control/net_device.h"
 #include "control/scheduler.h"
+#include "control/switch_port.h"
 #include "control/tenant.h"
-#include "control/vport.h"
 #include "datapath/port.h"
-#include "vhost/endpoint.h"
 #include "worker/worker.h"
 
 struct event_base;
@@ -33,14 +32,12 @@ struct vswitch {
 	struct fdb *fdb;
 	struct workers *workers;
 	struct scheduler *scheduler;
-	uint64_t features;
-	bool iommu, postcopy, host_notifier, inband, memory_any, record_events;
+	struct net_offer offer;
 	unsigned n_slow; /* ports for which workers make no calls */
 	bool calls_left; /* some calls could not be handed over */
-	unsigned queue_pairs;
 	struct tenants tenants;
 	unsigned n_ports;
-	struct vport *vport[PORTS_MAX];
+	struct switch_port *port[PORTS_MAX];
 };
 
 struct vswitch_config {
@@ -49,15 +46,8 @@ struct vswitch_config {
 	unsigned forget_after_s; /* see tenant.h */
 	bool idle_sleep;
 	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
-	uint64_t features;         /* which of NET_FEATURES are offered; control/net_features.h */
-	bool memory_any;           /* map any file of a front-end, not only memory */
-	bool record_events;        /* record events of every ring; see virtio/vring_events.h */
-	bool iommu;                /* offer VIRTIO_F_ACCESS_PLATFORM on all ports */
-	bool inband;               /* offer notifications by messages */
-	bool host_notifier;        /* give guests pages to kick instead of eventfds */
-	bool postcopy; /* allow postcopy migration: a guest runs before its memory has come */
-	unsigned queue_pairs; /* how many the configuration space tells drivers */
-	bool forward_bpdu;    /* flood link-local frames, too */
+	struct net_offer offer;
+	bool forward_bpdu; /* flood link-local frames, too */
 	struct schedule_config schedule;
 };
 
@@ -66,14 +56,14 @@ int vswitch_create(
     struct event_base *base, const struct vswitch_config *config, struct vswitch **ret_sw);
 void vswitch_destroy(struct vswitch *sw);
 
-/* Add a port with this endpoint. Errors are logged. -ENOSPC: there are too many ports. */
-int vswitch_add_port(struct vswitch *sw, const struct vhost_endpoint_config *endpoint);
+/* Make a port, which was initialised last, part of the switch, which destroys it at the end. */
+void vswitch_attach(struct switch_port *sp);
 
 /* The time in seconds, for the age of table entries. */
 uint32_t vswitch_clock(void);
 
-/* vp has changed: workers get it with the next commit, at the end of this turn at the latest. */
-void vswitch_changed(struct vport *vp);
+/* sp has changed: workers get it with the next commit, at the end of this turn at the latest. */
+void vswitch_changed(struct switch_port *sp);
 
 /*
  * Make the workers see all changes. Returns when no worker uses the old forwarding. Costs nothing
@@ -88,12 +78,6 @@ struct vswitch_polled {
 
 /* The receive queues of the ports that are up, in one list. -ENOMEM. */
 int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret);
-
-/*
- * Ask the driver of a queue that no worker polls not to kick: the worker that will poll it asks for
- * kicks only when it goes to sleep. Does nothing if the guest still arrives (postcopy).
- */
-void vswitch_disable_kicks(const struct queue *q);
 
 struct vswitch_move {
 	struct queue *queue; /* a receive queue of a port that is up */

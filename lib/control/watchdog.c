@@ -13,7 +13,7 @@
  * Each case ends with one line in the log. If the port cannot be used any more, its connection is
  * dropped.
  *
- * Threads: the control thread. Guest memory is touched only by vport_look_at_unused().
+ * Threads: the control thread. Guest memory is touched only by vhost_port_look_at_unused().
  */
 #include "control/watchdog.h"
 
@@ -29,7 +29,7 @@
 #include "base/errand.h"
 #include "base/log.h"
 #include "control/calls.h"
-#include "control/vswitch.h"
+#include "control/vhost_port.h"
 #include "vhost/call.h"
 #include "vhost/doorbell.h"
 #include "vhost/guard.h"
@@ -61,7 +61,7 @@ struct watchdog {
 	struct event *miss;
 };
 
-static void report_broken_rings(struct vport *vp)
+static void report_broken_rings(struct vhost_port *vp)
 {
 	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
 		const struct vhost_vring *v = vp->device.vring[i];
@@ -80,21 +80,23 @@ static void report_broken_rings(struct vport *vp)
 
 static void ask_for_translations(struct vswitch *sw)
 {
+	struct vhost_port *vp;
 	uint64_t now;
 
-	if (!sw->iommu)
+	if (!sw->offer.iommu)
 		return;
 	now = clock_ms();
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		vhost_iommu_service(&sw->vport[p]->device, now);
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
+		vhost_iommu_service(&vp->device, now);
 }
 
 static void doubt_memory(struct vswitch *sw)
 {
 	uint64_t now = clock_ms();
+	struct vhost_port *vp;
 
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		vhost_unshared_service(&sw->vport[p]->device, now);
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
+		vhost_unshared_service(&vp->device, now);
 }
 
 static void on_miss(evutil_socket_t fd, short what, void *arg)
@@ -114,21 +116,22 @@ static void on_miss(evutil_socket_t fd, short what, void *arg)
  */
 void watchdog_free_workers(void *arg)
 {
-	struct vswitch *sw = arg;
+	const struct vswitch *sw = arg;
+	struct vhost_port *vp;
 
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		sw->vport[p]->spoilt |= vhost_postcopy_abort(&sw->vport[p]->device);
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
+		vp->spoilt |= vhost_postcopy_abort(&vp->device);
 }
 
 static void end_lazy_postcopies(struct vswitch *sw)
 {
-	if (!sw->postcopy)
+	struct vhost_port *vp;
+
+	if (!sw->offer.postcopy)
 		return;
 	if (workers_stand_still(sw->workers, STAND_STILL_LOOKS))
 		watchdog_free_workers(sw);
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		struct vport *vp = sw->vport[p];
-
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
 		if (!vp->spoilt)
 			continue; /* its memory was not taken away */
 		vp->spoilt = false;
@@ -141,14 +144,18 @@ static void end_lazy_postcopies(struct vswitch *sw)
 
 static void offer_doorbells(struct vswitch *sw)
 {
-	for (unsigned p = 0; sw->host_notifier && p < sw->n_ports; p++)
-		vhost_doorbell_service(&sw->vport[p]->device);
+	struct vhost_port *vp;
+
+	for (unsigned p = 0; sw->offer.host_notifier && (vp = vhost_port_next(sw, &p));)
+		vhost_doorbell_service(&vp->device);
 }
 
 static void look_at_unused_queues(struct vswitch *sw)
 {
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		vport_look_at_unused(sw->vport[p]);
+	struct vhost_port *vp;
+
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
+		vhost_port_look_at_unused(vp);
 }
 
 /* A sleeping worker is in no call. A worker that wakes up is checked within LOOK_MS. */
@@ -190,10 +197,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	doubt_memory(sw);
 	/* Begin with another port each time: the limit may not allow a log line for every port. */
 	for (unsigned i = 0; i < sw->n_ports; i++) {
-		struct vport *vp = sw->vport[(dog->looks / RING_LOOKS + i) % sw->n_ports];
+		struct vhost_port *vp =
+		    vhost_port_at(sw, (dog->looks / RING_LOOKS + i) % sw->n_ports);
 
+		if (!vp)
+			continue; /* another kind of port */
 		report_broken_rings(vp);
-		log_limit_service(&vp->device.limit, vp->path);
+		log_limit_service(&vp->device.limit, vp->port.name);
 	}
 }
 
@@ -201,13 +211,14 @@ static void on_lost(evutil_socket_t fd, short what, void *arg)
 {
 	struct watchdog *dog = arg;
 	struct vswitch *sw = dog->sw;
+	struct vhost_port *vp;
 	eventfd_t count;
 
 	(void)what;
 	eventfd_read(fd, &count);
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		if (vhost_memory_check(&sw->vport[p]->device) < 0)
-			vhost_endpoint_drop(sw->vport[p]->endpoint);
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
+		if (vhost_memory_check(&vp->device) < 0)
+			vhost_endpoint_drop(vp->endpoint);
 	}
 }
 

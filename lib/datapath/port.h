@@ -59,7 +59,7 @@ struct queue_stats {
 };
 
 struct port;
-struct vport;
+struct switch_port;
 struct vring_events;
 
 /* One virtqueue. One worker at a time writes it; `lock` ensures this for shared deliver queues. */
@@ -82,7 +82,7 @@ struct queue {
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* the driver wants a call that is left to the control thread */
 	struct queue_stats stats;
-	struct vport *vport;         /* for the control thread */
+	struct switch_port *owner;   /* for the control thread */
 	struct vring_events *events; /* NULL: events are not recorded */
 } CACHE_ALIGNED;
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the report says about a vhost port besides what it says about any port. Control thread. */
+#pragma once
+
+#include <jansson.h>
+
+struct vhost_port;
+
+/* Add to the object of a port: its front-end, memory and control queue. */
+void report_vhost_port(const struct vhost_port *vp, json_t *port);
+
+/* Add to the object of a queue: its ring, and the ring's last events if events are recorded. */
+void report_vhost_queue(const struct vhost_port *vp, unsigned index, json_t *queue);

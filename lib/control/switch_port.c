@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/switch_port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log_limit.h"
+#include "control/vswitch.h"
+
+int switch_port_init(
+    struct switch_port *sp, const struct switch_port_ops *ops, struct vswitch *sw, const char *name)
+{
+	if (sw->n_ports == PORTS_MAX) {
+		log_error("%s: more than %u ports", name, PORTS_MAX);
+		return -ENOSPC;
+	}
+	*sp =
+	    (struct switch_port){.ops = ops, .sw = sw, .index = sw->n_ports, .name = strdup(name)};
+	scheduler_forget(sp);
+	kicks_init(sp);
+	return sp->name ? 0 : -ENOMEM;
+}
+
+void switch_port_cleanup(struct switch_port *sp)
+{
+	free(sp->port);
+	free(sp->name);
+}
+
+static bool any_in_use(const struct switch_port *sp)
+{
+	for (unsigned i = 0; i < SWITCH_PORT_QUEUES; i++) {
+		if (sp->ops->in_use(sp, i))
+			return true;
+	}
+	return false;
+}
+
+static struct port *port_create(struct switch_port *sp)
+{
+	struct port *port = aligned_alloc(CACHE_LINE, sizeof(*port));
+
+	if (!port) {
+		log_limited(sp->limit, LOG_ERROR, sp->name,
+		    "out of memory: the port is down until its next change");
+		return NULL;
+	}
+	*port = (struct port){.index = sp->index};
+	return port;
+}
+
+void switch_port_renew(struct switch_port *sp)
+{
+	sp->replaced = sp->port;
+	sp->n_polled = 0;
+	sp->port = any_in_use(sp) ? port_create(sp) : NULL;
+	sp->ops->describe(sp, sp->port);
+	for (unsigned i = 0; sp->port && i < SWITCH_PORT_QUEUES; i++) {
+		struct queue *q = sp->ops->queue(sp, i);
+
+		if (q)
+			__atomic_store_n(&q->port, sp->port, __ATOMIC_RELEASE);
+		if (i % 2 && sp->ops->in_use(sp, i))
+			sp->polled[sp->n_polled++] = q;
+	}
+	scheduler_place(sp->sw->scheduler, sp);
+	kicks_follow(sp);
+}
+
+void switch_port_settle(struct switch_port *sp)
+{
+	free(sp->replaced);
+	sp->replaced = NULL;
+}

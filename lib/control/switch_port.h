@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A port of the switch, as the control thread sees it: what every kind of port has, and the
+ * operations in which the kinds differ. A kind embeds a struct switch_port in a structure of its
+ * own (vhost_port.h).
+ *
+ * Threads: the control thread only. Workers see struct port and struct queue.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/kicks.h"
+#include "control/scheduler.h"
+#include "datapath/port.h"
+
+/* Queues have the numbers of virtqueues: odd queues are polled, even queues take frames. */
+#define SWITCH_PORT_QUEUES (2 * PORT_QUEUES_MAX)
+
+struct log_limit;
+struct switch_port;
+struct vswitch;
+
+/* What a kind of port does. All pointers are set. */
+struct switch_port_ops {
+	/* The queue with this number. It is kept for its counters. NULL: it was never in use. */
+	struct queue *(*queue)(const struct switch_port *sp, unsigned index);
+	/* Will workers use this queue when the port is published? */
+	bool (*in_use)(const struct switch_port *sp, unsigned index);
+	/*
+	 * Fill in what workers must know of the port, and the queues that take frames. NULL: the
+	 * port is down from now on.
+	 */
+	void (*describe)(struct switch_port *sp, struct port *port);
+	/* The eventfd that is written when a polled queue has something; -1: there is none. */
+	int (*kick_fd)(const struct switch_port *sp, const struct queue *q);
+	/* Ask for no kicks of a queue that no worker polls. It may be ignored. */
+	void (*disable_kicks)(const struct queue *q);
+	/* A page on the node of the queue's memory. The switch writes the page. */
+	void *(*page)(const struct queue *q);
+	/* Add what only this kind has to the report's object of the port, or of the queue. */
+	void (*report)(const struct switch_port *sp, json_t *port);
+	void (*report_queue)(const struct queue *q, json_t *queue);
+	/* The switch ends: disconnect the port. All ports are stopped before one is destroyed. */
+	void (*stop)(struct switch_port *sp);
+	/* Free the port, after stop. It calls switch_port_cleanup(). */
+	void (*destroy)(struct switch_port *sp);
+};
+
+struct switch_port {
+	const struct switch_port_ops *ops;
+	struct vswitch *sw;
+	char *name; /* for log lines and reports */
+	uint16_t index;
+	bool changed;            /* since it was published */
+	struct log_limit *limit; /* of log lines; the kind's */
+	struct port *port;       /* as published; NULL: down */
+	struct port *replaced;   /* the port before, until no worker uses it */
+	unsigned n_polled;       /* queues that workers poll */
+	struct queue *polled[PORT_QUEUES_MAX];
+	struct placement place[PORT_QUEUES_MAX]; /* of the polled queues, by pair */
+	struct kick kick[PORT_QUEUES_MAX];       /* of the polled queues, by pair */
+};
+
+/* The placement of the pair that q belongs to. */
+static inline struct placement *place_of(const struct queue *q)
+{
+	return &q->owner->place[q->index / 2];
+}
+
+static inline bool switch_port_up(const struct switch_port *sp)
+{
+	return sp->port != NULL;
+}
+
+/* Begin with a port without queues. The name is copied. -ENOSPC: too many ports; -ENOMEM. */
+int switch_port_init(struct switch_port *sp, const struct switch_port_ops *ops, struct vswitch *sw,
+    const char *name);
+
+/* The port is down, or zeroed. */
+void switch_port_cleanup(struct switch_port *sp);
+
+/*
+ * Make the struct port that is to be published, from the queues in use. The old struct port stays
+ * until switch_port_settle(), which is called when no worker uses it.
+ */
+void switch_port_renew(struct switch_port *sp);
+void switch_port_settle(struct switch_port *sp);
