@@ -17,7 +17,7 @@
 #include "base/util.h"
 #include "bridge/fdb.h"
 #include "control/balance.h"
-#include "control/net_features.h"
+#include "net/net_features.h"
 #include "value.h"
 
 typedef enum options_outcome (*option_take)(struct options *o, const char *value);

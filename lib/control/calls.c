@@ -38,15 +38,15 @@ static void begin_slow(struct vhost_port *vp, int64_t now)
 	else if (h->level < LEVEL_MAX)
 		h->level++;
 	if (h->level == LEVEL_TELL)
-		vhost_tell(&vp->device, LOG_WARN,
+		vhost_tell(&vp->net.vhost, LOG_WARN,
 		    "writes to its call eventfds take long, so its drivers are called up to "
 		    "10 ms late (the eventfds have many watchers, or a worker shares its CPU)");
 	h->slow_ns = now;
 	h->until_ns = 0;
 	set_slow(vp, true);
-	for (unsigned i = 0; i < vp->device.n_vrings; i++)
-		vhost_call_doubt(&vp->device, i);
-	vhost_calls_restart(&vp->device);
+	for (unsigned i = 0; i < vp->net.vhost.n_vrings; i++)
+		vhost_call_doubt(&vp->net.vhost, i);
+	vhost_calls_restart(&vp->net.vhost);
 }
 
 /*
@@ -70,20 +70,20 @@ static bool is_quick_again(const struct vhost_port *vp, int64_t now)
 {
 	const struct call_history *h = &vp->calls;
 
-	return now >= h->until_ns && vhost_calls_quick(&vp->device) >> h->level;
+	return now >= h->until_ns && vhost_calls_quick(&vp->net.vhost) >> h->level;
 }
 
 static void hand_over(struct vhost_port *vp)
 {
-	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
-		struct queue *q = vp->queue[i];
-		const struct vhost_vring *v = vp->device.vring[i];
+	for (unsigned i = 0; i < vp->net.vhost.n_vrings; i++) {
+		struct queue *q = vp->net.queue[i];
+		const struct vhost_vring *v = vp->net.vhost.vring[i];
 
 		if (!q || !atomic_exchange(&q->call_left, false))
 			continue; /* no call was left */
 		if (!v || !v->active || v->call_fd < 0)
 			continue; /* the driver wants no calls any more */
-		if (vhost_call(&vp->device, i, VHOST_CALL_USED, v->call_fd) == 0)
+		if (vhost_call(&vp->net.vhost, i, VHOST_CALL_USED, v->call_fd) == 0)
 			continue; /* handed over */
 		/* Out of memory or descriptors: try again the next time. */
 		atomic_store(&q->call_left, true);
@@ -106,7 +106,7 @@ void calls_drop(struct vhost_port *vp)
 
 static void drop_blocked(struct vhost_port *vp, unsigned ring)
 {
-	vhost_tell(&vp->device, LOG_WARN,
+	vhost_tell(&vp->net.vhost, LOG_WARN,
 	    "the call eventfd of ring %u blocks: the front-end has filled it and made it "
 	    "blocking",
 	    ring);
@@ -124,13 +124,13 @@ static void service(struct vhost_port *vp, int64_t now)
 	if (atomic_load(&calls->blocked))
 		blocked = atomic_exchange(&calls->blocked, 0);
 
-	if (blocked || vhost_calls_hang(&vp->device, HANG_NS, &ring)) {
+	if (blocked || vhost_calls_hang(&vp->net.vhost, HANG_NS, &ring)) {
 		drop_blocked(vp, blocked ? blocked - 1 : ring);
 		return;
 	}
 	if (atomic_load(&calls->slow) && !vp->calls.slow)
 		begin_slow(vp, now);
-	if (vhost_calls_were_slow(&vp->device) && vp->calls.slow)
+	if (vhost_calls_were_slow(&vp->net.vhost) && vp->calls.slow)
 		confirm_slow(vp, now);
 	if (vp->calls.slow && is_quick_again(vp, now))
 		set_slow(vp, false);

@@ -41,7 +41,7 @@ struct address_lists *address_lists_create(const struct vswitch *sw)
 	if (!lists)
 		return NULL;
 	lists->fdb = sw->fdb;
-	lists->now_s = vswitch_clock();
+	lists->now_s = workers_clock();
 	lists->n_ports = sw->n_ports;
 	lists->per_port = ADDRESSES_MAX / MAX(sw->n_ports, 1);
 	for (unsigned p = 0; p < sw->n_ports; p++)

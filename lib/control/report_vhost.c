@@ -78,7 +78,7 @@ static json_t *feature_names(uint64_t features)
 /* The front-end's process, time, features, MTU and memory. */
 static void report_frontend(const struct vhost_port *vp, json_t *port)
 {
-	const struct vhost_device *dev = &vp->device;
+	const struct vhost_device *dev = &vp->net.vhost;
 	struct vhost_endpoint_peer peer;
 	uint64_t bytes, page;
 
@@ -108,18 +108,18 @@ void report_vhost_port(const struct vhost_port *vp, json_t *port)
 {
 	json_object_set_new(
 	    port, "connected", json_boolean(vhost_endpoint_connected(vp->endpoint)));
-	json_object_set_new(port, "queues_unused", json_integer(vp->n_unused));
-	json_object_set_new(port, "holds", json_integer((json_int_t)vp->device.holds));
-	json_object_set_new(port, "control_queue", control_json(&vp->control));
+	json_object_set_new(port, "queues_unused", json_integer(vp->net.n_unused));
+	json_object_set_new(port, "holds", json_integer((json_int_t)vp->net.vhost.holds));
+	json_object_set_new(port, "control_queue", control_json(&vp->net.control));
 	report_frontend(vp, port);
 }
 
 void report_vhost_queue(const struct vhost_port *vp, unsigned index, json_t *queue)
 {
-	report_ring(queue, &vp->device, index);
-	report_events(queue, &vp->device, index);
+	report_ring(queue, &vp->net.vhost, index);
+	report_events(queue, &vp->net.vhost, index);
 	if (index % 2 == 0)
 		json_object_set_new(queue, "used",
-		    json_boolean(switch_port_up(&vp->port) && vp->in[index] &&
-			vp->queue[index]->enabled && vp->used[index]));
+		    json_boolean(switch_port_up(&vp->port) && vp->net.in[index] &&
+			vp->net.queue[index]->enabled && vp->net.used[index]));
 }

@@ -64,7 +64,7 @@ static void forget(struct vhost_port *vp, const char *why)
 	vp->tenant.gone = false;
 	if (n == 0)
 		return;
-	vhost_tell(&vp->device, LOG_INFO, "%u addresses are forgotten: %s", n, why);
+	vhost_tell(&vp->net.vhost, LOG_INFO, "%u addresses are forgotten: %s", n, why);
 	fdb_flush_port(sw->fdb, vp->port.index);
 	event_active(sw->tenants.flush, 0, 0);
 }

@@ -28,8 +28,6 @@
 
 #include <event2/event.h>
 
-#include <rte_cycles.h>
-
 #include "base/log.h"
 #include "base/util.h"
 #include "bridge/forward.h"
@@ -201,18 +199,13 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 	return 0;
 }
 
-uint32_t vswitch_clock(void)
-{
-	return rte_rdtsc() / rte_get_tsc_hz();
-}
-
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct vswitch *sw = arg;
 
 	(void)fd;
 	(void)what;
-	fdb_age_some(sw->fdb, vswitch_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
+	fdb_age_some(sw->fdb, workers_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
 	tenants_tick(sw);
 }
 

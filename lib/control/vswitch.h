@@ -11,11 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/net_device.h"
 #include "control/scheduler.h"
 #include "control/switch_port.h"
 #include "control/tenant.h"
 #include "datapath/port.h"
+#include "net/net_device.h"
 #include "worker/worker.h"
 
 struct event_base;
@@ -33,8 +33,9 @@ struct vswitch {
 	struct workers *workers;
 	struct scheduler *scheduler;
 	struct net_offer offer;
-	unsigned n_slow; /* ports for which workers make no calls */
-	bool calls_left; /* some calls could not be handed over */
+	struct net_host host; /* what network devices know of the switch */
+	unsigned n_slow;      /* ports for which workers make no calls */
+	bool calls_left;      /* some calls could not be handed over */
 	struct tenants tenants;
 	unsigned n_ports;
 	struct switch_port *port[PORTS_MAX];
@@ -58,9 +59,6 @@ void vswitch_destroy(struct vswitch *sw);
 
 /* Make a port, which was initialised last, part of the switch, which destroys it at the end. */
 void vswitch_attach(struct switch_port *sp);
-
-/* The time in seconds, for the age of table entries. */
-uint32_t vswitch_clock(void);
 
 /* sp has changed: workers get it with the next commit, at the end of this turn at the latest. */
 void vswitch_changed(struct switch_port *sp);

@@ -13,7 +13,7 @@
  * Each case ends with one line in the log. If the port cannot be used any more, its connection is
  * dropped.
  *
- * Threads: the control thread. Guest memory is touched only by vhost_port_look_at_unused().
+ * Threads: the control thread. Guest memory is touched only by net_queues_look_at_unused().
  */
 #include "control/watchdog.h"
 
@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "control/calls.h"
 #include "control/vhost_port.h"
+#include "net/net_queues.h"
 #include "vhost/call.h"
 #include "vhost/doorbell.h"
 #include "vhost/guard.h"
@@ -63,18 +64,18 @@ struct watchdog {
 
 static void report_broken_rings(struct vhost_port *vp)
 {
-	for (unsigned i = 0; i < vp->device.n_vrings; i++) {
-		const struct vhost_vring *v = vp->device.vring[i];
+	for (unsigned i = 0; i < vp->net.vhost.n_vrings; i++) {
+		const struct vhost_vring *v = vp->net.vhost.vring[i];
 
 		if (!v || !v->active || v->ring.broken == vp->reported[i])
 			continue; /* nothing new to report */
 		vp->reported[i] = v->ring.broken;
-		vhost_ring_note(&vp->device, i, VRING_EVENT_BROKEN, v->ring.broken);
-		vhost_tell(&vp->device, LOG_WARN,
+		vhost_ring_note(&vp->net.vhost, i, VRING_EVENT_BROKEN, v->ring.broken);
+		vhost_tell(&vp->net.vhost, LOG_WARN,
 		    "ring %u is stopped until the driver resets it: %s", i,
 		    vring_break_text(v->ring.broken));
 		if (v->err_fd >= 0)
-			vhost_call(&vp->device, i, VHOST_CALL_ERR, v->err_fd);
+			vhost_call(&vp->net.vhost, i, VHOST_CALL_ERR, v->err_fd);
 	}
 }
 
@@ -87,7 +88,7 @@ static void ask_for_translations(struct vswitch *sw)
 		return;
 	now = clock_ms();
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
-		vhost_iommu_service(&vp->device, now);
+		vhost_iommu_service(&vp->net.vhost, now);
 }
 
 static void doubt_memory(struct vswitch *sw)
@@ -96,7 +97,7 @@ static void doubt_memory(struct vswitch *sw)
 	struct vhost_port *vp;
 
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
-		vhost_unshared_service(&vp->device, now);
+		vhost_unshared_service(&vp->net.vhost, now);
 }
 
 static void on_miss(evutil_socket_t fd, short what, void *arg)
@@ -120,7 +121,7 @@ void watchdog_free_workers(void *arg)
 	struct vhost_port *vp;
 
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
-		vp->spoilt |= vhost_postcopy_abort(&vp->device);
+		vp->spoilt |= vhost_postcopy_abort(&vp->net.vhost);
 }
 
 static void end_lazy_postcopies(struct vswitch *sw)
@@ -135,7 +136,7 @@ static void end_lazy_postcopies(struct vswitch *sw)
 		if (!vp->spoilt)
 			continue; /* its memory was not taken away */
 		vp->spoilt = false;
-		vhost_tell(&vp->device, LOG_WARN,
+		vhost_tell(&vp->net.vhost, LOG_WARN,
 		    "a missing page was not brought within %u ms: postcopy is given up",
 		    STAND_STILL_LOOKS * LOOK_MS);
 		vhost_endpoint_drop(vp->endpoint);
@@ -147,7 +148,7 @@ static void offer_doorbells(struct vswitch *sw)
 	struct vhost_port *vp;
 
 	for (unsigned p = 0; sw->offer.host_notifier && (vp = vhost_port_next(sw, &p));)
-		vhost_doorbell_service(&vp->device);
+		vhost_doorbell_service(&vp->net.vhost);
 }
 
 static void look_at_unused_queues(struct vswitch *sw)
@@ -155,7 +156,7 @@ static void look_at_unused_queues(struct vswitch *sw)
 	struct vhost_port *vp;
 
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
-		vhost_port_look_at_unused(vp);
+		net_queues_look_at_unused(&vp->net);
 }
 
 /* A sleeping worker is in no call. A worker that wakes up is checked within LOOK_MS. */
@@ -203,7 +204,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		if (!vp)
 			continue; /* another kind of port */
 		report_broken_rings(vp);
-		log_limit_service(&vp->device.limit, vp->port.name);
+		log_limit_service(&vp->net.vhost.limit, vp->port.name);
 	}
 }
 
@@ -217,7 +218,7 @@ static void on_lost(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	eventfd_read(fd, &count);
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
-		if (vhost_memory_check(&vp->device) < 0)
+		if (vhost_memory_check(&vp->net.vhost) < 0)
 			vhost_endpoint_drop(vp->endpoint);
 	}
 }

@@ -512,6 +512,11 @@ bool workers_mail_waits(const struct workers *all, unsigned worker)
 	return mailbox_waits(&all->worker[worker].mailbox);
 }
 
+uint32_t workers_clock(void)
+{
+	return clock_seconds(rte_rdtsc(), rte_get_tsc_hz());
+}
+
 void workers_read_stats(const struct workers *all, unsigned worker, struct worker_stats *ret)
 {
 	*ret = all->worker[worker].stats;

@@ -113,4 +113,7 @@ int workers_inject(
 /* Does such a frame wait for this worker? */
 bool workers_mail_waits(const struct workers *workers, unsigned worker);
 
+/* The time in seconds, as workers write it into the address table. */
+uint32_t workers_clock(void);
+
 void workers_read_stats(const struct workers *workers, unsigned worker, struct worker_stats *ret);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "control/net_state.h"
+#include "net/net_state.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
 
 #include "bridge/fdb.h"
-#include "control/vhost_port.h"
+#include "net/net_device.h"
+#include "worker/worker.h"
 
 #define MAGIC   0x4e777376u
 #define VERSION 1
@@ -41,17 +42,17 @@ static void collect(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
 
 ssize_t net_state_save(struct vhost_device *dev, void *bytes, size_t room)
 {
-	const struct vhost_port *vp = dev->opaque;
+	const struct net_device *nd = dev->opaque;
 	struct header header = {.magic = htole32(MAGIC), .version = htole16(VERSION)};
 	struct collection c = {
-	    .port = vp->port.index,
+	    .port = nd->index,
 	    .at = (uint8_t *)bytes + sizeof(header),
 	};
 
 	if (room < sizeof(header))
 		return -ENOSPC;
 	c.max = (room - sizeof(header)) / MAC_LEN;
-	fdb_foreach(vp->port.sw->fdb, collect, &c);
+	fdb_foreach(nd->host->fdb, collect, &c);
 	header.count = htole32(c.count);
 	memcpy(bytes, &header, sizeof(header));
 	return sizeof(header) + (size_t)c.count * MAC_LEN;
@@ -82,12 +83,12 @@ static bool state_valid(const uint8_t *bytes, size_t len)
  */
 int net_state_load(struct vhost_device *dev, const void *bytes, size_t len)
 {
-	const struct vhost_port *vp = dev->opaque;
+	const struct net_device *nd = dev->opaque;
 
 	if (!state_valid(bytes, len))
 		return -EINVAL;
 	for (size_t at = sizeof(struct header); at < len; at += MAC_LEN)
-		fdb_learn(vp->port.sw->fdb, mac_load((const uint8_t *)bytes + at), vp->port.index,
-		    vswitch_clock());
+		fdb_learn(nd->host->fdb, mac_load((const uint8_t *)bytes + at), nd->index,
+		    workers_clock());
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/util.h"
-#include "control/net_features.h"
+#include "net/net_features.h"
 
 static char word[64];
 

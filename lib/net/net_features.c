@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "control/net_features.h"
+#include "net/net_features.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
 struct event;
 struct vhost_device;
 struct vhost_vring;
-struct vhost_port;
+struct net_device;
 
 struct net_control_counts {
 	uint64_t commands; /* answered with OK */
@@ -39,13 +39,13 @@ struct net_control {
 bool net_control_is(const struct vhost_device *dev, unsigned index);
 
 /* Serve this ring, or none (NULL). Called when the port's rings are taken into use. */
-void net_control_start(struct vhost_port *vp, struct vhost_vring *ring);
+void net_control_start(struct net_device *nd, struct vhost_vring *ring);
 
 /* Stop serving the ring, because it may change. The number of pairs stays. */
-void net_control_pause(struct vhost_port *vp);
+void net_control_pause(struct net_device *nd);
 
 /* The front-end has disconnected. */
-void net_control_forget(struct vhost_port *vp);
+void net_control_forget(struct net_device *nd);
 
 /* Does the driver use this pair of queues? */
-bool net_control_uses_pair(const struct vhost_port *vp, unsigned pair);
+bool net_control_uses_pair(const struct net_device *nd, unsigned pair);

@@ -18,7 +18,7 @@
  *
  * While a guest arrives before its memory (postcopy), pages may be missing, and the queue rests.
  */
-#include "control/net_control.h"
+#include "net/net_control.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "control/vhost_port.h"
+#include "net/net_device.h"
 #include "vhost/call.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
@@ -63,17 +63,17 @@ static const struct command {
 
 bool net_control_is(const struct vhost_device *dev, unsigned index)
 {
-	const struct vhost_port *vp = dev->opaque;
+	const struct net_device *nd = dev->opaque;
 	uint64_t features = dev->state.features;
-	unsigned pairs = VIRTIO_HAS(features, NET_F_MQ) ? vp->port.sw->offer.queue_pairs : 1;
+	unsigned pairs = VIRTIO_HAS(features, NET_F_MQ) ? nd->host->queue_pairs : 1;
 
 	return VHOST_PROTOCOL_HAS(dev->state.protocol_features, CONFIG) &&
 	    VIRTIO_HAS(features, NET_F_CTRL_VQ) && index == 2 * pairs && dev->n_vrings == index + 1;
 }
 
-bool net_control_uses_pair(const struct vhost_port *vp, unsigned pair)
+bool net_control_uses_pair(const struct net_device *nd, unsigned pair)
 {
-	return vp->control.pairs == 0 || pair < vp->control.pairs;
+	return nd->control.pairs == 0 || pair < nd->control.pairs;
 }
 
 /* Copy the first bytes of the command, at most room. Returns how many. */
@@ -105,33 +105,33 @@ static bool command_allowed(uint64_t features, const uint8_t *bytes, size_t len)
 }
 
 /* From now on only the receive queues of so many pairs take frames. This is in force on return. */
-static void use_pairs(struct vhost_port *vp, unsigned pairs)
+static void use_pairs(struct net_device *nd, unsigned pairs)
 {
-	if (vp->control.pairs == pairs)
+	if (nd->control.pairs == pairs)
 		return;
-	log_debug("%s: the driver uses %u queue pairs", vp->port.name, pairs);
-	vp->control.pairs = pairs;
-	vp->control.left = 0;
-	vswitch_changed(&vp->port);
-	vswitch_commit(vp->port.sw);
+	log_debug("%s: the driver uses %u queue pairs", nd->vhost.name, pairs);
+	nd->control.pairs = pairs;
+	nd->control.left = 0;
+	nd->host->changed(nd);
+	nd->host->publish(nd);
 }
 
 /* Execute a command. Returns the answer. */
-static uint8_t execute(struct vhost_port *vp, const struct vring_chain *chain)
+static uint8_t execute(struct net_device *nd, const struct vring_chain *chain)
 {
 	uint8_t bytes[COMMAND_BYTES];
 	size_t len = read_command(chain, bytes, sizeof(bytes));
 	unsigned pairs;
 
 	if (len < sizeof(struct command_header) ||
-	    !command_allowed(vp->device.state.features, bytes, len))
+	    !command_allowed(nd->vhost.state.features, bytes, len))
 		return ACK_ERR;
 	if (bytes[0] != CLASS_MQ)
 		return ACK_OK;
 	pairs = bytes[2] | bytes[3] << 8;
-	if (pairs == 0 || pairs > vp->port.sw->offer.queue_pairs)
+	if (pairs == 0 || pairs > nd->host->queue_pairs)
 		return ACK_ERR;
-	use_pairs(vp, pairs);
+	use_pairs(nd, pairs);
 	return ACK_OK;
 }
 
@@ -139,9 +139,9 @@ static uint8_t execute(struct vhost_port *vp, const struct vring_chain *chain)
 enum finding { FOUND_NONE, FOUND_COMMAND, FOUND_RECEIVE_BUFFER };
 
 /* Take one command and answer it. */
-static enum finding serve_one(struct vhost_port *vp, struct vring *vr)
+static enum finding serve_one(struct net_device *nd, struct vring *vr)
 {
-	struct net_control_counts *counts = &vp->control.counts;
+	struct net_control_counts *counts = &nd->control.counts;
 	struct vring_chain *chain = &burst.chain[0];
 	unsigned n_readable;
 	uint8_t ack;
@@ -156,7 +156,7 @@ static enum finding serve_one(struct vhost_port *vp, struct vring *vr)
 	}
 	ack = ACK_ERR;
 	if (!chain->fault && n_readable < chain->n_segments) {
-		ack = execute(vp, chain);
+		ack = execute(nd, chain);
 		*burst.segment[chain->segment + n_readable].addr = ack;
 		chain->written = 1;
 	}
@@ -182,9 +182,9 @@ static void rest(struct net_control *nc)
 	wait_ms(nc, WINDOW_MS);
 }
 
-static void serve(struct vhost_port *vp)
+static void serve(struct net_device *nd)
 {
-	struct net_control *nc = &vp->control;
+	struct net_control *nc = &nd->control;
 	struct vhost_vring *ring = nc->ring;
 	uint64_t now = clock_ms();
 	bool served = false, more = true;
@@ -195,24 +195,24 @@ static void serve(struct vhost_port *vp)
 	}
 	if (ring->ring.broken)
 		return; /* until the driver resets it */
-	if (vp->device.postcopy.registered) {
+	if (nd->vhost.postcopy.registered) {
 		rest(nc);
 		return;
 	}
 	while (more && nc->left) {
-		enum finding found = serve_one(vp, &ring->ring);
+		enum finding found = serve_one(nd, &ring->ring);
 
 		nc->left -= nc->left > 0;
 		served |= found == FOUND_COMMAND;
 		if (found == FOUND_RECEIVE_BUFFER) {
-			net_control_pause(vp);
+			net_control_pause(nd);
 			return;
 		}
 		if (found == FOUND_NONE)
 			more = vring_kick_enable(&ring->ring);
 	}
 	if (served && ring->call_fd >= 0 && vring_call_needed(&ring->ring))
-		vhost_call(&vp->device, vp->device.n_vrings - 1, VHOST_CALL_USED, ring->call_fd);
+		vhost_call(&nd->vhost, nd->vhost.n_vrings - 1, VHOST_CALL_USED, ring->call_fd);
 	if (more)
 		rest(nc);
 	else if (!nc->kick)
@@ -228,34 +228,34 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct vhost_port *vp = arg;
+	struct net_device *nd = arg;
 
 	(void)fd;
 	(void)what;
-	if (vp->control.kick)
-		event_add(vp->control.kick, NULL);
-	serve(vp);
+	if (nd->control.kick)
+		event_add(nd->control.kick, NULL);
+	serve(nd);
 }
 
-void net_control_start(struct vhost_port *vp, struct vhost_vring *ring)
+void net_control_start(struct net_device *nd, struct vhost_vring *ring)
 {
-	struct net_control *nc = &vp->control;
+	struct net_control *nc = &nd->control;
 
-	net_control_pause(vp);
+	net_control_pause(nd);
 	if (!ring) {
 		nc->pairs = 0;
 		return;
 	}
 	if (nc->pairs == 0)
 		nc->pairs = 1; /* until the driver asks for more */
-	nc->timer = evtimer_new(vp->port.sw->base, on_timer, vp);
+	nc->timer = evtimer_new(nd->host->base, on_timer, nd);
 	if (ring->kick_fd >= 0 && !ring->doorbell)
 		nc->kick = event_new(
-		    vp->port.sw->base, ring->kick_fd, EV_READ | EV_PERSIST | EV_ET, on_kick, vp);
+		    nd->host->base, ring->kick_fd, EV_READ | EV_PERSIST | EV_ET, on_kick, nd);
 	if (!nc->timer) {
 		vhost_tell(
-		    &vp->device, LOG_ERROR, "no memory for the control queue, which stays unused");
-		net_control_pause(vp);
+		    &nd->vhost, LOG_ERROR, "no memory for the control queue, which stays unused");
+		net_control_pause(nd);
 		return;
 	}
 	nc->ring = ring;
@@ -263,9 +263,9 @@ void net_control_start(struct vhost_port *vp, struct vhost_vring *ring)
 	wait_ms(nc, 0);
 }
 
-void net_control_pause(struct vhost_port *vp)
+void net_control_pause(struct net_device *nd)
 {
-	struct net_control *nc = &vp->control;
+	struct net_control *nc = &nd->control;
 
 	/* syscalls: epoll_ctl clock_gettime */
 	if (nc->kick)
@@ -276,8 +276,8 @@ void net_control_pause(struct vhost_port *vp)
 	nc->ring = NULL;
 }
 
-void net_control_forget(struct vhost_port *vp)
+void net_control_forget(struct net_device *nd)
 {
-	net_control_pause(vp);
-	vp->control.pairs = 0;
+	net_control_pause(nd);
+	nd->control.pairs = 0;
 }

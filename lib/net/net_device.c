@@ -16,7 +16,7 @@
  * Threads: the control thread. lib/vhost has checked everything that the front-end says, except MAC
  * addresses and the MTU, which are checked here.
  */
-#include "control/net_device.h"
+#include "net/net_device.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,10 +24,13 @@
 #include "base/log.h"
 #include "bridge/fdb.h"
 #include "bridge/rarp.h"
-#include "control/net_features.h"
-#include "control/net_state.h"
-#include "control/vhost_port.h"
+#include "net/net_features.h"
+#include "net/net_queues.h"
+#include "net/net_state.h"
+#include "vhost/call.h"
+#include "vhost/journal.h"
 #include "virtio/vhost_user.h"
+#include "worker/worker.h"
 
 #define MTU_MIN     68
 #define MTU_DEFAULT 1500
@@ -70,7 +73,8 @@ static uint32_t offloads_accepted(uint64_t features)
 	return accepts;
 }
 
-void net_device_describe(const struct vhost_device *dev, struct port *port)
+/* This only changes while the port is down. */
+static void describe_features(const struct vhost_device *dev, struct port *port)
 {
 	uint64_t features = dev->state.features;
 
@@ -80,27 +84,34 @@ void net_device_describe(const struct vhost_device *dev, struct port *port)
 	port->mtu = VIRTIO_HAS(features, NET_F_MTU) ? dev->state.mtu : 0;
 }
 
+void net_device_describe(struct net_device *nd, struct port *port)
+{
+	if (port)
+		describe_features(&nd->vhost, port);
+	net_queues_describe(nd, port);
+}
+
 static void net_pause(struct vhost_device *dev)
 {
-	struct vhost_port *vp = dev->opaque;
+	struct net_device *nd = dev->opaque;
 
-	net_control_pause(vp);
-	vhost_port_drop_rings(vp);
-	vswitch_changed(&vp->port);
-	vswitch_commit(vp->port.sw);
+	net_control_pause(nd);
+	net_queues_drop_all(nd);
+	nd->host->changed(nd);
+	nd->host->publish(nd);
 }
 
 static void net_pause_ring(struct vhost_device *dev, unsigned index)
 {
-	struct vhost_port *vp = dev->opaque;
+	struct net_device *nd = dev->opaque;
 
-	if (dev->vring[index] == vp->control.ring) {
-		net_control_pause(vp);
+	if (dev->vring[index] == nd->control.ring) {
+		net_control_pause(nd);
 		return;
 	}
-	vhost_port_drop_ring(vp, index);
-	vswitch_changed(&vp->port);
-	vswitch_commit(vp->port.sw);
+	net_queues_drop(nd, index);
+	nd->host->changed(nd);
+	nd->host->publish(nd);
 }
 
 /* The control queue, if the front-end leaves it to us and it is active; else NULL. */
@@ -115,24 +126,24 @@ static struct vhost_vring *control_ring(const struct vhost_device *dev)
 
 static void net_resume(struct vhost_device *dev)
 {
-	struct vhost_port *vp = dev->opaque;
+	struct net_device *nd = dev->opaque;
 
-	net_control_start(vp, control_ring(dev));
-	vhost_port_take_rings(vp);
-	vswitch_changed(&vp->port);
+	net_control_start(nd, control_ring(dev));
+	net_queues_take(nd);
+	nd->host->changed(nd);
 }
 
 static void net_commit(struct vhost_device *dev)
 {
-	struct vhost_port *vp = dev->opaque;
+	struct net_device *nd = dev->opaque;
 
-	vswitch_commit(vp->port.sw);
+	nd->host->publish(nd);
 }
 
 /* Announce that mac is behind this port now, by a frame from mac. */
 static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
 {
-	struct vhost_port *vp = dev->opaque;
+	struct net_device *nd = dev->opaque;
 	uint64_t address = mac_load(mac);
 	uint8_t frame[RARP_FRAME_LEN];
 
@@ -140,31 +151,27 @@ static int net_announce(struct vhost_device *dev, const uint8_t mac[6])
 		return -EINVAL;
 	rarp_build(frame, mac);
 	/* A worker that does not know the port yet would lose the frame. */
-	vswitch_commit(vp->port.sw);
-	for (unsigned i = 0; i < vp->port.n_polled; i++)
-		if (vp->port.polled[i]->enabled)
-			return workers_inject(vp->port.sw->workers, vp->port.polled[i]->worker,
-			    vp->port.index, frame, sizeof(frame));
-	return -ENETDOWN;
+	nd->host->publish(nd);
+	return nd->host->send(nd, frame, sizeof(frame));
 }
 
 static void net_synchronize(struct vhost_device *dev)
 {
-	const struct vhost_port *vp = dev->opaque;
+	const struct net_device *nd = dev->opaque;
 
-	workers_synchronize(vp->port.sw->workers);
+	workers_synchronize(nd->host->workers);
 }
 
 static void net_set_call(struct vhost_device *dev, unsigned index)
 {
-	const struct vhost_port *vp = dev->opaque;
-	struct queue *q = vp->queue[index];
+	const struct net_device *nd = dev->opaque;
+	struct queue *q = nd->queue[index];
 
-	if (!vp->in[index])
+	if (!nd->in[index])
 		return;
 	/* After vhost_call_replaced(): a worker that sees the new fd knows that it may be slow. */
 	__atomic_store_n(&q->call_fd, dev->vring[index]->call_fd, __ATOMIC_RELEASE);
-	workers_synchronize(vp->port.sw->workers);
+	workers_synchronize(nd->host->workers);
 }
 
 /* virtio 1.2, 5.1.2: receiveq1, transmitq1, receiveq2, ..., and the control queue. */
@@ -184,17 +191,17 @@ static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 /* What a driver reads if the front-end leaves the configuration space to us. */
 static void net_get_config(struct vhost_device *dev, uint8_t *space)
 {
-	const struct vhost_port *vp = dev->opaque;
+	const struct net_device *nd = dev->opaque;
 	struct virtio_net_config config = {
 	    .status = VIRTIO_NET_S_LINK_UP,
-	    .max_virtqueue_pairs = vp->port.sw->offer.queue_pairs,
+	    .max_virtqueue_pairs = nd->host->queue_pairs,
 	    .mtu = dev->state.mtu ? dev->state.mtu : MTU_DEFAULT,
 	};
 
 	memcpy(space, &config, sizeof(config));
 }
 
-const struct vhost_device_type net_device_type = {
+static const struct vhost_device_type net_device_type = {
     .name = "net",
     .feature_prefix = "NET_",
     .features = NET_FEATURES,
@@ -214,3 +221,33 @@ const struct vhost_device_type net_device_type = {
     .save = net_state_save,
     .load = net_state_load,
 };
+
+int net_device_init(struct net_device *nd, const struct net_offer *offer, const char *name)
+{
+	struct vhost_device *dev = &nd->vhost;
+
+	dev->withheld = ~offer->features;
+	dev->offer_iommu = offer->iommu;
+	dev->offer_postcopy = offer->postcopy;
+	dev->offer_doorbells = offer->host_notifier;
+	dev->offer_inband = offer->inband;
+	dev->memory_any = offer->memory_any;
+	dev->record_events = offer->record_events;
+	dev->owner = 1 + nd->index;
+	return vhost_device_init(dev, &net_device_type, name, nd);
+}
+
+void net_device_forget(struct net_device *nd)
+{
+	nd->unused_looks = 0;
+	net_control_forget(nd);
+}
+
+void net_device_cleanup(struct net_device *nd)
+{
+	vhost_journal_close(&nd->vhost);
+	vhost_calls_end(&nd->vhost);
+	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
+		free(nd->queue[i]);
+	vhost_device_forget_events(&nd->vhost);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The virtio network device, a device type of lib/vhost: what it offers, how its rings become
+ * queues of a port, its control queue, and the state that migrates with its guest.
+ *
+ * The switch that it is part of is known only by struct net_host.
+ *
+ * Threads: the control thread only. Workers see struct port and struct queue.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datapath/port.h"
+#include "net/net_control.h"
+#include "vhost/device.h"
+
+struct event_base;
+struct fdb;
+struct net_device;
+struct workers;
+
+/* What network devices offer, the same for all ports. */
+struct net_offer {
+	uint64_t features;  /* which of NET_FEATURES; net_features.h */
+	bool memory_any;    /* map any file of a front-end, not only memory */
+	bool record_events; /* record events of every ring; see virtio/vring_events.h */
+	bool iommu;         /* offer VIRTIO_F_ACCESS_PLATFORM */
+	bool inband;        /* offer notifications by messages */
+	bool host_notifier; /* give guests pages to kick instead of eventfds */
+	bool postcopy;      /* allow postcopy migration: a guest runs before its memory has come */
+	unsigned queue_pairs; /* how many the configuration space tells drivers */
+};
+
+/* What network devices need of the switch, the same for all of them. */
+struct net_host {
+	struct event_base *base;
+	struct fdb *fdb;
+	struct workers *workers;
+	int miss_fd;          /* an eventfd that workers write if a ring waits for a translation */
+	unsigned queue_pairs; /* the most that a driver may use */
+	/* The queues have changed: workers get to know this by the end of the event loop's turn. */
+	void (*changed)(struct net_device *nd);
+	/* Tell the workers all changes. Returns when no worker uses what was before. */
+	void (*publish)(struct net_device *nd);
+	/* The queue has another ring than before, and no worker uses it yet. */
+	void (*begins)(struct net_device *nd, struct queue *q);
+	/* Send a frame in the port's name. -ENETDOWN: the port is down; or as workers_inject(). */
+	int (*send)(struct net_device *nd, const uint8_t *frame, uint32_t len);
+};
+
+struct net_device {
+	struct vhost_device vhost; /* its opaque pointer is this structure */
+	const struct net_host *host;
+	struct switch_port *owner; /* what struct queue says */
+	uint16_t index;            /* of the port, in the address table */
+	struct net_control control;
+	bool in[VHOST_RINGS_MAX];             /* rings that workers may use */
+	bool used[VHOST_RINGS_MAX];           /* deliver rings that had buffers since they are in */
+	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept over reconnects, for its counters */
+	unsigned n_enabled, n_unused; /* deliver queues; how many of them had no buffers so far */
+	unsigned unused_looks;        /* checks that found some of these unused, and others not */
+};
+
+/*
+ * The caller has zeroed nd and filled in host, owner and index. name must outlive nd. 0 or a
+ * negative errno.
+ */
+int net_device_init(struct net_device *nd, const struct net_offer *offer, const char *name);
+
+/* No worker uses the queues any more. nd may be zeroed. */
+void net_device_cleanup(struct net_device *nd);
+
+/* The front-end has disconnected. */
+void net_device_forget(struct net_device *nd);
+
+/* Fill in what workers must know, and the queues that take frames. NULL: the port is down. */
+void net_device_describe(struct net_device *nd, struct port *port);
