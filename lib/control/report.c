@@ -120,11 +120,12 @@ json_t *report_json(const struct vswitch *sw)
 {
 	json_t *ports = json_array(), *workers = json_array();
 	struct address_lists *lists = address_lists_create(sw);
+	const struct switch_port *sp;
 	struct books books = {0};
 
 	workers_synchronize(sw->workers);
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		json_array_append_new(ports, port_json(sw->port[p], lists, &books));
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
+		json_array_append_new(ports, port_json(sp, lists, &books));
 	for (unsigned w = 0; w < workers_count(sw->workers); w++)
 		json_array_append_new(workers, worker_json(sw, w));
 	address_lists_destroy(lists);

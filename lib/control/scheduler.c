@@ -77,9 +77,9 @@ static void find_nodes(struct queue *const queue[], unsigned n)
 
 static void count_queues(const struct vswitch *sw, struct balance_worker workers[])
 {
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		const struct switch_port *sp = sw->port[p];
+	const struct switch_port *sp;
 
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
 		for (unsigned i = 0; i < sp->n_polled; i++)
 			if (place_of(sp->polled[i])->placed)
 				workers[sp->polled[i]->worker].queues++;

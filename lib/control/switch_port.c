@@ -11,12 +11,18 @@
 int switch_port_init(
     struct switch_port *sp, const struct switch_port_ops *ops, struct vswitch *sw, const char *name)
 {
-	if (sw->n_ports == PORTS_MAX) {
+	struct port_id id;
+	int err = port_index_take(&sw->indices, &id);
+
+	if (err) {
 		log_error("%s: more than %u ports", name, PORTS_MAX);
-		return -ENOSPC;
+		return err;
 	}
-	*sp =
-	    (struct switch_port){.ops = ops, .sw = sw, .index = sw->n_ports, .name = strdup(name)};
+	*sp = (struct switch_port){.ops = ops,
+	    .sw = sw,
+	    .index = id.index,
+	    .generation = id.generation,
+	    .name = strdup(name)};
 	scheduler_forget(sp);
 	kicks_init(sp);
 	return sp->name ? 0 : -ENOMEM;
@@ -24,6 +30,8 @@ int switch_port_init(
 
 void switch_port_cleanup(struct switch_port *sp)
 {
+	if (sp->sw)
+		port_index_give_back(&sp->sw->indices, sp->index);
 	free(sp->port);
 	free(sp->name);
 }
@@ -46,7 +54,7 @@ static struct port *port_create(struct switch_port *sp)
 		    "out of memory: the port is down until its next change");
 		return NULL;
 	}
-	*port = (struct port){.index = sp->index};
+	*port = (struct port){.index = sp->index, .generation = sp->generation};
 	return port;
 }
 

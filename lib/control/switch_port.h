@@ -54,6 +54,7 @@ struct switch_port {
 	struct vswitch *sw;
 	char *name; /* for log lines and reports */
 	uint16_t index;
+	uint32_t generation;     /* of the index; see port_index.h */
 	bool changed;            /* since it was published */
 	struct log_limit *limit; /* of log lines; the kind's */
 	struct port *port;       /* as published; NULL: down */
@@ -79,7 +80,10 @@ static inline bool switch_port_up(const struct switch_port *sp)
 int switch_port_init(struct switch_port *sp, const struct switch_port_ops *ops, struct vswitch *sw,
     const char *name);
 
-/* The port is down, or zeroed. */
+/*
+ * Give the index back. The port is zeroed; or no worker uses it, and the address table has no entry
+ * for it.
+ */
 void switch_port_cleanup(struct switch_port *sp);
 
 /*

@@ -115,7 +115,7 @@ struct vhost_port *vhost_port_at(const struct vswitch *sw, unsigned index)
 {
 	struct switch_port *sp = sw->port[index];
 
-	return sp->ops == &vhost_port_ops ? of(sp) : NULL;
+	return sp && sp->ops == &vhost_port_ops ? of(sp) : NULL;
 }
 
 struct vhost_port *vhost_port_next(const struct vswitch *sw, unsigned *at)
@@ -173,11 +173,12 @@ static void net_begins(struct net_device *nd, struct queue *q)
 static int net_send(struct net_device *nd, const uint8_t *frame, uint32_t len)
 {
 	const struct switch_port *sp = nd->owner;
+	const struct port_id id = {.index = sp->index, .generation = sp->generation};
 
 	for (unsigned i = 0; i < sp->n_polled; i++)
 		if (sp->polled[i]->enabled)
 			return workers_inject(
-			    sp->sw->workers, sp->polled[i]->worker, sp->index, frame, len);
+			    sp->sw->workers, sp->polled[i]->worker, id, frame, len);
 	return -ENETDOWN;
 }
 

@@ -32,7 +32,7 @@ struct vhost_port {
 /* Add a port with this endpoint to the switch. Errors are logged. -ENOSPC: too many ports. */
 int vhost_port_add(struct vswitch *sw, const struct vhost_endpoint_config *endpoint);
 
-/* Port number index of the switch; NULL: it is of another kind. */
+/* Port number index of the switch; NULL: there is none, or it is of another kind. */
 struct vhost_port *vhost_port_at(const struct vswitch *sw, unsigned index);
 
 /* The first vhost port from number *at on. *at becomes the number after it. NULL: no more. */

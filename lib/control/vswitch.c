@@ -40,14 +40,13 @@
 
 int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret)
 {
+	const struct switch_port *sp;
 	unsigned n = 0;
 
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		n += sw->port[p]->n_polled;
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
+		n += sp->n_polled;
 	*ret = (struct vswitch_polled){.queue = calloc(n + 1, sizeof(struct queue *))};
-	for (unsigned p = 0; ret->queue && p < sw->n_ports; p++) {
-		const struct switch_port *sp = sw->port[p];
-
+	for (unsigned p = 0; ret->queue && (sp = vswitch_next_port(sw, &p));) {
 		for (unsigned i = 0; i < sp->n_polled; i++)
 			ret->queue[ret->n++] = sp->polled[i];
 	}
@@ -71,7 +70,7 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 		};
 
 		for (unsigned p = 0; p < sw->n_ports; p++)
-			ports[p] = sw->port[p]->port;
+			ports[p] = sw->port[p] ? sw->port[p]->port : NULL;
 		forwarding_create(&config, &fwd);
 	}
 	free(polled.queue);
@@ -101,21 +100,22 @@ void vswitch_changed(struct switch_port *sp)
 void vswitch_commit(struct vswitch *sw)
 {
 	struct forwarding *fwd;
+	struct switch_port *sp;
 
 	if (!sw->changed || !sw->workers)
 		return;
 	sw->changed = false;
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		if (sw->port[p]->changed)
-			switch_port_renew(sw->port[p]);
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
+		if (sp->changed)
+			switch_port_renew(sp);
 	}
 	fwd = make_forwarding(sw);
 	if (!fwd)
 		log_error("out of memory: all ports are down until the next change");
 	publish(sw, fwd);
-	for (unsigned p = 0; p < sw->n_ports; p++) {
-		sw->port[p]->changed = false;
-		switch_port_settle(sw->port[p]);
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
+		sp->changed = false;
+		switch_port_settle(sp);
 	}
 }
 
@@ -272,13 +272,15 @@ static void stop_forwarding(struct vswitch *sw)
 
 void vswitch_destroy(struct vswitch *sw)
 {
+	struct switch_port *sp;
+
 	if (!sw)
 		return;
 	stop_forwarding(sw);
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		sw->port[p]->ops->stop(sw->port[p]);
-	for (unsigned p = 0; p < sw->n_ports; p++)
-		sw->port[p]->ops->destroy(sw->port[p]);
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
+		sp->ops->stop(sp);
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
+		sp->ops->destroy(sp);
 	watchdog_destroy(sw->watchdog);
 	scheduler_destroy(sw->scheduler);
 	if (sw->tick)
@@ -292,5 +294,17 @@ void vswitch_destroy(struct vswitch *sw)
 
 void vswitch_attach(struct switch_port *sp)
 {
-	sp->sw->port[sp->sw->n_ports++] = sp;
+	struct vswitch *sw = sp->sw;
+
+	sw->port[sp->index] = sp;
+	sw->n_ports = MAX(sw->n_ports, sp->index + 1U);
+}
+
+struct switch_port *vswitch_next_port(const struct vswitch *sw, unsigned *at)
+{
+	struct switch_port *sp = NULL;
+
+	while (!sp && *at < sw->n_ports)
+		sp = sw->port[(*at)++];
+	return sp;
 }

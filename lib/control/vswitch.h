@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/port_index.h"
 #include "control/scheduler.h"
 #include "control/switch_port.h"
 #include "control/tenant.h"
@@ -37,8 +38,9 @@ struct vswitch {
 	unsigned n_slow;      /* ports for which workers make no calls */
 	bool calls_left;      /* some calls could not be handed over */
 	struct tenants tenants;
-	unsigned n_ports;
-	struct switch_port *port[PORTS_MAX];
+	struct port_indices indices;
+	unsigned n_ports;                    /* 1 + the highest index that a port has had */
+	struct switch_port *port[PORTS_MAX]; /* by index; NULL: none has it */
 };
 
 struct vswitch_config {
@@ -57,8 +59,11 @@ int vswitch_create(
     struct event_base *base, const struct vswitch_config *config, struct vswitch **ret_sw);
 void vswitch_destroy(struct vswitch *sw);
 
-/* Make a port, which was initialised last, part of the switch, which destroys it at the end. */
+/* Make an initialised port part of the switch, which destroys it at the end. */
 void vswitch_attach(struct switch_port *sp);
+
+/* The first port from index *at on. *at becomes the index after it. NULL: no more. */
+struct switch_port *vswitch_next_port(const struct vswitch *sw, unsigned *at);
 
 /* sp has changed: workers get it with the next commit, at the end of this turn at the latest. */
 void vswitch_changed(struct switch_port *sp);

@@ -202,7 +202,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		    vhost_port_at(sw, (dog->looks / RING_LOOKS + i) % sw->n_ports);
 
 		if (!vp)
-			continue; /* another kind of port */
+			continue; /* no port, or another kind */
 		report_broken_rings(vp);
 		log_limit_service(&vp->net.vhost.limit, vp->port.name);
 	}

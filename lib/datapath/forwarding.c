@@ -19,7 +19,8 @@ static void fill_ports(struct forwarding *fwd, const struct forwarding_config *c
 /* The arrays of all poll lists, n_queues entries each. */
 struct lists {
 	struct queue **queue;
-	uint32_t *key, *tenure;
+	uint64_t *key;
+	uint32_t *tenure;
 	uint16_t *port;
 };
 
@@ -80,7 +81,7 @@ static struct pieces take_pieces(struct arena *arena, const struct forwarding_co
 	arena_align(arena, CACHE_LINE);
 	p.port = ARENA_ARRAY(arena, struct port *, n_ports);
 	p.list.queue = ARENA_ARRAY(arena, struct queue *, n_queues);
-	p.list.key = ARENA_ARRAY(arena, uint32_t, n_queues);
+	p.list.key = ARENA_ARRAY(arena, uint64_t, n_queues);
 	p.list.tenure = ARENA_ARRAY(arena, uint32_t, n_queues);
 	p.list.port = ARENA_ARRAY(arena, uint16_t, n_queues);
 	p.up = ARENA_ARRAY(arena, uint16_t, n_ports);

@@ -93,6 +93,12 @@ struct port_calls {
 	atomic_ushort blocked; /* 1 + virtqueue with a call that did not end by itself; or 0 */
 };
 
+/* Names one port for ever: another port that gets its index has another generation. */
+struct port_id {
+	uint32_t generation;
+	uint16_t index;
+};
+
 struct port {
 	uint16_t index;
 	uint8_t hdr_len;    /* of the net header: 10 or 12 bytes */
@@ -102,12 +108,16 @@ struct port {
 	unsigned n_deliver; /* enabled queues that take frames */
 	struct queue *deliver[PORT_QUEUES_MAX];
 	struct port_calls *calls;
+	uint32_t generation; /* of the index: how many ports have had it */
 } CACHE_ALIGNED;
 
-/* The key of a polled queue. Keys are ordered by port, then by queue. */
-static inline uint32_t poll_key(const struct queue *q)
+/*
+ * The key of a polled queue. Keys are ordered by port, then by queue. A queue of a port that had
+ * the same index before has another key.
+ */
+static inline uint64_t poll_key(const struct queue *q)
 {
-	return (uint32_t)q->port->index << 16 | q->index;
+	return (uint64_t)q->port->index << 48 | (uint64_t)q->port->generation << 16 | q->index;
 }
 
 /* The queues that one worker polls, in the order of their keys. */
@@ -116,7 +126,8 @@ struct poll_list {
 	unsigned n;
 	bool kicks; /* a kick of any of these queues wakes the worker */
 	struct queue **queue;
-	uint32_t *key, *tenure;
+	uint64_t *key;
+	uint32_t *tenure;
 	uint16_t *port; /* index of each queue's port */
 };
 

@@ -60,9 +60,9 @@ void idle_wake(struct idle *idle)
 		eventfd_write(idle->wake_fd, 1); /* syscalls: write */
 }
 
-int idle_watch(const struct idle *idle, int fd, uint32_t key)
+int idle_watch(const struct idle *idle, int fd, uint64_t key)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = key};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = key};
 
 	/* syscalls: epoll_ctl */
 	return epoll_ctl(idle->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
@@ -74,7 +74,7 @@ void idle_unwatch(const struct idle *idle, int fd)
 }
 
 /* Get the keys of queues that were kicked, at most IDLE_KICKS. Waits for the first timeout_ms. */
-static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret_kicked[])
+static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint64_t ret_kicked[])
 {
 	struct epoll_event event[IDLE_KICKS];
 	unsigned kicked = 0;
@@ -83,8 +83,8 @@ static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret
 	n = epoll_wait(
 	    idle->epoll_fd, event, IDLE_KICKS, timeout_ms); /* syscalls(worker): epoll_wait */
 	for (int k = 0; k < n; k++)
-		if (event[k].data.u32 != IDLE_NOBODY)
-			ret_kicked[kicked++] = event[k].data.u32;
+		if (event[k].data.u64 != IDLE_NOBODY)
+			ret_kicked[kicked++] = event[k].data.u64;
 	return kicked;
 }
 
@@ -95,7 +95,7 @@ static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint32_t ret
  */
 static void take_kicks(struct idle *idle, const struct poll_list *list, struct poll_entry entry[])
 {
-	uint32_t kicked[IDLE_KICKS];
+	uint64_t kicked[IDLE_KICKS];
 	unsigned n;
 
 	/* Bounded, because a driver may kick all the time. */
@@ -142,7 +142,7 @@ bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_e
 	return true;
 }
 
-unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[])
+unsigned idle_wait(struct idle *idle, uint64_t ret_kicked[])
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 	unsigned n = 0;
@@ -155,7 +155,7 @@ unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[])
 	return n;
 }
 
-unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[])
+unsigned idle_more_kicks(struct idle *idle, uint64_t ret_kicked[])
 {
 	return idle->kicks ? read_kicks(idle, 0, ret_kicked) : 0;
 }

@@ -20,7 +20,7 @@
 #include "virtio/vring_events.h"
 #include "worker/poll.h"
 
-#define IDLE_NOBODY UINT32_MAX /* a key that no queue has */
+#define IDLE_NOBODY UINT64_MAX /* a key that no queue has */
 #define IDLE_KICKS  64         /* the most keys returned at a time */
 
 struct idle {
@@ -44,7 +44,7 @@ void idle_wake(struct idle *idle);
  * From now on a kick by fd, an eventfd, ends the sleep, and counts as a kick of the queue with this
  * key. Call this before the worker has the queue on its list. 0 or a negative errno.
  */
-int idle_watch(const struct idle *idle, int fd, uint32_t key);
+int idle_watch(const struct idle *idle, int fd, uint64_t key);
 
 /*
  * Undo idle_watch(), when the worker is about to lose the queue. Call this before fd is closed: the
@@ -76,12 +76,12 @@ static inline void idle_note_kick(const struct queue *q, bool woke)
 /*
  * Sleep. Meanwhile the control thread may free what the worker used. Stores the keys of the queues
  * that were kicked in ret_kicked[], which has IDLE_KICKS entries, and returns how many. Some of
- * these queues may have left the list.
+ * these queues may have left the list, even with their ports.
  */
-unsigned idle_wait(struct idle *idle, uint32_t ret_kicked[]);
+unsigned idle_wait(struct idle *idle, uint64_t ret_kicked[]);
 
 /* Get the keys of further queues that were kicked, in the same way, without waiting. */
-unsigned idle_more_kicks(struct idle *idle, uint32_t ret_kicked[]);
+unsigned idle_more_kicks(struct idle *idle, uint64_t ret_kicked[]);
 
 /* A sleep of so many cycles has ended. If a kick ended it early, spin longer before the next. */
 void idle_adapt(struct idle *idle, uint64_t slept);

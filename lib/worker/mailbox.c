@@ -5,16 +5,19 @@
 #include <string.h>
 
 /* An enabled receive queue of the port; NULL: the worker polls none. */
-static struct queue *find_queue(const struct poll_list *list, uint16_t port)
+static struct queue *find_queue(const struct poll_list *list, struct port_id id)
 {
 	for (unsigned i = 0; i < list->n; i++) {
-		if (list->queue[i]->port->index == port && list->queue[i]->enabled)
+		const struct port *port = list->queue[i]->port;
+
+		if (port->index == id.index && port->generation == id.generation &&
+		    list->queue[i]->enabled)
 			return list->queue[i];
 	}
 	return NULL;
 }
 
-int mailbox_put(struct mailbox *box, uint16_t port, const uint8_t *frame, uint32_t len)
+int mailbox_put(struct mailbox *box, struct port_id port, const uint8_t *frame, uint32_t len)
 {
 	unsigned sent = atomic_load_explicit(&box->sent, memory_order_relaxed);
 	unsigned read = atomic_load_explicit(&box->read, memory_order_acquire);

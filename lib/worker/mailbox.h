@@ -16,7 +16,7 @@
 #define MAILBOX_FRAMES 8
 
 struct waiting_frame {
-	uint16_t port;
+	struct port_id port;
 	uint16_t len;
 	uint8_t bytes[INJECT_FRAME_MAX];
 };
@@ -33,8 +33,11 @@ static inline bool mailbox_waits(const struct mailbox *box)
 }
 
 /* -EAGAIN: too many frames wait already; -EINVAL: the frame is too long. */
-int mailbox_put(struct mailbox *box, uint16_t port, const uint8_t *frame, uint32_t len);
+int mailbox_put(struct mailbox *box, struct port_id port, const uint8_t *frame, uint32_t len);
 
-/* Send all frames that wait, each by a queue of its port. It is lost if the list has none. */
+/*
+ * Send all frames that wait, each by a queue of its port. It is lost if the list has none, even if
+ * another port has the index by now.
+ */
 void mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
     const struct poll_list *list, uint32_t now_s);

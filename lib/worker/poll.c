@@ -28,7 +28,8 @@ void poll_follow(struct poll *p, const struct poll_list *list)
 	unsigned k = 0;
 
 	for (unsigned i = 0; i < list->n; i++) {
-		uint32_t key = list->key[i], tenure = list->tenure[i];
+		uint64_t key = list->key[i];
+		uint32_t tenure = list->tenure[i];
 
 		while (k < p->n && before[k].key < key)
 			k++;

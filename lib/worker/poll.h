@@ -5,8 +5,9 @@
  *
  * If a port changes, some worker gets a new list, and a front-end can change its port all the time.
  * So the entry of a queue is carried over if the queue was on the old list and its ring was not
- * started anew since. This takes one pass over both lists. All other queues begin with a fresh
- * entry. Entries are not used before this pass, because the ring of an old entry may be gone.
+ * started anew since. Keys tell queues of one port from queues of a later port with the same index.
+ * This takes one pass over both lists. All other queues begin with a fresh entry. Entries are not
+ * used before this pass, because the ring of an old entry may be gone.
  *
  * Threads: each worker has its own.
  */
@@ -18,11 +19,12 @@
 
 struct poll_entry {
 	struct vring_peek peek; /* of a cold queue: see sweep.h */
-	uint32_t key, tenure;   /* of the queue */
-	uint8_t quiet;          /* turns without a frame, up to SWEEP_COLD */
-	uint8_t pass;           /* see share.h */
-	bool asked;             /* its driver has been asked to kick: see idle.h */
-	bool fresh;             /* nothing is known yet */
+	uint64_t key;           /* of the queue */
+	uint32_t tenure;
+	uint8_t quiet; /* turns without a frame, up to SWEEP_COLD */
+	uint8_t pass;  /* see share.h */
+	bool asked;    /* its driver has been asked to kick: see idle.h */
+	bool fresh;    /* nothing is known yet */
 };
 
 struct poll {
@@ -43,7 +45,7 @@ void poll_follow(struct poll *p, const struct poll_list *list);
 void poll_forget(struct poll *p);
 
 /* Where on the list the queue with this key is, or would be. */
-static inline unsigned poll_seek(const struct poll_list *list, uint32_t key)
+static inline unsigned poll_seek(const struct poll_list *list, uint64_t key)
 {
 	unsigned from = 0, to = list->n;
 
@@ -59,7 +61,7 @@ static inline unsigned poll_seek(const struct poll_list *list, uint32_t key)
 }
 
 /* Where on the list the queue with this key is; list->n: nowhere. */
-static inline unsigned poll_find(const struct poll_list *list, uint32_t key)
+static inline unsigned poll_find(const struct poll_list *list, uint64_t key)
 {
 	unsigned i = poll_seek(list, key);
 

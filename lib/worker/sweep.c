@@ -10,7 +10,7 @@
 
 static void take_list(struct sweep *s, const struct poll_list *list)
 {
-	uint32_t next = s->cursor < s->poll.n ? s->poll.entry[s->cursor].key : 0;
+	uint64_t next = s->cursor < s->poll.n ? s->poll.entry[s->cursor].key : 0;
 
 	poll_follow(&s->poll, list);
 	/* Looks go on where they were; otherwise frequent changes would starve later queues. */

@@ -117,7 +117,7 @@ static const struct poll_list *worker_list(const struct worker *w, const struct 
 
 /* Make all queues warm that were kicked. The first n keys are in kicked[]. */
 static void worker_kicked(
-    struct worker *w, const struct poll_list *list, uint32_t kicked[], unsigned n)
+    struct worker *w, const struct poll_list *list, uint64_t kicked[], unsigned n)
 {
 	for (unsigned taken = 0; n && taken <= list->n; taken += n) {
 		for (unsigned k = 0; k < n; k++) {
@@ -146,7 +146,7 @@ static void worker_note_off_cpu(struct worker *w)
 static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 {
 	struct workers *all = w->all;
-	uint32_t kicked[IDLE_KICKS];
+	uint64_t kicked[IDLE_KICKS];
 	unsigned n = 0;
 
 	if (!idle_prepare(&w->idle, worker_list(w, fwd), w->sweep.poll.entry))
@@ -486,7 +486,7 @@ struct forwarding *workers_publish(struct workers *all, struct forwarding *fwd)
 	return old;
 }
 
-int workers_watch(const struct workers *all, unsigned worker, int fd, uint32_t key)
+int workers_watch(const struct workers *all, unsigned worker, int fd, uint64_t key)
 {
 	return idle_watch(&all->worker[worker].idle, fd, key);
 }
@@ -497,7 +497,7 @@ void workers_unwatch(const struct workers *all, unsigned worker, int fd)
 }
 
 int workers_inject(
-    struct workers *all, unsigned worker, uint16_t port, const uint8_t *frame, uint32_t len)
+    struct workers *all, unsigned worker, struct port_id port, const uint8_t *frame, uint32_t len)
 {
 	struct worker *w = &all->worker[worker];
 	int err = mailbox_put(&w->mailbox, port, frame, len);

@@ -98,7 +98,7 @@ struct forwarding *workers_publish(struct workers *workers, struct forwarding *f
  * this key. Call this before a forwarding is published in which the worker polls the queue. 0 or a
  * negative errno.
  */
-int workers_watch(const struct workers *workers, unsigned worker, int fd, uint32_t key);
+int workers_watch(const struct workers *workers, unsigned worker, int fd, uint64_t key);
 
 /* Undo workers_watch(). Call this before fd is closed. */
 void workers_unwatch(const struct workers *workers, unsigned worker, int fd);
@@ -107,8 +107,8 @@ void workers_unwatch(const struct workers *workers, unsigned worker, int fd);
  * Let the worker, which polls a queue of this port, soon send a frame as if the port had sent it,
  * if the port is still up then; see burst_inject(). -EAGAIN: too many frames wait already; -EINVAL.
  */
-int workers_inject(
-    struct workers *workers, unsigned worker, uint16_t port, const uint8_t *frame, uint32_t len);
+int workers_inject(struct workers *workers, unsigned worker, struct port_id port,
+    const uint8_t *frame, uint32_t len);
 
 /* Does such a frame wait for this worker? */
 bool workers_mail_waits(const struct workers *workers, unsigned worker);

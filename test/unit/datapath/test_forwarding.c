@@ -53,7 +53,7 @@ static void each_worker_polls_its_queues_in_order(void **state)
 		for (unsigned i = 0; i < 2; i++) {
 			assert_ptr_equal(list->queue[i], &queues[2 * i + worker]);
 			assert_int_equal(list->port[i], 2 * i + worker);
-			assert_int_equal(list->key[i], (2 * i + worker) << 16);
+			assert_int_equal(list->key[i], (uint64_t)(2 * i + worker) << 48);
 		}
 	}
 	assert_int_equal(fwd->poll[2].n, 0);

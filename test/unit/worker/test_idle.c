@@ -23,7 +23,7 @@ static struct lab {
 	struct queue queue[QUEUES];
 	struct queue *all[QUEUES];
 	struct poll_entry entry[QUEUES];
-	uint32_t key[QUEUES];
+	uint64_t key[QUEUES];
 	int kick_fd[QUEUES];
 	struct poll_list list;
 	unsigned asks, unasks;  /* since the last call of expect() */
@@ -108,7 +108,7 @@ static void kick(unsigned i)
 /* Sleep. Returns the queue that was kicked; QUEUES: none. */
 static unsigned wait_for_kick(void)
 {
-	uint32_t kicked[IDLE_KICKS];
+	uint64_t kicked[IDLE_KICKS];
 	unsigned n = idle_wait(&lab.idle, kicked);
 
 	assert_true(n <= 1);
@@ -117,7 +117,7 @@ static unsigned wait_for_kick(void)
 
 static void all_who_kicked_are_told(void **state)
 {
-	uint32_t kicked[IDLE_KICKS];
+	uint64_t kicked[IDLE_KICKS];
 	bool told[QUEUES] = {false};
 	unsigned all = 0;
 
@@ -196,9 +196,38 @@ static void a_kick_before_it_was_watched_ends_a_sleep(void **state)
 	assert_int_equal(wait_for_kick(), 3);
 }
 
+/* The watch of a port that had the index before, and whose kick was not read in time. */
+static void a_kick_of_an_older_port_with_the_same_index_is_nobodys(void **state)
+{
+	static struct port port[QUEUES];
+
+	(void)state;
+	for (unsigned i = 0; i < QUEUES; i++) {
+		port[i] = (struct port){.index = i, .generation = 2};
+		lab.queue[i].port = &port[i];
+		lab.queue[i].index = 1;
+		lab.key[i] = poll_key(&lab.queue[i]);
+	}
+	port[3].generation = 1;
+	idle_unwatch(&lab.idle, lab.kick_fd[3]);
+	idle_unwatch(&lab.idle, lab.kick_fd[4]);
+	assert_int_equal(idle_watch(&lab.idle, lab.kick_fd[3], poll_key(&lab.queue[3])), 0);
+	assert_int_equal(idle_watch(&lab.idle, lab.kick_fd[4], lab.key[4]), 0);
+	assert_true(prepare());
+	expect(QUEUES, 0);
+	kick(3);
+	assert_int_equal(wait_for_kick(), QUEUES);
+	kick(4);
+	assert_int_equal(wait_for_kick(), 4);
+	/* A kick that came while the worker was awake. */
+	kick(3);
+	assert_true(prepare());
+	expect(0, 0);
+}
+
 static void without_all_kicks_a_sleep_is_a_nap(void **state)
 {
-	uint32_t kicked[IDLE_KICKS];
+	uint64_t kicked[IDLE_KICKS];
 
 	(void)state;
 	lab.list.kicks = false;
@@ -258,6 +287,7 @@ int main(void)
 	    TEST(a_kick_says_whose_it_is),
 	    TEST(kicks_of_a_time_awake_do_not_end_the_next_sleep),
 	    TEST(a_kick_before_it_was_watched_ends_a_sleep),
+	    TEST(a_kick_of_an_older_port_with_the_same_index_is_nobodys),
 	    TEST(without_all_kicks_a_sleep_is_a_nap),
 	    TEST(what_a_kick_was_for_is_not_slept_over),
 	    TEST(only_kicks_make_it_wait_longer),

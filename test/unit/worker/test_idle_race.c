@@ -42,7 +42,7 @@ struct lab {
 	struct queue queue;
 	struct queue *queues[1];
 	struct poll_entry entry[1];
-	uint32_t key[1];
+	uint64_t key[1];
 	struct poll_list list;
 	atomic_bool stop;
 	uint64_t sleeps, driver_sleeps;
@@ -53,7 +53,7 @@ static struct vring_burst burst;
 static void *device_main(void *arg)
 {
 	struct lab *l = arg;
-	uint32_t kicked[IDLE_KICKS];
+	uint64_t kicked[IDLE_KICKS];
 
 	while (!atomic_load(&l->stop)) {
 		burst.n = burst.n_segments = 0;

@@ -252,6 +252,19 @@ static void quiet_queues_stay_quiet_on_a_new_list(void **state)
 	assert_int_equal(lab.bursts, 0);
 }
 
+static void a_queue_of_another_port_with_the_same_index_is_polled(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD + 1);
+	publish(QUEUES, 2);
+	turns(1);
+	assert_int_equal(lab.bursts, 1);
+	lab.port[7].generation++;
+	publish(QUEUES, 3);
+	turns(1);
+	assert_int_equal(lab.bursts, 2);
+}
+
 static void who_is_cold_is_looked_at_on_a_new_list(void **state)
 {
 	(void)state;
@@ -364,7 +377,7 @@ static void each_worker_has_its_queues_in_order(void **state)
 			assert_true(i == 0 || list->key[i - 1] < list->key[i]);
 		}
 		assert_int_equal(
-		    poll_find(list, lab.all[QUEUES - 1]->worker == w ? 1 : UINT32_MAX), list->n);
+		    poll_find(list, lab.all[QUEUES - 1]->worker == w ? 1 : UINT64_MAX), list->n);
 	}
 	assert_int_equal(n, QUEUES);
 	forwarding_destroy(fwd);
@@ -382,6 +395,10 @@ static void lists_are_equal_if_nothing_was_started_anew(void **state)
 	publish(QUEUES, 2);
 	assert_false(poll_list_equal(&before->poll[0], &lab.fwd->poll[0]));
 	lab.queue[QUEUES - 1].tenure--;
+	lab.port[QUEUES - 1].generation++;
+	publish(QUEUES, 2);
+	assert_false(poll_list_equal(&before->poll[0], &lab.fwd->poll[0]));
+	lab.port[QUEUES - 1].generation--;
 	lab.queue[0].kicks = !lab.queue[0].kicks;
 	publish(QUEUES, 2);
 	assert_int_equal(poll_list_equal(&before->poll[0], &lab.fwd->poll[0]),
@@ -434,6 +451,7 @@ int main(void)
 	    TEST(lists_are_equal_if_nothing_was_started_anew),
 	    TEST(queues_of_a_port_without_credit_are_passed_over_in_turn),
 	    TEST(quiet_queues_stay_quiet_on_a_new_list),
+	    TEST(a_queue_of_another_port_with_the_same_index_is_polled),
 	    TEST(who_is_cold_is_looked_at_on_a_new_list),
 	    TEST(a_ring_that_is_started_anew_is_polled),
 	    TEST(what_was_asked_stays_asked_on_a_new_list),

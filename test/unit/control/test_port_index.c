@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Indices of ports are used again, and never with a generation that was used before. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "control/port_index.h"
+
+static struct port_indices indices;
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&indices, 0, sizeof(indices));
+	return 0;
+}
+
+static struct port_id take(void)
+{
+	struct port_id id;
+
+	assert_int_equal(port_index_take(&indices, &id), 0);
+	return id;
+}
+
+static void the_lowest_free_index_is_taken(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(take().index, i);
+	port_index_give_back(&indices, 3);
+	port_index_give_back(&indices, 1);
+	assert_int_equal(take().index, 1);
+	assert_int_equal(take().index, 3);
+	assert_int_equal(take().index, 5);
+}
+
+static void no_port_is_taken_for_an_older_one(void **state)
+{
+	uint32_t last = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		struct port_id id = take();
+
+		assert_int_equal(id.index, 0);
+		assert_true(id.generation > last);
+		last = id.generation;
+		port_index_give_back(&indices, 0);
+	}
+	assert_int_equal(take().index, 0);
+	/* Other indices have generations of their own. */
+	assert_int_equal(take().generation, 1);
+}
+
+static void when_all_are_taken_there_is_none(void **state)
+{
+	struct port_id id;
+
+	(void)state;
+	for (unsigned i = 0; i < PORTS_MAX; i++)
+		assert_int_equal(take().index, i);
+	assert_int_equal(port_index_take(&indices, &id), -ENOSPC);
+	port_index_give_back(&indices, PORTS_MAX - 1);
+	assert_int_equal(take().index, PORTS_MAX - 1);
+	assert_int_equal(port_index_take(&indices, &id), -ENOSPC);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, begin)
+	const struct CMUnitTest tests[] = {
+	    TEST(the_lowest_free_index_is_taken),
+	    TEST(no_port_is_taken_for_an_older_one),
+	    TEST(when_all_are_taken_there_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* To which queue a frame in a mailbox goes, and that none goes to another port. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "worker/mailbox.h"
+
+#define QUEUES 3
+
+static struct lab {
+	struct port port[QUEUES];
+	struct queue queue[QUEUES];
+	struct queue *all[QUEUES];
+	struct poll_list list;
+	struct mailbox box;
+	unsigned sent[QUEUES]; /* by each queue */
+} lab;
+
+void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *source,
+    uint32_t now_s, const uint8_t *frame, uint32_t len)
+{
+	(void)b;
+	(void)fwd;
+	(void)now_s;
+	assert_int_equal(len, 6);
+	assert_memory_equal(frame, "frame", 6);
+	lab.sent[source - lab.queue]++;
+}
+
+static int open_lab(void **state)
+{
+	(void)state;
+	memset(&lab, 0, sizeof(lab));
+	for (unsigned i = 0; i < QUEUES; i++) {
+		lab.port[i] = (struct port){.index = i, .generation = 1};
+		lab.queue[i] = (struct queue){.port = &lab.port[i], .index = 1, .enabled = true};
+		lab.all[i] = &lab.queue[i];
+	}
+	lab.list = (struct poll_list){.n = QUEUES, .queue = lab.all};
+	return 0;
+}
+
+static int put(uint16_t index, uint32_t generation)
+{
+	const struct port_id id = {.index = index, .generation = generation};
+
+	return mailbox_put(&lab.box, id, (const uint8_t *)"frame", 6);
+}
+
+static void empty(void)
+{
+	mailbox_send(&lab.box, NULL, NULL, &lab.list, 0);
+	assert_false(mailbox_waits(&lab.box));
+}
+
+static void a_frame_goes_by_a_queue_of_its_port(void **state)
+{
+	(void)state;
+	assert_int_equal(put(1, 1), 0);
+	assert_true(mailbox_waits(&lab.box));
+	empty();
+	assert_int_equal(lab.sent[1], 1);
+	assert_int_equal(lab.sent[0] + lab.sent[2], 0);
+}
+
+static void a_frame_of_an_older_port_with_the_same_index_is_lost(void **state)
+{
+	(void)state;
+	assert_int_equal(put(1, 1), 0);
+	lab.port[1].generation = 2;
+	empty();
+	assert_int_equal(lab.sent[1], 0);
+	assert_int_equal(put(1, 2), 0);
+	empty();
+	assert_int_equal(lab.sent[1], 1);
+}
+
+static void without_an_enabled_queue_a_frame_is_lost(void **state)
+{
+	(void)state;
+	lab.queue[1].enabled = false;
+	assert_int_equal(put(1, 1), 0);
+	empty();
+	assert_int_equal(lab.sent[1], 0);
+}
+
+static void so_many_frames_fit_and_no_more(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MAILBOX_FRAMES; i++)
+		assert_int_equal(put(2, 1), 0);
+	assert_int_equal(put(2, 1), -EAGAIN);
+	empty();
+	assert_int_equal(lab.sent[2], MAILBOX_FRAMES);
+	assert_int_equal(put(2, 1), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, open_lab)
+	const struct CMUnitTest tests[] = {
+	    TEST(a_frame_goes_by_a_queue_of_its_port),
+	    TEST(a_frame_of_an_older_port_with_the_same_index_is_lost),
+	    TEST(without_an_enabled_queue_a_frame_is_lost),
+	    TEST(so_many_frames_fit_and_no_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
