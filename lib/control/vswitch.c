@@ -8,9 +8,11 @@
  * new forwarding of all ports that are up. It returns when no worker uses the old forwarding, so
  * what is only reachable through the old one may be freed.
  *
- * Changes are collected. If a change has to be complete before something else happens, it is
- * committed at once. All other changes wait for the end of the event loop's turn, so that all
- * changes of one turn cost the workers one new forwarding.
+ * Changes are collected. They wait for the end of the event loop's turn, so that all changes of one
+ * turn cost the workers one new forwarding. There are exceptions: a change that has to be complete
+ * before memory is unmapped, a descriptor is closed or a front-end is answered is committed at
+ * once, together with all changes that wait. To let answers wait for the end of the turn instead
+ * would make a front-end wait for the messages of all others.
  *
  * A ring has one reader. While a new forwarding replaces an old one, some workers still use the old
  * one. So a queue must not move from worker to worker in one step: vswitch_move() publishes a
@@ -171,6 +173,7 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 {
 	struct forwarding *without, *with;
 
+	/* At once: the forwardings of the move are made of what workers use now. */
 	vswitch_commit(sw);
 	if (mail_waits(sw, moves, n))
 		return -EAGAIN;

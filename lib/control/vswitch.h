@@ -65,12 +65,16 @@ void vswitch_attach(struct switch_port *sp);
 /* The first port from index *at on. *at becomes the index after it. NULL: no more. */
 struct switch_port *vswitch_next_port(const struct vswitch *sw, unsigned *at);
 
-/* sp has changed: workers get it with the next commit, at the end of this turn at the latest. */
+/*
+ * sp has changed: workers get it with the next commit, at the end of this turn at the latest. All
+ * changes of a turn become one forwarding, however many ports change.
+ */
 void vswitch_changed(struct switch_port *sp);
 
 /*
- * Make the workers see all changes. Returns when no worker uses the old forwarding. Costs nothing
- * if nothing has changed.
+ * Make the workers see all changes at once. Returns when no worker uses the old forwarding. Costs
+ * nothing if nothing has changed. Only for callers that cannot wait for the end of the turn, and
+ * each says why: they free, unmap or answer something next.
  */
 void vswitch_commit(struct vswitch *sw);
 

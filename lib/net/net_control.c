@@ -104,7 +104,10 @@ static bool command_allowed(uint64_t features, const uint8_t *bytes, size_t len)
 	return false;
 }
 
-/* From now on only the receive queues of so many pairs take frames. This is in force on return. */
+/*
+ * From now on only the receive queues of so many pairs take frames. Published at once: the driver
+ * is answered next.
+ */
 static void use_pairs(struct net_device *nd, unsigned pairs)
 {
 	if (nd->control.pairs == pairs)

@@ -91,6 +91,7 @@ void net_device_describe(struct net_device *nd, struct port *port)
 	net_queues_describe(nd, port);
 }
 
+/* Published at once: the caller unmaps memory next. */
 static void net_pause(struct vhost_device *dev)
 {
 	struct net_device *nd = dev->opaque;
@@ -101,6 +102,7 @@ static void net_pause(struct vhost_device *dev)
 	nd->host->publish(nd);
 }
 
+/* Published at once: the caller changes the ring or closes its descriptors next. */
 static void net_pause_ring(struct vhost_device *dev, unsigned index)
 {
 	struct net_device *nd = dev->opaque;
@@ -133,6 +135,7 @@ static void net_resume(struct vhost_device *dev)
 	nd->host->changed(nd);
 }
 
+/* Published at once: the front-end is answered next. */
 static void net_commit(struct vhost_device *dev)
 {
 	struct net_device *nd = dev->opaque;

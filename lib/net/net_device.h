@@ -42,7 +42,10 @@ struct net_host {
 	unsigned queue_pairs; /* the most that a driver may use */
 	/* The queues have changed: workers get to know this by the end of the event loop's turn. */
 	void (*changed)(struct net_device *nd);
-	/* Tell the workers all changes. Returns when no worker uses what was before. */
+	/*
+	 * Tell the workers all changes at once. Returns when no worker uses what was before. For
+	 * changes that must be complete before something is freed, unmapped or answered.
+	 */
 	void (*publish)(struct net_device *nd);
 	/* The queue has another ring than before, and no worker uses it yet. */
 	void (*begins)(struct net_device *nd, struct queue *q);

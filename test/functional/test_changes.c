@@ -5,11 +5,13 @@
  * stopped, enabled and disabled, the dirty log is turned on and off, and the back-end channel is
  * replaced. A front-end that makes changes all the time waits for its own answers; others do not.
  * Receive queues that the driver has not filled yet get no frames.
+ * Changes of many ports in one turn of the event loop are one snapshot.
  */
 #include "functional.h"
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +25,7 @@
 #define ADDED    50 /* regions of memory */
 #define LOG_SIZE (1024 * 1024)
 #define SLEEPS   2000
+#define MANY     16 /* ports */
 
 struct lab {
 	struct switch_process sw;
@@ -251,9 +254,9 @@ static void a_driver_that_sleeps_loses_no_call(void **state)
 }
 
 /* How many forwardings have been published. */
-static uint64_t count_snapshots(struct lab *l)
+static uint64_t count_snapshots(struct switch_process *sw)
 {
-	json_t *stats = switch_stats(&l->sw);
+	json_t *stats = switch_stats(sw);
 	uint64_t n = json_integer_value(json_object_get(stats, "snapshots"));
 
 	json_decref(stats);
@@ -274,6 +277,50 @@ static void toggle_for(struct lab *l, unsigned ms, uint64_t *ret_messages)
 	*ret_messages = n;
 }
 
+/* While the switch is stopped, every port changes. So the switch sees all changes in one turn. */
+static uint64_t change_all_in_one_turn(struct switch_process *sw, struct net_driver *nd[], bool on)
+{
+	uint64_t before = count_snapshots(sw);
+
+	kill(sw->pid, SIGSTOP);
+	usleep(20000);
+	for (unsigned i = 0; i < MANY; i++) {
+		struct vhost_wire_vring_state wire = {.index = 1, .num = on};
+
+		must_equal(-frontend_send(&nd[i]->fe, VHOST_USER_SET_VRING_ENABLE, VHOST_VERSION,
+			       &wire, sizeof(wire), NULL, 0),
+		    0, "errno of SET_VRING_ENABLE");
+	}
+	kill(sw->pid, SIGCONT);
+	usleep(50000);
+	return count_snapshots(sw) - before;
+}
+
+/* A switch that loses its CPU for long may divide its work among several turns. */
+static void changes_of_many_ports_in_one_turn_are_one_snapshot(void **state)
+{
+	const struct net_config config = usual_config(FEATURES_BASE, 1);
+	struct net_driver *nd[MANY];
+	struct switch_process sw;
+	uint64_t fewest = UINT64_MAX;
+
+	(void)state;
+	switch_start(&sw, MANY, 1, false);
+	for (unsigned i = 0; i < MANY; i++)
+		nd[i] = attach(&sw, i, &config);
+	for (unsigned try = 0; try < 20 && fewest > 1; try++) {
+		uint64_t n = change_all_in_one_turn(&sw, nd, try % 2);
+
+		must(n > 0, "nothing was changed");
+		fewest = n < fewest ? n : fewest;
+	}
+	printf("%u ports changed with %llu snapshots\n", MANY, (unsigned long long)fewest);
+	must_equal(fewest, 1, "snapshots");
+	switch_finish(&sw);
+	for (unsigned i = 0; i < MANY; i++)
+		net_driver_destroy(nd[i]);
+}
+
 /* The front-end sends changes as fast as it can, without waiting for answers. */
 static void a_front_end_that_changes_its_rings_all_the_time_waits_alone(void **state)
 {
@@ -283,14 +330,14 @@ static void a_front_end_that_changes_its_rings_all_the_time_waits_alone(void **s
 
 	(void)state;
 	open_lab(&l, FEATURES_BASE);
-	first = count_snapshots(&l);
+	first = count_snapshots(&l.sw);
 	toggle_for(&l, 500, &n);
-	before = count_snapshots(&l);
+	before = count_snapshots(&l.sw);
 	printf("%llu messages and %llu snapshots in 500 ms\n", (unsigned long long)n,
 	    (unsigned long long)(before - first));
 	start = now_ns();
 	toggle_for(&l, 2000, &n);
-	after = count_snapshots(&l);
+	after = count_snapshots(&l.sw);
 	printf("%llu messages and %llu snapshots in 2000 ms\n", (unsigned long long)n,
 	    (unsigned long long)(after - before));
 	must(before - first <= RATE_BURST + RATE_PER_S, "more snapshots at once than are allowed");
@@ -435,6 +482,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(changes_cost_no_frame),
 	    cmocka_unit_test(a_driver_that_sleeps_loses_no_call),
+	    cmocka_unit_test(changes_of_many_ports_in_one_turn_are_one_snapshot),
 	    cmocka_unit_test(a_front_end_that_changes_its_rings_all_the_time_waits_alone),
 	    cmocka_unit_test(queues_without_buffers_get_no_frames),
 	};
