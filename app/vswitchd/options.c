@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One table describes every option: its name, its argument, its help line, and what becomes of its
- * value. getopt's table and the --help text are made from it. value.c reads values.
+ * One table describes every option: its name, its argument, its help line, and how its value is
+ * stored: in a bool or a number of struct options, or by a function. getopt's table and the --help
+ * text are made from it. value.c reads values.
  *
- * A value that cannot be used is named on stderr in one line, with a description of those that
- * can. Nothing has been started by then.
+ * If a value cannot be used, one line on stderr names it and says what is right. Nothing has been
+ * started by then.
  */
 #include "options.h"
 
@@ -149,20 +150,20 @@ static enum options_outcome take_version(struct options *o, const char *value)
 
 static enum options_outcome take_help(struct options *o, const char *value);
 
-/* What becomes of an option's value. */
+/* How an option's value is stored: by a function, or as the table says. */
 enum option_kind {
-	OPTION_TAKE,   /* a function takes it */
+	OPTION_TAKE,   /* a function stores it */
 	OPTION_FLAG,   /* there is no value: a bool becomes true */
 	OPTION_EITHER, /* one of two words: a bool becomes false or true */
-	OPTION_NUMBER, /* a uint32_t */
-	OPTION_TEXT,   /* a const char * */
+	OPTION_NUMBER, /* in a uint32_t */
+	OPTION_TEXT,   /* in a const char * */
 };
 
 struct option_spec {
 	const char *name, *argument, *help;
 	enum option_kind kind;
 	option_take take;
-	size_t at;              /* of the member of struct options */
+	size_t at;              /* offset of the member of struct options */
 	unsigned long min, max; /* of the number */
 	const char *word[2];    /* for false, for true */
 	const char *right;      /* a value that can be used, in words */
@@ -182,57 +183,58 @@ static const struct option_spec option_table[] = {
     {"socket-path", "PATH", "a port: a vhost-user socket at PATH; repeat for more",
 	TAKE(take_socket_path)},
     {"fd", "N", "a port: the socket that is open as descriptor N", TAKE(take_fd)},
-    {"client", NULL, "connect to the socket paths instead of listening there", FLAG(client)},
-    {"workers", "N", "how many cores move frames (default 1)",
+    {"client", NULL, "connect to the socket paths instead of listening on them", FLAG(client)},
+    {"workers", "N", "how many CPUs move frames (default 1)",
 	NUMBER(n_workers, 1, 127, "a number from 1 to 127")},
     {"lcores", "LIST", "which CPUs move frames, such as 1,3-5", TAKE(take_lcores)},
-    {"idle", "MODE", "'sleep' when there is nothing to do (default), or 'poll' on",
+    {"idle", "MODE", "'sleep' if there is nothing to do (default), or always 'poll'",
 	EITHER(idle_sleep, "poll", "sleep", "'sleep' or 'poll'")},
     {"balance", "MODE",
-	"move queues from busy workers to others: 'on' (default), 'off', or only say so: "
-	"'dry-run'",
+	"move queues from busy workers to others: 'on' (default), 'off', or 'dry-run' to log moves "
+	"only",
 	TAKE(take_balance)},
-    {"balance-interval", "MS", "how often workers' loads are looked at (default 1000)",
+    {"balance-interval", "MS", "time between measurements of the workers' loads (default 1000)",
 	NUMBER(schedule.interval_ms, 1, 3600000, "a number of milliseconds, 1 to 3600000")},
-    {"balance-threshold", "P", "how busy a worker must be to give queues away, in % (default 70)",
+    {"balance-threshold", "P", "load from which a worker gives queues away, in % (default 70)",
 	NUMBER(schedule.busy_percent, 1, 100, "a percentage, 1 to 100")},
-    {"mac-table", "N", "how many MAC addresses are remembered (default 65536)",
+    {"mac-table", "N", "number of MAC addresses to remember (default 65536)",
 	NUMBER(mac_table, 1, FDB_ENTRIES_MAX, "a number from 1 to 16777216")},
     {"forget-after", "SECONDS",
-	"how long the addresses of a front-end that went are kept for it (default 10)",
+	"how long to keep a port's addresses after its front-end disconnects (default 10)",
 	NUMBER(forget_after_s, 0, FDB_AGE_MAX_S, "a number of seconds, 0 to 1000000")},
     {"queue-pairs", "N",
-	"how many queue pairs a guest may use whose front-end leaves that to the switch (default "
-	"8)",
+	"queue pairs per guest, for front-ends that leave this to the switch (default 8)",
 	NUMBER(queue_pairs, 1, PORT_QUEUES_MAX, "a number from 1 to 128")},
     {"forward-bpdu", NULL,
-	"pass on link-local frames (STP, LACP, EAPOL, LLDP, PTP), all but pause frames",
+	"forward link-local frames (STP, LACP, EAPOL, LLDP, PTP) except pause frames",
 	FLAG(forward_bpdu)},
     {"features", "SET",
 	"virtio features to offer: 'all' (default), 'dpdk-22.11', or a list such as "
 	"all,-ring_packed",
 	TAKE(take_features)},
-    {"no-huge", NULL, "do without huge pages", FLAG(no_huge)},
+    {"no-huge", NULL, "use ordinary pages for the switch's own memory", FLAG(no_huge)},
     {"no-sandbox", NULL, "keep all capabilities and system calls", FLAG(no_sandbox)},
-    {"memory", "KIND", "map guest memory that is 'shared' memory (default), or files of 'any' kind",
+    {"memory", "KIND",
+	"which guest memory to map: 'shared' memory (default) or files of 'any' kind",
 	EITHER(memory_any, "shared", "any", "'shared' or 'any'")},
-    {"host-notifier", NULL, "give guests pages to kick instead of eventfds; their rings are polled",
+    {"host-notifier", NULL,
+	"offer guests pages to kick instead of eventfds; their rings are polled",
 	FLAG(host_notifier)},
-    {"postcopy", NULL, "let migrating guests arrive before their memory", FLAG(postcopy)},
+    {"postcopy", NULL, "let migrating guests run before their memory has arrived", FLAG(postcopy)},
     {"inband-notifications", NULL,
 	"offer kicks and calls as messages, for User Mode Linux; not for QEMU", FLAG(inband)},
-    {"iommu", NULL, "serve guests whose devices are behind a virtual IOMMU", FLAG(iommu)},
+    {"iommu", NULL, "support guests with a virtual IOMMU", FLAG(iommu)},
     {"socket-mode", "MODE", "permissions of the sockets, octal", TAKE(take_socket_mode)},
     {"socket-owner", "USER", "owner of the sockets", TAKE(take_socket_owner)},
     {"socket-group", "GROUP", "group of the sockets", TAKE(take_socket_group)},
     {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit", TEXT(stats_json)},
-    {"record-events", NULL, "keep the last events of every ring for the counters in JSON",
+    {"record-events", NULL, "record the last events of every ring; the JSON shows them",
 	FLAG(record_events)},
     {"log-level", "LEVEL", "error, warning, info (default) or debug", TAKE(take_log_level)},
-    {"print-capabilities", NULL, "print what this back-end is, as JSON",
+    {"print-capabilities", NULL, "print the type of this back-end as JSON",
 	TAKE(take_print_capabilities)},
     {"version", NULL, "print the version", TAKE(take_version)},
-    {"help", NULL, "print this", TAKE(take_help)},
+    {"help", NULL, "print this text", TAKE(take_help)},
 };
 
 static enum options_outcome take_help(struct options *o, const char *value)
@@ -249,11 +251,14 @@ static enum options_outcome take_help(struct options *o, const char *value)
 		    option_table[i].argument ? option_table[i].argument : "");
 		printf("  %-24s  %s\n", left, option_table[i].help);
 	}
-	puts("\nSIGUSR1 prints the table of ports, SIGTERM and SIGINT end the switch.");
+	puts("\nSIGUSR1 prints the table of ports; SIGTERM and SIGINT end the switch.");
 	return OPTIONS_DONE;
 }
 
-/* Without --lcores: the last CPUs that this process may use. The first ones have other work. */
+/*
+ * Without --lcores: the last CPUs that this process may use, because other programs mostly use the
+ * first ones.
+ */
 static enum options_outcome choose_cpus(struct options *o)
 {
 	cpu_set_t allowed;
@@ -336,7 +341,10 @@ static enum options_outcome getopt_fault(int fault, char *argv[])
 	return OPTIONS_BAD;
 }
 
-/* By the conventions of vhost-user back-ends all other options are ignored then. */
+/*
+ * The vhost-user conventions for back-ends: with --print-capabilities all other arguments are
+ * ignored.
+ */
 static bool asks_for_capabilities(int argc, char *argv[])
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
