@@ -2,8 +2,8 @@
 /*
  * Why frames are dropped: counters, reports and documentation are made from this one list.
  *
- * Reasons before DROP_FIRST_DELIVER are counted at the queue from which the frame came, the others
- * at the queue to which it should have gone.
+ * The reasons up to PORT_DOWN are counted at the queue from which the frame came, the reasons from
+ * RING_FULL on at the queue to which it should have gone.
  */
 #pragma once
 
@@ -32,8 +32,6 @@
 #define X(id, name, text) DROP_##id,
 enum drop_reason { DROP_REASONS(X) DROP_N };
 #undef X
-
-#define DROP_FIRST_DELIVER DROP_RING_FULL
 
 /* The counter's name ("ring-full"), and what it means. */
 const char *drop_name(enum drop_reason reason);
