@@ -2,13 +2,16 @@
 /*
  * Theory of operation
  *
- * argp reads the command line: --help, --usage and the accepted options come from one table. If a
- * value is out of range, argp_error() says what is right and ends the program. Rules that involve
- * several options are checked at the end.
+ * One table describes every option: its name, its argument, its help line, and how its value is
+ * stored in struct options. argp's table is made from it. If a value is out of range, argp_error()
+ * says what is right and ends the program. Rules that involve several options are checked at the
+ * end.
  */
 #include "options.h"
 
 #include <argp.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,63 +32,9 @@ static const char doc[] =
 
 #define SECONDS_MAX 1000000
 
-#define METHODS "trial, mrr, ndrpdr, rfc2544, loss, back-to-back"
-
-enum {
-	KEY_PACKED = 256,
-	KEY_IN_ORDER,
-	KEY_MERGEABLE,
-	KEY_NO_HUGE,
-	KEY_RING_SIZE,
-	KEY_BUFFER,
-	KEY_FLOWS,
-	KEY_MACS,
-	KEY_VLAN,
-	KEY_TSO,
-	KEY_TOUCH_ALL,
-	KEY_FRAMES,
-	KEY_PCAP,
-	KEY_PCAP_SPEED,
-	KEY_PCAP_ONCE,
-	KEY_JSON,
-};
-
-static const struct argp_option table[] = {
-    {"port", 'p', "PATH|DEVICE", 0,
-	"A port: a back-end's socket or a device; repeat for more ports", 1},
-    {"packed", KEY_PACKED, 0, 0, "Packed virtqueues instead of split ones", 1},
-    {"in-order", KEY_IN_ORDER, 0, 0, "Negotiate in-order use of buffers", 1},
-    {"mergeable", KEY_MERGEABLE, 0, 0, "Negotiate mergeable receive buffers", 1},
-    {"ring-size", KEY_RING_SIZE, "N", 0, "Descriptors per ring, a power of two (1024)", 1},
-    {"buffer", KEY_BUFFER, "BYTES", 0, "Size of a receive buffer (the longest frame)", 1},
-    {"queues", 'q', "N", 0, "Queue pairs per port (1)", 1},
-    {"no-huge", KEY_NO_HUGE, 0, 0, "Guest memory from ordinary pages", 1},
-    {"size", 's', "BYTES|imix", 0,
-	"Ethernet bytes without FCS; several sizes with commas are used in turn (64)", 2},
-    {"flows", KEY_FLOWS, "N", 0, "Flows per stream (1)", 2},
-    {"macs", KEY_MACS, "N", 0, "MAC addresses per port; there are at least as many flows (1)", 2},
-    {"vlan", KEY_VLAN, "ID", 0, "Tag all frames", 2},
-    {"tso", KEY_TSO, "MSS", 0, "TCP frames that ask for segmentation into MSS bytes of payload", 2},
-    {"touch-all", KEY_TOUCH_ALL, 0, 0, "Write and check every byte, not only the first cache line",
-	2},
-    {"pattern", 'P', "KIND", 0,
-	"uni: port 1 to 2, 3 to 4...; bi: and back; mesh: all to all; loop: each to itself (bi)",
-	3},
-    {"rate", 'r', "FPS", 0,
-	"Frames per second of all streams together; k and M are allowed (full speed)", 3},
-    {"duration", 'd', "SECONDS", 0, "Longest time that a trial sends (3)", 3},
-    {"frames", KEY_FRAMES, "N", 0, "Most frames that a trial sends per port", 3},
-    {"pcap", KEY_PCAP, "FILE", 0,
-	"Send the frames of a capture again and again, from every port where a stream starts", 4},
-    {"pcap-once", KEY_PCAP_ONCE, 0, 0,
-	"Send the capture once; then only a given --duration limits the time", 4},
-    {"pcap-speed", KEY_PCAP_SPEED, "X", 0,
-	"Send at the times of the file, X times as fast (default: at --rate)", 4},
-    {"test", 't', "METHOD", 0, "One of " METHODS " (trial)", 5},
-    {"json", KEY_JSON, "FILE", 0, "Write the results to FILE; - is standard output", 5},
-    {"quiet", 'Q', 0, 0, "Print no progress and no text", 5},
-    {0},
-};
+/* In the order of enum method and of enum pattern. */
+#define METHODS  "trial, mrr, ndrpdr, rfc2544, loss, back-to-back"
+#define PATTERNS "uni, bi, mesh, loop"
 
 static double number(
     struct argp_state *state, const char *what, const char *text, double min, double max)
@@ -103,10 +52,11 @@ static double number(
 	return value;
 }
 
-static void sizes(struct argp_state *state, struct stream_profile *p, const char *text)
+static void take_sizes(struct argp_state *state, struct options *o, const char *text)
 {
 	/* 7:4:1 (the "simple" internet mix), without FCS, in mixed order. */
 	static const uint32_t imix[] = {64, 590, 64, 64, 590, 64, 1514, 590, 64, 64, 590, 64};
+	struct stream_profile *p = &o->profile;
 	char *copy = strdup(text), *rest = copy, *word;
 
 	p->n_sizes = 0;
@@ -124,16 +74,107 @@ static void sizes(struct argp_state *state, struct stream_profile *p, const char
 	free(copy);
 }
 
-static int choice(struct argp_state *state, const char *what, const char *text,
-    const char *const names[], unsigned n)
+/* The position of the text in a list of words. */
+static unsigned choice(
+    struct argp_state *state, const char *what, const char *text, const char *words)
 {
-	for (unsigned i = 0; i < n; i++) {
-		if (strcmp(text, names[i]) == 0)
+	size_t len = strlen(text);
+
+	for (unsigned i = 0; *words; i++) {
+		size_t n = strcspn(words, ",");
+
+		if (n == len && memcmp(text, words, len) == 0)
 			return i;
+		words += n;
+		words += strspn(words, ", ");
 	}
 	argp_error(state, "%s: there is no '%s'", what, text);
 	return 0;
 }
+
+static void take_port(struct argp_state *state, struct options *o, const char *text)
+{
+	if (o->n_ports == PKTGEN_PORTS_MAX)
+		argp_error(state, "at most %d ports", PKTGEN_PORTS_MAX);
+	o->port[o->n_ports++] = text;
+}
+
+/* How an option's value is stored: by a function, or as the table says. */
+enum option_kind {
+	OPTION_TAKE,   /* a function stores it */
+	OPTION_FLAG,   /* there is no value: a bool becomes true */
+	OPTION_NUMBER, /* in an unsigned integer */
+	OPTION_REAL,   /* in a double */
+	OPTION_CHOICE, /* one of several words: its position, in an enumeration */
+	OPTION_TEXT,   /* in a const char * */
+};
+
+struct option_spec {
+	const char *name;
+	int letter; /* or 0 */
+	const char *argument, *help;
+	int group; /* of the help text */
+	enum option_kind kind;
+	void (*take)(struct argp_state *state, struct options *o, const char *text);
+	size_t at, size;   /* the member of struct options: its offset and its bytes */
+	double min, max;   /* of the number */
+	const char *words; /* that can be chosen */
+};
+
+#define MEMBER(member) \
+	.at = offsetof(struct options, member), .size = sizeof(((struct options *)0)->member)
+#define TAKE(function)       .kind = OPTION_TAKE, .take = function
+#define FLAG(member)         .kind = OPTION_FLAG, MEMBER(member)
+#define TEXT(member)         .kind = OPTION_TEXT, MEMBER(member)
+#define CHOICE(member, list) .kind = OPTION_CHOICE, MEMBER(member), .words = (list)
+#define NUMBER(member, least, most) \
+	.kind = OPTION_NUMBER, MEMBER(member), .min = (least), .max = (most)
+#define REAL(member, least, most) .kind = OPTION_REAL, MEMBER(member), .min = (least), .max = (most)
+
+static const struct option_spec option_table[] = {
+    {"port", 'p', "PATH|DEVICE", "A port: a back-end's socket or a device; repeat for more ports",
+	1, TAKE(take_port)},
+    {"packed", 0, NULL, "Packed virtqueues instead of split ones", 1, FLAG(packed)},
+    {"in-order", 0, NULL, "Negotiate in-order use of buffers", 1, FLAG(in_order)},
+    {"mergeable", 0, NULL, "Negotiate mergeable receive buffers", 1, FLAG(mergeable)},
+    {"ring-size", 0, "N", "Descriptors per ring, a power of two (1024)", 1,
+	NUMBER(ring_size, 64, 32768)},
+    {"buffer", 0, "BYTES", "Size of a receive buffer (the longest frame)", 1,
+	NUMBER(buffer, 128, 65535)},
+    {"queues", 'q', "N", "Queue pairs per port (1)", 1, NUMBER(pairs, 1, TPORT_PAIRS_MAX)},
+    {"no-huge", 0, NULL, "Guest memory from ordinary pages", 1, FLAG(no_huge)},
+    {"size", 's', "BYTES|imix",
+	"Ethernet bytes without FCS; several sizes with commas are used in turn (64)", 2,
+	TAKE(take_sizes)},
+    {"flows", 0, "N", "Flows per stream (1)", 2, NUMBER(profile.flows, 1, 1 << 24)},
+    {"macs", 0, "N", "MAC addresses per port; there are at least as many flows (1)", 2,
+	NUMBER(profile.macs, 1, 1 << 23)},
+    {"vlan", 0, "ID", "Tag all frames", 2, NUMBER(profile.vlan, 1, 4094)},
+    {"tso", 0, "MSS", "TCP frames that ask for segmentation into MSS bytes of payload", 2,
+	NUMBER(profile.gso, 64, 65000)},
+    {"touch-all", 0, NULL, "Write and check every byte, not only the first cache line", 2,
+	FLAG(profile.touch_all)},
+    {"pattern", 'P', "KIND",
+	"uni: port 1 to 2, 3 to 4...; bi: and back; mesh: all to all; loop: each to itself (bi)", 3,
+	CHOICE(pattern, PATTERNS)},
+    {"rate", 'r', "FPS",
+	"Frames per second of all streams together; k and M are allowed (full speed)", 3,
+	REAL(rate, 1, 1000000000)},
+    {"duration", 'd', "SECONDS", "Longest time that a trial sends (3)", 3,
+	REAL(seconds, 0.001, SECONDS_MAX)},
+    {"frames", 0, "N", "Most frames that a trial sends per port", 3,
+	NUMBER(frames, 1, 1000000000000)},
+    {"pcap", 0, "FILE",
+	"Send the frames of a capture again and again, from every port where a stream starts", 4,
+	TEXT(pcap)},
+    {"pcap-once", 0, NULL, "Send the capture once; then only a given --duration limits the time", 4,
+	FLAG(pcap_once)},
+    {"pcap-speed", 0, "X", "Send at the times of the file, X times as fast (default: at --rate)", 4,
+	REAL(pcap_speed, 1e-6, 1e6)},
+    {"test", 't', "METHOD", "One of " METHODS " (trial)", 5, CHOICE(method, METHODS)},
+    {"json", 0, "FILE", "Write the results to FILE; - is standard output", 5, TEXT(json)},
+    {"quiet", 'Q', NULL, "Print no progress and no text", 5, FLAG(quiet)},
+};
 
 /* Check rules that involve several options. */
 static void finish(struct argp_state *state, struct options *o)
@@ -154,103 +195,91 @@ static void finish(struct argp_state *state, struct options *o)
 	o->profile.lanes = MIN(o->profile.flows, o->pairs);
 }
 
+static void store_number(void *member, size_t size, uint64_t value)
+{
+	if (size == sizeof(uint16_t))
+		*(uint16_t *)member = (uint16_t)value;
+	else if (size == sizeof(uint32_t))
+		*(uint32_t *)member = (uint32_t)value;
+	else
+		*(uint64_t *)member = value;
+}
+
+static void take(
+    struct argp_state *state, const struct option_spec *spec, struct options *o, const char *text)
+{
+	void *member = (char *)o + spec->at;
+	char what[32];
+
+	snprintf(what, sizeof(what), "--%s", spec->name);
+	switch (spec->kind) {
+	case OPTION_TAKE:
+		spec->take(state, o, text);
+		break;
+	case OPTION_FLAG:
+		*(bool *)member = true;
+		break;
+	case OPTION_NUMBER:
+		store_number(
+		    member, spec->size, (uint64_t)number(state, what, text, spec->min, spec->max));
+		break;
+	case OPTION_REAL:
+		*(double *)member = number(state, what, text, spec->min, spec->max);
+		break;
+	case OPTION_CHOICE:
+		store_number(member, spec->size, choice(state, what, text, spec->words));
+		break;
+	case OPTION_TEXT:
+		*(const char **)member = text;
+		break;
+	}
+}
+
+/* argp's key of an option: its letter, or a number that is no character. */
+static int key_of(unsigned i)
+{
+	return option_table[i].letter ? option_table[i].letter : 256 + (int)i;
+}
+
+static const struct option_spec *spec_of(int key)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(option_table); i++)
+		if (key_of(i) == key)
+			return &option_table[i];
+	return NULL;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	static const char *const methods[] = {
-	    "trial", "mrr", "ndrpdr", "rfc2544", "loss", "back-to-back"};
-	static const char *const patterns[] = {"uni", "bi", "mesh", "loop"};
-	struct options *o = state->input;
+	const struct option_spec *spec = spec_of(key);
 
-	switch (key) {
-	case 'p':
-		if (o->n_ports == PKTGEN_PORTS_MAX)
-			argp_error(state, "at most %d ports", PKTGEN_PORTS_MAX);
-		o->port[o->n_ports++] = arg;
-		break;
-	case KEY_PACKED:
-		o->packed = true;
-		break;
-	case KEY_IN_ORDER:
-		o->in_order = true;
-		break;
-	case KEY_MERGEABLE:
-		o->mergeable = true;
-		break;
-	case KEY_NO_HUGE:
-		o->no_huge = true;
-		break;
-	case KEY_RING_SIZE:
-		o->ring_size = (unsigned)number(state, "--ring-size", arg, 64, 32768);
-		break;
-	case KEY_BUFFER:
-		o->buffer = (unsigned)number(state, "--buffer", arg, 128, 65535);
-		break;
-	case 'q':
-		o->pairs = (unsigned)number(state, "--queues", arg, 1, TPORT_PAIRS_MAX);
-		break;
-	case 's':
-		sizes(state, &o->profile, arg);
-		break;
-	case KEY_FLOWS:
-		o->profile.flows = (unsigned)number(state, "--flows", arg, 1, 1 << 24);
-		break;
-	case KEY_MACS:
-		o->profile.macs = (unsigned)number(state, "--macs", arg, 1, 1 << 23);
-		break;
-	case KEY_VLAN:
-		o->profile.vlan = (uint16_t)number(state, "--vlan", arg, 1, 4094);
-		break;
-	case KEY_TSO:
-		o->profile.gso = (uint16_t)number(state, "--tso", arg, 64, 65000);
-		break;
-	case KEY_TOUCH_ALL:
-		o->profile.touch_all = true;
-		break;
-	case 'P':
-		o->pattern = choice(state, "--pattern", arg, patterns, ARRAY_SIZE(patterns));
-		break;
-	case 'r':
-		o->rate = number(state, "--rate", arg, 1, 1000000000);
-		break;
-	case 'd':
-		o->seconds = number(state, "--duration", arg, 0.001, SECONDS_MAX);
-		break;
-	case KEY_FRAMES:
-		o->frames = number(state, "--frames", arg, 1, 1000000000000);
-		break;
-	case KEY_PCAP:
-		o->pcap = arg;
-		break;
-	case KEY_PCAP_SPEED:
-		o->pcap_speed = number(state, "--pcap-speed", arg, 1e-6, 1e6);
-		break;
-	case KEY_PCAP_ONCE:
-		o->pcap_once = true;
-		break;
-	case 't':
-		o->method = choice(state, "--test", arg, methods, ARRAY_SIZE(methods));
-		break;
-	case KEY_JSON:
-		o->json = arg;
-		break;
-	case 'Q':
-		o->quiet = true;
-		break;
-	case ARGP_KEY_ARG:
+	if (spec)
+		take(state, spec, state->input, arg);
+	else if (key == ARGP_KEY_ARG)
 		argp_error(state, "'%s' is not an option: name ports with --port", arg);
-		break;
-	case ARGP_KEY_END:
-		finish(state, o);
-		break;
-	default:
+	else if (key == ARGP_KEY_END)
+		finish(state, state->input);
+	else
 		return ARGP_ERR_UNKNOWN;
-	}
 	return 0;
+}
+
+static void fill_argp(struct argp_option options[])
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(option_table); i++)
+		options[i] = (struct argp_option){
+		    .name = option_table[i].name,
+		    .key = key_of(i),
+		    .arg = option_table[i].argument,
+		    .doc = option_table[i].help,
+		    .group = option_table[i].group,
+		};
 }
 
 void options_parse(struct options *o, int argc, char *argv[])
 {
-	static const struct argp argp = {.options = table, .parser = parse, .doc = doc};
+	struct argp_option options[ARRAY_SIZE(option_table) + 1] = {0};
+	const struct argp argp = {.options = options, .parser = parse, .doc = doc};
 
 	*o = (struct options){
 	    .ring_size = 1024,
@@ -258,6 +287,7 @@ void options_parse(struct options *o, int argc, char *argv[])
 	    .profile = {.size = {64}, .n_sizes = 1, .flows = 1, .macs = 1},
 	    .pattern = PATTERN_BIDIRECTIONAL,
 	};
+	fill_argp(options);
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, o);
 }
