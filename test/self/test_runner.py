@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """scripts/test reports failures, in throwaway projects with tests that hang, crash, skip or are missing."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -23,11 +26,27 @@ PROGRAM = r"""
 #include <string.h>
 #include <unistd.h>
 
+/* A child that cannot be ended with SIGTERM, in this process group or in a session of its own. */
+static void stay(int apart)
+{
+    if (fork())
+        return;
+    signal(SIGTERM, SIG_IGN);
+    if (apart)
+        setsid();
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "pass";
 
-    if (!strcmp(what, "hang"))
+    if (!strcmp(what, "family")) {
+        stay(0);
+        stay(1);
+    }
+    if (!strcmp(what, "hang") || !strcmp(what, "family"))
         for (;;)
             pause();
     if (!strcmp(what, "crash"))
@@ -66,7 +85,7 @@ class Project:
 
     def __init__(self, folder, tests=("pass",), missing=False):
         self.folder = folder
-        for name in ("test", "count-results"):
+        for name in ("test", "contain", "count-results"):
             write(folder / "scripts" / name, "")
             shutil.copy2(ROOT / "scripts" / name, folder / "scripts" / name)
         self.script("setup", "exit 0")
@@ -91,8 +110,18 @@ class Project:
                               stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
                               env={**os.environ, "TMPDIR": str(self.folder), **env})
         print(done.stdout)
+        assert self.running() == [], "nothing of it goes on"
         counts = [int(word) for word in done.stdout.splitlines()[-1].split() if word.isdigit()]
         return done.returncode, done.stdout, tuple(counts)
+
+    def running(self):
+        """The processes that run a program of this project."""
+        found = []
+        for link in Path("/proc").glob("[0-9]*/exe"):
+            with contextlib.suppress(OSError):
+                if Path(os.readlink(link)).is_relative_to(self.folder):
+                    found.append(link.parent.name)
+        return found
 
 
 @pytest.fixture
@@ -129,6 +158,33 @@ def test_what_does_not_pass_fails(project):
 
 def test_a_test_that_hangs_is_fault_enough(project):
     assert project("hang").run("unit")[::2] == (1, (STEPS, 1, 0))
+
+
+def test_nothing_is_left_of_a_test_that_hangs(project):
+    """The runner that ends it asks its process group only, and does not look whether all have gone."""
+    status, said, counts = project("family").run("unit")
+    assert (status, counts) == (1, (STEPS, 1, 0))
+    assert said.count("killing what was left") == 2
+
+
+@pytest.mark.parametrize("end", [
+    lambda runner: os.kill(runner.pid, signal.SIGTERM),
+    lambda runner: os.killpg(runner.pid, signal.SIGKILL),
+], ids=["is ended", "is killed with its process group"])
+def test_nothing_is_left_of_a_run_that(project, end):
+    made = project("family")
+    with subprocess.Popen([made.folder / "scripts/test", "unit"], start_new_session=True, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(made.folder)}) as runner:
+        wait_until(lambda: len(made.running()) == 3, 60)
+        end(runner)
+    wait_until(lambda: not made.running(), 20)
+
+
+def wait_until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_every_runner_counts(project):
@@ -174,6 +230,7 @@ def count(*arguments):
     (PEERS.replace("0 missed", "3 missed"), 1, (5, 3, 2)),
     (PEERS, 1, (8, 1, 2)),
     (PEERS + "\nand more", 0, (0, 1, 0)),
+    (PEERS + "\ncontain: killing what was left: 1 a", 0, (8, 0, 2)),
     ("", 0, (0, 1, 0)),
 ])
 def test_hostile_peers_are_believed_only_at_the_end(tmp_path, output, status, counts):
