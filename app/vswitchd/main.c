@@ -153,28 +153,33 @@ static int start_closers(struct daemon *d)
 	return err;
 }
 
-static int daemon_start(struct daemon *d)
+static struct vswitch_config switch_config(const struct options *o)
 {
-	const struct vswitch_config config = {
-	    .fdb_entries = d->options.mac_table,
+	return (struct vswitch_config){
+	    .fdb_entries = o->mac_table,
 	    .fdb_age_s = FDB_AGE_S,
-	    .forget_after_s = d->options.forget_after_s,
-	    .idle_sleep = d->options.idle_sleep,
+	    .forget_after_s = o->forget_after_s,
+	    .idle_sleep = o->idle_sleep,
 	    .offer =
 		{
-		    .features = d->options.features,
-		    .iommu = d->options.iommu,
-		    .memory_any = d->options.memory_any,
-		    .record_events = d->options.record_events,
-		    .inband = d->options.inband,
-		    .host_notifier = d->options.host_notifier,
-		    .postcopy = d->options.postcopy,
-		    .queue_pairs = d->options.queue_pairs,
+		    .features = o->features,
+		    .iommu = o->iommu,
+		    .memory_any = o->memory_any,
+		    .record_events = o->record_events,
+		    .inband = o->inband,
+		    .host_notifier = o->host_notifier,
+		    .postcopy = o->postcopy,
+		    .queue_pairs = o->queue_pairs,
 		},
-	    .forward_bpdu = d->options.forward_bpdu,
+	    .forward_bpdu = o->forward_bpdu,
 	    .enter_worker = sandbox_enter_worker,
-	    .schedule = d->options.schedule,
+	    .schedule = o->schedule,
 	};
+}
+
+static int daemon_start(struct daemon *d)
+{
+	const struct vswitch_config config = switch_config(&d->options);
 	int err = sandbox_init(!d->options.no_sandbox);
 
 	if (!err)

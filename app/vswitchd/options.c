@@ -353,26 +353,33 @@ static bool asks_for_capabilities(int argc, char *argv[])
 	return false;
 }
 
+static void set_defaults(struct options *o)
+{
+	*o = (struct options){
+	    .idle_sleep = true,
+	    .features = NET_FEATURES_USUAL,
+	    .mac_table = 65536,
+	    .queue_pairs = 8,
+	    .forget_after_s = 10,
+	    .schedule = {.mode = SCHEDULE_ON,
+		.interval_ms = 1000,
+		.busy_percent = balance_usual.busy / 10},
+	    .socket_mode = -1,
+	    .socket_owner = -1,
+	    .socket_group = -1,
+	    .log_level = LOG_INFO,
+	};
+}
+
 enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 {
 	struct option longopts[ARRAY_SIZE(option_table) + 1] = {0};
 	enum options_outcome outcome;
 	int c;
 
-	memset(ret, 0, sizeof(*ret));
+	set_defaults(ret);
 	if (asks_for_capabilities(argc, argv))
 		return take_print_capabilities(ret, NULL);
-	ret->idle_sleep = true;
-	ret->features = NET_FEATURES_USUAL;
-	ret->mac_table = 65536;
-	ret->queue_pairs = 8;
-	ret->forget_after_s = 10;
-	ret->schedule = (struct schedule_config){
-	    .mode = SCHEDULE_ON, .interval_ms = 1000, .busy_percent = balance_usual.busy / 10};
-	ret->socket_mode = -1;
-	ret->socket_owner = -1;
-	ret->socket_group = -1;
-	ret->log_level = LOG_INFO;
 	fill_getopt(longopts);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "+:", longopts, NULL)) != -1) {

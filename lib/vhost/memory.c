@@ -242,6 +242,20 @@ static void rings_restart(struct vhost_device *dev, struct guest_memory *old)
 	guest_memory_destroy(old);
 }
 
+/* The table is the device's from now on. */
+static void table_install(const struct table *table, struct vhost_device *dev,
+    struct vhost_area *mapping, struct guest_memory *memory)
+{
+	memcpy(dev->state.region, table->region, table->n * sizeof(table->region[0]));
+	dev->state.n_regions = table->n;
+	dev->mapping = mapping;
+	dev->memory = memory;
+	vhost_iommu_remap(dev);
+	for (unsigned i = 0; i < dev->n_vrings; i++)
+		if (dev->vring[i])
+			vhost_ring_note(dev, i, VRING_EVENT_MEMORY, table->n);
+}
+
 /* Make the new table the device's. Frees the table, also on failure. */
 static int table_commit(struct table *table, struct vhost_device *dev)
 {
@@ -265,24 +279,16 @@ static int table_commit(struct table *table, struct vhost_device *dev)
 	grows = table_grows(table, dev);
 	if (!grows)
 		vhost_device_pause(dev);
-	memcpy(dev->state.region, table->region, table->n * sizeof(table->region[0]));
-	dev->state.n_regions = table->n;
-	dev->mapping = mapping;
-	dev->memory = memory;
-	vhost_iommu_remap(dev);
-	for (unsigned i = 0; i < dev->n_vrings; i++)
-		if (dev->vring[i])
-			vhost_ring_note(dev, i, VRING_EVENT_MEMORY, table->n);
+	table_install(table, dev, mapping, memory);
 	if (grows) {
 		rings_extend(dev, old_memory);
 		vhost_device_settle(dev);
 	} else {
 		rings_restart(dev, old_memory);
 	}
-	for (unsigned i = 0; i < old_n; i++) {
+	for (unsigned i = 0; i < old_n; i++)
 		if (!still_used(table, &old_mapping[i]))
 			vhost_area_unmap(dev, &old_mapping[i]);
-	}
 	free(old_mapping);
 	free(table);
 	return 0;
