@@ -9,22 +9,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LONG = "/* SPDX-License-Identifier: BSD-3-Clause */\nvoid f(void)\n{\n" + "\t;\n" * 130 + "}\n"
+SPDX = "/* SPDX-License-Identifier: BSD-3-Clause */\n"
+
+
+def source(*lengths):
+    """A file of functions. Each has its closing brace so many lines below its name."""
+    return SPDX + "\n".join(f"void f{i}(void)\n{{\n" + "\t;\n" * (lines - 2) + "}\n"
+                            for i, lines in enumerate(lengths))
+
+
+SHORT = source(80)
 
 
 @pytest.fixture
 def lint(tmp_path):
-    """Run scripts/lint on one source with these tools left out; {check: its verdict}."""
-    def run(source, *without, compiled=True):
+    """Run scripts/lint on file.c and other sources, with these tools left out; ({check: verdict}, faults)."""
+    def run(source, *without, compiled=True, **more):
         project, programs = tmp_path / "project", tmp_path / "bin"
         (project / "scripts").mkdir(parents=True)
         for name in ("scripts/lint", "scripts/tidy", ".clang-format", ".clang-tidy"):
             shutil.copy2(ROOT / name, project / name)
-        (project / "file.c").write_text(source)
+        sources = {"file.c": source, **{f"{name}.c".replace("_", "/"): text for name, text in more.items()}}
+        for path, text in sources.items():
+            (project / path).parent.mkdir(parents=True, exist_ok=True)
+            (project / path).write_text(text)
         if compiled:
             (project / "build").mkdir()
             (project / "build/compile_commands.json").write_text(json.dumps([
-                {"directory": str(project / "build"), "file": "../file.c", "command": "gcc -c ../file.c"}]))
+                {"directory": str(project / "build"), "file": f"../{path}", "command": f"gcc -c ../{path}"}
+                for path in sources]))
         subprocess.run(["git", "init", "-q", project], check=True)
         programs.mkdir()
         for program in Path("/usr/bin").iterdir():
@@ -33,21 +46,34 @@ def lint(tmp_path):
         done = subprocess.run([project / "scripts/lint"], env={"PATH": str(programs)}, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
         print(done.stdout)
-        return {line[8:]: line.split()[0] for line in done.stdout.splitlines() if line.startswith(("ok", "FAILED"))}
+        lines = done.stdout.splitlines()
+        return {line[8:]: line.split()[0] for line in lines if line.startswith(("ok", "FAILED"))}, [
+            line.strip() for line in lines if line.startswith("  ")]
 
     return run
 
 
-SIZES = "files up to 1500 lines, functions up to 120"
+SIZES = "sizes of files and functions"
 
 
-def test_a_short_function_passes(lint):
-    verdicts = lint(LONG.replace("\t;\n" * 20, ""))
+def test_short_files_and_functions_pass(lint):
+    verdicts, _ = lint(SHORT, test_long=source(*[80] * 13), lib_f=source(50, *[2] * 99), lib_long=source(*[40] * 14))
     assert verdicts[SIZES] == verdicts["clang-format"] == verdicts["shellcheck"] == "ok"
 
 
-def test_a_long_function_is_found(lint):
-    assert lint(LONG)[SIZES] == "FAILED"
+def test_long_files_and_functions_are_found(lint):
+    verdicts, faults = lint(source(81), test_long=source(*[80] * 14), lib_f=source(51, *[2] * 99),
+                            lib_long=source(*[40] * 15))
+    assert verdicts[SIZES] == "FAILED"
+    for fault in ("file.c:2: f0 has 81 lines", "test/long.c: 1148 lines", "lib/f.c:2: f0 has 51 lines",
+                  "lib/long.c: 630 lines"):
+        assert fault in faults
+
+
+def test_too_many_long_functions_are_found(lint):
+    verdicts, faults = lint(SHORT, app_f=source(41, 41, *[2] * 98))
+    assert verdicts[SIZES] == "FAILED"
+    assert "2 of 100 functions in lib and app have over 40 lines" in faults
 
 
 @pytest.mark.parametrize("tool, check", [
@@ -55,7 +81,7 @@ def test_a_long_function_is_found(lint):
     ("codespell", "codespell"),
 ])
 def test_a_tool_that_is_missing_is_no_success(lint, tool, check):
-    assert lint(LONG.replace("\t;\n" * 20, ""), tool, "exuberant", "universal")[check] == "FAILED"
+    assert lint(SHORT, tool, "exuberant", "universal")[0][check] == "FAILED"
 
 
 SOUND = """/* SPDX-License-Identifier: BSD-3-Clause */
@@ -71,7 +97,7 @@ int f(const int *p)
 
 
 def test_clang_tidy_finds_nothing_in_a_sound_file(lint):
-    assert lint(SOUND)["clang-tidy"] == "ok"
+    assert lint(SOUND)[0]["clang-tidy"] == "ok"
 
 
 @pytest.mark.parametrize("right, wrong", [
@@ -81,9 +107,9 @@ def test_clang_tidy_finds_nothing_in_a_sound_file(lint):
     ("return p ?", "return missing.header ? 1 : p ?"),
 ], ids=["a null pointer is read", "a macro without parentheses", "a function that threads share", "no C at all"])
 def test_clang_tidy_finds_a_fault(lint, right, wrong):
-    source = SOUND.replace(right, wrong).replace("#define", "#include <string.h>\n\n#define")
-    assert lint(source)["clang-tidy"] == "FAILED"
+    code = SOUND.replace(right, wrong).replace("#define", "#include <string.h>\n\n#define")
+    assert lint(code)[0]["clang-tidy"] == "FAILED"
 
 
 def test_a_source_that_is_not_compiled_is_no_success_of_clang_tidy(lint):
-    assert lint(SOUND, compiled=False)["clang-tidy"] == "FAILED"
+    assert lint(SOUND, compiled=False)[0]["clang-tidy"] == "FAILED"
