@@ -15,7 +15,7 @@
  * burst_run() calls the stages. A burst is scratch memory of one worker. It holds no frames
  * between two calls of burst_run().
  *
- * Trust: b->in is from vring_fetch(), so its segments are mapped, but their content may change at
+ * Trust: b->in is from queue_fetch(), so its segments are mapped, but their content may change at
  * any time. Every decision is made on `head`, the private copy of a frame's first bytes, and
  * `head` is delivered in place of these bytes.
  */
@@ -26,6 +26,7 @@
 #include "base/cpu.h"
 #include "bridge/fdb.h"
 #include "datapath/port.h"
+#include "datapath/queue.h"
 #include "virtio/virtio.h"
 
 #define BURST_FRAMES     32
@@ -170,6 +171,6 @@ static inline void burst_keep(struct burst *b, unsigned n)
 {
 	if (n == b->n)
 		return;
-	vring_unfetch(b->source->ring, &b->in, n);
+	queue_unfetch(b->source, &b->in, n);
 	b->n = n;
 }

@@ -10,7 +10,7 @@ void burst_complete(struct burst *b)
 	q->stats.frames += b->n;
 	q->stats.bytes += b->bytes;
 	if (LIKELY(b->n)) {
-		vring_complete(q->ring, &b->in);
+		queue_complete(q, &b->in);
 		queue_notify_later(b, q);
 	}
 	burst_notify(b);

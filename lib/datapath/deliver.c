@@ -30,15 +30,10 @@
 
 void deliver_drop_rest(struct group *g)
 {
-	enum drop_reason reason = DROP_RING_FULL;
 	unsigned n = g->n - g->done + (g->rest ? g->rest - 1u : 0);
 	struct queue *q = g->queue;
 
-	if (q->ring->broken)
-		reason = DROP_RING_BROKEN;
-	else if (vring_stalled(q->ring))
-		reason = DROP_IOTLB_MISS;
-	q->stats.drops[reason] += n;
+	q->stats.drops[q->ops->lack(q)] += n;
 	g->done = g->n;
 	g->part = g->rest = 0;
 }
@@ -247,10 +242,12 @@ static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t fr
 	uint32_t need[BURST_FRAMES];
 
 	if (n == b->n) /* a group of all frames has them in order */
-		return vring_reserve_alike(q->ring, &b->out, &b->in, n);
-	for (unsigned k = 0; k < n; k++)
-		need[k] = b->frame[frames[k]].len + VIRTIO_NET_HDR_LEN;
-	return vring_reserve_plain(q->ring, &b->out, need, n);
+		return queue_reserve_alike(q, &b->out, &b->in, n);
+	for (unsigned k = 0; k < n; k++) {
+		need[k] = b->in.chain[frames[k]].len;
+		__asm__(""); /* do not vectorize: n is small, and the code before the loop long */
+	}
+	return queue_reserve_plain(q, &b->out, need, n);
 }
 
 /* Deliver frames of a plain burst, as long as the buffers are plain, too. Returns how many. */
@@ -268,7 +265,7 @@ static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t fr
 		q->headers_blind = HEADERS_BLIND;
 	q->stats.frames += n;
 	q->stats.bytes += bytes;
-	vring_complete(q->ring, &b->out);
+	queue_complete(q, &b->out);
 	return n;
 }
 
@@ -282,8 +279,7 @@ static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t f
 	for (unsigned k = 0; k < n; k++)
 		need[k] = b->frame[frames[k]].len + q->port->hdr_len;
 	while (settled < n) {
-		unsigned decided =
-		    vring_reserve(q->ring, &b->out, need + settled, n - settled, room);
+		unsigned decided = queue_reserve(q, &b->out, need + settled, n - settled, room);
 		unsigned wrote, k;
 
 		if (q->headers_blind) {
@@ -296,7 +292,7 @@ static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t f
 			if (2 * wrote > k)
 				q->headers_blind = HEADERS_BLIND;
 		}
-		vring_complete(q->ring, &b->out);
+		queue_complete(q, &b->out);
 		settled += k;
 		if (k < decided || decided == 0)
 			break;
@@ -343,13 +339,11 @@ static void deliver_any(struct burst *b, struct group *g)
 /* Deliver the frames that deliver_plain() did not. */
 static __attribute__((noinline)) void deliver_rest(struct burst *b, struct group *g, bool plain)
 {
-	struct vring *ring = g->queue->ring;
+	struct queue *q = g->queue;
 
-	if (!plain || vring_has_avail(ring))
+	if (!plain || queue_has_avail(q))
 		deliver_any(b, g);
-	else
-		vring_note_full(ring);
-	g->more = ring->more;
+	g->more = q->ops->more(q);
 }
 
 void deliver_group(struct burst *b, struct group *g)
@@ -363,7 +357,6 @@ void deliver_group(struct burst *b, struct group *g)
 		g->done += deliver_plain(b, q, g->frame + g->done, g->n - g->done);
 	if (UNLIKELY(g->done < g->n))
 		deliver_rest(b, g, plain);
-	queue_tell_misses(q);
 	if (q->shared)
 		queue_unlock_and_notify(b, q);
 	else

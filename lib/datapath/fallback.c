@@ -118,14 +118,14 @@ static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned 
 
 	for (k = 0; k < n; k++)
 		need[k] = q->port->hdr_len + (fb->whole ? fb->len : gso_len(&fb->gso, from + k));
-	decided = vring_reserve(q->ring, &b->out, need, n, room);
+	decided = queue_reserve(q, &b->out, need, n, room);
 	for (k = 0; k < decided && room[k].status != VRING_ROOM_NONE; k++) {
 		if (room[k].status == VRING_ROOM_OK)
 			write_result(b, q, from + k, &room[k]);
 		else
 			deliver_drop_room(q, room[k].status);
 	}
-	vring_complete(q->ring, &b->out);
+	queue_complete(q, &b->out);
 	spend(b, k * SEGMENT_WORK);
 	return k;
 }
@@ -143,10 +143,8 @@ bool deliver_fallback(struct burst *b, struct group *g)
 	struct queue *q = g->queue;
 	unsigned n, at = g->part, went;
 
-	if (!vring_has_avail(q->ring)) {
-		vring_note_full(q->ring);
+	if (!queue_has_avail(q))
 		return false;
-	}
 	if (!b->work)
 		return give_up(g, DROP_SOFTWARE_LIMIT);
 	n = prepare(b, g->frame[g->done]);

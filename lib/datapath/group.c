@@ -67,7 +67,7 @@ static void groups_reset(struct burst *b)
 static void groups_prefetch(const struct burst *b)
 {
 	for (unsigned g = 0; g < b->n_groups; g++)
-		vring_prefetch(b->group[g].queue->ring);
+		queue_prefetch(b->group[g].queue);
 }
 
 /* Did the queue have too few buffers, and may it get more? */

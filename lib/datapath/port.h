@@ -12,13 +12,13 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_spinlock.h>
 
 #include "base/util.h"
 #include "datapath/drop.h"
-#include "virtio/vring.h"
 
 #define PORTS_MAX       1024
 #define PORT_QUEUES_MAX 128 /* per direction */
@@ -60,33 +60,40 @@ struct queue_stats {
 
 struct port;
 struct switch_port;
+struct queue_ops;
 struct vring_events;
 
-/* One virtqueue. One worker at a time writes it; `lock` ensures this for shared deliver queues. */
+/*
+ * One queue of a port. One worker at a time writes it; `lock` ensures this for shared deliver
+ * queues. Workers use it through the functions in queue.h.
+ */
 struct queue {
-	struct vring *ring;
+	const struct queue_ops *ops; /* its kind */
+	void *private;               /* what only its kind knows */
 	struct port *port; /* may be newer than in the forwarding, with the same plain values */
-	uint16_t index;    /* of the virtqueue */
+	uint16_t index;    /* in its port; virtqueues: of the virtqueue */
 	uint16_t worker;   /* receive queues: polls it; WORKER_NONE: while the queue moves */
 	bool enabled;      /* changes while in use */
 	bool shared;       /* deliver queues: several workers may write it */
-	int call_fd;       /* -1: the driver wants no calls; changes while in use */
+	int call_fd;       /* virtqueues; -1: the driver wants no calls; changes while in use */
 	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: a worker may. */
 	const atomic_uint *call_trust;
-	int miss_fd; /* an eventfd, written when the ring waits for a translation */
-	/* Receive queues, for the control thread: */
-	bool kicks;             /* a kick wakes the worker */
-	uint32_t tenure;        /* changes if the ring starts anew or another worker gets it */
 	uint16_t headers_blind; /* deliver queues: visits left that do not compare net headers */
 	uint16_t flood_next; /* receive queues: port with which an unfinished flood goes on; or 0 */
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* the driver wants a call that is left to the control thread */
 	struct queue_stats stats;
+	int miss_fd; /* virtqueues: an eventfd, written when the ring waits for a translation */
+	/* Receive queues, for the control thread: */
+	bool kicks;                  /* a kick wakes the worker */
+	uint32_t tenure;             /* changes if the ring starts anew or another worker gets it */
 	struct switch_port *owner;   /* for the control thread */
-	struct vring_events *events; /* NULL: events are not recorded */
+	struct vring_events *events; /* virtqueues; NULL: events are not recorded */
 } CACHE_ALIGNED;
 
-/* State of the calls of a port; see notify.h. Workers set it, the control thread clears it. */
+_Static_assert(offsetof(struct queue, stats) == CACHE_LINE, "a visit needs one line, and counters");
+
+/* State of the calls of a port; see vhost_call.h. Workers set it, the control thread clears it. */
 struct port_calls {
 	atomic_bool slow;      /* a write took long: all calls are left to the control thread */
 	atomic_bool left;      /* call_left of some queue is set */

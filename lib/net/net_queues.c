@@ -29,6 +29,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "datapath/queue.h"
+#include "datapath/vhost_queue.h"
 #include "net/net_control.h"
 #include "net/net_device.h"
 #include "vhost/call.h"
@@ -60,7 +62,7 @@ void net_queues_disable_kicks(const struct net_device *nd, const struct queue *q
 {
 	/* A missing page must not keep the control thread waiting. */
 	if (!nd->vhost.postcopy.registered)
-		vring_kick_disable(q->ring);
+		q->ops->kick_disable(q);
 }
 
 /* Take a ring into use. No worker uses it yet. */
@@ -70,7 +72,7 @@ static void ring_take(struct net_device *nd, unsigned index, struct vhost_vring 
 
 	if (!q)
 		return;
-	q->ring = &v->ring;
+	vhost_queue_set(q, &v->ring);
 	q->events = nd->vhost.events[index];
 	q->tenure++;
 	q->flood_next = 0;
@@ -119,7 +121,7 @@ void net_queues_drop_all(struct net_device *nd)
 /* A ring that is not at the initial position had buffers before. */
 static bool has_had_buffers(const struct net_device *nd, unsigned index)
 {
-	const struct vring *vr = nd->queue[index]->ring;
+	const struct vring *vr = vhost_queue_ring(nd->queue[index]);
 	struct vring_position begin =
 	    vring_position_initial(VIRTIO_HAS(nd->vhost.state.features, F_RING_PACKED));
 

@@ -108,7 +108,7 @@ static void take_kicks(struct idle *idle, const struct poll_list *list, struct p
 
 			if (i == list->n)
 				continue; /* the queue has left the list */
-			idle_unask(&entry[i], list->queue[i]->ring);
+			idle_unask(&entry[i], list->queue[i]);
 			idle_note_kick(list->queue[i], false);
 		}
 	}
@@ -122,10 +122,10 @@ static bool ask(struct poll_entry *entry, const struct queue *q)
 	if (entry->asked)
 		return false;
 	entry->asked = true;
-	waits = vring_kick_enable(q->ring);
-	vring_event(q->events, VRING_EVENT_KICK_WANTED, q->ring->position, waits);
+	waits = q->ops->kick_enable(q);
+	queue_record(q, VRING_EVENT_KICK_WANTED, waits);
 	if (waits)
-		idle_unask(entry, q->ring);
+		idle_unask(entry, q);
 	return waits;
 }
 

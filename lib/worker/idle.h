@@ -16,8 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "datapath/port.h"
-#include "virtio/vring_events.h"
+#include "datapath/queue.h"
 #include "worker/poll.h"
 
 #define IDLE_NOBODY UINT64_MAX /* a key that no queue has */
@@ -58,19 +57,19 @@ void idle_unwatch(const struct idle *idle, int fd);
  */
 bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[]);
 
-/* The ring had something, or its driver has kicked: no more kicks are needed. */
-static inline void idle_unask(struct poll_entry *entry, struct vring *ring)
+/* The queue had something, or its driver has kicked: no more kicks are needed. */
+static inline void idle_unask(struct poll_entry *entry, const struct queue *q)
 {
 	if (LIKELY(!entry->asked))
 		return;
 	entry->asked = false;
-	vring_kick_disable(ring);
+	q->ops->kick_disable(q);
 }
 
 /* Record a kick of the queue's driver. woke: it ended a sleep. */
 static inline void idle_note_kick(const struct queue *q, bool woke)
 {
-	vring_event(q->events, VRING_EVENT_KICK, q->ring->position, woke);
+	queue_record(q, VRING_EVENT_KICK, woke);
 }
 
 /*

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "datapath/port.h"
+#include "virtio/vring.h"
 
 #define POLL_MAX ((size_t)PORTS_MAX * PORT_QUEUES_MAX) /* the most queues on a list */
 

@@ -43,18 +43,17 @@ static void make_warm(struct sweep *s, unsigned i)
 	s->warm[s->n_warm++] = i;
 }
 
-/* A ring that waits for a translation stays warm: a look does not show that it has come. */
+/* A queue stays warm if no look can show that it has something. */
 static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 {
 	unsigned i = s->warm[k];
 	struct poll_entry *entry = &s->poll.entry[i];
-	const struct vring *vr = list->queue[i]->ring;
+	const struct queue *q = list->queue[i];
 
-	if (vring_stalled(vr)) {
+	if (!q->ops->peek(q, &entry->peek)) {
 		entry->quiet = 0;
 		return false;
 	}
-	entry->peek = vring_peek(vr);
 	entry->quiet = SWEEP_COLD;
 	s->warm[k] = s->warm[--s->n_warm];
 	return true;
@@ -134,7 +133,7 @@ static unsigned run_timed(struct sweep *s, struct burst *b, const struct forward
 
 	share_charge(&s->shares, port, spent, n, max);
 	if (n) {
-		idle_unask(&s->poll.entry[i], q->ring);
+		idle_unask(&s->poll.entry[i], q);
 		s->busy += spent;
 		q->stats.busy_cycles += spent;
 	} else {

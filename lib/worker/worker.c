@@ -125,7 +125,7 @@ static void worker_kicked(
 
 			if (i == list->n)
 				continue; /* the queue has left the list */
-			idle_unask(&w->sweep.poll.entry[i], list->queue[i]->ring);
+			idle_unask(&w->sweep.poll.entry[i], list->queue[i]);
 			idle_note_kick(list->queue[i], true);
 			sweep_kicked(&w->sweep, i);
 		}

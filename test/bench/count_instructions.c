@@ -119,13 +119,13 @@ static void start_queue(struct bench_queue *q, const struct bench_case *c, struc
 		abort();
 	driver_ring_call_disable(&q->driver);
 	q->queue = (struct queue){
-	    .ring = &q->ring,
 	    .port = port,
 	    .index = index,
 	    .enabled = true,
 	    .call_fd = -1,
 	    .miss_fd = -1,
 	};
+	vhost_queue_set(&q->queue, &q->ring);
 }
 
 static void offer(struct bench_queue *q, uint8_t *buffer, uint32_t len, bool writable)

@@ -54,8 +54,8 @@ static void guest_open(struct guest *g, unsigned index, enum vring_direction dir
 	g->port.index = index;
 	g->port.hdr_len = 12;
 	g->port.sends_offload = true;
-	g->queue = (struct queue){
-	    .ring = &g->vring, .port = &g->port, .index = index, .enabled = true, .call_fd = -1};
+	g->queue = (struct queue){.port = &g->port, .index = index, .enabled = true, .call_fd = -1};
+	vhost_queue_set(&g->queue, &g->vring);
 }
 
 static void guest_close(struct guest *g)

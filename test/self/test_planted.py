@@ -39,7 +39,7 @@ FAULTS = {
         " nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);",
         "idle", "test_no_wake_up_is_lost_split", "too many frames wait for a sleep to end"),
     "a worker falls asleep without another look": (
-        "lib/worker/idle.c", "waits = vring_kick_enable(q->ring);", "waits = false;",
+        "lib/worker/idle.c", "waits = q->ops->kick_enable(q);", "waits = false;",
         "idle", "test_no_wake_up_is_lost_split", "a frame waits for the end of a sleep"),
     "a worker wakes all the time": (
         "lib/worker/idle.c", "#define SLEEP_MS 1000", "#define SLEEP_MS 0",

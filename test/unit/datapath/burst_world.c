@@ -68,12 +68,9 @@ static void start(struct end *e, struct port *port, bool receives)
 	e->ops.fetch = counted_fetch;
 	e->ring.ops = &e->ops;
 	port->calls = &calls;
-	e->queue = (struct queue){.ring = &e->ring,
-	    .port = port,
-	    .index = receives,
-	    .enabled = true,
-	    .call_fd = -1,
-	    .miss_fd = -1};
+	e->queue = (struct queue){
+	    .port = port, .index = receives, .enabled = true, .call_fd = -1, .miss_fd = -1};
+	vhost_queue_set(&e->queue, &e->ring);
 }
 
 void open_world(unsigned ports, uint32_t accepts)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which drivers are asked to kick, and for how long. Rings are stand-ins that count; eventfds are
+ * Which drivers are asked to kick, and for how long. Queues are stand-ins that count; eventfds are
  * real. test_idle_race.c shows that no kick is lost.
  */
 #include <setjmp.h>
@@ -19,7 +19,6 @@
 #define QUEUES 200
 
 static struct lab {
-	struct vring ring[QUEUES];
 	struct queue queue[QUEUES];
 	struct queue *all[QUEUES];
 	struct poll_entry entry[QUEUES];
@@ -31,27 +30,16 @@ static struct lab {
 	struct idle idle;
 } lab;
 
-static bool has_avail(const struct vring *vr)
-{
-	return lab.something[vr - lab.ring];
-}
-
-static bool kick_enable(struct vring *vr)
+static bool kick_enable(const struct queue *q)
 {
 	lab.asks++;
-	return has_avail(vr);
+	return lab.something[q - lab.queue];
 }
 
-static void kick_disable(struct vring *vr)
+static void kick_disable(const struct queue *q)
 {
-	(void)vr;
+	(void)q;
 	lab.unasks++;
-}
-
-void vring_log_event(struct vring *vr, struct dirty_log *log)
-{
-	(void)vr;
-	(void)log;
 }
 
 static void expect(unsigned asks, unsigned unasks)
@@ -68,15 +56,14 @@ static bool prepare(void)
 
 static int open_lab(void **state)
 {
-	static const struct vring_ops ops = {
-	    .has_avail = has_avail, .kick_enable = kick_enable, .kick_disable = kick_disable};
+	static const struct queue_ops ops = {
+	    .kick_enable = kick_enable, .kick_disable = kick_disable};
 
 	(void)state;
 	memset(&lab, 0, sizeof(lab));
 	assert_int_equal(idle_init(&lab.idle, 1000000000), 0);
 	for (unsigned i = 0; i < QUEUES; i++) {
-		lab.ring[i].ops = &ops;
-		lab.queue[i].ring = &lab.ring[i];
+		lab.queue[i].ops = &ops;
 		lab.kick_fd[i] = eventfd(0, EFD_NONBLOCK);
 		lab.all[i] = &lab.queue[i];
 		lab.key[i] = 7 * i;
@@ -97,7 +84,7 @@ static int close_lab(void **state)
 
 static void unask(unsigned i)
 {
-	idle_unask(&lab.entry[i], &lab.ring[i]);
+	idle_unask(&lab.entry[i], &lab.queue[i]);
 }
 
 static void kick(unsigned i)

@@ -50,6 +50,18 @@ struct lab {
 
 static struct vring_burst burst;
 
+static bool kick_enable(const struct queue *q)
+{
+	return vring_kick_enable(q->private);
+}
+
+static void kick_disable(const struct queue *q)
+{
+	vring_kick_disable(q->private);
+}
+
+static const struct queue_ops ops = {.kick_enable = kick_enable, .kick_disable = kick_disable};
+
 static void *device_main(void *arg)
 {
 	struct lab *l = arg;
@@ -58,7 +70,7 @@ static void *device_main(void *arg)
 	while (!atomic_load(&l->stop)) {
 		burst.n = burst.n_segments = 0;
 		if (vring_fetch(&l->device, &burst, 32)) {
-			idle_unask(&l->entry[0], &l->device);
+			idle_unask(&l->entry[0], &l->queue);
 			vring_complete(&l->device, &burst);
 			if (vring_call_needed(&l->device))
 				eventfd_write(l->call, 1);
@@ -101,7 +113,7 @@ static void lab_open(struct lab *l, uint64_t features, uint16_t size)
 	l->kick = eventfd(0, EFD_NONBLOCK);
 	l->call = eventfd(0, EFD_NONBLOCK);
 	assert_int_equal(idle_init(&l->idle, 1000000000), 0);
-	l->queue = (struct queue){.ring = &l->device, .call_fd = l->call};
+	l->queue = (struct queue){.ops = &ops, .private = &l->device};
 	l->queues[0] = &l->queue;
 	assert_int_equal(idle_watch(&l->idle, l->kick, l->key[0]), 0);
 	l->list = (struct poll_list){.n = 1, .kicks = true, .queue = l->queues, .key = l->key};

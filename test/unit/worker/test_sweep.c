@@ -21,12 +21,13 @@
 #define PLENTY_HZ UINT64_C(1000000000000000) /* so high that credit never ends */
 
 static struct lab {
-	struct vring ring[QUEUES];
 	struct queue queue[QUEUES];
 	struct queue *all[QUEUES];
 	struct port port[QUEUES];
 	unsigned pending[QUEUES]; /* frames in each */
 	uint16_t shown[QUEUES];   /* not 0: the queue has frames */
+	bool hidden[QUEUES];      /* a look cannot show that it has frames */
+	bool broken[QUEUES];      /* it will never have frames */
 	unsigned bursts;          /* in the last turn */
 	unsigned last;            /* the queue of the last burst */
 	uint64_t cycles;          /* that each burst takes at least */
@@ -34,9 +35,13 @@ static struct lab {
 	struct sweep sweep;
 } lab;
 
-static struct vring_peek peek(const struct vring *vr)
+static bool peek(const struct queue *q, struct vring_peek *ret_peek)
 {
-	return (struct vring_peek){.word = &lab.shown[vr - lab.ring], .mask = UINT16_MAX};
+	unsigned i = q - lab.queue;
+
+	*ret_peek = lab.broken[i] ? (struct vring_peek){0}
+				  : (struct vring_peek){.word = &lab.shown[i], .mask = UINT16_MAX};
+	return !lab.hidden[i];
 }
 
 static void offer(unsigned queue, unsigned frames)
@@ -81,13 +86,12 @@ static void publish(unsigned n, uint64_t number)
 
 static int open_lab(void **state)
 {
-	static const struct vring_ops ops = {.peek = peek};
+	static const struct queue_ops ops = {.peek = peek};
 
 	(void)state;
 	memset(&lab, 0, sizeof(lab));
 	for (unsigned i = 0; i < QUEUES; i++) {
-		lab.ring[i].ops = &ops;
-		lab.queue[i].ring = &lab.ring[i];
+		lab.queue[i].ops = &ops;
 		lab.queue[i].port = &lab.port[i];
 		lab.port[i].index = i;
 		lab.all[i] = &lab.queue[i];
@@ -206,7 +210,7 @@ static void with_nothing_else_to_do_it_is_heard_of_at_once(void **state)
 static void what_waits_for_a_translation_is_tried(void **state)
 {
 	(void)state;
-	lab.ring[5].translation.stalled = true;
+	lab.hidden[5] = true;
 	turns(3 * SWEEP_COLD);
 	assert_int_equal(lab.bursts, 2);
 }
@@ -214,7 +218,7 @@ static void what_waits_for_a_translation_is_tried(void **state)
 static void a_broken_ring_is_not_looked_at(void **state)
 {
 	(void)state;
-	lab.ring[5].broken = VRING_BREAK_AVAIL_JUMP;
+	lab.broken[5] = true;
 	turns(SWEEP_COLD);
 	lab.shown[5] = 1;
 	turns(2 * QUEUES / SWEEP_LOOKS);

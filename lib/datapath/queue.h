@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a worker does with a queue, whatever kind of queue it is.
+ *
+ * A kind of queue is one file that defines a struct queue_ops. Most queues are virtqueues
+ * (vhost_queue.h). For them a function below costs one predicted branch. For other kinds it costs
+ * one indirect call per burst or visit, none per frame. What is rare goes through the table for all
+ * kinds.
+ *
+ * All kinds use the structures of virtio/vring.h: a burst has chains, and a chain has segments,
+ * which are mapped memory. Chains of a receive queue contain frames, and chains of a deliver queue
+ * are buffers for frames. Each frame begins with a net header of port->hdr_len bytes.
+ *
+ * Threads: a queue has one user at a time, see struct queue.
+ */
+#pragma once
+
+#include "datapath/port.h"
+#include "datapath/vhost_queue.h"
+#include "virtio/vring.h"
+#include "virtio/vring_events.h"
+
+struct burst;
+
+struct queue_ops {
+	/*
+	 * Append at most max chains to the burst, and return how many, as vring_fetch() does. If
+	 * the burst is empty, set burst->plain: true if chain i has segment i and no other.
+	 */
+	unsigned (*fetch)(struct queue *q, struct vring_burst *burst, unsigned max);
+	/* Take back all chains of the burst after the first keep: they were not used. */
+	void (*unfetch)(struct queue *q, struct vring_burst *burst, unsigned keep);
+	/*
+	 * All chains of the burst are done. Receive queue: their memory is not used any more.
+	 * Deliver queue: chain->written bytes of each chain, from its first segment on, are to be
+	 * sent. A frame may take several chains only if reserve_room() below says so.
+	 */
+	void (*complete)(struct queue *q, const struct vring_burst *burst);
+	/* Is a chain there? If not, the queue remembers how it looks now, for more(). */
+	bool (*has_avail)(struct queue *q);
+	/* After too few chains were found: a word that shows when there are more. */
+	struct vring_peek (*more)(const struct queue *q);
+	/* Why were there too few chains? A reason of a deliver queue. */
+	enum drop_reason (*lack)(const struct queue *q);
+	void (*prefetch)(const struct queue *q); /* what the next fetch reads first */
+	/*
+	 * Must the other side be called for what was completed since the last question? A
+	 * vring_barrier() is before the question. call() calls it, without the queue's lock.
+	 */
+	bool (*wants_call)(struct queue *q);
+	void (*call)(struct burst *b, struct queue *q);
+	/*
+	 * Ask the other side to kick if it has more frames, or not to kick. kick_enable() returns
+	 * true if there are frames already.
+	 */
+	bool (*kick_enable)(const struct queue *q);
+	void (*kick_disable)(const struct queue *q);
+	/*
+	 * Find a word that shows when there are frames again. False: there is no such word now, and
+	 * the queue has to be polled.
+	 */
+	bool (*peek)(const struct queue *q, struct vring_peek *ret_peek);
+	/* Record an event. Only called if q->events is not NULL. */
+	void (*record)(const struct queue *q, enum vring_event_kind kind, uint32_t value);
+};
+
+/* Is it a virtqueue? */
+static ALWAYS_INLINE bool queue_is_vhost(const struct queue *q)
+{
+	return LIKELY(q->ops == &vhost_queue_ops);
+}
+
+static ALWAYS_INLINE unsigned queue_fetch(struct queue *q, struct vring_burst *burst, unsigned max)
+{
+	return queue_is_vhost(q) ? vhost_queue_fetch(q, burst, max) : q->ops->fetch(q, burst, max);
+}
+
+static ALWAYS_INLINE void queue_unfetch(struct queue *q, struct vring_burst *burst, unsigned keep)
+{
+	if (queue_is_vhost(q))
+		vhost_queue_unfetch(q, burst, keep);
+	else
+		q->ops->unfetch(q, burst, keep);
+}
+
+static ALWAYS_INLINE void queue_complete(struct queue *q, const struct vring_burst *burst)
+{
+	if (queue_is_vhost(q))
+		vhost_queue_complete(q, burst);
+	else
+		q->ops->complete(q, burst);
+}
+
+static ALWAYS_INLINE bool queue_has_avail(struct queue *q)
+{
+	return queue_is_vhost(q) ? vhost_queue_has_avail(q) : q->ops->has_avail(q);
+}
+
+static ALWAYS_INLINE void queue_prefetch(const struct queue *q)
+{
+	if (queue_is_vhost(q))
+		vhost_queue_prefetch(q);
+	else
+		q->ops->prefetch(q);
+}
+
+static ALWAYS_INLINE bool queue_wants_call(struct queue *q)
+{
+	return queue_is_vhost(q) ? vhost_queue_wants_call(q) : q->ops->wants_call(q);
+}
+
+static inline void queue_record(const struct queue *q, enum vring_event_kind kind, uint32_t value)
+{
+	if (UNLIKELY(q->events != NULL))
+		q->ops->record(q, kind, value);
+}
+
+/* For other kinds than virtqueues, made from fetch and unfetch. Buffers are not merged. */
+unsigned queue_reserve_alike_any(
+    struct queue *q, struct vring_burst *burst, const struct vring_burst *from, unsigned n);
+unsigned queue_reserve_plain_any(
+    struct queue *q, struct vring_burst *burst, const uint32_t len[], unsigned n);
+unsigned queue_reserve_any(struct queue *q, struct vring_burst *burst, const uint32_t len[],
+    unsigned n, struct vring_room room[]);
+
+/*
+ * Find room in a deliver queue: vring_reserve_alike(), vring_reserve_plain() and vring_reserve()
+ * for all kinds.
+ */
+static ALWAYS_INLINE unsigned queue_reserve_alike(
+    struct queue *q, struct vring_burst *burst, const struct vring_burst *from, unsigned n)
+{
+	return queue_is_vhost(q) ? vhost_queue_reserve_alike(q, burst, from, n)
+				 : queue_reserve_alike_any(q, burst, from, n);
+}
+
+static ALWAYS_INLINE unsigned queue_reserve_plain(
+    struct queue *q, struct vring_burst *burst, const uint32_t len[], unsigned n)
+{
+	return queue_is_vhost(q) ? vhost_queue_reserve_plain(q, burst, len, n)
+				 : queue_reserve_plain_any(q, burst, len, n);
+}
+
+static ALWAYS_INLINE unsigned queue_reserve(struct queue *q, struct vring_burst *burst,
+    const uint32_t len[], unsigned n, struct vring_room room[])
+{
+	return queue_is_vhost(q) ? vhost_queue_reserve(q, burst, len, n, room)
+				 : queue_reserve_any(q, burst, len, n, room);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "null_queue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct null_queue *null_queue_of(const struct queue *q)
+{
+	return q->private;
+}
+
+static unsigned null_fetch(struct queue *q, struct vring_burst *burst, unsigned max)
+{
+	struct null_queue *nq = null_queue_of(q);
+	unsigned n = 0;
+
+	if (burst->n == 0)
+		burst->plain = true;
+	for (; n < max && nq->fetched < nq->offered; n++) {
+		const struct vring_segment *buffer = &nq->buffer[nq->fetched++];
+
+		burst->chain[burst->n++] = (struct vring_chain){
+		    .len = buffer->len, .segment = burst->n_segments, .n_segments = 1};
+		burst->segment[burst->n_segments++] = *buffer;
+	}
+	return n;
+}
+
+static void null_unfetch(struct queue *q, struct vring_burst *burst, unsigned keep)
+{
+	null_queue_of(q)->fetched -= burst->n - keep;
+	burst->n = burst->n_segments = keep;
+}
+
+static void null_complete(struct queue *q, const struct vring_burst *burst)
+{
+	struct null_queue *nq = null_queue_of(q);
+
+	for (unsigned i = 0; i < burst->n; i++)
+		nq->buffer[nq->completed++].len = burst->chain[i].written;
+	assert_true(nq->completed <= nq->fetched);
+}
+
+static bool null_has_avail(struct queue *q)
+{
+	return null_queue_of(q)->fetched < null_queue_of(q)->offered;
+}
+
+static struct vring_peek null_more(const struct queue *q)
+{
+	const struct null_queue *nq = null_queue_of(q);
+
+	return (struct vring_peek){
+	    .word = &nq->offered, .mask = UINT16_MAX, .value = nq->fetched, .equal = false};
+}
+
+static enum drop_reason null_lack(const struct queue *q)
+{
+	(void)q;
+	return DROP_RING_FULL;
+}
+
+static void null_prefetch(const struct queue *q)
+{
+	(void)q;
+}
+
+static bool null_wants_call(struct queue *q)
+{
+	return null_queue_of(q)->wants_call;
+}
+
+static void null_call(struct burst *b, struct queue *q)
+{
+	struct null_queue *nq = null_queue_of(q);
+
+	(void)b;
+	nq->calls++;
+	if (nq->on_call)
+		nq->on_call();
+}
+
+static bool null_kick_enable(const struct queue *q)
+{
+	return null_queue_of(q)->fetched < null_queue_of(q)->offered;
+}
+
+static void null_kick_disable(const struct queue *q)
+{
+	(void)q;
+}
+
+static bool null_peek(const struct queue *q, struct vring_peek *ret_peek)
+{
+	*ret_peek = null_more(q);
+	return true;
+}
+
+static const struct queue_ops null_queue_ops = {
+    .fetch = null_fetch,
+    .unfetch = null_unfetch,
+    .complete = null_complete,
+    .has_avail = null_has_avail,
+    .more = null_more,
+    .lack = null_lack,
+    .prefetch = null_prefetch,
+    .wants_call = null_wants_call,
+    .call = null_call,
+    .kick_enable = null_kick_enable,
+    .kick_disable = null_kick_disable,
+    .peek = null_peek,
+};
+
+void null_queue_open(struct queue *q)
+{
+	q->ops = &null_queue_ops;
+	q->private = calloc(1, sizeof(struct null_queue));
+	assert_non_null(q->private);
+}
+
+void null_queue_close(struct queue *q)
+{
+	free(q->private);
+}
+
+void null_queue_offer(struct queue *q, uint8_t *buffer, uint32_t len, unsigned n)
+{
+	struct null_queue *nq = null_queue_of(q);
+
+	for (; n; n--) {
+		assert_true(nq->offered < NULL_QUEUE_BUFFERS);
+		nq->buffer[nq->offered++] = (struct vring_segment){.addr = buffer, .len = len};
+	}
+}
