@@ -54,7 +54,8 @@ static struct port *port_create(struct switch_port *sp)
 		    "out of memory: the port is down until its next change");
 		return NULL;
 	}
-	*port = (struct port){.index = sp->index, .generation = sp->generation};
+	*port = (struct port){
+	    .index = sp->index, .generation = sp->generation, .policy = &port_policy_none};
 	return port;
 }
 

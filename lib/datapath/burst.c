@@ -22,6 +22,8 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 		return 0;
 	if (READ_ONCE(source->enabled)) {
 		burst_snapshot(b);
+		if (UNLIKELY(source->port->policy->features))
+			burst_classify(b);
 		burst_lookup(b);
 		burst_forward(b);
 	} else {

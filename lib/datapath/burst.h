@@ -5,6 +5,7 @@
  *
  *	fetch.c     descriptors into locals                      burst_fetch
  *	snapshot.c  first bytes of every frame into locals       burst_snapshot
+ *	classify.c  the policy of the source port, if any        burst_classify
  *	lookup.c    learn the source, decide the destination     burst_lookup
  *	group.c     by destination: flood, then unicast          burst_forward
  *	deliver.c   reserve, copy, complete                      deliver_group
@@ -152,6 +153,7 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 /* The stages. */
 unsigned burst_fetch(struct burst *b, unsigned max);
 void burst_snapshot(struct burst *b);
+void burst_classify(struct burst *b);
 void burst_lookup(struct burst *b);
 void burst_forward(struct burst *b);
 void burst_complete(struct burst *b);

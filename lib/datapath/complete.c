@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Stage 6: give the source its buffers back, count its frames, and call drivers. */
+/* Stage 7: give the source its buffers back, count its frames, and call drivers. */
 #include "datapath/burst.h"
 #include "datapath/notify.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 5: reserve, copy, complete and notify one destination queue.
+ * Stage 6: reserve, copy, complete and notify one destination queue.
  *
  * Called by the worker that runs the burst. A queue that several workers may write is locked for
  * the whole visit, and its driver is called after that. No call into a file of a front-end is made

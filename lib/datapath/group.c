@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 4: sort the burst by destination queue, and deliver each group.
+ * Stage 5: sort the burst by destination queue, and deliver each group.
  *
  * Flooded frames go first, port by port. Then each destination ring is visited once for all its
  * unicast frames. If a flow has both kinds in one burst, its destination was learned in between, so

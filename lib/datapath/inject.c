@@ -30,6 +30,8 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	b->in.chain[0] = (struct vring_chain){.len = hdr_len + len, .n_segments = 1};
 	b->in.segment[0] = (struct vring_segment){.addr = bytes, .len = hdr_len + len};
 	burst_snapshot(b);
+	if (UNLIKELY(source->port->policy->features))
+		burst_classify(b);
 	burst_lookup(b);
 	burst_forward(b);
 	source->stats.frames++;

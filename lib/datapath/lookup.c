@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 3: learn which addresses are behind the source port, and find where each frame goes.
+ * Stage 4: learn which addresses are behind the source port, and find where each frame goes.
  *
  * Addresses are taken from the snapshot only. Successive frames with the same two addresses are a
  * train, and only the first frame of a train is looked up. Frames that an earlier stage dropped

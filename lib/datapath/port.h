@@ -106,6 +106,17 @@ struct port_id {
 	uint16_t index;
 };
 
+/*
+ * What is decided about a port's frames beyond their addresses. It does not change once published,
+ * and ports can share one.
+ */
+struct port_policy {
+	uint32_t features; /* 0: none, and the stage "classify" is left out */
+};
+
+/* No features. */
+extern const struct port_policy port_policy_none;
+
 struct port {
 	uint16_t index;
 	uint8_t hdr_len;    /* of the net header: 10 or 12 bytes */
@@ -113,6 +124,7 @@ struct port {
 	uint16_t mtu;       /* negotiated with its driver; 0: none */
 	uint32_t accepts;   /* enum offload */
 	unsigned n_deliver; /* enabled queues that take frames */
+	const struct port_policy *policy;
 	struct queue *deliver[PORT_QUEUES_MAX];
 	struct port_calls *calls;
 	uint32_t generation; /* of the index: how many ports have had it */

@@ -188,7 +188,8 @@ static void make_world(const struct bench_case *c)
 	    burst_create(w.fdb, &w.burst) < 0)
 		abort();
 	for (unsigned i = 0; i <= c->targets; i++) {
-		w.port[i] = (struct port){.index = i, .hdr_len = VIRTIO_NET_HDR_LEN};
+		w.port[i] = (struct port){
+		    .index = i, .hdr_len = VIRTIO_NET_HDR_LEN, .policy = &port_policy_none};
 		port[i] = &w.port[i];
 		start_queue(&w.deliver[i], c, &w.port[i], 0, false);
 		w.port[i].n_deliver = 1;

@@ -53,6 +53,7 @@ static void guest_open(struct guest *g, unsigned index, enum vring_direction dir
 	promise(vring_start(&g->vring, &c) == 0);
 	g->port.index = index;
 	g->port.hdr_len = 12;
+	g->port.policy = &port_policy_none;
 	g->port.sends_offload = true;
 	g->queue = (struct queue){.port = &g->port, .index = index, .enabled = true, .call_fd = -1};
 	vhost_queue_set(&g->queue, &g->vring);

@@ -92,6 +92,7 @@ void open_world(unsigned ports, uint32_t accepts)
 	assert_int_equal(burst_create(w.fdb, &w.burst), 0);
 	for (unsigned i = 0; i < ports; i++) {
 		w.port[i] = (struct port){.index = i,
+		    .policy = &port_policy_none,
 		    .hdr_len = VIRTIO_NET_HDR_LEN,
 		    .accepts = accepts,
 		    .sends_offload = true,
