@@ -62,13 +62,13 @@ static inline uint32_t port_frame_max(const struct port *from)
 	return from->mtu ? from->mtu + 14u + 8u : FRAME_MAX;
 }
 
-/* Where a frame goes: a port index, or one of these. */
+/* Where a frame goes: the id of a destination (forwarding.dest[]), or one of these. */
 #define DEST_FLOOD 0xffff
 #define DEST_NONE  0xfffe /* to be dropped */
 
 struct frame {
 	uint32_t len;        /* Ethernet bytes */
-	uint16_t dest;       /* port index, DEST_FLOOD or DEST_NONE */
+	uint16_t dest;       /* id of a destination, DEST_FLOOD or DEST_NONE */
 	uint16_t head_len;   /* bytes in the head; in a plain burst this and the rest are not set */
 	uint32_t needs;      /* enum offload */
 	uint32_t hash;       /* flow hash for a port of several queues; DEST_NONE: drop reason */
@@ -86,10 +86,10 @@ struct head {
 	struct virtio_net_hdr net;
 } CACHE_ALIGNED;
 
-/* One destination queue and the frames of the burst that go there, in order. */
+/* One destination queue and edit, and the frames of the burst that go there, in order. */
 struct group {
 	struct queue *queue;
-	uint32_t slot; /* number of the queue among all deliver queues */
+	uint32_t slot; /* number of the queue among those of all destinations */
 	unsigned n;
 	unsigned done;  /* frames delivered or dropped so far */
 	uint32_t needs; /* enum offload, of all frames together */
@@ -112,7 +112,7 @@ struct burst {
 	 */
 	bool plain;
 	enum cpu_level level;
-	uint16_t only_dest; /* the port, if all frames go to one port; else DEST_NONE */
+	uint16_t only_dest; /* where all frames go, if it is one destination; else DEST_NONE */
 	struct frame frame[BURST_FRAMES];
 	struct head head[BURST_FRAMES];
 	unsigned n_groups;
@@ -122,8 +122,8 @@ struct burst {
 	uint32_t work, flood;
 	uint16_t flood_next; /* flood_next of the source when the burst began */
 	uint64_t bytes;      /* of the frames taken */
-	/* 1 + index of the group of the deliver queue in this slot; all 0 between bursts. */
-	uint8_t group_of_slot[PORTS_MAX * PORT_QUEUES_MAX];
+	/* 1 + index of the group of this slot; all 0 between bursts. */
+	uint8_t group_of_slot[DESTS_MAX * PORT_QUEUES_MAX];
 	struct vring_burst in;
 	struct vring_burst out;
 	/* Queues for which burst_notify() will check whether the driver wants a call. */

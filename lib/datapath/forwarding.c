@@ -7,10 +7,10 @@
 
 #include "base/arena.h"
 
-static void fill_ports(struct forwarding *fwd, const struct forwarding_config *config)
+static void fill_dests(struct forwarding *fwd, const struct forwarding_config *config)
 {
 	for (unsigned i = 0; i < config->n_ports; i++) {
-		fwd->port[i] = config->port[i];
+		fwd->dest[i] = (struct dest){.port = config->port[i], .edit = EDIT_NONE};
 		if (config->port[i])
 			fwd->up[fwd->n_up++] = i;
 	}
@@ -65,7 +65,7 @@ bool poll_list_equal(const struct poll_list *a, const struct poll_list *b)
 /* What lies in the one allocation, in this order. */
 struct pieces {
 	struct forwarding *fwd;
-	struct port **port;
+	struct dest *dest;
 	struct lists list;
 	uint16_t *up;
 };
@@ -79,7 +79,7 @@ static struct pieces take_pieces(struct arena *arena, const struct forwarding_co
 	    sizeof(struct forwarding) + config->n_workers * sizeof(struct poll_list),
 	    _Alignof(struct forwarding));
 	arena_align(arena, CACHE_LINE);
-	p.port = ARENA_ARRAY(arena, struct port *, n_ports);
+	p.dest = ARENA_ARRAY(arena, struct dest, n_ports);
 	p.list.queue = ARENA_ARRAY(arena, struct queue *, n_queues);
 	p.list.key = ARENA_ARRAY(arena, uint64_t, n_queues);
 	p.list.tenure = ARENA_ARRAY(arena, uint32_t, n_queues);
@@ -102,10 +102,10 @@ int forwarding_create(const struct forwarding_config *config, struct forwarding 
 		return -ENOMEM;
 	memset(arena.memory, 0, size);
 	p = take_pieces(&arena, config);
-	p.fwd->n_ports = config->n_ports;
-	p.fwd->port = p.port;
+	p.fwd->n_dests = config->n_ports;
+	p.fwd->dest = p.dest;
 	p.fwd->up = p.up;
-	fill_ports(p.fwd, config);
+	fill_dests(p.fwd, config);
 	fill_poll_lists(p.fwd, config, &p.list);
 	*ret_forwarding = p.fwd;
 	return 0;

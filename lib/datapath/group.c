@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 5: sort the burst by destination queue, and deliver each group.
+ * Stage 5: sort the burst by destination queue and edit, and deliver each group.
  *
+ * No two destinations have a queue and an edit in common. So a group is found by the id of its
+ * destination and the number of the queue there.
  * Flooded frames go first, port by port. Then each destination ring is visited once for all its
  * unicast frames. If a flow has both kinds in one burst, its destination was learned in between, so
  * the flooded frames are the older ones.
@@ -32,10 +34,11 @@ static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 	return ((uint64_t)b->frame[i].hash * to->n_deliver) >> 32;
 }
 
-static struct group *group_add(struct burst *b, const struct port *to, unsigned i)
+/* Add frame i to the group of its queue. `to` is the port of destination dest. */
+static struct group *group_add(struct burst *b, unsigned dest, const struct port *to, unsigned i)
 {
 	unsigned k = choose_queue(b, to, i);
-	uint32_t slot = to->index * PORT_QUEUES_MAX + k;
+	uint32_t slot = dest * PORT_QUEUES_MAX + k;
 	unsigned g = b->group_of_slot[slot];
 	struct group *group;
 
@@ -178,7 +181,8 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 	unsigned copies = 0;
 
 	for (unsigned u = 0; u < fwd->n_up; u++) {
-		const struct port *to = fwd->port[fwd->up[u]];
+		unsigned dest = fwd->up[u];
+		const struct port *to = fwd->dest[dest].port;
 
 		if (to->index == b->source->port->index || to->n_deliver == 0)
 			continue; /* not a destination of a flood */
@@ -190,7 +194,7 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 			break;
 		}
 		for (unsigned i = 0; i < n; i++)
-			group_add(b, to, frames[i]);
+			group_add(b, dest, to, frames[i]);
 		groups_finish(b);
 		b->flood -= MIN(b->flood, cost + b->out.walked * FLOOD_BUFFER);
 		copies++;
@@ -247,13 +251,14 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 }
 
 /* Deliver all frames as one group, if the port has one queue. False: nothing was done. */
-static bool forward_all(struct burst *b, const struct port *to)
+static bool forward_all(struct burst *b, unsigned dest)
 {
+	const struct port *to = b->fwd->dest[dest].port;
 	struct group *group = &b->group[0];
 
 	if (UNLIKELY(!to || to->n_deliver != 1))
 		return false;
-	*group = (struct group){.queue = to->deliver[0], .slot = to->index * PORT_QUEUES_MAX};
+	*group = (struct group){.queue = to->deliver[0], .slot = dest * PORT_QUEUES_MAX};
 	group->n = b->n;
 	for (unsigned i = 0; i < BURST_FRAMES; i++)
 		group->frame[i] = i;
@@ -292,13 +297,13 @@ static void forward_each(struct burst *b)
 			b->source->stats.drops[b->frame[i].hash]++;
 		if (UNLIKELY(dest >= DEST_NONE))
 			continue; /* dropped, or flooded above */
-		const struct port *to = dest < fwd->n_ports ? fwd->port[dest] : NULL;
+		const struct port *to = dest < fwd->n_dests ? fwd->dest[dest].port : NULL;
 
 		if (UNLIKELY(!to || to->n_deliver == 0)) {
 			b->source->stats.drops[DROP_PORT_DOWN]++;
 			continue; /* dropped */
 		}
-		struct group *group = group_add(b, to, i);
+		struct group *group = group_add(b, dest, to, i);
 
 		last = to->n_deliver == 1 ? group : NULL;
 		last_dest = dest;
@@ -313,8 +318,8 @@ void burst_forward(struct burst *b)
 {
 	unsigned dest = b->only_dest;
 
-	if (LIKELY(dest < b->fwd->n_ports) && LIKELY(!b->flood_next) &&
-	    LIKELY(forward_all(b, b->fwd->port[dest])))
+	if (LIKELY(dest < b->fwd->n_dests) && LIKELY(!b->flood_next) &&
+	    LIKELY(forward_all(b, dest)))
 		return;
 	for (unsigned i = 0; dest != DEST_NONE && i < b->n; i++)
 		b->frame[i].dest = dest;

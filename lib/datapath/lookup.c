@@ -17,7 +17,7 @@ _Static_assert(FORWARD_FLOOD == DEST_FLOOD, "a verdict to flood is a destination
 /* Turn the bridge's verdict into a destination or a drop reason. */
 static void take_verdict(struct burst *b, unsigned i, uint16_t verdict)
 {
-	if (LIKELY(verdict < PORTS_MAX || verdict == FORWARD_FLOOD)) {
+	if (LIKELY(verdict < DESTS_MAX || verdict == FORWARD_FLOOD)) {
 		b->frame[i].dest = verdict;
 		return;
 	}
@@ -65,7 +65,7 @@ static bool lookup_together(struct burst *b)
 	if (!one_train(b))
 		return false;
 	forward_burst(b->fdb, b->source->port->index, b->now_s, 1, &dst, &src, &verdict);
-	if (LIKELY(verdict < PORTS_MAX)) {
+	if (LIKELY(verdict < DESTS_MAX)) {
 		b->only_dest = verdict;
 		return true;
 	}
@@ -97,13 +97,13 @@ static ALWAYS_INLINE unsigned find_trains(
 	return n;
 }
 
-static bool all_to_one_port(const uint16_t verdict[], unsigned n)
+static bool all_to_one_dest(const uint16_t verdict[], unsigned n)
 {
 	uint16_t differ = 0;
 
 	for (unsigned i = 1; i < n; i++)
 		differ |= verdict[i] ^ verdict[0];
-	return !differ && verdict[0] < PORTS_MAX;
+	return !differ && verdict[0] < DESTS_MAX;
 }
 
 void burst_lookup(struct burst *b)
@@ -121,7 +121,7 @@ void burst_lookup(struct burst *b)
 	if (n == 0)
 		return;
 	forward_burst(b->fdb, b->source->port->index, b->now_s, n, dst, src, verdict);
-	if (plain && all_to_one_port(verdict, n)) {
+	if (plain && all_to_one_dest(verdict, n)) {
 		b->only_dest = verdict[0];
 		return;
 	}

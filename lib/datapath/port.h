@@ -150,11 +150,26 @@ struct poll_list {
 	uint16_t *port; /* index of each queue's port */
 };
 
+/* What is done to a frame on its way to a destination. */
+enum edit { EDIT_NONE };
+
+#define DESTS_MAX PORTS_MAX
+
+/*
+ * What a verdict names: the deliver queues of a port, and an edit. No two destinations have both in
+ * common. Today there is one destination for each port, and its id is the index of the port.
+ */
+struct dest {
+	const struct port *port; /* NULL: down */
+	uint16_t edit;           /* enum edit */
+	uint16_t domain;         /* where its frames are learned and flooded; there is one so far */
+};
+
 /* An immutable snapshot of the whole switch, in one allocation. See lib/worker. */
 struct forwarding {
-	unsigned n_ports;   /* entries of port[] */
-	struct port **port; /* by index; NULL: down */
+	unsigned n_dests;
+	struct dest *dest; /* by id */
 	unsigned n_up;
-	uint16_t *up; /* indices of the ports that are not NULL */
+	uint16_t *up; /* ids of the destinations whose port is up: frames are flooded to them */
 	struct poll_list poll[];
 };

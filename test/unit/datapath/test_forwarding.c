@@ -57,6 +57,11 @@ static void each_worker_polls_its_queues_in_order(void **state)
 		}
 	}
 	assert_int_equal(fwd->poll[2].n, 0);
+	assert_int_equal(fwd->n_dests, PORTS);
+	for (unsigned i = 0; i < PORTS; i++) {
+		assert_ptr_equal(fwd->dest[i].port, port[i]);
+		assert_int_equal(fwd->dest[i].edit, EDIT_NONE);
+	}
 	assert_int_equal(fwd->n_up, 3);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(fwd->up[i], i ? i + 1 : 0);
