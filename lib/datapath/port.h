@@ -61,6 +61,7 @@ struct queue_stats {
 struct port;
 struct switch_port;
 struct queue_ops;
+struct vring;
 struct vring_events;
 
 /*
@@ -69,17 +70,18 @@ struct vring_events;
  */
 struct queue {
 	const struct queue_ops *ops; /* its kind */
-	void *private;               /* what only its kind knows */
+	struct vring *ring;          /* of a virtqueue; NULL: another kind */
+	void *private;               /* what only another kind knows */
 	struct port *port; /* may be newer than in the forwarding, with the same plain values */
 	uint16_t index;    /* in its port; virtqueues: of the virtqueue */
 	uint16_t worker;   /* receive queues: polls it; WORKER_NONE: while the queue moves */
 	bool enabled;      /* changes while in use */
 	bool shared;       /* deliver queues: several workers may write it */
-	int call_fd;       /* virtqueues; -1: the driver wants no calls; changes while in use */
-	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: a worker may. */
-	const atomic_uint *call_trust;
 	uint16_t headers_blind; /* deliver queues: visits left that do not compare net headers */
 	uint16_t flood_next; /* receive queues: port with which an unfinished flood goes on; or 0 */
+	int call_fd;         /* virtqueues; -1: the driver wants no calls; changes while in use */
+	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: a worker may. */
+	const atomic_uint *call_trust;
 	rte_spinlock_t lock;
 	atomic_bool call_left; /* the driver wants a call that is left to the control thread */
 	struct queue_stats stats;

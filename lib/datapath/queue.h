@@ -67,7 +67,7 @@ struct queue_ops {
 /* Is it a virtqueue? */
 static ALWAYS_INLINE bool queue_is_vhost(const struct queue *q)
 {
-	return LIKELY(q->ops == &vhost_queue_ops);
+	return LIKELY(q->ring != NULL);
 }
 
 static ALWAYS_INLINE unsigned queue_fetch(struct queue *q, struct vring_burst *burst, unsigned max)

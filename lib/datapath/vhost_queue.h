@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Virtqueues as queues: q->private is the struct vring. queue.h calls the functions below directly;
- * what is not here is in the table.
+ * Virtqueues as queues. If q->ring is not NULL, queue.h calls the functions below directly. What is
+ * not here is in the table.
  */
 #pragma once
 
@@ -14,14 +14,14 @@ extern const struct queue_ops vhost_queue_ops;
 
 static inline struct vring *vhost_queue_ring(const struct queue *q)
 {
-	return q->private;
+	return q->ring;
 }
 
 /* Make it a queue of this ring. No worker may use the queue meanwhile. */
 static inline void vhost_queue_set(struct queue *q, struct vring *ring)
 {
 	q->ops = &vhost_queue_ops;
-	q->private = ring;
+	q->ring = ring;
 }
 
 static ALWAYS_INLINE void vhost_queue_tell_misses(struct queue *q, const struct vring *ring)

@@ -117,6 +117,7 @@ static const struct queue_ops null_queue_ops = {
 void null_queue_open(struct queue *q)
 {
 	q->ops = &null_queue_ops;
+	q->ring = NULL;
 	q->private = calloc(1, sizeof(struct null_queue));
 	assert_non_null(q->private);
 }
