@@ -106,11 +106,12 @@ struct burst {
 	uint32_t now_s;
 	unsigned n;
 	/*
-	 * The usual burst: each frame has one segment, with net header and at least HEAD_BYTES,
-	 * chain i has segment i, and no frame asks for an offload. Only len and dest of each frame
-	 * and data of each head are set. Stages that need more call burst_fill_in() first.
+	 * The usual burst: each frame has one segment, with its net header, chain i has segment i,
+	 * and no frame asks for an offload. Only len and dest of each frame and data of each head
+	 * are set. Stages that need more call burst_fill_in() first.
 	 */
 	bool plain;
+	bool shorts; /* in a plain burst: some frame has less than HEAD_BYTES */
 	enum cpu_level level;
 	uint16_t only_dest; /* where all frames go, if it is one destination; else DEST_NONE */
 	struct frame frame[BURST_FRAMES];

@@ -40,6 +40,20 @@ static ALWAYS_INLINE void copy_small(uint8_t *to, const uint8_t *from, uint32_t 
 		to[i] = from[i];
 }
 
+/* Copy 14 to 64 bytes, in two parts that overlap. No byte outside is read or written. */
+static ALWAYS_INLINE void copy_short(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	if (LIKELY(n >= 32)) {
+		memcpy(to, from, 32);
+		memcpy(to + n - 32, from + n - 32, 32);
+	} else if (n >= 16) {
+		copy_16(to, from);
+		copy_16(to + n - 16, from + n - 16);
+	} else {
+		copy_small(to, from, n);
+	}
+}
+
 /* Copy n bytes past the caches; n is at least COPY_STREAM_MIN. */
 void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n, enum cpu_level level);
 

@@ -72,7 +72,7 @@ static ALWAYS_INLINE bool copy_flat(
 	if (LIKELY(f->head_len == HEAD_BYTES))
 		memcpy(to, h->data, HEAD_BYTES);
 	else
-		copy_bytes(to, h->data, f->head_len, b->level);
+		copy_short(to, h->data, f->head_len);
 	if (f->n_segments == 0)
 		return wrote;
 	to += f->head_len;
@@ -172,11 +172,11 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 }
 
 /*
- * Copy frames of a plain burst into plain buffers. frames NULL: the first n frames. Returns how
- * many headers were written.
+ * Copy frames of a plain burst into plain buffers. frames NULL: the first n frames. Without shorts
+ * all frames have at least HEAD_BYTES. Returns how many headers were written.
  */
-static ALWAYS_INLINE unsigned copy_plain(
-    struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
+static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[], unsigned n,
+    bool blind, bool shorts, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
 	unsigned wrote = 0;
@@ -186,11 +186,15 @@ static ALWAYS_INLINE unsigned copy_plain(
 	for (unsigned k = 0; k < n; k++) {
 		unsigned i = frames ? frames[k] : k;
 		uint8_t *to = b->out.segment[k].addr;
-		uint32_t rest = b->frame[i].len - HEAD_BYTES;
+		uint32_t len = b->frame[i].len;
+		uint32_t head = shorts ? MIN(len, HEAD_BYTES) : HEAD_BYTES, rest = len - head;
 
-		bytes += b->frame[i].len;
+		bytes += len;
 		wrote += write_header(to, &plain_header, blind);
-		memcpy(to + VIRTIO_NET_HDR_LEN, b->head[i].data, HEAD_BYTES);
+		if (shorts)
+			copy_short(to + VIRTIO_NET_HDR_LEN, b->head[i].data, head);
+		else
+			memcpy(to + VIRTIO_NET_HDR_LEN, b->head[i].data, HEAD_BYTES);
 		if (rest)
 			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES,
 			    b->in.segment[i].addr + VIRTIO_NET_HDR_LEN + HEAD_BYTES, rest,
@@ -204,9 +208,11 @@ static ALWAYS_INLINE unsigned copy_plain_ways(
     struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
 	if (blind)
-		return copy_plain(b, frames, n, true, ret_bytes);
-	return frames ? copy_plain(b, frames, n, false, ret_bytes)
-		      : copy_plain(b, NULL, n, false, ret_bytes);
+		return copy_plain(b, frames, n, true, b->shorts, ret_bytes);
+	if (b->shorts)
+		return copy_plain(b, frames, n, false, true, ret_bytes);
+	return frames ? copy_plain(b, frames, n, false, false, ret_bytes)
+		      : copy_plain(b, NULL, n, false, false, ret_bytes);
 }
 
 static unsigned copy_plain_baseline(

@@ -30,7 +30,7 @@ static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 {
 	if (LIKELY(to->n_deliver == 1))
 		return 0;
-	b->frame[i].hash = flow_hash(b->head[i].data, b->plain ? HEAD_BYTES : b->frame[i].head_len);
+	b->frame[i].hash = flow_hash(b->head[i].data, MIN(b->frame[i].len, HEAD_BYTES));
 	return ((uint64_t)b->frame[i].hash * to->n_deliver) >> 32;
 }
 

@@ -13,9 +13,32 @@
 
 #include <rte_prefetch.h>
 
+#include "datapath/copy.h"
 #include "datapath/offload.h"
 
 #define WHOLE_HEAD (VIRTIO_NET_HDR_LEN + HEAD_BYTES)
+
+/* False: some frame asks for an offload. */
+static ALWAYS_INLINE bool copy_plain_heads(struct burst *b, bool offloads, bool shorts)
+{
+	const struct vring_segment *segment = b->in.segment;
+	unsigned n = b->n;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint16_t asked = 0; /* flags and gso_type */
+
+		if (offloads)
+			memcpy(&asked, segment[i].addr, 2);
+		if (UNLIKELY(asked))
+			return false;
+		if (shorts)
+			copy_short(b->head[i].data, segment[i].addr + VIRTIO_NET_HDR_LEN,
+			    MIN(b->frame[i].len, HEAD_BYTES));
+		else
+			memcpy(b->head[i].data, segment[i].addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
+	}
+	return true;
+}
 
 /*
  * Make the snapshot of a plain burst (see struct burst), which needs few checks. False: the burst
@@ -28,11 +51,15 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 	uint32_t most = port_frame_max(b->source->port) - HEAD_BYTES;
 	uint64_t bytes = 0;
 
+	b->shorts = false;
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t len = segment[i].len - VIRTIO_NET_HDR_LEN;
 
-		if (UNLIKELY(len - HEAD_BYTES > most))
-			return false;
+		if (len - HEAD_BYTES > most) {
+			if (len - FRAME_MIN >= HEAD_BYTES - FRAME_MIN)
+				return false;
+			b->shorts = true;
+		}
 		rte_prefetch0(segment[i].addr + skip);
 		rte_prefetch0(segment[i].addr + WHOLE_HEAD - 1);
 		b->frame[i].len = len;
@@ -40,17 +67,9 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 	}
 	if (UNLIKELY(bytes > BURST_BYTES))
 		return false;
-	for (unsigned i = 0; i < n; i++) {
-		uint16_t asked = 0; /* flags and gso_type */
-
-		if (offloads)
-			memcpy(&asked, segment[i].addr, 2);
-		if (UNLIKELY(asked))
-			return false;
-		memcpy(b->head[i].data, segment[i].addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
-	}
 	b->bytes = bytes;
-	return true;
+	return b->shorts ? copy_plain_heads(b, offloads, true)
+			 : copy_plain_heads(b, offloads, false);
 }
 
 static bool snapshot_plain_baseline(struct burst *b, bool offloads)
@@ -86,10 +105,10 @@ void burst_fill_in(struct burst *b)
 		struct frame *f = &b->frame[i];
 
 		b->head[i].net = plain_header;
-		f->head_len = HEAD_BYTES;
+		f->head_len = MIN(f->len, HEAD_BYTES);
 		f->needs = 0;
-		f->segment = i + (f->len == HEAD_BYTES);
-		f->n_segments = f->len != HEAD_BYTES;
+		f->segment = i + (f->len <= HEAD_BYTES);
+		f->n_segments = f->len > HEAD_BYTES;
 		f->offset = WHOLE_HEAD;
 	}
 }
@@ -110,7 +129,7 @@ static ALWAYS_INLINE void prefetch_heads(const struct burst *b, unsigned skip)
 	}
 }
 
-/* Copy the head in pieces: for short frames, legacy headers and headers in several descriptors. */
+/* Copy the head in pieces: for legacy headers and headers in several descriptors. */
 static void gather_head(const struct burst *b, const struct vring_chain *c, unsigned hdr_len,
     struct frame *f, struct head *h)
 {
@@ -144,16 +163,18 @@ static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_ch
 {
 	const struct vring_segment *s = &b->in.segment[c->segment];
 
-	if (UNLIKELY(s->len < WHOLE_HEAD || hdr_len != VIRTIO_NET_HDR_LEN)) {
+	bool flat = s->len >= WHOLE_HEAD || c->n_segments == 1;
+
+	if (UNLIKELY(!flat || hdr_len != VIRTIO_NET_HDR_LEN)) {
 		gather_head(b, c, hdr_len, f, h);
 		return;
 	}
-	bool whole = s->len == WHOLE_HEAD;
+	bool whole = s->len <= WHOLE_HEAD;
 
-	memcpy(h->data, s->addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
+	f->head_len = MIN(f->len, HEAD_BYTES);
+	copy_short(h->data, s->addr + VIRTIO_NET_HDR_LEN, f->head_len);
 	if (offloads)
 		memcpy(&h->net, s->addr, VIRTIO_NET_HDR_LEN);
-	f->head_len = HEAD_BYTES;
 	f->segment = c->segment + whole;
 	f->n_segments = c->n_segments - whole;
 	f->offset = whole ? 0 : WHOLE_HEAD;
