@@ -106,9 +106,9 @@ struct burst {
 	uint32_t now_s;
 	unsigned n;
 	/*
-	 * The usual burst: each frame has one segment, with its net header, chain i has segment i,
-	 * and no frame asks for an offload. Only len and dest of each frame and data of each head
-	 * are set. Stages that need more call burst_fill_in() first.
+	 * True for the usual burst: each frame has one segment, with its net header, chain i has
+	 * segment i, and no frame asks for an offload. Then only len of each frame, data of each
+	 * head, and dest or only_dest are set. Stages that need more call burst_fill_in() first.
 	 */
 	bool plain;
 	bool shorts; /* in a plain burst: some frame has less than HEAD_BYTES */

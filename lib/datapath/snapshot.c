@@ -55,7 +55,7 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t len = segment[i].len - VIRTIO_NET_HDR_LEN;
 
-		if (len - HEAD_BYTES > most) {
+		if (UNLIKELY(len - HEAD_BYTES > most)) {
 			if (len - FRAME_MIN >= HEAD_BYTES - FRAME_MIN)
 				return false;
 			b->shorts = true;

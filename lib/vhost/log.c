@@ -37,8 +37,8 @@ static bool log_wanted(const struct vhost_device *dev, unsigned index, struct di
 	    .ring_gpa = st->log,
 	};
 	/*
-	 * Behind an IOMMU the front-end has told an I/O address. What is logged is the guest
-	 * address behind it.
+	 * Behind an IOMMU the front-end's address is an I/O address, which the log cannot use. Take
+	 * the guest address of the device area, which is the same memory.
 	 */
 	if (dev->iommu && dev->memory)
 		guest_memory_from_host(

@@ -51,8 +51,8 @@ static uint64_t draw_known(const struct fdb *fdb, uint64_t macs, unsigned parity
 }
 
 /*
- * Addresses with odd numbers are behind port 0, which sends the bursts, those with even numbers
- * behind the other ports.
+ * The address mac_number(i) is behind port 0, which sends the bursts, if i is odd, and behind one
+ * of the other ports if i is even.
  */
 static uint16_t port_of(uint64_t i)
 {

@@ -27,8 +27,9 @@
 #define REST_NS     UINT64_C(4000000000)
 #define NICE_SWITCH (-10)
 /*
- * Priorities of SCHED_FIFO: of the control thread, and of the switch's other threads that are no
- * workers, which it must not starve. The measuring threads have a higher one.
+ * SCHED_FIFO priorities. PRIO_OTHERS is for the switch's threads that are neither control thread
+ * nor worker; it is higher, so that the control thread cannot starve them. The measuring threads
+ * have a still higher priority.
  */
 #define PRIO_CONTROL 5
 #define PRIO_OTHERS  6
