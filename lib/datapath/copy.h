@@ -47,8 +47,8 @@ static ALWAYS_INLINE void copy_short(uint8_t *to, const uint8_t *from, uint32_t 
 		memcpy(to, from, 32);
 		memcpy(to + n - 32, from + n - 32, 32);
 	} else if (n >= 16) {
-		copy_16(to, from);
-		copy_16(to + n - 16, from + n - 16);
+		memcpy(to, from, 16);
+		memcpy(to + n - 16, from + n - 16, 16);
 	} else {
 		copy_small(to, from, n);
 	}
