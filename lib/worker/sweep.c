@@ -29,9 +29,23 @@ static void take_list(struct sweep *s, const struct poll_list *list)
 	}
 }
 
+/* Cycles since the last reading of the clock. */
+static uint64_t lap(struct sweep *s)
+{
+	uint64_t now = rte_rdtsc(), spent = now - s->clock;
+
+	s->clock = now;
+	return spent;
+}
+
+void sweep_other_work(struct sweep *s)
+{
+	s->busy += lap(s);
+}
+
 void sweep_follow(struct sweep *s, const struct poll_list *list)
 {
-	if (UNLIKELY(s->poll.number != list->number))
+	if (s->poll.number != list->number)
 		take_list(s, list);
 }
 
@@ -91,15 +105,6 @@ static void look_at_cold(struct sweep *s)
 	}
 	if (s->n_warm)
 		prefetch_looks(s, due);
-}
-
-/* Cycles since the last reading of the clock. */
-static uint64_t lap(struct sweep *s)
-{
-	uint64_t now = rte_rdtsc(), spent = now - s->clock;
-
-	s->clock = now;
-	return spent;
 }
 
 void sweep_nothing(struct sweep *s)
@@ -163,7 +168,10 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 	bool left = false;
 
 	shares_begin_turn(&s->shares);
-	sweep_follow(s, list);
+	if (UNLIKELY(s->poll.number != list->number)) {
+		take_list(s, list);
+		sweep_other_work(s);
+	}
 	if (UNLIKELY(s->n_warm == 0)) {
 		look_at_cold(s);
 		s->idle += lap(s);

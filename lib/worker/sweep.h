@@ -65,6 +65,9 @@ static inline bool sweep_left(const struct sweep *s)
 	return s->shares.left;
 }
 
+/* The worker did other work than visits: charge the time since the last visit to no port. */
+void sweep_other_work(struct sweep *s);
+
 /* A turn without a forwarding. */
 void sweep_nothing(struct sweep *s);
 

@@ -103,7 +103,10 @@ static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint
 		w->stats.idle_cycles = w->sweep.idle;
 		return 0;
 	}
-	mailbox_send(&w->mailbox, w->burst, fwd, &fwd->poll[w->index], now_s);
+	if (UNLIKELY(mailbox_waits(&w->mailbox))) {
+		mailbox_send(&w->mailbox, w->burst, fwd, &fwd->poll[w->index], now_s);
+		sweep_other_work(&w->sweep);
+	}
 	frames = sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
 	w->stats.busy_cycles = w->sweep.busy;
 	w->stats.idle_cycles = w->sweep.idle;

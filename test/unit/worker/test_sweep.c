@@ -438,6 +438,50 @@ static void queues_of_a_port_without_credit_are_passed_over_in_turn(void **state
 	assert_true(lab.pending[8] < 1000000);
 }
 
+#define OTHER_WORK UINT64_C(1000000) /* cycles */
+
+static void do_nothing(void)
+{
+}
+
+static void do_other_work(void)
+{
+	sweep_other_work(&lab.sweep);
+}
+
+static void take_a_new_list(void)
+{
+	static uint64_t number = 1;
+
+	publish(QUEUES, ++number);
+}
+
+/* What the first port is charged for a turn after other work: the least of some tries. */
+static uint64_t charged_after(void (*then)(void))
+{
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned try = 0; try < 20; try++) {
+		turns(1);
+		for (uint64_t since = rte_rdtsc(); rte_rdtsc() - since < OTHER_WORK;)
+			;
+		then();
+		turns(1);
+		least = MIN(least, lab.sweep.shares.round_cycles - lab.sweep.shares.port[0].credit);
+	}
+	return least;
+}
+
+/* Mail and new lists take time, and no port with frames may be charged for it. */
+static void other_work_is_charged_to_no_port(void **state)
+{
+	(void)state;
+	turns(SWEEP_COLD);
+	assert_true(charged_after(do_nothing) >= OTHER_WORK); /* so a charge would show */
+	assert_true(charged_after(do_other_work) < OTHER_WORK / 2);
+	assert_true(charged_after(take_a_new_list) < OTHER_WORK / 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
@@ -454,6 +498,7 @@ int main(void)
 	    TEST(each_worker_has_its_queues_in_order),
 	    TEST(lists_are_equal_if_nothing_was_started_anew),
 	    TEST(queues_of_a_port_without_credit_are_passed_over_in_turn),
+	    TEST(other_work_is_charged_to_no_port),
 	    TEST(quiet_queues_stay_quiet_on_a_new_list),
 	    TEST(a_queue_of_another_port_with_the_same_index_is_polled),
 	    TEST(who_is_cold_is_looked_at_on_a_new_list),
