@@ -126,6 +126,25 @@ static void a_frame_below_an_ethernet_header_is_dropped(void **state)
 	close_world();
 }
 
+static void a_policy_sees_no_drop_of_the_burst_before(void **state)
+{
+	static const struct port_policy policy = {.features = 1};
+	uint8_t frame[LONGEST], *got;
+
+	(void)state;
+	open_at_level(CPU_LEVEL_AVX512);
+	w.port[SENDER].policy = &policy;
+	got = take(BUFFER);
+	offer(&w.to[TO], got, BUFFER, 1);
+	send_guarded(FRAME_MIN - 1, frame);
+	assert_int_equal(run(), 1);
+	send_guarded(60, frame);
+	assert_int_equal(run(), 1);
+	assert_balance();
+	assert_int_equal(delivered(TO), 1);
+	close_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +152,7 @@ int main(void)
 	    cmocka_unit_test(lengths_arrive_in_one_burst),
 	    cmocka_unit_test(bytes_behind_a_short_frame_stay),
 	    cmocka_unit_test(a_frame_below_an_ethernet_header_is_dropped),
+	    cmocka_unit_test(a_policy_sees_no_drop_of_the_burst_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
