@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A turn visits each warm queue once, if its port has credit (share.h), and looks at some cold
+ * queues. A queue that had no frames in SWEEP_COLD visits becomes cold. A cold queue becomes warm
+ * if a look or a kick shows that it has frames.
+ *
+ * The clock is read after each visit, and the visit is charged to the port of its queue. Time for
+ * other work of the worker is counted, but charged to no port.
+ */
 #include "worker/sweep.h"
 
 #include <errno.h>
