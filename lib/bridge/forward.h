@@ -6,7 +6,7 @@
 
 #include "bridge/fdb.h"
 
-/* A verdict is a port index or one of these. */
+/* A verdict is what was learned for the destination (a port), or one of these. */
 enum forward_verdict {
 	FORWARD_FLOOD = 0xffff,           /* to every other port */
 	FORWARD_DROP_BAD_SOURCE = 0xfffd, /* the source is a group address or zero */

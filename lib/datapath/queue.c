@@ -6,6 +6,7 @@ static unsigned fetch_anew(struct queue *q, struct vring_burst *burst, unsigned 
 {
 	burst->n = 0;
 	burst->n_segments = 0;
+	burst->walked = 0;
 	return q->ops->fetch(q, burst, n);
 }
 
@@ -55,7 +56,7 @@ unsigned queue_reserve_any(struct queue *q, struct vring_burst *burst, const uin
 	for (unsigned i = 0; i < n; i++) {
 		room[i] = (struct vring_room){VRING_ROOM_NONE, at, 1};
 		if (at == burst->n)
-			continue; /* nor for the frames after it */
+			continue; /* no chains are left */
 		if (burst->chain[at].len < len[i]) {
 			room[i].status = VRING_ROOM_TOO_SMALL;
 			continue; /* the chain is for the next frame */

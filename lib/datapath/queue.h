@@ -32,8 +32,7 @@ struct queue_ops {
 	void (*unfetch)(struct queue *q, struct vring_burst *burst, unsigned keep);
 	/*
 	 * All chains of the burst are done. Receive queue: their memory is not used any more.
-	 * Deliver queue: chain->written bytes of each chain, from its first segment on, are to be
-	 * sent. A frame may take several chains only if reserve_room() below says so.
+	 * Deliver queue: send the first chain->written bytes of each chain, which are one frame.
 	 */
 	void (*complete)(struct queue *q, const struct vring_burst *burst);
 	/* Is a chain there? If not, the queue remembers how it looks now, for more(). */
