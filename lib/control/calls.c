@@ -12,8 +12,6 @@
 /* If a port was not slow for this time, it counts as a port that never was slow. */
 #define FORGET_NS (10 * SECOND)
 #define LEVEL_MAX 10
-/* At this level a warning is logged. */
-#define LEVEL_TELL 3
 /* For how long errands make the calls after an errand's write was slow; doubles each time. */
 #define SLOW_MIN_NS SECOND
 #define SLOW_MAX_NS (64 * SECOND)
@@ -29,18 +27,26 @@ static void set_slow(struct vhost_port *vp, bool slow)
 	vp->calls.slow = slow;
 }
 
+static void tell_often_slow(struct vhost_port *vp)
+{
+	vhost_tell(&vp->net.vhost, LOG_WARN,
+	    "workers often take long to write its call eventfds, so its drivers are called up to "
+	    "10 ms late (a worker loses its CPU, or the eventfds have many watchers from time to "
+	    "time)");
+}
+
 static void begin_slow(struct vhost_port *vp, int64_t now)
 {
 	struct call_history *h = &vp->calls;
 
-	if (h->slow_ns == 0 || now - h->slow_ns > FORGET_NS)
+	if (h->slow_ns == 0 || now - h->slow_ns > FORGET_NS) {
 		h->level = 0;
-	else if (h->level < LEVEL_MAX)
+		h->told = false;
+	} else if (h->level < LEVEL_MAX) {
 		h->level++;
-	if (h->level == LEVEL_TELL)
-		vhost_tell(&vp->net.vhost, LOG_WARN,
-		    "writes to its call eventfds take long, so its drivers are called up to "
-		    "10 ms late (the eventfds have many watchers, or a worker shares its CPU)");
+		if (h->level == LEVEL_MAX)
+			tell_often_slow(vp);
+	}
 	h->slow_ns = now;
 	h->until_ns = 0;
 	set_slow(vp, true);
@@ -51,12 +57,20 @@ static void begin_slow(struct vhost_port *vp, int64_t now)
 
 /*
  * An errand has found a write slow, too, by the CPU time of the write. So the worker did not just
- * lose its CPU. Each time a port is confirmed slow again, errands make its calls for longer.
+ * lose its CPU. Each time a port is confirmed slow again, errands make its calls for longer. A
+ * hypervisor may take the CPU away and not tell the kernel, so one such write is no reason for a
+ * warning.
  */
 static void confirm_slow(struct vhost_port *vp, int64_t now)
 {
 	struct call_history *h = &vp->calls;
 
+	if (h->until_ns && !h->told) {
+		h->told = true;
+		vhost_tell(&vp->net.vhost, LOG_WARN,
+		    "writes to its call eventfds take long, so its drivers are called up to "
+		    "10 ms late (the eventfds have many watchers)");
+	}
 	if (h->until_ns)
 		return; /* confirmed already */
 	if (now - h->confirmed_ns > FORGET_NS + h->penalty_ns)

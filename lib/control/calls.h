@@ -28,6 +28,7 @@ struct vswitch;
 /* Kept over reconnects. */
 struct call_history {
 	bool slow;       /* workers do not make this port's calls */
+	bool told;       /* a warning has been logged */
 	uint8_t level;   /* how often it was slow lately: 2 to this power quick writes end it */
 	int64_t slow_ns; /* when it was slow last */
 	int64_t confirmed_ns; /* when an errand found it slow, too, last */

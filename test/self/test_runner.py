@@ -151,6 +151,7 @@ def test_what_does_not_pass_fails(project):
     assert (status, counts) == (1, (STEPS + 1, 4, 2))
     for name in ("fail", "hang", "crash", "missing"):
         assert f"FAILED: {name} " in said
+    assert said.partition("s  done\n")[2].count("FAILED: ") == 4, "the end names what failed"
     for name in ("skip", "cmocka-skip"):
         assert f"skipped: {name} " in said
     assert "environment: not tested: moon: only at night; other: cmocka-skip" in said
@@ -199,6 +200,7 @@ def test_every_runner_counts(project):
     status, said, counts = made.run("lint", "isolation", "migration")
     assert (status, counts) == (1, (1 + 8 + 1, 1 + 1 + 1 + 2, 2)), "build, peers, pytest; sources, lint, peers, pytest"
     assert "test_other.c is not run" in said and "test_new.py is not run" in said and "no good" in said
+    assert said.partition("s  done\n")[2].count("FAILED: ") == 5
 
 
 def test_what_has_to_be_tested_is_demanded(project):
