@@ -314,8 +314,8 @@ static int status(const struct trial_total *total)
 {
 	const struct stream_counts *c = &total->counts;
 
-	return c->corrupt || c->bare || c->duplicates || c->reordered || total->broken ||
-	    !c->received;
+	return c->corrupt || c->lost_gso_requests || c->duplicates || c->reordered ||
+	    total->broken || !c->received;
 }
 
 int main(int argc, char *argv[])

@@ -86,8 +86,9 @@ static void report_checks(const struct trial_result *r)
 	printf("duplicates  %" PRIu64 ", reordered %" PRIu64 ", corrupt %" PRIu64
 	       ", foreign %" PRIu64 "\n",
 	    c->duplicates, c->reordered, c->corrupt, r->foreign);
-	if (c->bare)
-		printf("bare        %" PRIu64 " without the request to segment them\n", c->bare);
+	if (c->lost_gso_requests)
+		printf("lost GSO    %" PRIu64 " arrived without their GSO request\n",
+		    c->lost_gso_requests);
 }
 
 void report_trial(const struct options *o, const struct traffic *t, const struct trial_result *r)
@@ -155,7 +156,7 @@ static json_t *streams_json(const struct traffic *t)
 		json_object_set_new(j, "duplicates", json_integer(c->duplicates));
 		json_object_set_new(j, "reordered", json_integer(c->reordered));
 		json_object_set_new(j, "corrupt", json_integer(c->corrupt));
-		json_object_set_new(j, "bare", json_integer(c->bare));
+		json_object_set_new(j, "lost_gso_requests", json_integer(c->lost_gso_requests));
 		json_array_append_new(list, j);
 	}
 	return list;
@@ -188,7 +189,7 @@ json_t *report_trial_json(const struct traffic *t, const struct trial_result *r)
 	    {"duplicates", c->duplicates},
 	    {"reordered", c->reordered},
 	    {"corrupt", c->corrupt},
-	    {"bare", c->bare},
+	    {"lost_gso_requests", c->lost_gso_requests},
 	    {"foreign", r->foreign},
 	    {"late", r->late},
 	    {"refused", r->refused},

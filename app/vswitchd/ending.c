@@ -20,12 +20,12 @@
 #include "sandbox.h"
 
 /* The longest time for an orderly end, plus a time for each port. */
-#define PATIENCE_MS 800
-#define PORT_MS     3
+#define TIMEOUT_MS 800
+#define PORT_MS    3
 
 static struct {
 	int fd;
-	unsigned patience_ms;
+	unsigned timeout_ms;
 	sem_t ready; /* the thread has entered the sandbox */
 	int error;
 	atomic_int signum;
@@ -75,7 +75,7 @@ static void say(void)
 	int n = snprintf(line, sizeof(line),
 	    "vswitchd: error: the orderly end takes longer than %u ms: a thread hangs; "
 	    "ending without it\n",
-	    ending.patience_ms);
+	    ending.timeout_ms);
 
 	/* syscalls: poll write */
 	if (poll(&writable, 1, 0) == 1 && write(STDERR_FILENO, line, n) < 0)
@@ -112,7 +112,7 @@ static void *wait_for_signal(void *arg)
 		return NULL;
 	atomic_store(&ending.signum, signum);
 	eventfd_write(ending.fd, 1);
-	rest(ending.patience_ms);
+	rest(ending.timeout_ms);
 	if (atomic_load(&ending.done))
 		return NULL;
 	say();
@@ -139,7 +139,7 @@ int ending_watch(const struct options *o)
 	int error;
 
 	note_sockets(o);
-	ending.patience_ms = PATIENCE_MS + PORT_MS * o->n_ports;
+	ending.timeout_ms = TIMEOUT_MS + PORT_MS * o->n_ports;
 	sem_init(&ending.ready, 0, 0);
 	ending.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = ending.fd < 0 ? errno : pthread_create(&thread, NULL, wait_for_signal, NULL);

@@ -7,7 +7,7 @@
  * fork. The main process writes jobs into a pipe. A job is a descriptor and its owner. Closers are
  * children of the overseer; they read jobs and close the descriptors. A job may have a function,
  * which the closer calls first: the function and the shared memory have the same addresses in all
- * these processes. If jobs wait and no closer takes one for PATIENCE_MS, all closers hang, and the
+ * these processes. If jobs wait and no closer takes one for TIMEOUT_MS, all closers hang, and the
  * overseer forks another one. A closer without a job for IDLE_MS ends, unless it is the last one.
  *
  * The kernel closes the descriptors of a table when the last process that shares it ends. So a
@@ -37,7 +37,7 @@
 #include "base/log.h"
 #include "base/util.h"
 
-#define PATIENCE_MS   3      /* if no job is taken for this time, all closers hang */
+#define TIMEOUT_MS    3      /* if no job is taken for this time, all closers hang */
 #define IDLE_MS       2000   /* a closer that has no job for this time ends */
 #define LAST_MS       3000   /* time limit for closing everything at the end */
 #define AGAIN_US      100000 /* a timer interrupts a job's function this often */
@@ -142,13 +142,13 @@ static bool jobs_wait(void)
 	return poll(&wait, 1, 0) == 1 && (wait.revents & POLLIN);
 }
 
-/* If jobs wait and no closer takes one within PATIENCE_MS, all closers hang: add one. */
+/* If jobs wait and no closer takes one within TIMEOUT_MS, all closers hang: add one. */
 static void look_after(void)
 {
 	uint32_t taken = atomic_load(&counters->taken);
 
 	if (atomic_load(&counters->n_closers) > 0)
-		rest_ms(PATIENCE_MS);
+		rest_ms(TIMEOUT_MS);
 	if (jobs_wait() && atomic_load(&counters->taken) == taken)
 		add_closer();
 }

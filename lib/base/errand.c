@@ -3,7 +3,7 @@
  * Theory of operation
  *
  * There is one queue. While errands are quick, one thread runs them one after the other. Another
- * thread stands by. If the errand that began last has not ended after ERRAND_PATIENCE_NS, the
+ * thread stands by. If the errand that began last has not ended after ERRAND_TIMEOUT_NS, the
  * standby thread creates a new standby thread and runs the next errand itself. So errand_run()
  * creates a thread only if none stands by.
  */
@@ -90,7 +90,7 @@ static void run_first(void)
 	first = errand->next;
 	if (!first)
 		last = &first;
-	quick_until = clock_ns() + ERRAND_PATIENCE_NS;
+	quick_until = clock_ns() + ERRAND_TIMEOUT_NS;
 	n_running++;
 	keep_standby();
 	pthread_mutex_unlock(&lock);

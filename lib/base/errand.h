@@ -3,7 +3,7 @@
  * Errands: calls that may take any time. Threads make them for which no other thread waits.
  *
  * An errand begins at once if the errands before it are quick. If an errand takes longer than
- * ERRAND_PATIENCE_NS, the next one begins in another thread. At most ERRAND_THREADS_MAX errands run
+ * ERRAND_TIMEOUT_NS, the next one begins in another thread. At most ERRAND_THREADS_MAX errands run
  * at the same time; the others wait, in order. A thread that has nothing to do for a second ends.
  * The last thread stays, because it may be impossible to create another one later.
  *
@@ -14,7 +14,7 @@
 #pragma once
 
 #define ERRAND_THREADS_MAX 64
-#define ERRAND_PATIENCE_NS INT64_C(3000000) /* after this time the next errand gets a thread */
+#define ERRAND_TIMEOUT_NS  INT64_C(3000000) /* after this time the next errand gets a thread */
 
 /* Let a thread call fn(arg) soon. 0 or -ENOMEM. */
 int errand_run(void (*fn)(void *), void *arg);

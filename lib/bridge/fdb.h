@@ -85,10 +85,10 @@ struct fdb {
 	uint64_t refused;
 	uint32_t age_cursor;
 
-	/* For the control thread. A lap over all buckets flushes the ports that waited for it. */
+	/* For the control thread. A pass over all buckets flushes the ports that waited for it. */
 	uint32_t flush_cursor;
-	bool flush_lap;               /* a lap is under way */
-	uint32_t flush_waiting;       /* how many ports wait for the next lap */
+	bool flush_pass;              /* a pass is under way */
+	uint32_t flush_waiting;       /* how many ports wait for the next pass */
 	uint8_t flush[FDB_PORTS_MAX]; /* FLUSH_NOW, FLUSH_NEXT */
 
 	uint32_t port_count[FDB_PORTS_MAX] CACHE_ALIGNED;

@@ -16,8 +16,8 @@
  * queue moves to the node of its memory, if a worker there then stays so far below `busy` that it
  * will not give the queue away again.
  *
- * Loads vary. Moves are made only if moves were found in `patience` intervals in a row. Then no
- * move is made for `hold_off` intervals, so that the next loads show the effect of the moves.
+ * Loads vary. Moves are made only if moves were found in `sustained_min` intervals in a row. Then
+ * no move is made for `hold_off` intervals, so that the next loads show the effect of the moves.
  */
 #include "control/balance.h"
 
@@ -30,7 +30,7 @@
 #define LOCAL_COST(load)  ((load)*4 / 5)
 
 const struct balance_limits balance_usual = {
-    .busy = 700, .gain = 100, .patience = 3, .hold_off = 5};
+    .busy = 700, .gain = 100, .sustained_min = 3, .hold_off = 5};
 
 struct state {
 	struct balance_limits limits;
@@ -212,7 +212,7 @@ unsigned balance_step(struct balance *b, struct balance_worker workers[], unsign
 	if (s.n_moves == 0)
 		send_home(&s);
 	b->sustained = s.n_moves ? b->sustained + 1 : 0;
-	if (b->sustained < b->limits.patience || s.n_moves == 0)
+	if (b->sustained < b->limits.sustained_min || s.n_moves == 0)
 		return 0;
 	b->sustained = 0;
 	b->hold = b->limits.hold_off;

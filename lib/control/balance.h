@@ -32,10 +32,10 @@ struct balance_move {
 };
 
 struct balance_limits {
-	unsigned busy;     /* a worker with at least this load is too busy */
-	unsigned gain;     /* a move must lower the higher of the two workers' loads by this much */
-	unsigned patience; /* so many steps in a row must find moves before moves are made */
-	unsigned hold_off; /* so many steps after moves make no moves */
+	unsigned busy; /* a worker with at least this load is too busy */
+	unsigned gain; /* a move must lower the higher of the two workers' loads by this much */
+	unsigned sustained_min; /* so many steps in a row must find moves before moves are made */
+	unsigned hold_off;      /* so many steps after moves make no moves */
 };
 
 /* Except for the limits it begins with all zero. */

@@ -11,10 +11,10 @@
 #include "control/vswitch.h"
 
 /* Sums over the whole switch. See struct queue_stats (datapath/port.h) for which must be equal. */
-struct books {
-	uint64_t received, settled;  /* frames taken from guests; and sent on or dropped */
-	uint64_t forwarded, arrived; /* copies sent to queues; and delivered or dropped there */
-	uint64_t delivered, dropped;
+struct totals {
+	uint64_t ingress, ingress_done;  /* frames taken from guests; and sent on or dropped */
+	uint64_t forwarded, egress_done; /* copies sent to queues; and delivered or dropped there */
+	uint64_t egress, dropped;
 };
 
 static json_t *drops_json(const struct queue_stats *s, uint64_t *ret_sum)
@@ -31,23 +31,23 @@ static json_t *drops_json(const struct queue_stats *s, uint64_t *ret_sum)
 	return drops;
 }
 
-static json_t *queue_json(const struct queue *q, struct books *books)
+static json_t *queue_json(const struct queue *q, struct totals *totals)
 {
 	struct queue_stats s = q->stats;
-	bool receives = q->index % 2;
+	bool ingress = q->index % 2;
 	uint64_t dropped;
 	json_t *drops = drops_json(&s, &dropped);
 	json_t *out = json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "index", (int)q->index,
-	    "direction", receives ? "receive" : "deliver", "frames", (json_int_t)s.frames, "bytes",
+	    "direction", ingress ? "ingress" : "egress", "frames", (json_int_t)s.frames, "bytes",
 	    (json_int_t)s.bytes, "calls", (json_int_t)s.calls, "calls_left",
 	    (json_int_t)s.calls_left, "calls_suppressed", (json_int_t)s.calls_suppressed, "drops",
 	    drops);
 	const struct switch_port *sp = q->owner;
 	const struct placement *place = place_of(q);
 
-	books->dropped += dropped;
+	totals->dropped += dropped;
 	sp->ops->report_queue(q, out);
-	if (receives) {
+	if (ingress) {
 		json_object_set_new(out, "worker", json_integer(q->worker));
 		json_object_set_new(out, "node", json_integer(place->node));
 		json_object_set_new(
@@ -55,19 +55,19 @@ static json_t *queue_json(const struct queue *q, struct books *books)
 		json_object_set_new(out, "unicast", json_integer(s.unicast));
 		json_object_set_new(out, "flooded", json_integer(s.flooded));
 		json_object_set_new(out, "flood_copies", json_integer(s.flood_copies));
-		json_object_set_new(out, "segments", json_integer(s.segments));
-		books->received += s.frames;
-		books->settled += s.unicast + s.flooded + dropped;
-		books->forwarded += s.unicast + s.flood_copies + s.segments;
+		json_object_set_new(out, "gso_segments", json_integer(s.gso_segments));
+		totals->ingress += s.frames;
+		totals->ingress_done += s.unicast + s.flooded + dropped;
+		totals->forwarded += s.unicast + s.flood_copies + s.gso_segments;
 	} else {
-		books->delivered += s.frames;
-		books->arrived += s.frames + dropped;
+		totals->egress += s.frames;
+		totals->egress_done += s.frames + dropped;
 	}
 	return out;
 }
 
 static json_t *port_json(
-    const struct switch_port *sp, const struct address_lists *lists, struct books *books)
+    const struct switch_port *sp, const struct address_lists *lists, struct totals *totals)
 {
 	json_t *queues = json_array(), *port;
 
@@ -75,7 +75,7 @@ static json_t *port_json(
 		const struct queue *q = sp->ops->queue(sp, i);
 
 		if (q)
-			json_array_append_new(queues, queue_json(q, books));
+			json_array_append_new(queues, queue_json(q, totals));
 	}
 	port = json_pack("{s:i, s:s, s:b, s:o}", "index", (int)sp->index, "path", sp->name, "up",
 	    (int)switch_port_up(sp), "queues", queues);
@@ -91,8 +91,8 @@ static json_t *worker_json(const struct vswitch *sw, unsigned w)
 	workers_read_stats(sw->workers, w, &s);
 	return json_pack("{s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "lcore",
 	    (int)s.lcore, "cpu", (int)s.cpu, "node", (int)s.node, "busy_permille",
-	    (int)scheduler_load(sw->scheduler, w), "frames", (json_int_t)s.frames, "bursts",
-	    (json_int_t)s.turns, "busy_cycles", (json_int_t)s.busy_cycles, "idle_cycles",
+	    (int)scheduler_load(sw->scheduler, w), "frames", (json_int_t)s.frames, "busy_turns",
+	    (json_int_t)s.busy_turns, "busy_cycles", (json_int_t)s.busy_cycles, "idle_cycles",
 	    (json_int_t)s.idle_cycles, "sleeps", (json_int_t)s.sleeps, "sleep_cycles",
 	    (json_int_t)s.sleep_cycles);
 }
@@ -108,12 +108,12 @@ static json_t *balance_json(const struct vswitch *sw)
 	    (json_int_t)counts.moved);
 }
 
-static json_t *books_json(const struct books *b)
+static json_t *totals_json(const struct totals *b)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:b}", "received", (json_int_t)b->received,
-	    "forwarded", (json_int_t)b->forwarded, "delivered", (json_int_t)b->delivered, "dropped",
+	return json_pack("{s:I, s:I, s:I, s:I, s:b}", "ingress", (json_int_t)b->ingress,
+	    "forwarded", (json_int_t)b->forwarded, "egress", (json_int_t)b->egress, "dropped",
 	    (json_int_t)b->dropped, "balanced",
-	    b->received == b->settled && b->forwarded == b->arrived);
+	    b->ingress == b->ingress_done && b->forwarded == b->egress_done);
 }
 
 json_t *report_json(const struct vswitch *sw)
@@ -121,16 +121,16 @@ json_t *report_json(const struct vswitch *sw)
 	json_t *ports = json_array(), *workers = json_array();
 	struct address_lists *lists = address_lists_create(sw);
 	const struct switch_port *sp;
-	struct books books = {0};
+	struct totals totals = {0};
 
 	workers_synchronize(sw->workers);
 	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
-		json_array_append_new(ports, port_json(sp, lists, &books));
+		json_array_append_new(ports, port_json(sp, lists, &totals));
 	for (unsigned w = 0; w < workers_count(sw->workers); w++)
 		json_array_append_new(workers, worker_json(sw, w));
 	address_lists_destroy(lists);
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "version", VSWITCHD_VERSION,
-	    "ports", ports, "workers", workers, "balance", balance_json(sw), "books",
-	    books_json(&books), "snapshots", (json_int_t)sw->snapshots, "tsc_hz",
+	    "ports", ports, "workers", workers, "balance", balance_json(sw), "totals",
+	    totals_json(&totals), "forwardings", (json_int_t)sw->forwardings, "tsc_hz",
 	    (json_int_t)rte_get_tsc_hz());
 }

@@ -79,10 +79,10 @@ static void print_queues(FILE *out, const json_t *port)
 
 	json_array_foreach(json_object_get(port, "queues"), i, q)
 	{
-		bool receives =
-		    strcmp(json_string_value(json_object_get(q, "direction")), "receive") == 0;
+		bool ingress =
+		    strcmp(json_string_value(json_object_get(q, "direction")), "ingress") == 0;
 
-		if (!receives || !json_is_true(json_object_get(q, "active")))
+		if (!ingress || !json_is_true(json_object_get(q, "active")))
 			continue; /* only one ring of each pair is counted */
 		active++;
 		enabled += json_is_true(json_object_get(q, "enabled"));
@@ -158,8 +158,8 @@ static void print_port(FILE *out, const json_t *port)
 	const struct link_state *link = link_state(port);
 	struct direction_sum in, to;
 
-	sum_direction(port, "receive", &in);
-	sum_direction(port, "deliver", &to);
+	sum_direction(port, "ingress", &in);
+	sum_direction(port, "egress", &to);
 	fprintf(out,
 	    "%4d  %-5s %14" PRId64 " %16" PRId64 " %14" PRId64 " %16" PRId64 " %12" PRId64 "  %s\n",
 	    number(port, "index"), link->word, (int64_t)in.frames, (int64_t)in.bytes,
@@ -173,7 +173,7 @@ static void print_port(FILE *out, const json_t *port)
 	print_drops(out, "to the guest:", &to);
 }
 
-/* The receive queues that take at least 1 % of their worker's time, below this worker. */
+/* The ingress queues that take at least 1 % of their worker's time, below this worker. */
 static void print_load(FILE *out, const json_t *ports, size_t worker)
 {
 	size_t p, i;
@@ -218,7 +218,7 @@ void report_text(const json_t *report, FILE *out)
 	size_t i;
 
 	fprintf(out, "vswitchd %s\n", json_string_value(json_object_get(report, "version")));
-	fprintf(out, "port  link  %14s %16s %14s %16s %12s  %s\n", "received", "bytes", "delivered",
+	fprintf(out, "port  link  %14s %16s %14s %16s %12s  %s\n", "ingress", "bytes", "egress",
 	    "bytes", "dropped", "socket");
 	json_array_foreach(json_object_get(report, "ports"), i, port) print_port(out, port);
 	print_workers(out, report);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which worker polls which receive queue. The worker is chosen when the port comes up. Loads are
+ * Which worker polls which ingress queue. The worker is chosen when the port comes up. Loads are
  * measured in every interval, and queues move if this helps (balance.h).
  *
  * Threads: the control thread.
@@ -32,7 +32,7 @@ struct schedule_config {
 	unsigned busy_percent; /* a worker with at least this load is too busy */
 };
 
-/* What is known of a receive queue; kept in its struct switch_port. */
+/* What is known of an ingress queue; kept in its struct switch_port. */
 struct placement {
 	bool placed;          /* a worker was chosen since the front-end connected */
 	int node;             /* of the guest's memory with the ring; or NUMA_UNKNOWN */
@@ -49,7 +49,7 @@ int scheduler_create(
     struct vswitch *sw, const struct schedule_config *config, struct scheduler **ret_scheduler);
 void scheduler_destroy(struct scheduler *s);
 
-/* Choose a worker for each receive queue of sp that has none. sp is about to come up. */
+/* Choose a worker for each ingress queue of sp that has none. sp is about to come up. */
 void scheduler_place(struct scheduler *s, struct switch_port *sp);
 
 /* The front-end of sp has disconnected: new workers are chosen for its queues the next time. */

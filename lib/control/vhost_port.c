@@ -5,7 +5,7 @@
  * This file has three parts. The operations tell the switch about a network device: its queues, its
  * kicks, what the report says of it. The callbacks of struct net_host tell a network device about
  * the switch. The end makes a port: a network device, a socket for front-ends, and a journal. What
- * goes wrong with front-ends is handled elsewhere: calls.c, tenant.c, watchdog.c.
+ * goes wrong with front-ends is handled elsewhere: calls.c, address_owner.c, watchdog.c.
  *
  * Threads: the control thread.
  */
@@ -145,10 +145,10 @@ static void connection_changed(struct vhost_device *dev, bool connected)
 	struct vhost_port *vp = port_of(dev->opaque);
 
 	if (connected) {
-		tenant_arrived(vp);
+		address_owner_arrived(vp);
 		return;
 	}
-	tenant_left(vp);
+	address_owner_left(vp);
 	net_device_forget(&vp->net);
 	scheduler_forget(&vp->port);
 }

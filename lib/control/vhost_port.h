@@ -12,7 +12,7 @@
 
 #include "control/calls.h"
 #include "control/switch_port.h"
-#include "control/tenant.h"
+#include "control/address_owner.h"
 #include "control/vswitch.h"
 #include "datapath/port.h"
 #include "net/net_device.h"
@@ -23,10 +23,10 @@ struct vhost_port {
 	struct port_calls port_calls CACHE_ALIGNED;
 	struct vhost_endpoint *endpoint;
 	struct net_device net;
-	bool spoilt;                       /* its memory is incomplete: drop the connection */
+	bool memory_lost;                  /* its memory is incomplete: drop the connection */
 	uint8_t reported[VHOST_RINGS_MAX]; /* enum vring_break already logged */
 	struct call_history calls;         /* how calls to its drivers went */
-	struct tenant tenant;
+	struct address_owner address_owner;
 };
 
 /* Add a port with this endpoint to the switch. Errors are logged. -ENOSPC: too many ports. */

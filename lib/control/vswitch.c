@@ -83,7 +83,7 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 /* Publish a forwarding, and destroy the old one when no worker uses it. */
 static void publish(struct vswitch *sw, struct forwarding *fwd)
 {
-	sw->snapshots++;
+	sw->forwardings++;
 	forwarding_destroy(workers_publish(sw->workers, fwd));
 }
 
@@ -209,7 +209,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	fdb_age_some(sw->fdb, workers_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
-	tenants_tick(sw);
+	address_owners_tick(sw);
 }
 
 static int events_start(struct vswitch *sw)
@@ -246,7 +246,7 @@ int vswitch_create(
 	err = workers_start(&workers, &sw->workers);
 	if (err)
 		goto fail;
-	err = tenants_create(sw, config->forget_after_s);
+	err = address_owners_create(sw, config->forget_after_s);
 	if (!err)
 		err = events_start(sw);
 	if (!err)
@@ -288,7 +288,7 @@ void vswitch_destroy(struct vswitch *sw)
 	scheduler_destroy(sw->scheduler);
 	if (sw->tick)
 		event_free(sw->tick);
-	tenants_destroy(sw);
+	address_owners_destroy(sw);
 	if (sw->publish)
 		event_free(sw->publish);
 	fdb_destroy(sw->fdb);

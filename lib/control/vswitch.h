@@ -14,7 +14,7 @@
 #include "control/port_index.h"
 #include "control/scheduler.h"
 #include "control/switch_port.h"
-#include "control/tenant.h"
+#include "control/address_owner.h"
 #include "datapath/port.h"
 #include "net/net_device.h"
 #include "worker/worker.h"
@@ -28,7 +28,7 @@ struct vswitch {
 	struct event *tick;
 	struct event *publish; /* commits at the end of this turn of the event loop */
 	bool changed;          /* some port has changed since the last commit */
-	uint64_t snapshots;    /* forwardings published so far */
+	uint64_t forwardings;  /* forwardings published so far */
 	struct watchdog *watchdog;
 	struct fdb *fdb;
 	struct workers *workers;
@@ -37,7 +37,7 @@ struct vswitch {
 	struct net_host host; /* what network devices know of the switch */
 	unsigned n_slow;      /* ports for which workers make no calls */
 	bool calls_left;      /* some calls could not be handed over */
-	struct tenants tenants;
+	struct address_owners address_owners;
 	struct port_indices indices;
 	unsigned n_ports;                    /* 1 + the highest index that a port has had */
 	struct switch_port *port[PORTS_MAX]; /* by index; NULL: none has it */
@@ -46,7 +46,7 @@ struct vswitch {
 struct vswitch_config {
 	uint32_t fdb_entries;
 	unsigned fdb_age_s;
-	unsigned forget_after_s; /* see tenant.h */
+	unsigned forget_after_s; /* see address_owner.h */
 	bool idle_sleep;
 	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
 	struct net_offer offer;
@@ -83,17 +83,17 @@ struct vswitch_polled {
 	struct queue **queue; /* the caller frees it */
 };
 
-/* The receive queues of the ports that are up, in one list. -ENOMEM. */
+/* The ingress queues of the ports that are up, in one list. -ENOMEM. */
 int vswitch_list_polled(const struct vswitch *sw, struct vswitch_polled *ret);
 
 struct vswitch_move {
-	struct queue *queue; /* a receive queue of a port that is up */
+	struct queue *queue; /* an ingress queue of a port that is up */
 	uint16_t to;         /* the worker that polls it from now on */
 	uint16_t from;       /* set by vswitch_move() */
 };
 
 /*
- * Give receive queues to other workers while traffic runs. No frame is lost, and their order stays.
+ * Give ingress queues to other workers while traffic runs. No frame is lost, and their order stays.
  * All queues move, or none. -EAGAIN: a frame still waits in the mailbox of a worker that would lose
  * a queue; -ENOMEM.
  */

@@ -121,7 +121,7 @@ void watchdog_free_workers(void *arg)
 	struct vhost_port *vp;
 
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
-		vp->spoilt |= vhost_postcopy_abort(&vp->net.vhost);
+		vp->memory_lost |= vhost_postcopy_abort(&vp->net.vhost);
 }
 
 static void end_lazy_postcopies(struct vswitch *sw)
@@ -133,9 +133,9 @@ static void end_lazy_postcopies(struct vswitch *sw)
 	if (workers_stand_still(sw->workers, STAND_STILL_LOOKS))
 		watchdog_free_workers(sw);
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
-		if (!vp->spoilt)
+		if (!vp->memory_lost)
 			continue; /* its memory was not taken away */
-		vp->spoilt = false;
+		vp->memory_lost = false;
 		vhost_tell(&vp->net.vhost, LOG_WARN,
 		    "a missing page was not brought within %u ms: postcopy is given up",
 		    STAND_STILL_LOOKS * LOOK_MS);

@@ -37,17 +37,17 @@
 #define FRAME_MAX        (65535 + 14 + 8)
 #define BURST_NOTIFY_MAX 64 /* so many queues can wait until burst_notify() has to be called */
 /*
- * A burst has at most this many bytes, and would give at most this many segments if all its GSO
+ * A burst has at most this many bytes, and would give at most this many GSO segments if all its
  * frames were segmented. Further frames wait for the next visit. The first frame is always taken.
  * This is enough for eight TSO frames of 64 KiB.
  */
-#define BURST_BYTES    (8 << 16)
-#define BURST_SEGMENTS 512
+#define BURST_BYTES        (8 << 16)
+#define BURST_GSO_SEGMENTS 512
 /* How often one burst checks its full destinations again, in total. */
 #define BURST_RETRIES 8
 /* Software work of one burst for all its destinations, in bytes: that of two largest bursts. */
-#define SEGMENT_WORK 1024 /* the cost of a segment beyond its bytes */
-#define BURST_WORK   (2 * (BURST_BYTES + BURST_SEGMENTS * SEGMENT_WORK))
+#define GSO_SEGMENT_WORK 1024 /* the cost of a GSO segment beyond its bytes */
+#define BURST_WORK       (2 * (BURST_BYTES + BURST_GSO_SEGMENTS * GSO_SEGMENT_WORK))
 /*
  * What one burst may copy for floods, in bytes: enough for one frame of 1518 bytes to as many ports
  * as a switch can have. This is 0.3 ms at 8 GB/s.
@@ -78,7 +78,7 @@ struct frame {
 };
 
 /* The net header of a frame that asks for no offload. */
-static const struct virtio_net_hdr plain_header = {.num_buffers = 1};
+static const struct virtio_net_hdr no_offload_header = {.num_buffers = 1};
 
 /* The first bytes of a frame, in a cache line of their own, and its net header after the checks. */
 struct head {
@@ -93,7 +93,7 @@ struct group {
 	unsigned n;
 	unsigned done;  /* frames delivered or dropped so far */
 	uint32_t needs; /* enum offload, of all frames together */
-	/* If the first frame that is not done is being segmented: segments done and left. */
+	/* If the first frame that is not done is being segmented: GSO segments done and left. */
 	uint16_t part, rest;
 	struct vring_peek more; /* if frames are left: tells whether the ring got more buffers */
 	uint8_t frame[BURST_FRAMES];
@@ -125,8 +125,8 @@ struct burst {
 	uint64_t bytes;      /* of the frames taken */
 	/* 1 + index of the group of this slot; all 0 between bursts. */
 	uint8_t group_of_slot[DESTS_MAX * PORT_QUEUES_MAX];
-	struct vring_burst in;
-	struct vring_burst out;
+	struct vring_batch in;
+	struct vring_batch out;
 	/* Queues for which burst_notify() will check whether the driver wants a call. */
 	unsigned n_notify;
 	struct queue *notify[BURST_NOTIFY_MAX];
@@ -144,7 +144,7 @@ int burst_create(struct fdb *fdb, struct burst **ret_burst);
 void burst_destroy(struct burst *b);
 
 /*
- * Forward what one receive queue holds, at most max frames (1 to BURST_FRAMES). Returns how many
+ * Forward what one ingress queue holds, at most max frames (1 to BURST_FRAMES). Returns how many
  * frames were taken from the guest, or 1 if only a part of a flood was made; 0 if the queue was
  * empty.
  */

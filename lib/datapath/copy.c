@@ -67,16 +67,16 @@ static CPU_AVX512 void stream_avx512(uint8_t *to, const uint8_t *from, uint32_t 
 
 void copy_stream(uint8_t *to, const uint8_t *from, uint32_t n, enum cpu_level level)
 {
-	uint32_t head = -(uintptr_t)to & (LINE - 1);
-	uint32_t blocks = (n - head) / BLOCK * BLOCK, done = head + blocks;
+	uint32_t to_line = -(uintptr_t)to & (LINE - 1);
+	uint32_t blocks = (n - to_line) / BLOCK * BLOCK, done = to_line + blocks;
 
 	ask_for_page(to + PAGE);
 	ask(from, COPY_AHEAD);
-	memcpy(to, from, head);
+	memcpy(to, from, to_line);
 	if (level == CPU_LEVEL_AVX512)
-		stream_avx512(to + head, from + head, blocks);
+		stream_avx512(to + to_line, from + to_line, blocks);
 	else
-		stream(to + head, from + head, blocks);
+		stream(to + to_line, from + to_line, blocks);
 	memcpy(to + done, from + done, n - done);
 	/* Streaming stores are not ordered, but stores to the ring must come after them. */
 	_mm_sfence();

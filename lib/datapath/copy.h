@@ -77,19 +77,19 @@ static ALWAYS_INLINE void copy_bytes(
 	copy_16(to + n - 16, from + n - 16);
 }
 
-/* The position of the next byte in the buffers of one vring_room. */
+/* The position of the next byte in the buffers of one vring_reservation. */
 struct scatter {
-	const struct vring_burst *out;
+	const struct vring_batch *out;
 	const struct vring_chain *chain;
 	unsigned segment; /* index in the chain */
 	uint32_t offset;  /* in the segment */
 	enum cpu_level level;
 };
 
-static inline void scatter_begin(struct scatter *s, const struct vring_burst *out,
-    const struct vring_room *room, enum cpu_level level)
+static inline void scatter_begin(struct scatter *s, const struct vring_batch *out,
+    const struct vring_reservation *reserved, enum cpu_level level)
 {
-	*s = (struct scatter){.out = out, .chain = &out->chain[room->chain], .level = level};
+	*s = (struct scatter){.out = out, .chain = &out->chain[reserved->chain], .level = level};
 }
 
 /* The caller has reserved enough room, so the buffers do not run out here. */

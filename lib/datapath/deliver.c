@@ -38,9 +38,9 @@ void deliver_drop_rest(struct group *g)
 	g->part = g->rest = 0;
 }
 
-void deliver_drop_room(struct queue *q, enum vring_room_status status)
+void deliver_drop_unreserved(struct queue *q, enum vring_reserve_status status)
 {
-	q->stats.drops[status == VRING_ROOM_TOO_SMALL ? DROP_TOO_SMALL : DROP_BAD_BUFFER]++;
+	q->stats.drops[status == VRING_RESERVE_TOO_SMALL ? DROP_TOO_SMALL : DROP_BAD_BUFFER]++;
 }
 
 /* Write the net header if it differs, or without comparing if blind. True: it was written. */
@@ -90,13 +90,13 @@ static ALWAYS_INLINE bool copy_flat(
 
 /* Copy a frame into any number of buffers and segments. */
 static void copy_scattered(struct burst *b, const struct frame *f, const struct head *h,
-    unsigned hdr_len, const struct vring_room *room)
+    unsigned hdr_len, const struct vring_reservation *reserved)
 {
 	struct virtio_net_hdr net = h->net;
 	struct scatter to;
 
-	net.num_buffers = room->n_chains;
-	scatter_begin(&to, &b->out, room, b->level);
+	net.num_buffers = reserved->n_chains;
+	scatter_begin(&to, &b->out, reserved, b->level);
 	scatter_write(&to, (const uint8_t *)&net, hdr_len);
 	scatter_write(&to, h->data, f->head_len);
 
@@ -120,41 +120,42 @@ static ALWAYS_INLINE void prefetch_buffer(const uint8_t *at, bool blind)
 		__builtin_prefetch(at, 0);
 }
 
-static ALWAYS_INLINE void prefetch_room(
-    const struct burst *b, const struct vring_room room[], unsigned n, bool blind)
+static ALWAYS_INLINE void prefetch_reserved(
+    const struct burst *b, const struct vring_reservation reserved[], unsigned n, bool blind)
 {
 	for (unsigned k = 0; k < n; k++) {
-		if (UNLIKELY(room[k].status != VRING_ROOM_OK))
+		if (UNLIKELY(reserved[k].status != VRING_RESERVE_OK))
 			continue; /* nothing will be written */
-		prefetch_buffer(b->out.segment[b->out.chain[room[k].chain].segment].addr, blind);
+		prefetch_buffer(
+		    b->out.segment[b->out.chain[reserved[k].chain].segment].addr, blind);
 	}
 }
 
 /*
- * Deliver as many frames as there is room for. need[] is the length of each frame with its net
- * header. *ret_wrote: how many headers were written. Returns how many frames were delivered or
+ * Deliver as many frames as buffers are reserved for. need[] is the length of each frame with its
+ * net header. *ret_wrote: how many headers were written. Returns how many frames were delivered or
  * dropped.
  */
-static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
-    const uint8_t frames[], const uint32_t need[], const struct vring_room room[], unsigned n,
-    bool blind, unsigned *ret_wrote)
+static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
+    const uint8_t frames[], const uint32_t need[], const struct vring_reservation reserved[],
+    unsigned n, bool blind, unsigned *ret_wrote)
 {
 	unsigned hdr_len = q->port->hdr_len, wrote = 0, good = 0, k;
 	bool usual = hdr_len == VIRTIO_NET_HDR_LEN;
 	uint64_t bytes = 0;
 
-	prefetch_room(b, room, n, blind);
+	prefetch_reserved(b, reserved, n, blind);
 	for (k = 0; k < n; k++) {
 		unsigned i = frames[k];
 		const struct vring_segment *first;
 
-		if (UNLIKELY(room[k].status != VRING_ROOM_OK)) {
-			if (room[k].status == VRING_ROOM_NONE)
+		if (UNLIKELY(reserved[k].status != VRING_RESERVE_OK)) {
+			if (reserved[k].status == VRING_RESERVE_NONE)
 				break;
-			deliver_drop_room(q, room[k].status);
+			deliver_drop_unreserved(q, reserved[k].status);
 			continue;
 		}
-		first = &b->out.segment[b->out.chain[room[k].chain].segment];
+		first = &b->out.segment[b->out.chain[reserved[k].chain].segment];
 		/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): n of need[] are set */
 		bytes += need[k];
 		good++;
@@ -162,7 +163,7 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 			wrote += copy_flat(b, &b->frame[i], &b->head[i], first->addr, blind);
 			continue; /* the usual case */
 		}
-		copy_scattered(b, &b->frame[i], &b->head[i], hdr_len, &room[k]);
+		copy_scattered(b, &b->frame[i], &b->head[i], hdr_len, &reserved[k]);
 		wrote++;
 	}
 	q->stats.frames += good;
@@ -172,8 +173,8 @@ static ALWAYS_INLINE unsigned deliver_rooms(struct burst *b, struct queue *q,
 }
 
 /*
- * Copy frames of a plain burst into plain buffers. frames NULL: the first n frames. Without shorts
- * all frames have at least HEAD_BYTES. Returns how many headers were written.
+ * Copy frames of a plain burst into buffers of one segment. frames NULL: the first n frames.
+ * Without shorts all frames have at least HEAD_BYTES. Returns how many headers were written.
  */
 static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[], unsigned n,
     bool blind, bool shorts, uint64_t *ret_bytes)
@@ -190,7 +191,7 @@ static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[]
 		uint32_t head = shorts ? MIN(len, HEAD_BYTES) : HEAD_BYTES, rest = len - head;
 
 		bytes += len;
-		wrote += write_header(to, &plain_header, blind);
+		wrote += write_header(to, &no_offload_header, blind);
 		if (shorts)
 			copy_short(to + VIRTIO_NET_HDR_LEN, b->head[i].data, head);
 		else
@@ -253,10 +254,10 @@ static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t fr
 		need[k] = b->in.chain[frames[k]].len;
 		__asm__(""); /* do not vectorize: n is small, and the code before the loop long */
 	}
-	return queue_reserve_plain(q, &b->out, need, n);
+	return queue_reserve_single(q, &b->out, need, n);
 }
 
-/* Deliver frames of a plain burst, as long as the buffers are plain, too. Returns how many. */
+/* Deliver frames of a plain burst, as long as each buffer is one segment. Returns how many. */
 static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
 	uint64_t bytes;
@@ -278,23 +279,23 @@ static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t fr
 /* Deliver frames that the driver can take as they are. Returns how many were not left over. */
 static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
-	struct vring_room room[BURST_FRAMES];
+	struct vring_reservation reserved[BURST_FRAMES];
 	uint32_t need[BURST_FRAMES];
 	unsigned settled = 0;
 
 	for (unsigned k = 0; k < n; k++)
 		need[k] = b->frame[frames[k]].len + q->port->hdr_len;
 	while (settled < n) {
-		unsigned decided = queue_reserve(q, &b->out, need + settled, n - settled, room);
+		unsigned decided = queue_reserve(q, &b->out, need + settled, n - settled, reserved);
 		unsigned wrote, k;
 
 		if (q->headers_blind) {
 			q->headers_blind--;
-			k = deliver_rooms(
-			    b, q, frames + settled, need + settled, room, decided, true, &wrote);
+			k = deliver_reserved(b, q, frames + settled, need + settled, reserved,
+			    decided, true, &wrote);
 		} else {
-			k = deliver_rooms(
-			    b, q, frames + settled, need + settled, room, decided, false, &wrote);
+			k = deliver_reserved(b, q, frames + settled, need + settled, reserved,
+			    decided, false, &wrote);
 			if (2 * wrote > k)
 				q->headers_blind = HEADERS_BLIND;
 		}

@@ -22,4 +22,4 @@ void deliver_group(struct burst *b, struct group *g);
 void deliver_drop_rest(struct group *g);
 
 /* Count a frame that is dropped because vring_reserve() decided neither OK nor NONE for it. */
-void deliver_drop_room(struct queue *q, enum vring_room_status status);
+void deliver_drop_unreserved(struct queue *q, enum vring_reserve_status status);

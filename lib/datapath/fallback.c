@@ -52,13 +52,13 @@ static void linearize(const struct burst *b, unsigned i, uint8_t *to)
 	}
 }
 
-static void write_segment(
-    struct burst *b, struct queue *q, const struct gso_segment *seg, const struct vring_room *room)
+static void write_gso_segment(struct burst *b, struct queue *q, const struct gso_segment *seg,
+    const struct vring_reservation *reserved)
 {
-	struct virtio_net_hdr net = {.num_buffers = room->n_chains};
+	struct virtio_net_hdr net = {.num_buffers = reserved->n_chains};
 	struct scatter to;
 
-	scatter_begin(&to, &b->out, room, b->level);
+	scatter_begin(&to, &b->out, reserved, b->level);
 	scatter_write(&to, (const uint8_t *)&net, q->port->hdr_len);
 	scatter_write(&to, seg->header, seg->header_len);
 	scatter_write(&to, seg->payload, seg->payload_len);
@@ -95,14 +95,14 @@ static unsigned prepare(struct burst *b, unsigned i)
 }
 
 static void write_result(
-    struct burst *b, struct queue *q, unsigned number, const struct vring_room *room)
+    struct burst *b, struct queue *q, unsigned number, const struct vring_reservation *reserved)
 {
 	struct fallback *fb = b->fallback;
 	struct gso_segment seg = {.payload = fb->linear, .payload_len = fb->len};
 
 	if (!fb->whole)
 		gso_make(&fb->gso, number, &seg);
-	write_segment(b, q, &seg, room);
+	write_gso_segment(b, q, &seg, reserved);
 }
 
 /*
@@ -113,20 +113,20 @@ static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned 
 {
 	struct fallback *fb = b->fallback;
 	unsigned n = MIN(to - from, (unsigned)BATCH), k, decided;
-	struct vring_room room[BATCH];
+	struct vring_reservation reserved[BATCH];
 	uint32_t need[BATCH];
 
 	for (k = 0; k < n; k++)
 		need[k] = q->port->hdr_len + (fb->whole ? fb->len : gso_len(&fb->gso, from + k));
-	decided = queue_reserve(q, &b->out, need, n, room);
-	for (k = 0; k < decided && room[k].status != VRING_ROOM_NONE; k++) {
-		if (room[k].status == VRING_ROOM_OK)
-			write_result(b, q, from + k, &room[k]);
+	decided = queue_reserve(q, &b->out, need, n, reserved);
+	for (k = 0; k < decided && reserved[k].status != VRING_RESERVE_NONE; k++) {
+		if (reserved[k].status == VRING_RESERVE_OK)
+			write_result(b, q, from + k, &reserved[k]);
 		else
-			deliver_drop_room(q, room[k].status);
+			deliver_drop_unreserved(q, reserved[k].status);
 	}
 	queue_complete(q, &b->out);
-	spend(b, k * SEGMENT_WORK);
+	spend(b, k * GSO_SEGMENT_WORK);
 	return k;
 }
 
@@ -155,7 +155,7 @@ bool deliver_fallback(struct burst *b, struct group *g)
 		at += went;
 	} while (went && at < n);
 	if (g->part == 0 && at)
-		b->source->stats.segments += n - 1;
+		b->source->stats.gso_segments += n - 1;
 	g->part = at == n ? 0 : at;
 	g->rest = at && at < n ? n - at : 0;
 	return at == n;

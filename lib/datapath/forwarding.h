@@ -7,7 +7,7 @@
 struct forwarding_config {
 	unsigned n_ports;
 	struct port *const *port;   /* NULL entries: down */
-	unsigned n_queues;          /* receive queues; queue->worker polls it, if not WORKER_NONE */
+	unsigned n_queues;          /* ingress queues; queue->worker polls it, if not WORKER_NONE */
 	struct queue *const *queue; /* ordered by port index, then by queue index */
 	unsigned n_workers;
 };

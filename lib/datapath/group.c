@@ -28,10 +28,10 @@
 /* Which of a port's queues a frame goes to: the same for all frames of a flow. */
 static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 {
-	if (LIKELY(to->n_deliver == 1))
+	if (LIKELY(to->n_egress == 1))
 		return 0;
 	b->frame[i].hash = flow_hash(b->head[i].data, MIN(b->frame[i].len, HEAD_BYTES));
-	return ((uint64_t)b->frame[i].hash * to->n_deliver) >> 32;
+	return ((uint64_t)b->frame[i].hash * to->n_egress) >> 32;
 }
 
 /* Add frame i to the group of its queue. `to` is the port of destination dest. */
@@ -46,7 +46,7 @@ static struct group *group_add(struct burst *b, unsigned dest, const struct port
 		g = ++b->n_groups;
 		b->group_of_slot[slot] = g;
 		group = &b->group[g - 1];
-		group->queue = to->deliver[k];
+		group->queue = to->egress[k];
 		group->slot = slot;
 		group->n = 0;
 		group->done = 0;
@@ -184,7 +184,7 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 		unsigned dest = fwd->up[u];
 		const struct port *to = fwd->dest[dest].port;
 
-		if (to->index == b->source->port->index || to->n_deliver == 0)
+		if (to->index == b->source->port->index || to->n_egress == 0)
 			continue; /* not a destination of a flood */
 		if (to->index < b->flood_next)
 			continue; /* it got the frame in an earlier visit */
@@ -256,9 +256,9 @@ static bool forward_all(struct burst *b, unsigned dest)
 	const struct port *to = b->fwd->dest[dest].port;
 	struct group *group = &b->group[0];
 
-	if (UNLIKELY(!to || to->n_deliver != 1))
+	if (UNLIKELY(!to || to->n_egress != 1))
 		return false;
-	*group = (struct group){.queue = to->deliver[0], .slot = dest * PORT_QUEUES_MAX};
+	*group = (struct group){.queue = to->egress[0], .slot = dest * PORT_QUEUES_MAX};
 	group->n = b->n;
 	for (unsigned i = 0; i < BURST_FRAMES; i++)
 		group->frame[i] = i;
@@ -299,13 +299,13 @@ static void forward_each(struct burst *b)
 			continue; /* dropped, or flooded above */
 		const struct port *to = dest < fwd->n_dests ? fwd->dest[dest].port : NULL;
 
-		if (UNLIKELY(!to || to->n_deliver == 0)) {
+		if (UNLIKELY(!to || to->n_egress == 0)) {
 			b->source->stats.drops[DROP_PORT_DOWN]++;
 			continue; /* dropped */
 		}
 		struct group *group = group_add(b, dest, to, i);
 
-		last = to->n_deliver == 1 ? group : NULL;
+		last = to->n_egress == 1 ? group : NULL;
 		last_dest = dest;
 		n_unicast++;
 	}

@@ -26,7 +26,7 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	/* This chain is not from the ring, so it is never completed. */
 	b->in.n = 1;
 	b->in.n_segments = 1;
-	b->in.plain = true;
+	b->in.single_segment = true;
 	b->in.chain[0] = (struct vring_chain){.len = hdr_len + len, .n_segments = 1};
 	b->in.segment[0] = (struct vring_segment){.addr = bytes, .len = hdr_len + len};
 	burst_snapshot(b);

@@ -6,7 +6,7 @@
  * in between waits for all stores that are on their way to other cores. So this check is made once
  * per burst, for all queues that the burst visited, and before a full queue is tried again. For a
  * queue that several workers may write, it is made at once, under the queue's lock; the call is
- * made without the lock. With several workers, all deliver queues are such queues.
+ * made without the lock. With several workers, all egress queues are such queues.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "datapath/queue.h"
 
 /* Does the driver want a call? Counted here, because the lock protects the counters, too. */
-static inline bool queue_asks(struct queue *q)
+static inline bool queue_decide_call(struct queue *q)
 {
 	if (!queue_wants_call(q)) {
 		q->stats.calls_suppressed++;
@@ -31,7 +31,7 @@ static inline void burst_notify(struct burst *b)
 		return;
 	vring_barrier();
 	for (unsigned i = 0; i < b->n_notify; i++)
-		if (queue_asks(b->notify[i]))
+		if (queue_decide_call(b->notify[i]))
 			b->notify[i]->ops->call(b, b->notify[i]);
 	b->n_notify = 0;
 }
@@ -47,11 +47,11 @@ static inline void queue_notify_later(struct burst *b, struct queue *q)
 /* Unlock a completed queue that other workers may complete, too, and call its driver. */
 static inline void queue_unlock_and_notify(struct burst *b, struct queue *q)
 {
-	bool asks;
+	bool wanted;
 
 	vring_barrier();
-	asks = queue_asks(q);
+	wanted = queue_decide_call(q);
 	rte_spinlock_unlock(&q->lock);
-	if (asks)
+	if (wanted)
 		q->ops->call(b, q);
 }

@@ -175,7 +175,7 @@ bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint3
 	}
 }
 
-uint32_t offload_segment_len(const struct virtio_net_hdr *net, uint32_t len)
+uint32_t offload_gso_segment_len(const struct virtio_net_hdr *net, uint32_t len)
 {
 	bool partial = net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	uint32_t headers = partial ? net->csum_start : ETH_LEN;

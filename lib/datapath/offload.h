@@ -26,7 +26,7 @@ int offload_check(const struct virtio_net_hdr *net, uint32_t len);
 bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len);
 
 /* A lower bound for the length of the longest segment of a checked request. */
-uint32_t offload_segment_len(const struct virtio_net_hdr *net, uint32_t len);
+uint32_t offload_gso_segment_len(const struct virtio_net_hdr *net, uint32_t len);
 
 /* What a port must accept to get the frame as it is: enum offload. head: the first bytes. */
 uint32_t offload_needs(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len);

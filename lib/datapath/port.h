@@ -39,22 +39,22 @@ enum offload {
 };
 
 /*
- * The counters of one queue. For a receive queue: frames == unicast + flooded + all drops. For the
- * whole switch: unicast + flood_copies + segments of all receive queues == frames + drops of all
- * deliver queues.
+ * The counters of one queue. For an ingress queue: frames == unicast + flooded + all drops. For the
+ * whole switch: unicast + flood_copies + gso_segments of all ingress queues == frames + drops of
+ * all egress queues.
  */
 struct queue_stats {
-	uint64_t frames; /* receive queue: taken from the guest; deliver queue: given to it */
+	uint64_t frames; /* ingress queue: taken from the guest; egress queue: given to it */
 	uint64_t bytes;  /* of Ethernet frames, without net header */
 	uint64_t drops[DROP_N];
 	uint64_t calls;            /* bursts for which the driver wanted a call */
 	uint64_t calls_left;       /* of these calls, left to the control thread: some ms late */
 	uint64_t calls_suppressed; /* bursts for which the driver wanted no call */
-	/* Receive queues only: */
+	/* Ingress queues only: */
 	uint64_t unicast;      /* frames sent to one port */
 	uint64_t flooded;      /* frames sent to all other ports */
 	uint64_t flood_copies; /* copies of flooded frames, one for each port */
-	uint64_t segments;     /* made by software segmentation, except the first of each frame */
+	uint64_t gso_segments; /* made by software segmentation, except the first of each frame */
 	uint64_t busy_cycles;  /* TSC cycles of polls that found frames; see worker/sweep.h */
 };
 
@@ -65,20 +65,20 @@ struct vring;
 struct vring_events;
 
 /*
- * One queue of a port. One worker at a time writes it; `lock` ensures this for shared deliver
+ * One queue of a port. One worker at a time writes it; `lock` ensures this for shared egress
  * queues. Workers use it through the functions in queue.h.
  */
 struct queue {
 	const struct queue_ops *ops; /* its kind */
 	struct vring *ring;          /* of a virtqueue; NULL: another kind */
 	void *private;               /* what only another kind knows */
-	struct port *port; /* may be newer than in the forwarding, with the same plain values */
-	uint16_t index;    /* in its port; virtqueues: of the virtqueue */
-	uint16_t worker;   /* receive queues: polls it; WORKER_NONE: while the queue moves */
-	bool enabled;      /* changes while in use */
-	bool shared;       /* deliver queues: several workers may write it */
-	uint16_t headers_blind; /* deliver queues: visits left that do not compare net headers */
-	uint16_t flood_next; /* receive queues: port with which an unfinished flood goes on; or 0 */
+	struct port *port;           /* may be newer than in the forwarding, with the same values */
+	uint16_t index;              /* in its port; virtqueues: of the virtqueue */
+	uint16_t worker;        /* ingress queues: polls it; WORKER_NONE: while the queue moves */
+	bool enabled;           /* changes while in use */
+	bool shared;            /* egress queues: several workers may write it */
+	uint16_t headers_blind; /* egress queues: visits left that do not compare net headers */
+	uint16_t flood_next; /* ingress queues: port with which an unfinished flood goes on; or 0 */
 	int call_fd;         /* virtqueues; -1: the driver wants no calls; changes while in use */
 	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: a worker may. */
 	const atomic_uint *call_trust;
@@ -86,7 +86,7 @@ struct queue {
 	atomic_bool call_left; /* the driver wants a call that is left to the control thread */
 	struct queue_stats stats;
 	int miss_fd; /* virtqueues: an eventfd, written when the ring waits for a translation */
-	/* Receive queues, for the control thread: */
+	/* Ingress queues, for the control thread: */
 	bool kicks;                  /* a kick wakes the worker */
 	uint32_t tenure;             /* changes if the ring starts anew or another worker gets it */
 	struct switch_port *owner;   /* for the control thread */
@@ -125,9 +125,9 @@ struct port {
 	bool sends_offload; /* net headers from its driver may ask for offloads */
 	uint16_t mtu;       /* negotiated with its driver; 0: none */
 	uint32_t accepts;   /* enum offload */
-	unsigned n_deliver; /* enabled queues that take frames */
+	unsigned n_egress;  /* enabled queues that take frames */
 	const struct port_policy *policy;
-	struct queue *deliver[PORT_QUEUES_MAX];
+	struct queue *egress[PORT_QUEUES_MAX];
 	struct port_calls *calls;
 	uint32_t generation; /* of the index: how many ports have had it */
 } CACHE_ALIGNED;
@@ -158,7 +158,7 @@ enum edit { EDIT_NONE };
 #define DESTS_MAX PORTS_MAX
 
 /*
- * What a verdict names: the deliver queues of a port, and an edit. No two destinations have both in
+ * What a verdict names: the egress queues of a port, and an edit. No two destinations have both in
  * common. Today there is one destination for each port, and its id is the index of the port.
  */
 struct dest {

@@ -4,11 +4,11 @@
  *
  * A kind of queue is one file that defines a struct queue_ops. Most queues are virtqueues
  * (vhost_queue.h). For them a function below costs one predicted branch. For other kinds it costs
- * one indirect call per burst or visit, none per frame. What is rare goes through the table for all
+ * one indirect call per batch or visit, none per frame. What is rare goes through the table for all
  * kinds.
  *
- * All kinds use the structures of virtio/vring.h: a burst has chains, and a chain has segments,
- * which are mapped memory. Chains of a receive queue contain frames, and chains of a deliver queue
+ * All kinds use the structures of virtio/vring.h: a batch has chains, and a chain has segments,
+ * which are mapped memory. Chains of an ingress queue contain frames, and chains of an egress queue
  * are buffers for frames. Each frame begins with a net header of port->hdr_len bytes.
  *
  * Threads: a queue has one user at a time, see struct queue.
@@ -24,22 +24,23 @@ struct burst;
 
 struct queue_ops {
 	/*
-	 * Append at most max chains to the burst, and return how many, as vring_fetch() does. If
-	 * the burst is empty, set burst->plain: true if chain i has segment i and no other.
+	 * Append at most max chains to the batch, and return how many, as vring_fetch() does. If
+	 * the batch is empty, set batch->single_segment: true if chain i has segment i and no
+	 * other.
 	 */
-	unsigned (*fetch)(struct queue *q, struct vring_burst *burst, unsigned max);
-	/* Take back all chains of the burst after the first keep: they were not used. */
-	void (*unfetch)(struct queue *q, struct vring_burst *burst, unsigned keep);
+	unsigned (*fetch)(struct queue *q, struct vring_batch *batch, unsigned max);
+	/* Take back all chains of the batch after the first keep: they were not used. */
+	void (*unfetch)(struct queue *q, struct vring_batch *batch, unsigned keep);
 	/*
-	 * All chains of the burst are done. Receive queue: their memory is not used any more.
-	 * Deliver queue: send the first chain->written bytes of each chain, which are one frame.
+	 * All chains of the batch are done. Ingress queue: their memory is not used any more.
+	 * Egress queue: send the first chain->written bytes of each chain, which are one frame.
 	 */
-	void (*complete)(struct queue *q, const struct vring_burst *burst);
+	void (*complete)(struct queue *q, const struct vring_batch *batch);
 	/* Is a chain there? If not, the queue remembers how it looks now, for more(). */
 	bool (*has_avail)(struct queue *q);
 	/* After too few chains were found: a word that shows when there are more. */
 	struct vring_peek (*more)(const struct queue *q);
-	/* Why were there too few chains? A reason of a deliver queue. */
+	/* Why were there too few chains? A reason of an egress queue. */
 	enum drop_reason (*lack)(const struct queue *q);
 	void (*prefetch)(const struct queue *q); /* what the next fetch reads first */
 	/*
@@ -69,25 +70,25 @@ static ALWAYS_INLINE bool queue_is_vhost(const struct queue *q)
 	return LIKELY(q->ring != NULL);
 }
 
-static ALWAYS_INLINE unsigned queue_fetch(struct queue *q, struct vring_burst *burst, unsigned max)
+static ALWAYS_INLINE unsigned queue_fetch(struct queue *q, struct vring_batch *batch, unsigned max)
 {
-	return queue_is_vhost(q) ? vhost_queue_fetch(q, burst, max) : q->ops->fetch(q, burst, max);
+	return queue_is_vhost(q) ? vhost_queue_fetch(q, batch, max) : q->ops->fetch(q, batch, max);
 }
 
-static ALWAYS_INLINE void queue_unfetch(struct queue *q, struct vring_burst *burst, unsigned keep)
+static ALWAYS_INLINE void queue_unfetch(struct queue *q, struct vring_batch *batch, unsigned keep)
 {
 	if (queue_is_vhost(q))
-		vhost_queue_unfetch(q, burst, keep);
+		vhost_queue_unfetch(q, batch, keep);
 	else
-		q->ops->unfetch(q, burst, keep);
+		q->ops->unfetch(q, batch, keep);
 }
 
-static ALWAYS_INLINE void queue_complete(struct queue *q, const struct vring_burst *burst)
+static ALWAYS_INLINE void queue_complete(struct queue *q, const struct vring_batch *batch)
 {
 	if (queue_is_vhost(q))
-		vhost_queue_complete(q, burst);
+		vhost_queue_complete(q, batch);
 	else
-		q->ops->complete(q, burst);
+		q->ops->complete(q, batch);
 }
 
 static ALWAYS_INLINE bool queue_has_avail(struct queue *q)
@@ -116,33 +117,33 @@ static inline void queue_record(const struct queue *q, enum vring_event_kind kin
 
 /* For other kinds than virtqueues, made from fetch and unfetch. Buffers are not merged. */
 unsigned queue_reserve_alike_any(
-    struct queue *q, struct vring_burst *burst, const struct vring_burst *from, unsigned n);
-unsigned queue_reserve_plain_any(
-    struct queue *q, struct vring_burst *burst, const uint32_t len[], unsigned n);
-unsigned queue_reserve_any(struct queue *q, struct vring_burst *burst, const uint32_t len[],
-    unsigned n, struct vring_room room[]);
+    struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n);
+unsigned queue_reserve_single_any(
+    struct queue *q, struct vring_batch *batch, const uint32_t len[], unsigned n);
+unsigned queue_reserve_any(struct queue *q, struct vring_batch *batch, const uint32_t len[],
+    unsigned n, struct vring_reservation reserved[]);
 
 /*
- * Find room in a deliver queue: vring_reserve_alike(), vring_reserve_plain() and vring_reserve()
- * for all kinds.
+ * Reserve buffers of an egress queue: vring_reserve_alike(), vring_reserve_single() and
+ * vring_reserve() for all kinds.
  */
 static ALWAYS_INLINE unsigned queue_reserve_alike(
-    struct queue *q, struct vring_burst *burst, const struct vring_burst *from, unsigned n)
+    struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n)
 {
-	return queue_is_vhost(q) ? vhost_queue_reserve_alike(q, burst, from, n)
-				 : queue_reserve_alike_any(q, burst, from, n);
+	return queue_is_vhost(q) ? vhost_queue_reserve_alike(q, batch, from, n)
+				 : queue_reserve_alike_any(q, batch, from, n);
 }
 
-static ALWAYS_INLINE unsigned queue_reserve_plain(
-    struct queue *q, struct vring_burst *burst, const uint32_t len[], unsigned n)
+static ALWAYS_INLINE unsigned queue_reserve_single(
+    struct queue *q, struct vring_batch *batch, const uint32_t len[], unsigned n)
 {
-	return queue_is_vhost(q) ? vhost_queue_reserve_plain(q, burst, len, n)
-				 : queue_reserve_plain_any(q, burst, len, n);
+	return queue_is_vhost(q) ? vhost_queue_reserve_single(q, batch, len, n)
+				 : queue_reserve_single_any(q, batch, len, n);
 }
 
-static ALWAYS_INLINE unsigned queue_reserve(struct queue *q, struct vring_burst *burst,
-    const uint32_t len[], unsigned n, struct vring_room room[])
+static ALWAYS_INLINE unsigned queue_reserve(struct queue *q, struct vring_batch *batch,
+    const uint32_t len[], unsigned n, struct vring_reservation reserved[])
 {
-	return queue_is_vhost(q) ? vhost_queue_reserve(q, burst, len, n, room)
-				 : queue_reserve_any(q, burst, len, n, room);
+	return queue_is_vhost(q) ? vhost_queue_reserve(q, batch, len, n, reserved)
+				 : queue_reserve_any(q, batch, len, n, reserved);
 }

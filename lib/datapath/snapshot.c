@@ -104,7 +104,7 @@ void burst_fill_in(struct burst *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		struct frame *f = &b->frame[i];
 
-		b->head[i].net = plain_header;
+		b->head[i].net = no_offload_header;
 		f->head_len = MIN(f->len, HEAD_BYTES);
 		f->needs = 0;
 		f->segment = i + (f->len <= HEAD_BYTES);
@@ -181,13 +181,13 @@ static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_ch
 }
 
 /* Check the guest's net header, and keep only fields that have a meaning. */
-static ALWAYS_INLINE int vouch_for_header(bool offloads, struct frame *f, struct head *h)
+static ALWAYS_INLINE int check_header(bool offloads, struct frame *f, struct head *h)
 {
 	struct virtio_net_hdr *net = &h->net;
 	int err;
 
 	if (LIKELY(!offloads || (net->flags == 0 && net->gso_type == 0))) {
-		*net = plain_header;
+		*net = no_offload_header;
 		f->needs = 0;
 		return 0;
 	}
@@ -237,16 +237,16 @@ static unsigned within_bytes(const struct burst *b)
 	return i;
 }
 
-/* About how many segments a checked frame would give; 0: it asks for no segmentation. */
-static uint32_t segments_of(const struct frame *f, const struct head *h)
+/* About how many GSO segments a checked frame would give; 0: it asks for no segmentation. */
+static uint32_t gso_segments_of(const struct frame *f, const struct head *h)
 {
 	return h->net.gso_type ? 1 + f->len / h->net.gso_size : 0;
 }
 
-/* The length of the frame, or of its longest segment if it asks for segmentation. */
+/* The length of the frame, or of its longest GSO segment if it asks for segmentation. */
 static uint32_t on_the_wire(const struct frame *f, const struct head *h)
 {
-	return h->net.gso_type ? offload_segment_len(&h->net, f->len) : f->len;
+	return h->net.gso_type ? offload_gso_segment_len(&h->net, f->len) : f->len;
 }
 
 /* Make the snapshot of any burst. */
@@ -255,7 +255,7 @@ static void snapshot_any(struct burst *b)
 	const struct port *from = b->source->port;
 	unsigned hdr_len = from->hdr_len, i;
 	bool offloads = from->sends_offload;
-	uint32_t segments = 0, most = port_frame_max(from);
+	uint32_t gso_segments = 0, most = port_frame_max(from);
 	uint64_t bytes = 0;
 
 	burst_keep(b, within_bytes(b));
@@ -274,7 +274,7 @@ static void snapshot_any(struct burst *b)
 		}
 		copy_head(b, c, hdr_len, offloads, f, &b->head[i]);
 		bytes += f->len;
-		if (UNLIKELY(vouch_for_header(offloads, f, &b->head[i]) < 0)) {
+		if (UNLIKELY(check_header(offloads, f, &b->head[i]) < 0)) {
 			burst_drop(b, i, DROP_BAD_OFFLOAD);
 			continue; /* dropped, with its reason */
 		}
@@ -282,8 +282,8 @@ static void snapshot_any(struct burst *b)
 			burst_drop(b, i, DROP_OVERSIZE);
 			continue; /* dropped, with its reason */
 		}
-		segments += segments_of(f, &b->head[i]);
-		if (UNLIKELY(segments > BURST_SEGMENTS) && i) {
+		gso_segments += gso_segments_of(f, &b->head[i]);
+		if (UNLIKELY(gso_segments > BURST_GSO_SEGMENTS) && i) {
 			bytes -= f->len;
 			break; /* this frame and those after it wait for the next burst */
 		}
@@ -296,7 +296,7 @@ void burst_snapshot(struct burst *b)
 {
 	const struct port *from = b->source->port;
 
-	b->plain = b->in.plain && from->hdr_len == VIRTIO_NET_HDR_LEN &&
+	b->plain = b->in.single_segment && from->hdr_len == VIRTIO_NET_HDR_LEN &&
 	    snapshot_if_plain(b, from->sends_offload);
 	if (UNLIKELY(!b->plain))
 		snapshot_any(b);

@@ -31,52 +31,52 @@ static ALWAYS_INLINE void vhost_queue_tell_misses(struct queue *q, const struct 
 }
 
 static ALWAYS_INLINE unsigned vhost_queue_fetch(
-    struct queue *q, struct vring_burst *burst, unsigned max)
+    struct queue *q, struct vring_batch *batch, unsigned max)
 {
 	struct vring *ring = vhost_queue_ring(q);
-	unsigned n = vring_fetch(ring, burst, max);
+	unsigned n = vring_fetch(ring, batch, max);
 
 	vhost_queue_tell_misses(q, ring);
 	return n;
 }
 
 static ALWAYS_INLINE void vhost_queue_unfetch(
-    struct queue *q, struct vring_burst *burst, unsigned keep)
+    struct queue *q, struct vring_batch *batch, unsigned keep)
 {
-	vring_unfetch(vhost_queue_ring(q), burst, keep);
+	vring_unfetch(vhost_queue_ring(q), batch, keep);
 }
 
-static ALWAYS_INLINE void vhost_queue_complete(struct queue *q, const struct vring_burst *burst)
+static ALWAYS_INLINE void vhost_queue_complete(struct queue *q, const struct vring_batch *batch)
 {
-	vring_complete(vhost_queue_ring(q), burst);
+	vring_complete(vhost_queue_ring(q), batch);
 }
 
 static ALWAYS_INLINE unsigned vhost_queue_reserve_alike(
-    struct queue *q, struct vring_burst *burst, const struct vring_burst *from, unsigned n)
+    struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n)
 {
 	struct vring *ring = vhost_queue_ring(q);
 
-	n = vring_reserve_alike(ring, burst, from, n);
+	n = vring_reserve_alike(ring, batch, from, n);
 	vhost_queue_tell_misses(q, ring);
 	return n;
 }
 
-static ALWAYS_INLINE unsigned vhost_queue_reserve_plain(
-    struct queue *q, struct vring_burst *burst, const uint32_t len[], unsigned n)
+static ALWAYS_INLINE unsigned vhost_queue_reserve_single(
+    struct queue *q, struct vring_batch *batch, const uint32_t len[], unsigned n)
 {
 	struct vring *ring = vhost_queue_ring(q);
 
-	n = vring_reserve_plain(ring, burst, len, n);
+	n = vring_reserve_single(ring, batch, len, n);
 	vhost_queue_tell_misses(q, ring);
 	return n;
 }
 
-static ALWAYS_INLINE unsigned vhost_queue_reserve(struct queue *q, struct vring_burst *burst,
-    const uint32_t len[], unsigned n, struct vring_room room[])
+static ALWAYS_INLINE unsigned vhost_queue_reserve(struct queue *q, struct vring_batch *batch,
+    const uint32_t len[], unsigned n, struct vring_reservation reserved[])
 {
 	struct vring *ring = vhost_queue_ring(q);
 
-	n = vring_reserve(ring, burst, len, n, room);
+	n = vring_reserve(ring, batch, len, n, reserved);
 	vhost_queue_tell_misses(q, ring);
 	return n;
 }
@@ -98,7 +98,7 @@ static ALWAYS_INLINE void vhost_queue_prefetch(const struct queue *q)
 
 static ALWAYS_INLINE bool vhost_queue_wants_call(struct queue *q)
 {
-	if (READ_ONCE(q->call_fd) >= 0 && vring_call_asked(vhost_queue_ring(q)))
+	if (READ_ONCE(q->call_fd) >= 0 && vring_call_wanted(vhost_queue_ring(q)))
 		return true;
 	if (UNLIKELY(q->events != NULL))
 		vhost_queue_record_call(q, VRING_EVENT_CALL_UNWANTED);

@@ -44,7 +44,7 @@ struct command_header {
 };
 
 /* For all ports, because only one command at a time is served. It is too large for a stack. */
-static struct vring_burst burst;
+static struct vring_batch burst;
 
 /*
  * Commands that are answered with OK if their feature is negotiated and there is enough data.
@@ -105,7 +105,7 @@ static bool command_allowed(uint64_t features, const uint8_t *bytes, size_t len)
 }
 
 /*
- * From now on only the receive queues of so many pairs take frames. Published at once: the driver
+ * From now on only the egress queues of so many pairs take frames. Published at once: the driver
  * is answered next.
  */
 static void use_pairs(struct net_device *nd, unsigned pairs)

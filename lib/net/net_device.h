@@ -60,9 +60,9 @@ struct net_device {
 	uint16_t index;            /* of the port, in the address table */
 	struct net_control control;
 	bool in[VHOST_RINGS_MAX];             /* rings that workers may use */
-	bool used[VHOST_RINGS_MAX];           /* deliver rings that had buffers since they are in */
+	bool used[VHOST_RINGS_MAX];           /* egress rings that had buffers since they are in */
 	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept over reconnects, for its counters */
-	unsigned n_enabled, n_unused; /* deliver queues; how many of them had no buffers so far */
+	unsigned n_enabled, n_unused; /* egress queues; how many of them had no buffers so far */
 	unsigned unused_looks;        /* checks that found some of these unused, and others not */
 };
 

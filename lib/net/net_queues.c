@@ -2,13 +2,13 @@
 /*
  * Theory of operation
  *
- * The guest sends on odd rings: these are queues that one worker each polls. Even rings that are
- * enabled are queues to which any worker delivers. A queue outlives its ring, because it has the
+ * Odd rings are ingress queues: one worker polls each of them. Even rings that are enabled are
+ * egress queues: any worker puts frames into them. A queue outlives its ring, because it has the
  * counters.
  *
  * Front-ends enable all their pairs, but the driver may put buffers into some of them only: it uses
  * as many pairs as it has CPUs, or one pair until it has asked for more. Frames that the flow hash
- * sent to the others would be lost. So a deliver queue is used only after the driver has posted a
+ * sent to the others would be lost. So an egress queue is used only after the driver has posted a
  * buffer there. If there is no such queue, the first one is used, and drops are counted there.
  * Rings that had no buffers yet are checked every few milliseconds, but not while a guest arrives
  * by postcopy migration: its pages may be missing, so its queues count as used.
@@ -81,7 +81,7 @@ static void ring_take(struct net_device *nd, unsigned index, struct vhost_vring 
 	q->miss_fd = nd->host->miss_fd;
 	q->shared = workers_count(nd->host->workers) > 1;
 	/* A call that a worker left when the ring ran before may not have been handed over. */
-	v->call_owed |= atomic_exchange(&q->call_left, false);
+	v->call_pending |= atomic_exchange(&q->call_left, false);
 	nd->in[index] = true;
 	nd->used[index] = false;
 	nd->host->begins(nd, q);
@@ -131,7 +131,7 @@ static bool has_had_buffers(const struct net_device *nd, unsigned index)
 	    vring_has_avail(vr);
 }
 
-static bool may_deliver(const struct net_device *nd, unsigned index)
+static bool takes_frames(const struct net_device *nd, unsigned index)
 {
 	return nd->in[index] && nd->queue[index]->enabled && net_control_uses_pair(nd, index / 2);
 }
@@ -141,33 +141,33 @@ void net_queues_look_at_unused(struct net_device *nd)
 	if (nd->n_unused == 0)
 		return;
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i += 2) {
-		if (may_deliver(nd, i) && !nd->used[i] && has_had_buffers(nd, i)) {
+		if (takes_frames(nd, i) && !nd->used[i] && has_had_buffers(nd, i)) {
 			nd->host->changed(nd);
 			return;
 		}
 	}
 	if (nd->n_unused < nd->n_enabled && ++nd->unused_looks == UNUSED_LOOKS)
-		log_info("%s: %u of %u enabled receive queues have had no buffers from the driver "
+		log_info("%s: %u of %u enabled egress queues have had no buffers from the driver "
 			 "and are not used",
 		    nd->vhost.name, nd->n_unused, nd->n_enabled);
 }
 
-static void add_deliver_queues(struct net_device *nd, struct port *port)
+static void add_egress_queues(struct net_device *nd, struct port *port)
 {
-	/* Odd rings are the guest's transmit queues (virtio 1.2, 5.1.2). */
+	/* Even rings are egress queues: the guest's receive queues (virtio 1.2, 5.1.2). */
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i += 2) {
-		if (!may_deliver(nd, i))
+		if (!takes_frames(nd, i))
 			continue; /* takes no frames */
 		nd->used[i] = has_had_buffers(nd, i);
 		nd->n_enabled++;
 		if (nd->used[i])
-			port->deliver[port->n_deliver++] = nd->queue[i];
+			port->egress[port->n_egress++] = nd->queue[i];
 		else
 			nd->n_unused++;
 	}
-	for (unsigned i = 0; i < VHOST_RINGS_MAX && port->n_deliver == 0; i += 2) {
-		if (may_deliver(nd, i))
-			port->deliver[port->n_deliver++] = nd->queue[i];
+	for (unsigned i = 0; i < VHOST_RINGS_MAX && port->n_egress == 0; i += 2) {
+		if (takes_frames(nd, i))
+			port->egress[port->n_egress++] = nd->queue[i];
 	}
 }
 
@@ -175,5 +175,5 @@ void net_queues_describe(struct net_device *nd, struct port *port)
 {
 	nd->n_enabled = nd->n_unused = 0;
 	if (port)
-		add_deliver_queues(nd, port);
+		add_egress_queues(nd, port);
 }

@@ -30,7 +30,7 @@ void net_queues_describe(struct net_device *nd, struct port *port);
 void net_queues_disable_kicks(const struct net_device *nd, const struct queue *q);
 
 /*
- * Check the deliver queues that had no buffers when the port was published. If a queue has buffers
+ * Check the egress queues that had no buffers when the port was published. If a queue has buffers
  * now, it is used from now on. Cheap. Call this every few milliseconds.
  */
 void net_queues_look_at_unused(struct net_device *nd);

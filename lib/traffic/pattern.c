@@ -65,12 +65,12 @@ INLINE bool words_hold(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t
 	    wrong[0] | wrong[1] | wrong[2] | wrong[3] | wrong[4] | wrong[5] | wrong[6] | wrong[7]);
 }
 
-static void write_plain(uint8_t *frame, uint32_t at, uint32_t end, uint64_t seed)
+static void write_baseline(uint8_t *frame, uint32_t at, uint32_t end, uint64_t seed)
 {
 	write_words(frame, at, end, seed);
 }
 
-static bool holds_plain(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t seed)
+static bool holds_baseline(const uint8_t *bytes, uint32_t at, uint32_t end, uint64_t seed)
 {
 	return words_hold(bytes, at, end, seed);
 }
@@ -98,7 +98,7 @@ static CPU_AVX512 bool holds_avx512(const uint8_t *bytes, uint32_t at, uint32_t 
 const struct pattern_ops *pattern_ops(enum cpu_level level)
 {
 	static const struct pattern_ops ops[CPU_LEVEL_COUNT] = {
-	    [CPU_LEVEL_BASELINE] = {write_plain, holds_plain},
+	    [CPU_LEVEL_BASELINE] = {write_baseline, holds_baseline},
 	    [CPU_LEVEL_AVX2] = {write_avx2, holds_avx2},
 	    [CPU_LEVEL_AVX512] = {write_avx512, holds_avx512},
 	};

@@ -173,7 +173,7 @@ static void make_net_header(struct stream *s)
 	s->net.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	s->net.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
 	s->net.gso_size = s->profile.gso;
-	s->net.hdr_len = s->head_len - sizeof(struct tag);
+	s->net.hdr_len = s->tag_end - sizeof(struct tag);
 	s->net.csum_start = s->net.hdr_len - TCP_LEN;
 	s->net.csum_offset = 16;
 }
@@ -185,7 +185,7 @@ static inline void put_net_header(const struct stream *s, struct virtio_net_hdr 
 		memcpy(hdr, &s->net, VIRTIO_NET_HDR_LEN - 2);
 }
 
-static unsigned head_len(const struct stream_profile *p)
+static unsigned tag_end(const struct stream_profile *p)
 {
 	return ETH_LEN + (p->vlan ? VLAN_LEN : 0) + IP_LEN + (p->gso ? TCP_LEN : UDP_LEN) +
 	    sizeof(struct tag);
@@ -201,7 +201,7 @@ int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_p
 	    profile->lanes > MIN(profile->flows, (unsigned)TPORT_PAIRS_MAX))
 		return -EINVAL;
 	for (unsigned i = 0; i < profile->n_sizes; i++) {
-		if (profile->size[i] < MAX(head_len(profile), (unsigned)STREAM_FRAME_MIN) ||
+		if (profile->size[i] < MAX(tag_end(profile), (unsigned)STREAM_FRAME_MIN) ||
 		    profile->size[i] > STREAM_FRAME_MAX)
 			return -EINVAL;
 	}
@@ -214,7 +214,7 @@ int stream_create(uint16_t id, uint16_t from, uint16_t to, const struct stream_p
 	s->profile = *profile;
 	for (unsigned i = 0; i < profile->lanes; i++)
 		s->next_flow[i] = i;
-	s->head_len = head_len(profile);
+	s->tag_end = tag_end(profile);
 	s->pattern = pattern_ops(cpu_level());
 	make_net_header(s);
 	s->flow = calloc(profile->flows, sizeof(*s->flow));
@@ -251,10 +251,10 @@ uint32_t stream_make(
 	memcpy(frame, t->bytes, STREAM_FRAME_MIN);
 	if (s->profile.flows > 1)
 		put_flow(s, frame, flow);
-	put_tag(frame + s->head_len - sizeof(struct tag), s->id, flow, number, time);
+	put_tag(frame + s->tag_end - sizeof(struct tag), s->id, flow, number, time);
 	put_net_header(s, hdr);
 	if (s->profile.touch_all)
-		s->pattern->write(frame, s->head_len, t->len, pattern_seed(s->id, flow, number));
+		s->pattern->write(frame, s->tag_end, t->len, pattern_seed(s->id, flow, number));
 	s->next_size = s->next_size + 1 == s->profile.n_sizes ? 0 : s->next_size + 1;
 	flow += s->profile.lanes;
 	s->next_flow[lane] = flow < s->profile.flows ? flow : lane;
@@ -268,9 +268,9 @@ uint32_t stream_make_hello(
 {
 	memcpy(frame, s->template[0].bytes, STREAM_FRAME_MIN);
 	put_flow(s, frame, mac);
-	put_tag(frame + s->head_len - sizeof(struct tag), HELLO, 0, 0, 0);
+	put_tag(frame + s->tag_end - sizeof(struct tag), HELLO, 0, 0, 0);
 	memset(hdr, 0, VIRTIO_NET_HDR_LEN - 2);
-	return MAX(s->head_len, (unsigned)STREAM_FRAME_MIN);
+	return MAX(s->tag_end, (unsigned)STREAM_FRAME_MIN);
 }
 
 /* The end of the headers, as the headers themselves say. */
@@ -322,7 +322,7 @@ bool stream_read_tag(const uint8_t *frame, uint32_t len, struct stream_tag *ret_
 static bool headers_hold(
     const struct stream *s, const struct stream_tag *tag, const uint8_t *frame, uint32_t len)
 {
-	uint32_t size = s->head_len - sizeof(struct tag);
+	uint32_t size = s->tag_end - sizeof(struct tag);
 	uint8_t expected[STREAM_FRAME_MIN];
 	unsigned i;
 
@@ -342,7 +342,7 @@ static bool pattern_holds(const struct stream *s, const struct stream_tag *tag,
 	uint32_t start = 0;
 
 	for (unsigned i = 0; start < len; i++) {
-		uint32_t end = MIN(start + pieces[i].len, len), at = MAX(start, s->head_len);
+		uint32_t end = MIN(start + pieces[i].len, len), at = MAX(start, s->tag_end);
 
 		if (at < end && !s->pattern->holds(pieces[i].bytes + (at - start), at, end, seed))
 			return false;
@@ -354,7 +354,7 @@ static bool pattern_holds(const struct stream *s, const struct stream_tag *tag,
 static bool frame_holds(const struct stream *s, const struct stream_tag *tag,
     const struct tport_piece pieces[], uint32_t len)
 {
-	return pieces[0].len >= s->head_len && headers_hold(s, tag, pieces[0].bytes, len) &&
+	return pieces[0].len >= s->tag_end && headers_hold(s, tag, pieces[0].bytes, len) &&
 	    pattern_holds(s, tag, pieces, len);
 }
 
@@ -392,7 +392,7 @@ void stream_take(
 	f = &s->flow[tag->flow];
 	s->counts.received_bytes += len;
 	if (s->profile.gso && UNLIKELY(!net_header_holds(s, pieces[0].bytes)))
-		s->counts.bare++;
+		s->counts.lost_gso_requests++;
 	ahead = tag->number - f->next;
 	if (UNLIKELY((int32_t)ahead < 0)) {
 		count_late(s, f, -ahead - 1);

@@ -13,7 +13,7 @@
  * copy is a duplicate. If a frame arrives after a later frame of its flow, it is reordered. For the
  * last 64 numbers of a flow it is known whether such a frame is new or a copy; an older one counts
  * as a copy. If a frame arrives without the request of its net header, it counts as received and
- * also as bare: the receiver could not segment it or complete its checksum.
+ * also as a lost GSO request: the receiver could not segment it or complete its checksum.
  *
  * Threads: one user at a time.
  */
@@ -40,7 +40,7 @@ struct stream_profile {
 };
 
 struct stream_counts {
-	uint64_t sent, received, duplicates, reordered, corrupt, bare;
+	uint64_t sent, received, duplicates, reordered, corrupt, lost_gso_requests;
 	uint64_t sent_bytes, received_bytes;
 };
 
@@ -59,7 +59,7 @@ struct stream {
 	uint16_t id, from, to; /* ports */
 	struct stream_profile profile;
 	struct stream_counts counts;
-	unsigned head_len; /* up to the end of the tag */
+	unsigned tag_end; /* up to the end of the tag */
 	unsigned next_size;
 	uint32_t next_flow[TPORT_PAIRS_MAX]; /* of each lane: lane, lane + lanes, ... */
 	struct virtio_net_hdr net;           /* of every frame */

@@ -103,7 +103,7 @@ static void count_stray(struct stream_counts *counts, bool intact, struct trial_
 	else if (counts)
 		counts->corrupt++;
 	else
-		r->spoilt++;
+		r->corrupt_unknown++;
 }
 
 /* Every received frame counts. */
@@ -176,7 +176,7 @@ static void add_counts(struct stream_counts *sum, const struct stream_counts *c)
 	sum->duplicates += c->duplicates;
 	sum->reordered += c->reordered;
 	sum->corrupt += c->corrupt;
-	sum->bare += c->bare;
+	sum->lost_gso_requests += c->lost_gso_requests;
 	sum->sent_bytes += c->sent_bytes;
 	sum->received_bytes += c->received_bytes;
 }
@@ -190,7 +190,7 @@ static void sum_up(struct traffic *t, struct trial_result *r)
 		add_counts(sum, &t->stream[i]->counts);
 	for (unsigned i = 0; i < t->n_ports; i++)
 		add_counts(sum, &t->replayed[i]);
-	sum->corrupt += r->spoilt;
+	sum->corrupt += r->corrupt_unknown;
 	r->lost = sum->sent - MIN(sum->received, sum->sent);
 	r->extra = sum->received - MIN(sum->received, sum->sent);
 	r->broken = 0;

@@ -11,11 +11,11 @@
 #include "base/util.h"
 #include "virtio/vring.h"
 
-#define GPA       UINT64_C(0x100000000)
-#define LINE      64u
-#define PAGE      4096u
-#define HUGE_PAGE (2u << 20)
-#define PATIENCE  100000 /* looks for the rest of a frame whose first buffer has arrived */
+#define GPA        UINT64_C(0x100000000)
+#define LINE       64u
+#define PAGE       4096u
+#define HUGE_PAGE  (2u << 20)
+#define REST_TRIES 100000 /* looks for the rest of a frame whose first buffer has arrived */
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
@@ -125,7 +125,7 @@ static void offer(struct vport_queue *q, const uint32_t len[], unsigned n, bool 
 		vport_packed_offer(q, len, n, writable);
 	else
 		vport_split_offer(q, len, n, writable);
-	q->head += n;
+	q->oldest += n;
 	q->n_free -= n;
 	if (q->packed ? vport_packed_kick_needed(q) : vport_split_kick_needed(q)) {
 		eventfd_write(q->kick_fd, 1);
@@ -158,7 +158,7 @@ static void reset_queue(struct vport *vp, unsigned index)
 	memset(q->desc, 0, ring_bytes(q->size));
 	q->driver = (char *)q->desc + round_up(layout.desc, PAGE);
 	q->device = (char *)q->driver + round_up(layout.driver, PAGE);
-	q->next = q->used = q->head = q->n_taken = q->kicked = 0;
+	q->next = q->used = q->oldest = q->n_taken = q->kicked = 0;
 	q->wrap = q->used_wrap = true;
 	q->broken = false;
 	q->n_free = q->size;
@@ -253,7 +253,7 @@ static bool take(
 		    .bytes = q->buffers + (size_t)used[k].id * q->stride + LINE,
 		    .len = used[k].len - VIRTIO_NET_HDR_LEN,
 		};
-		q->ids[(q->head + q->n_taken++) & q->mask] = used[k].id;
+		q->ids[(q->oldest + q->n_taken++) & q->mask] = used[k].id;
 	}
 	return true;
 }
@@ -282,7 +282,7 @@ static bool take_rest(
 {
 	struct vport_used used;
 
-	for (unsigned tries = 0; missing && tries < PATIENCE; tries++) {
+	for (unsigned tries = 0; missing && tries < REST_TRIES; tries++) {
 		if (reap(q, &used, 1) == 0)
 			continue; /* not yet */
 		if (!take(q, &used, &pieces[have++], 1))

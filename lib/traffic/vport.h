@@ -40,11 +40,11 @@ struct vport_queue {
 	bool packed, in_order, mergeable, broken;
 	bool wrap, used_wrap; /* packed */
 	uint16_t size, mask;
-	uint16_t next, used;   /* packed: slots; split: free-running */
-	uint16_t head, n_free; /* of ids: the buffers that the driver owns, in turn */
-	uint16_t n_taken;      /* received and not given back yet */
-	uint16_t *ids;         /* ring_size of them */
-	uint16_t kicked;       /* split: `next` at the last decision about a kick */
+	uint16_t next, used;     /* packed: slots; split: free-running */
+	uint16_t oldest, n_free; /* of ids: the buffers that the driver owns, in turn */
+	uint16_t n_taken;        /* received and not given back yet */
+	uint16_t *ids;           /* ring_size of them */
+	uint16_t kicked;         /* split: `next` at the last decision about a kick */
 	bool event_idx;
 	void *desc, *driver, *device;
 	uint8_t *buffers;
@@ -94,7 +94,7 @@ static inline unsigned vport_outstanding(const struct vport_queue *q)
 /* Where to write the k-th of the next frames to send; k < vport_room(). */
 static inline uint8_t *vport_frame(const struct vport_queue *q, unsigned k)
 {
-	return q->buffers + (size_t)q->ids[(q->head + k) & q->mask] * q->stride + 64;
+	return q->buffers + (size_t)q->ids[(q->oldest + k) & q->mask] * q->stride + 64;
 }
 
 /* The net header of that frame. It still contains what it had when the buffer was last used. */

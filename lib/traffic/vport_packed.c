@@ -45,7 +45,7 @@ void vport_packed_reap_sent(struct vport_queue *q)
 	struct vport_used used;
 
 	while (q->n_free < q->size && read_used(q, &used)) {
-		uint16_t at = (q->head + q->n_free) & q->mask;
+		uint16_t at = (q->oldest + q->n_free) & q->mask;
 		unsigned n = 1;
 
 		if (UNLIKELY(used.id >= q->size)) {
@@ -72,7 +72,7 @@ void vport_packed_offer(struct vport_queue *q, const uint32_t len[], unsigned n,
 	uint64_t *first = NULL, first_word = 0;
 
 	for (unsigned k = 0; k < n; k++) {
-		uint16_t id = q->ids[(q->head + k) & q->mask];
+		uint16_t id = q->ids[(q->oldest + k) & q->mask];
 		struct vring_packed_desc *d = &desc[q->next];
 		uint64_t addr = q->gpa + (uint64_t)id * q->stride;
 		uint64_t flags = kind | (q->wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED);

@@ -43,7 +43,7 @@ void vport_split_reap_sent(struct vport_queue *q)
 	unsigned n = waiting(q);
 
 	for (unsigned k = 0; k < n; k++) {
-		uint16_t at = (q->head + q->n_free) & q->mask;
+		uint16_t at = (q->oldest + q->n_free) & q->mask;
 		uint32_t id;
 
 		if (!q->in_order) {
@@ -66,7 +66,7 @@ void vport_split_offer(struct vport_queue *q, const uint32_t len[], unsigned n, 
 	uint16_t flags = writable ? VRING_DESC_F_WRITE : 0;
 
 	for (unsigned k = 0; k < n; k++) {
-		uint16_t id = q->ids[(q->head + k) & q->mask];
+		uint16_t id = q->ids[(q->oldest + k) & q->mask];
 		struct vring_split_desc *d = &desc[id];
 		uint16_t *slot = &avail->ring[(q->next + k) & q->mask];
 

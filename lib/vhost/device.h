@@ -5,7 +5,7 @@
  * lib/vhost knows no Ethernet. The kind of device is a struct vhost_device_type: the features that
  * it offers, and a few callbacks.
  *
- * The state has two parts. struct vhost_device_state has plain values: with these and the file
+ * The state has two parts. struct vhost_device_state has values only: with these and the file
  * descriptors another process could go on from here. The rest of struct vhost_device is derived
  * from it: mapped memory, host addresses of rings, running vrings.
  *
@@ -66,7 +66,7 @@ struct vhost_device_state {
 	uint64_t status;
 	uint16_t mtu; /* 0: not told */
 	uint8_t announce_mac[6];
-	bool announce_owed; /* SEND_RARP came while nothing could be sent */
+	bool announce_pending; /* SEND_RARP came while nothing could be sent */
 	bool owned;
 	bool have_features;
 	unsigned n_regions;
@@ -90,9 +90,9 @@ struct vhost_vring {
 	bool blocking[3]; /* kick, call, err: it was blocking when it came; see notifier.h */
 	bool kick_inband; /* kick_fd is ours, for VRING_KICK */
 	/* Private to ring.c. */
-	bool dirty;       /* to be started anew: something it was started with has changed */
-	bool call_owed;   /* a call may have been lost: call once when the ring is active */
-	uint8_t obstacle; /* why a started ring is not active, as last logged */
+	bool dirty;        /* to be started anew: something it was started with has changed */
+	bool call_pending; /* a call may have been lost: call once when the ring is active */
+	uint8_t obstacle;  /* why a started ring is not active, as last logged */
 	struct vring_config config;      /* while active: as it was started */
 	struct vring_inflight *inflight; /* inflight.c; NULL: not tracked */
 };

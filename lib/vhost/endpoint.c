@@ -21,8 +21,8 @@
  * then.
  *
  * The time that the control thread spends on a front-end is measured (allowance.h). If it was much,
- * or if the event loop is late, an event only makes the endpoint wait for its turn (turn.h). If
- * single visits were long, the socket is not read for a while.
+ * or if the event loop is late, an event only makes the endpoint wait for its turn (work_queue.h).
+ * If single visits were long, the socket is not read for a while.
  */
 #include "vhost/endpoint.h"
 
@@ -43,7 +43,7 @@
 #include "vhost/inband.h"
 #include "vhost/listener.h"
 #include "vhost/session.h"
-#include "vhost/turn.h"
+#include "vhost/work_queue.h"
 
 #define RETRY_MIN_MS    100
 #define RETRY_MAX_MS    2000
@@ -80,8 +80,8 @@ struct vhost_endpoint {
 	pid_t peer; /* 0: not known */
 	int64_t since_ms;
 	struct allowance allowance; /* of all front-ends, one after the other */
-	struct vhost_turn turn;
-	bool takes_turns;    /* vhost_turns_open() succeeded */
+	struct vhost_work work;
+	bool has_work_queue; /* vhost_work_open() succeeded */
 	uint64_t longest_ns; /* longest visit of this front-end */
 	bool told_to_rest;   /* it was logged that it must rest */
 	struct event *inband_event, *inband_retry;
@@ -100,7 +100,7 @@ static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited
 	uint64_t now = clock_ns(), waited = ep->dev->waited_ns - waited_ns;
 
 	allowance_charge(&ep->allowance, start_ns, now, waited);
-	vhost_turns_spend(now - start_ns);
+	vhost_work_spend(now - start_ns);
 	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
 }
 
@@ -133,7 +133,7 @@ static void close_session(struct vhost_endpoint *ep)
 	if (ep->inband_retry)
 		event_free(ep->inband_retry);
 	ep->session_event = ep->session_rest = ep->inband_event = ep->inband_retry = NULL;
-	vhost_turn_leave(&ep->turn);
+	vhost_work_remove(&ep->work);
 	if (ep->timer)
 		event_del(ep->timer);
 	session_destroy(ep->session);
@@ -214,9 +214,9 @@ static bool must_wait(struct vhost_endpoint *ep)
 {
 	uint64_t now = clock_ns();
 
-	if (!allowance_busy(&ep->allowance, now) && !vhost_turns_late())
+	if (!allowance_busy(&ep->allowance, now) && !vhost_work_late())
 		return false;
-	vhost_turn_wait(&ep->turn, allowance_due(&ep->allowance, now));
+	vhost_work_add(&ep->work, allowance_due(&ep->allowance, now));
 	return true;
 }
 
@@ -468,8 +468,8 @@ static struct vhost_endpoint *endpoint_alloc(
 	ep->retry_ms = RETRY_MIN_MS;
 	ep->path = strdup(config->path);
 	ep->timer = evtimer_new(base, on_timer, ep);
-	ep->turn = (struct vhost_turn){.take = take_turn, .arg = ep};
-	ep->takes_turns = vhost_turns_open(base) == 0;
+	ep->work = (struct vhost_work){.take = take_turn, .arg = ep};
+	ep->has_work_queue = vhost_work_open(base) == 0;
 	return ep;
 }
 
@@ -477,7 +477,7 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
     struct vhost_device *dev, struct vhost_endpoint **ret_endpoint)
 {
 	struct vhost_endpoint *ep = endpoint_alloc(base, config, dev);
-	bool complete = ep && ep->path && ep->timer && ep->takes_turns;
+	bool complete = ep && ep->path && ep->timer && ep->has_work_queue;
 	int error = complete ? start(ep, config) : -ENOMEM;
 
 	if (error) {
@@ -510,7 +510,7 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 		close(ep->given_fd);
 	if (connected && ep->connection_changed)
 		ep->connection_changed(ep->dev, false);
-	vhost_turns_close();
+	vhost_work_close();
 	free(ep->path);
 	free(ep);
 }
@@ -536,7 +536,7 @@ void vhost_endpoint_drop_for(struct vhost_endpoint *ep, unsigned ms)
 		end_session(ep, "dropped");
 		return;
 	}
-	vhost_turn_leave(&ep->turn);
+	vhost_work_remove(&ep->work);
 	wait_for_frontend(ep);
 }
 

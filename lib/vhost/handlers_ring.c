@@ -172,7 +172,7 @@ int handle_set_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 	vhost_notifier_replace(dev, index, VHOST_NOTIFIER_KICK, fresh);
 	ring->kick_inband = false;
 	open_inband_calls(dev, index);
-	ring->call_owed = true;
+	ring->call_pending = true;
 	dev->state.vring[index].started = true;
 	vhost_device_settle(dev);
 	return 0;
@@ -192,7 +192,7 @@ int handle_set_vring_call(struct vhost_device *dev, struct vhost_message *msg)
 	if (fresh.fd < 0 && vhost_inband(dev))
 		fresh.fd = vhost_inband_open(dev, index, VHOST_INBAND_CALL);
 	vhost_notifier_replace(dev, index, VHOST_NOTIFIER_CALL, fresh);
-	ring->call_owed = true;
+	ring->call_pending = true;
 	vhost_device_settle(dev);
 	return 0;
 }
@@ -253,7 +253,7 @@ int handle_vring_kick(struct vhost_device *dev, struct vhost_message *msg)
 	vhost_ring_change(dev, wire->index);
 	open_inband_kick(dev, wire->index);
 	open_inband_calls(dev, wire->index);
-	ring->call_owed = true;
+	ring->call_pending = true;
 	st->started = true;
 	vhost_device_settle(dev);
 	return 0;

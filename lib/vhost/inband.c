@@ -75,7 +75,7 @@ void vhost_inband_tell_again(struct vhost_device *dev)
 		return;
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		if (dev->vring[i])
-			dev->vring[i]->call_owed = true;
+			dev->vring[i]->call_pending = true;
 	}
 	vhost_device_settle(dev);
 }

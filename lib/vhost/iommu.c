@@ -63,7 +63,7 @@ struct vhost_iommu {
 	struct iotlb_view *empty;
 	unsigned outstanding; /* misses asked for, as last counted */
 	uint64_t now_ms;      /* when vhost_iommu_service was last called */
-	struct vring_burst scratch;
+	struct vring_batch scratch;
 	struct vhost_ring_iommu *ring[VHOST_RINGS_MAX];
 };
 
@@ -284,7 +284,7 @@ static bool overdue(struct vhost_ring_iommu *ring, unsigned slot, uint64_t miss,
 		ring->seen[slot] = page;
 		ring->since_ms[slot] = now_ms;
 	}
-	return page && now_ms - ring->since_ms[slot] > VHOST_IOMMU_PATIENCE_MS;
+	return page && now_ms - ring->since_ms[slot] > VHOST_IOMMU_TIMEOUT_MS;
 }
 
 static void deny_overdue(struct vhost_device *dev, unsigned index, uint64_t now_ms)

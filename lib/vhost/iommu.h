@@ -13,7 +13,7 @@
 
 /* The most translations of a device, and how long a ring waits for one. */
 #define VHOST_IOMMU_ENTRIES_MAX 2048
-#define VHOST_IOMMU_PATIENCE_MS 3000
+#define VHOST_IOMMU_TIMEOUT_MS  3000
 
 /*
  * Call this before the features change to these. It makes an empty table if these features need

@@ -41,6 +41,6 @@ void vhost_postcopy_end(struct vhost_device *dev);
 
 /*
  * Let all threads go on that wait for a page. They find the page empty, so the guest's memory is
- * spoilt, and the caller must drop the connection. False: there is no postcopy.
+ * incomplete, and the caller must drop the connection. False: there is no postcopy.
  */
 bool vhost_postcopy_abort(struct vhost_device *dev);

@@ -321,7 +321,7 @@ static enum obstacle ring_start(
 	if (vring_start(&ring->ring, &ring->config) < 0)
 		return OBSTACLE_START;
 	vhost_iommu_ring_started(dev, index);
-	ring->call_owed |= !ring->active;
+	ring->call_pending |= !ring->active;
 	ring->active = true;
 	ring->dirty = false;
 	vhost_ring_note(dev, index, VRING_EVENT_START, st->size);
@@ -390,9 +390,9 @@ static void ring_call_again(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];
 
-	if (!ring->active || !ring->call_owed || ring->call_fd < 0)
+	if (!ring->active || !ring->call_pending || ring->call_fd < 0)
 		return;
-	ring->call_owed = vhost_call(dev, index, VHOST_CALL_USED, ring->call_fd) < 0;
+	ring->call_pending = vhost_call(dev, index, VHOST_CALL_USED, ring->call_fd) < 0;
 }
 
 /* "NET_F_MRG_RXBUF" -> "mrg_rxbuf" */
@@ -441,8 +441,8 @@ static void send_announcement(struct vhost_device *dev)
 {
 	struct vhost_device_state *st = &dev->state;
 
-	if (st->announce_owed && vhost_device_active(dev))
-		st->announce_owed = dev->type->announce(dev, st->announce_mac) == -ENETDOWN;
+	if (st->announce_pending && vhost_device_active(dev))
+		st->announce_pending = dev->type->announce(dev, st->announce_mac) == -ENETDOWN;
 }
 
 void vhost_device_settle(struct vhost_device *dev)

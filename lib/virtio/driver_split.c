@@ -27,7 +27,7 @@ int driver_split_add(struct driver_ring *dr, const struct driver_chain *c)
 {
 	struct vring_split_desc *desc = dr->desc;
 	struct vring_split_avail *avail = dr->driver;
-	uint16_t head = dr->free_head, at = head;
+	uint16_t chain_head = dr->free_head, at = chain_head;
 
 	for (unsigned i = 0; i < c->n; i++) {
 		uint16_t next = dr->in_order ? (at + 1) % dr->size : dr->slot[at].next;
@@ -43,10 +43,10 @@ int driver_split_add(struct driver_ring *dr, const struct driver_chain *c)
 	}
 	dr->free_head = at;
 	dr->n_free -= c->n;
-	dr->slot[head].token = c->token;
-	dr->slot[head].n = c->n;
-	dr->slot[head].n_in_bytes = c->n_in_bytes;
-	avail->ring[(uint16_t)(dr->avail + dr->pending) % dr->size] = head;
+	dr->slot[chain_head].token = c->token;
+	dr->slot[chain_head].n = c->n;
+	dr->slot[chain_head].n_in_bytes = c->n_in_bytes;
+	avail->ring[(uint16_t)(dr->avail + dr->pending) % dr->size] = chain_head;
 	dr->pending++;
 	return 0;
 }
@@ -73,18 +73,18 @@ bool driver_split_kick_needed(struct driver_ring *dr)
 	return !(READ_ONCE(used->flags) & VRING_USED_F_NO_NOTIFY);
 }
 
-static void release(struct driver_ring *dr, uint16_t head)
+static void release(struct driver_ring *dr, uint16_t chain_head)
 {
-	uint16_t n = dr->slot[head].n, last = head;
+	uint16_t n = dr->slot[chain_head].n, last = chain_head;
 
-	dr->slot[head].n = 0;
+	dr->slot[chain_head].n = 0;
 	dr->n_free += n;
 	if (dr->in_order)
 		return;
 	for (unsigned i = 1; i < n; i++)
 		last = dr->slot[last].next;
 	dr->slot[last].next = dr->free_head;
-	dr->free_head = head;
+	dr->free_head = chain_head;
 }
 
 /*
@@ -92,27 +92,27 @@ static void release(struct driver_ring *dr, uint16_t head)
  * chains before it count as filled, because the device does not tell their lengths.
  */
 static int reap_in_order(
-    struct driver_ring *dr, uint32_t id, uint32_t len, uint16_t *ret_head, uint32_t *ret_len)
+    struct driver_ring *dr, uint32_t id, uint32_t len, uint16_t *ret_chain_head, uint32_t *ret_len)
 {
-	uint16_t head = dr->oldest;
+	uint16_t chain_head = dr->oldest;
 
 	if (!dr->in_batch) {
 		dr->batch_last = id;
 		dr->batch_len = len;
 	}
-	if (dr->slot[head].n == 0)
+	if (dr->slot[chain_head].n == 0)
 		return -EBADMSG;
-	dr->in_batch = head != dr->batch_last;
-	*ret_head = head;
-	*ret_len = dr->in_batch ? dr->slot[head].n_in_bytes : dr->batch_len;
-	dr->oldest = (head + dr->slot[head].n) % dr->size;
+	dr->in_batch = chain_head != dr->batch_last;
+	*ret_chain_head = chain_head;
+	*ret_len = dr->in_batch ? dr->slot[chain_head].n_in_bytes : dr->batch_len;
+	dr->oldest = (chain_head + dr->slot[chain_head].n) % dr->size;
 	return 1;
 }
 
 int driver_split_reap(struct driver_ring *dr, void **ret_token, uint32_t *ret_len)
 {
 	const struct vring_split_used *used = dr->device;
-	uint16_t idx = __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE), head;
+	uint16_t idx = __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE), chain_head;
 	struct vring_split_used_elem e = used->ring[dr->used % dr->size];
 
 	if (idx == dr->used)
@@ -121,12 +121,12 @@ int driver_split_reap(struct driver_ring *dr, void **ret_token, uint32_t *ret_le
 		return -EBADMSG;
 	if (!dr->in_batch && (e.id >= dr->size || dr->slot[e.id].n == 0))
 		return -EBADMSG;
-	head = e.id;
+	chain_head = e.id;
 	*ret_len = e.len;
-	if (dr->in_order && reap_in_order(dr, e.id, e.len, &head, ret_len) < 0)
+	if (dr->in_order && reap_in_order(dr, e.id, e.len, &chain_head, ret_len) < 0)
 		return -EBADMSG;
-	*ret_token = dr->slot[head].token;
-	release(dr, head);
+	*ret_token = dr->slot[chain_head].token;
+	release(dr, chain_head);
 	dr->used++;
 	return 1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is the same for both formats: starting a ring, and finding room for frames.
+ * What is the same for both formats: starting a ring, and reserving buffers for frames.
  *
  * vring_reserve works on whole chains. It first fetches as many chains as there are frames, which
  * is enough if every buffer holds a frame. It fetches more only if it merges buffers. At the end it
@@ -148,13 +148,13 @@ enum vring_fault indirect_table(
 	return VRING_FAULT_NONE;
 }
 
-static void log_chain(struct dirty_log *log, bool request, const struct vring_burst *burst,
+static void log_chain(struct dirty_log *log, bool request, const struct vring_batch *batch,
     const struct vring_chain *chain)
 {
-	const struct vring_segment *segment = &burst->segment[chain->segment];
+	const struct vring_segment *segment = &batch->segment[chain->segment];
 	uint32_t left = chain->written;
 
-	for (unsigned i = request ? vring_chain_readable(burst, chain) : 0;
+	for (unsigned i = request ? vring_chain_readable(batch, chain) : 0;
 	     left && i < chain->n_segments; i++) {
 		uint32_t part = MIN(left, segment[i].len);
 
@@ -163,16 +163,16 @@ static void log_chain(struct dirty_log *log, bool request, const struct vring_bu
 	}
 }
 
-void vring_complete_logged(struct vring *vr, const struct vring_burst *burst, struct dirty_log *log)
+void vring_complete_logged(struct vring *vr, const struct vring_batch *batch, struct dirty_log *log)
 {
 	struct vring_position before = *vr->position;
 	uint32_t slots = 0;
 
-	vr->ops->complete(vr, burst);
-	for (unsigned i = 0; i < burst->n; i++) {
-		slots += burst->chain[i].slots;
+	vr->ops->complete(vr, batch);
+	for (unsigned i = 0; i < batch->n; i++) {
+		slots += batch->chain[i].slots;
 		if (log->data)
-			log_chain(log, vr->direction == VRING_REQUEST, burst, &burst->chain[i]);
+			log_chain(log, vr->direction == VRING_REQUEST, batch, &batch->chain[i]);
 	}
 	if (log->ring)
 		vr->ops->log_used(vr, log, &before, slots);
@@ -185,35 +185,35 @@ void vring_log_event(struct vring *vr, struct dirty_log *log)
 }
 
 /* vring_fetch without the beginning of a visit. */
-static ALWAYS_INLINE void fetch_more(struct vring *vr, struct vring_burst *burst, unsigned max)
+static ALWAYS_INLINE void fetch_more(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
-	if (burst->n == 0)
-		burst->plain = true;
-	vr->ops->fetch(vr, burst, max);
+	if (batch->n == 0)
+		batch->single_segment = true;
+	vr->ops->fetch(vr, batch, max);
 }
 
-/* The chain at index `at` of the burst, which is fetched if need be. NULL: there is none now. */
-static struct vring_chain *next_chain(struct vring *vr, struct vring_burst *burst, unsigned at)
+/* The chain at index `at` of the batch, which is fetched if need be. NULL: there is none now. */
+static struct vring_chain *next_chain(struct vring *vr, struct vring_batch *batch, unsigned at)
 {
-	if (at == burst->n)
-		fetch_more(vr, burst, 1);
-	if (at == burst->n)
+	if (at == batch->n)
+		fetch_more(vr, batch, 1);
+	if (at == batch->n)
 		return NULL;
-	return &burst->chain[at];
+	return &batch->chain[at];
 }
 
-static void unwrite(struct vring_burst *burst, unsigned from, unsigned to)
+static void unwrite(struct vring_batch *batch, unsigned from, unsigned to)
 {
 	for (unsigned i = from; i < to; i++)
-		burst->chain[i].written = 0;
+		batch->chain[i].written = 0;
 }
 
 /*
  * Gather chains from index `at` on for one frame. On success and on a fault *ret_taken chains are
  * consumed; otherwise none.
  */
-static enum vring_room_status gather(
-    struct vring *vr, struct vring_burst *burst, unsigned at, uint32_t len, unsigned *ret_taken)
+static enum vring_reserve_status gather(
+    struct vring *vr, struct vring_batch *batch, unsigned at, uint32_t len, unsigned *ret_taken)
 {
 	unsigned taken = 0;
 	uint32_t whole = len, largest = 0;
@@ -222,104 +222,104 @@ static enum vring_room_status gather(
 	while (len) {
 		struct vring_chain *c;
 
-		if (at + taken == VRING_BURST_CHAINS)
-			break; /* the burst is full: see below */
-		if (taken && !chain_walk_on(burst))
+		if (at + taken == VRING_BATCH_CHAINS)
+			break; /* the batch is full: see below */
+		if (taken && !chain_walk_on(batch))
 			break; /* the limit of the visit is reached */
-		c = next_chain(vr, burst, at + taken);
+		c = next_chain(vr, batch, at + taken);
 		if (!c)
 			break;
 		taken++;
 		if (UNLIKELY(c->fault)) {
-			unwrite(burst, at, at + taken);
+			unwrite(batch, at, at + taken);
 			*ret_taken = taken;
-			return VRING_ROOM_FAULT;
+			return VRING_RESERVE_FAULT;
 		}
 		if (c->len < len && !vr->mergeable)
-			return VRING_ROOM_TOO_SMALL;
+			return VRING_RESERVE_TOO_SMALL;
 		c->written = MIN(len, c->len);
 		len -= c->written;
 		largest = MAX(largest, c->len);
 	}
 	if (len == 0) {
 		*ret_taken = taken;
-		return VRING_ROOM_OK;
+		return VRING_RESERVE_OK;
 	}
-	unwrite(burst, at, at + taken);
-	if (at == 0 && taken == VRING_BURST_CHAINS)
-		return VRING_ROOM_TOO_SMALL;
+	unwrite(batch, at, at + taken);
+	if (at == 0 && taken == VRING_BATCH_CHAINS)
+		return VRING_RESERVE_TOO_SMALL;
 	if (taken && whole > (uint64_t)largest * vr->size)
-		return VRING_ROOM_TOO_SMALL; /* more buffers like these would not help */
-	return VRING_ROOM_NONE;
+		return VRING_RESERVE_TOO_SMALL; /* more buffers like these would not help */
+	return VRING_RESERVE_NONE;
 }
 
-/* vring_reserve_plain for lengths that lie stride bytes apart from first_len on. */
-static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_burst *burst,
+/* vring_reserve_single for lengths that lie stride bytes apart from first_len on. */
+static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_batch *batch,
     const uint32_t *first_len, size_t stride, unsigned n)
 {
 	const char *at = (const char *)first_len;
 	unsigned i = 0;
 
-	burst->n = 0;
-	burst->n_segments = 0;
-	n = vring_fetch(vr, burst, n);
-	if (LIKELY(burst->plain)) {
+	batch->n = 0;
+	batch->n_segments = 0;
+	n = vring_fetch(vr, batch, n);
+	if (LIKELY(batch->single_segment)) {
 		for (; i < n; i++, at += stride) {
 			uint32_t len = *(const uint32_t *)(const void *)at;
 
-			if (UNLIKELY(burst->chain[i].len < len))
+			if (UNLIKELY(batch->chain[i].len < len))
 				break;
-			burst->chain[i].written = len;
+			batch->chain[i].written = len;
 		}
 	}
-	if (UNLIKELY(i < burst->n))
-		vring_unfetch(vr, burst, i);
+	if (UNLIKELY(i < batch->n))
+		vring_unfetch(vr, batch, i);
 	return i;
 }
 
-unsigned vring_reserve_plain(
-    struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n)
+unsigned vring_reserve_single(
+    struct vring *vr, struct vring_batch *batch, const uint32_t len[], unsigned n)
 {
-	return reserve_in_order(vr, burst, len, sizeof(len[0]), n);
+	return reserve_in_order(vr, batch, len, sizeof(len[0]), n);
 }
 
 unsigned vring_reserve_alike(
-    struct vring *vr, struct vring_burst *burst, const struct vring_burst *from, unsigned n)
+    struct vring *vr, struct vring_batch *batch, const struct vring_batch *from, unsigned n)
 {
-	return reserve_in_order(vr, burst, &from->chain[0].len, sizeof(from->chain[0]), n);
+	return reserve_in_order(vr, batch, &from->chain[0].len, sizeof(from->chain[0]), n);
 }
 
-unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[],
-    unsigned n, struct vring_room room[])
+unsigned vring_reserve(struct vring *vr, struct vring_batch *batch, const uint32_t len[],
+    unsigned n, struct vring_reservation reserved[])
 {
 	unsigned at = 0, i;
 
-	burst->n = 0;
-	burst->n_segments = 0;
-	fetch_more(vr, burst, n);
+	batch->n = 0;
+	batch->n_segments = 0;
+	fetch_more(vr, batch, n);
 	for (i = 0; i < n; i++) {
 		unsigned taken;
 
-		if (LIKELY(at < burst->n && burst->chain[at].len >= len[i])) {
-			burst->chain[at].written = len[i];
-			room[i] = (struct vring_room){VRING_ROOM_OK, at++, 1};
+		if (LIKELY(at < batch->n && batch->chain[at].len >= len[i])) {
+			batch->chain[at].written = len[i];
+			reserved[i] = (struct vring_reservation){VRING_RESERVE_OK, at++, 1};
 			continue; /* one buffer holds it */
 		}
-		room[i].status = gather(vr, burst, at, len[i], &taken);
-		room[i].chain = at;
-		room[i].n_chains = taken;
+		reserved[i].status = gather(vr, batch, at, len[i], &taken);
+		reserved[i].chain = at;
+		reserved[i].n_chains = taken;
 		at += taken;
-		if (room[i].status != VRING_ROOM_NONE)
+		if (reserved[i].status != VRING_RESERVE_NONE)
 			continue; /* decided */
 		if (at > 0 &&
-		    (burst->n == VRING_BURST_CHAINS ||
-			burst->n_segments > VRING_BURST_SEGMENTS / 2))
-			break; /* perhaps only the burst is full: the caller calls again */
+		    (batch->n == VRING_BATCH_CHAINS ||
+			batch->n_segments > VRING_BATCH_SEGMENTS / 2))
+			break; /* perhaps only the batch is full: the caller calls again */
 		for (; i < n; i++)
-			room[i].status = VRING_ROOM_NONE;
+			reserved[i].status = VRING_RESERVE_NONE;
 		vring_note_full(vr);
 		break;
 	}
-	vring_unfetch(vr, burst, at);
+	vring_unfetch(vr, batch, at);
 	return i;
 }

@@ -5,16 +5,16 @@
  * The guest may change ring and descriptor memory at any time. So every descriptor is read once
  * into a local copy, checked, turned into ranges of host addresses ("segments"), and not read
  * again. What the functions here return needs no more checks: segments lie inside guest memory,
- * chains end, and counts fit the burst.
+ * chains end, and counts fit the batch.
  *
- * How a burst is used:
+ * How a batch is used:
  *
  *	transmit queue:  vring_fetch -> ... use segments ... -> vring_complete
  *	receive queue:   vring_reserve -> ... fill segments ... -> vring_complete
  *
  * Then, if vring_call_needed() is true, the caller writes to the call eventfd.
  *
- * The format is chosen once, in vring_start: a burst costs one indirect call, a frame none. A ring
+ * The format is chosen once, in vring_start: a batch costs one indirect call, a frame none. A ring
  * that cannot be understood any more (its index jumped, or a descriptor number is out of range)
  * becomes *broken*: no more chains are fetched until the front-end starts it again. Chains that
  * were fetched before are still completed. A chain that is only wrong in itself has a fault and is
@@ -50,7 +50,7 @@ struct vring_position {
 #define VRING_BREAKS(X) \
 	X(NONE, "not broken") \
 	X(AVAIL_JUMP, "the driver's avail index moved by more than the ring size") \
-	X(HEAD_RANGE, "an avail ring entry names a descriptor outside the ring") \
+	X(CHAIN_HEAD_RANGE, "an avail ring entry names a descriptor outside the ring") \
 	X(CHAIN_ENDLESS, "a descriptor chain is longer than the ring or than any frame needs") \
 	X(TWICE, "the driver made a chain available again that the device still has")
 
@@ -89,13 +89,13 @@ struct vring_chain {
 	uint16_t id;      /* head index (split) or buffer id (packed) */
 	uint16_t slots;   /* ring slots it takes */
 	uint32_t len;     /* bytes in all segments */
-	uint16_t segment; /* index of its first segment in the burst */
+	uint16_t segment; /* index of its first segment in the batch */
 	uint16_t n_segments : 12;
 	uint16_t fault : 4; /* enum vring_fault; a faulty chain has no segments and len 0 */
 };
 
-#define VRING_BURST_CHAINS   256
-#define VRING_BURST_SEGMENTS 2048
+#define VRING_BATCH_CHAINS   256
+#define VRING_BATCH_SEGMENTS 2048
 /* The most bytes of a chain: a frame of 64 KiB, its net header and tags, and some reserve. */
 #define VRING_CHAIN_BYTES_MAX (128 << 10)
 /*
@@ -111,38 +111,38 @@ struct vring_chain {
 #define VRING_TABLE_MIN 128
 
 /* The chains that are fetched and not completed, in ring order. Large: do not put it on a stack. */
-struct vring_burst {
+struct vring_batch {
 	unsigned n;
 	unsigned n_segments;
 	/*
 	 * True: every chain is good, has one segment and takes one slot. So chain i has segment i.
-	 * False: not known. vring_fetch sets it when the burst is empty. A caller that fills a
-	 * burst itself leaves it false.
+	 * False: not known. vring_fetch sets it when the batch is empty. A caller that fills a
+	 * batch itself leaves it false.
 	 */
-	bool plain;
+	bool single_segment;
 	uint32_t walked;    /* cost of this visit so far, see VRING_WALK_MAX */
 	uint32_t walked_to; /* walked, when the chain that is now read began */
-	struct vring_chain chain[VRING_BURST_CHAINS];
-	struct vring_segment segment[VRING_BURST_SEGMENTS];
+	struct vring_chain chain[VRING_BATCH_CHAINS];
+	struct vring_segment segment[VRING_BATCH_SEGMENTS];
 	/* VRING_REQUEST: 1 + the first writable segment, counted in its chain; 0: there is none. */
-	uint16_t writable[VRING_BURST_CHAINS];
+	uint16_t writable[VRING_BATCH_CHAINS];
 };
 
 /* VRING_REQUEST: how many of the chain's segments are to be read. The rest are to be written. */
 static inline unsigned vring_chain_readable(
-    const struct vring_burst *burst, const struct vring_chain *chain)
+    const struct vring_batch *batch, const struct vring_chain *chain)
 {
-	uint16_t writable = burst->writable[chain - burst->chain];
+	uint16_t writable = batch->writable[chain - batch->chain];
 
 	return writable ? writable - 1u : chain->n_segments;
 }
 
-/* Empty the burst, and begin a visit: the limit VRING_WALK_MAX starts anew. */
-static inline void vring_visit(struct vring_burst *burst)
+/* Empty the batch, and begin a visit: the limit VRING_WALK_MAX starts anew. */
+static inline void vring_visit(struct vring_batch *batch)
 {
-	burst->n = 0;
-	burst->n_segments = 0;
-	burst->walked = 0;
+	batch->n = 0;
+	batch->n_segments = 0;
+	batch->walked = 0;
 }
 
 struct vring;
@@ -244,11 +244,11 @@ struct vring_position vring_position_initial(bool packed);
 
 /*
  * The memory of a packed ring does not show the device's position. So the position is kept in a
- * journal, which outlives the process: one word, with the position and, while a burst is being
- * completed, the number of slots of the burst. After a crash the first slot of the burst shows
- * whether the burst was completed.
+ * journal, which outlives the process: one word, with the position and, while a batch is being
+ * completed, the number of slots of the batch. After a crash the first slot of the batch shows
+ * whether the batch was completed.
  *
- * vring_journal_word() is the word of a ring that is not completing a burst. vring_recover() finds
+ * vring_journal_word() is the word of a ring that is not completing a batch. vring_recover() finds
  * the position of a packed ring that ran with config and left this word. False: the contents of the
  * ring show that it is another ring, or that it was reset since. It reads guest memory, and may
  * mark slots as used that a crash left unmarked.
@@ -264,28 +264,28 @@ bool vring_recover(
 int vring_start(struct vring *vr, const struct vring_config *config);
 
 /*
- * Append up to max available chains to the burst. Returns how many; 0: there are none, the burst is
- * full, or the ring is broken. With an empty burst (burst->n and burst->n_segments are 0) this
+ * Append up to max available chains to the batch. Returns how many; 0: there are none, the batch is
+ * full, or the ring is broken. With an empty batch (batch->n and batch->n_segments are 0) this
  * begins a visit. A chain that would exceed the limit of the visit waits for the next visit. Every
  * chain that is fetched must be completed or unfetched.
  */
-static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
-	if (burst->n == 0) {
-		burst->plain = true;
-		burst->walked = 0;
+	if (batch->n == 0) {
+		batch->single_segment = true;
+		batch->walked = 0;
 	}
-	return vr->ops->fetch(vr, burst, max);
+	return vr->ops->fetch(vr, batch, max);
 }
 
 /*
- * Undo the fetch of all chains of the burst after the first keep. They must be the last that were
+ * Undo the fetch of all chains of the batch after the first keep. They must be the last that were
  * fetched. Not for a ring that defers its completions (vring_inflight.h).
  */
-static inline void vring_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+static inline void vring_unfetch(struct vring *vr, struct vring_batch *batch, unsigned keep)
 {
-	if (keep < burst->n)
-		vr->ops->unfetch(vr, burst, keep);
+	if (keep < batch->n)
+		vr->ops->unfetch(vr, batch, keep);
 }
 
 /*
@@ -314,24 +314,24 @@ static inline void vring_extend_memory(struct vring *vr, const struct guest_memo
 
 /* Used by the functions below if there is a log. */
 void vring_complete_logged(
-    struct vring *vr, const struct vring_burst *burst, struct dirty_log *log);
+    struct vring *vr, const struct vring_batch *batch, struct dirty_log *log);
 void vring_log_event(struct vring *vr, struct dirty_log *log);
 
 /*
- * Return every chain of the burst to the driver, in order. The driver sees all of them at once,
- * unless the ring is packed, has a journal, and a chain has several slots. The burst is not
+ * Return every chain of the batch to the driver, in order. The driver sees all of them at once,
+ * unless the ring is packed, has a journal, and a chain has several slots. The batch is not
  * emptied.
  */
-static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_burst *burst)
+static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_batch *batch)
 {
 	struct dirty_log *log = __atomic_load_n(&vr->log, __ATOMIC_ACQUIRE);
 
-	if (!burst->n)
+	if (!batch->n)
 		return;
 	if (UNLIKELY(log != NULL))
-		vring_complete_logged(vr, burst, log);
+		vring_complete_logged(vr, batch, log);
 	else
-		vr->ops->complete(vr, burst);
+		vr->ops->complete(vr, batch);
 }
 
 /* The cheapest full barrier on x86: no later load is made before all earlier stores are visible. */
@@ -347,16 +347,16 @@ static inline void vring_barrier(void)
  * It is yes for the first completion after a start, and after more completions than the ring has
  * slots, because the driver may have set its event anywhere since.
  */
-static inline bool vring_call_asked(struct vring *vr)
+static inline bool vring_call_wanted(struct vring *vr)
 {
-	return vr->ops->call_asked(vr);
+	return vr->ops->call_wanted(vr);
 }
 
 /* The same for one ring, with the barrier. */
 static inline bool vring_call_needed(struct vring *vr)
 {
 	vring_barrier();
-	return vring_call_asked(vr);
+	return vring_call_wanted(vr);
 }
 
 /* Ask the driver not to kick. It may kick nevertheless. */
@@ -412,7 +412,7 @@ static inline bool vring_peek_avail(const struct vring_peek *peek)
  * For a receive ring that had too few buffers: vring_note_full remembers what the ring looks like,
  * and vring_has_more tells later whether more buffers have become available. It is never true for a
  * ring that was broken or waited for a translation. vring_reserve calls vring_note_full when it
- * decides VRING_ROOM_NONE.
+ * decides VRING_RESERVE_NONE.
  */
 static inline void vring_note_full(struct vring *vr)
 {
@@ -424,42 +424,43 @@ static inline bool vring_has_more(const struct vring *vr)
 	return vring_peek_avail(&vr->more);
 }
 
-/* The result of one frame's request for room. */
-enum vring_room_status {
-	VRING_ROOM_OK,
-	VRING_ROOM_NONE, /* too few buffers now; all frames after this one have the same status */
+/* How a reservation for one frame ended. */
+enum vring_reserve_status {
+	VRING_RESERVE_OK,
+	VRING_RESERVE_NONE, /* too few buffers now; the same for all frames after this one */
 	/*
 	 * The frame is longer than the next buffer, or, if buffers are merged, than a ring full of
 	 * them. The buffers stay in the ring.
 	 */
-	VRING_ROOM_TOO_SMALL,
-	VRING_ROOM_FAULT, /* a buffer was faulty; it is consumed and completed with length 0 */
+	VRING_RESERVE_TOO_SMALL,
+	VRING_RESERVE_FAULT, /* a buffer was faulty; it is consumed and completed with length 0 */
 };
 
-struct vring_room {
+struct vring_reservation {
 	uint8_t status;
-	uint16_t chain;    /* first chain in the burst */
+	uint16_t chain;    /* first chain in the batch */
 	uint16_t n_chains; /* num_buffers of the header; 1 unless buffers are merged */
 };
 
 /*
- * The fast way for the usual case: find room for the first frames, as long as their buffers are
- * plain (see struct vring_burst) and large enough. Frame i gets chain i and segment i. Returns how
- * many frames got room. The caller completes these, then calls vring_reserve for the others.
+ * The fast way for the usual case: reserve buffers for the first frames, as long as each buffer is
+ * one segment (see struct vring_batch) and large enough. Frame i gets chain i and segment i.
+ * Returns how many frames got buffers. The caller completes these, then calls vring_reserve for the
+ * others.
  */
-unsigned vring_reserve_plain(
-    struct vring *vr, struct vring_burst *burst, const uint32_t len[], unsigned n);
+unsigned vring_reserve_single(
+    struct vring *vr, struct vring_batch *batch, const uint32_t len[], unsigned n);
 
 /* The same for frames that are as long as the first n chains of from. */
 unsigned vring_reserve_alike(
-    struct vring *vr, struct vring_burst *burst, const struct vring_burst *from, unsigned n);
+    struct vring *vr, struct vring_batch *batch, const struct vring_batch *from, unsigned n);
 
 /*
- * Find room in a receive queue for n frames of len[i] bytes (net header included), in order.
- * Empties the burst, fills room[i] and sets `written` of each chain. All calls since vring_visit()
- * share the limit of one visit. Returns how many entries of room[] were decided, from the first on.
- * It is less than n only if the burst is full: fill and complete these chains, then call again for
- * the rest.
+ * Reserve buffers of a receive queue for n frames of len[i] bytes (net header included), in order.
+ * Empties the batch, fills reserved[i] and sets `written` of each chain. All calls since
+ * vring_visit() share the limit of one visit. Returns how many entries of reserved[] were decided,
+ * from the first on. It is less than n only if the batch is full: fill and complete these chains,
+ * then call again for the rest.
  */
-unsigned vring_reserve(struct vring *vr, struct vring_burst *burst, const uint32_t len[],
-    unsigned n, struct vring_room room[]);
+unsigned vring_reserve(struct vring *vr, struct vring_batch *batch, const uint32_t len[],
+    unsigned n, struct vring_reservation reserved[]);

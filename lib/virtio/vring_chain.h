@@ -2,7 +2,7 @@
 /*
  * From descriptors to segments: what the two ring formats share.
  *
- * The segments of a chain are appended to those of the burst. Functions take a descriptor as a
+ * The segments of a chain are appended to those of the batch. Functions take a descriptor as a
  * local copy, which descriptor_read() makes by reading ring memory once. They read nothing else
  * from it.
  */
@@ -43,23 +43,23 @@ _Static_assert(VRING_TRANSMIT == 0 && VRING_RECEIVE == 1, "direction_matches com
 
 /* In a request, readable buffers must come before writable ones. */
 static inline bool request_matches(
-    struct vring_burst *burst, const struct vring_chain *chain, uint16_t flags)
+    struct vring_batch *batch, const struct vring_chain *chain, uint16_t flags)
 {
-	uint16_t *writable = &burst->writable[chain - burst->chain];
+	uint16_t *writable = &batch->writable[chain - batch->chain];
 
 	if (!(flags & VRING_DESC_F_WRITE))
 		return !*writable;
 	if (!*writable)
-		*writable = 1 + burst->n_segments - chain->segment;
+		*writable = 1 + batch->n_segments - chain->segment;
 	return true;
 }
 
-static ALWAYS_INLINE bool direction_matches(const struct vring *vr, struct vring_burst *burst,
+static ALWAYS_INLINE bool direction_matches(const struct vring *vr, struct vring_batch *batch,
     const struct vring_chain *chain, uint16_t flags)
 {
 	if (LIKELY(!!(flags & VRING_DESC_F_WRITE) == vr->direction))
 		return true;
-	return vr->direction == VRING_REQUEST && request_matches(burst, chain, flags);
+	return vr->direction == VRING_REQUEST && request_matches(batch, chain, flags);
 }
 
 /*
@@ -77,10 +77,10 @@ static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, u
 }
 
 /*
- * Append the host ranges of [addr, addr + len) to the burst's segments, and their length to the
+ * Append the host ranges of [addr, addr + len) to the batch's segments, and their length to the
  * chain's. There is usually one range; there are more if the buffer lies in several regions.
  */
-static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_burst *burst,
+static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_batch *batch,
     struct vring_chain *chain, uint64_t addr, uint32_t len)
 {
 	if (UNLIKELY(!len))
@@ -92,10 +92,10 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 
 		if (UNLIKELY(!host))
 			return chain_unmapped(vr, addr, len);
-		if (UNLIKELY(burst->n_segments == VRING_BURST_SEGMENTS ||
+		if (UNLIKELY(batch->n_segments == VRING_BATCH_SEGMENTS ||
 			part > VRING_CHAIN_BYTES_MAX - chain->len))
 			return VRING_FAULT_TOO_LONG;
-		burst->segment[burst->n_segments++] =
+		batch->segment[batch->n_segments++] =
 		    (struct vring_segment){.addr = host, .len = part};
 		chain->len += part;
 		addr += part;
@@ -146,11 +146,11 @@ _Static_assert(offsetof(struct vring_chain, written) == 0 &&
 	offsetof(struct vring_chain, len) == 8 && offsetof(struct vring_chain, segment) == 12 &&
 	sizeof(struct vring_chain) == 16 && sizeof(struct vring_segment) == 16,
     "chains are written as two words");
-_Static_assert(VRING_BURST_SEGMENTS < 1 << 12, "n_segments has 12 bits");
+_Static_assert(VRING_BATCH_SEGMENTS < 1 << 12, "n_segments has 12 bits");
 
-/* To be called at first, and again after other code has changed the burst or the last region. */
+/* To be called at first, and again after other code has changed the batch or the last region. */
 static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
-    const struct vring *vr, struct vring_burst *burst)
+    const struct vring *vr, struct vring_batch *batch)
 {
 	const struct guest_region *r = vr->last_region;
 
@@ -158,16 +158,16 @@ static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
 	    .gpa = r ? r->gpa : 0,
 	    .size = r ? r->size : 0,
 	    .host = r ? r->host : NULL,
-	    .chain = &burst->chain[burst->n],
-	    .segment = &burst->segment[burst->n_segments],
-	    .segments_end = &burst->segment[VRING_BURST_SEGMENTS],
-	    .second = CHAIN_ONE_SEGMENT | (uint64_t)burst->n_segments << CHAIN_SEGMENT_SHIFT,
+	    .chain = &batch->chain[batch->n],
+	    .segment = &batch->segment[batch->n_segments],
+	    .segments_end = &batch->segment[VRING_BATCH_SEGMENTS],
+	    .second = CHAIN_ONE_SEGMENT | (uint64_t)batch->n_segments << CHAIN_SEGMENT_SHIFT,
 	};
 }
 
 /*
  * Append a chain of one descriptor. False, and nothing has changed: its buffer is not wholly in the
- * cursor's region, is empty or too long, or the burst has no room.
+ * cursor's region, is empty or too long, or the batch has no room.
  */
 static ALWAYS_INLINE bool append_simple(
     struct fetch_cursor *c, uint64_t addr, uint32_t len, uint16_t id)
@@ -190,10 +190,10 @@ static ALWAYS_INLINE bool append_simple(
 }
 
 static ALWAYS_INLINE void fetch_cursor_store(
-    const struct fetch_cursor *c, struct vring_burst *burst)
+    const struct fetch_cursor *c, struct vring_batch *batch)
 {
-	burst->n = c->chain - burst->chain;
-	burst->n_segments = c->segment - burst->segment;
+	batch->n = c->chain - batch->chain;
+	batch->n_segments = c->segment - batch->segment;
 }
 
 /*
@@ -208,51 +208,51 @@ static ALWAYS_INLINE uint64_t chain_id_written(const struct vring_chain *chain)
 	return word & CHAIN_ID_WRITTEN;
 }
 
-static inline void chain_begin(struct vring_burst *burst, struct vring_chain *chain)
+static inline void chain_begin(struct vring_batch *batch, struct vring_chain *chain)
 {
-	*chain = (struct vring_chain){.segment = burst->n_segments};
-	burst->writable[chain - burst->chain] = 0;
-	burst->walked_to = burst->walked;
+	*chain = (struct vring_chain){.segment = batch->n_segments};
+	batch->writable[chain - batch->chain] = 0;
+	batch->walked_to = batch->walked;
 }
 
 /* Count one more descriptor of a chain that has several. False: the visit may not read it. */
-static inline bool chain_walk_on(struct vring_burst *burst)
+static inline bool chain_walk_on(struct vring_batch *batch)
 {
-	return burst->walked++ < VRING_WALK_MAX;
+	return batch->walked++ < VRING_WALK_MAX;
 }
 
 /* Has this chain alone reached the limit of a visit? */
-static inline bool chain_walked_all(const struct vring_burst *burst)
+static inline bool chain_walked_all(const struct vring_batch *batch)
 {
-	return burst->walked_to == 0 && burst->walked > VRING_WALK_MAX;
+	return batch->walked_to == 0 && batch->walked > VRING_WALK_MAX;
 }
 
 /* A faulty chain keeps its slots and id, and loses its segments. */
 static inline void chain_fail(
-    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, enum vring_fault fault)
+    struct vring *vr, struct vring_batch *batch, struct vring_chain *chain, enum vring_fault fault)
 {
-	burst->n_segments = chain->segment;
+	batch->n_segments = chain->segment;
 	chain->len = 0;
 	chain->fault = fault;
 	vr->faults++;
 }
 
 static inline void chain_end(
-    const struct vring *vr, struct vring_burst *burst, struct vring_chain *chain)
+    const struct vring *vr, struct vring_batch *batch, struct vring_chain *chain)
 {
-	chain->n_segments = burst->n_segments - chain->segment;
-	burst->n++;
+	chain->n_segments = batch->n_segments - chain->segment;
+	batch->n++;
 	if (chain->n_segments != 1 || chain->slots != 1 || vr->direction == VRING_REQUEST)
-		burst->plain = false;
+		batch->single_segment = false;
 }
 
 /* Must the fetch stop here and leave this chain in the ring? The chain loses its segments. */
 static inline bool chain_postponed(
-    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, enum vring_fault fault)
+    struct vring *vr, struct vring_batch *batch, struct vring_chain *chain, enum vring_fault fault)
 {
-	burst->n_segments = chain->segment;
-	if (fault == VRING_FAULT_TOO_LONG && !chain_walked_all(burst))
-		return chain->segment != 0 || burst->walked_to != 0; /* it may fit later */
+	batch->n_segments = chain->segment;
+	if (fault == VRING_FAULT_TOO_LONG && !chain_walked_all(batch))
+		return chain->segment != 0 || batch->walked_to != 0; /* it may fit later */
 	return fault == VRING_FAULT_MISS &&
 	    (!vr->translation.scouting || !vr->translation.scout_pages);
 }
@@ -265,13 +265,13 @@ enum vring_fault indirect_table(
     struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n);
 
 /*
- * Append a chain that a crash has left. Split: the chain that begins with descriptor head, a number
- * less than the ring's size. Packed: the chain of these n copies of descriptors; only the last has
- * no NEXT. False: it does not fit now, a translation is missing, or the ring is broken.
+ * Append a chain that a crash has left. Split: the chain that begins with descriptor chain_head, a
+ * number less than the ring's size. Packed: the chain of these n copies of descriptors; only the
+ * last has no NEXT. False: it does not fit now, a translation is missing, or the ring is broken.
  */
-bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t head);
+bool vring_split_append(struct vring *vr, struct vring_batch *batch, uint16_t chain_head);
 bool vring_packed_append(
-    struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n);
+    struct vring *vr, struct vring_batch *batch, const struct vring_packed_desc *desc, uint16_t n);
 
 /* What vring_start has to know of each format. */
 const struct vring_ops *vring_split_ops(bool in_order, enum cpu_level level);

@@ -8,7 +8,7 @@
  *
  * Threads: any thread may call vring_event(). A writer takes a place with an atomic counter, and
  * writes the event's number last. A reader takes an event only if its number is right before and
- * after the event was read. An event is spoilt only if its writer is interrupted while 64 others
+ * after the event was read. An event is corrupt only if its writer is interrupted while 64 others
  * are written.
  */
 #pragma once

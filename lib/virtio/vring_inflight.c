@@ -148,21 +148,21 @@ static bool any_left(const struct vring_inflight *f)
 }
 
 /* Append the chains that were left, as many as fit. */
-static unsigned fetch_left(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned fetch_left(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct vring_inflight *f = vr->inflight;
 	const struct inflight_format *format = inflight_format(f->is_packed);
 	unsigned n = 0;
 
-	while (any_left(f) && n < max && burst->n < VRING_BURST_CHAINS &&
-	    format->again(vr, burst, &f->left[f->next_left])) {
+	while (any_left(f) && n < max && batch->n < VRING_BATCH_CHAINS &&
+	    format->again(vr, batch, &f->left[f->next_left])) {
 		f->next_left++;
 		n++;
 	}
 	return n;
 }
 
-static unsigned tracked_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned tracked_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct vring_inflight *f = vr->inflight;
 	const struct inflight_format *format = inflight_format(f->is_packed);
@@ -170,40 +170,40 @@ static unsigned tracked_fetch(struct vring *vr, struct vring_burst *burst, unsig
 	unsigned again = 0, from, n, i;
 
 	if (UNLIKELY(any_left(f)) && !vr->broken) {
-		again = fetch_left(vr, burst, max);
+		again = fetch_left(vr, batch, max);
 		if (any_left(f))
 			return again;
 		forget_left(f);
 	}
-	from = burst->n;
-	n = f->base.fetch(vr, burst, max - again);
+	from = batch->n;
+	n = f->base.fetch(vr, batch, max - again);
 	for (i = from; i < from + n; i++) {
-		if (!format->take(vr, &burst->chain[i], slot))
+		if (!format->take(vr, &batch->chain[i], slot))
 			break;
-		slot += burst->chain[i].slots;
+		slot += batch->chain[i].slots;
 		if (f->is_packed && slot >= vr->size)
 			slot -= vr->size;
 	}
-	if (i < burst->n)
-		f->base.unfetch(vr, burst, i);
+	if (i < batch->n)
+		f->base.unfetch(vr, batch, i);
 	return again + i - from;
 }
 
-static void tracked_complete(struct vring *vr, const struct vring_burst *burst)
+static void tracked_complete(struct vring *vr, const struct vring_batch *batch)
 {
 	const struct vring_inflight *f = vr->inflight;
 	const struct inflight_format *format = inflight_format(f->is_packed);
 
-	format->finish_begin(vr, burst);
-	f->base.complete(vr, burst);
-	format->finish_end(vr, burst);
+	format->finish_begin(vr, batch);
+	f->base.complete(vr, batch);
+	format->finish_end(vr, batch);
 }
 
 /* A guest cannot cause this, only a mistake in a device type. */
-static void tracked_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+static void tracked_unfetch(struct vring *vr, struct vring_batch *batch, unsigned keep)
 {
 	(void)vr;
-	(void)burst;
+	(void)batch;
 	(void)keep;
 	assert(!"a device that defers keeps what it fetched");
 }
@@ -224,7 +224,7 @@ static void take_up_journal(struct vring *vr)
  * The first fetches for a device that does not defer (vring_inflight.h). They complete the chains
  * that another back-end left, with length 0. Then the ring uses the operations of its format.
  */
-static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned returning_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct vring_inflight *f = vr->inflight;
 
@@ -232,8 +232,8 @@ static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, uns
 		return 0;
 	if (any_left(f)) {
 		vring_visit(f->scratch);
-		f->scratch->plain = false;
-		fetch_left(vr, f->scratch, VRING_BURST_CHAINS);
+		f->scratch->single_segment = false;
+		fetch_left(vr, f->scratch, VRING_BATCH_CHAINS);
 		for (unsigned i = 0; i < f->scratch->n; i++)
 			f->scratch->chain[i].written = 0;
 		vring_complete(vr, f->scratch);
@@ -245,7 +245,7 @@ static unsigned returning_fetch(struct vring *vr, struct vring_burst *burst, uns
 	f->ops.complete = f->base.complete;
 	if (f->is_packed)
 		take_up_journal(vr);
-	return f->base.fetch(vr, burst, max);
+	return f->base.fetch(vr, batch, max);
 }
 
 void vring_inflight_start(struct vring *vr, struct vring_inflight *f)

@@ -12,11 +12,11 @@
  *
  *	deferring	completes chains in any order, at any later time. Each chain is tracked
  *			from vring_fetch to vring_complete. (The caller of vring_complete makes a
- *			burst from copies of the chains that are done.) After a crash
+ *			batch from copies of the chains that are done.) After a crash
  *			vring_fetch first returns the chains that were left, then new ones.
  *	others		complete all chains that they fetch before they fetch again. So nothing
  *			is in flight that could not be fetched again. Only the position of a
- *			packed ring is noted, twice per burst; a split ring shows its position
+ *			packed ring is noted, twice per batch; a split ring shows its position
  *			itself. Chains that another back-end left in the area are completed at
  *			the first fetch, with nothing written: their frames may be lost, but not
  *			their buffers.

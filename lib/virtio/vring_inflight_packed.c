@@ -57,7 +57,7 @@ static uint16_t shared_index(const struct vring_inflight *f, uint16_t at)
 static bool packed_take(struct vring *vr, const struct vring_chain *chain, uint16_t slot)
 {
 	struct vring_inflight *f = vr->inflight;
-	uint16_t head = f->free_head, at = head, last = head;
+	uint16_t first = f->free_head, at = first, last = first;
 
 	if (chain->slots > f->n_free || inflight_entry_of(f, chain->id) != ENTRY_NONE) {
 		vr->broken = VRING_BREAK_TWICE;
@@ -76,16 +76,16 @@ static bool packed_take(struct vring *vr, const struct vring_chain *chain, uint1
 		if (++slot == vr->size)
 			slot = 0;
 	}
-	f->entry[head].last = last;
-	f->entry[head].num = chain->slots;
-	f->entry[head].busy = true;
-	f->entry_of[chain->id] = head + 1;
+	f->entry[first].last = last;
+	f->entry[first].num = chain->slots;
+	f->entry[first].busy = true;
+	f->entry_of[chain->id] = first + 1;
 	f->n_busy++;
-	SHARE(f->packed->desc[head].last, last);
-	SHARE(f->packed->desc[head].num, chain->slots);
-	SHARE(f->packed->desc[head].counter, f->counter);
+	SHARE(f->packed->desc[first].last, last);
+	SHARE(f->packed->desc[first].num, chain->slots);
+	SHARE(f->packed->desc[first].counter, f->counter);
 	f->counter++;
-	SHARE(f->packed->desc[head].inflight, 1);
+	SHARE(f->packed->desc[first].inflight, 1);
 	f->n_free -= chain->slots;
 	f->free_head = f->n_free ? at : ENTRY_NONE;
 	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
@@ -101,7 +101,7 @@ static void move_on(const struct vring *vr, uint32_t *slot, bool *wrap, uint32_t
 	}
 }
 
-static void packed_finish_begin(struct vring *vr, const struct vring_burst *burst)
+static void packed_finish_begin(struct vring *vr, const struct vring_batch *batch)
 {
 	struct vring_inflight *f = vr->inflight;
 	const struct vring_position *pos = vr->position;
@@ -109,32 +109,32 @@ static void packed_finish_begin(struct vring *vr, const struct vring_burst *burs
 	uint32_t used = pos->used;
 	bool wrap = pos->used_wrap;
 
-	for (unsigned i = 0; i < burst->n; i++) {
-		const struct vring_chain *chain = &burst->chain[i];
-		uint16_t head = inflight_entry_of(f, chain->id);
+	for (unsigned i = 0; i < batch->n; i++) {
+		const struct vring_chain *chain = &batch->chain[i];
+		uint16_t first = inflight_entry_of(f, chain->id);
 
 		move_on(vr, &used, &wrap, chain->slots);
-		f->entry[f->entry[head].last].next = f->free_head;
-		SHARE(f->packed->desc[f->entry[head].last].next, shared_index(f, f->free_head));
-		f->free_head = head;
-		f->n_free += f->entry[head].num;
+		f->entry[f->entry[first].last].next = f->free_head;
+		SHARE(f->packed->desc[f->entry[first].last].next, shared_index(f, f->free_head));
+		f->free_head = first;
+		f->n_free += f->entry[first].num;
 	}
 	if (f->free_head != old_head)
 		share_heads(f, shared_index(f, f->free_head), shared_index(f, old_head));
 	share_place(f, used, wrap, pos->used, pos->used_wrap);
 }
 
-static void packed_finish_end(struct vring *vr, const struct vring_burst *burst)
+static void packed_finish_end(struct vring *vr, const struct vring_batch *batch)
 {
 	struct vring_inflight *f = vr->inflight;
 	const struct vring_position *pos = vr->position;
 
-	for (unsigned i = 0; i < burst->n; i++) {
-		uint16_t id = burst->chain[i].id, head = inflight_entry_of(f, id);
+	for (unsigned i = 0; i < batch->n; i++) {
+		uint16_t id = batch->chain[i].id, first = inflight_entry_of(f, id);
 
-		f->entry[head].busy = false;
+		f->entry[first].busy = false;
 		f->n_busy--;
-		SHARE(f->packed->desc[head].inflight, 0);
+		SHARE(f->packed->desc[first].inflight, 0);
 		f->entry_of[id] = 0;
 	}
 	share_heads(f, shared_index(f, f->free_head), shared_index(f, f->free_head));
@@ -152,9 +152,9 @@ void vring_inflight_note(struct vring *vr, uint32_t slots)
 }
 
 static bool packed_again(
-    struct vring *vr, struct vring_burst *burst, const struct inflight_left *left)
+    struct vring *vr, struct vring_batch *batch, const struct inflight_left *left)
 {
-	return vring_packed_append(vr, burst, &vr->inflight->stored[left->stored], left->num);
+	return vring_packed_append(vr, batch, &vr->inflight->stored[left->stored], left->num);
 }
 
 /*
@@ -266,17 +266,19 @@ static void follow_free(struct vring_inflight *f, uint16_t at, bool is_free[])
 	}
 }
 
-/* Copy the chain that begins at head. False: the entries are no valid chain. */
-static bool copy_chain(struct vring_inflight *f, uint16_t head, uint16_t size, uint32_t *stored,
+/* Copy the chain that begins at entry first. False: the entries are no valid chain. */
+static bool copy_chain(struct vring_inflight *f, uint16_t first, uint16_t size, uint32_t *stored,
     const bool is_free[], bool taken[])
 {
 	const struct inflight_packed_desc *desc = f->packed->desc;
-	uint16_t num = READ_ONCE(desc[head].num), at = head, last = head, id = 0;
+	uint16_t num = READ_ONCE(desc[first].num), at = first, last = first, id = 0;
 
 	if (num == 0 || num > size - *stored)
 		return false;
-	f->left[f->n_left++] = (struct inflight_left){
-	    .counter = READ_ONCE(desc[head].counter), .entry = head, .num = num, .stored = *stored};
+	f->left[f->n_left++] = (struct inflight_left){.counter = READ_ONCE(desc[first].counter),
+	    .entry = first,
+	    .num = num,
+	    .stored = *stored};
 	for (unsigned i = 0; i < num; i++) {
 		uint16_t more = i + 1 < num ? VRING_DESC_F_NEXT : 0;
 
@@ -293,12 +295,12 @@ static bool copy_chain(struct vring_inflight *f, uint16_t head, uint16_t size, u
 		at = READ_ONCE(desc[at].next);
 		f->entry[last].next = at;
 	}
-	if (READ_ONCE(desc[head].last) != last || inflight_entry_of(f, id) != ENTRY_NONE)
+	if (READ_ONCE(desc[first].last) != last || inflight_entry_of(f, id) != ENTRY_NONE)
 		return false;
-	f->entry[head].last = last;
-	f->entry[head].num = num;
-	f->entry[head].busy = true;
-	f->entry_of[id] = head + 1;
+	f->entry[first].last = last;
+	f->entry[first].num = num;
+	f->entry[first].busy = true;
+	f->entry_of[id] = first + 1;
 	return true;
 }
 

@@ -48,7 +48,7 @@ struct vring_inflight {
 	struct inflight_left *left;
 	unsigned n_left, next_left;
 	struct vring_packed_desc *stored;
-	struct vring_burst *scratch;
+	struct vring_batch *scratch;
 	/* The operations of the ring's format, and those that the ring uses instead. */
 	struct vring_ops base, ops;
 };
@@ -62,11 +62,11 @@ struct inflight_format {
 	 */
 	bool (*take)(struct vring *vr, const struct vring_chain *chain, uint16_t slot);
 	/* Called before and after the complete of the ring's format. */
-	void (*finish_begin)(struct vring *vr, const struct vring_burst *burst);
-	void (*finish_end)(struct vring *vr, const struct vring_burst *burst);
+	void (*finish_begin)(struct vring *vr, const struct vring_batch *batch);
+	void (*finish_end)(struct vring *vr, const struct vring_batch *batch);
 	/* Append a chain that was left; false: it does not fit now. */
 	bool (*again)(
-	    struct vring *vr, struct vring_burst *burst, const struct inflight_left *left);
+	    struct vring *vr, struct vring_batch *batch, const struct inflight_left *left);
 	/*
 	 * Write a new region, or read it: the number of chains that were left, or a negative errno.
 	 */

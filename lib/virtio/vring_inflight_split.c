@@ -28,23 +28,23 @@ static bool split_take(struct vring *vr, const struct vring_chain *chain, uint16
 	return true;
 }
 
-static void split_finish_begin(struct vring *vr, const struct vring_burst *burst)
+static void split_finish_begin(struct vring *vr, const struct vring_batch *batch)
 {
 	struct vring_inflight *f = vr->inflight;
 
-	for (unsigned i = 0; i < burst->n; i++) {
-		SHARE(f->split->desc[burst->chain[i].id].next, f->last_batch);
-		f->last_batch = burst->chain[i].id;
+	for (unsigned i = 0; i < batch->n; i++) {
+		SHARE(f->split->desc[batch->chain[i].id].next, f->last_batch);
+		f->last_batch = batch->chain[i].id;
 		SHARE(f->split->last_batch_head, f->last_batch);
 	}
 }
 
-static void split_finish_end(struct vring *vr, const struct vring_burst *burst)
+static void split_finish_end(struct vring *vr, const struct vring_batch *batch)
 {
 	struct vring_inflight *f = vr->inflight;
 
-	for (unsigned i = 0; i < burst->n; i++) {
-		uint16_t id = burst->chain[i].id;
+	for (unsigned i = 0; i < batch->n; i++) {
+		uint16_t id = batch->chain[i].id;
 
 		f->n_busy -= f->entry[id].busy;
 		f->entry[id].busy = false;
@@ -54,9 +54,9 @@ static void split_finish_end(struct vring *vr, const struct vring_burst *burst)
 }
 
 static bool split_again(
-    struct vring *vr, struct vring_burst *burst, const struct inflight_left *left)
+    struct vring *vr, struct vring_batch *batch, const struct inflight_left *left)
 {
-	return vring_split_append(vr, burst, left->entry);
+	return vring_split_append(vr, batch, left->entry);
 }
 
 static void split_reset(struct vring_inflight *f, const struct vring_position *position)

@@ -101,31 +101,31 @@ void vring_iommu_scout(struct vring *vr, uint64_t iova, uint32_t len)
 }
 
 /* Note the misses of the chains from here on. The chains stay in the ring. */
-static __attribute__((noinline)) void scout(struct vring *vr, struct vring_burst *burst)
+static __attribute__((noinline)) void scout(struct vring *vr, struct vring_batch *batch)
 {
 	struct vring_translation *t = &vr->translation;
-	unsigned keep = burst->n, keep_segments = burst->n_segments;
-	uint32_t faults = vr->faults, walked = burst->walked;
+	unsigned keep = batch->n, keep_segments = batch->n_segments;
+	uint32_t faults = vr->faults, walked = batch->walked;
 
 	t->scouting = true;
 	t->scout_pages = SCOUT_PAGES_ALL;
-	burst->walked = VRING_WALK_MAX - SCOUT_WALK;
-	t->fetch(vr, burst, SCOUT_CHAINS);
-	vring_unfetch(vr, burst, keep);
-	burst->n_segments = keep_segments;
-	burst->walked = walked;
+	batch->walked = VRING_WALK_MAX - SCOUT_WALK;
+	t->fetch(vr, batch, SCOUT_CHAINS);
+	vring_unfetch(vr, batch, keep);
+	batch->n_segments = keep_segments;
+	batch->walked = walked;
 	t->scouting = false;
 	vr->faults = faults;
 }
 
-void vring_iommu_look_ahead(struct vring *vr, struct vring_burst *burst)
+void vring_iommu_look_ahead(struct vring *vr, struct vring_batch *batch)
 {
-	vring_visit(burst);
+	vring_visit(batch);
 	adopt_view(vr);
-	scout(vr, burst);
+	scout(vr, batch);
 }
 
-static unsigned translated_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned translated_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct vring_translation *t = &vr->translation;
 	unsigned n;
@@ -133,9 +133,9 @@ static unsigned translated_fetch(struct vring *vr, struct vring_burst *burst, un
 	if (!adopt_view(vr) && t->stalled)
 		return 0;
 	t->stalled = false;
-	n = t->fetch(vr, burst, max);
+	n = t->fetch(vr, batch, max);
 	if (UNLIKELY(t->stalled))
-		scout(vr, burst);
+		scout(vr, batch);
 	return n;
 }
 

@@ -5,8 +5,8 @@
  * The thread that keeps the translations (the keeper) and the threads that use the rings share:
  *
  *	vring_iommu	one per device: the current view. The keeper publishes a new view, and a
- *			ring uses it from its next burst on. The keeper may destroy an old view
- *			when every burst that began before has ended.
+ *			ring uses it from its next batch on. The keeper may destroy an old view
+ *			when every batch that began before has ended.
  *	vring_misses	one per ring: addresses that it could not translate. The ring adds each
  *			once. The keeper asks the front-end for them, and denies those that are
  *			not answered.
@@ -30,14 +30,14 @@
 #include "virtio/iotlb.h"
 
 struct vring;
-struct vring_burst;
+struct vring_batch;
 struct vring_position;
 
 struct vring_ops {
-	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
-	void (*unfetch)(struct vring *vr, struct vring_burst *burst, unsigned keep);
-	void (*complete)(struct vring *vr, const struct vring_burst *burst);
-	bool (*call_asked)(struct vring *vr);
+	unsigned (*fetch)(struct vring *vr, struct vring_batch *batch, unsigned max);
+	void (*unfetch)(struct vring *vr, struct vring_batch *batch, unsigned keep);
+	void (*complete)(struct vring *vr, const struct vring_batch *batch);
+	bool (*call_wanted)(struct vring *vr);
 	void (*kick_disable)(struct vring *vr);
 	bool (*kick_enable)(struct vring *vr);
 	bool (*has_avail)(const struct vring *vr);
@@ -93,7 +93,7 @@ struct vring_translation {
 	bool news; /* there are new misses; cleared by the caller that tells the keeper */
 	struct vring_ops ops; /* those of the format, except fetch */
 	/* The fetch of the format. */
-	unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
+	unsigned (*fetch)(struct vring *vr, struct vring_batch *batch, unsigned max);
 };
 
 /* Called by vring_start for a ring behind an IOMMU. It wraps the operations of the ring. */
@@ -101,9 +101,9 @@ void vring_iommu_start(struct vring *vr, struct vring_iommu *iommu, struct vring
 
 /*
  * Note the misses of the chains that wait in the ring, before the chains are needed. To be called
- * by the user of the ring. burst is scratch memory.
+ * by the user of the ring. batch is scratch memory.
  */
-void vring_iommu_look_ahead(struct vring *vr, struct vring_burst *burst);
+void vring_iommu_look_ahead(struct vring *vr, struct vring_batch *batch);
 
 /*
  * The page at iova is not translated with perm. Returns VRING_FAULT_MISS after noting a miss, or

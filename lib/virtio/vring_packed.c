@@ -6,8 +6,8 @@
  * and tells whether the descriptor is available. The driver makes the first descriptor of a chain
  * available last, so the others need no check. The chain's id is in its last descriptor.
  *
- * A used descriptor is one store. The first one of a burst is stored last, so a driver that sees
- * it sees the whole burst.
+ * A used descriptor is one store. The first one of a batch is stored last, so a driver that sees
+ * it sees the whole batch.
  *
  * Sizes need not be powers of two. A position is a slot number and a wrap counter.
  */
@@ -29,7 +29,7 @@ static ALWAYS_INLINE void advance(const struct vring *vr, uint32_t *slot, bool *
 }
 
 static enum vring_fault walk_indirect(
-    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
+    struct vring *vr, struct vring_batch *batch, struct vring_chain *chain, struct descriptor d)
 {
 	const struct vring_packed_desc *table;
 	const void *inner;
@@ -46,7 +46,7 @@ static enum vring_fault walk_indirect(
 	for (uint32_t i = 0; i < n; i++) {
 		struct descriptor entry;
 
-		if (!chain_walk_on(burst))
+		if (!chain_walk_on(batch))
 			return VRING_FAULT_TOO_LONG;
 		entry = descriptor_read(&table[i]);
 		if (entry.fourth & VRING_DESC_F_INDIRECT)
@@ -56,9 +56,9 @@ static enum vring_fault walk_indirect(
 		 * header that it sends as writable, too.
 		 */
 		if (vr->direction != VRING_TRANSMIT &&
-		    !direction_matches(vr, burst, chain, entry.fourth))
+		    !direction_matches(vr, batch, chain, entry.fourth))
 			return VRING_FAULT_DIRECTION;
-		fault = chain_append(vr, burst, chain, entry.addr, entry.len);
+		fault = chain_append(vr, batch, chain, entry.addr, entry.len);
 		if (fault)
 			return fault;
 	}
@@ -70,25 +70,25 @@ static enum vring_fault walk_indirect(
  * and the number of slots to give back. A chain whose end is out of reach breaks the ring.
  */
 static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
-    struct vring_burst *burst, struct vring_chain *chain, const struct vring_packed_desc *ring,
+    struct vring_batch *batch, struct vring_chain *chain, const struct vring_packed_desc *ring,
     uint32_t size, uint32_t slot, struct descriptor d)
 {
 	enum vring_fault fault = VRING_FAULT_NONE;
 
 	for (;;) {
-		if (UNLIKELY(!chain_walk_on(burst))) {
-			if (chain_walked_all(burst))
+		if (UNLIKELY(!chain_walk_on(batch))) {
+			if (chain_walked_all(batch))
 				vr->broken = VRING_BREAK_CHAIN_ENDLESS;
 			return VRING_FAULT_TOO_LONG;
 		}
 		if (!fault && (d.fourth & VRING_DESC_F_INDIRECT) && chain->slots > 1)
 			fault = VRING_FAULT_INDIRECT;
 		else if (!fault && (d.fourth & VRING_DESC_F_INDIRECT))
-			fault = walk_indirect(vr, burst, chain, d);
-		else if (!fault && !direction_matches(vr, burst, chain, d.fourth))
+			fault = walk_indirect(vr, batch, chain, d);
+		else if (!fault && !direction_matches(vr, batch, chain, d.fourth))
 			fault = VRING_FAULT_DIRECTION;
 		else if (!fault)
-			fault = chain_append(vr, burst, chain, d.addr, d.len);
+			fault = chain_append(vr, batch, chain, d.addr, d.len);
 		if (!(d.fourth & VRING_DESC_F_NEXT))
 			break;
 		if (chain->slots == size) {
@@ -104,59 +104,59 @@ static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
 	return fault;
 }
 
-static ALWAYS_INLINE enum vring_fault read_chain(struct vring *vr, struct vring_burst *burst,
+static ALWAYS_INLINE enum vring_fault read_chain(struct vring *vr, struct vring_batch *batch,
     struct vring_chain *chain, uint32_t slot, struct descriptor d)
 {
 	chain->slots = 1;
 	chain->id = d.third;
 	if (UNLIKELY(d.fourth & LINKED))
-		return walk_chain(vr, burst, chain, vr->packed.desc, vr->size, slot, d);
-	if (UNLIKELY(!direction_matches(vr, burst, chain, d.fourth)))
+		return walk_chain(vr, batch, chain, vr->packed.desc, vr->size, slot, d);
+	if (UNLIKELY(!direction_matches(vr, batch, chain, d.fourth)))
 		return VRING_FAULT_DIRECTION;
-	return chain_append(vr, burst, chain, d.addr, d.len);
+	return chain_append(vr, batch, chain, d.addr, d.len);
 }
 
 bool vring_packed_append(
-    struct vring *vr, struct vring_burst *burst, const struct vring_packed_desc *desc, uint16_t n)
+    struct vring *vr, struct vring_batch *batch, const struct vring_packed_desc *desc, uint16_t n)
 {
-	struct vring_chain *chain = &burst->chain[burst->n];
+	struct vring_chain *chain = &batch->chain[batch->n];
 	enum vring_fault fault;
 
-	chain_begin(burst, chain);
+	chain_begin(batch, chain);
 	chain->slots = 1;
-	fault = walk_chain(vr, burst, chain, desc, n, 0, descriptor_read(&desc[0]));
+	fault = walk_chain(vr, batch, chain, desc, n, 0, descriptor_read(&desc[0]));
 	if (vr->broken) {
-		burst->n_segments = chain->segment;
+		batch->n_segments = chain->segment;
 		return false;
 	}
 	if (fault) {
-		if (chain_postponed(vr, burst, chain, fault))
+		if (chain_postponed(vr, batch, chain, fault))
 			return false;
-		chain_fail(vr, burst, chain, fault);
+		chain_fail(vr, batch, chain, fault);
 	}
-	chain_end(vr, burst, chain);
+	chain_end(vr, batch, chain);
 	return true;
 }
 
 /* Append a chain of any kind. Returns its number of slots, or 0 if it cannot be had now. */
 static __attribute__((noinline)) uint32_t fetch_any(
-    struct vring *vr, struct vring_burst *burst, uint32_t slot, struct descriptor d)
+    struct vring *vr, struct vring_batch *batch, uint32_t slot, struct descriptor d)
 {
-	struct vring_chain *chain = &burst->chain[burst->n];
+	struct vring_chain *chain = &batch->chain[batch->n];
 	enum vring_fault fault;
 
-	chain_begin(burst, chain);
-	fault = read_chain(vr, burst, chain, slot, d);
+	chain_begin(batch, chain);
+	fault = read_chain(vr, batch, chain, slot, d);
 	if (UNLIKELY(vr->broken)) {
-		burst->n_segments = chain->segment;
+		batch->n_segments = chain->segment;
 		return 0;
 	}
 	if (UNLIKELY(fault)) {
-		if (chain_postponed(vr, burst, chain, fault))
+		if (chain_postponed(vr, batch, chain, fault))
 			return 0;
-		chain_fail(vr, burst, chain, fault);
+		chain_fail(vr, batch, chain, fault);
 	}
-	chain_end(vr, burst, chain);
+	chain_end(vr, batch, chain);
 	return chain->slots;
 }
 
@@ -166,15 +166,15 @@ static ALWAYS_INLINE uint16_t avail_flags(bool wrap)
 	return wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED;
 }
 
-static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	const struct vring_packed_desc *desc = vr->packed.desc;
 	struct vring_position *pos = vr->position;
-	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	struct fetch_cursor cursor = fetch_cursor(vr, batch);
 	uint32_t slot = pos->avail, size = vr->size, slots;
 	bool wrap = pos->avail_wrap;
 	uint16_t simple = simple_flags(vr) | avail_flags(wrap);
-	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
 
 	if (UNLIKELY(vr->broken))
 		return 0;
@@ -187,9 +187,9 @@ static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsign
 		} else {
 			if (!packed_is_avail(d.fourth, wrap))
 				break;
-			fetch_cursor_store(&cursor, burst);
-			slots = fetch_any(vr, burst, slot, d);
-			cursor = fetch_cursor(vr, burst);
+			fetch_cursor_store(&cursor, batch);
+			slots = fetch_any(vr, batch, slot, d);
+			cursor = fetch_cursor(vr, batch);
 			if (!slots)
 				break;
 		}
@@ -200,7 +200,7 @@ static unsigned packed_fetch(struct vring *vr, struct vring_burst *burst, unsign
 			simple ^= AVAIL_MASK;
 		}
 	}
-	fetch_cursor_store(&cursor, burst);
+	fetch_cursor_store(&cursor, batch);
 	pos->avail = slot;
 	pos->avail_wrap = wrap;
 	return k;
@@ -226,11 +226,11 @@ static void packed_prefetch(const struct vring *vr)
 
 /* Take k chains of one slot each, which end at the ring's end or before it. */
 static ALWAYS_INLINE unsigned fetched_in_line(
-    struct vring *vr, struct vring_burst *burst, const struct fetch_cursor *cursor, unsigned k)
+    struct vring *vr, struct vring_batch *batch, const struct fetch_cursor *cursor, unsigned k)
 {
 	struct vring_position *pos = vr->position;
 
-	fetch_cursor_store(cursor, burst);
+	fetch_cursor_store(cursor, batch);
 	pos->avail += k;
 	if (pos->avail == vr->size) {
 		pos->avail = 0;
@@ -244,12 +244,12 @@ static ALWAYS_INLINE unsigned fetched_in_line(
  * A wide read of x86 need not be atomic. So the first read checks that all four are available. The
  * values of the second one are used, which cannot be older.
  */
-static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned max)
+static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct vring_position *pos = vr->position;
 	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
-	struct fetch_cursor cursor = fetch_cursor(vr, burst);
-	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+	struct fetch_cursor cursor = fetch_cursor(vr, batch);
+	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
 	unsigned fours = vector_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail), 4);
 	struct four_cursor four =
 	    four_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
@@ -268,16 +268,16 @@ static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *bur
 		if (!append_four(&cursor, &four, d, _mm512_or_si512(first, one_slot)))
 			break;
 	}
-	return fetched_in_line(vr, burst, &cursor, k);
+	return fetched_in_line(vr, batch, &cursor, k);
 }
 
 /* The same with two chains at a time. The reads are atomic, so one read is enough. */
-static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst, unsigned max)
+static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct vring_position *pos = vr->position;
 	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
-	struct fetch_cursor cursor = fetch_cursor(vr, burst);
-	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+	struct fetch_cursor cursor = fetch_cursor(vr, batch);
+	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
 	unsigned pairs = vector_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail), 2);
 	struct pair_cursor pair =
 	    pair_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
@@ -293,44 +293,44 @@ static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst
 		if (!append_pair(&cursor, &pair, d, first))
 			break;
 	}
-	return fetched_in_line(vr, burst, &cursor, k);
+	return fetched_in_line(vr, batch, &cursor, k);
 }
 
-static ALWAYS_INLINE unsigned packed_fetch_vector(struct vring *vr, struct vring_burst *burst,
+static ALWAYS_INLINE unsigned packed_fetch_vector(struct vring *vr, struct vring_batch *batch,
     unsigned max, unsigned at_once,
-    unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned max))
+    unsigned (*fetch)(struct vring *vr, struct vring_batch *batch, unsigned max))
 {
 	unsigned n;
 
 	if (!vring_packed_has_avail(vr))
 		return 0;
-	n = max < at_once ? 0 : fetch(vr, burst, max);
-	return n == max ? n : n + packed_fetch(vr, burst, max - n);
+	n = max < at_once ? 0 : fetch(vr, batch, max);
+	return n == max ? n : n + packed_fetch(vr, batch, max - n);
 }
 
-static unsigned packed_fetch_avx2(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned packed_fetch_avx2(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
-	return packed_fetch_vector(vr, burst, max, 2, fetch_pairs);
+	return packed_fetch_vector(vr, batch, max, 2, fetch_pairs);
 }
 
-static unsigned packed_fetch_avx512(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned packed_fetch_avx512(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
-	return packed_fetch_vector(vr, burst, max, 4, fetch_fours);
+	return packed_fetch_vector(vr, batch, max, 4, fetch_fours);
 }
 
-static uint32_t slots_of(const struct vring_burst *burst, unsigned from)
+static uint32_t slots_of(const struct vring_batch *batch, unsigned from)
 {
 	uint32_t slots = 0;
 
-	for (unsigned i = from; i < burst->n; i++)
-		slots += burst->chain[i].slots;
+	for (unsigned i = from; i < batch->n; i++)
+		slots += batch->chain[i].slots;
 	return slots;
 }
 
-static void packed_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+static void packed_unfetch(struct vring *vr, struct vring_batch *batch, unsigned keep)
 {
 	struct vring_position *pos = vr->position;
-	uint32_t back = slots_of(burst, keep);
+	uint32_t back = slots_of(batch, keep);
 
 	/* A hostile driver may have offered more slots than the ring has. */
 	while (back >= vr->size) {
@@ -342,8 +342,8 @@ static void packed_unfetch(struct vring *vr, struct vring_burst *burst, unsigned
 		pos->avail_wrap = !pos->avail_wrap;
 	}
 	pos->avail -= back;
-	burst->n_segments = burst->chain[keep].segment;
-	burst->n = keep;
+	batch->n_segments = batch->chain[keep].segment;
+	batch->n = keep;
 }
 
 static ALWAYS_INLINE uint64_t *second_word(struct vring *vr, uint32_t slot)
@@ -414,8 +414,8 @@ static CPU_AVX512 void mark_used_fours(struct vring_packed_desc *desc, uint32_t 
 	mark_used((uint64_t *)(void *)&desc[from + k].len, &chain[k], n - k, flags);
 }
 
-/* Complete a burst that is plain. */
-static void complete_plain(struct vring *vr, const struct vring_burst *burst)
+/* Complete a batch of chains of one segment and one slot. */
+static void complete_single(struct vring *vr, const struct vring_batch *batch)
 {
 	uint64_t *words = second_word(vr, 0);
 	uint32_t first_slot = vr->position->used, slot = first_slot + 1, size = vr->size;
@@ -423,17 +423,17 @@ static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 	/* Every frame has bytes, so every buffer that can be written was written. */
 	uint64_t write =
 	    vr->direction == VRING_TRANSMIT ? 0 : (uint64_t)VRING_DESC_F_WRITE << FLAGS_SHIFT;
-	uint64_t first = write | packed_used_flags(wrap) | chain_id_written(&burst->chain[0]);
+	uint64_t first = write | packed_used_flags(wrap) | chain_id_written(&batch->chain[0]);
 
-	for (unsigned i = 1, n = burst->n; i < n;) {
+	for (unsigned i = 1, n = batch->n; i < n;) {
 		unsigned part = MIN(n - i, size - slot);
 
 		uint64_t flags = write | packed_used_flags(wrap);
 
 		if (part >= 8 && vr->level == CPU_LEVEL_AVX512)
-			mark_used_fours(vr->packed.desc, slot, &burst->chain[i], part, flags);
+			mark_used_fours(vr->packed.desc, slot, &batch->chain[i], part, flags);
 		else
-			mark_used(&words[2ul * slot], &burst->chain[i], part, flags);
+			mark_used(&words[2ul * slot], &batch->chain[i], part, flags);
 		i += part;
 		slot += part;
 		if (slot == size) {
@@ -450,15 +450,15 @@ static void complete_plain(struct vring *vr, const struct vring_burst *burst)
 }
 
 static void complete_range(
-    struct vring *vr, const struct vring_burst *burst, unsigned from, unsigned to)
+    struct vring *vr, const struct vring_batch *batch, unsigned from, unsigned to)
 {
 	uint64_t *words = (uint64_t *)(void *)((char *)vr->packed.desc + 8);
 	uint32_t first_slot = vr->position->used, slot = first_slot, size = vr->size;
 	bool wrap = vr->position->used_wrap;
-	uint64_t flags = packed_used_flags(wrap), first = used_word(&burst->chain[from], flags);
+	uint64_t flags = packed_used_flags(wrap), first = used_word(&batch->chain[from], flags);
 
 	for (unsigned i = from;;) {
-		slot += burst->chain[i].slots;
+		slot += batch->chain[i].slots;
 		if (UNLIKELY(slot >= size)) {
 			slot -= size;
 			wrap = !wrap;
@@ -467,7 +467,7 @@ static void complete_range(
 		if (++i == to)
 			break;
 		__atomic_store_n(
-		    &words[2ul * slot], used_word(&burst->chain[i], flags), __ATOMIC_RELAXED);
+		    &words[2ul * slot], used_word(&batch->chain[i], flags), __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&words[2ul * first_slot], first, __ATOMIC_RELEASE);
 	store_position(vr, slot, wrap);
@@ -477,55 +477,55 @@ static void complete_range(
  * After a crash another process can finish a batch if each of its chains has one slot. Otherwise
  * each chain is a batch of its own.
  */
-static void complete_journalled(struct vring *vr, const struct vring_burst *burst)
+static void complete_journalled(struct vring *vr, const struct vring_batch *batch)
 {
 	uint32_t slots;
 
-	if (LIKELY(burst->plain)) {
-		journal_begin(vr, burst->n);
-		complete_plain(vr, burst);
+	if (LIKELY(batch->single_segment)) {
+		journal_begin(vr, batch->n);
+		complete_single(vr, batch);
 		return;
 	}
-	slots = slots_of(burst, 0);
-	if (slots == burst->n) {
+	slots = slots_of(batch, 0);
+	if (slots == batch->n) {
 		journal_begin(vr, slots);
-		complete_range(vr, burst, 0, burst->n);
+		complete_range(vr, batch, 0, batch->n);
 		return;
 	}
-	for (unsigned i = 0; i < burst->n; i++) {
-		journal_begin(vr, burst->chain[i].slots);
-		complete_range(vr, burst, i, i + 1);
+	for (unsigned i = 0; i < batch->n; i++) {
+		journal_begin(vr, batch->chain[i].slots);
+		complete_range(vr, batch, i, i + 1);
 	}
 }
 
-static void packed_complete(struct vring *vr, const struct vring_burst *burst)
+static void packed_complete(struct vring *vr, const struct vring_batch *batch)
 {
 	if (vr->journal)
-		complete_journalled(vr, burst);
-	else if (LIKELY(burst->plain))
-		complete_plain(vr, burst);
+		complete_journalled(vr, batch);
+	else if (LIKELY(batch->single_segment))
+		complete_single(vr, batch);
 	else
-		complete_range(vr, burst, 0, burst->n);
+		complete_range(vr, batch, 0, batch->n);
 }
 
-static void packed_complete_in_order(struct vring *vr, const struct vring_burst *burst)
+static void packed_complete_in_order(struct vring *vr, const struct vring_batch *batch)
 {
 	uint32_t slot = vr->position->used;
 	bool wrap = vr->position->used_wrap;
 
 	if (vr->direction != VRING_TRANSMIT) {
-		packed_complete(vr, burst);
+		packed_complete(vr, batch);
 		return;
 	}
 	if (vr->journal)
-		journal_begin(vr, slots_of(burst, 0));
+		journal_begin(vr, slots_of(batch, 0));
 	__atomic_store_n(second_word(vr, slot),
-	    used_word(&burst->chain[burst->n - 1], packed_used_flags(wrap)), __ATOMIC_RELEASE);
-	if (LIKELY(burst->plain && burst->n <= vr->size))
-		advance(vr, &slot, &wrap, burst->n);
+	    used_word(&batch->chain[batch->n - 1], packed_used_flags(wrap)), __ATOMIC_RELEASE);
+	if (LIKELY(batch->single_segment && batch->n <= vr->size))
+		advance(vr, &slot, &wrap, batch->n);
 	else
-		for (unsigned i = 0; i < burst->n; i++)
-			advance(vr, &slot, &wrap, burst->chain[i].slots);
+		for (unsigned i = 0; i < batch->n; i++)
+			advance(vr, &slot, &wrap, batch->chain[i].slots);
 	store_position(vr, slot, wrap);
 }
 
@@ -552,7 +552,8 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 #define PACKED_OPS(fetch_, complete_) \
 	{ \
 		.fetch = (fetch_), .unfetch = packed_unfetch, .complete = (complete_), \
-		.call_asked = vring_packed_call_asked, .kick_disable = vring_packed_kick_disable, \
+		.call_wanted = vring_packed_call_wanted, \
+		.kick_disable = vring_packed_kick_disable, \
 		.kick_enable = vring_packed_kick_enable, .has_avail = vring_packed_has_avail, \
 		.peek = packed_peek, .prefetch = packed_prefetch, .log_used = packed_log_used, \
 		.log_event = packed_log_event, \

@@ -61,7 +61,7 @@ static inline bool vring_packed_has_avail(const struct vring *vr)
 }
 
 /* Operations of struct vring_ops; vring_packed_notify.c. */
-bool vring_packed_call_asked(struct vring *vr);
+bool vring_packed_call_wanted(struct vring *vr);
 void vring_packed_kick_disable(struct vring *vr);
 bool vring_packed_kick_enable(struct vring *vr);
 

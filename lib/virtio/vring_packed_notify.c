@@ -25,7 +25,7 @@ static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-bool vring_packed_call_asked(struct vring *vr)
+bool vring_packed_call_wanted(struct vring *vr)
 {
 	uint16_t now = vr->position->used, old = vr->signalled;
 	bool first = !vr->signalled_valid, lapped = vr->unsignalled > vr->size;

@@ -2,12 +2,12 @@
 /*
  * The device side of a split ring (virtio 1.2, 2.7).
  *
- * The driver's avail index is read once per burst at most. Every avail entry and every descriptor
+ * The driver's avail index is read once per batch at most. Every avail entry and every descriptor
  * is read once. Chains of one descriptor, by far the most common ones, are handled inside the fetch
  * loop. Used elements are written first; then one store of the used index publishes them.
  *
  * With IN_ORDER (2.7.9) the device returns buffers in the order in which the driver offered them.
- * So one used element, which names the last chain, is enough for a whole burst of transmit buffers.
+ * So one used element, which names the last chain, is enough for a whole batch of transmit buffers.
  * Receive buffers need one each, because of their lengths.
  */
 #include "virtio/vring_chain.h"
@@ -23,7 +23,7 @@ static ALWAYS_INLINE uint16_t avail_index(const struct vring *vr)
 
 /* A chain of several descriptors, in the ring's table, an indirect table, or both. */
 static __attribute__((noinline)) enum vring_fault walk_chain(
-    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
+    struct vring *vr, struct vring_batch *batch, struct vring_chain *chain, struct descriptor d)
 {
 	const struct vring_split_desc *table = vr->split.desc;
 	const void *inner;
@@ -33,7 +33,7 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 	for (uint32_t left = n; left > 0; left--) {
 		enum vring_fault fault;
 
-		if (!chain_walk_on(burst))
+		if (!chain_walk_on(batch))
 			return VRING_FAULT_TOO_LONG;
 		if (d.third & VRING_DESC_F_INDIRECT) {
 			if (in_table || (d.third & VRING_DESC_F_NEXT))
@@ -47,9 +47,9 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 			d = descriptor_read(&table[0]);
 			continue; /* go on with the first descriptor of the table */
 		}
-		if (!direction_matches(vr, burst, chain, d.third))
+		if (!direction_matches(vr, batch, chain, d.third))
 			return VRING_FAULT_DIRECTION;
-		fault = chain_append(vr, burst, chain, d.addr, d.len);
+		fault = chain_append(vr, batch, chain, d.addr, d.len);
 		if (fault)
 			return fault;
 		if (!(d.third & VRING_DESC_F_NEXT))
@@ -62,13 +62,13 @@ static __attribute__((noinline)) enum vring_fault walk_chain(
 }
 
 static ALWAYS_INLINE enum vring_fault read_chain(
-    struct vring *vr, struct vring_burst *burst, struct vring_chain *chain, struct descriptor d)
+    struct vring *vr, struct vring_batch *batch, struct vring_chain *chain, struct descriptor d)
 {
 	if (UNLIKELY(d.third & LINKED))
-		return walk_chain(vr, burst, chain, d);
-	if (UNLIKELY(!direction_matches(vr, burst, chain, d.third)))
+		return walk_chain(vr, batch, chain, d);
+	if (UNLIKELY(!direction_matches(vr, batch, chain, d.third)))
 		return VRING_FAULT_DIRECTION;
-	return chain_append(vr, burst, chain, d.addr, d.len);
+	return chain_append(vr, batch, chain, d.addr, d.len);
 }
 
 /* How many chains are available from index `from` on, counted up to max. */
@@ -89,82 +89,82 @@ static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsi
 }
 
 /*
- * Append the chain that begins with descriptor head; d is a copy of this descriptor. False: the
- * chain must wait, and stays in the ring.
+ * Append the chain that begins with descriptor chain_head; d is a copy of this descriptor. False:
+ * the chain must wait, and stays in the ring.
  */
 static __attribute__((noinline)) bool append(
-    struct vring *vr, struct vring_burst *burst, uint16_t head, struct descriptor d)
+    struct vring *vr, struct vring_batch *batch, uint16_t chain_head, struct descriptor d)
 {
-	struct vring_chain *chain = &burst->chain[burst->n];
+	struct vring_chain *chain = &batch->chain[batch->n];
 	enum vring_fault fault;
 
-	chain_begin(burst, chain);
-	chain->id = head;
+	chain_begin(batch, chain);
+	chain->id = chain_head;
 	chain->slots = 1;
-	fault = read_chain(vr, burst, chain, d);
+	fault = read_chain(vr, batch, chain, d);
 	if (UNLIKELY(fault)) {
-		if (chain_postponed(vr, burst, chain, fault))
+		if (chain_postponed(vr, batch, chain, fault))
 			return false;
-		chain_fail(vr, burst, chain, fault);
+		chain_fail(vr, batch, chain, fault);
 	}
-	chain_end(vr, burst, chain);
+	chain_end(vr, batch, chain);
 	return true;
 }
 
-bool vring_split_append(struct vring *vr, struct vring_burst *burst, uint16_t head)
+bool vring_split_append(struct vring *vr, struct vring_batch *batch, uint16_t chain_head)
 {
-	return append(vr, burst, head, descriptor_read(&vr->split.desc[head]));
+	return append(vr, batch, chain_head, descriptor_read(&vr->split.desc[chain_head]));
 }
 
 /* Append up to n chains, which are available. Returns how many. */
-static unsigned fetch_ready(struct vring *vr, struct vring_burst *burst, unsigned n)
+static unsigned fetch_ready(struct vring *vr, struct vring_batch *batch, unsigned n)
 {
 	const struct vring_split_desc *desc = vr->split.desc;
 	const uint16_t *ring = vr->split.avail->ring;
-	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	struct fetch_cursor cursor = fetch_cursor(vr, batch);
 	uint16_t avail = vr->position->avail;
 	uint16_t mask = vr->size - 1, simple = simple_flags(vr);
 	unsigned k;
 
 	for (k = 0; k < n; k++) {
-		uint16_t head = READ_ONCE(ring[(avail + k) & mask]);
+		uint16_t chain_head = READ_ONCE(ring[(avail + k) & mask]);
 		struct descriptor d;
 
-		if (UNLIKELY(head > mask)) {
-			vr->broken = VRING_BREAK_HEAD_RANGE;
+		if (UNLIKELY(chain_head > mask)) {
+			vr->broken = VRING_BREAK_CHAIN_HEAD_RANGE;
 			break;
 		}
-		d = descriptor_read(&desc[head]);
+		d = descriptor_read(&desc[chain_head]);
 		if (LIKELY((d.third & SIMPLE_MASK) == simple) &&
-		    LIKELY(append_simple(&cursor, d.addr, d.len, head)))
+		    LIKELY(append_simple(&cursor, d.addr, d.len, chain_head)))
 			continue; /* a simple chain */
-		fetch_cursor_store(&cursor, burst);
-		if (UNLIKELY(!append(vr, burst, head, d)))
+		fetch_cursor_store(&cursor, batch);
+		if (UNLIKELY(!append(vr, batch, chain_head, d)))
 			break;
-		cursor = fetch_cursor(vr, burst);
+		cursor = fetch_cursor(vr, batch);
 	}
-	fetch_cursor_store(&cursor, burst);
+	fetch_cursor_store(&cursor, batch);
 	vr->position->avail = avail + k;
 	return k;
 }
 
-static unsigned split_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned split_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
-	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n);
+	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n);
 
 	if (UNLIKELY(vr->broken))
 		return 0;
-	return fetch_ready(vr, burst, chains_ready(vr, vr->position->avail, n));
+	return fetch_ready(vr, batch, chains_ready(vr, vr->position->avail, n));
 }
 
-/* Read four descriptors, each once. heads: four descriptor numbers of 16 bits, all in range. */
+/* Read four descriptors, each once. chain_heads: four numbers of descriptors, in range. */
 static ALWAYS_INLINE CPU_AVX512 __m512i read_four(
-    const struct vring_split_desc *desc, uint64_t heads)
+    const struct vring_split_desc *desc, uint64_t chain_heads)
 {
-	__m128i a = vector_read_one(&desc[heads & 0xffff]);
-	__m128i b = vector_read_one(&desc[heads >> 16 & 0xffff]);
-	__m128i c = vector_read_one(&desc[heads >> 32 & 0xffff]);
-	__m128i d = vector_read_one(&desc[heads >> 48]);
+	__m128i a = vector_read_one(&desc[chain_heads & 0xffff]);
+	__m128i b = vector_read_one(&desc[chain_heads >> 16 & 0xffff]);
+	__m128i c = vector_read_one(&desc[chain_heads >> 32 & 0xffff]);
+	__m128i d = vector_read_one(&desc[chain_heads >> 48]);
 
 	return _mm512_inserti64x4(
 	    _mm512_castsi256_si512(_mm256_set_m128i(b, a)), _mm256_set_m128i(d, c), 1);
@@ -174,9 +174,9 @@ static ALWAYS_INLINE CPU_AVX512 __m512i read_four(
  * Append chains in fours, as long as all four are simple and do not run over the end of the avail
  * ring.
  */
-static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *burst, unsigned n)
+static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_batch *batch, unsigned n)
 {
-	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	struct fetch_cursor cursor = fetch_cursor(vr, batch);
 	uint16_t avail = vr->position->avail, mask = vr->size - 1;
 	const uint16_t *ring = &vr->split.avail->ring[avail & mask];
 	const uint64_t too_high = (uint16_t)~mask * UINT64_C(0x0001000100010001);
@@ -186,30 +186,32 @@ static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_burst *bur
 	unsigned fours = vector_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask)), 4), k;
 
 	for (k = 0; k < fours; k += 4) {
-		uint64_t heads;
+		uint64_t chain_heads;
 		__m512i first;
 
-		/* The compiler must not read the heads a second time. */
-		__asm__ volatile("mov %1, %0" : "=r"(heads) : "m"(*(const char(*)[8]) & ring[k]));
-		if (UNLIKELY(heads & too_high))
+		/* The compiler must not read the chain_heads a second time. */
+		__asm__ volatile("mov %1, %0"
+				 : "=r"(chain_heads)
+				 : "m"(*(const char(*)[8]) & ring[k]));
+		if (UNLIKELY(chain_heads & too_high))
 			break;
 		first = _mm512_castsi256_si512(
-		    _mm256_cvtepu16_epi64(_mm_cvtsi64_si128((long long)heads)));
+		    _mm256_cvtepu16_epi64(_mm_cvtsi64_si128((long long)chain_heads)));
 		first =
 		    _mm512_slli_epi64(_mm512_maskz_expand_epi64(LANES_EVEN, first), CHAIN_ID_SHIFT);
-		if (!append_four(&cursor, &four, read_four(vr->split.desc, heads),
+		if (!append_four(&cursor, &four, read_four(vr->split.desc, chain_heads),
 			_mm512_or_si512(first, one_slot)))
 			break;
 	}
-	fetch_cursor_store(&cursor, burst);
+	fetch_cursor_store(&cursor, batch);
 	vr->position->avail = avail + k;
 	return k;
 }
 
 /* The same in pairs. */
-static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst, unsigned n)
+static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_batch *batch, unsigned n)
 {
-	struct fetch_cursor cursor = fetch_cursor(vr, burst);
+	struct fetch_cursor cursor = fetch_cursor(vr, batch);
 	uint16_t avail = vr->position->avail, mask = vr->size - 1;
 	const uint16_t *ring = &vr->split.avail->ring[avail & mask];
 	const struct vring_split_desc *desc = vr->split.desc;
@@ -220,53 +222,55 @@ static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_burst *burst
 	unsigned pairs = vector_room(&cursor, MIN(n, (uint32_t)vr->size - (avail & mask)), 2), k;
 
 	for (k = 0; k < pairs; k += 2) {
-		uint32_t heads;
+		uint32_t chain_heads;
 		__m256i first;
 
-		__asm__ volatile("mov %1, %0" : "=r"(heads) : "m"(*(const char(*)[4]) & ring[k]));
-		if (UNLIKELY(heads & too_high))
+		__asm__ volatile("mov %1, %0"
+				 : "=r"(chain_heads)
+				 : "m"(*(const char(*)[4]) & ring[k]));
+		if (UNLIKELY(chain_heads & too_high))
 			break;
-		first = _mm256_cvtepu16_epi64(_mm_cvtsi32_si128((int)heads));
+		first = _mm256_cvtepu16_epi64(_mm_cvtsi32_si128((int)chain_heads));
 		first = _mm256_permute4x64_epi64(first, _MM_SHUFFLE(1, 1, 0, 0));
 		first = _mm256_slli_epi64(first, CHAIN_ID_SHIFT);
 		if (!append_pair(&cursor, &pair,
-			pair_read(&desc[heads & 0xffff], &desc[heads >> 16]),
+			pair_read(&desc[chain_heads & 0xffff], &desc[chain_heads >> 16]),
 			_mm256_or_si256(first, one_slot)))
 			break;
 	}
-	fetch_cursor_store(&cursor, burst);
+	fetch_cursor_store(&cursor, batch);
 	vr->position->avail = avail + k;
 	return k;
 }
 
-static ALWAYS_INLINE unsigned split_fetch_vector(struct vring *vr, struct vring_burst *burst,
+static ALWAYS_INLINE unsigned split_fetch_vector(struct vring *vr, struct vring_batch *batch,
     unsigned max, unsigned at_once,
-    unsigned (*fetch)(struct vring *vr, struct vring_burst *burst, unsigned n))
+    unsigned (*fetch)(struct vring *vr, struct vring_batch *batch, unsigned n))
 {
-	unsigned n = MIN(max, VRING_BURST_CHAINS - burst->n), k;
+	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
 
 	if (UNLIKELY(vr->broken))
 		return 0;
 	n = chains_ready(vr, vr->position->avail, n);
-	k = n < at_once ? 0 : fetch(vr, burst, n);
-	return k == n ? k : k + fetch_ready(vr, burst, n - k);
+	k = n < at_once ? 0 : fetch(vr, batch, n);
+	return k == n ? k : k + fetch_ready(vr, batch, n - k);
 }
 
-static unsigned split_fetch_avx2(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned split_fetch_avx2(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
-	return split_fetch_vector(vr, burst, max, 2, fetch_pairs);
+	return split_fetch_vector(vr, batch, max, 2, fetch_pairs);
 }
 
-static unsigned split_fetch_avx512(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned split_fetch_avx512(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
-	return split_fetch_vector(vr, burst, max, 4, fetch_fours);
+	return split_fetch_vector(vr, batch, max, 4, fetch_fours);
 }
 
-static void split_unfetch(struct vring *vr, struct vring_burst *burst, unsigned keep)
+static void split_unfetch(struct vring *vr, struct vring_batch *batch, unsigned keep)
 {
-	vr->position->avail -= burst->n - keep;
-	burst->n_segments = burst->chain[keep].segment;
-	burst->n = keep;
+	vr->position->avail -= batch->n - keep;
+	batch->n_segments = batch->chain[keep].segment;
+	batch->n = keep;
 }
 
 /* Write an element of the used ring: the id, then the written length. */
@@ -306,13 +310,13 @@ static CPU_AVX2 unsigned write_used_fours(
 	return k;
 }
 
-static void split_complete(struct vring *vr, const struct vring_burst *burst)
+static void split_complete(struct vring *vr, const struct vring_batch *batch)
 {
 	uint16_t used = vr->position->used;
-	const struct vring_chain *chain = burst->chain, *end = chain + burst->n;
+	const struct vring_chain *chain = batch->chain, *end = chain + batch->n;
 
 	while (chain < end) {
-		uint32_t slot = (used + (chain - burst->chain)) & (vr->size - 1u);
+		uint32_t slot = (used + (chain - batch->chain)) & (vr->size - 1u);
 		struct vring_split_used_elem *element = &vr->split.used->ring[slot];
 		const struct vring_chain *part_end = chain + MIN(end - chain, vr->size - slot);
 
@@ -325,19 +329,19 @@ static void split_complete(struct vring *vr, const struct vring_burst *burst)
 		for (; chain < part_end; chain++)
 			write_used(element++, chain);
 	}
-	publish_used(vr, used + burst->n);
+	publish_used(vr, used + batch->n);
 }
 
-static void split_complete_in_order(struct vring *vr, const struct vring_burst *burst)
+static void split_complete_in_order(struct vring *vr, const struct vring_batch *batch)
 {
 	uint16_t used = vr->position->used;
 
 	if (vr->direction != VRING_TRANSMIT) {
-		split_complete(vr, burst);
+		split_complete(vr, batch);
 		return;
 	}
-	write_used(&vr->split.used->ring[used & (vr->size - 1)], &burst->chain[burst->n - 1]);
-	publish_used(vr, used + burst->n);
+	write_used(&vr->split.used->ring[used & (vr->size - 1)], &batch->chain[batch->n - 1]);
+	publish_used(vr, used + batch->n);
 }
 
 /* Did the index pass event on its way from old to now? (2.7.10) */
@@ -346,7 +350,7 @@ static bool event_passed(uint16_t event, uint16_t now, uint16_t old)
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-static bool split_call_asked(struct vring *vr)
+static bool split_call_wanted(struct vring *vr)
 {
 	uint16_t now = vr->position->used, old = vr->signalled;
 	bool first = !vr->signalled_valid, lapped = vr->unsignalled > vr->size;
@@ -422,7 +426,7 @@ static void split_log_event(struct vring *vr, struct dirty_log *log)
 #define SPLIT_OPS(fetch_, complete_) \
 	{ \
 		.fetch = (fetch_), .unfetch = split_unfetch, .complete = (complete_), \
-		.call_asked = split_call_asked, .kick_disable = split_kick_disable, \
+		.call_wanted = split_call_wanted, .kick_disable = split_kick_disable, \
 		.kick_enable = split_kick_enable, .has_avail = split_has_avail, \
 		.peek = split_peek, .log_used = split_log_used, .log_event = split_log_event, \
 	}

@@ -108,7 +108,7 @@ static void take_kicks(struct idle *idle, const struct poll_list *list, struct p
 
 			if (i == list->n)
 				continue; /* the queue has left the list */
-			idle_unask(&entry[i], list->queue[i]);
+			idle_disable_kick(&entry[i], list->queue[i]);
 			idle_note_kick(list->queue[i], false);
 		}
 	}
@@ -119,13 +119,13 @@ static bool ask(struct poll_entry *entry, const struct queue *q)
 {
 	bool waits;
 
-	if (entry->asked)
+	if (entry->kick_enabled)
 		return false;
-	entry->asked = true;
+	entry->kick_enabled = true;
 	waits = q->ops->kick_enable(q);
 	queue_record(q, VRING_EVENT_KICK_WANTED, waits);
 	if (waits)
-		idle_unask(entry, q);
+		idle_disable_kick(entry, q);
 	return waits;
 }
 

@@ -3,7 +3,7 @@
  * How a worker sleeps if it has nothing to do: it asks the drivers of its rings to kick, checks the
  * rings once more, and sleeps until a driver kicks.
  *
- * A driver stays asked until it kicks or its ring has had something. So waking up and falling
+ * Kicks stay enabled until the driver kicks or its ring has had something. So waking up and falling
  * asleep take no longer if the worker also polls a thousand unused ports, or a port that changes
  * all the time.
  *
@@ -58,11 +58,11 @@ void idle_unwatch(const struct idle *idle, int fd);
 bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[]);
 
 /* The queue had something, or its driver has kicked: no more kicks are needed. */
-static inline void idle_unask(struct poll_entry *entry, const struct queue *q)
+static inline void idle_disable_kick(struct poll_entry *entry, const struct queue *q)
 {
-	if (LIKELY(!entry->asked))
+	if (LIKELY(!entry->kick_enabled))
 		return;
-	entry->asked = false;
+	entry->kick_enabled = false;
 	q->ops->kick_disable(q);
 }
 

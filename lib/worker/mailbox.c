@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* An enabled receive queue of the port; NULL: the worker polls none. */
+/* An enabled ingress queue of the port; NULL: the worker polls none. */
 static struct queue *find_queue(const struct poll_list *list, struct port_id id)
 {
 	for (unsigned i = 0; i < list->n; i++) {

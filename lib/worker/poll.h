@@ -22,10 +22,10 @@ struct poll_entry {
 	struct vring_peek peek; /* of a cold queue: see sweep.h */
 	uint64_t key;           /* of the queue */
 	uint32_t tenure;
-	uint8_t quiet; /* turns without a frame, up to SWEEP_COLD */
-	uint8_t pass;  /* see share.h */
-	bool asked;    /* its driver has been asked to kick: see idle.h */
-	bool fresh;    /* nothing is known yet */
+	uint8_t idle_turns; /* turns without a frame, up to SWEEP_COLD */
+	uint8_t pass;       /* see share.h */
+	bool kick_enabled;  /* its driver has been asked to kick: see idle.h */
+	bool fresh;         /* nothing is known yet */
 };
 
 struct poll {

@@ -17,9 +17,9 @@ void shares_init(struct shares *s, uint64_t tsc_hz)
 
 int64_t share_refill(const struct shares *s, int64_t credit, uint32_t rounds)
 {
-	int64_t full = (int64_t)s->round_cycles, least = -SHARE_DEBT_MAX * full;
+	int64_t full = (int64_t)s->round_cycles, least = -SHARE_DEFICIT_MAX * full;
 
-	return MIN(MAX(credit, least) + MIN(rounds, SHARE_DEBT_MAX + 1u) * full, full);
+	return MIN(MAX(credit, least) + MIN(rounds, SHARE_DEFICIT_MAX + 1u) * full, full);
 }
 
 /* Does this visit limit the next one? The first expensive visit only begins the watch. */

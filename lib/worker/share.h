@@ -27,12 +27,12 @@
 
 #include "base/util.h"
 
-#define SHARE_ROUND_US  40 /* a port's credit for a round */
-#define SHARE_VISIT_US  40 /* the longest time that a visit should take */
-#define SHARE_DEBT_MAX  50 /* the most rounds to be left out for: a worker may lose its CPU */
-#define SHARE_FRAMES    32 /* the most frames of a visit */
-#define SHARE_WATCH     32 /* after an expensive visit, watch as many visits with frames */
-#define SHARE_PORTS_MAX 1024
+#define SHARE_ROUND_US    40 /* a port's credit for a round */
+#define SHARE_VISIT_US    40 /* the longest time that a visit should take */
+#define SHARE_DEFICIT_MAX 50 /* the most rounds to be left out for: a worker may lose its CPU */
+#define SHARE_FRAMES      32 /* the most frames of a visit */
+#define SHARE_WATCH       32 /* after an expensive visit, watch as many visits with frames */
+#define SHARE_PORTS_MAX   1024
 
 struct share {
 	int64_t credit; /* cycles left in this round; negative: the port took more than its share */

@@ -34,13 +34,13 @@ static void take_list(struct sweep *s, const struct poll_list *list)
 		if (entry->fresh) /* not visited in this pass yet */
 			entry->pass = s->shares.port[list->port[i]].pass - 1;
 		entry->fresh = false;
-		if (entry->quiet != SWEEP_COLD)
+		if (entry->idle_turns != SWEEP_COLD)
 			s->warm[s->n_warm++] = i;
 	}
 }
 
 /* Cycles since the last reading of the clock. */
-static uint64_t lap(struct sweep *s)
+static uint64_t spent_cycles(struct sweep *s)
 {
 	uint64_t now = rte_rdtsc(), spent = now - s->clock;
 
@@ -50,7 +50,7 @@ static uint64_t lap(struct sweep *s)
 
 void sweep_other_work(struct sweep *s)
 {
-	s->busy += lap(s);
+	s->busy += spent_cycles(s);
 }
 
 void sweep_follow(struct sweep *s, const struct poll_list *list)
@@ -63,7 +63,7 @@ void sweep_follow(struct sweep *s, const struct poll_list *list)
 static void make_warm(struct sweep *s, unsigned i)
 {
 	s->poll.entry[i].peek = (struct vring_peek){0};
-	s->poll.entry[i].quiet = 0;
+	s->poll.entry[i].idle_turns = 0;
 	s->warm[s->n_warm++] = i;
 }
 
@@ -75,10 +75,10 @@ static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 	const struct queue *q = list->queue[i];
 
 	if (!q->ops->peek(q, &entry->peek)) {
-		entry->quiet = 0;
+		entry->idle_turns = 0;
 		return false;
 	}
-	entry->quiet = SWEEP_COLD;
+	entry->idle_turns = SWEEP_COLD;
 	s->warm[k] = s->warm[--s->n_warm];
 	return true;
 }
@@ -122,7 +122,7 @@ void sweep_nothing(struct sweep *s)
 	poll_forget(&s->poll);
 	s->n_warm = 0;
 	s->shares.left = false;
-	s->idle += lap(s);
+	s->idle += spent_cycles(s);
 }
 
 void sweep_rest(struct sweep *s, const struct poll_list *list)
@@ -133,7 +133,7 @@ void sweep_rest(struct sweep *s, const struct poll_list *list)
 
 void sweep_kicked(struct sweep *s, unsigned i)
 {
-	if (s->poll.entry[i].quiet == SWEEP_COLD)
+	if (s->poll.entry[i].idle_turns == SWEEP_COLD)
 		make_warm(s, i);
 }
 
@@ -144,11 +144,11 @@ static unsigned run_timed(struct sweep *s, struct burst *b, const struct forward
 	unsigned port = list->port[i];
 	unsigned max = share_frames(&s->shares, port);
 	unsigned n = burst_run(b, fwd, q, now_s, max);
-	uint64_t spent = lap(s);
+	uint64_t spent = spent_cycles(s);
 
 	share_charge(&s->shares, port, spent, n, max);
 	if (n) {
-		idle_unask(&s->poll.entry[i], q);
+		idle_disable_kick(&s->poll.entry[i], q);
 		s->busy += spent;
 		q->stats.busy_cycles += spent;
 	} else {
@@ -184,7 +184,7 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 	}
 	if (UNLIKELY(s->n_warm == 0)) {
 		look_at_cold(s);
-		s->idle += lap(s);
+		s->idle += spent_cycles(s);
 	}
 	for (unsigned k = 0; k < s->n_warm;) {
 		unsigned i = s->warm[k], n;
@@ -196,21 +196,21 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 			continue; /* not now: see share.h */
 		}
 		if (UNLIKELY(left)) { /* the time for skipping queues counts for no queue */
-			s->idle += lap(s);
+			s->idle += spent_cycles(s);
 			left = false;
 		}
 		n = run_timed(s, b, fwd, list, i, now_s);
 		frames += n;
 		if (n)
-			entry->quiet = 0;
-		else if (++entry->quiet == SWEEP_COLD && make_cold(s, list, k))
+			entry->idle_turns = 0;
+		else if (++entry->idle_turns == SWEEP_COLD && make_cold(s, list, k))
 			continue; /* another queue is at place k now */
 		k++;
 	}
 	s->frames = frames;
 	if (s->n_warm && s->n_warm < list->n) {
 		look_at_cold(s);
-		*(frames ? &s->busy : &s->idle) += lap(s);
+		*(frames ? &s->busy : &s->idle) += spent_cycles(s);
 	}
 	return frames;
 }

@@ -45,10 +45,10 @@
 #include "worker/mailbox.h"
 #include "worker/sweep.h"
 
-#define SYNC_PATIENCE_S 2
-#define SYNC_YIELDS     64
-#define SYNC_SLEEP_NS   20000
-#define SYNC_WATCH      32 /* rests between two checks for a worker that hangs in a call */
+#define SYNC_TIMEOUT_S 2
+#define SYNC_YIELDS    64
+#define SYNC_SLEEP_NS  20000
+#define SYNC_WATCH     32 /* rests between two checks for a worker that hangs in a call */
 
 /* A write to a call eventfd that takes longer is slow. */
 #define CALL_SLOW_US 500
@@ -128,7 +128,7 @@ static void worker_kicked(
 
 			if (i == list->n)
 				continue; /* the queue has left the list */
-			idle_unask(&w->sweep.poll.entry[i], list->queue[i]);
+			idle_disable_kick(&w->sweep.poll.entry[i], list->queue[i]);
 			idle_note_kick(list->queue[i], true);
 			sweep_kicked(&w->sweep, i);
 		}
@@ -192,7 +192,7 @@ static void worker_loop(struct worker *w)
 		}
 		if (frames) {
 			w->stats.frames += frames;
-			w->stats.turns++;
+			w->stats.busy_turns++;
 		}
 		if (frames || sweep_left(&w->sweep)) {
 			last_work = now;
@@ -444,7 +444,7 @@ void workers_synchronize(struct workers *all)
 {
 	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
 	uint64_t token = rte_rcu_qsbr_start(all->rcu);
-	uint64_t patience = rte_get_tsc_hz() * SYNC_PATIENCE_S, since = rte_rdtsc();
+	uint64_t timeout = rte_get_tsc_hz() * SYNC_TIMEOUT_S, since = rte_rdtsc();
 
 	/* syscalls: sched_yield nanosleep clock_nanosleep */
 	/* A worker may need this CPU: yield at first, then sleep. */
@@ -455,7 +455,7 @@ void workers_synchronize(struct workers *all)
 			nanosleep(&rest, NULL);
 		for (unsigned i = 0; turn % SYNC_WATCH == SYNC_WATCH - 1 && i < all->n; i++)
 			worker_unblock(&all->worker[i]);
-		if (all->stuck && rte_rdtsc() - since > patience) {
+		if (all->stuck && rte_rdtsc() - since > timeout) {
 			all->stuck(all->stuck_arg);
 			since = rte_rdtsc();
 		}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Workers: one thread per DPDK worker lcore. Each worker polls some of the receive queues.
+ * Workers: one thread per DPDK worker lcore. Each worker polls some of the ingress queues.
  *
  * The control thread gives them a `struct forwarding`. In each turn of its loop a worker loads the
  * pointer once, polls the queues on its list, and reports a quiescent state. So after
@@ -45,8 +45,8 @@ struct worker_stats {
 	uint64_t idle_cycles;  /* of polls that found nothing */
 	uint64_t sleep_cycles; /* of sleeps */
 	uint64_t sleeps;
-	uint64_t turns;  /* turns that moved frames */
-	uint64_t frames; /* taken from guests */
+	uint64_t busy_turns; /* turns that moved frames */
+	uint64_t frames;     /* taken from guests */
 };
 
 /*

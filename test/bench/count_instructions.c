@@ -79,7 +79,7 @@ static struct world {
 	size_t used;
 	struct guest_memory *guest;
 	struct port port[PORTS_TOP];
-	struct bench_queue receive, deliver[PORTS_TOP];
+	struct bench_queue ingress, egress[PORTS_TOP];
 	struct fdb *fdb;
 	struct burst *burst;
 	struct forwarding *fwd;
@@ -102,13 +102,13 @@ static uint64_t gpa(const void *host)
 }
 
 static void start_queue(struct bench_queue *q, const struct bench_case *c, struct port *port,
-    unsigned index, bool receives)
+    unsigned index, bool ingress)
 {
 	uint64_t features = VIRTIO_BIT(F_VERSION_1) | (c->packed ? VIRTIO_BIT(F_RING_PACKED) : 0) |
 	    (c->in_order ? VIRTIO_BIT(F_IN_ORDER) : 0);
 	struct vring_layout layout = vring_layout(RING, c->packed);
 	struct vring_config config = {
-	    .direction = receives ? VRING_TRANSMIT : VRING_RECEIVE,
+	    .direction = ingress ? VRING_TRANSMIT : VRING_RECEIVE,
 	    .features = features,
 	    .size = RING,
 	    .desc = take(layout.desc),
@@ -157,7 +157,7 @@ static void fill(const struct bench_case *c)
 
 		put_mac(buffer + 12, 1 + i % c->targets, i % c->macs);
 		put_mac(buffer + 18, 0, i % c->macs);
-		offer(&w.receive, buffer, VIRTIO_NET_HDR_LEN + (i % FRAMES ? c->len : c->first_len),
+		offer(&w.ingress, buffer, VIRTIO_NET_HDR_LEN + (i % FRAMES ? c->len : c->first_len),
 		    false);
 	}
 	for (unsigned t = 1; t <= c->targets; t++) {
@@ -166,7 +166,7 @@ static void fill(const struct bench_case *c)
 			struct virtio_net_hdr *hdr = (void *)take(BUFFER);
 
 			hdr->num_buffers = 1;
-			offer(&w.deliver[t], (uint8_t *)hdr, BUFFER, true);
+			offer(&w.egress[t], (uint8_t *)hdr, BUFFER, true);
 		}
 		for (unsigned m = 0; m < c->macs; m++) {
 			uint8_t mac[6];
@@ -181,11 +181,11 @@ static void make_world(const struct bench_case *c)
 {
 	const struct guest_region region = {.size = MEMORY, .uaddr = 1 << 20, .host = w.memory};
 	struct port *port[PORTS_TOP];
-	struct queue *receive = &w.receive.queue;
+	struct queue *ingress = &w.ingress.queue;
 	struct forwarding_config config = {.n_ports = c->targets + 1,
 	    .port = port,
 	    .n_queues = 1,
-	    .queue = &receive,
+	    .queue = &ingress,
 	    .n_workers = 1};
 
 	w.used = 0;
@@ -198,11 +198,11 @@ static void make_world(const struct bench_case *c)
 		w.port[i] = (struct port){
 		    .index = i, .hdr_len = VIRTIO_NET_HDR_LEN, .policy = &port_policy_none};
 		port[i] = &w.port[i];
-		start_queue(&w.deliver[i], c, &w.port[i], 0, false);
-		w.port[i].n_deliver = 1;
-		w.port[i].deliver[0] = &w.deliver[i].queue;
+		start_queue(&w.egress[i], c, &w.port[i], 0, false);
+		w.port[i].n_egress = 1;
+		w.port[i].egress[0] = &w.egress[i].queue;
 	}
-	start_queue(&w.receive, c, &w.port[0], 1, true);
+	start_queue(&w.ingress, c, &w.port[0], 1, true);
 	if (forwarding_create(&config, &w.fwd) < 0)
 		abort();
 	fill(c);
@@ -214,9 +214,9 @@ static void destroy_world(const struct bench_case *c)
 	burst_destroy(w.burst);
 	fdb_destroy(w.fdb);
 	guest_memory_destroy(w.guest);
-	driver_ring_cleanup(&w.receive.driver);
+	driver_ring_cleanup(&w.ingress.driver);
 	for (unsigned i = 0; i <= c->targets; i++)
-		driver_ring_cleanup(&w.deliver[i].driver);
+		driver_ring_cleanup(&w.egress[i].driver);
 }
 
 /* The child runs this. The instructions between its two stops are counted. */
@@ -225,12 +225,12 @@ static void run_bursts(const struct bench_case *c)
 	uint64_t delivered = 0;
 
 	for (unsigned i = 0; i < WARM_UP; i++)
-		burst_run(w.burst, w.fwd, &w.receive.queue, 0, BURST_FRAMES);
+		burst_run(w.burst, w.fwd, &w.ingress.queue, 0, BURST_FRAMES);
 	raise(SIGSTOP);
-	burst_run(w.burst, w.fwd, &w.receive.queue, 0, BURST_FRAMES);
+	burst_run(w.burst, w.fwd, &w.ingress.queue, 0, BURST_FRAMES);
 	raise(SIGSTOP);
 	for (unsigned t = 1; t <= c->targets; t++)
-		delivered += w.deliver[t].queue.stats.frames;
+		delivered += w.egress[t].queue.stats.frames;
 	_exit(delivered != (WARM_UP + 1) * FRAMES);
 }
 

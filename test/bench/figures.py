@@ -69,7 +69,7 @@ def of_runs(runs, delivered=()):
         "busy": median(w[2] for w in windows), "spread": spread(cycles),
         "runs": [quartile(w[0] for w in run) for run in runs],
         "run_rates": [quartile((w[1] for w in run), 0.75) for run in runs],
-        "lost": max([said["lost"] for said in present(delivered)], default=0),
+        "lost": max([counts["lost"] for counts in present(delivered)], default=0),
     }
 
 
@@ -100,18 +100,18 @@ def ratio(above, below, key="runs"):
 
 
 def first_frames(runs, quantile):
-    """us that the first frame took in each run of the idle section, and a bare wake beside it."""
-    return [(run["wake"][quantile] / 1e3, sum(bare[quantile] for bare in run["bare"]) / len(run["bare"]) / 1e3)
+    """us that the first frame took in each run of the idle section, and a baseline wake beside it."""
+    return [(run["wake"][quantile] / 1e3, sum(wake[quantile] for wake in run["baseline"]) / len(run["baseline"]) / 1e3)
             for run in runs]
 
 
-def words(fault):
+def fault_text(fault):
     """A fault in one line."""
     place = ", ".join(str(fault[key]) for key in ("section", "case", "subject") if fault[key])
     return place + ("" if fault["round"] is None else f", round {fault['round'] + 1}") + f": {fault['text']}"
 
 
-def honest(results, faults):
+def unspoiled(results, faults):
     """The results without those who spoiled frames in any round: what they did has no figure."""
     kept = {section: dict(found) for section, found in results.items()}
     for fault in faults:

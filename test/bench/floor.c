@@ -63,7 +63,7 @@ static struct {
 	const char *stats_path;
 	atomic_bool end;
 	_Atomic uint64_t frames, busy_cycles, idle_cycles, turns;
-	struct vring_burst in, out;
+	struct vring_batch in, out;
 } fl = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void net_pause(struct vhost_device *dev)

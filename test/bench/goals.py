@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple, Optional
 
 from figures import (
     APART, BOUND, FLOOR, LOSSY, NOISY, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, first_frames, median, pairs,
-    present, quartile, ratio, spread, words
+    present, quartile, ratio, spread, fault_text
 )
 
 MET, AIM_MET, MISSED, NOT_MEASURED, NOT_JUDGED = "met", "aim met", "MISSED", "not measured", "not judged"
@@ -48,7 +48,7 @@ def losing(subjects, *names):
             for name in names if subjects[name]["lost"] > LOSSY]
 
 
-def limits(one, two, waits):
+def ratio_remarks(one, two, waits):
     """How many times as fast `one` is as `two`, by cycles and by frames/s, if that needs to be told."""
     cycles, rates = ratio(two, one), ratio(one, two, "run_rates")
     if cycles is None or rates is None:
@@ -65,7 +65,7 @@ def limits(one, two, waits):
 def compared(subjects, *names):
     """Remarks on us and another one in the same case."""
     one, two = (subjects[name] for name in names)
-    return limits(one, two, waiting(subjects, *names)) + losing(subjects, *names) + noisy(subjects)
+    return ratio_remarks(one, two, waiting(subjects, *names)) + losing(subjects, *names) + noisy(subjects)
 
 
 def faster(section, case, peer):
@@ -106,7 +106,7 @@ def worst_over_floor(section, ring):
     return seen
 
 
-def beside(section, case, other, floor_case="64 packed"):
+def cost_ratio(section, case, other, floor_case="64 packed"):
     """Our cycles in one case over those in another."""
     def seen(_, figs):
         cases = figs.get(section, {})
@@ -115,7 +115,7 @@ def beside(section, case, other, floor_case="64 packed"):
             return None
         waits, lost = ([f"{name}: {text}" for name, subjects in ((case, one), (other, two))
                         for text in found(subjects, OURS)] for found in (waiting, losing))
-        remarks = limits(one[OURS], two[OURS], waits) + lost + noisy(cases.get(floor_case, {}))
+        remarks = ratio_remarks(one[OURS], two[OURS], waits) + lost + noisy(cases.get(floor_case, {}))
         return ratio(one[OURS], two[OURS]), remarks
     return seen
 
@@ -154,12 +154,12 @@ def loss_ratio(results, _):
     return value, remarks
 
 
-def frames_astray(results, _):
+def unaccounted_frames(results, _):
     runs = present(results.get("loss", {}).get("runs", {}).get(OURS, []))
     if not runs:
         return None
-    total = sum(run["books"]["sent"] for run in runs)
-    return sum(run["books"]["astray"] for run in runs), [f"of {total} frames in all trials"]
+    total = sum(run["accounting"]["sent"] for run in runs)
+    return sum(run["accounting"]["unaccounted"] for run in runs), [f"of {total} frames in all trials"]
 
 
 def idle_share(results, _):
@@ -172,9 +172,9 @@ def first_frame(results, _):
     pairs = first_frames(results.get("idle", {}).get("runs", []), "p50")
     if not pairs:
         return None
-    bare = median(b for _, b in pairs)
-    remarks = [f"a bare wake takes {bare:.1f} us"]
-    if bare > FIRST_FRAME:
+    baseline = median(b for _, b in pairs)
+    remarks = [f"a baseline wake takes {baseline:.1f} us"]
+    if baseline > FIRST_FRAME:
         remarks.append("nobody can be woken that fast here")
     return median(a for a, _ in pairs), remarks
 
@@ -185,8 +185,8 @@ def beyond_wake(results, _):
     if not runs:
         return None
     value = median(a - b for a, b in first_frames(runs, "p50"))
-    apart = median(abs(run["bare"][0]["p50"] - run["bare"][-1]["p50"]) / 1e3 for run in runs)
-    return value, [f"noisy: bare wakes before and after are {apart:.1f} us apart"] if apart > abs(value) else []
+    apart = median(abs(run["baseline"][0]["p50"] - run["baseline"][-1]["p50"]) / 1e3 for run in runs)
+    return value, [f"noisy: baseline wakes before and after are {apart:.1f} us apart"] if apart > abs(value) else []
 
 
 def at_most(case, figure, seen, must, aim=None, unit="", of=()):
@@ -235,10 +235,10 @@ GOALS = [
     at_most("look-up", "cycles among 16,384 addresses", looked_up(16384), 6, of=ours("lookup")),
     at_most("look-up", "cycles among 1,000,000 addresses", looked_up(1000000), 20, of=ours("lookup")),
     at_most("1,000,000 addresses", "of the cycles with one",
-            beside("macs", "64 packed 1000000 MACs", "64 packed 1 MACs"), 2,
+            cost_ratio("macs", "64 packed 1000000 MACs", "64 packed 1 MACs"), 2,
             of=ours("macs", "64 packed 1000000 MACs", "64 packed 1 MACs")),
     at_most("1,000 idle ports", "of the cycles without them",
-            beside("ports", "64 packed 1000 idle ports", "64 packed 0 idle ports"), 1.1, 1.03,
+            cost_ratio("ports", "64 packed 1000 idle ports", "64 packed 0 idle ports"), 1.1, 1.03,
             of=ours("ports", "64 packed 1000 idle ports", "64 packed 0 idle ports")),
     floors("64 B packed, guests are vswitch-pktgen", "limit", "64 packed", 1.4, 1.1),
     floors("64 B split, guests are vswitch-pktgen", "limit", "64 split", 1.5, 1.1),
@@ -252,11 +252,11 @@ GOALS = [
     at_most("latency at 10 % load", f"of {RTE_VHOST}'s p99", latency_ratio("p99"), 1, 0.97,
             of=("latency", None, (OURS, RTE_VHOST))),
     Goal("loss, rings of 256", "NDR over MRR", loss_ratio, 0.9, 0.95, of=ours("loss")),
-    at_most("loss, rings of 256", "frames that the counters do not explain", frames_astray, 0, of=ours("loss")),
+    at_most("loss, rings of 256", "frames that the counters do not explain", unaccounted_frames, 0, of=ours("loss")),
     at_most("idle, sleeping", "of a core", idle_share, 2, unit=" %", of=ours("idle")),
     at_most("idle, sleeping", "until the first frame is through (p50)", first_frame, FIRST_FRAME, unit=" us",
             of=ours("idle")),
-    at_most("idle, sleeping", "of these beyond a bare wake", beyond_wake, 50, 20, unit=" us", of=ours("idle")),
+    at_most("idle, sleeping", "of these beyond a baseline wake", beyond_wake, 50, 20, unit=" us", of=ours("idle")),
 ]
 
 
@@ -287,10 +287,10 @@ def judge(results, figs, judged=True, faults=()):
     for goal in GOALS:
         value, remarks = goal.seen(results, figs) or (None, [])
         suffered = faults_of(goal, faults)
-        remarks = [*remarks, *(f"left out: {words(fault)}" for fault in suffered)]
+        remarks = [*remarks, *(f"left out: {fault_text(fault)}" for fault in suffered)]
         found = verdict(goal, value)
         if found == NOT_MEASURED and suffered:
-            found, remarks = FAULT, [words(fault) for fault in suffered]
+            found, remarks = FAULT, [fault_text(fault) for fault in suffered]
         rows.append({
             "case": goal.case, "figure": goal.figure, "seen": None if found in (NOT_MEASURED, FAULT) else value,
             "must": goal.must, "aim": goal.aim, "least": goal.least, "unit": goal.unit,

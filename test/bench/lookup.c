@@ -124,7 +124,7 @@ static uint64_t look_up_all(const struct fdb *fdb)
 	return look_up(fdb, fdb_lookup);
 }
 
-static double measure_bare(const struct fdb *fdb)
+static double measure_lookup(const struct fdb *fdb)
 {
 	static double cycles[ROUNDS];
 
@@ -150,7 +150,7 @@ int main(int argc, char *argv[])
 	for (unsigned c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
 		unsigned macs = counts[c];
 		struct fdb *fdb = fdb_create(macs, 300);
-		double both, one, bare;
+		double both, one, lookup;
 
 		if (!fdb)
 			return 2;
@@ -164,10 +164,10 @@ int main(int argc, char *argv[])
 		for (unsigned i = 0; i < BURSTS * BURST; i++)
 			src[i] = mac_number(1);
 		one = measure(fdb);
-		bare = measure_bare(fdb);
+		lookup = measure_lookup(fdb);
 		printf("{\"macs\": %u, \"lookup\": %.1f, \"destination\": %.1f, \"frame\": %.1f, "
 		       "\"level\": \"%s\"}\n",
-		    macs, bare, one, both, cpu_level_name(cpu_level()));
+		    macs, lookup, one, both, cpu_level_name(cpu_level()));
 		fdb_destroy(fdb);
 	}
 	return 0;

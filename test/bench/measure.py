@@ -51,30 +51,31 @@ def wait_idle(limit=60):
         pass
 
 
-def lost_share(said):
+def lost_share(result):
     """Of what was sent; in a closed loop of what goes round in it. A search loses on purpose, and says
     neither."""
-    sent = said.get("sent", 0)
-    return (sent - said["received"]) / said.get("under_way", sent) if sent else 0
+    sent = result.get("sent", 0)
+    return (sent - result["received"]) / result.get("under_way", sent) if sent else 0
 
 
-def check(name, said):
+def check(name, result):
     """What the generator counted: what was moved must have arrived, and must be what was sent."""
-    spoiled = {key: said[key] for key in SPOILED if said.get(key)}
-    if said.get("received", 0) > said.get("sent", 0):
-        spoiled["more than was sent"] = said["received"] - said["sent"]
+    spoiled = {key: result[key] for key in SPOILED if result.get(key)}
+    if result.get("received", 0) > result.get("sent", 0):
+        spoiled["more than was sent"] = result["received"] - result["sent"]
     if spoiled:
         raise Spoiled(f"{name} spoils frames: " + ", ".join(f"{key} {n}" for key, n in spoiled.items()))
-    if lost_share(said) > 1 - DELIVERED:
-        raise LabError(f"{name} lost {said['sent'] - said['received']} of {said.get('under_way', said['sent'])} frames")
+    if lost_share(result) > 1 - DELIVERED:
+        raise LabError(f"{name} lost {result['sent'] - result['received']} of "
+                       f"{result.get('under_way', result['sent'])} frames")
     # Less work than the others do: there is nothing to compare then.
-    if said.get("bare"):
-        raise LabError(f"{name} lost the net headers of {said['bare']} of {said['received']} frames")
+    if result.get("lost_gso_requests"):
+        raise LabError(f"{name} lost the net headers of {result['lost_gso_requests']} of {result['received']} frames")
 
 
-def check_claim(name, claimed, said):
+def check_claim(name, claimed, result):
     """The switch counts frames for its figure; the generator's counts must agree with it."""
-    total = said.get("total", said)
+    total = result.get("total", result)
     sent = total["sent"] + total.get("hellos", 0)
     if claimed > sent + max(CLAIM * sent, FEW):
         raise LabError(f"{name} says that it moved {claimed} frames, of {sent} that were sent")
@@ -86,11 +87,11 @@ def check_content(lab, peer, what):
     """A few frames, every byte written and checked, through the same sockets as those that were timed."""
     try:
         load = Pktgen(lab, peer.paths, {**what, "touch_all": True, "rate": CONTENT_RATE}, CONTENT_SECONDS)
-        said = load.end(wait=True)
+        result = load.end(wait=True)
     except LabError as fault:
         raise LabError(f"what {peer.name} delivers cannot be checked: {fault}") from None
-    check(peer.name, said)
-    if not said["received"]:
+    check(peer.name, result)
+    if not result["received"]:
         raise LabError(f"{peer.name} delivered nothing to be checked")
 
 
@@ -133,67 +134,67 @@ def windows(subject, generator, what, seconds, content=False):
             wait_traffic(load, peer, FIRST_FRAMES * 64 / max(what["size"], 64) + 4 * what.get("macs", 0))
             time.sleep(0.1)
             samples = peer.windows(seconds)
-            said = load.end()
+            result = load.end()
             if not subject.delivers:
                 return samples, {}
-            check(subject.name, said)
-            check_claim(subject.name, peer.count()[3], said)
+            check(subject.name, result)
+            check_claim(subject.name, peer.count()[3], result)
             if content and generator is not Pktgen:
                 load.close()
                 check_content(lab, peer, what)
-            return samples, {"lost": lost_share(said)}
+            return samples, {"lost": lost_share(result)}
         except (LabError, TypeError):
             print(lab.story(), file=sys.stderr)
             raise
 
 
 def trial(subject, what, seconds):
-    """What vswitch-pktgen says in the end, and what is said of the switch."""
+    """What vswitch-pktgen says in the end, and what is result of the switch."""
     with Lab() as lab:
         try:
             peer = subject(lab)
-            said = Pktgen(lab, peer.paths, what, seconds).end(wait=True)
-            check(subject.name, said)
-            return said, books(peer, said["total"]) if subject is Ours else None
+            result = Pktgen(lab, peer.paths, what, seconds).end(wait=True)
+            check(subject.name, result)
+            return result, accounting(peer, result["total"]) if subject is Ours else None
         except LabError:
             print(lab.story(), file=sys.stderr)
             raise
 
 
-def books(peer, total):
+def accounting(peer, total):
     """Frames that the switch's counters and the generator's do not tell alike."""
     stats = peer.process.quiet_stats()
-    received = sum(queue["frames"] for queue in queues(stats, "receive"))
-    astray = abs(received - total["sent"] - total["hellos"])
-    astray += abs(sum(dropped(stats).values()) - (total["sent"] - total["received"]))
+    received = sum(queue["frames"] for queue in queues(stats, "ingress"))
+    unaccounted = abs(received - total["sent"] - total["hellos"])
+    unaccounted += abs(sum(dropped(stats).values()) - (total["sent"] - total["received"]))
     try:
         assert_balanced(stats)
     except AssertionError as wrong:
         print(wrong, file=sys.stderr)
-        astray += 1
-    return {"sent": total["sent"], "dropped": dropped(stats), "astray": astray}
+        unaccounted += 1
+    return {"sent": total["sent"], "dropped": dropped(stats), "unaccounted": unaccounted}
 
 
-def here(*subjects):
+def available(*subjects):
     return [s for s in subjects if not s.missing()]
 
 
 def latency(options, progress, attempt):
     """All at the same rate: a tenth of what the slower of vswitchd and rte_vhost takes."""
     mrr, runs = {}, {}
-    for subject in here(Ours, RteVhost):
-        said, _ = trial(subject, case(64, True, test="mrr"), 0.02 if options.quick else 0.1)
-        mrr[subject.name] = said["mrr"]
+    for subject in available(Ours, RteVhost):
+        result, _ = trial(subject, case(64, True, test="mrr"), 0.02 if options.quick else 0.1)
+        mrr[subject.name] = result["mrr"]
     rate = int(min(mrr.values()) / 10)
     for number in range(options.rounds * (1 if options.quick else LATENCY_TURNS)):
-        for subject in here(FloorCopy, Ours, RteVhost):
+        for subject in available(FloorCopy, Ours, RteVhost):
             wait_idle(1 if options.quick else 60)
-            said, _ = attempt(subject, number, trial, subject, case(64, True, rate=rate),
+            result, _ = attempt(subject, number, trial, subject, case(64, True, rate=rate),
                               0.5 if options.quick else 1) or (None, None)
-            runs.setdefault(subject.name, []).append(said)
-            if not said:
+            runs.setdefault(subject.name, []).append(result)
+            if not result:
                 continue
-            quantiles = said["latency_ns"]
+            quantiles = result["latency_ns"]
             progress(f"round {number + 1}: latency at {rate / 1e6:.2f} M/s  {subject.name:32} "
                      f"p50 {quantiles['p50'] / 1e3:.2f} us, p99 {quantiles['p99'] / 1e3:.2f} us")
     return {"rate": rate, "mrr": mrr, "runs": runs}
@@ -202,25 +203,25 @@ def latency(options, progress, attempt):
 def one_loss(subject, quick, search=True):
     """MRR and NDR. A quick look takes no repeated trials."""
     ring = {"ring-size": RING}
-    said, first = trial(subject, case(64, True, test="mrr", **ring), 0.01 if quick else 0.1)
-    run = {"mrr": said["mrr_rates"]}
+    result, first = trial(subject, case(64, True, test="mrr", **ring), 0.01 if quick else 0.1)
+    run = {"mrr": result["mrr_rates"]}
     if search:
         test = "rfc2544" if quick else "ndrpdr"
-        said, second = trial(subject, case(64, True, test=test, **ring), 0.01 if quick else 0.05)
-        found = said["throughput" if quick else "NDR"]
-        run["mrr"] += said["mrr_rates"]
+        result, second = trial(subject, case(64, True, test=test, **ring), 0.01 if quick else 0.05)
+        found = result["throughput" if quick else "NDR"]
+        run["mrr"] += result["mrr_rates"]
         run.update(ndr=found["rate"], trials=found["trials"], generator_limit=found["generator_limit"])
         if not quick:
-            run["pdr"] = said["PDR"]["rate"]
+            run["pdr"] = result["PDR"]["rate"]
         if first:
-            run["books"] = {"sent": first["sent"] + second["sent"], "astray": first["astray"] + second["astray"]}
+            run["accounting"] = {key: first[key] + second[key] for key in ("sent", "unaccounted")}
     return run
 
 
 def loss(options, progress, attempt):
     """The switch twice, and the others beside it."""
     runs = {}
-    subjects = [Ours] if options.quick else here(Ours, FloorCopy, RteVhost, Ours, FloorCopy)
+    subjects = [Ours] if options.quick else available(Ours, FloorCopy, RteVhost, Ours, FloorCopy)
     for subject in subjects:
         wait_idle(1 if options.quick else 60)
         mine = runs.setdefault(subject.name, [])
@@ -232,8 +233,9 @@ def loss(options, progress, attempt):
         if "ndr" in run:
             text += f", NDR {run['ndr'] / 1e6:.2f} M/s"
             text += " (the generator was the limit)" if run["generator_limit"] else ""
-        if "books" in run:
-            text += f", {run['books']['astray']} of {run['books']['sent']} frames that the counters do not explain"
+        if "accounting" in run:
+            text += f", {run['accounting']['unaccounted']} of {run['accounting']['sent']} frames that the "
+            text += "counters do not explain"
         progress(text)
     return {"ring": RING, "runs": runs}
 
@@ -244,7 +246,7 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def bare_wake(seconds):
+def baseline_wake(seconds):
     """What it takes to wake a thread on the switch's CPU from the generator's, as often as frames do."""
     argv = [WAKE, SWITCH_CPU, GENERATOR_CPU, WAKE_RATE, max(int(seconds * WAKE_RATE), 1)]
     done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=True)
@@ -262,12 +264,12 @@ def one_idle(seconds):
         time.sleep(seconds)
         share = (cpu_seconds(peer.process.pid) - before) / (time.monotonic() - begin)
         slept = peer.sleeps()
-        bare = [bare_wake(seconds / 4)]
+        baseline = [baseline_wake(seconds / 4)]
         load = Pktgen(lab, peer.other_paths[:2], case(64, True, rate=WAKE_RATE), seconds / 2)
-        said = load.end(wait=True)
-        check(peer.name, said)
-        bare.append(bare_wake(seconds / 4))
-        return {"cpu": share, "wake": said["latency_ns"], "bare": bare, "frames": said["sent"],
+        result = load.end(wait=True)
+        check(peer.name, result)
+        baseline.append(baseline_wake(seconds / 4))
+        return {"cpu": share, "wake": result["latency_ns"], "baseline": baseline, "frames": result["sent"],
                 "sleeps": peer.sleeps() - slept}
 
 
@@ -279,8 +281,8 @@ def idle(options, progress, attempt):
         if run:
             runs.append(run)
             progress(f"round {number + 1}: idle   {run['cpu']:.2%} of a core, a frame wakes it and is through in "
-                     f"{run['wake']['p50'] / 1e3:.1f} us; a bare wake takes "
-                     f"{run['bare'][0]['p50'] / 1e3:.1f} and {run['bare'][1]['p50'] / 1e3:.1f} us")
+                     f"{run['wake']['p50'] / 1e3:.1f} us; a baseline wake takes "
+                     f"{run['baseline'][0]['p50'] / 1e3:.1f} and {run['baseline'][1]['p50'] / 1e3:.1f} us")
     return runs and {"ports": 2 + QUIET_PORTS, "guests": 2, "seconds": seconds, "runs": runs}
 
 
@@ -290,8 +292,8 @@ def lookup(options, progress, _):
     for number in range(options.rounds):
         done = subprocess.run(["taskset", "-c", str(SWITCH_CPU), LOOKUP], capture_output=True, text=True, check=True)
         for line in done.stdout.splitlines():
-            said = json.loads(line)
-            found.setdefault(str(said["macs"]), []).append(said)
+            result = json.loads(line)
+            found.setdefault(str(result["macs"]), []).append(result)
         progress(f"round {number + 1}: lookup " + ", ".join(
             f"{macs}: {runs[-1]['lookup']:.1f}" for macs, runs in found.items()) + " cycles")
     return found

@@ -45,7 +45,7 @@ def case(size, packed, **more):
     return {"size": size, "packed": packed, **more}
 
 
-def beside_floor(cases):
+def with_floor(cases):
     """Cases of ours alone, and the floor once, to see how quiet the machine is."""
     return [(case(64, True), [FloorCopy]), *((what, [Ours]) for what in cases)]
 
@@ -79,8 +79,8 @@ def plan(quick):
         rings = [{"ring-size": 256}, {"ring-size": 1024}]
         sections.append(Section("tso", Pktgen, [(case(60000, True, tso=1448, **ring), tso) for ring in rings]))
     sections += [
-        Section("macs", Pktgen, beside_floor(case(64, True, macs=m) for m in macs), together=True),
-        Section("ports", Pktgen, beside_floor(case(64, True, idle=n) for n in idle), together=True),
+        Section("macs", Pktgen, with_floor(case(64, True, macs=m) for m in macs), together=True),
+        Section("ports", Pktgen, with_floor(case(64, True, idle=n) for n in idle), together=True),
     ]
     return sections
 

@@ -65,11 +65,11 @@ def latency_lines(latency):
     """Quantiles over 1 / (1 - quantile): the tail gets as much room as the rest."""
     lines = {}
     for name, runs in latency.get("runs", {}).items():
-        said = [run["latency_ns"] for run in present(runs)]
-        if not said:
+        latencies = [run["latency_ns"] for run in present(runs)]
+        if not latencies:
             continue
-        points = [(1 / (1 - i / 100), median(s["percentiles"][i - 1] for s in said) / 1e3) for i in range(1, 100)]
-        points += [(1 / (1 - part), median(s[q] for s in said) / 1e3) for q, part in TAIL.items()]
+        points = [(1 / (1 - i / 100), median(s["percentiles"][i - 1] for s in latencies) / 1e3) for i in range(1, 100)]
+        points += [(1 / (1 - part), median(s[q] for s in latencies) / 1e3) for q, part in TAIL.items()]
         lines[name] = points
     return lines
 

@@ -10,7 +10,8 @@ import json
 import re
 
 from figures import (
-    BOUND, FLOOR, OURS, OVS, QUANTILES, RTE_VHOST, RTE_VHOST_CHAINED, honest, median, present, ratio, summary, words
+    BOUND, FLOOR, OURS, OVS, QUANTILES, RTE_VHOST, RTE_VHOST_CHAINED, unspoiled, median, present, ratio,
+    summary, fault_text
 )
 from report import goal_table, processor, rows, simd_lines, verdict_line
 
@@ -57,18 +58,18 @@ def latency(results):
 def record(everything):
     """What of a result goes to doc/bench."""
     faults = everything["faults"]
-    results = honest(everything["results"], faults)
-    noisy = {name: said["spread"] for name, said in everything["noise"].items() if said["noisy"]}
+    results = unspoiled(everything["results"], faults)
+    noisy = {name: entry["spread"] for name, entry in everything["noise"].items() if entry["noisy"]}
     return {
         "machine": everything["machine"], "rounds": everything["rounds"], "seconds": everything["seconds"],
         "took": everything["took"], "goals": everything["goals"], "throughput": throughput(summary(results), faults),
         "latency": latency(results), "noisy": noisy, "left_out": everything["left_out"],
-        "faults": [words(fault) for fault in faults],
+        "faults": [fault_text(fault) for fault in faults],
     }
 
 
-def throughput_table(said):
-    lines, name = said["throughput"], processor(said["machine"])
+def throughput_table(entry):
+    lines, name = entry["throughput"], processor(entry["machine"])
     if not lines:
         return ""
     peers = [peer for peer in PEERS if any(peer in line["times"] or peer in line["faults"] for line in lines)]
@@ -92,32 +93,32 @@ def throughput_table(said):
                  *peers], body) + note
 
 
-def latency_table(said):
-    found = said["latency"]
+def latency_table(entry):
+    found = entry["latency"]
     if not found:
         return ""
     return rows([f"us at {found['rate'] / 1e6:.2f} M/s, median of the rounds", *QUANTILES],
                 [[name, *(f"{value:.1f}" for value in values)] for name, values in found["us"].items()])
 
 
-def section(said):
+def section(entry):
     """One processor's."""
-    m = said["machine"]
+    m = entry["machine"]
     head = (f"vswitchd {m['commit']}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, "
-            f"{m['when'].split()[0]}, {said['rounds']} rounds; one core switches, one generates. "
-            f"{verdict_line(said['goals'])}")
-    noisy = ", ".join(f"{name} {spread:.0%}" for name, spread in said["noisy"].items())
-    parts = [f"### {processor(m)}", head, simd_lines(m), goal_table(said["goals"]), throughput_table(said),
-             latency_table(said),
+            f"{m['when'].split()[0]}, {entry['rounds']} rounds; one core switches, one generates. "
+            f"{verdict_line(entry['goals'])}")
+    noisy = ", ".join(f"{name} {spread:.0%}" for name, spread in entry["noisy"].items())
+    parts = [f"### {processor(m)}", head, simd_lines(m), goal_table(entry["goals"]), throughput_table(entry),
+             latency_table(entry),
              f"The machine was noisy; by so much did the floor itself spread: {noisy}." if noisy else "",
-             *(f"{name} is left out: {why}." for name, why in said["left_out"].items()),
-             *(f"Failed: {fault}." for fault in said["faults"])]
+             *(f"{name} is left out: {why}." for name, why in entry["left_out"].items()),
+             *(f"Failed: {fault}." for fault in entry["faults"])]
     return "\n\n".join(part for part in parts if part)
 
 
 def render(records):
     """All of it, from all records."""
-    parts = [section(said) for said in records]
+    parts = [section(entry) for entry in records]
     return "\n\n".join(parts + ([ONE_ONLY] if len(parts) == 1 else []))
 
 

@@ -4,9 +4,10 @@
 import json
 
 from figures import (
-    BOUND, LOSSY, NOISY, OURS, QUANTILES, first_frames, honest, median, noise, present, quartile, ratio, summary
+    BOUND, LOSSY, NOISY, OURS, QUANTILES, first_frames, unspoiled, median, noise, present, quartile, ratio,
+    summary
 )
-from figures import words as fault_words
+from figures import fault_text
 from goals import judge
 from lab import not_tested
 
@@ -67,10 +68,10 @@ def latency_table(latency):
 def loss_line(name, run):
     if "ndr" not in run:
         return [name, f"{median(run['mrr']) / 1e6:.2f}", "-", "-", "", "-"]
-    counters = run.get("books")
+    counters = run.get("accounting")
     return [name, f"{median(run['mrr']) / 1e6:.2f}", f"{run['ndr'] / 1e6:.2f}",
             f"{run['ndr'] / median(run['mrr']):.1%}", "the generator" if run["generator_limit"] else "the switch",
-            f"{counters['astray']} of {counters['sent']} frames not explained" if counters else "-"]
+            f"{counters['unaccounted']} of {counters['sent']} frames not explained" if counters else "-"]
 
 
 def loss_table(loss):
@@ -84,15 +85,15 @@ def idle_table(idle):
     runs = idle["runs"]
     lines = []
     for q in ("p50", "p90", "p99", "max"):
-        frame, bare = (list(values) for values in zip(*first_frames(runs, q)))
-        lines.append([q, f"{median(frame):.1f}", f"{median(bare):.1f}",
-                      f"{median(a - b for a, b in zip(frame, bare)):.1f}"])
+        frame, baseline = (list(values) for values in zip(*first_frames(runs, q)))
+        lines.append([q, f"{median(frame):.1f}", f"{median(baseline):.1f}",
+                      f"{median(a - b for a, b in zip(frame, baseline)):.1f}"])
     slept = median(run["sleeps"] / max(run["frames"], 1) for run in runs)
     return (f"{idle['ports']} ports, {idle['guests']} of them with a quiet guest: "
             f"**{median(run['cpu'] for run in runs):.2%}** of a core. Frames that each come to a sleeping switch "
             f"({slept:.1f} sleeps per frame), and an eventfd alone that wakes a thread on the same CPUs, us, medians "
             "of the rounds; the difference is the switch's own part:\n\n"
-            + rows(["", "first frame is through", "bare wake", "difference"], lines))
+            + rows(["", "first frame is through", "baseline wake", "difference"], lines))
 
 
 def lookup_table(lookup):
@@ -133,8 +134,8 @@ def processor(machine):
 
 def simd_lines(machine):
     """Who uses which instructions: a ratio is not of switches alone."""
-    said = machine.get("simd", {})
-    lines = [f"* {name}: {text}" for name, text in said.items()]
+    texts = machine.get("simd", {})
+    lines = [f"* {name}: {text}" for name, text in texts.items()]
     return "\n".join(["Vector instructions here:", "", *lines]) if lines else ""
 
 
@@ -148,9 +149,9 @@ def verdict_line(goals):
 OTHER_TABLES = {"latency": latency_table, "loss": loss_table, "idle": idle_table, "lookup": lookup_table}
 
 
-def words(everything, figs):
+def report_text(everything, figs):
     m = everything["machine"]
-    results = honest(everything["results"], everything["faults"])
+    results = unspoiled(everything["results"], everything["faults"])
     parts = [f"# vswitchd {m['commit']} on {processor(m)}, {m['cores']} cores, Linux {m['kernel']}, DPDK {m['dpdk']}, "
              f"{m['when']}",
              f"Cycles of the switching core per frame (TSC), lower quartile of the windows of 80 ms of up to "
@@ -167,14 +168,14 @@ def words(everything, figs):
                 else window_table(figs[section], at_fault)
             parts += [f"## {title}", body, noise_line(everything["noise"][section]["spread"])]
     parts += [f"{name} is left out: {why}." for name, why in everything["left_out"].items()]
-    parts += [f"Failed: {fault_words(fault)}." for fault in everything["faults"]]
+    parts += [f"Failed: {fault_text(fault)}." for fault in everything["faults"]]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def write(everything, folder):
     # What was measured is kept whatever becomes of the rest.
     (folder / "result.json").write_text(json.dumps(everything))
-    results = honest(everything["results"], everything["faults"])
+    results = unspoiled(everything["results"], everything["faults"])
     figs = summary(results)
     everything["goals"] = judge(results, figs, not everything["quick"], everything["faults"])
     everything["noise"] = {
@@ -182,7 +183,7 @@ def write(everything, folder):
         for section, spread in noise(results, figs).items()
     }
     (folder / "result.json").write_text(json.dumps(everything))
-    text = words(everything, figs)
+    text = report_text(everything, figs)
     (folder / "report.md").write_text(text)
     try:
         from plots import plot

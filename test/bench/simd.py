@@ -76,13 +76,13 @@ def of_ovs():
 
 def disclose():
     """{name: words} of all that are here."""
-    said = {}
+    texts = {}
     for name, subject, function in ((figures.OURS, Ours, of_ours), (figures.RTE_VHOST, RteVhost, of_rte_vhost),
                                     (figures.OVS, Ovs, of_ovs)):
         if subject.missing():
             continue
         try:
-            said[name] = function()
+            texts[name] = function()
         except (LabError, OSError, subprocess.SubprocessError) as fault:
-            said[name] = f"not known ({str(fault).strip() or type(fault).__name__})"
-    return said
+            texts[name] = f"not known ({str(fault).strip() or type(fault).__name__})"
+    return texts

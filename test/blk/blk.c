@@ -60,30 +60,30 @@ struct blk {
 		unsigned n;
 		struct request request[IN_HAND];
 	} queue[RINGS];
-	struct vring_burst burst;
+	struct vring_batch batch;
 };
 
 static struct blk blk CACHE_ALIGNED;
 
 static void fetch(struct vring *vr, struct queue *q)
 {
-	struct vring_burst *burst = &blk.burst;
+	struct vring_batch *batch = &blk.batch;
 
-	vring_visit(burst);
-	vring_fetch(vr, burst, IN_HAND - q->n);
-	for (unsigned i = 0; i < burst->n; i++)
-		request_take(&q->request[q->n++], burst, &burst->chain[i]);
+	vring_visit(batch);
+	vring_fetch(vr, batch, IN_HAND - q->n);
+	for (unsigned i = 0; i < batch->n; i++)
+		request_take(&q->request[q->n++], batch, &batch->chain[i]);
 }
 
 /* Complete some requests that were executed, in random order; or all. */
 static void complete(struct vhost_vring *ring, struct queue *q, bool all)
 {
-	struct vring_burst *burst = &blk.burst;
+	struct vring_batch *batch = &blk.batch;
 	struct request finished[IN_HAND];
 	unsigned n = 0;
 
-	burst->n = 0;
-	burst->plain = false;
+	batch->n = 0;
+	batch->single_segment = false;
 	for (unsigned tries = all ? 0 : q->n; q->n; tries--) {
 		unsigned k = random() % q->n;
 
@@ -93,13 +93,13 @@ static void complete(struct vhost_vring *ring, struct queue *q, bool all)
 			continue; /* not this time */
 		finished[n] = q->request[k];
 		q->request[k] = q->request[--q->n];
-		burst->chain[burst->n] = finished[n].chain;
-		burst->chain[burst->n++].written = finished[n].written;
+		batch->chain[batch->n] = finished[n].chain;
+		batch->chain[batch->n++].written = finished[n].written;
 		n++;
 	}
 	if (!n)
 		return;
-	vring_complete(&ring->ring, burst);
+	vring_complete(&ring->ring, batch);
 	for (unsigned i = 0; i < n; i++)
 		request_note_completion(&finished[i], &blk.disk);
 	if (ring->call_fd >= 0 && vring_call_needed(&ring->ring))

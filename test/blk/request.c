@@ -20,17 +20,17 @@ struct header {
 	uint64_t sector;
 };
 
-void request_take(struct request *r, const struct vring_burst *burst, const struct vring_chain *c)
+void request_take(struct request *r, const struct vring_batch *batch, const struct vring_chain *c)
 {
 	r->chain = *c;
-	r->n_readable = vring_chain_readable(burst, c);
+	r->n_readable = vring_chain_readable(batch, c);
 	r->done = false;
 	r->written = 0;
 	r->text[0] = '\0';
 	if (c->n_segments > REQUEST_SEGMENTS)
 		r->chain.n_segments = 0;
 	memcpy(
-	    r->segment, &burst->segment[c->segment], r->chain.n_segments * sizeof(r->segment[0]));
+	    r->segment, &batch->segment[c->segment], r->chain.n_segments * sizeof(r->segment[0]));
 }
 
 /* Segments [from, to) without their first skip and last cut bytes. Returns the number of bytes. */

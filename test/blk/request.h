@@ -29,8 +29,8 @@ struct request {
 	char text[48]; /* describes an executed write in the journal */
 };
 
-/* Copy a chain of a burst. A chain without segments is fine: its request fails. */
-void request_take(struct request *r, const struct vring_burst *burst, const struct vring_chain *c);
+/* Copy a chain of a batch. A chain without segments is fine: its request fails. */
+void request_take(struct request *r, const struct vring_batch *batch, const struct vring_chain *c);
 
 /* Execute the request: read or write the file, and write the status. Sets done and written. */
 void request_execute(struct request *r, const struct disk *disk);

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_NS UINT64_C(5000000000)
-#define LOST_NS     UINT64_C(300000000) /* a frame that has not arrived by then is lost */
+#define TIMEOUT_NS UINT64_C(5000000000)
+#define LOST_NS    UINT64_C(300000000) /* a frame that has not arrived by then is lost */
 
 void must_at(bool condition, const char *what, const char *file, int line)
 {
@@ -114,7 +114,7 @@ void make_frame(
 void send_surely(struct net_driver *nd, unsigned pair, const void *frame, uint32_t len,
     const struct virtio_net_hdr *hdr, const struct net_shape *shape)
 {
-	uint64_t deadline = now_ns() + PATIENCE_NS;
+	uint64_t deadline = now_ns() + TIMEOUT_NS;
 	int err;
 
 	while ((err = net_send(nd, pair, frame, len, hdr, shape)) == -EAGAIN) {
@@ -155,7 +155,7 @@ unsigned drain(struct net_driver *nd, unsigned quiet_ms)
  */
 static void hear_others(struct net_driver *nd, unsigned n)
 {
-	uint64_t deadline = now_ns() + PATIENCE_NS;
+	uint64_t deadline = now_ns() + TIMEOUT_NS;
 	struct net_frame f;
 
 	while (n > 0) {
@@ -336,14 +336,14 @@ void streams_step(struct stream s[], unsigned n)
 
 void streams_settle(struct stream s[], unsigned n)
 {
-	uint64_t deadline = now_ns() + PATIENCE_NS;
+	uint64_t deadline = now_ns() + TIMEOUT_NS;
 
 	for (unsigned i = 0; i < n; i++) {
 		while (s[i].received < s[i].sent) {
 			net_serve(s[i].from);
 			if (streams_receive(s, n, s[i].to) == 0)
 				usleep(20);
-			if (s[i].lossy && now_ns() > deadline - PATIENCE_NS + LOST_NS)
+			if (s[i].lossy && now_ns() > deadline - TIMEOUT_NS + LOST_NS)
 				stream_give_up(&s[i]);
 			if (now_ns() > deadline)
 				must_equal(s[i].received, s[i].sent, "frames of a stream");

@@ -142,19 +142,19 @@ def counters(stats):
 
 
 class Switch(Process):
-    """A running vswitchd and its books."""
+    """A running vswitchd and its counters."""
 
     def __init__(self, lab, ports, *options, name="vswitchd", eal=(), command=None, wait=True,
-                 plain=False, **popen):
+                 as_installed=False, **popen):
         self.paths = [lab.dir / port for port in ports]
         self.stats_path = lab.dir / f"{name}.json"
         argv = [command or VSWITCHD, *options, "--stats-json", self.stats_path]
         for path in self.paths:
             argv += ["--socket-path", path]
-        if not plain and not huge_pages_free() and "--no-huge" not in options:
+        if not as_installed and not huge_pages_free() and "--no-huge" not in options:
             not_tested("huge-pages", "vswitchd with huge pages")
             argv += ["--no-huge"]
-        if not plain:
+        if not as_installed:
             argv += ["--", "--file-prefix", f"{lab.dir.name}-{name}", *eal]
         super().__init__(lab, name, argv, **popen)
         if wait:
@@ -220,15 +220,15 @@ def dropped(stats):
 
 def assert_balanced(stats):
     """Every frame that came in went out or has a reason; recomputed from the queues."""
-    for queue in queues(stats, "receive"):
+    for queue in queues(stats, "ingress"):
         settled = queue["unicast"] + queue["flooded"] + sum(queue["drops"].values())
-        assert queue["frames"] == settled, f"receive queue loses frames: {queue}"
+        assert queue["frames"] == settled, f"ingress queue loses frames: {queue}"
     sent = sum(
-        queue["unicast"] + queue["flood_copies"] + queue["segments"]
-        for queue in queues(stats, "receive")
+        queue["unicast"] + queue["flood_copies"] + queue["gso_segments"]
+        for queue in queues(stats, "ingress")
     )
     arrived = sum(
-        queue["frames"] + sum(queue["drops"].values()) for queue in queues(stats, "deliver")
+        queue["frames"] + sum(queue["drops"].values()) for queue in queues(stats, "egress")
     )
     assert sent == arrived, f"{sent} copies were sent and {arrived} accounted for: {stats['ports']}"
-    assert stats["books"]["balanced"], stats["books"]
+    assert stats["totals"]["balanced"], stats["totals"]

@@ -56,11 +56,11 @@ class Monitor:
 
 
 # What a kernel or a program says that found its memory changed.
-SPOILT = re.compile(rb"corruption|BUG:|Oops|general protection|Kernel panic|segfault|unable to handle|smashing")
+CORRUPTION = re.compile(rb"corruption|BUG:|Oops|general protection|Kernel panic|segfault|unable to handle|smashing")
 
 
-def move_unspoilt(lab, body, *args):
-    """Call body(lab, ...), once more in a fresh lab if the emulator has spoilt a guest; three times in all.
+def move_uncorrupted(lab, body, *args):
+    """Call body(lab, ...), once more in a fresh lab if the emulator has corrupted a guest; three times in all.
 
     QEMU 7.2 without KVM loses writes of a guest's CPU when it moves: having looked 64 pages at a time for
     what was written, it does not tell the CPU to report the next write (mended in QEMU 9.0, "physmem: Fix
@@ -72,10 +72,10 @@ def move_unspoilt(lab, body, *args):
         try:
             return body(lab, *args)
         except (LabError, AssertionError) as error:
-            spoilt = [guest.name for guest in lab.owned if isinstance(guest, Traveller) and guest.is_spoilt()]
-            if not left or not spoilt:
+            corrupted = [guest.name for guest in lab.owned if isinstance(guest, Traveller) and guest.is_corrupted()]
+            if not left or not corrupted:
                 raise
-            print(f"the emulator spoilt the memory of {', '.join(spoilt)}; once more. What failed: {error}")
+            print(f"the emulator corrupted the memory of {', '.join(corrupted)}; once more. What failed: {error}")
             lab.renew()
 
 
@@ -93,9 +93,9 @@ class Traveller(Guest):
         super().__init__(lab, number, path, name=name, boot="init_on_alloc=0", more=more, **options)
         self.monitor = Monitor(monitor_path)
 
-    def is_spoilt(self):
+    def is_corrupted(self):
         self._read_rest()
-        return bool(SPOILT.search(self.transcript))
+        return bool(CORRUPTION.search(self.transcript))
 
     def situation(self):
         """What QEMU knows of its CPU, interrupts and rings. For the story of a failure."""

@@ -5,7 +5,7 @@ usage: moves_alone.py [MOVES [KIB [hold]]]
 
 No switch runs, and nothing except QEMU writes to guest memory. KIB is its size (262144 by default). With
 "hold" the thread of the guest's CPU is stopped for a second while the migration copies memory, as on a machine
-with too few CPUs. A guest that is spoilt (its kernel complains, it is silent, a page lacks what was written to
+with too few CPUs. A guest that is corrupted (its kernel complains, it is silent, a page lacks what was written to
 it) is reported and replaced. This is not a test: we cannot repair what it finds.
 """
 
@@ -76,11 +76,11 @@ def fault(guest):
     time.sleep(0.5)
     heard = len(guest.transcript)
     try:
-        said = guest.run("cat /tmp/lost; pidof pages >/dev/null || echo the program has ended", timeout=10)
+        output = guest.run("cat /tmp/lost; pidof pages >/dev/null || echo the program has ended", timeout=10)
     except LabError:
-        said = "it is silent"
+        output = "it is silent"
     guest._read_rest()
-    text = said + "\n" + bytes(guest.transcript[heard:]).decode(errors="replace")
+    text = output + "\n" + bytes(guest.transcript[heard:]).decode(errors="replace")
     lines = re.findall(r"[^\r\n]*(?:lost writes|has ended|BUG|Oops|corruption|silent|RIP:|softirq|panic)[^\r\n]*", text)
     return "\n    ".join(dict.fromkeys(lines))
 
@@ -89,7 +89,7 @@ def main():
     moves = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     kib = int(sys.argv[2]) if len(sys.argv) > 2 else 256 << 10
     hold = "hold" in sys.argv[3:]
-    spoilt = 0
+    corrupted = 0
     with Lab() as lab:
         programs = [lab.dir / "initramfs.gz", PAGES]
         subprocess.run([HERE / "guest/mkinitramfs", kernel()[1], *programs], check=True)
@@ -99,10 +99,10 @@ def main():
             wrong = fault(guest)
             print(f"move {number}: {wrong or 'good'}", flush=True)
             if wrong:
-                spoilt += 1
+                corrupted += 1
                 guest.close()
                 guest = boot(lab, f"boot{number}", kib)
-    print(f"{moves} moves, {spoilt} guests spoilt")
+    print(f"{moves} moves, {corrupted} guests corrupted")
 
 
 if __name__ == "__main__":

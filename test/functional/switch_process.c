@@ -305,7 +305,7 @@ uint64_t switch_counter(const json_t *stats, unsigned port, const char *directio
 	return sum;
 }
 
-void switch_check_books(const json_t *stats)
+void switch_check_totals(const json_t *stats)
 {
 	uint64_t forwarded = 0, arrived = 0;
 	size_t i, n = json_array_size(json_object_get(stats, "ports"));
@@ -317,26 +317,26 @@ void switch_check_books(const json_t *stats)
 		{
 			uint64_t frames = counter(q, "frames");
 
-			if (is_direction(q, "deliver")) {
+			if (is_direction(q, "egress")) {
 				arrived += frames + drops(q, NULL);
 				continue;
 			}
 			must_equal(counter(q, "unicast") + counter(q, "flooded") + drops(q, NULL),
 			    frames, "frames received and accounted for");
 			forwarded += counter(q, "unicast") + counter(q, "flood_copies") +
-			    counter(q, "segments");
+			    counter(q, "gso_segments");
 		}
 	}
 	must_equal(arrived, forwarded, "frames forwarded and accounted for");
-	must(json_is_true(json_object_get(json_object_get(stats, "books"), "balanced")),
-	    "vswitchd itself says that its books do not balance");
+	must(json_is_true(json_object_get(json_object_get(stats, "totals"), "balanced")),
+	    "vswitchd itself says that its counters do not balance");
 }
 
 void switch_finish(struct switch_process *sw)
 {
 	json_t *stats = switch_stop(sw);
 
-	switch_check_books(stats);
+	switch_check_totals(stats);
 	json_decref(stats);
 	switch_remove(sw);
 }

@@ -66,16 +66,16 @@ bool switch_log_contains(const struct switch_process *sw, const char *text);
 bool switch_alive(struct switch_process *sw);
 
 /*
- * Check that the counters balance. For each receive queue: frames == unicast + flooded + drops. For
- * the whole switch: unicast + flood copies + segments == frames delivered + drops at deliver
+ * Check that the counters balance. For each ingress queue: frames == unicast + flooded + drops. For
+ * the whole switch: unicast + flood copies + GSO segments == frames delivered + drops at egress
  * queues.
  */
-void switch_check_books(const json_t *stats);
+void switch_check_totals(const json_t *stats);
 
 /* Stop the switch, check its counters, remove its directory. */
 void switch_finish(struct switch_process *sw);
 
-/* A counter of one direction ("receive" or "deliver") of a port, summed over its queues. */
+/* A counter of one direction ("ingress" or "egress") of a port, summed over its queues. */
 uint64_t switch_counter(
     const json_t *stats, unsigned port, const char *direction, const char *counter);
 /* The same for a drop reason; NULL: all reasons. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Receive queues move to other workers while frames flow: no frame is lost, none overtakes another,
+ * Ingress queues move to other workers while frames flow: no frame is lost, none overtakes another,
  * and the counters balance. The balancer moves a queue once if that helps, or only says that it
  * would.
  */
@@ -87,8 +87,8 @@ static void stream_while_moving(uint64_t features, const char *options)
 	stats = switch_stats(&l.sw);
 	for (unsigned p = 0; p < PORTS; p++) {
 		must_equal(
-		    switch_drops(stats, p, "receive", NULL), 0, "frames dropped from a port");
-		must_equal(switch_drops(stats, p, "deliver", NULL), 0, "frames dropped to a port");
+		    switch_drops(stats, p, "ingress", NULL), 0, "frames dropped from a port");
+		must_equal(switch_drops(stats, p, "egress", NULL), 0, "frames dropped to a port");
 	}
 	json_decref(stats);
 	close_lab(&l);

@@ -2,7 +2,7 @@
 /*
  * A front-end with call eventfds that are slow or that block gets late interrupts or loses its
  * connection. Its neighbours lose almost no time: neither the worker nor the control thread waits
- * for the eventfds. Tested with one worker, and with two workers that share deliver queues.
+ * for the eventfds. Tested with one worker, and with two workers that share egress queues.
  */
 #include "functional.h"
 
@@ -123,7 +123,7 @@ static void slow_eventfd(unsigned workers)
 	    l.delay[DELAYS - 1] / 1000, late, DELAYS);
 	must(l.delay[DELAYS / 2] < slow / 2, "most frames wait for the write to the slow eventfd");
 	stats = switch_stats(&l.sw);
-	must(switch_counter(stats, 2, "deliver", "calls") > DELAYS / 2, "it was hardly called");
+	must(switch_counter(stats, 2, "egress", "calls") > DELAYS / 2, "it was hardly called");
 	json_decref(stats);
 	for (unsigned i = 0; i < 40 && !switch_log_contains(&l.sw, "take long"); i++) {
 		have_it_called(&l);

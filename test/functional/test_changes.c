@@ -4,7 +4,7 @@
  * reorder frames. Thousands of times, eventfds are replaced, a further queue pair is started,
  * stopped, enabled and disabled, the dirty log is turned on and off, and the back-end channel is
  * replaced. A front-end that makes changes all the time waits for its own answers; others do not.
- * Receive queues that the driver has not filled yet get no frames.
+ * Egress queues that the driver has not filled yet get no frames.
  * Changes of many ports in one turn of the event loop are one snapshot.
  */
 #include "functional.h"
@@ -160,8 +160,8 @@ static void check_nothing_dropped(struct lab *l, const char *what)
 	json_t *stats = switch_stats(&l->sw);
 
 	for (unsigned p = 0; p < 2; p++) {
-		must_equal(switch_drops(stats, p, "receive", NULL), 0, what);
-		must_equal(switch_drops(stats, p, "deliver", NULL), 0, what);
+		must_equal(switch_drops(stats, p, "ingress", NULL), 0, what);
+		must_equal(switch_drops(stats, p, "egress", NULL), 0, what);
 	}
 	json_decref(stats);
 }
@@ -257,7 +257,7 @@ static void a_driver_that_sleeps_loses_no_call(void **state)
 static uint64_t count_snapshots(struct switch_process *sw)
 {
 	json_t *stats = switch_stats(sw);
-	uint64_t n = json_integer_value(json_object_get(stats, "snapshots"));
+	uint64_t n = json_integer_value(json_object_get(stats, "forwardings"));
 
 	json_decref(stats);
 	return n;
@@ -314,8 +314,8 @@ static void changes_of_many_ports_in_one_turn_are_one_snapshot(void **state)
 		must(n > 0, "nothing was changed");
 		fewest = n < fewest ? n : fewest;
 	}
-	printf("%u ports changed with %llu snapshots\n", MANY, (unsigned long long)fewest);
-	must_equal(fewest, 1, "snapshots");
+	printf("%u ports changed with %llu forwardings\n", MANY, (unsigned long long)fewest);
+	must_equal(fewest, 1, "forwardings");
 	switch_finish(&sw);
 	for (unsigned i = 0; i < MANY; i++)
 		net_driver_destroy(nd[i]);
@@ -333,16 +333,17 @@ static void a_front_end_that_changes_its_rings_all_the_time_waits_alone(void **s
 	first = count_snapshots(&l.sw);
 	toggle_for(&l, 500, &n);
 	before = count_snapshots(&l.sw);
-	printf("%llu messages and %llu snapshots in 500 ms\n", (unsigned long long)n,
+	printf("%llu messages and %llu forwardings in 500 ms\n", (unsigned long long)n,
 	    (unsigned long long)(before - first));
 	start = now_ns();
 	toggle_for(&l, 2000, &n);
 	after = count_snapshots(&l.sw);
-	printf("%llu messages and %llu snapshots in 2000 ms\n", (unsigned long long)n,
+	printf("%llu messages and %llu forwardings in 2000 ms\n", (unsigned long long)n,
 	    (unsigned long long)(after - before));
-	must(before - first <= RATE_BURST + RATE_PER_S, "more snapshots at once than are allowed");
+	must(
+	    before - first <= RATE_BURST + RATE_PER_S, "more forwardings at once than are allowed");
 	must(after - before <= RATE_PER_S * ((now_ns() - start) / 1000000 + 100) / 1000,
-	    "more snapshots in a second than are allowed");
+	    "more forwardings in a second than are allowed");
 	must(n > RATE_PER_S, "it did not go on");
 	/*
 	 * A neighbour's message does not wait, and the front-end's own last change is made in the
@@ -427,7 +428,7 @@ static void drop_at_first(struct lab *l)
 	send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
 	for (unsigned tries = 0; tries < 100; tries++) {
 		stats = switch_stats(&l->sw);
-		drops = switch_drops(stats, 1, "deliver", "ring-full");
+		drops = switch_drops(stats, 1, "egress", "ring-full");
 		json_decref(stats);
 		if (drops)
 			break;
@@ -454,7 +455,7 @@ static void use_queues_that_are_filled(uint64_t features)
 	must_equal(count_unused(&l), PAIRS - 1, "queues that have had no buffers");
 	must_equal(send_flows(&l, 1, came), FLOWS, "flows with one queue filled");
 	drop_at_first(&l);
-	while (!switch_log_contains(&l.sw, "3 of 4 enabled receive queues"))
+	while (!switch_log_contains(&l.sw, "3 of 4 enabled egress queues"))
 		must(tries++ < 500 && usleep(10000) == 0, "nothing was said of unused queues");
 	for (unsigned pair = 1; pair < PAIRS; pair++)
 		must(net_refill(l.nd[1], pair) >= 0, "net_refill");

@@ -358,7 +358,7 @@ def test_sigusr1_prints_the_ports(lab):
     ]
     assert version == run("--version").stdout.strip()
     assert switch.out().count("down: no front-end is connected") == 2
-    for word in ("port", "received", "delivered", "bytes", "dropped"):
+    for word in ("port", "ingress", "egress", "bytes", "dropped"):
         assert word in heading
     assert first.split()[0] == "0" and first.endswith(str(switch.paths[0]))
     assert second.split()[0] == "1" and second.endswith(str(switch.paths[1]))
@@ -376,21 +376,21 @@ def no_huge_pages():
     HUGE_PAGES.write_text(before)
 
 
-def start_plain(lab, *options):
+def start_as_installed(lab, *options):
     """vswitchd as a person starts it, without the choices the lab makes."""
     path = lab.dir / "a.sock"
-    return Switch(lab, [], "--socket-path", str(path), *options, plain=True)
+    return Switch(lab, [], "--socket-path", str(path), *options, as_installed=True)
 
 
 def test_without_huge_pages_it_warns_and_runs(lab, no_huge_pages):
-    switch = start_plain(lab)
+    switch = start_as_installed(lab)
     warnings = [line for line in switch.err().splitlines() if "warning" in line]
     assert len(warnings) == 1 and "huge page" in warnings[0], switch.err()
     switch.stop()
 
 
 def test_no_huge_is_quiet(lab):
-    switch = start_plain(lab, "--no-huge")
+    switch = start_as_installed(lab, "--no-huge")
     assert "warning" not in switch.err()
     switch.stop()
 
@@ -399,7 +399,7 @@ def test_with_huge_pages_it_is_quiet_and_leaves_no_file(lab):
     if int(HUGE_PAGES.read_text()) < 64:
         pytest.fail("no huge pages on this machine: scripts/setup reserves them")
     before = set(os.listdir("/dev/hugepages"))
-    switch = start_plain(lab)
+    switch = start_as_installed(lab)
     assert "warning" not in switch.err()
     switch.stop()
     assert set(os.listdir("/dev/hugepages")) <= before

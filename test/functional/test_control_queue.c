@@ -239,7 +239,7 @@ static void test_other_front_ends_keep_all_their_rings(void **state)
 		station_mac(l.mac[0], 0, 0);
 		station_mac(l.mac[1], 1, 0);
 		introduce(l.nd, 2);
-		must(run_flows(&l) & 1u << PAIRS, "the ninth receive queue is not used");
+		must(run_flows(&l) & 1u << PAIRS, "the ninth egress queue is not used");
 		close_lab(&l);
 	}
 }

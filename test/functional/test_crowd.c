@@ -13,15 +13,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PORTS       1000
-#define PAIRS       2
-#define RING        8
-#define RESTLESS    (PORTS - 1)
-#define FRAMES      1000
-#define BEGIN_US    500000 /* the time in which many changes at once are allowed */
-#define ALONE_US    1000000
-#define PATIENCE_MS 20000
-#define AWAKE_MAX   0.3
+#define PORTS      1000
+#define PAIRS      2
+#define RING       8
+#define RESTLESS   (PORTS - 1)
+#define FRAMES     1000
+#define BEGIN_US   500000 /* the time in which many changes at once are allowed */
+#define ALONE_US   1000000
+#define TIMEOUT_MS 20000
+#define AWAKE_MAX  0.3
 
 struct crowd {
 	struct switch_process sw;
@@ -56,7 +56,7 @@ static void *change_main(void *arg)
 {
 	struct crowd *c = arg;
 
-	c->nd[RESTLESS]->fe.timeout_ms = PATIENCE_MS; /* answers wait for the rate of changes */
+	c->nd[RESTLESS]->fe.timeout_ms = TIMEOUT_MS; /* answers wait for the rate of changes */
 	for (unsigned i = 0; !atomic_load(&c->stop); i++)
 		must_equal(-frontend_set_vring_enable(&c->nd[RESTLESS]->fe, 2, i % 2), 0,
 		    "errno of SET_VRING_ENABLE");
@@ -64,7 +64,7 @@ static void *change_main(void *arg)
 }
 
 struct time_use {
-	uint64_t snapshots, sleeps;
+	uint64_t forwardings, sleeps;
 	uint64_t awake, asleep; /* cycles */
 };
 
@@ -73,7 +73,7 @@ static struct time_use read_time_use(struct crowd *c)
 	json_t *stats = switch_stats(&c->sw);
 	json_t *w = json_array_get(json_object_get(stats, "workers"), 0);
 	struct time_use use = {
-	    .snapshots = json_integer_value(json_object_get(stats, "snapshots")),
+	    .forwardings = json_integer_value(json_object_get(stats, "forwardings")),
 	    .sleeps = json_integer_value(json_object_get(w, "sleeps")),
 	    .awake = json_integer_value(json_object_get(w, "busy_cycles")) +
 		json_integer_value(json_object_get(w, "idle_cycles")),
@@ -88,7 +88,7 @@ static struct time_use time_use_since(struct crowd *c, const struct time_use *th
 {
 	struct time_use now = read_time_use(c);
 
-	return (struct time_use){.snapshots = now.snapshots - then->snapshots,
+	return (struct time_use){.forwardings = now.forwardings - then->forwardings,
 	    .sleeps = now.sleeps - then->sleeps,
 	    .awake = now.awake - then->awake,
 	    .asleep = now.asleep - then->asleep};
@@ -101,8 +101,8 @@ static double awake_part(const struct time_use *use)
 
 static void print_time_use(const struct time_use *use)
 {
-	printf("%llu snapshots, %llu sleeps, the worker awake for %.1f %% of the time\n",
-	    (unsigned long long)use->snapshots, (unsigned long long)use->sleeps,
+	printf("%llu forwardings, %llu sleeps, the worker awake for %.1f %% of the time\n",
+	    (unsigned long long)use->forwardings, (unsigned long long)use->sleeps,
 	    100 * awake_part(use));
 }
 
@@ -137,9 +137,9 @@ static void test_one_that_changes_all_the_time_wakes_nobody_else(void **state)
 	pthread_join(c->thread, NULL);
 	close_crowd(c);
 	free(c);
-	must(use.snapshots > 100, "hardly anything was changed");
+	must(use.forwardings > 100, "hardly anything was changed");
 	must(awake_part(&use) < AWAKE_MAX, "the worker polls idle ports without rest");
-	must(use.sleeps < use.snapshots / 10, "the worker wakes for what changes nothing for it");
+	must(use.sleeps < use.forwardings / 10, "the worker wakes for what changes nothing for it");
 }
 
 int main(int argc, char *argv[])

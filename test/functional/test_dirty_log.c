@@ -214,7 +214,7 @@ static void run_frames(struct lab *l, unsigned n)
 }
 
 /* Restart the streams' time-outs: the switch was not silent, the test itself took this time. */
-static void patience(struct lab *l)
+static void raise_timeout(struct lab *l)
 {
 	for (unsigned i = 0; i < N; i++)
 		l->s[i].progress_ns = now_ns();
@@ -246,7 +246,7 @@ static void migrate(struct lab *l, unsigned passes)
 	set_place(l, 0);
 	set_logging(l, true, true);
 	copy_all(l);
-	patience(l);
+	raise_timeout(l);
 	l->marks = 0;
 	for (unsigned i = 0; i < passes; i++) {
 		run_frames(l, 20);
@@ -258,7 +258,7 @@ static void migrate(struct lab *l, unsigned passes)
 	must(l->marks > passes, "hardly a page was logged");
 	must_equal(-net_driver_resume(l->moving), 0, "errno of net_driver_resume");
 	set_logging(l, false, false);
-	patience(l);
+	raise_timeout(l);
 }
 
 /* Migrate several times while frames of all sizes flow. */
@@ -393,8 +393,8 @@ static void toggle(uint64_t features)
 	}
 	streams_settle(l->s, N);
 	stats = switch_stats(&l->sw);
-	must_equal(switch_drops(stats, 0, "deliver", NULL), 0, "frames lost to the port");
-	must_equal(switch_drops(stats, 1, "receive", NULL), 0, "frames lost on their way");
+	must_equal(switch_drops(stats, 0, "egress", NULL), 0, "frames lost to the port");
+	must_equal(switch_drops(stats, 1, "ingress", NULL), 0, "frames lost on their way");
 	json_decref(stats);
 	must_equal(-net_driver_stop(l->moving), 0, "errno of net_driver_stop");
 	take_marks(l, l->place);

@@ -74,7 +74,7 @@ def assert_reached(ends, guest):
 
 def received(switch, port):
     """(frames, bytes) that a port's guest has sent."""
-    of = queues(switch.stats(), "receive", port)
+    of = queues(switch.stats(), "ingress", port)
     return sum(queue["frames"] for queue in of), sum(queue["bytes"] for queue in of)
 
 

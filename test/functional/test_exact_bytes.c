@@ -119,11 +119,11 @@ static void bench_close(struct bench *b)
 	/* Each introduce() has sent one frame more in each direction. */
 	uint64_t n = b->n_sent + b->n_attached;
 
-	switch_check_books(stats);
-	must_equal(switch_counter(stats, 0, "receive", "frames"), n, "frames received");
-	must_equal(switch_counter(stats, 1, "deliver", "frames"), n, "frames delivered");
-	must_equal(switch_drops(stats, 0, "receive", NULL), 0, "drops at the sender");
-	must_equal(switch_drops(stats, 1, "deliver", NULL), 0, "drops at the receiver");
+	switch_check_totals(stats);
+	must_equal(switch_counter(stats, 0, "ingress", "frames"), n, "frames received");
+	must_equal(switch_counter(stats, 1, "egress", "frames"), n, "frames delivered");
+	must_equal(switch_drops(stats, 0, "ingress", NULL), 0, "drops at the sender");
+	must_equal(switch_drops(stats, 1, "egress", NULL), 0, "drops at the receiver");
 	json_decref(stats);
 	switch_remove(&b->sw);
 	for (unsigned i = 0; i < BATCH; i++)

@@ -55,8 +55,8 @@ def pair(request):
 
 
 @pytest.fixture(autouse=True)
-def books(request):
-    """After every test the switch lives and its books balance."""
+def totals_balance(request):
+    """After every test the switch lives and its counters balance."""
     yield
     if "pair" in request.fixturenames:
         switch = request.getfixturevalue("pair").switch
@@ -119,12 +119,12 @@ def udp_loss(pair):
     before = dropped(pair.switch.stats())
     end = iperf(*pair.guests, "-u", "-b", "15M", "-l", "40000", seconds=2)
     after = dropped(pair.switch.stats())
-    said = (end["sum"], before, after)
+    details = (end["sum"], before, after)
     # Two emulated guests on a busy machine may be late with buffers; nothing else may cost a frame.
     late = after.pop("ring-full", 0) - before.pop("ring-full", 0)
-    assert after == before, said
-    assert end["sum"]["packets"] > 20, said
-    assert end["sum"]["lost_packets"] <= late, said
+    assert after == before, details
+    assert end["sum"]["packets"] > 20, details
+    assert end["sum"]["lost_packets"] <= late, details
     return end["sum"]["lost_packets"] / end["sum"]["packets"]
 
 
@@ -187,14 +187,14 @@ def test_queue_pairs_are_used(pair):
     """With four pairs, frames come in on several queues and go out on several."""
     if pair.pairs == 1:
         stats = pair.switch.stats()
-        assert sum(queue["frames"] > 0 for queue in queues(stats, "receive", 0)) == 1
+        assert sum(queue["frames"] > 0 for queue in queues(stats, "ingress", 0)) == 1
         return
     one, two = pair.guests
     for cpu in range(4):
         one.run(f"taskset {1 << cpu:x} ping -c 3 -i 0.02 {two.ip} >/dev/null")
     stats = pair.switch.stats()
-    assert sum(queue["frames"] > 0 for queue in queues(stats, "receive", 0)) >= 3
-    assert sum(queue["frames"] > 0 for queue in queues(stats, "deliver", 1)) >= 2
+    assert sum(queue["frames"] > 0 for queue in queues(stats, "ingress", 0)) >= 3
+    assert sum(queue["frames"] > 0 for queue in queues(stats, "egress", 1)) >= 2
 
 
 def test_third_guest_hears_broadcasts_and_nobody_elses_unicasts(lab):
@@ -212,10 +212,10 @@ def test_third_guest_hears_broadcasts_and_nobody_elses_unicasts(lab):
     assert after[2] - before[2] >= 20
 
     before = three.counter("rx_packets")
-    frames = sum(queue["frames"] for queue in queues(switch.stats(), "deliver", 1))
+    frames = sum(queue["frames"] for queue in queues(switch.stats(), "egress", 1))
     iperf(one, two, seconds=2)
     ping(one, two, count=20)
-    moved = sum(queue["frames"] for queue in queues(switch.stats(), "deliver", 1)) - frames
+    moved = sum(queue["frames"] for queue in queues(switch.stats(), "egress", 1)) - frames
     heard = three.counter("rx_packets") - before
     assert moved > 200
     # Guests now and then look for neighbours by broadcast and multicast of their own.
@@ -248,10 +248,10 @@ def test_guests_that_resize_their_rings_keep_their_network(lab):
         guest.wait_boot()
     assert ping(*guests, count=5) == (5, 5)
     for guest in guests:
-        said = guest.run("ethtool -G eth0 rx 128 tx 128", check=False)
-        print(f"{guest.name}: {said or 'done'}")
-        assert ping(*guests, count=5) == (5, 5), said
-        assert ping(*guests[::-1], count=5) == (5, 5), said
+        details = guest.run("ethtool -G eth0 rx 128 tx 128", check=False)
+        print(f"{guest.name}: {details or 'done'}")
+        assert ping(*guests, count=5) == (5, 5), details
+        assert ping(*guests[::-1], count=5) == (5, 5), details
     assert_balanced(switch.quiet_stats())
 
 

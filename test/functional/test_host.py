@@ -25,9 +25,9 @@ def pages(name):
     return int((HUGE / f"{name}_hugepages").read_text())
 
 
-def start_plain(lab, *options, **more):
+def start_as_installed(lab, *options, **more):
     """vswitchd as a person starts it, without the choices the lab makes."""
-    return Switch(lab, [], "--socket-path", str(lab.dir / "a.sock"), *options, plain=True, **more)
+    return Switch(lab, [], "--socket-path", str(lab.dir / "a.sock"), *options, as_installed=True, **more)
 
 
 def warnings(switch):
@@ -47,7 +47,7 @@ def reserved_pages():
 
 
 def test_pages_that_others_have_reserved_are_not_ours(lab, reserved_pages):
-    switch = start_plain(lab)
+    switch = start_as_installed(lab)
     (line,) = warnings(switch)
     assert f"no huge page is free on this machine: other programs have reserved all {reserved_pages} unused" in line
     assert f"echo {pages('nr') + 64} > /proc/sys/vm/nr_hugepages" in line
@@ -85,7 +85,7 @@ def test_pages_that_seem_free_and_are_refused(lab):
     source.write_text(REFUSE)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
     cpus = os.sched_getaffinity(0)
-    switch = start_plain(lab, env={**os.environ, "LD_PRELOAD": str(library)})
+    switch = start_as_installed(lab, env={**os.environ, "LD_PRELOAD": str(library)})
     (line,) = warnings(switch)
     assert "huge pages are free on this machine but cannot be allocated" in line
     assert switch.stats()["workers"][0]["cpu"] == max(cpus), "the same CPUs as at the first try"

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE        4096u
-#define IOMMU       VIRTIO_BIT(F_ACCESS_PLATFORM)
-#define FRAMES      300
-#define PATIENCE_NS UINT64_C(30000000000)
+#define PAGE       4096u
+#define IOMMU      VIRTIO_BIT(F_ACCESS_PLATFORM)
+#define FRAMES     300
+#define TIMEOUT_NS UINT64_C(30000000000)
 
 struct lab {
 	struct switch_process sw;
@@ -39,7 +39,7 @@ static void attach_port(struct lab *l, unsigned port, uint64_t features, bool io
 static void introduce_patiently(struct lab *l)
 {
 	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
-	uint64_t deadline = now_ns() + PATIENCE_NS;
+	uint64_t deadline = now_ns() + TIMEOUT_NS;
 	unsigned heard = 0, wanted = 0;
 
 	for (unsigned i = 0; i < l->n; i++)
@@ -115,7 +115,7 @@ static void translated_traffic(uint64_t features)
 		s[i] = usual_stream(l.nd, i, 1 - i, 3 + i);
 		s[i].len_max = 1514;
 	}
-	for (uint64_t end = now_ns() + PATIENCE_NS;
+	for (uint64_t end = now_ns() + TIMEOUT_NS;
 	     s[0].received < FRAMES || s[1].received < FRAMES;) {
 		must(now_ns() < end, "the streams hardly run");
 		streams_step(s, 2);
@@ -136,7 +136,7 @@ static void unmap_sender(uint64_t features)
 
 	open_lab(&l, features, "i-");
 	s = usual_stream(l.nd, 0, 1, 1);
-	end = now_ns() + PATIENCE_NS;
+	end = now_ns() + TIMEOUT_NS;
 	for (unsigned i = 1; s.received < FRAMES || i < 300; i++) {
 		must(now_ns() < end, "the stream hardly runs");
 		streams_step(&s, 1);
@@ -165,7 +165,7 @@ static void unmap_receiver(uint64_t features)
 	open_lab(&l, features, "-i");
 	s = usual_stream(l.nd, 0, 1, 1);
 	s.lossy = true;
-	end = now_ns() + PATIENCE_NS;
+	end = now_ns() + TIMEOUT_NS;
 	for (unsigned i = 1; s.received < FRAMES || i < 1000; i++) {
 		must(now_ns() < end, "the stream hardly runs");
 		streams_step(&s, 1);
@@ -176,9 +176,9 @@ static void unmap_receiver(uint64_t features)
 	}
 	streams_settle(&s, 1);
 	stats = switch_stats(&l.sw);
-	switch_check_books(stats);
-	must(switch_drops(stats, 1, "deliver", "iotlb-miss") > 0, "no miss is in the books");
-	must_equal(switch_drops(stats, 1, "deliver", "bad-buffer"), 0, "bad buffers");
+	switch_check_totals(stats);
+	must(switch_drops(stats, 1, "egress", "iotlb-miss") > 0, "no miss is counted");
+	must_equal(switch_drops(stats, 1, "egress", "bad-buffer"), 0, "bad buffers");
 	json_decref(stats);
 	close_lab(&l);
 }
@@ -226,9 +226,9 @@ static void an_invalidation_is_complete(uint64_t features)
  */
 static bool gave_up(const json_t *stats)
 {
-	return switch_drops(stats, 0, "deliver", "iotlb-miss") &&
-	    switch_drops(stats, 0, "deliver", "bad-buffer") &&
-	    switch_drops(stats, 0, "receive", "bad-descriptors");
+	return switch_drops(stats, 0, "egress", "iotlb-miss") &&
+	    switch_drops(stats, 0, "egress", "bad-buffer") &&
+	    switch_drops(stats, 0, "ingress", "bad-descriptors");
 }
 
 /*
@@ -249,7 +249,7 @@ static void nobody_answers(uint64_t features)
 	l.nd[0]->fe.iommu_silent = true;
 	must_equal(-frontend_iommu_unmap(&l.nd[0]->fe, NET_BUFFERS_GPA, UINT64_C(1) << 32), 0, "");
 	s = usual_stream(l.nd, 2, 3, 1);
-	end = now_ns() + PATIENCE_NS;
+	end = now_ns() + TIMEOUT_NS;
 	for (unsigned i = 1;; i++) {
 		make_frame(frame, sizeof(frame), mac[0], mac[1], &l.random);
 		net_send(l.nd[1], 0, frame, sizeof(frame), NULL, NULL);
@@ -268,8 +268,8 @@ static void nobody_answers(uint64_t features)
 	streams_settle(&s, 1);
 	must(s.received > 100, "the neighbours hardly ran");
 	stats = switch_stats(&l.sw);
-	switch_check_books(stats);
-	must_equal(switch_drops(stats, 3, "deliver", NULL), 0, "the neighbour's drops");
+	switch_check_totals(stats);
+	must_equal(switch_drops(stats, 3, "egress", NULL), 0, "the neighbour's drops");
 	json_decref(stats);
 	close_lab(&l);
 }

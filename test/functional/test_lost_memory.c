@@ -18,10 +18,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define VICTIM     2 /* the port that is lost */
-#define ROUNDS     4
-#define FRAMES     64
-#define PATIENCE_S 5
+#define VICTIM    2 /* the port that is lost */
+#define ROUNDS    4
+#define FRAMES    64
+#define TIMEOUT_S 5
 
 struct lab {
 	struct switch_process sw;
@@ -90,7 +90,7 @@ static void use_victim(struct lab *l)
 
 static void wait_until_dropped(struct lab *l, bool talk)
 {
-	uint64_t deadline = now_ns() + PATIENCE_S * UINT64_C(1000000000);
+	uint64_t deadline = now_ns() + TIMEOUT_S * UINT64_C(1000000000);
 
 	while (!dropped(l->nd[VICTIM])) {
 		must(switch_alive(&l->sw), "vswitchd died");

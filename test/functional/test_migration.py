@@ -12,7 +12,7 @@ import pytest
 
 from guest import ping
 from lab import LabError, assert_balanced, queues, wait_for
-from migration import Traveller, TwoSwitches, move_unspoilt, records
+from migration import Traveller, TwoSwitches, move_uncorrupted, records
 
 CASES = {
     "split": dict(packed=False),
@@ -40,7 +40,7 @@ SERVE = (
     "chmod +x /tmp/cgi-bin/stream; httpd -p 8080 -h /tmp"
 )
 # A slow reader: what the device has written lies in memory for a while before anyone looks at it, so
-# that a page which was not logged shows. (A frame in flight that is spoilt would be sent again.)
+# that a page which was not logged shows. (A frame in flight that is corrupted would be sent again.)
 FETCH = (
     "wget -q -O - http://{}:8080/cgi-bin/stream | "
     f"while dd bs={PIECE_KIB}k count=1 iflag=fullblock of=/tmp/part 2>/dev/null && [ -s /tmp/part ]; "
@@ -52,7 +52,7 @@ SUM_SENT = "i=0; while [ $i -lt $(cat /tmp/pieces) ]; do cat /tmp/piece; i=$((i+
 
 def delivered(switch):
     """Frames given to the guest that moves, as far as this switch knows."""
-    return sum(queue["frames"] for queue in queues(switch.stats(), "deliver", 0))
+    return sum(queue["frames"] for queue in queues(switch.stats(), "egress", 0))
 
 
 def settled(switch):
@@ -110,4 +110,4 @@ def stream_survives(lab, name):
 
 @pytest.mark.parametrize("name", [*CASES, *POSTCOPY])
 def test_stream_survives_moves_there_and_back(lab, name):
-    move_unspoilt(lab, stream_survives, name)
+    move_uncorrupted(lab, stream_survives, name)

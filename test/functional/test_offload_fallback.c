@@ -244,8 +244,8 @@ static void test_requests_that_cannot_be_are_dropped_and_counted(void **state)
 		expect_payload(l, &p, len);
 	}
 	stats = switch_stats(&l->sw);
-	must_equal(switch_drops(stats, SENDER, "receive", "bad-offload") +
-		switch_drops(stats, PLAIN, "deliver", "cannot-segment"),
+	must_equal(switch_drops(stats, SENDER, "ingress", "bad-offload") +
+		switch_drops(stats, PLAIN, "egress", "cannot-segment"),
 	    ARRAY_SIZE(bad), "drops of impossible requests");
 	json_decref(stats);
 }

@@ -37,7 +37,7 @@ def duration(options):
 
 
 def pktgen_on(ports, *options, check=True, timeout=60, command=()):
-    """Run it on these ports to its end; (exit status, JSON, what it said)."""
+    """Run it on these ports to its end; (exit status, JSON, what it printed)."""
     argv = [*command, PKTGEN, "--json", "-", "--quiet"]
     for port in ports:
         argv += ["--port", port]
@@ -60,49 +60,49 @@ def two_ports(lab, *options):
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_sent_is_what_the_switch_received(lab, name):
     switch = two_ports(lab)
-    _, said, _ = pktgen(switch, "--rate", "50k", "--duration", duration(CASES[name]), "--no-huge", *CASES[name])
+    _, result, _ = pktgen(switch, "--rate", "50k", "--duration", duration(CASES[name]), "--no-huge", *CASES[name])
     stats = switch.quiet_stats()
     assert_balanced(stats)
     # The first frames let every address be learned; they are not in what it counts.
     macs = 5000 if name == "many-macs" else 1
     hellos = 2 * macs * (1 if name == "one-way" else 2)
-    assert said["sent"] > 1000
-    assert sum(queue["frames"] for queue in queues(stats, "receive")) == said["sent"] + hellos
+    assert result["sent"] > 1000
+    assert sum(queue["frames"] for queue in queues(stats, "ingress")) == result["sent"] + hellos
     full = sum(n for why, n in dropped(stats).items() if why == "ring-full")
     # Hellos go out as fast as they can; when the machine is busy many of them fill a ring.
-    assert said["lost"] <= full <= said["lost"] + (hellos if name == "many-macs" else 0)
-    assert said["received"] + said["lost"] == said["sent"]
-    # Due is due, but for a burst at the end. Who could not keep up sent many late, or as many as are owed.
-    owed = said["offered"] - said["sent"]
-    assert -32 <= owed <= 4 or said["late"] >= min(owed, said["sent"] / 10) > 0, (owed, said["late"])
-    assert said["corrupt"] == said["bare"] == said["duplicates"] == said["reordered"] == 0
-    assert said["broken_queues"] == said["foreign"] == 0
-    latency = said["latency_ns"]
+    assert result["lost"] <= full <= result["lost"] + (hellos if name == "many-macs" else 0)
+    assert result["received"] + result["lost"] == result["sent"]
+    # Due is due, but for a burst at the end. Who could not keep up sent many late, or as many as are missing.
+    behind = result["offered"] - result["sent"]
+    assert -32 <= behind <= 4 or result["late"] >= min(behind, result["sent"] / 10) > 0, (behind, result["late"])
+    assert result["corrupt"] == result["lost_gso_requests"] == result["duplicates"] == result["reordered"] == 0
+    assert result["broken_queues"] == result["foreign"] == 0
+    latency = result["latency_ns"]
     assert 0 < latency["min"] <= latency["p50"] <= latency["p99"] <= latency["max"]
 
 
 def test_a_mesh_sends_from_each_to_each(lab):
     switch = Switch(lab, [f"{i}.sock" for i in range(4)])
-    _, said, _ = pktgen(switch, "--pattern", "mesh", "--rate", "60k", "--duration", "0.5", "--no-huge")
+    _, result, _ = pktgen(switch, "--pattern", "mesh", "--rate", "60k", "--duration", "0.5", "--no-huge")
     stats = switch.quiet_stats()
     assert_balanced(stats)
-    assert said["received"] == said["sent"] > 1000
-    streams = said["streams"]
+    assert result["received"] == result["sent"] > 1000
+    streams = result["streams"]
     assert {(s["from"], s["to"]) for s in streams} == {(a, b) for a in range(4) for b in range(4) if a != b}
     for name in ("sent", "received", "lost", "corrupt"):
-        assert sum(s[name] for s in streams) == said[name]
+        assert sum(s[name] for s in streams) == result[name]
     assert min(s["received"] for s in streams) > 1000
-    received = [sum(q["frames"] for q in queues(stats, "receive", port)) for port in range(4)]
+    received = [sum(q["frames"] for q in queues(stats, "ingress", port)) for port in range(4)]
     assert max(received) - min(received) <= 64
 
 
 def test_as_fast_as_it_goes_accounts_for_every_frame(lab):
     switch = two_ports(lab)
-    _, said, _ = pktgen(switch, "--duration", "0.5", "--no-huge", "--packed")
+    _, result, _ = pktgen(switch, "--duration", "0.5", "--no-huge", "--packed")
     stats = switch.quiet_stats()
     assert_balanced(stats)
-    assert said["received"] > 100000
-    assert said["sent"] == said["received"] + sum(dropped(stats).values())
+    assert result["received"] > 100000
+    assert result["sent"] == result["received"] + sum(dropped(stats).values())
 
 
 @pytest.mark.parametrize("ring", ["split", "packed"])
@@ -112,8 +112,8 @@ def test_it_works_with_another_back_end(lab, ring):
     pmd = Testpmd(lab, [f"net_vhost{i},iface={path}" for i, path in enumerate(paths)], memory=256)
     pmd.run("start")
     options = ["--packed"] if ring == "packed" else []
-    _, said, _ = pktgen_on(paths, "--rate", "10k", "--duration", "0.5", "--no-huge", *options)
-    assert said["received"] == said["sent"] > 1000 and said["broken_queues"] == 0
+    _, result, _ = pktgen_on(paths, "--rate", "10k", "--duration", "0.5", "--no-huge", *options)
+    assert result["received"] == result["sent"] > 1000 and result["broken_queues"] == 0
 
 
 @pytest.mark.parametrize("flags", [0, 1], ids=["lost", "kept"])
@@ -124,9 +124,9 @@ def test_a_net_header_that_is_lost_on_the_way_is_told(lab, flags):
     pmd = Testpmd(lab, vdevs, memory=256)
     pmd.run("start")
     options = ["--size", "30000", "--tso", "1448", "--ring-size", "64", "--no-huge"]
-    status, said, _ = pktgen_on(paths, "--rate", "2k", "--duration", duration(options), *options, check=False)
-    assert said["received"] == said["sent"] > 500
-    assert said["bare"] == (0 if flags else said["received"]) and status == (0 if flags else 1)
+    status, result, _ = pktgen_on(paths, "--rate", "2k", "--duration", duration(options), *options, check=False)
+    assert result["received"] == result["sent"] > 500
+    assert result["lost_gso_requests"] == (0 if flags else result["received"]) and status == (0 if flags else 1)
 
 
 # What a device is told and what both are: the device is DPDK's guest end, the other port our own.
@@ -144,29 +144,29 @@ def test_a_device_and_a_socket_are_ports_alike(lab, name):
     switch = two_ports(lab)
     arguments, options = DEVICES[name]
     ports = [f"vdev:net_virtio_user0,path={switch.paths[0]}{arguments}", switch.paths[1]]
-    _, said, _ = pktgen_on(ports, "--rate", "20k", "--duration", duration(options), "--no-huge", *options)
+    _, result, _ = pktgen_on(ports, "--rate", "20k", "--duration", duration(options), "--no-huge", *options)
     stats = switch.quiet_stats()
     assert_balanced(stats)
-    assert said["sent"] > 1000
-    assert said["lost"] == sum(n for why, n in dropped(stats).items() if why == "ring-full")
-    assert said["received"] + said["lost"] == said["sent"]
-    assert said["corrupt"] == said["bare"] == said["duplicates"] == said["reordered"] == 0
+    assert result["sent"] > 1000
+    assert result["lost"] == sum(n for why, n in dropped(stats).items() if why == "ring-full")
+    assert result["received"] + result["lost"] == result["sent"]
+    assert result["corrupt"] == result["lost_gso_requests"] == result["duplicates"] == result["reordered"] == 0
     for port in range(2):
-        assert sum(queue["frames"] for queue in queues(stats, "receive", port)) > 1000
+        assert sum(queue["frames"] for queue in queues(stats, "ingress", port)) > 1000
 
 
 def test_a_device_may_be_all_there_is(lab):
     options = ["--pattern", "loop", "--no-huge", "--touch-all", "--size", "imix", "--flows", "50"]
-    _, said, _ = pktgen_on(["vdev:net_ring0"], "--duration", "0.3", *options)
-    assert said["received"] == said["sent"] > 10000 and said["corrupt"] == 0
+    _, result, _ = pktgen_on(["vdev:net_ring0"], "--duration", "0.3", *options)
+    assert result["received"] == result["sent"] > 10000 and result["corrupt"] == 0
 
 
 def test_frames_of_others_are_foreign_and_do_not_keep_it(lab):
     """DPDK's null device takes everything, and brings frames of its own without end."""
     ports = ["vdev:net_null0", "vdev:net_null1"]
-    status, said, _ = pktgen_on(ports, "--duration", "0.2", "--no-huge", check=False)
+    status, result, _ = pktgen_on(ports, "--duration", "0.2", "--no-huge", check=False)
     assert status == 1
-    assert said["received"] == 0 and said["lost"] == said["sent"] > 1000 and said["foreign"] > 1000
+    assert result["received"] == 0 and result["lost"] == result["sent"] > 1000 and result["foreign"] > 1000
 
 
 @pytest.mark.parametrize("driver", ["af_packet", "af_xdp"])
@@ -176,11 +176,11 @@ def test_interfaces_of_the_kernel_are_ports(lab, driver):
     if subprocess.run(["unshare", "-n", "sh", "-c", script, "sh", "true"], check=False).returncode:
         pytest.skip("not tested: namespaces: pktgen on interfaces of the kernel")
     ports = [f"vdev:net_{driver}{i},iface=v{i}" for i in range(2)]
-    _, said, _ = pktgen_on(ports, "--rate", "10k", "--duration", "0.5", "--no-huge", "--touch-all",
+    _, result, _ = pktgen_on(ports, "--rate", "10k", "--duration", "0.5", "--no-huge", "--touch-all",
                            "--size", "64,1000,1514", "--ring-size", "512",
                            command=["unshare", "-n", "sh", "-c", script, "sh"])
-    assert said["received"] + said["lost"] == said["sent"] > 1000
-    assert said["received"] > 0.9 * said["sent"] and said["corrupt"] == 0
+    assert result["received"] + result["lost"] == result["sent"] > 1000
+    assert result["received"] > 0.9 * result["sent"] and result["corrupt"] == 0
 
 
 def a_frame(number, length):
@@ -230,27 +230,27 @@ def test_a_capture_leaves_as_it_was_recorded(lab, write):
     """Twice and a bit, into a device that records what it gets."""
     path = write(lab.dir / "in", MIXED)
     ports = [f"vdev:net_pcap0,tx_pcap={lab.dir}/out", "vdev:net_ring0"]
-    status, said, _ = pktgen_on(ports, "--pattern", "uni", "--pcap", path, "--frames", 700, "--no-huge",
+    status, result, _ = pktgen_on(ports, "--pattern", "uni", "--pcap", path, "--frames", 700, "--no-huge",
                                 "--duration", "10", check=False)
-    assert status == 1 and said["sent"] == said["lost"] == 700, "a file gives nothing back"
+    assert status == 1 and result["sent"] == result["lost"] == 700, "a file gives nothing back"
     assert read_pcap(lab.dir / "out") == (3 * MIXED)[:700]
 
 
 def test_a_capture_is_counted_on_its_way_through(lab):
     switch = two_ports(lab)
     path = write_pcap(lab.dir / "in", MIXED)
-    _, said, _ = pktgen(switch, "--pattern", "uni", "--pcap", path, "--pcap-once", "--rate", "20k", "--no-huge")
-    assert said["sent"] == said["received"] == 300 and said["lost"] == said["extra"] == 0
-    assert said["replay"]["frames"] == 300
-    sender, receiver = said["replay"]["ports"]
+    _, result, _ = pktgen(switch, "--pattern", "uni", "--pcap", path, "--pcap-once", "--rate", "20k", "--no-huge")
+    assert result["sent"] == result["received"] == 300 and result["lost"] == result["extra"] == 0
+    assert result["replay"]["frames"] == 300
+    sender, receiver = result["replay"]["ports"]
     assert (sender["sent"], sender["received"], receiver["received"]) == (300, 0, 300)
     assert receiver["received_bytes"] == sender["sent_bytes"] == sum(map(len, MIXED))
-    _, said, _ = pktgen(switch, "--pattern", "uni", "--pcap", path, "--duration", "0.3", "--no-huge")
+    _, result, _ = pktgen(switch, "--pattern", "uni", "--pcap", path, "--duration", "0.3", "--no-huge")
     stats = switch.quiet_stats()
     assert_balanced(stats)
-    assert said["sent"] > 10000, "again and again, as fast as it goes"
-    assert said["sent"] == said["received"] + said["lost"]
-    assert said["lost"] == sum(dropped(stats).values())
+    assert result["sent"] > 10000, "again and again, as fast as it goes"
+    assert result["sent"] == result["received"] + result["lost"]
+    assert result["lost"] == sum(dropped(stats).values())
 
 
 def test_a_capture_keeps_its_time(lab):
@@ -258,19 +258,19 @@ def test_a_capture_keeps_its_time(lab):
     path = write_pcap(lab.dir / "in", MIXED[:101], gap=0.01)
     options = ["--pattern", "uni", "--pcap", path, "--no-huge"]
     for speed, least, most in ((1, 1.0, 1.5), (10, 0.1, 0.6)):
-        _, said, _ = pktgen(switch, *options, "--pcap-once", "--pcap-speed", speed)
-        assert said["sent"] == 101 and 0.99 * least <= said["seconds"] < most
-    _, said, _ = pktgen(switch, *options, "--pcap-speed", "10", "--duration", "0.5")
-    assert 400 <= said["sent"] <= 520, "the next round comes as late as any frame"
+        _, result, _ = pktgen(switch, *options, "--pcap-once", "--pcap-speed", speed)
+        assert result["sent"] == 101 and 0.99 * least <= result["seconds"] < most
+    _, result, _ = pktgen(switch, *options, "--pcap-speed", "10", "--duration", "0.5")
+    assert 400 <= result["sent"] <= 520, "the next round comes as late as any frame"
 
 
 def test_frames_that_cannot_be_sent_are_named(lab):
     switch = two_ports(lab)
     frames = [*MIXED[:5], bytes(13), bytes(3), a_frame(7, 70000), (a_frame(8, 100), 1514), *MIXED[5:10]]
     path = write_pcap(lab.dir / "in", frames)
-    _, said, err = pktgen(switch, "--pattern", "uni", "--pcap", path, "--pcap-once", "--no-huge")
-    assert said["sent"] == 10
-    replay = said["replay"]
+    _, result, err = pktgen(switch, "--pattern", "uni", "--pcap", path, "--pcap-once", "--no-huge")
+    assert result["sent"] == 10
+    replay = result["replay"]
     assert (replay["frames_read"], replay["frames"]) == (14, 10)
     assert (replay["too_short"], replay["too_long"], replay["cut"]) == (2, 1, 1)
     assert "2 of 14 frames are left out, too short" in err and "first is number 6" in err
@@ -291,35 +291,35 @@ def test_frames_that_cannot_be_sent_are_named(lab):
 
 def test_methods_find_a_rate_that_holds(lab):
     switch = two_ports(lab)
-    _, said, _ = pktgen(switch, "--test", "mrr", "--duration", "0.1", "--no-huge")
-    assert len(said["mrr_rates"]) == 10 and min(said["mrr_rates"]) > 1000
-    _, said, _ = pktgen(switch, "--test", "ndrpdr", "--duration", "0.01", "--no-huge", timeout=120)
-    most = max(said["mrr_rates"])
-    assert 0 < said["NDR"]["rate"] <= most and 0 < said["PDR"]["rate"] <= most
-    assert said["PDR"]["trials"] >= 11, "one short trial is no proof"
-    _, said, _ = pktgen(switch, "--test", "back-to-back", "--no-huge", "--ring-size", "256")
-    assert said["back_to_back"] >= 32
+    _, result, _ = pktgen(switch, "--test", "mrr", "--duration", "0.1", "--no-huge")
+    assert len(result["mrr_rates"]) == 10 and min(result["mrr_rates"]) > 1000
+    _, result, _ = pktgen(switch, "--test", "ndrpdr", "--duration", "0.01", "--no-huge", timeout=120)
+    most = max(result["mrr_rates"])
+    assert 0 < result["NDR"]["rate"] <= most and 0 < result["PDR"]["rate"] <= most
+    assert result["PDR"]["trials"] >= 11, "one short trial is no proof"
+    _, result, _ = pktgen(switch, "--test", "back-to-back", "--no-huge", "--ring-size", "256")
+    assert result["back_to_back"] >= 32
 
 
 def test_the_books_hold_over_all_trials_of_a_search(lab):
     switch = two_ports(lab)
-    _, said, _ = pktgen(switch, "--test", "rfc2544", "--duration", "0.01", "--no-huge", "--ring-size", "256")
-    stats, total = switch.quiet_stats(), said["total"]
+    _, result, _ = pktgen(switch, "--test", "rfc2544", "--duration", "0.01", "--no-huge", "--ring-size", "256")
+    stats, total = switch.quiet_stats(), result["total"]
     assert_balanced(stats)
     assert total["trials"] > 4 and total["hellos"] == 4
-    assert sum(queue["frames"] for queue in queues(stats, "receive")) == total["sent"] + total["hellos"]
+    assert sum(queue["frames"] for queue in queues(stats, "ingress")) == total["sent"] + total["hellos"]
     assert sum(dropped(stats).values()) == total["sent"] - total["received"]
 
 
 def test_loss_is_drawn_until_there_is_none(lab):
     switch = two_ports(lab)
-    _, said, _ = pktgen(switch, "--test", "loss", "--rate", "20k", "--duration", "0.1", "--no-huge")
-    assert [load["share"] for load in said["loss"]] == [1.0, 0.9], "two loads without loss are the end"
-    assert [load["rate"] for load in said["loss"]] == [20000, 18000]
+    _, result, _ = pktgen(switch, "--test", "loss", "--rate", "20k", "--duration", "0.1", "--no-huge")
+    assert [load["share"] for load in result["loss"]] == [1.0, 0.9], "two loads without loss are the end"
+    assert [load["rate"] for load in result["loss"]] == [20000, 18000]
     ports = ["vdev:net_null0,no-rx=1", "vdev:net_ring0"]
-    status, said, _ = pktgen_on(ports, "--test", "loss", "--duration", "0.05", "--no-huge", check=False)
-    assert status == 1 and len(said["loss"]) == 10, "no load is without loss"
-    assert all(load["lost"] == load["sent"] and load["loss_ratio"] == 1 for load in said["loss"])
+    status, result, _ = pktgen_on(ports, "--test", "loss", "--duration", "0.05", "--no-huge", check=False)
+    assert status == 1 and len(result["loss"]) == 10, "no load is without loss"
+    assert all(load["lost"] == load["sent"] and load["loss_ratio"] == 1 for load in result["loss"])
 
 
 @pytest.mark.parametrize("options", [
@@ -330,8 +330,8 @@ def test_loss_is_drawn_until_there_is_none(lab):
 ])
 def test_extremes_are_sent_too(lab, options):
     switch = two_ports(lab, "--mac-table", "1000000")
-    _, said, _ = pktgen(switch, "--rate", "2k", "--duration", "0.5", "--no-huge", *options)
-    assert said["received"] + said["lost"] == said["sent"] > 500 and said["received"] > 500
+    _, result, _ = pktgen(switch, "--rate", "2k", "--duration", "0.5", "--no-huge", *options)
+    assert result["received"] + result["lost"] == result["sent"] > 500 and result["received"] > 500
 
 
 def test_faults_are_told_in_words(lab):
@@ -353,7 +353,7 @@ def test_a_switch_that_dies_is_not_a_success(lab):
     for path in switch.paths:
         argv += ["--port", path]
     generator = Process(lab, "pktgen", argv)
-    while not sum(queue["frames"] for queue in queues(switch.stats(), "receive")):
+    while not sum(queue["frames"] for queue in queues(switch.stats(), "ingress")):
         pass
     switch.stop()
     assert generator.wait(20) in (0, 1)

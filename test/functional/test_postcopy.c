@@ -19,7 +19,7 @@
 #define SIZE 256
 #define PROTOCOL \
 	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(REPLY_ACK) | VHOST_PROTOCOL_BIT(PAGEFAULT))
-#define PATIENCE_S 10
+#define TIMEOUT_S 10
 
 /*
  * Connect as the destination of a postcopy migration: no page of the memory is there. Start a
@@ -84,7 +84,7 @@ static void test_a_lazy_front_end_loses_its_port(void **state)
 		uffd = arrive(&fe, sw.path[LAZY]);
 		start = now_ns();
 		while (recv(fe.fd, &byte, 1, MSG_DONTWAIT) != 0) {
-			must(now_ns() - start < PATIENCE_S * UINT64_C(1000000000),
+			must(now_ns() - start < TIMEOUT_S * UINT64_C(1000000000),
 			    "a worker waits for ever");
 			streams_step(s, 2);
 			usleep(1000);

@@ -102,7 +102,7 @@ static void queues_full_of_large_frames_do_not_delay_a_neighbour(void **state)
 	must(
 	    l.delay[DELAYS / 4] < LATE_NS, "three quarters of the neighbours' frames, three times");
 	stats = switch_stats(&l.sw);
-	must(switch_counter(stats, 2, "receive", "frames") > DELAYS, "the hostile port was heard");
+	must(switch_counter(stats, 2, "ingress", "frames") > DELAYS, "the hostile port was heard");
 	json_decref(stats);
 	net_driver_destroy(l.hostile);
 	net_driver_destroy(l.full);

@@ -84,7 +84,7 @@ static void end(struct lab *l)
 static uint64_t refusals(struct lab *l, const char *reason)
 {
 	json_t *stats = switch_stats(&l->sw);
-	uint64_t n = switch_drops(stats, ATTACKER, "receive", reason);
+	uint64_t n = switch_drops(stats, ATTACKER, "ingress", reason);
 
 	json_decref(stats);
 	return n;
@@ -121,7 +121,7 @@ static void *ring_memory(struct lab *l, unsigned ring, unsigned area)
  */
 static void put(struct lab *l, uint64_t addr, uint32_t len, uint16_t flags)
 {
-	static uint16_t head;
+	static uint16_t chain_head;
 	uint16_t slot = l->slot++ % SIZE;
 
 	if (VIRTIO_HAS(l->features, F_RING_PACKED)) {
@@ -139,10 +139,10 @@ static void put(struct lab *l, uint64_t addr, uint32_t len, uint16_t flags)
 	d[slot] = (struct vring_split_desc){
 	    .addr = addr, .len = len, .flags = flags, .next = (slot + 1) % SIZE};
 	if (l->slot == 1 || !(d[(slot + SIZE - 1) % SIZE].flags & VRING_DESC_F_NEXT))
-		head = slot;
+		chain_head = slot;
 	if (flags & VRING_DESC_F_NEXT)
 		return;
-	avail->ring[avail->idx % SIZE] = head;
+	avail->ring[avail->idx % SIZE] = chain_head;
 	__atomic_store_n(&avail->idx, (uint16_t)(avail->idx + 1), __ATOMIC_RELEASE);
 }
 

@@ -113,7 +113,7 @@ static void run_link_local(struct lab *l, bool forwarded)
 
 		expect_at(l, 0, dst, l->mac[0], forwarded && last != 1 ? 6 : 0);
 	}
-	expect_drops(l, 0, "receive", "link-local", forwarded ? 1 : 16);
+	expect_drops(l, 0, "ingress", "link-local", forwarded ? 1 : 16);
 }
 
 static void test_link_local_frames_are_dropped_and_counted(void **state)
@@ -164,7 +164,7 @@ static void test_hairpin_is_dropped_and_counted(void **state)
 	expect_at(l, 0, broadcast, second, 6);
 	expect_at(l, 0, l->mac[0], second, 0);
 	expect_at(l, 0, second, l->mac[0], 0);
-	expect_drops(l, 0, "receive", "hairpin", 2);
+	expect_drops(l, 0, "ingress", "hairpin", 2);
 }
 
 static void test_bad_sources_are_dropped_and_counted(void **state)
@@ -175,7 +175,7 @@ static void test_bad_sources_are_dropped_and_counted(void **state)
 	expect_at(l, 0, l->mac[1], zero, 0);
 	expect_at(l, 0, broadcast, group, 0);
 	expect_at(l, 0, broadcast, broadcast, 0);
-	expect_drops(l, 0, "receive", "bad-source", 3);
+	expect_drops(l, 0, "ingress", "bad-source", 3);
 	/* The group address was not learned. */
 	expect_at(l, 1, group, l->mac[1], 5);
 }
@@ -188,7 +188,7 @@ static void test_runts_are_dropped_and_counted(void **state)
 	for (unsigned len = 1; len < 14; len++)
 		send_surely(l->nd[0], 0, frame, len, NULL, NULL);
 	expect_at(l, 0, l->mac[1], l->mac[0], 2);
-	expect_drops(l, 0, "receive", "runt", 13);
+	expect_drops(l, 0, "ingress", "runt", 13);
 }
 
 /* The front-end tells the MTU before the rings start. */
@@ -214,8 +214,8 @@ static void test_frames_longer_than_the_agreed_mtu_are_dropped_and_counted(void 
 	for (unsigned n = 0; n < 3; n++)
 		must(receive_within(l->nd[2], 0, &f, 1000), "a frame that is not too long");
 	must(!receive_within(l->nd[2], 0, &f, 50), "no frame that is too long");
-	expect_drops(l, 0, "receive", "oversize", 1);
-	expect_drops(l, 1, "receive", "oversize", 0);
+	expect_drops(l, 0, "ingress", "oversize", 1);
+	expect_drops(l, 1, "ingress", "oversize", 0);
 	lab_close(l);
 }
 
@@ -233,8 +233,8 @@ static void test_frames_for_a_port_that_left_are_counted(void **state)
 	must_equal(drain(l->nd[1], 100), 0, "frames of somebody else");
 	stats = switch_stats(&l->sw);
 	must_equal(
-	    switch_drops(stats, 0, "receive", "port-down"), 10, "frames for a port that is gone");
-	must_equal(switch_counter(stats, 0, "receive", "flooded"), 1, "the introduction");
+	    switch_drops(stats, 0, "ingress", "port-down"), 10, "frames for a port that is gone");
+	must_equal(switch_counter(stats, 0, "ingress", "flooded"), 1, "the introduction");
 	json_decref(stats);
 	must_equal(-net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a second connection");
 	expect_at(l, 2, broadcast, l->mac[2], 3);
@@ -245,7 +245,7 @@ static void test_frames_for_a_port_that_left_are_counted(void **state)
 static uint64_t flooded_for_2(struct lab *l)
 {
 	json_t *stats = switch_stats(&l->sw);
-	uint64_t before = switch_counter(stats, 0, "receive", "flooded"), after;
+	uint64_t before = switch_counter(stats, 0, "ingress", "flooded"), after;
 	uint8_t frame[100];
 
 	json_decref(stats);
@@ -254,7 +254,7 @@ static uint64_t flooded_for_2(struct lab *l)
 		send_surely(l->nd[0], 0, frame, sizeof(frame), NULL, NULL);
 	usleep(100000);
 	stats = switch_stats(&l->sw);
-	after = switch_counter(stats, 0, "receive", "flooded");
+	after = switch_counter(stats, 0, "ingress", "flooded");
 	json_decref(stats);
 	drain(l->nd[1], 20);
 	return after - before;
@@ -355,7 +355,7 @@ static void test_a_full_receiver_is_counted(void **state)
 	while (net_reap_sent(l->nd[0], 0) >= 0 && l->nd[0]->queue[1].n_outstanding)
 		usleep(100);
 	usleep(50000);
-	expect_drops(l, 1, "deliver", "ring-full", 1000 - 256);
+	expect_drops(l, 1, "egress", "ring-full", 1000 - 256);
 	while (receive_within(l->nd[1], 0, &f, 50))
 		n++;
 	must_equal(n, 256, "frames that found room");
@@ -369,7 +369,7 @@ static void test_a_disabled_transmit_queue_is_drained_and_counted(void **state)
 	must_equal(-frontend_set_vring_enable(&l->nd[0]->fe, 1, false), 0, "errno of disable");
 	expect_at(l, 0, l->mac[1], l->mac[0], 0);
 	expect_at(l, 0, broadcast, l->mac[0], 0);
-	expect_drops(l, 0, "receive", "queue-disabled", 2);
+	expect_drops(l, 0, "ingress", "queue-disabled", 2);
 	must_equal(-frontend_set_vring_enable(&l->nd[0]->fe, 1, true), 0, "errno of enable");
 	expect_at(l, 0, l->mac[1], l->mac[0], 2);
 }
@@ -387,7 +387,7 @@ static void test_too_small_buffers_are_counted(void **state)
 	send_surely(l->nd[0], 0, frame, 201, NULL, NULL);
 	send_surely(l->nd[0], 0, frame, 300, NULL, NULL);
 	expect_at(l, 0, l->mac[1], l->mac[0], 2);
-	expect_drops(l, 1, "deliver", "buffer-too-small", 2);
+	expect_drops(l, 1, "egress", "buffer-too-small", 2);
 	lab_close(l);
 }
 
@@ -435,7 +435,7 @@ static void run_flows(uint64_t features, unsigned n_workers)
 			must_equal(f.bytes[50], next[f.bytes[35]]++, "number of a flow's frame");
 			got++;
 		}
-		must(used[pair] > 0, "a receive queue is not used");
+		must(used[pair] > 0, "an egress queue is not used");
 	}
 	must_equal(got, FLOWS * FRAMES, "frames of all flows");
 	lab_close(l);

@@ -78,7 +78,7 @@ def wait_up(switch, ports=2):
 def totals(stats):
     return {
         direction: [sum(q["frames"] for q in queues(stats, direction, port)) for port in (0, 1)]
-        for direction in ("receive", "deliver")
+        for direction in ("ingress", "egress")
     }
 
 
@@ -114,8 +114,8 @@ def check_loop(before, after, counters, bursts):
     moved = difference(totals(after), totals(before))
     sent = [port["TX-packets"] for port in counters]
     arrived = [port["RX-packets"] for port in counters]
-    assert moved["receive"] == sent
-    assert moved["deliver"] == sent[::-1]
+    assert moved["ingress"] == sent
+    assert moved["egress"] == sent[::-1]
     assert arrived == sent[::-1]
     # More than the first bursts: the loop did turn.
     assert min(sent) > 20 * bursts * BURST
@@ -142,7 +142,7 @@ def test_closed_loop_loses_nothing(switch, program, variant):
     if variant["queues"] > 1:
         used = [
             new["frames"] > old["frames"]
-            for new, old in zip(queues(after, "deliver", 1), queues(before, "deliver", 1))
+            for new, old in zip(queues(after, "egress", 1), queues(before, "egress", 1))
         ]
         assert sum(used) >= 2, "flows are spread over the queues"
 
@@ -174,14 +174,14 @@ def test_virtio_user_as_server_outlives_the_switch(lab, packed):
     wait_up(switch)
     testpmd.run("start tx_first 2")
     for number in range(2):
-        wait_for(lambda: min(totals(switch.stats())["deliver"]) > 5000, "traffic", 10, 0.2)
+        wait_for(lambda: min(totals(switch.stats())["egress"]) > 5000, "traffic", 10, 0.2)
         switch.signal(signal.SIGKILL)
         switch.wait(5)
         switch = Switch(lab, ["a.sock", "b.sock"], *options, name=f"again{number}")
         wait_up(switch)
         testpmd.run("stop")
         testpmd.run("start tx_first 2")
-    wait_for(lambda: min(totals(switch.stats())["deliver"]) > 5000, "traffic", 10, 0.2)
+    wait_for(lambda: min(totals(switch.stats())["egress"]) > 5000, "traffic", 10, 0.2)
     assert "is stopped until the driver resets it" not in switch.err()
     testpmd.close()
     switch.stop()

@@ -19,7 +19,8 @@ sys.path.insert(0, str(ROOT / "test/bench"))
 import goals  # noqa: E402
 import readme  # noqa: E402
 import report  # noqa: E402
-from figures import FLOOR, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, honest, label, noise, ratio, summary  # noqa: E402
+from figures import FLOOR, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, unspoiled, label, noise, ratio  # noqa: E402
+from figures import summary  # noqa: E402
 
 ROUNDS = 3
 
@@ -32,9 +33,9 @@ def runs(cycles, rate=None, busy=1.0, step=0.0):
 
 
 def latency(p50, p99):
-    said = {"p50": p50, "p90": p50, "p99": p99, "p99.9": p99, "p99.99": p99, "p99.999": p99, "max": p99,
+    quantiles = {"p50": p50, "p90": p50, "p99": p99, "p99.9": p99, "p99.99": p99, "p99.999": p99, "max": p99,
             "percentiles": [p50] * 99 + [p99]}
-    return [{"latency_ns": said, "late": 0, "sent": 1000}] * ROUNDS
+    return [{"latency_ns": quantiles, "late": 0, "sent": 1000}] * ROUNDS
 
 
 def wakes(p50):
@@ -50,7 +51,8 @@ def good():
         "1518 packed": {FLOOR: runs(140), OURS: runs(142), RTE_VHOST: runs(420), OVS: runs(450)},
     }
     tso = {FLOOR: runs(4000), OURS: runs(4100), RTE_VHOST: runs(12000), RTE_VHOST_CHAINED: runs(24000)}
-    loss = {"mrr": [10e6, 10e6, 11e6], "ndr": 9.8e6, "generator_limit": False, "books": {"sent": 1000, "astray": 0}}
+    loss = {"mrr": [10e6, 10e6, 11e6], "ndr": 9.8e6, "generator_limit": False,
+            "accounting": {"sent": 1000, "unaccounted": 0}}
     return {
         "peers": peers,
         "limit": {
@@ -67,7 +69,7 @@ def good():
                     "runs": {FLOOR: latency(900, 2000), OURS: latency(1000, 3000), RTE_VHOST: latency(1500, 8000)}},
         "loss": {"ring": 256, "runs": {OURS: [loss], FLOOR: [{"mrr": [10e6, 10.1e6, 10.2e6]}]}},
         "idle": {"ports": 10, "guests": 2,
-                 "runs": [{"cpu": 0.01, "wake": wakes(60000), "bare": [wakes(45000), wakes(51000)], "frames": 100,
+                 "runs": [{"cpu": 0.01, "wake": wakes(60000), "baseline": [wakes(45000), wakes(51000)], "frames": 100,
                            "sleeps": 100}] * ROUNDS},
         "lookup": {macs: [{"lookup": 4, "destination": 6, "frame": 20}] for macs in ("16384", "1000000")},
     }
@@ -87,7 +89,7 @@ def fault(section, case, subject, number=0, text="hardly a frame goes through", 
 
 
 def verdicts(results, faults=(), **more):
-    results = honest(results, faults)
+    results = unspoiled(results, faults)
     rows = goals.judge(results, summary(results), faults=faults, **more)
     return {(row["case"], row["figure"]): row for row in rows}
 
@@ -127,13 +129,14 @@ def test_between_must_and_aim_is_met():
 def test_other_figures_are_missed_too():
     results = good()
     results["latency"]["runs"][OURS] = latency(1000, 9000)
-    results["loss"]["runs"][OURS][0].update(ndr=8.9e6, generator_limit=True, books={"sent": 1000, "astray": 1})
+    results["loss"]["runs"][OURS][0].update(ndr=8.9e6, generator_limit=True,
+                                             accounting={"sent": 1000, "unaccounted": 1})
     results["idle"]["runs"][0].update(cpu=0.021, wake=wakes(101000))
     results["lookup"]["16384"][0]["lookup"] = 6.1
     rows = verdicts(results)
     missed = {row["figure"] for row in rows.values() if row["verdict"] == goals.MISSED}
     assert missed == {f"of {RTE_VHOST}'s p99", "NDR over MRR", "frames that the counters do not explain", "of a core",
-                      "until the first frame is through (p50)", "of these beyond a bare wake",
+                      "until the first frame is through (p50)", "of these beyond a baseline wake",
                       "cycles among 16,384 addresses"}
     assert "the generator was the limit" in rows["loss, rings of 256", "NDR over MRR"]["remarks"]
     results["loss"]["runs"][OURS][0].update(ndr=12e6, generator_limit=False)
@@ -144,21 +147,21 @@ def test_other_figures_are_missed_too():
 def test_a_machine_that_wakes_nobody_in_time_is_told():
     """Missed is missed, but what is ours is judged beside what is not."""
     results = good()
-    results["idle"]["runs"] = [{**run, "wake": wakes(p50), "bare": [wakes(p50 - 14000), wakes(p50 - 10000)]}
+    results["idle"]["runs"] = [{**run, "wake": wakes(p50), "baseline": [wakes(p50 - 14000), wakes(p50 - 10000)]}
                                for run, p50 in zip(results["idle"]["runs"], (110000, 150000, 200000))]
     rows = verdicts(results)
     row = rows["idle, sleeping", "until the first frame is through (p50)"]
     assert row["verdict"] == goals.MISSED and row["seen"] == 150
-    assert row["remarks"] == ["a bare wake takes 138.0 us", "nobody can be woken that fast here"]
-    row = rows["idle, sleeping", "of these beyond a bare wake"]
+    assert row["remarks"] == ["a baseline wake takes 138.0 us", "nobody can be woken that fast here"]
+    row = rows["idle, sleeping", "of these beyond a baseline wake"]
     assert row["verdict"] == goals.AIM_MET and row["seen"] == pytest.approx(12) and not row["remarks"]
     # What the machine did meanwhile is more than what is told.
-    results["idle"]["runs"] = [{**run, "bare": [wakes(80000), wakes(120000)]} for run in results["idle"]["runs"]]
-    row = verdicts(results)["idle, sleeping", "of these beyond a bare wake"]
+    results["idle"]["runs"] = [{**run, "baseline": [wakes(80000), wakes(120000)]} for run in results["idle"]["runs"]]
+    row = verdicts(results)["idle, sleeping", "of these beyond a baseline wake"]
     assert row["verdict"] == goals.MET and row["seen"] == 50 and not row["remarks"]
     results["idle"]["runs"] = [{**run, "wake": wakes(105000)} for run in results["idle"]["runs"]]
-    row = verdicts(results)["idle, sleeping", "of these beyond a bare wake"]
-    assert row["remarks"] == ["noisy: bare wakes before and after are 40.0 us apart"]
+    row = verdicts(results)["idle, sleeping", "of these beyond a baseline wake"]
+    assert row["remarks"] == ["noisy: baseline wakes before and after are 40.0 us apart"]
 
 
 def test_below_the_floor_is_doubted():
@@ -298,12 +301,12 @@ def test_report_and_json_say_the_same(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "plots", None)  # words only
     text = report.write(everything(good()), tmp_path)
     assert (tmp_path / "report.md").read_text() == text
-    said = json.loads((tmp_path / "result.json").read_text())
-    assert len(said["goals"]) == len(goals.GOALS) == text.count("| aim met |") + text.count("| met |")
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert len(written["goals"]) == len(goals.GOALS) == text.count("| aim met |") + text.count("| met |")
     for title in report.TITLES.values():
         assert f"## {title}" in text
     # Once more, from what was written.
-    assert report.write(copy.deepcopy(said), tmp_path) == text
+    assert report.write(copy.deepcopy(written), tmp_path) == text
 
 
 @pytest.fixture

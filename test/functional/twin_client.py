@@ -25,7 +25,7 @@ ANSWERED = {
     "GET_CONFIG", "GET_INFLIGHT_FD", "GET_MAX_MEM_SLOTS", "GET_STATUS",
 }
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
-PATIENCE = 1.0
+TIMEOUT = 1.0
 MEMORY = 0x200000
 UADDR = 0x7F0000000000
 
@@ -77,7 +77,7 @@ class Client:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.02)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(TIMEOUT)
         memory = os.memfd_create("twin")
         os.ftruncate(memory, MEMORY)
         pipe = os.pipe()

@@ -75,7 +75,7 @@ static void offer(
 {
 	struct vring_split_desc *desc = (void *)g->ring;
 	struct vring_split_avail *avail = (void *)(g->ring + 4096);
-	uint16_t head = g->next % SIZE;
+	uint16_t chain_head = g->next % SIZE;
 
 	while (len && left) {
 		uint32_t n = --left ? MIN(piece, len) : len;
@@ -88,7 +88,7 @@ static void offer(
 		at += n;
 		len -= n;
 	}
-	avail->ring[avail->idx % SIZE] = head;
+	avail->ring[avail->idx % SIZE] = chain_head;
 	avail->idx++;
 }
 
@@ -159,7 +159,7 @@ static void send_frame(struct input *in)
 	build_frame(in, from.buffers + 12, MAX(len, 14u));
 	h = draw_header(in, len);
 	memcpy(from.buffers, &h, 12);
-	for (unsigned spoilt = input_below(in, 4); spoilt; spoilt--)
+	for (unsigned corrupted = input_below(in, 4); corrupted; corrupted--)
 		from.buffers[12 + input_below(in, 128)] = input_u8(in);
 	offer(&from, 0, len + 12, input_below(in, 2) ? 1 + input_u16(in) : BUFFER, 0, SIZE / 2);
 }
@@ -191,12 +191,12 @@ static void check_delivered(const struct queue_stats *before, uint16_t used_befo
 	promise(h.num_buffers >= 1);
 }
 
-static void check_books(void)
+static void check_totals(void)
 {
 	const struct queue_stats *in = &from.queue.stats, *out = &to.queue.stats;
 
 	promise(in->frames == in->unicast + in->flooded + all_drops(in));
-	promise(in->unicast + in->flood_copies + in->segments == out->frames + all_drops(out));
+	promise(in->unicast + in->flood_copies + in->gso_segments == out->frames + all_drops(out));
 }
 
 static void run(struct input *in)
@@ -209,8 +209,8 @@ static void run(struct input *in)
 	uint32_t size = 64 + input_u16(in);
 
 	to.port.accepts = input_u8(in) & 0x7f;
-	to.port.deliver[0] = &to.queue;
-	to.port.n_deliver = 1;
+	to.port.egress[0] = &to.queue;
+	to.port.n_egress = 1;
 	promise(forwarding_create(&config, &fwd) == 0);
 	for (unsigned i = 0; i < 32; i++)
 		offer(&to, i * (ROOM / 32), size, input_below(in, 8) ? size : 100,
@@ -223,7 +223,7 @@ static void run(struct input *in)
 		send_frame(in);
 		burst_run(burst, fwd, &from.queue, 1, BURST_FRAMES);
 		check_delivered(&before, used_before);
-		check_books();
+		check_totals();
 		if (to.vring.broken || from.vring.broken)
 			break;
 	}

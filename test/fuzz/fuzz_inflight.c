@@ -28,7 +28,7 @@ struct world {
 	struct vring_config config;
 	struct vring_position position;
 	struct vring_inflight *inflight;
-	struct vring_burst burst, done;
+	struct vring_batch batch, done;
 	unsigned n_held, entries;
 	struct vring_chain held[256];
 	bool packed, deferring, running;
@@ -93,7 +93,7 @@ static void check(const struct world *w, const struct vring_chain *c)
 	promise(!c->fault || c->n_segments == 0);
 	promise(c->slots >= 1 && c->slots <= w->config.size);
 	for (unsigned k = 0; k < c->n_segments; k++) {
-		struct vring_segment s = w->burst.segment[c->segment + k];
+		struct vring_segment s = w->batch.segment[c->segment + k];
 
 		promise(s.len && s.addr >= w->block && s.addr < w->block + REGION &&
 		    s.len <= (size_t)(w->block + REGION - s.addr));
@@ -104,13 +104,13 @@ static void fetch(struct world *w)
 {
 	unsigned room = 256 - w->n_held;
 
-	w->burst.n = w->burst.n_segments = 0;
+	w->batch.n = w->batch.n_segments = 0;
 	if (!w->running || !w->deferring)
 		return;
-	vring_fetch(&w->ring, &w->burst, 1 + input_below(&w->in, 8) % (room ? room : 1));
-	for (unsigned i = 0; i < w->burst.n && w->n_held < 256; i++) {
-		check(w, &w->burst.chain[i]);
-		w->held[w->n_held++] = w->burst.chain[i];
+	vring_fetch(&w->ring, &w->batch, 1 + input_below(&w->in, 8) % (room ? room : 1));
+	for (unsigned i = 0; i < w->batch.n && w->n_held < 256; i++) {
+		check(w, &w->batch.chain[i]);
+		w->held[w->n_held++] = w->batch.chain[i];
 	}
 	promise(w->n_held <= w->config.size);
 }
@@ -132,13 +132,13 @@ static void complete(struct world *w)
 /* Fetch and complete as a device does that does not defer. */
 static void work_off(struct world *w)
 {
-	w->burst.n = w->burst.n_segments = 0;
+	w->batch.n = w->batch.n_segments = 0;
 	if (!w->running || w->deferring)
 		return;
-	vring_fetch(&w->ring, &w->burst, 8);
-	for (unsigned i = 0; i < w->burst.n; i++)
-		check(w, &w->burst.chain[i]);
-	vring_complete(&w->ring, &w->burst);
+	vring_fetch(&w->ring, &w->batch, 8);
+	for (unsigned i = 0; i < w->batch.n; i++)
+		check(w, &w->batch.chain[i]);
+	vring_complete(&w->ring, &w->batch);
 }
 
 static void open_world(struct world *w, const uint8_t *data, size_t size)
@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct world world;
 	struct world *w = &world;
 
-	memset(w, 0, offsetof(struct world, burst));
+	memset(w, 0, offsetof(struct world, batch));
 	w->n_held = 0;
 	open_world(w, data, size);
 	recover(w);

@@ -4,7 +4,7 @@
  *
  * A device and its session at one end of a socket pair, the fuzzer at the other, all in one thread:
  * a message is sent, then the session is told that there is something to read. The device polls its
- * rings: it runs a burst of every active ring, touches the segments, and completes it. So memory
+ * rings: it runs a batch of every active ring, touches the segments, and completes it. So memory
  * that was unmapped too early causes a fault.
  *
  * Leaks are counted from outside: open descriptors by testing each small number, shared mappings by
@@ -35,7 +35,7 @@ int __wrap_munmap(void *addr, size_t len);
 
 static size_t mapped; /* bytes of files */
 static unsigned fds_before;
-static struct vring_burst burst; /* too large for a stack */
+static struct vring_batch batch; /* too large for a stack */
 
 void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
@@ -63,8 +63,8 @@ static unsigned count_fds(void)
 
 static void touch(const struct vring *ring)
 {
-	for (unsigned i = 0; i < burst.n_segments; i++) {
-		const struct vring_segment *s = &burst.segment[i];
+	for (unsigned i = 0; i < batch.n_segments; i++) {
+		const struct vring_segment *s = &batch.segment[i];
 
 		if (ring->direction == VRING_TRANSMIT) {
 			(void)*(volatile uint8_t *)s->addr;
@@ -86,10 +86,10 @@ void vhost_world_poll(struct vhost_world *w)
 		if (!v || !w->uses[i])
 			continue; /* the device may not use this ring */
 		promise(v->active && v->in_use);
-		burst.n = burst.n_segments = 0;
-		vring_fetch(&v->ring, &burst, POLL_BURST);
+		batch.n = batch.n_segments = 0;
+		vring_fetch(&v->ring, &batch, POLL_BURST);
 		touch(&v->ring);
-		vring_complete(&v->ring, &burst);
+		vring_complete(&v->ring, &batch);
 		if (vring_call_needed(&v->ring) && v->call_fd >= 0)
 			eventfd_write(v->call_fd, 1);
 		vring_kick_enable(&v->ring);

@@ -31,7 +31,7 @@ struct world {
 	struct vring_position position;
 	uint16_t size;
 	bool packed, receive;
-	struct vring_burst burst;
+	struct vring_batch batch;
 };
 
 static uint64_t draw_address(struct world *w)
@@ -122,12 +122,12 @@ static void check_chain(struct world *w, const struct vring_chain *c)
 {
 	uint64_t len = 0;
 
-	promise(c->segment + c->n_segments <= w->burst.n_segments);
+	promise(c->segment + c->n_segments <= w->batch.n_segments);
 	promise(!c->fault || (c->n_segments == 0 && c->len == 0));
 	promise(c->written <= c->len && c->len <= VRING_CHAIN_BYTES_MAX);
 	promise(c->slots >= 1 && c->slots <= w->size);
 	for (unsigned k = 0; k < c->n_segments; k++) {
-		const struct vring_segment *s = &w->burst.segment[c->segment + k];
+		const struct vring_segment *s = &w->batch.segment[c->segment + k];
 
 		promise(s->len > 0 && inside(w, s));
 		len += s->len;
@@ -137,12 +137,12 @@ static void check_chain(struct world *w, const struct vring_chain *c)
 
 static void check(struct world *w)
 {
-	promise(w->burst.n <= VRING_BURST_CHAINS && w->burst.n_segments <= VRING_BURST_SEGMENTS);
-	for (unsigned i = 0; i < w->burst.n; i++) {
-		const struct vring_chain *c = &w->burst.chain[i];
+	promise(w->batch.n <= VRING_BATCH_CHAINS && w->batch.n_segments <= VRING_BATCH_SEGMENTS);
+	for (unsigned i = 0; i < w->batch.n; i++) {
+		const struct vring_chain *c = &w->batch.chain[i];
 
 		check_chain(w, c);
-		promise(!w->burst.plain ||
+		promise(!w->batch.single_segment ||
 		    (c->slots == 1 && c->n_segments == 1 && c->segment == i && !c->fault));
 	}
 	promise(!w->packed || (w->position.avail < w->size && w->position.used < w->size));
@@ -151,8 +151,8 @@ static void check(struct world *w)
 /* Read or write all segments, as a device does. */
 static void touch(struct world *w)
 {
-	for (unsigned i = 0; i < w->burst.n_segments; i++) {
-		struct vring_segment s = w->burst.segment[i];
+	for (unsigned i = 0; i < w->batch.n_segments; i++) {
+		struct vring_segment s = w->batch.segment[i];
 
 		for (uint32_t k = 0; k < s.len; k++) {
 			if (w->receive)
@@ -167,8 +167,8 @@ static void complete(struct world *w)
 {
 	check(w);
 	touch(w);
-	vring_complete(&w->ring, &w->burst);
-	w->burst.n = w->burst.n_segments = 0;
+	vring_complete(&w->ring, &w->batch);
+	w->batch.n = w->batch.n_segments = 0;
 	check(w);
 	vring_call_needed(&w->ring);
 }
@@ -202,7 +202,7 @@ static void restart(struct world *w)
 	    .position = &w->position,
 	    .memory = w->memory,
 	};
-	w->burst.n = w->burst.n_segments = 0;
+	w->batch.n = w->batch.n_segments = 0;
 	if (vring_start(&w->ring, &c) == 0)
 		return;
 	/* vring_start() only fails if the position is outside a packed ring. */
@@ -211,49 +211,49 @@ static void restart(struct world *w)
 	promise(vring_start(&w->ring, &c) == 0);
 }
 
-/* Reserve with the lengths in an array, or with those of the chains of another burst. */
-static void reserve_plain(struct world *w, const uint32_t len[], unsigned n, bool alike)
+/* Reserve with the lengths in an array, or with those of the chains of another batch. */
+static void reserve_single(struct world *w, const uint32_t len[], unsigned n, bool alike)
 {
-	static struct vring_burst from;
+	static struct vring_batch from;
 	unsigned got;
 
 	for (unsigned i = 0; i < n; i++)
 		from.chain[i].len = len[i];
-	got = alike ? vring_reserve_alike(&w->ring, &w->burst, &from, n)
-		    : vring_reserve_plain(&w->ring, &w->burst, len, n);
+	got = alike ? vring_reserve_alike(&w->ring, &w->batch, &from, n)
+		    : vring_reserve_single(&w->ring, &w->batch, len, n);
 
-	promise(got <= n && got == w->burst.n);
+	promise(got <= n && got == w->batch.n);
 	for (unsigned i = 0; i < got; i++)
-		promise(w->burst.plain && w->burst.chain[i].written == len[i] &&
-		    w->burst.segment[i].len >= len[i]);
+		promise(w->batch.single_segment && w->batch.chain[i].written == len[i] &&
+		    w->batch.segment[i].len >= len[i]);
 	complete(w);
 }
 
 static void reserve(struct world *w)
 {
-	struct vring_room room[32];
+	struct vring_reservation reserved[32];
 	uint32_t len[32];
 	unsigned n = 1 + input_below(w->in, 32), decided;
 
-	if (!w->receive || w->burst.n)
+	if (!w->receive || w->batch.n)
 		return;
 	for (unsigned i = 0; i < n; i++)
 		len[i] = 1 + input_u16(w->in) % 2000;
 	if (len[0] % 4 == 0) {
-		reserve_plain(w, len, n, len[0] % 8);
+		reserve_single(w, len, n, len[0] % 8);
 		return;
 	}
-	vring_visit(&w->burst);
-	decided = vring_reserve(&w->ring, &w->burst, len, n, room);
+	vring_visit(&w->batch);
+	decided = vring_reserve(&w->ring, &w->batch, len, n, reserved);
 	promise(decided <= n);
 	for (unsigned i = 0; i < decided; i++) {
 		uint64_t written = 0;
 
-		if (room[i].status != VRING_ROOM_OK)
+		if (reserved[i].status != VRING_RESERVE_OK)
 			continue; /* a room without chains */
-		promise(room[i].chain + room[i].n_chains <= w->burst.n);
-		for (unsigned k = 0; k < room[i].n_chains; k++)
-			written += w->burst.chain[room[i].chain + k].written;
+		promise(reserved[i].chain + reserved[i].n_chains <= w->batch.n);
+		for (unsigned k = 0; k < reserved[i].n_chains; k++)
+			written += w->batch.chain[reserved[i].chain + k].written;
 		promise(written == len[i]);
 	}
 	complete(w);
@@ -274,10 +274,10 @@ static void step(struct world *w)
 		scribble(w);
 		break;
 	case 5:
-		vring_fetch(&w->ring, &w->burst, input_u8(w->in));
+		vring_fetch(&w->ring, &w->batch, input_u8(w->in));
 		break;
 	case 6:
-		vring_unfetch(&w->ring, &w->burst, input_below(w->in, 256) % (w->burst.n + 1));
+		vring_unfetch(&w->ring, &w->batch, input_below(w->in, 256) % (w->batch.n + 1));
 		break;
 	case 7:
 		complete(w);

@@ -149,7 +149,7 @@ void guest_desc(struct guest *g, unsigned ring, unsigned i, uint64_t gpa, uint32
 	    (struct vring_split_desc){.addr = gpa, .len = len, .flags = flags, .next = next};
 }
 
-void guest_heads(struct guest *g, unsigned ring, unsigned n, unsigned step)
+void guest_chain_heads(struct guest *g, unsigned ring, unsigned n, unsigned step)
 {
 	for (unsigned i = 0; i < g->config.size; i++)
 		g->ring[ring].avail->ring[i] = i % n * step;
@@ -160,7 +160,7 @@ void guest_fill(struct guest *g, unsigned direction, uint64_t gpa, uint32_t len,
 	for (unsigned ring = direction; ring < 2 * g->config.n_pairs; ring += 2) {
 		for (unsigned i = 0; i < g->config.size; i++)
 			guest_desc(g, ring, i, gpa, len, flags, 0);
-		guest_heads(g, ring, g->config.size, 1);
+		guest_chain_heads(g, ring, g->config.size, 1);
 	}
 }
 

@@ -65,7 +65,7 @@ void guest_desc(struct guest *g, unsigned ring, unsigned i, uint64_t gpa, uint32
 /*
  * Let the entries of the available ring name n heads in turn, which are `step` descriptors apart.
  */
-void guest_heads(struct guest *g, unsigned ring, unsigned n, unsigned step);
+void guest_chain_heads(struct guest *g, unsigned ring, unsigned n, unsigned step);
 /* Every entry of all rings of a direction (0: receive, 1: transmit) is this one descriptor. */
 void guest_fill(struct guest *g, unsigned direction, uint64_t gpa, uint32_t len, uint16_t flags);
 

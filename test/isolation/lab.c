@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_NS UINT64_C(10000000000)
+#define TIMEOUT_NS  UINT64_C(10000000000)
 #define TERM_NS     UINT64_C(3000000000)
 #define REST_NS     UINT64_C(4000000000)
 #define NICE_SWITCH (-10)
@@ -250,7 +250,7 @@ void lab_open(struct lab *l, unsigned n_workers, unsigned needs)
 static bool introduce_patiently(struct lab *l)
 {
 	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
-	uint64_t end = now_ns() + PATIENCE_NS, random = 1;
+	uint64_t end = now_ns() + TIMEOUT_NS, random = 1;
 	unsigned heard = 0;
 
 	while (heard != 3 && now_ns() < end) {
@@ -322,7 +322,7 @@ static void become_peer(struct lab *l, const struct peer *p)
 
 bool lab_start_peer(struct lab *l, const struct peer *p)
 {
-	uint64_t end = now_ns() + PATIENCE_NS;
+	uint64_t end = now_ns() + TIMEOUT_NS;
 
 	memset(l->state, 0, sizeof(*l->state));
 	l->peer = fork();
@@ -343,7 +343,7 @@ bool lab_start_peer(struct lab *l, const struct peer *p)
 
 void lab_kill_peer(struct lab *l)
 {
-	uint64_t end = now_ns() + PATIENCE_NS;
+	uint64_t end = now_ns() + TIMEOUT_NS;
 
 	if (!l->peer)
 		return;

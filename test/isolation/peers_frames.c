@@ -74,7 +74,7 @@ void peer_address_churn(struct peer_world *w)
 
 			guest_desc(g, ring, i, GUEST_DATA_GPA + at, len, 0, 0);
 		}
-		guest_heads(g, ring, 256, 1);
+		guest_chain_heads(g, ring, 256, 1);
 	}
 	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
 	peer_attacks(w);
@@ -108,7 +108,7 @@ void peer_flow_churn(struct peer_world *w)
 			guest_desc(g, TX(pair), i, GUEST_DATA_GPA + i * SLOT, len, 0, 0);
 	}
 	for (unsigned pair = 0; pair < PAIRS; pair++)
-		guest_heads(g, TX(pair), 256, 1);
+		guest_chain_heads(g, TX(pair), 256, 1);
 	keep_offering(w, g);
 }
 

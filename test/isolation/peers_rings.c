@@ -141,7 +141,7 @@ void peer_long_chains(struct peer_world *w)
 		for (unsigned i = 0; i < 1024; i++)
 			guest_desc(g, TX(pair), i, GUEST_DATA_GPA, 64,
 			    i < 1023 ? VRING_DESC_F_NEXT : 0, i + 1);
-		guest_heads(g, TX(pair), 1, 0);
+		guest_chain_heads(g, TX(pair), 1, 0);
 	}
 	keep_offering(w, g);
 }
@@ -323,7 +323,7 @@ void peer_punched_memory(struct peer_world *w)
 		for (unsigned i = 0; i < 256; i++)
 			guest_desc(g, ring, i, GUEST_DATA_GPA + (ring * 256 + i) * UINT64_C(16384),
 			    ring % 2 ? 15000 : 16384, ring % 2 ? 0 : VRING_DESC_F_WRITE, 0);
-		guest_heads(g, ring, 256, 1);
+		guest_chain_heads(g, ring, 256, 1);
 	}
 	connect_to(w, g, PORT_HOSTILE);
 	peer_attacks(w);
@@ -371,7 +371,7 @@ void peer_logged_memory(struct peer_world *w)
 			guest_desc(g, ring, i,
 			    GUEST_DATA_GPA + next_random(&random) % 127 * 4 * MIB, 2048,
 			    ring % 2 ? 0 : VRING_DESC_F_WRITE, 0);
-		guest_heads(g, ring, 256, 1);
+		guest_chain_heads(g, ring, 256, 1);
 	}
 	peer_must(w, ftruncate(log_fd, 1024 * MIB), "a log");
 	peer_must(w, guest_negotiate(g, w->path[PORT_HOSTILE]), "connecting");

@@ -77,7 +77,7 @@ void peer_slow_channel(struct peer_world *w)
 		for (unsigned i = 0; i < 256; i++)
 			guest_desc(g, ring, i, GUEST_DATA_GPA + (ring * 256 + i) * UINT64_C(4096),
 			    100, 0, 0);
-		guest_heads(g, ring, 256, 1);
+		guest_chain_heads(g, ring, 256, 1);
 	}
 	peer_must(w, guest_connect(g, w->path[PORT_HOSTILE]), "connecting");
 	peer_must(w, frontend_iommu_map(&g->fe, rings->gpa, rings->size, 3), "a translation");

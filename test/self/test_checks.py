@@ -34,11 +34,11 @@ class CountingGuest:
     """A guest with these counters."""
 
     def __init__(self, snmp=SNMP, snmp6=SNMP6, rx_errors=0):
-        self.said = {"cat /proc/net/snmp": snmp, "cat /proc/net/snmp6": snmp6}
+        self.output = {"cat /proc/net/snmp": snmp, "cat /proc/net/snmp6": snmp6}
         self.rx_errors = rx_errors
 
     def run(self, command):
-        return self.said[command]
+        return self.output[command]
 
     def counter(self, _):
         return self.rx_errors
@@ -111,19 +111,19 @@ def test_half_of_the_pings_through_an_iommu_fail(monkeypatch):
         check_iommu(monkeypatch, received=10)
 
 
-SAID = {"sent": 10000, "offered": 10000, "received": 10000, "lost": 0, "late": 0, "corrupt": 0, "bare": 0,
-        "duplicates": 0, "reordered": 0, "broken_queues": 0, "foreign": 0,
-        "latency_ns": {"min": 1, "p50": 2, "p99": 3, "max": 4}}
+RESULT = {"sent": 10000, "offered": 10000, "received": 10000, "lost": 0, "late": 0, "corrupt": 0,
+          "lost_gso_requests": 0, "duplicates": 0, "reordered": 0, "broken_queues": 0, "foreign": 0,
+          "latency_ns": {"min": 1, "p50": 2, "p99": 3, "max": 4}}
 
 
 def check_rate(monkeypatch, **figures):
     """What pktgen says after a trial in one direction."""
-    said = {**copy.deepcopy(SAID), **figures}
+    output = {**copy.deepcopy(RESULT), **figures}
     switch = SimpleNamespace(quiet_stats=lambda: None)
     monkeypatch.setattr(test_pktgen, "two_ports", lambda _: switch)
-    monkeypatch.setattr(test_pktgen, "pktgen", lambda *_, **__: (None, said, None))
+    monkeypatch.setattr(test_pktgen, "pktgen", lambda *_, **__: (None, output, None))
     monkeypatch.setattr(test_pktgen, "assert_balanced", lambda _: None)
-    monkeypatch.setattr(test_pktgen, "queues", lambda *_: [{"frames": said["sent"] + 2}])
+    monkeypatch.setattr(test_pktgen, "queues", lambda *_: [{"frames": output["sent"] + 2}])
     monkeypatch.setattr(test_pktgen, "dropped", lambda _: {})
     test_pktgen.test_what_is_sent_is_what_the_switch_received(None, "one-way")
 
@@ -162,11 +162,11 @@ class FloodingGuest:
 class RestartedSwitch:
     pid, paths = 0, ["a", "b"]
 
-    def __init__(self, said):
-        self.said = said
+    def __init__(self, output):
+        self.output = output
 
     def err(self):
-        return self.said
+        return self.output
 
     def quiet_stats(self):
         pass
@@ -175,11 +175,11 @@ class RestartedSwitch:
 RUNNING = "running with split rings\n" * 2
 
 
-def check_crash(monkeypatch, answers=400, pings=1.0, said=RUNNING, away_s=0.5):
+def check_crash(monkeypatch, answers=400, pings=1.0, output=RUNNING, away_s=0.5):
     """The switch is away for so long, so many of 400 flood pings and this share of the others are answered."""
     now = iter(range(1000))
-    monkeypatch.setattr(test_crash, "Switch", lambda *_, **__: RestartedSwitch(said))
-    monkeypatch.setattr(test_crash, "restart", lambda *_: RestartedSwitch(said))
+    monkeypatch.setattr(test_crash, "Switch", lambda *_, **__: RestartedSwitch(output))
+    monkeypatch.setattr(test_crash, "restart", lambda *_: RestartedSwitch(output))
     monkeypatch.setattr(test_crash, "Guest", lambda *_, **__: FloodingGuest(answers))
     monkeypatch.setattr(test_crash, "ping", lambda *_, count, **__: (count, int(count * pings)))
     monkeypatch.setattr(test_crash, "assert_balanced", lambda _: None)
@@ -199,8 +199,8 @@ def test_guests_that_outlive_the_switch_pass(monkeypatch):
 
 
 @pytest.mark.parametrize("faults", [
-    {"answers": 200}, {"pings": 0.9}, {"away_s": 10}, {"said": RUNNING[:30]},
-    {"said": RUNNING + "stopped until the driver resets it"},
+    {"answers": 200}, {"pings": 0.9}, {"away_s": 10}, {"output": RUNNING[:30]},
+    {"output": RUNNING + "stopped until the driver resets it"},
 ], ids=["half of the flood is lost", "pings are lost", "away for long", "one guest does not come back", "a queue stops"])
 def test_guests_that_do_not_outlive_the_switch_fail(monkeypatch, faults):
     with pytest.raises(AssertionError):
@@ -208,10 +208,10 @@ def test_guests_that_do_not_outlive_the_switch_fail(monkeypatch, faults):
 
 
 class MovingGuest(migration.Traveller):
-    """A guest whose console said this."""
+    """A guest whose console showed this."""
 
-    def __init__(self, lab, said):
-        self.name, self.transcript, self.lab = "moving", bytearray(said), lab
+    def __init__(self, lab, output):
+        self.name, self.transcript, self.lab = "moving", bytearray(output), lab
         lab.owned.append(self)
 
     def _read_rest(self):
@@ -231,21 +231,21 @@ def moves(consoles):
     lab, left = EmptyLab(), list(consoles)
 
     def body(the_lab):
-        said = left.pop(0)
-        MovingGuest(the_lab, said or b"")
-        assert said is None, "silent"
+        output = left.pop(0)
+        MovingGuest(the_lab, output or b"")
+        assert output is None, "silent"
 
     try:
-        migration.move_unspoilt(lab, body)
+        migration.move_uncorrupted(lab, body)
     except AssertionError:
         return False, lab.renewed
     return True, lab.renewed
 
 
-def test_only_a_guest_that_the_emulator_spoilt_moves_again():
-    spoilt = b"guest: ready\nlist_del corruption. prev->next should be ffff888\n"
+def test_only_a_guest_that_the_emulator_corrupted_moves_again():
+    corrupted = b"guest: ready\nlist_del corruption. prev->next should be ffff888\n"
     assert moves([None]) == (True, 0)
     assert moves([b"guest: ready\n"]) == (False, 0)
-    assert moves([spoilt, None]) == (True, 1)
-    assert moves([spoilt, b"guest: ready\n"]) == (False, 1)
-    assert moves([spoilt, spoilt, spoilt]) == (False, 2)
+    assert moves([corrupted, None]) == (True, 1)
+    assert moves([corrupted, b"guest: ready\n"]) == (False, 1)
+    assert moves([corrupted, corrupted, corrupted]) == (False, 2)

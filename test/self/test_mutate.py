@@ -76,18 +76,18 @@ TURNED = entry("turned", "return a < b ? a : b;", "return a > b ? a : b;")
 
 
 def test_each_verdict(project):
-    status, said = project.mutate(
+    status, output = project.mutate(
         TURNED + entry("hangs", "a--;", "continue;") + entry("unseen", "return a + 1;", "return a + 2;") +
         entry("same", "return a < b", "return !(a >= b)") + entry("broken", "return a + 1;", "return a +;") +
         entry("known", "return a + 1;", "return a + 3;", "nobody calls it") +
-        entry("refuted", "return a < b", "return a != b", "it is said to be the same"))
+        entry("refuted", "return a < b", "return a != b", "it is known to be the same"))
     assert status == 1
     for name, verdict in {"turned": "killed by tested (status 1)", "hangs": "killed by tested (it hangs)",
                           "unseen": "SURVIVED", "same": "same machine code", "broken": "DOES NOT BUILD",
                           "known": "changes nothing", "refuted": "KILLED, THOUGH IT HAS A REASON"}.items():
-        assert f"lib/virtio/tested.c: {name}: {verdict}" in said
-    assert "nobody calls it" in said
-    assert said.endswith("score: 2 of 3 killed\n")
+        assert f"lib/virtio/tested.c: {name}: {verdict}" in output
+    assert "nobody calls it" in output
+    assert output.endswith("score: 2 of 3 killed\n")
     assert (project.folder / "lib/virtio/tested.c").read_text() == SOURCE
 
 
@@ -103,14 +103,14 @@ def test_a_good_score(project):
 ])
 def test_a_table_that_does_not_fit_is_an_error(project, table, complaint):
     for options in ((), ("--list",)):
-        status, said = project.mutate(table, *options)
-        assert status == 1 and complaint in said
+        status, output = project.mutate(table, *options)
+        assert status == 1 and complaint in output
 
 
 def test_tests_that_fail_by_themselves_kill_nothing(project):
     (project.folder / "test/test_tested.c").write_text("int main(void) { return 1; }\n")
-    status, said = project.mutate(TURNED)
-    assert status == 1 and "fails without a mutation" in said
+    status, output = project.mutate(TURNED)
+    assert status == 1 and "fails without a mutation" in output
 
 
 def test_the_table_fits_the_sources():

@@ -17,18 +17,18 @@ ROOT = Path(__file__).resolve().parents[2]
 SWITCH = "app/vswitchd/vswitchd"
 BUILD = Path(os.environ.get("VSWITCHD", ROOT / "build" / SWITCH)).resolve().parents[2]
 
-TURNED = "w->stats.turns++;"
+TURNED = "w->stats.busy_turns++;"
 ARRIVED = "if (last.gone && (t->pid"
 FAULTS = {
     "addresses are forgotten too early": (
-        "lib/control/tenant.c", "vp->tenant.gone_ms = clock_ms();",
-        'vp->tenant.gone_ms = clock_ms(); forget(vp, "planted");',
+        "lib/control/address_owner.c", "vp->address_owner.gone_ms = clock_ms();",
+        'vp->address_owner.gone_ms = clock_ms(); forget(vp, "planted");',
         "switching", "test_frames_for_a_port_that_left_are_counted", "frames of somebody else"),
     "each port has a descriptor more": (
-        "lib/control/tenant.c", ARRIVED, "extern int eventfd(unsigned, int); eventfd(0, 0); " + ARRIVED,
+        "lib/control/address_owner.c", ARRIVED, "extern int eventfd(unsigned, int); eventfd(0, 0); " + ARRIVED,
         "many", "*", "a port takes more descriptors"),
     "each port has 16 KiB more": (
-        "lib/control/tenant.c", ARRIVED,
+        "lib/control/address_owner.c", ARRIVED,
         "for (volatile char *more = malloc(16384), *at = more; at < more + 16384; at++) *at = 1; " + ARRIVED,
         "many", "*", "they take more memory"),
     "a worker looks late": (
@@ -85,10 +85,10 @@ def run(test, test_filter, switch):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_switch_fails(tmp_path, fault):
     name, old, new, test, test_filter, message = FAULTS[fault]
-    status, said = run(test, test_filter, build_faulty_switch(tmp_path, name, old, new))
-    assert status != 0 and message in said
+    status, output = run(test, test_filter, build_faulty_switch(tmp_path, name, old, new))
+    assert status != 0 and message in output
 
 
 def test_a_switch_that_is_linked_like_this_without_a_fault_passes(tmp_path):
-    switch = build_faulty_switch(tmp_path, "lib/control/tenant.c", ARRIVED, ARRIVED)
+    switch = build_faulty_switch(tmp_path, "lib/control/address_owner.c", ARRIVED, ARRIVED)
     assert run("switching", "test_frames_for_a_port_that_left_are_counted", switch)[0] == 0

@@ -105,7 +105,7 @@ class Project:
         write(self.folder / f"test/{name}.py", text + "\n")
 
     def run(self, *arguments, **env):
-        """(status, what it said, (passed, failed, skipped)) of scripts/test."""
+        """(status, what it printed, (passed, failed, skipped)) of scripts/test."""
         done = subprocess.run([self.folder / "scripts/test", *arguments], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
                               env={**os.environ, "TMPDIR": str(self.folder), **env})
@@ -135,26 +135,26 @@ STEPS = 2
 
 def test_what_passes_passes_until_a_source_disappears(project):
     made = project("pass")
-    status, said, counts = made.run("unit", "lint", "migration")
+    status, output, counts = made.run("unit", "lint", "migration")
     assert (status, counts) == (0, (STEPS + 1 + 1 + 2, 0, 0))
-    assert "environment: nothing was left out" in said
+    assert "environment: nothing was left out" in output
     (made.folder / "test/functional/test_migration.py").unlink()
-    status, said, counts = made.run("migration")
+    status, output, counts = made.run("migration")
     assert (status, counts) == (1, (1 + 1, 2, 0)), "the look at the sources, and pytest"
-    assert "test_migration.py does not exist" in said
+    assert "test_migration.py does not exist" in output
     (made.folder / "test/test_it.c").unlink()
     assert made.run("unit")[::2] == (1, (0, 1, 0)), "it cannot be built"
 
 
 def test_what_does_not_pass_fails(project):
-    status, said, counts = project("pass", "fail", "hang", "crash", "skip", "cmocka-skip", missing=True).run("unit")
+    status, output, counts = project("pass", "fail", "hang", "crash", "skip", "cmocka-skip", missing=True).run("unit")
     assert (status, counts) == (1, (STEPS + 1, 4, 2))
     for name in ("fail", "hang", "crash", "missing"):
-        assert f"FAILED: {name} " in said
-    assert said.partition("s  done\n")[2].count("FAILED: ") == 4, "the end names what failed"
+        assert f"FAILED: {name} " in output
+    assert output.partition("s  done\n")[2].count("FAILED: ") == 4, "the end names what failed"
     for name in ("skip", "cmocka-skip"):
-        assert f"skipped: {name} " in said
-    assert "environment: not tested: moon: only at night; other: cmocka-skip" in said
+        assert f"skipped: {name} " in output
+    assert "environment: not tested: moon: only at night; other: cmocka-skip" in output
 
 
 def test_a_test_that_hangs_is_fault_enough(project):
@@ -163,9 +163,9 @@ def test_a_test_that_hangs_is_fault_enough(project):
 
 def test_nothing_is_left_of_a_test_that_hangs(project):
     """The runner that ends it asks its process group only, and does not look whether all have gone."""
-    status, said, counts = project("family").run("unit")
+    status, output, counts = project("family").run("unit")
     assert (status, counts) == (1, (STEPS, 1, 0))
-    assert said.count("killing what was left") == 2
+    assert output.count("killing what was left") == 2
 
 
 @pytest.mark.parametrize("end", [
@@ -197,25 +197,25 @@ def test_every_runner_counts(project):
     write(made.folder / "build/test/isolation/isolation", f"#!/bin/sh\necho '{PEERS}'\nexit 9\n", True)
     write(made.folder / "test/unit/test_other.c", "int main(void) { return 0; }\n")
     made.pytest("functional/test_new", "def test_it(): pass")
-    status, said, counts = made.run("lint", "isolation", "migration")
+    status, output, counts = made.run("lint", "isolation", "migration")
     assert (status, counts) == (1, (1 + 8 + 1, 1 + 1 + 1 + 2, 2)), "build, peers, pytest; sources, lint, peers, pytest"
-    assert "test_other.c is not run" in said and "test_new.py is not run" in said and "no good" in said
-    assert said.partition("s  done\n")[2].count("FAILED: ") == 5
+    assert "test_other.c is not run" in output and "test_new.py is not run" in output and "no good" in output
+    assert output.partition("s  done\n")[2].count("FAILED: ") == 5
 
 
 def test_what_has_to_be_tested_is_demanded(project):
     made = project("skip")
     for may_lack, failures in (("sun,moon", 0), ("sun", 1)):
-        status, said, counts = made.run("--may-lack", may_lack, "unit")
+        status, output, counts = made.run("--may-lack", may_lack, "unit")
         assert (status, counts) == (failures, (STEPS, failures, 1))
-        assert ("has to be tested here: moon: only at night" in said) == bool(failures)
+        assert ("has to be tested here: moon: only at night" in output) == bool(failures)
 
 
 def test_a_part_that_does_not_exist_is_refused(project):
-    status, said, _ = project().run("unit", "functionall")
+    status, output, _ = project().run("unit", "functionall")
     assert status == 2
-    assert "no part 'functionall'" in said and "functional isolation cli" in said
-    assert "==" not in said, "nothing was begun"
+    assert "no part 'functionall'" in output and "functional isolation cli" in output
+    assert "==" not in output, "nothing was begun"
 
 
 PEERS = "10 peers run, 0 missed a limit, 2 open, 1 tried more than once"
@@ -252,7 +252,7 @@ PASS, FAIL, SKIP = (f'<testcase name="a">{inside}</testcase>' for inside in (
     ("", 5, (0, 1, 0)),
     ("", 0, (0, 1, 0)),
     (None, 0, (0, 1, 0)),
-], ids=["passes", "fails", "has-an-error", "ends-badly", "ran-nothing", "said-nothing", "wrote-nothing"])
+], ids=["passes", "fails", "has-an-error", "ends-badly", "ran-nothing", "printed-nothing", "wrote-nothing"])
 def test_pytest_is_believed_only_with_results(tmp_path, cases, status, counts):
     if cases is not None:
         write(tmp_path / "junit.xml", f"<testsuites><testsuite>{cases}</testsuite></testsuites>")

@@ -320,7 +320,7 @@ static void flush_forgets_one_port(void **state)
 	fdb_destroy(fdb);
 }
 
-static void flush_takes_slices_and_ports_that_come_later_a_lap_of_theirs(void **state)
+static void flush_takes_slices_and_ports_that_come_later_a_pass_of_theirs(void **state)
 {
 	struct fdb *fdb = table(8192); /* no bucket is ever full */
 	uint32_t slices = 0, half = fdb_buckets(fdb) / 2;
@@ -333,8 +333,8 @@ static void flush_takes_slices_and_ports_that_come_later_a_lap_of_theirs(void **
 	assert_true(fdb_flush_some(fdb, half));
 	assert_in_range(found(fdb, 1, 0, 200), 1, 199);
 	/*
-	 * During the lap another port is to be flushed, and the first port again, with new
-	 * addresses in buckets that the lap has passed.
+	 * During the pass another port is to be flushed, and the first port again, with new
+	 * addresses in buckets that the pass has passed.
 	 */
 	fdb_flush_port(fdb, 2);
 	learn_many(fdb, 1, 0, 200, 10);
@@ -585,7 +585,7 @@ int main(void)
 	    cmocka_unit_test(a_confirmed_entry_stays),
 	    cmocka_unit_test(ageing_in_slices_covers_the_table_once_a_round),
 	    cmocka_unit_test(flush_forgets_one_port),
-	    cmocka_unit_test(flush_takes_slices_and_ports_that_come_later_a_lap_of_theirs),
+	    cmocka_unit_test(flush_takes_slices_and_ports_that_come_later_a_pass_of_theirs),
 	    cmocka_unit_test(a_port_that_invents_addresses_pushes_out_nobody),
 	    cmocka_unit_test(small_ports_get_in_while_the_table_is_flooded),
 	    cmocka_unit_test(two_flooders_share_and_spare_the_rest),

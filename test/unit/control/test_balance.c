@@ -120,7 +120,7 @@ static void after_moves_it_holds_off(void **state)
 	assert_int_equal(steps(2), 0);
 	assert_int_equal(step(), 1);
 	/* The move was not made, so it is proposed again, but only after the hold-off. */
-	for (unsigned i = 0; i < balance_usual.hold_off + balance_usual.patience - 1; i++)
+	for (unsigned i = 0; i < balance_usual.hold_off + balance_usual.sustained_min - 1; i++)
 		assert_int_equal(step(), 0);
 	assert_int_equal(step(), 1);
 }
@@ -245,7 +245,7 @@ static void the_own_node_is_preferred_and_the_other_costs_more(void **state)
 	assert_int_equal(step(), 1);
 	assert_int_equal(lab.moves[0].to, 1); /* 450 there, 500 at the others */
 	lab.worker[1].load = 790;
-	steps(balance_usual.hold_off + balance_usual.patience - 1);
+	steps(balance_usual.hold_off + balance_usual.sustained_min - 1);
 	assert_int_equal(step(), 1);
 	assert_int_equal(lab.moves[0].to, 2);
 	assert_int_equal(lab.moves[0].to_after, 500);

@@ -33,14 +33,14 @@ uint8_t *take(size_t bytes)
 	return at;
 }
 
-static unsigned (*real_fetch)(struct vring *vr, struct vring_burst *burst, unsigned max);
+static unsigned (*real_fetch)(struct vring *vr, struct vring_batch *batch, unsigned max);
 
-static unsigned counted_fetch(struct vring *vr, struct vring_burst *burst, unsigned max)
+static unsigned counted_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct end *e = (struct end *)(void *)((char *)vr - offsetof(struct end, ring));
 
 	e->fetches++;
-	return real_fetch(vr, burst, max);
+	return real_fetch(vr, batch, max);
 }
 
 static void start(struct end *e, struct port *port, bool receives)
@@ -96,8 +96,8 @@ void open_world(unsigned ports, uint32_t accepts)
 		    .hdr_len = VIRTIO_NET_HDR_LEN,
 		    .accepts = accepts,
 		    .sends_offload = true,
-		    .n_deliver = 1,
-		    .deliver = {&w.to[i].queue}};
+		    .n_egress = 1,
+		    .egress = {&w.to[i].queue}};
 		port[i] = &w.port[i];
 		start(&w.to[i], &w.port[i], false);
 	}
@@ -187,7 +187,7 @@ void assert_balance(void)
 		for (unsigned i = 0; i < DROP_N; i++)
 			out += drops(p, i);
 	}
-	assert_int_equal(s->unicast + s->flood_copies + s->segments, out);
+	assert_int_equal(s->unicast + s->flood_copies + s->gso_segments, out);
 }
 
 unsigned run_all(unsigned frames, unsigned most)

@@ -12,35 +12,35 @@ struct null_queue *null_queue_of(const struct queue *q)
 	return q->private;
 }
 
-static unsigned null_fetch(struct queue *q, struct vring_burst *burst, unsigned max)
+static unsigned null_fetch(struct queue *q, struct vring_batch *batch, unsigned max)
 {
 	struct null_queue *nq = null_queue_of(q);
 	unsigned n = 0;
 
-	if (burst->n == 0)
-		burst->plain = true;
+	if (batch->n == 0)
+		batch->single_segment = true;
 	for (; n < max && nq->fetched < nq->offered; n++) {
 		const struct vring_segment *buffer = &nq->buffer[nq->fetched++];
 
-		burst->chain[burst->n++] = (struct vring_chain){
-		    .len = buffer->len, .segment = burst->n_segments, .n_segments = 1};
-		burst->segment[burst->n_segments++] = *buffer;
+		batch->chain[batch->n++] = (struct vring_chain){
+		    .len = buffer->len, .segment = batch->n_segments, .n_segments = 1};
+		batch->segment[batch->n_segments++] = *buffer;
 	}
 	return n;
 }
 
-static void null_unfetch(struct queue *q, struct vring_burst *burst, unsigned keep)
+static void null_unfetch(struct queue *q, struct vring_batch *batch, unsigned keep)
 {
-	null_queue_of(q)->fetched -= burst->n - keep;
-	burst->n = burst->n_segments = keep;
+	null_queue_of(q)->fetched -= batch->n - keep;
+	batch->n = batch->n_segments = keep;
 }
 
-static void null_complete(struct queue *q, const struct vring_burst *burst)
+static void null_complete(struct queue *q, const struct vring_batch *batch)
 {
 	struct null_queue *nq = null_queue_of(q);
 
-	for (unsigned i = 0; i < burst->n; i++)
-		nq->buffer[nq->completed++].len = burst->chain[i].written;
+	for (unsigned i = 0; i < batch->n; i++)
+		nq->buffer[nq->completed++].len = batch->chain[i].written;
 	assert_true(nq->completed <= nq->fetched);
 }
 

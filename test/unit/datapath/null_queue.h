@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A toy kind of queue: a list of buffers in our own memory. A receive queue gives buffers with
- * frames, and a deliver queue takes frames into its buffers.
+ * A toy kind of queue: a list of buffers in our own memory. An ingress queue gives buffers with
+ * frames, and an egress queue takes frames into its buffers.
  */
 #pragma once
 

@@ -41,7 +41,7 @@ static void a_burst_takes_so_many_segments_and_leaves_the_rest(void **state)
 	open_world(2, 0);
 	offer(&w.to[1], take(BUFFER), BUFFER, 4 * each);
 	send_frames(1, HEADERS + each * 44, 44, 4);
-	assert_int_equal(run_all(4, BURST_SEGMENTS / each), 2);
+	assert_int_equal(run_all(4, BURST_GSO_SEGMENTS / each), 2);
 	assert_int_equal(delivered(1), 4 * each);
 	close_world();
 }
@@ -118,7 +118,7 @@ static void a_header_of_another_kind_is_dropped(void **state)
 /* If the ring is full, no further segments are made, of this frame or of the frames behind it. */
 static void segments_that_find_no_buffer_are_not_made(void **state)
 {
-	uint32_t work = BURST_WORK - TSO_FRAME - 10 * SEGMENT_WORK;
+	uint32_t work = BURST_WORK - TSO_FRAME - 10 * GSO_SEGMENT_WORK;
 
 	(void)state;
 	open_world(2, 0);
@@ -313,7 +313,7 @@ static void a_flood_has_only_so_much_done_in_software(void **state)
 	}
 	assert_true(limited > 0);
 	assert_true(cut >= 45 * 8); /* as many segments as eight destinations need */
-	assert_true(cut <= BURST_WORK / SEGMENT_WORK);
+	assert_true(cut <= BURST_WORK / GSO_SEGMENT_WORK);
 	assert_balance();
 	close_world();
 }
@@ -326,8 +326,8 @@ static void a_runt_behind_a_frame_to_several_queues_is_dropped(void **state)
 {
 	(void)state;
 	open_world(3, 0);
-	w.port[1].n_deliver = 2;
-	w.port[1].deliver[1] = &w.to[2].queue;
+	w.port[1].n_egress = 2;
+	w.port[1].egress[1] = &w.to[2].queue;
 	for (unsigned p = 1; p < 3; p++)
 		offer(&w.to[p], take(BUFFER), BUFFER, 10);
 	send_frames(1, 100, 0, 1);

@@ -35,7 +35,7 @@ static void frames_to_a_port_that_is_down_are_counted(void **state)
 	(void)state;
 	for (unsigned last = 0; last < 2; last++) {
 		open_world(3, UINT32_MAX);
-		w.port[1].n_deliver = 0;
+		w.port[1].n_egress = 0;
 		offer(&w.to[2], take(BUFFER), BUFFER, 4);
 		send_frames(1, 100, 0, 3);
 		if (last)

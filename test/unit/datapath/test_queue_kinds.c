@@ -286,7 +286,7 @@ static void segmented(const struct kind *sender, const struct kind *receiver)
 		post(PORT, BUFFER);
 	assert_int_equal(run(), 2);
 	assert_int_equal(delivered(PORT), segments + 1);
-	assert_int_equal(w.from.queue.stats.segments, segments - 1);
+	assert_int_equal(w.from.queue.stats.gso_segments, segments - 1);
 	assert_int_equal(to->reap(&w.to[PORT]), segments + 1);
 	close_kinds(2);
 }

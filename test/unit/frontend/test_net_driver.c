@@ -25,7 +25,7 @@ struct loop {
 	struct guest_memory *memory;
 	struct vring ring[2];
 	struct vring_position position[2];
-	struct vring_burst burst;
+	struct vring_batch batch;
 	uint64_t random;
 };
 
@@ -83,9 +83,9 @@ static void loop_close(struct loop *l)
 	free(l);
 }
 
-static void burst_reset(struct loop *l)
+static void batch_reset(struct loop *l)
 {
-	l->burst.n = l->burst.n_segments = 0;
+	l->batch.n = l->batch.n_segments = 0;
 }
 
 /* As the device: take one frame with its net header. */
@@ -93,14 +93,14 @@ static uint32_t device_take(struct loop *l, uint8_t *bytes)
 {
 	uint32_t len = 0;
 
-	burst_reset(l);
-	assert_int_equal(vring_fetch(&l->ring[1], &l->burst, 1), 1);
-	assert_int_equal(l->burst.chain[0].fault, VRING_FAULT_NONE);
-	for (unsigned i = 0; i < l->burst.chain[0].n_segments; i++) {
-		memcpy(bytes + len, l->burst.segment[i].addr, l->burst.segment[i].len);
-		len += l->burst.segment[i].len;
+	batch_reset(l);
+	assert_int_equal(vring_fetch(&l->ring[1], &l->batch, 1), 1);
+	assert_int_equal(l->batch.chain[0].fault, VRING_FAULT_NONE);
+	for (unsigned i = 0; i < l->batch.chain[0].n_segments; i++) {
+		memcpy(bytes + len, l->batch.segment[i].addr, l->batch.segment[i].len);
+		len += l->batch.segment[i].len;
 	}
-	vring_complete(&l->ring[1], &l->burst);
+	vring_complete(&l->ring[1], &l->batch);
 	return len;
 }
 
@@ -110,22 +110,22 @@ static uint32_t device_take(struct loop *l, uint8_t *bytes)
  */
 static void device_give(struct loop *l, uint8_t *bytes, uint32_t len)
 {
-	struct vring_room room;
+	struct vring_reservation reserved;
 	uint32_t at = 0;
 
-	vring_visit(&l->burst);
-	assert_int_equal(vring_reserve(&l->ring[0], &l->burst, &len, 1, &room), 1);
-	assert_int_equal(room.status, VRING_ROOM_OK);
+	vring_visit(&l->batch);
+	assert_int_equal(vring_reserve(&l->ring[0], &l->batch, &len, 1, &reserved), 1);
+	assert_int_equal(reserved.status, VRING_RESERVE_OK);
 	if (l->nd->hdr_len == VIRTIO_NET_HDR_LEN)
-		memcpy(bytes + 10, &room.n_chains, 2);
-	for (unsigned i = 0; i < l->burst.n_segments && at < len; i++) {
-		uint32_t part = MIN(l->burst.segment[i].len, len - at);
+		memcpy(bytes + 10, &reserved.n_chains, 2);
+	for (unsigned i = 0; i < l->batch.n_segments && at < len; i++) {
+		uint32_t part = MIN(l->batch.segment[i].len, len - at);
 
-		memcpy(l->burst.segment[i].addr, bytes + at, part);
+		memcpy(l->batch.segment[i].addr, bytes + at, part);
 		at += part;
 	}
 	assert_int_equal(at, len);
-	vring_complete(&l->ring[0], &l->burst);
+	vring_complete(&l->ring[0], &l->batch);
 }
 
 static void frames_cross_both_ways(uint64_t features, uint16_t size)
@@ -192,7 +192,7 @@ static void test_a_write_beside_a_buffer_is_noticed(void **state)
 
 	(void)state;
 	device_give(l, bytes, sizeof(bytes));
-	l->burst.segment[0].addr[20] ^= 1;
+	l->batch.segment[0].addr[20] ^= 1;
 	assert_int_equal(net_receive(l->nd, 0, &f), -EBADMSG);
 	loop_close(l);
 }
@@ -208,7 +208,7 @@ static void test_impossible_buffer_counts_are_noticed(void **state)
 		struct net_frame f;
 
 		device_give(l, bytes, sizeof(bytes));
-		memcpy(l->burst.segment[0].addr + 10, &counts[i], 2);
+		memcpy(l->batch.segment[0].addr + 10, &counts[i], 2);
 		assert_int_equal(net_receive(l->nd, 0, &f), -EBADMSG);
 		loop_close(l);
 	}

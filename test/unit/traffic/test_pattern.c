@@ -58,7 +58,7 @@ static void bytes_depend_on_their_place_only(void **state)
 		check_all_cuts(pattern_ops(level));
 }
 
-static void any_spoilt_byte_is_seen(void **state)
+static void any_corrupt_byte_is_seen(void **state)
 {
 	(void)state;
 	for (unsigned level = 0; level <= cpu_level(); level++)
@@ -79,7 +79,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(bytes_depend_on_their_place_only),
-	    cmocka_unit_test(any_spoilt_byte_is_seen),
+	    cmocka_unit_test(any_corrupt_byte_is_seen),
 	    cmocka_unit_test(frames_differ),
 	};
 

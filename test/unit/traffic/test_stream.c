@@ -190,7 +190,7 @@ static void spoil_every_byte(const struct stream_profile *p)
 	s = NULL;
 }
 
-static void any_spoilt_byte_is_found_when_all_is_touched(void **state)
+static void any_corrupt_byte_is_found_when_all_is_touched(void **state)
 {
 	static const uint32_t sizes[] = {64, 65, 127, 128, 129, 200, 1514, 1518};
 	struct stream_profile p = plain;
@@ -207,7 +207,7 @@ static void any_spoilt_byte_is_found_when_all_is_touched(void **state)
 	spoil_every_byte(&p);
 }
 
-static void a_spoilt_tag_is_found_always(void **state)
+static void a_corrupt_tag_is_found_always(void **state)
 {
 	struct stream_tag tag;
 
@@ -314,7 +314,7 @@ static void segmented_frames_ask_for_it(void **state)
 	assert_int_equal(s->counts.received, 1);
 }
 
-static void a_frame_without_its_request_is_bare(void **state)
+static void a_lost_gso_request_is_counted(void **state)
 {
 	const struct stream_profile p = {
 	    .size = {1900}, .n_sizes = 1, .flows = 1, .lanes = 1, .macs = 1, .gso = 1448};
@@ -329,11 +329,11 @@ static void a_frame_without_its_request_is_bare(void **state)
 		net->gso_size -= i == 3;
 		net->flags = i == 4 ? 0 : net->flags;
 		take(i);
-		assert_int_equal(s->counts.bare, i < 2 ? 0 : MIN(i - 1, 3));
+		assert_int_equal(s->counts.lost_gso_requests, i < 2 ? 0 : MIN(i - 1, 3));
 	}
 	assert_int_equal(s->counts.received, 5);
 	stream_reset(s);
-	assert_int_equal(s->counts.bare, 0);
+	assert_int_equal(s->counts.lost_gso_requests, 0);
 }
 
 static void a_hello_and_a_stranger_are_not_ours(void **state)
@@ -380,13 +380,13 @@ int main(void)
 	    cmocka_unit_test_teardown(a_jump_forgets_what_lies_before_it, end),
 	    cmocka_unit_test_teardown(order_counts_within_a_flow, end),
 	    cmocka_unit_test_teardown(a_flow_keeps_its_lane, end),
-	    cmocka_unit_test_teardown(any_spoilt_byte_is_found_when_all_is_touched, end),
-	    cmocka_unit_test_teardown(a_spoilt_tag_is_found_always, end),
+	    cmocka_unit_test_teardown(any_corrupt_byte_is_found_when_all_is_touched, end),
+	    cmocka_unit_test_teardown(a_corrupt_tag_is_found_always, end),
 	    cmocka_unit_test_teardown(a_frame_cut_short_is_corrupt, end),
 	    cmocka_unit_test_teardown(frames_in_pieces_are_checked_as_a_whole, end),
 	    cmocka_unit_test_teardown(headers_are_valid_for_every_size_and_flow, end),
 	    cmocka_unit_test_teardown(segmented_frames_ask_for_it, end),
-	    cmocka_unit_test_teardown(a_frame_without_its_request_is_bare, end),
+	    cmocka_unit_test_teardown(a_lost_gso_request_is_counted, end),
 	    cmocka_unit_test_teardown(a_hello_and_a_stranger_are_not_ours, end),
 	    cmocka_unit_test_teardown(impossible_profiles_are_refused, end),
 	};

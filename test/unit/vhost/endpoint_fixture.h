@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* An endpoint on an event loop of its own, and front-ends that are bare sockets. */
+/* An endpoint on an event loop of its own, and front-ends that are sockets and no more. */
 #pragma once
 
 #include <event2/event.h>

@@ -4,7 +4,7 @@
  * dropped.
  */
 #include "endpoint_fixture.h"
-#include "vhost/turn.h"
+#include "vhost/work_queue.h"
 
 /*
  * A front-end that has sent a message may stay, although another one waits for more than five
@@ -163,17 +163,17 @@ static void the_peer_is_known(void **state)
 	assert_false(vhost_endpoint_peer(t.endpoint, &peer));
 }
 
-static struct vhost_turn turns[3];
+static struct vhost_work works[3];
 static char order[32];
 static unsigned n_order;
 
 static void take_turn(void *arg)
 {
-	struct vhost_turn *turn = arg;
+	struct vhost_work *work = arg;
 
-	order[n_order++] = (char)('0' + (turn - turns));
+	order[n_order++] = (char)('0' + (work - works));
 	if (n_order < 6)
-		vhost_turn_wait(turn, 0);
+		vhost_work_add(work, 0);
 }
 
 /*
@@ -183,20 +183,20 @@ static void take_turn(void *arg)
 static void those_that_wait_take_turns(void **state)
 {
 	(void)state;
-	assert_int_equal(vhost_turns_open(t.base), 0);
+	assert_int_equal(vhost_work_open(t.base), 0);
 	for (unsigned i = 0; i < 3; i++) {
-		turns[i] = (struct vhost_turn){.take = take_turn, .arg = &turns[i]};
-		vhost_turn_wait(&turns[i], 0);
-		vhost_turn_wait(&turns[i], 0); /* it is in the queue already */
+		works[i] = (struct vhost_work){.take = take_turn, .arg = &works[i]};
+		vhost_work_add(&works[i], 0);
+		vhost_work_add(&works[i], 0); /* it is in the queue already */
 	}
-	vhost_turn_leave(&turns[2]);
-	vhost_turn_leave(&turns[2]);
+	vhost_work_remove(&works[2]);
+	vhost_work_remove(&works[2]);
 	run_ms(100);
 	assert_string_equal(order, "0101010");
-	vhost_turn_wait(&turns[2], 0);
+	vhost_work_add(&works[2], 0);
 	run_ms(100);
 	assert_string_equal(order, "01010102");
-	vhost_turns_close();
+	vhost_work_close();
 }
 
 static void what_is_due_earlier_goes_first(void **state)
@@ -204,27 +204,27 @@ static void what_is_due_earlier_goes_first(void **state)
 	(void)state;
 	n_order = 6;
 	memset(order, 0, sizeof(order));
-	assert_int_equal(vhost_turns_open(t.base), 0);
+	assert_int_equal(vhost_work_open(t.base), 0);
 	for (unsigned i = 0; i < 3; i++) {
-		turns[i] = (struct vhost_turn){.take = take_turn, .arg = &turns[i]};
-		vhost_turn_wait(&turns[i], 3 - i);
+		works[i] = (struct vhost_work){.take = take_turn, .arg = &works[i]};
+		vhost_work_add(&works[i], 3 - i);
 	}
 	run_ms(100);
 	assert_string_equal(order + 6, "210");
-	vhost_turns_close();
+	vhost_work_close();
 }
 
 static void the_loop_is_late_until_it_looks_again(void **state)
 {
 	(void)state;
-	assert_int_equal(vhost_turns_open(t.base), 0);
-	vhost_turns_spend(VHOST_TURN_NS);
-	assert_false(vhost_turns_late());
-	vhost_turns_spend(1);
-	assert_true(vhost_turns_late());
+	assert_int_equal(vhost_work_open(t.base), 0);
+	vhost_work_spend(VHOST_WORK_NS);
+	assert_false(vhost_work_late());
+	vhost_work_spend(1);
+	assert_true(vhost_work_late());
 	run_ms(10);
-	assert_false(vhost_turns_late());
-	vhost_turns_close();
+	assert_false(vhost_work_late());
+	vhost_work_close();
 }
 
 int main(void)

@@ -31,7 +31,7 @@ static int mem_fd;
 static uint8_t *mem;
 static struct driver_ring driver;
 static struct vhost_device_type deferring;
-static struct vring_burst burst;
+static struct vring_batch batch;
 
 static int inflight_setup(void **state)
 {
@@ -175,8 +175,8 @@ static void offer(unsigned n, bool in)
 
 static unsigned fetch(struct fake *f, unsigned index, unsigned max)
 {
-	burst.n = burst.n_segments = 0;
-	return vring_fetch(&f->dev->vring[index]->ring, &burst, max);
+	batch.n = batch.n_segments = 0;
+	return vring_fetch(&f->dev->vring[index]->ring, &batch, max);
 }
 
 /* The connection ends, as if the back-end had crashed, and the front-end connects again. */
@@ -205,11 +205,11 @@ static void come_and_go(struct fake *f, uint64_t features)
 	start(f, features, 1, VIRTIO_HAS(features, F_RING_PACKED) ? 0x80008000 : 0);
 	offer(10, false);
 	assert_int_equal(fetch(f, 1, 5), 5);
-	first = burst.chain[0].id;
+	first = batch.chain[0].id;
 	/* Complete two chains out of order. */
-	burst.chain[0] = burst.chain[3];
-	burst.n = 2;
-	vring_complete(&f->dev->vring[1]->ring, &burst);
+	batch.chain[0] = batch.chain[3];
+	batch.n = 2;
+	vring_complete(&f->dev->vring[1]->ring, &batch);
 	come_back(f, wire, fd);
 	start(f, features, 1, VIRTIO_HAS(features, F_RING_PACKED) ? 0x80008000 : 2);
 	assert_int_equal(vring_inflight_count(f->dev->vring[1]->inflight), 3);
@@ -218,8 +218,8 @@ static void come_and_go(struct fake *f, uint64_t features)
 	vhost_device_settle(f->dev);
 	assert_int_equal(vring_inflight_count(f->dev->vring[1]->inflight), 3);
 	assert_int_equal(fetch(f, 1, 16), 8);
-	assert_int_equal(burst.chain[0].id, first);
-	vring_complete(&f->dev->vring[1]->ring, &burst);
+	assert_int_equal(batch.chain[0].id, first);
+	vring_complete(&f->dev->vring[1]->ring, &batch);
 	assert_int_equal(vring_inflight_count(f->dev->vring[1]->inflight), 0);
 	driver_ring_cleanup(&driver);
 	f->dev->type = &fake_type;
@@ -259,9 +259,9 @@ static void give_back(struct fake *f, uint64_t features, unsigned index)
 	start(f, features, index, base);
 	offer(10, index == 0);
 	assert_int_equal(fetch(f, index, 6), 6);
-	burst.n = 1;
-	burst.chain[0] = burst.chain[2];
-	vring_complete(&f->dev->vring[index]->ring, &burst);
+	batch.n = 1;
+	batch.chain[0] = batch.chain[2];
+	vring_complete(&f->dev->vring[index]->ring, &batch);
 	fake_disconnect(f);
 	f->dev->type = &fake_type;
 	fake_connect(f);
@@ -274,7 +274,7 @@ static void give_back(struct fake *f, uint64_t features, unsigned index)
 		n_used++;
 	}
 	assert_int_equal(n_used, 6);
-	vring_complete(&f->dev->vring[index]->ring, &burst);
+	vring_complete(&f->dev->vring[index]->ring, &batch);
 	while (driver_ring_reap(&driver, &token, &len) == 1)
 		n_used++;
 	assert_int_equal(n_used, 10);
@@ -309,11 +309,11 @@ static void a_split_ring_goes_on_where_it_stands_beside_an_area(void **state)
 	assert_int_equal(set(f, wire, fd), 0);
 	start(f, SPLIT, 1, 10);
 	assert_int_equal(fetch(f, 1, 4), 4);
-	vring_complete(&f->dev->vring[1]->ring, &burst);
+	vring_complete(&f->dev->vring[1]->ring, &batch);
 	come_back(f, wire, fd);
 	start(f, SPLIT, 1, 10);
 	assert_int_equal(fetch(f, 1, 16), 6);
-	vring_complete(&f->dev->vring[1]->ring, &burst);
+	vring_complete(&f->dev->vring[1]->ring, &batch);
 	driver_ring_cleanup(&driver);
 	close(fd);
 }
@@ -355,7 +355,7 @@ static void nonsense_in_an_area_is_survived(void **state)
 		come_back(f, wire, fd);
 		start(f, packed ? PACKED : SPLIT, 1, packed ? 0x80008000 : 0);
 		while (fetch(f, 1, 16))
-			vring_complete(&f->dev->vring[1]->ring, &burst);
+			vring_complete(&f->dev->vring[1]->ring, &batch);
 		driver_ring_cleanup(&driver);
 	}
 	f->dev->type = &fake_type;

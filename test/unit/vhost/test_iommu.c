@@ -159,12 +159,12 @@ static void offer(unsigned n, uint64_t iova, uint16_t flags)
 	avail[1] = n + 1;
 }
 
-static struct vring_burst burst;
+static struct vring_batch batch;
 
 static unsigned fetch(unsigned ring)
 {
-	burst.n = burst.n_segments = 0;
-	return vring_fetch(&w.f->dev->vring[ring]->ring, &burst, SIZE);
+	batch.n = batch.n_segments = 0;
+	return vring_fetch(&w.f->dev->vring[ring]->ring, &batch, SIZE);
 }
 
 static void it_is_offered_only_when_wanted(void **state)
@@ -252,7 +252,7 @@ static void a_ring_comes_back_where_it_stood(void **state)
 	for (unsigned i = 0; i < 5; i++)
 		offer(i, IOVA + 8 * PAGE, 0);
 	assert_int_equal(fetch(1), 5);
-	vring_complete(&dev->vring[1]->ring, &burst);
+	vring_complete(&dev->vring[1]->ring, &batch);
 	assert_int_equal(tell(INVALIDATE, IOVA + PAGE, 1, 0, 0), 0);
 	assert_false(dev->vring[1]->active);
 	assert_int_equal(tell(INVALIDATE, 0, 0, 0, 0), 0);
@@ -263,7 +263,7 @@ static void a_ring_comes_back_where_it_stood(void **state)
 	assert_int_equal(fetch(1), 0);
 	assert_int_equal(translate(8, RO), 0);
 	assert_int_equal(fetch(1), 1);
-	assert_ptr_equal(burst.segment[0].addr, dev->memory->region[0].host + (8 ^ 1) * PAGE);
+	assert_ptr_equal(batch.segment[0].addr, dev->memory->region[0].host + (8 ^ 1) * PAGE);
 	assert_int_equal(fake_get_base(w.f, 1), 6);
 }
 
@@ -360,12 +360,12 @@ static void a_miss_is_asked_for_once_and_answered(void **state)
 	assert_int_equal(fetch(1), 0);
 	assert_int_equal(translate(30, RO), 0);
 	assert_int_equal(fetch(1), 1);
-	assert_int_equal(burst.chain[0].fault, VRING_FAULT_NONE);
-	assert_int_equal(burst.n_segments, 2);
-	vring_complete(&w.f->dev->vring[1]->ring, &burst);
+	assert_int_equal(batch.chain[0].fault, VRING_FAULT_NONE);
+	assert_int_equal(batch.n_segments, 2);
+	vring_complete(&w.f->dev->vring[1]->ring, &batch);
 	assert_int_equal(translate(31, RO), 0);
 	assert_int_equal(fetch(1), 1);
-	assert_int_equal(burst.chain[0].fault, VRING_FAULT_NONE);
+	assert_int_equal(batch.chain[0].fault, VRING_FAULT_NONE);
 }
 
 static void a_miss_without_an_answer_is_a_fault(void **state)
@@ -376,12 +376,12 @@ static void a_miss_without_an_answer_is_a_fault(void **state)
 	offer(1, IOVA, 0);
 	assert_int_equal(fetch(1), 0);
 	vhost_iommu_service(w.f->dev, 1000);
-	vhost_iommu_service(w.f->dev, 1000 + VHOST_IOMMU_PATIENCE_MS);
+	vhost_iommu_service(w.f->dev, 1000 + VHOST_IOMMU_TIMEOUT_MS);
 	assert_int_equal(fetch(1), 0);
-	vhost_iommu_service(w.f->dev, 1001 + VHOST_IOMMU_PATIENCE_MS);
+	vhost_iommu_service(w.f->dev, 1001 + VHOST_IOMMU_TIMEOUT_MS);
 	assert_int_equal(fetch(1), 2);
-	assert_int_equal(burst.chain[0].fault, VRING_FAULT_ADDRESS);
-	assert_int_equal(burst.chain[1].fault, VRING_FAULT_NONE);
+	assert_int_equal(batch.chain[0].fault, VRING_FAULT_ADDRESS);
+	assert_int_equal(batch.chain[1].fault, VRING_FAULT_NONE);
 }
 
 static void a_new_channel_is_asked_again(void **state)
@@ -415,9 +415,9 @@ static void a_miss_is_given_up_without_a_channel_too(void **state)
 	offer(0, IOVA + 30 * PAGE, 0);
 	assert_int_equal(fetch(1), 0);
 	vhost_iommu_service(w.f->dev, 1000);
-	vhost_iommu_service(w.f->dev, 1001 + VHOST_IOMMU_PATIENCE_MS);
+	vhost_iommu_service(w.f->dev, 1001 + VHOST_IOMMU_TIMEOUT_MS);
 	assert_int_equal(fetch(1), 1);
-	assert_int_equal(burst.chain[0].fault, VRING_FAULT_ADDRESS);
+	assert_int_equal(batch.chain[0].fault, VRING_FAULT_ADDRESS);
 }
 
 /* A receive buffer may only be read. */
@@ -434,7 +434,7 @@ static void an_answer_without_the_permission_is_a_fault(void **state)
 	assert_int_equal(fetch(0), 0);
 	assert_int_equal(translate(30, RO), 0);
 	assert_int_equal(fetch(0), 1);
-	assert_int_equal(burst.chain[0].fault, VRING_FAULT_ADDRESS);
+	assert_int_equal(batch.chain[0].fault, VRING_FAULT_ADDRESS);
 }
 
 static void no_more_is_asked_for_than_the_channel_takes(void **state)
@@ -460,8 +460,8 @@ static void no_more_is_asked_for_than_the_channel_takes(void **state)
 	for (uint64_t now = 3, done = 0; done < SIZE; now += 100) {
 		assert_true(now < 1000000);
 		done += fetch(1);
-		for (unsigned i = 0; i < burst.n; i++)
-			assert_int_equal(burst.chain[i].fault, VRING_FAULT_ADDRESS);
+		for (unsigned i = 0; i < batch.n; i++)
+			assert_int_equal(batch.chain[i].fault, VRING_FAULT_ADDRESS);
 		vhost_iommu_service(w.f->dev, now);
 		count_misses();
 	}
@@ -486,7 +486,7 @@ static void memory_is_replaced_under_translations(void **state)
 	assert_true(dev->vring[1]->active);
 	offer(0, IOVA + 40 * PAGE, 0);
 	assert_int_equal(fetch(1), 1);
-	assert_ptr_equal(burst.segment[0].addr, dev->memory->region[1].host + (8 ^ 1) * PAGE);
+	assert_ptr_equal(batch.segment[0].addr, dev->memory->region[1].host + (8 ^ 1) * PAGE);
 	/* Remove the upper half: translations to it are missing then. */
 	assert_int_equal(fake_table(w.f, regions, fds, 1), 0);
 	assert_true(dev->vring[1]->active);

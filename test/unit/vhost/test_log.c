@@ -26,7 +26,7 @@
 static int mem_fd, log_fd;
 static uint8_t *mem, *logged;
 static struct driver_ring driver;
-static struct vring_burst burst;
+static struct vring_batch batch;
 
 static int log_setup(void **state)
 {
@@ -134,13 +134,13 @@ static void deliver(struct fake *f, unsigned n, uint32_t len)
 	struct vring *ring = &f->dev->vring[RING]->ring;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct vring_room room;
+		struct vring_reservation reserved;
 
-		vring_visit(&burst);
-		assert_int_equal(vring_reserve(ring, &burst, &len, 1, &room), 1);
-		assert_int_equal(room.status, VRING_ROOM_OK);
-		memset(burst.segment[0].addr, 0x5a, len);
-		vring_complete(ring, &burst);
+		vring_visit(&batch);
+		assert_int_equal(vring_reserve(ring, &batch, &len, 1, &reserved), 1);
+		assert_int_equal(reserved.status, VRING_RESERVE_OK);
+		memset(batch.segment[0].addr, 0x5a, len);
+		vring_complete(ring, &batch);
 	}
 }
 
@@ -252,7 +252,7 @@ static void a_packed_ring_that_wraps_is_marked_on_both_ends(void **state)
 	struct fake *f = *state;
 	struct vring *ring;
 	const uint32_t len[20] = {[0 ... 19] = 64};
-	struct vring_room room[20];
+	struct vring_reservation reserved[20];
 	uint32_t got;
 	void *token;
 
@@ -269,9 +269,9 @@ static void a_packed_ring_that_wraps_is_marked_on_both_ends(void **state)
 	set_log(f, LOG_SIZE, 0);
 	tell_addr(f, true, true, ELSEWHERE);
 	ring = &f->dev->vring[RING]->ring;
-	vring_visit(&burst);
-	assert_int_equal(vring_reserve(ring, &burst, len, 20, room), 20);
-	vring_complete(ring, &burst);
+	vring_visit(&batch);
+	assert_int_equal(vring_reserve(ring, &batch, len, 20, reserved), 20);
+	vring_complete(ring, &batch);
 	/* Entries 500 to 511 lie in the second page, the others in the first. */
 	assert_true(is_marked(GPA));
 	assert_true(is_marked(GPA + 0x1000));

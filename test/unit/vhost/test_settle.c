@@ -109,7 +109,7 @@ static void prepare(struct fake *f, struct vhost_device_type *type)
 	assert_int_equal(fake_notifier(f, VHOST_USER_SET_VRING_CALL, RING, call_fd), 0);
 	close(mem_fd);
 	close(call_fd);
-	f->dev->state.announce_owed = true;
+	f->dev->state.announce_pending = true;
 	forget_steps();
 }
 

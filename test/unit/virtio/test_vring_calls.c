@@ -23,7 +23,7 @@ static struct lab {
 	struct guest_memory *guest;
 	struct vring ring;
 	struct vring_position position;
-	struct vring_burst burst;
+	struct vring_batch batch;
 	uint32_t offered, used; /* in total: offered by the driver, returned to it */
 	bool packed;
 } lab __attribute__((aligned(PAGE)));
@@ -83,11 +83,11 @@ static void complete(unsigned n)
 {
 	for (unsigned i = 0; i < n; i++, lab.offered++)
 		lab.packed ? offer_packed() : offer_split();
-	lab.burst.n = lab.burst.n_segments = 0;
-	assert_int_equal(vring_fetch(&lab.ring, &lab.burst, n), n);
+	lab.batch.n = lab.batch.n_segments = 0;
+	assert_int_equal(vring_fetch(&lab.ring, &lab.batch, n), n);
 	for (unsigned i = 0; i < n; i++)
-		lab.burst.chain[i].written = 1;
-	vring_complete(&lab.ring, &lab.burst);
+		lab.batch.chain[i].written = 1;
+	vring_complete(&lab.ring, &lab.batch);
 	lab.used += n;
 }
 

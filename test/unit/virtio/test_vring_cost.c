@@ -32,7 +32,7 @@ static struct lab {
 	struct driver_ring driver;
 	struct vring device;
 	struct vring_position position;
-	struct vring_burst burst;
+	struct vring_batch batch;
 	enum vring_direction direction;
 } l;
 
@@ -92,7 +92,7 @@ static void give_back(void)
 	uint32_t len;
 	void *token;
 
-	vring_complete(&l.device, &l.burst);
+	vring_complete(&l.device, &l.batch);
 	while (driver_ring_reap(&l.driver, &token, &len) == 1)
 		;
 }
@@ -106,12 +106,12 @@ static unsigned visits_for(unsigned chains, unsigned cost, enum vring_fault faul
 	unsigned visits = 0, n;
 
 	while (chains) {
-		l.burst.n = l.burst.n_segments = 0;
-		n = vring_fetch(&l.device, &l.burst, FRAMES);
+		l.batch.n = l.batch.n_segments = 0;
+		n = vring_fetch(&l.device, &l.batch, FRAMES);
 		assert_true(n > 0 && n <= chains);
 		assert_true(n * cost <= VRING_WALK_MAX);
 		for (unsigned i = 0; i < n; i++)
-			assert_int_equal(l.burst.chain[i].fault, fault);
+			assert_int_equal(l.batch.chain[i].fault, fault);
 		give_back();
 		chains -= n;
 		visits++;
@@ -168,12 +168,12 @@ static void endless(uint64_t features, enum vring_direction direction)
 	offer(1, 100, BUFFERS, false);
 	offer(LONG - 1, 1, BUFFERS, true);
 	offer(1, 100, BUFFERS, false);
-	assert_int_equal(vring_fetch(&l.device, &l.burst, FRAMES), 1);
+	assert_int_equal(vring_fetch(&l.device, &l.batch, FRAMES), 1);
 	give_back();
-	l.burst.n = l.burst.n_segments = 0;
-	assert_int_equal(vring_fetch(&l.device, &l.burst, FRAMES), 2);
-	assert_int_equal(l.burst.chain[0].fault, VRING_FAULT_TOO_LONG);
-	assert_int_equal(l.burst.chain[1].fault, VRING_FAULT_NONE);
+	l.batch.n = l.batch.n_segments = 0;
+	assert_int_equal(vring_fetch(&l.device, &l.batch, FRAMES), 2);
+	assert_int_equal(l.batch.chain[0].fault, VRING_FAULT_TOO_LONG);
+	assert_int_equal(l.batch.chain[1].fault, VRING_FAULT_NONE);
 	close_lab();
 }
 
@@ -197,9 +197,9 @@ static void a_chain_of_slots_that_no_visit_can_read(void **state)
 	close_lab();
 	open_lab(PACKED, VRING_TRANSMIT, LONG);
 	offer(LONG - 1, 1, NOWHERE, false);
-	assert_int_equal(vring_fetch(&l.device, &l.burst, FRAMES), 0);
+	assert_int_equal(vring_fetch(&l.device, &l.batch, FRAMES), 0);
 	assert_int_equal(l.device.broken, VRING_BREAK_CHAIN_ENDLESS);
-	assert_true(l.burst.walked <= VRING_WALK_MAX + 1);
+	assert_true(l.batch.walked <= VRING_WALK_MAX + 1);
 	close_lab();
 }
 
@@ -227,19 +227,19 @@ static void a_descriptor_of_no_length_is_a_fault(void **state)
  */
 static unsigned reserve(const uint32_t len[], unsigned n, unsigned *ret_chains, unsigned count[])
 {
-	struct vring_room room[FRAMES];
+	struct vring_reservation reserved[FRAMES];
 	unsigned settled = 0;
 
-	vring_visit(&l.burst);
+	vring_visit(&l.batch);
 	*ret_chains = 0;
 	while (settled < n) {
 		unsigned decided =
-		    vring_reserve(&l.device, &l.burst, len + settled, n - settled, room);
+		    vring_reserve(&l.device, &l.batch, len + settled, n - settled, reserved);
 		unsigned k;
 
-		for (k = 0; k < decided && room[k].status != VRING_ROOM_NONE; k++)
-			count[room[k].status]++;
-		*ret_chains += l.burst.n;
+		for (k = 0; k < decided && reserved[k].status != VRING_RESERVE_NONE; k++)
+			count[reserved[k].status]++;
+		*ret_chains += l.batch.n;
 		give_back();
 		settled += k;
 		if (k < decided || decided == 0)
@@ -278,7 +278,7 @@ static void a_visit_gathers_so_many_buffers_and_no_more(void **state)
 		assert_true(vring_has_more(&l.device));
 		second = reserve(len, FRAMES - first, &chains, count);
 		assert_int_equal(first + second, FRAMES);
-		assert_int_equal(count[v & 2 ? VRING_ROOM_FAULT : VRING_ROOM_OK], FRAMES);
+		assert_int_equal(count[v & 2 ? VRING_RESERVE_FAULT : VRING_RESERVE_OK], FRAMES);
 		close_lab();
 	}
 }
@@ -298,7 +298,7 @@ static void large_frames_in_small_buffers_are_one_visit(void **state)
 		for (unsigned i = 0; i < FRAMES * 43; i++)
 			offer(1, 1526, BUFFERS, false);
 		assert_int_equal(reserve(len, FRAMES, &chains, count), FRAMES);
-		assert_int_equal(count[VRING_ROOM_OK], FRAMES);
+		assert_int_equal(count[VRING_RESERVE_OK], FRAMES);
 		assert_int_equal(chains, FRAMES * 43);
 		close_lab();
 	}
@@ -319,8 +319,8 @@ static void a_frame_too_large_for_the_ring_holds_up_nobody(void **state)
 		same(len, 100);
 		len[at] = 60000;
 		assert_int_equal(reserve(len, 17, &chains, count), 17);
-		assert_int_equal(count[VRING_ROOM_TOO_SMALL], 1);
-		assert_int_equal(count[VRING_ROOM_OK], 16);
+		assert_int_equal(count[VRING_RESERVE_TOO_SMALL], 1);
+		assert_int_equal(count[VRING_RESERVE_OK], 16);
 		assert_int_equal(chains, 16);
 		close_lab();
 	}

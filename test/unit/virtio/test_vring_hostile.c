@@ -36,7 +36,7 @@ struct world {
 	struct guest_memory *memory;
 	struct vring ring;
 	struct vring_position position;
-	struct vring_burst burst;
+	struct vring_batch batch;
 	void *area[3];
 	bool packed, receive, request;
 };
@@ -71,7 +71,7 @@ static void restart_at(struct vring_position position, uint64_t more_features)
 	};
 
 	w.position = position;
-	w.burst.n = w.burst.n_segments = 0;
+	w.batch.n = w.batch.n_segments = 0;
 	assert_int_equal(vring_start(&w.ring, &c), 0);
 }
 
@@ -117,22 +117,22 @@ static void set_desc(
 		    .addr = addr, .len = len, .flags = flags, .next = next};
 }
 
-static void offer(uint16_t head, uint16_t idx)
+static void offer(uint16_t chain_head, uint16_t idx)
 {
 	struct vring_split_avail *avail = w.area[1];
 
 	if (w.packed)
 		return;
-	avail->ring[0] = head;
+	avail->ring[0] = chain_head;
 	avail->idx = idx;
 }
 
 /* Check that every segment lies inside one of the two regions, and that the lengths add up. */
-static void check_burst(void)
+static void check_batch(void)
 {
-	const struct vring_burst *b = &w.burst;
+	const struct vring_batch *b = &w.batch;
 
-	assert_true(b->n <= VRING_BURST_CHAINS && b->n_segments <= VRING_BURST_SEGMENTS);
+	assert_true(b->n <= VRING_BATCH_CHAINS && b->n_segments <= VRING_BATCH_SEGMENTS);
 	for (unsigned i = 0; i < b->n; i++) {
 		const struct vring_chain *c = &b->chain[i];
 		uint64_t len = 0;
@@ -153,12 +153,12 @@ static void check_burst(void)
 
 static void expect_fault(enum vring_fault fault)
 {
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 1);
-	assert_int_equal(w.burst.chain[0].fault, fault);
-	assert_int_equal(w.burst.n_segments, 0);
-	assert_int_equal(w.burst.chain[0].len, 0);
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 32), 1);
+	assert_int_equal(w.batch.chain[0].fault, fault);
+	assert_int_equal(w.batch.n_segments, 0);
+	assert_int_equal(w.batch.chain[0].len, 0);
 	assert_int_equal(w.ring.broken, VRING_BREAK_NONE);
-	vring_complete(&w.ring, &w.burst);
+	vring_complete(&w.ring, &w.batch);
 }
 
 /* Call lie() for a ring of each format and direction. */
@@ -205,13 +205,13 @@ static void buffer_over_two_regions(uint16_t flags)
 {
 	set_desc(w.area[0], 0, HIGH - 10, 30, flags, 0);
 	offer(0, 1);
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 1);
-	check_burst();
-	assert_int_equal(w.burst.chain[0].fault, VRING_FAULT_NONE);
-	assert_int_equal(w.burst.n_segments, 2);
-	assert_ptr_equal(w.burst.segment[0].addr, w.region[0] + REGION - 10);
-	assert_ptr_equal(w.burst.segment[1].addr, w.region[1]);
-	assert_int_equal(w.burst.segment[1].len, 20);
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 32), 1);
+	check_batch();
+	assert_int_equal(w.batch.chain[0].fault, VRING_FAULT_NONE);
+	assert_int_equal(w.batch.n_segments, 2);
+	assert_ptr_equal(w.batch.segment[0].addr, w.region[0] + REGION - 10);
+	assert_ptr_equal(w.batch.segment[1].addr, w.region[1]);
+	assert_int_equal(w.batch.segment[1].len, 20);
 }
 
 static void a_buffer_over_two_regions_becomes_two_segments(void **state)
@@ -303,9 +303,9 @@ static void packed_endless_chain_breaks_the_ring(void **state)
 	open_world(true, false);
 	for (unsigned i = 0; i < SIZE; i++)
 		set_desc(w.area[0], i, LOW, 0, VRING_DESC_F_NEXT, 0);
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 32), 0);
 	assert_int_equal(w.ring.broken, VRING_BREAK_CHAIN_ENDLESS);
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 32), 0);
 	close_world();
 }
 
@@ -314,7 +314,7 @@ static void avail_index_that_jumps_breaks_the_ring(void **state)
 	(void)state;
 	open_world(false, false);
 	offer(0, SIZE + 1);
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 32), 0);
 	assert_int_equal(w.ring.broken, VRING_BREAK_AVAIL_JUMP);
 	assert_false(vring_has_avail(&w.ring));
 	close_world();
@@ -323,11 +323,11 @@ static void avail_index_that_jumps_breaks_the_ring(void **state)
 static void head_out_of_range_breaks_the_ring(void **state)
 {
 	(void)state;
-	for (unsigned head = SIZE; head < 0x10000; head += 0x3fef) {
+	for (unsigned chain_head = SIZE; chain_head < 0x10000; chain_head += 0x3fef) {
 		open_world(false, false);
-		offer(head, 1);
-		assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 0);
-		assert_int_equal(w.ring.broken, VRING_BREAK_HEAD_RANGE);
+		offer(chain_head, 1);
+		assert_int_equal(vring_fetch(&w.ring, &w.batch, 32), 0);
+		assert_int_equal(w.ring.broken, VRING_BREAK_CHAIN_HEAD_RANGE);
 		close_world();
 	}
 }
@@ -339,7 +339,7 @@ static void too_many_bytes(uint16_t flags)
 		    i + 1);
 	offer(0, 1);
 	expect_fault(VRING_FAULT_TOO_LONG);
-	assert_int_equal(w.burst.chain[0].slots, w.packed ? SIZE : 1);
+	assert_int_equal(w.batch.chain[0].slots, w.packed ? SIZE : 1);
 }
 
 static void as_many_bytes_as_there_may_be(uint16_t flags)
@@ -347,10 +347,10 @@ static void as_many_bytes_as_there_may_be(uint16_t flags)
 	set_desc(w.area[0], 0, LOW, VRING_CHAIN_BYTES_MAX - PAGE, flags | VRING_DESC_F_NEXT, 1);
 	set_desc(w.area[0], 1, HIGH, PAGE, flags, 0);
 	offer(0, 1);
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 32), 1);
-	assert_int_equal(w.burst.chain[0].fault, VRING_FAULT_NONE);
-	assert_int_equal(w.burst.chain[0].len, VRING_CHAIN_BYTES_MAX);
-	check_burst();
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 32), 1);
+	assert_int_equal(w.batch.chain[0].fault, VRING_FAULT_NONE);
+	assert_int_equal(w.batch.chain[0].len, VRING_CHAIN_BYTES_MAX);
+	check_batch();
 }
 
 static void chains_longer_than_a_frame_are_faults(void **state)
@@ -363,7 +363,7 @@ static void chains_longer_than_a_frame_are_faults(void **state)
 /*
  * A fetch of descriptor 0 finds the region. Then eight more are fetched, of which number `lane` is
  * wrong. If it is too long, the fetch stops there, because it may only be too long for the rest of
- * the burst.
+ * the batch.
  */
 static void lie_in_lane(unsigned lane, struct vring_split_desc lie, enum vring_fault fault)
 {
@@ -382,16 +382,16 @@ static void lie_in_lane(unsigned lane, struct vring_split_desc lie, enum vring_f
 		if (!w.packed)
 			avail->ring[i] = i;
 	}
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 1), 1);
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 8), more);
-	check_burst();
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 1), 1);
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 8), more);
+	check_batch();
 	for (unsigned i = 0; i <= more; i++) {
-		const struct vring_chain *c = &w.burst.chain[i];
+		const struct vring_chain *c = &w.batch.chain[i];
 
 		assert_int_equal(c->fault, i == 1 + lane ? fault : VRING_FAULT_NONE);
 		assert_int_equal(c->id, i);
 		if (i != 1 + lane)
-			assert_ptr_equal(w.burst.segment[c->segment].addr, w.region[0] + 100 * i);
+			assert_ptr_equal(w.batch.segment[c->segment].addr, w.region[0] + 100 * i);
 	}
 }
 
@@ -449,8 +449,8 @@ static void one_liar_is_found_among_honest_neighbours(void **state)
 	each_lie(lie_in_a_small_region);
 }
 
-/* Offer simple chains to a burst that has room for two more segments. */
-static void fill_burst(uint16_t flags)
+/* Offer simple chains to a batch that has room for two more segments. */
+static void fill_batch(uint16_t flags)
 {
 	struct vring_split_avail *avail = w.area[1];
 
@@ -462,19 +462,19 @@ static void fill_burst(uint16_t flags)
 	}
 	if (!w.packed)
 		avail->idx = 9;
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 1), 1);
-	w.burst.n_segments = VRING_BURST_SEGMENTS - 2;
-	w.burst.writable[0] = 0x5a5a;
-	assert_int_equal(vring_fetch(&w.ring, &w.burst, 8), 2);
-	assert_int_equal(w.burst.n_segments, VRING_BURST_SEGMENTS);
-	assert_int_equal(w.burst.writable[0], 0x5a5a); /* the memory behind the segments */
-	check_burst();
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 1), 1);
+	w.batch.n_segments = VRING_BATCH_SEGMENTS - 2;
+	w.batch.writable[0] = 0x5a5a;
+	assert_int_equal(vring_fetch(&w.ring, &w.batch, 8), 2);
+	assert_int_equal(w.batch.n_segments, VRING_BATCH_SEGMENTS);
+	assert_int_equal(w.batch.writable[0], 0x5a5a); /* the memory behind the segments */
+	check_batch();
 }
 
-static void a_burst_takes_no_more_segments_than_it_has_room_for(void **state)
+static void a_batch_takes_no_more_segments_than_it_has_room_for(void **state)
 {
 	(void)state;
-	each_lie(fill_burst);
+	each_lie(fill_batch);
 }
 
 /* In a ring of requests no chain is simple, whatever its flags are. */
@@ -499,12 +499,12 @@ static void every_flag_at_once_is_a_fault_for_requests(void **state)
 		set_desc(w.area[0], 8, LOW, 64, 0, 0);
 		if (!packed)
 			avail->idx = 8;
-		assert_int_equal(vring_fetch(&w.ring, &w.burst, 1), 1);
-		assert_int_equal(w.burst.chain[0].fault, VRING_FAULT_NONE);
-		assert_true(vring_fetch(&w.ring, &w.burst, 7) >= 1);
-		for (unsigned i = 1; i < w.burst.n; i++)
-			assert_int_equal(w.burst.chain[i].fault, VRING_FAULT_INDIRECT);
-		assert_false(w.burst.plain);
+		assert_int_equal(vring_fetch(&w.ring, &w.batch, 1), 1);
+		assert_int_equal(w.batch.chain[0].fault, VRING_FAULT_NONE);
+		assert_true(vring_fetch(&w.ring, &w.batch, 7) >= 1);
+		for (unsigned i = 1; i < w.batch.n; i++)
+			assert_int_equal(w.batch.chain[i].fault, VRING_FAULT_INDIRECT);
+		assert_false(w.batch.single_segment);
 		close_world();
 	}
 }
@@ -575,27 +575,27 @@ static uint64_t good_chains;
 
 static void use_ring(void)
 {
-	struct vring_room room[32];
+	struct vring_reservation reserved[32];
 	uint32_t len[32];
 
-	vring_visit(&w.burst);
+	vring_visit(&w.batch);
 	if (w.receive) {
 		for (unsigned i = 0; i < 32; i++)
 			len[i] = 12 + noise(&seed) % 300;
-		vring_reserve(&w.ring, &w.burst, len, 32, room);
+		vring_reserve(&w.ring, &w.batch, len, 32, reserved);
 	} else {
-		vring_fetch(&w.ring, &w.burst, 32);
-		vring_unfetch(&w.ring, &w.burst, noise(&seed) % 33);
+		vring_fetch(&w.ring, &w.batch, 32);
+		vring_unfetch(&w.ring, &w.batch, noise(&seed) % 33);
 	}
-	check_burst();
+	check_batch();
 	/* Write to the segments as a copy would. */
-	for (unsigned i = 0; i < w.burst.n_segments; i++)
-		if (w.receive && w.burst.segment[i].len < 8)
-			WRITE_ONCE(*w.burst.segment[i].addr, (uint8_t)noise(&seed));
-	vring_complete(&w.ring, &w.burst);
+	for (unsigned i = 0; i < w.batch.n_segments; i++)
+		if (w.receive && w.batch.segment[i].len < 8)
+			WRITE_ONCE(*w.batch.segment[i].addr, (uint8_t)noise(&seed));
+	vring_complete(&w.ring, &w.batch);
 	vring_call_needed(&w.ring);
-	for (unsigned i = 0; i < w.burst.n; i++)
-		good_chains += w.burst.chain[i].len > 0;
+	for (unsigned i = 0; i < w.batch.n; i++)
+		good_chains += w.batch.chain[i].len > 0;
 	if (w.ring.broken || noise(&seed) % 16 == 0)
 		restart_nearby();
 }
@@ -662,7 +662,7 @@ int main(void)
 	    cmocka_unit_test(head_out_of_range_breaks_the_ring),
 	    cmocka_unit_test(chains_longer_than_a_frame_are_faults),
 	    cmocka_unit_test(one_liar_is_found_among_honest_neighbours),
-	    cmocka_unit_test(a_burst_takes_no_more_segments_than_it_has_room_for),
+	    cmocka_unit_test(a_batch_takes_no_more_segments_than_it_has_room_for),
 	    cmocka_unit_test(every_flag_at_once_is_a_fault_for_requests),
 	    cmocka_unit_test(noise_never_leads_outside_memory),
 	    cmocka_unit_test(concurrent_noise_never_leads_outside_memory),

@@ -66,7 +66,7 @@ struct lab {
 	struct vring_inflight *inflight;
 	struct order flying;                     /* oldest first */
 	struct vring_chain chain[SIZE_MAX_HERE]; /* the same chains */
-	struct vring_burst burst;
+	struct vring_batch batch;
 	uint32_t random;
 };
 
@@ -158,24 +158,24 @@ static void offer(struct lab *l)
 /* An operation: fetch, and keep the chains in `flying`. */
 static void fetch(struct lab *l, unsigned max)
 {
-	l->burst.n = l->burst.n_segments = 0;
-	vring_fetch(&l->device, &l->burst, max);
-	for (unsigned i = 0; i < l->burst.n; i++) {
-		l->flying.id[l->flying.n] = l->burst.chain[i].id;
-		l->flying.slots[l->flying.n] = l->burst.chain[i].slots;
-		l->chain[l->flying.n++] = l->burst.chain[i];
+	l->batch.n = l->batch.n_segments = 0;
+	vring_fetch(&l->device, &l->batch, max);
+	for (unsigned i = 0; i < l->batch.n; i++) {
+		l->flying.id[l->flying.n] = l->batch.chain[i].id;
+		l->flying.slots[l->flying.n] = l->batch.chain[i].slots;
+		l->chain[l->flying.n++] = l->batch.chain[i];
 	}
 }
 
 static void complete(struct lab *l, unsigned n)
 {
-	l->burst.n = 0;
-	l->burst.plain = false;
+	l->batch.n = 0;
+	l->batch.single_segment = false;
 	while (n--) {
 		unsigned k = draw(l, l->flying.n);
 
-		l->burst.chain[l->burst.n] = l->chain[k];
-		l->burst.chain[l->burst.n++].written = 1;
+		l->batch.chain[l->batch.n] = l->chain[k];
+		l->batch.chain[l->batch.n++].written = 1;
 		l->flying.n--;
 		for (; k < l->flying.n; k++) {
 			l->flying.id[k] = l->flying.id[k + 1];
@@ -183,17 +183,17 @@ static void complete(struct lab *l, unsigned n)
 			l->chain[k] = l->chain[k + 1];
 		}
 	}
-	vring_complete(&l->device, &l->burst);
+	vring_complete(&l->device, &l->batch);
 }
 
 /* An operation of a device that does not defer. */
 static void fetch_and_complete(struct lab *l, unsigned n)
 {
-	l->burst.n = l->burst.n_segments = 0;
-	vring_fetch(&l->device, &l->burst, n);
-	for (unsigned i = 0; i < l->burst.n; i++)
-		l->burst.chain[i].written = 1;
-	vring_complete(&l->device, &l->burst);
+	l->batch.n = l->batch.n_segments = 0;
+	vring_fetch(&l->device, &l->batch, n);
+	for (unsigned i = 0; i < l->batch.n; i++)
+		l->batch.chain[i].written = 1;
+	vring_complete(&l->device, &l->batch);
 }
 
 /*
@@ -244,7 +244,7 @@ static uint8_t recovered[USED_UP] CACHE_ALIGNED;
 static struct order recover_all(const struct lab *l, const uint8_t *state, bool *ret_found)
 {
 	static uint8_t memory[MEMORY] CACHE_ALIGNED;
-	static struct vring_burst burst;
+	static struct vring_batch batch;
 	struct guest_memory *guest = guest_of(memory);
 	/*
 	 * The position that a front-end tells that does not know the true one: the used index of a
@@ -280,19 +280,19 @@ static struct order recover_all(const struct lab *l, const uint8_t *state, bool 
 	}
 	memcpy(recovered, memory, USED_UP);
 	assert_int_equal(vring_start(&device, &config), 0);
-	burst.n = burst.n_segments = 0;
-	while (vring_fetch(&device, &burst, 1 + burst.n % 3))
+	batch.n = batch.n_segments = 0;
+	while (vring_fetch(&device, &batch, 1 + batch.n % 3))
 		;
 	assert_int_equal(device.broken, VRING_BREAK_NONE);
-	assert_true(burst.n >= (unsigned)n && burst.n <= config.size);
-	for (unsigned i = 0; i < burst.n; i++) {
-		assert_int_equal(burst.chain[i].fault, VRING_FAULT_NONE);
-		got.id[got.n++] = burst.chain[i].id;
+	assert_true(batch.n >= (unsigned)n && batch.n <= config.size);
+	for (unsigned i = 0; i < batch.n; i++) {
+		assert_int_equal(batch.chain[i].fault, VRING_FAULT_NONE);
+		got.id[got.n++] = batch.chain[i].id;
 	}
 	if (l->kind == DEFERS)
 		assert_int_equal(vring_inflight_count(config.inflight), got.n);
 	/* The ring can continue: complete all chains in one batch. */
-	vring_complete(&device, &burst);
+	vring_complete(&device, &batch);
 	if (l->kind == DEFERS)
 		assert_int_equal(vring_inflight_count(config.inflight), 0);
 	check_untouched_beyond(memory, l);
@@ -309,7 +309,7 @@ static bool same(const struct order *a, const struct order *b)
 /* The chains that must be handed out: those in flight, then those that wait in the ring. */
 static struct order expected(const struct lab *l)
 {
-	static struct vring_burst burst;
+	static struct vring_batch batch;
 	struct vring_position position = l->position;
 	struct vring_config config = l->config;
 	struct order all = l->flying;
@@ -320,11 +320,11 @@ static struct order expected(const struct lab *l)
 	position.used = position.avail;
 	position.used_wrap = position.avail_wrap;
 	assert_int_equal(vring_start(&device, &config), 0);
-	burst.n = burst.n_segments = 0;
-	vring_fetch(&device, &burst, SIZE_MAX_HERE);
-	for (unsigned i = 0; i < burst.n; i++) {
-		all.slots[all.n] = burst.chain[i].slots;
-		all.id[all.n++] = burst.chain[i].id;
+	batch.n = batch.n_segments = 0;
+	vring_fetch(&device, &batch, SIZE_MAX_HERE);
+	for (unsigned i = 0; i < batch.n; i++) {
+		all.slots[all.n] = batch.chain[i].slots;
+		all.id[all.n++] = batch.chain[i].id;
 	}
 	return all;
 }

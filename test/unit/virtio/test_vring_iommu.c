@@ -39,7 +39,7 @@ struct world {
 	struct driver_ring driver;
 	struct vring vring;
 	struct vring_position position;
-	struct vring_burst burst;
+	struct vring_batch batch;
 	enum vring_direction direction;
 	uint64_t seed;
 	/* The numbers and contents of the chains that the device has. */
@@ -187,7 +187,7 @@ static void check_chain(struct world *w, const struct vring_chain *c)
 		return;
 	assert_int_equal(c->len, s->len);
 	for (unsigned i = 0; i < c->n_segments; i++) {
-		const struct vring_segment *seg = &w->burst.segment[c->segment + i];
+		const struct vring_segment *seg = &w->batch.segment[c->segment + i];
 
 		for (unsigned k = 0; k < seg->len; k++)
 			assert_ptr_equal(seg->addr + k, at(w, iova + k));
@@ -203,15 +203,15 @@ static void fetch_some(struct world *w)
 	void *token;
 	unsigned n;
 
-	w->burst.n = w->burst.n_segments = 0;
-	n = vring_fetch(&w->vring, &w->burst, 1 + draw(w, RING));
-	assert_int_equal(n, w->burst.n);
+	w->batch.n = w->batch.n_segments = 0;
+	n = vring_fetch(&w->vring, &w->batch, 1 + draw(w, RING));
+	assert_int_equal(n, w->batch.n);
 	assert_false(w->vring.broken);
 	if (n && draw(w, 4) == 0)
-		vring_unfetch(&w->vring, &w->burst, draw(w, n));
-	for (unsigned i = 0; i < w->burst.n; i++)
-		check_chain(w, &w->burst.chain[i]);
-	vring_complete(&w->vring, &w->burst);
+		vring_unfetch(&w->vring, &w->batch, draw(w, n));
+	for (unsigned i = 0; i < w->batch.n; i++)
+		check_chain(w, &w->batch.chain[i]);
+	vring_complete(&w->vring, &w->batch);
 	while (driver_ring_reap(&w->driver, &token, &len) == 1)
 		;
 }
@@ -311,7 +311,7 @@ static void a_stalled_ring_asks_once_and_ahead(void **state)
 		driver_ring_add(&w->driver, &b, 1, 0, w);
 	}
 	driver_ring_publish(&w->driver);
-	assert_int_equal(vring_fetch(&w->vring, &w->burst, RING), 0);
+	assert_int_equal(vring_fetch(&w->vring, &w->batch, RING), 0);
 	assert_true(vring_stalled(&w->vring));
 	assert_true(w->vring.translation.news);
 	w->vring.translation.news = false;
@@ -319,7 +319,7 @@ static void a_stalled_ring_asks_once_and_ahead(void **state)
 		n++;
 	assert_int_equal(n, 16); /* both pages of all buffers */
 	for (unsigned i = 0; i < 100; i++) {
-		assert_int_equal(vring_fetch(&w->vring, &w->burst, RING), 0);
+		assert_int_equal(vring_fetch(&w->vring, &w->batch, RING), 0);
 		publish(w); /* a view without an answer */
 	}
 	assert_false(w->vring.translation.news);
@@ -328,8 +328,8 @@ static void a_stalled_ring_asks_once_and_ahead(void **state)
 	for (unsigned i = 0; i < 7; i++)
 		know(w, i);
 	publish(w);
-	assert_int_equal(vring_fetch(&w->vring, &w->burst, RING), 3);
-	assert_int_equal(w->burst.n_segments, 6);
+	assert_int_equal(vring_fetch(&w->vring, &w->batch, RING), 3);
+	assert_int_equal(w->batch.n_segments, 6);
 	assert_int_equal(w->position.avail, 3);
 	world_destroy(w);
 }
@@ -372,7 +372,7 @@ static void looking_ahead_is_bounded(void **state)
 			driver_ring_add_indirect(&w->driver, b, 128, 0, at(w, table), table, w);
 		driver_ring_publish(&w->driver);
 		lookups = 0;
-		assert_int_equal(vring_fetch(&w->vring, &w->burst, RING), 0);
+		assert_int_equal(vring_fetch(&w->vring, &w->batch, RING), 0);
 		assert_true(vring_stalled(&w->vring));
 		assert_true(lookups > 20);
 		assert_true(lookups < 1200);
@@ -384,7 +384,7 @@ static void a_receive_buffer_must_be_writable(void **state)
 {
 	struct world *w = world_create(PACKED, VRING_RECEIVE, 7);
 	struct driver_buffer b = {.addr = IOVA, .len = 100};
-	struct vring_room room;
+	struct vring_reservation reserved;
 	uint32_t len = 60;
 	unsigned slot = 0;
 	uint64_t miss;
@@ -394,16 +394,16 @@ static void a_receive_buffer_must_be_writable(void **state)
 	publish(w);
 	driver_ring_add(&w->driver, &b, 0, 1, w);
 	driver_ring_publish(&w->driver);
-	vring_visit(&w->burst);
-	assert_int_equal(vring_reserve(&w->vring, &w->burst, &len, 1, &room), 1);
-	assert_int_equal(room.status, VRING_ROOM_NONE);
+	vring_visit(&w->batch);
+	assert_int_equal(vring_reserve(&w->vring, &w->batch, &len, 1, &reserved), 1);
+	assert_int_equal(reserved.status, VRING_RESERVE_NONE);
 	miss = vring_misses_take(&w->misses, &slot);
 	assert_int_equal(vring_miss_iova(miss), IOVA);
 	assert_int_equal(vring_miss_perm(miss), IOTLB_WRITE);
 	vring_misses_deny(&w->misses, slot - 1, miss);
 	atomic_fetch_add(&w->iommu.denials, 1);
-	vring_reserve(&w->vring, &w->burst, &len, 1, &room);
-	assert_int_equal(room.status, VRING_ROOM_FAULT);
+	vring_reserve(&w->vring, &w->batch, &len, 1, &reserved);
+	assert_int_equal(reserved.status, VRING_RESERVE_FAULT);
 	assert_false(vring_stalled(&w->vring));
 	world_destroy(w);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A packed ring's position is found again: after any number of bursts with chains of any shape, and
- * after a crash before, between and after the stores that complete a burst. It is not used for
+ * A packed ring's position is found again: after any number of batches with chains of any shape,
+ * and after a crash before, between and after the stores that complete a batch. It is not used for
  * another ring.
  */
 #include <setjmp.h>
@@ -33,7 +33,7 @@ struct lab {
 	uint32_t random;
 };
 
-static struct vring_burst burst;
+static struct vring_batch batch;
 
 static uint32_t draw(struct lab *l, uint32_t n)
 {
@@ -112,8 +112,8 @@ static void check(struct lab *l, uint64_t word, const struct vring_position *exp
 	assert_int_equal(vring_journal_word(&found), vring_journal_word(expected));
 }
 
-/* Complete one burst. Check what is found after a crash at each point of the completion. */
-static void one_burst(struct lab *l, bool ran)
+/* Complete one batch. Check what is found after a crash at each point of the completion. */
+static void one_batch(struct lab *l, bool ran)
 {
 	struct vring_position before = l->position;
 	uint32_t slots = 0, len;
@@ -122,16 +122,16 @@ static void one_burst(struct lab *l, bool ran)
 	uint64_t begun;
 	void *token;
 
-	burst.n = burst.n_segments = 0;
-	vring_fetch(&l->device, &burst, 1 + draw(l, 8));
+	batch.n = batch.n_segments = 0;
+	vring_fetch(&l->device, &batch, 1 + draw(l, 8));
 	before.avail = before.used;
-	for (unsigned i = 0; i < burst.n; i++)
-		slots += burst.chain[i].slots;
+	for (unsigned i = 0; i < batch.n; i++)
+		slots += batch.chain[i].slots;
 	begun = vring_journal_word(&before) | (uint64_t)slots << 32;
 	memcpy(ring, l->memory, l->config.size * 16u);
-	vring_complete(&l->device, &burst);
+	vring_complete(&l->device, &batch);
 	memcpy(after, l->memory, l->config.size * 16u);
-	if (burst.n) {
+	if (batch.n) {
 		check(l, begun, &l->position);      /* all slots are marked */
 		check(l, l->journal, &l->position); /* the journal is behind the batch */
 		memcpy(l->memory, ring, l->config.size * 16u);
@@ -141,7 +141,7 @@ static void one_burst(struct lab *l, bool ran)
 	}
 	while (driver_ring_reap(&l->driver, &token, &len) == 1)
 		; /* free the slots */
-	if (burst.n) {
+	if (batch.n) {
 		/* The driver went on, perhaps around the ring, before the recovery. */
 		offer(l);
 		check(l, begun, &l->position);
@@ -164,7 +164,7 @@ static void places(uint64_t features)
 
 			for (unsigned n = draw(&l, 6); n; n--)
 				offer(&l);
-			one_burst(&l, ran);
+			one_batch(&l, ran);
 			ran |= vring_journal_word(&l.position) != place;
 		}
 		assert_true(ran);

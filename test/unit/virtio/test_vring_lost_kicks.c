@@ -40,7 +40,7 @@
 #define MEMORY (16 * PAGE)
 
 static uint8_t memory[MEMORY] __attribute__((aligned(PAGE)));
-static struct vring_burst burst;
+static struct vring_batch batch;
 
 static struct lab {
 	struct guest_memory *guest;
@@ -122,9 +122,9 @@ static bool one_round(unsigned round)
 	seen = vring_kick_enable(&lab.ring);
 	while ((answer = atomic_load(&lab.answer)) / 2 != round)
 		wait_a_little(&spins);
-	vring_visit(&burst);
-	assert_int_equal(vring_fetch(&lab.ring, &burst, 1), 1);
-	vring_complete(&lab.ring, &burst);
+	vring_visit(&batch);
+	assert_int_equal(vring_fetch(&lab.ring, &batch, 1), 1);
+	vring_complete(&lab.ring, &batch);
 	return seen || answer % 2 == KICK;
 }
 

@@ -57,7 +57,7 @@ struct model {
 	void *area[3];
 	struct vring ring;
 	struct vring_position position;
-	struct vring_burst *burst;
+	struct vring_batch *batch;
 	uint64_t rng;
 	/* The chains that the device has, oldest first. */
 	struct expected *fifo;
@@ -207,7 +207,7 @@ static void check_chain(struct model *m, const struct vring_chain *c, const stru
 	assert_int_equal(c->fault, VRING_FAULT_NONE);
 	assert_int_equal(c->len, e->len);
 	for (unsigned s = 0; s < c->n_segments; s++) {
-		const struct vring_segment *seg = &m->burst->segment[c->segment + s];
+		const struct vring_segment *seg = &m->batch->segment[c->segment + s];
 
 		assert_true(seg->addr >= m->arena && seg->addr + seg->len <= m->arena + ARENA);
 		for (uint32_t k = 0; k < seg->len && !m->receive; k++, at++)
@@ -224,10 +224,10 @@ static struct expected *in_flight(struct model *m, uint32_t number)
 
 static void device_completes(struct model *m)
 {
-	for (unsigned i = 0; i < m->burst->n; i++)
-		m->written[m->head++ % (m->size * 2u)] = m->burst->chain[i].written;
-	vring_complete(&m->ring, m->burst);
-	if (m->burst->n && vring_call_needed(&m->ring))
+	for (unsigned i = 0; i < m->batch->n; i++)
+		m->written[m->head++ % (m->size * 2u)] = m->batch->chain[i].written;
+	vring_complete(&m->ring, m->batch);
+	if (m->batch->n && vring_call_needed(&m->ring))
 		m->called = true;
 }
 
@@ -235,17 +235,17 @@ static void device_transmits(struct model *m)
 {
 	unsigned n, keep;
 
-	m->burst->n = m->burst->n_segments = 0;
-	n = vring_fetch(&m->ring, m->burst, 1 + draw(m, 64));
+	m->batch->n = m->batch->n_segments = 0;
+	n = vring_fetch(&m->ring, m->batch, 1 + draw(m, 64));
 	if (n && draw(m, 2))
-		n += vring_fetch(&m->ring, m->burst, 1 + draw(m, 8));
-	assert_int_equal(n, m->burst->n);
+		n += vring_fetch(&m->ring, m->batch, 1 + draw(m, 8));
+	assert_int_equal(n, m->batch->n);
 	assert_int_equal(m->ring.broken, VRING_BREAK_NONE);
 	for (unsigned i = 0; i < n; i++)
-		check_chain(m, &m->burst->chain[i], in_flight(m, m->head + i));
+		check_chain(m, &m->batch->chain[i], in_flight(m, m->head + i));
 	keep = draw(m, 4) ? n : draw(m, n + 1);
-	vring_unfetch(&m->ring, m->burst, keep);
-	assert_int_equal(m->burst->n, keep);
+	vring_unfetch(&m->ring, m->batch, keep);
+	assert_int_equal(m->batch->n, keep);
 	device_completes(m);
 }
 
@@ -261,8 +261,8 @@ static void check_hopeless(struct model *m, uint32_t number, uint32_t len)
 }
 
 /* Check the rooms against the rules of vring.h, with the model's knowledge of the buffers. */
-static void check_rooms(
-    struct model *m, const uint32_t len[], const struct vring_room room[], unsigned decided)
+static void check_reservations(struct model *m, const uint32_t len[],
+    const struct vring_reservation reserved[], unsigned decided)
 {
 	bool merge = VIRTIO_HAS(m->features, NET_F_MRG_RXBUF);
 	uint32_t number = m->head, chain = 0;
@@ -270,10 +270,10 @@ static void check_rooms(
 	for (unsigned i = 0; i < decided; i++) {
 		uint32_t have = 0, first = number;
 
-		if (room[i].status == VRING_ROOM_OK) {
-			assert_int_equal(room[i].chain, chain);
-			for (unsigned k = 0; k < room[i].n_chains; k++) {
-				const struct vring_chain *c = &m->burst->chain[chain + k];
+		if (reserved[i].status == VRING_RESERVE_OK) {
+			assert_int_equal(reserved[i].chain, chain);
+			for (unsigned k = 0; k < reserved[i].n_chains; k++) {
+				const struct vring_chain *c = &m->batch->chain[chain + k];
 				uint32_t rest = len[i] - have;
 
 				check_chain(m, c, in_flight(m, number));
@@ -283,16 +283,16 @@ static void check_rooms(
 				number++;
 			}
 			assert_int_equal(have, len[i]);
-			assert_true(merge || room[i].n_chains == 1);
-			chain += room[i].n_chains;
-		} else if (room[i].status == VRING_ROOM_TOO_SMALL) {
+			assert_true(merge || reserved[i].n_chains == 1);
+			chain += reserved[i].n_chains;
+		} else if (reserved[i].status == VRING_RESERVE_TOO_SMALL) {
 			if (merge)
 				check_hopeless(m, first, len[i]);
 			else
 				assert_true(in_flight(m, first)->len < len[i]);
 		} else {
-			assert_int_equal(room[i].status, VRING_ROOM_NONE);
-			if (i > 0 && room[i - 1].status == VRING_ROOM_NONE)
+			assert_int_equal(reserved[i].status, VRING_RESERVE_NONE);
+			if (i > 0 && reserved[i - 1].status == VRING_RESERVE_NONE)
 				continue; /* all frames behind one without room have no room */
 			while (first < m->tail && merge)
 				have += in_flight(m, first++)->len;
@@ -301,22 +301,22 @@ static void check_rooms(
 			    m->driver.pending || (merge ? have < len[i] : first == m->tail));
 		}
 	}
-	assert_int_equal(m->burst->n, chain);
+	assert_int_equal(m->batch->n, chain);
 }
 
 static void device_receives(struct model *m)
 {
-	struct vring_room room[32];
+	struct vring_reservation reserved[32];
 	uint32_t len[32];
 	unsigned n = 1 + draw(m, 32), decided;
 
 	for (unsigned i = 0; i < n; i++)
 		len[i] = 1 + draw(m, draw(m, 2) ? (draw(m, 2) ? 1 : 64) : FRAME_MAX);
-	vring_visit(m->burst);
-	decided = vring_reserve(&m->ring, m->burst, len, n, room);
+	vring_visit(m->batch);
+	decided = vring_reserve(&m->ring, m->batch, len, n, reserved);
 	assert_true(decided <= n);
 	assert_int_equal(m->ring.broken, VRING_BREAK_NONE);
-	check_rooms(m, len, room, decided);
+	check_reservations(m, len, reserved, decided);
 	device_completes(m);
 }
 
@@ -403,7 +403,7 @@ static const uint16_t sizes[] = {1, 2, 3, 4, 5, 7, 16, 256, 1000, 1024};
 static void run(uint64_t features, bool receive, uint64_t seed, uint64_t *total)
 {
 	static uint8_t arena[ARENA];
-	static struct vring_burst burst;
+	static struct vring_batch batch;
 
 	for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 		struct model m = {
@@ -411,7 +411,7 @@ static void run(uint64_t features, bool receive, uint64_t seed, uint64_t *total)
 		    .receive = receive,
 		    .size = sizes[s],
 		    .arena = arena,
-		    .burst = &burst,
+		    .batch = &batch,
 		    .rng = seed ^ (s * UINT64_C(0x9e3779b97f4a7c15)) ^ features,
 		};
 

@@ -88,7 +88,7 @@ struct lab {
 	struct driver_ring driver;
 	struct vring device;
 	struct vring_position position;
-	struct vring_burst burst;
+	struct vring_batch batch;
 	uint32_t random;
 	unsigned offered;
 };
@@ -145,8 +145,8 @@ static void forgive_next_lap(const struct lab *l, unsigned begin)
 {
 	unsigned slots = 0;
 
-	for (unsigned i = 0; i < l->burst.n; i++)
-		slots += l->burst.chain[i].slots;
+	for (unsigned i = 0; i < l->batch.n; i++)
+		slots += l->batch.chain[i].slots;
 	for (unsigned word = 0; slots == SIZE && word < 16; word += 8)
 		reads[DESC + 16 * begin + word] -= reads[DESC + 16 * begin + word] == 2;
 }
@@ -157,9 +157,9 @@ static void one_fetch(struct lab *l, bool packed)
 	uint32_t len;
 	void *token;
 
-	l->burst.n = l->burst.n_segments = 0;
+	l->batch.n = l->batch.n_segments = 0;
 	watch(true);
-	n = vring_fetch(&l->device, &l->burst, 1 + draw(l, SIZE));
+	n = vring_fetch(&l->device, &l->batch, 1 + draw(l, SIZE));
 	mprotect(memory, WATCHED, PROT_READ | PROT_WRITE);
 	assert_int_equal(writes, 0);
 	assert_true(faults >= n * 2);
@@ -169,10 +169,10 @@ static void one_fetch(struct lab *l, bool packed)
 	check_table(TABLES, PAGE);
 	if (!packed)
 		check_avail();
-	for (unsigned i = 0; i < l->burst.n; i++)
-		assert_int_equal(l->burst.chain[i].fault, VRING_FAULT_NONE);
+	for (unsigned i = 0; i < l->batch.n; i++)
+		assert_int_equal(l->batch.chain[i].fault, VRING_FAULT_NONE);
 	watch(false);
-	vring_complete(&l->device, &l->burst);
+	vring_complete(&l->device, &l->batch);
 	while (driver_ring_reap(&l->driver, &token, &len) == 1)
 		;
 }
@@ -253,7 +253,7 @@ static void a_packed_chain_without_end_is_read_once(void **state)
 		desc[slot] = (struct vring_packed_desc){
 		    .addr = BUFFERS, .len = 100, .flags = VRING_DESC_F_AVAIL | VRING_DESC_F_NEXT};
 	watch(true);
-	n = vring_fetch(&l.device, &l.burst, SIZE);
+	n = vring_fetch(&l.device, &l.batch, SIZE);
 	mprotect(memory, WATCHED, PROT_READ | PROT_WRITE);
 	assert_int_equal(n, 0);
 	assert_int_equal(l.device.broken, VRING_BREAK_CHAIN_ENDLESS);
@@ -314,15 +314,15 @@ static void scribble_split(void)
 		scribble(false, slot);
 }
 
-static void check_handed_out(const struct vring_burst *burst)
+static void check_handed_out(const struct vring_batch *batch)
 {
-	for (unsigned i = 0; i < burst->n; i++) {
-		const struct vring_chain *c = &burst->chain[i];
+	for (unsigned i = 0; i < batch->n; i++) {
+		const struct vring_chain *c = &batch->chain[i];
 		uint32_t len = 0;
 
-		assert_true(c->segment + c->n_segments <= burst->n_segments);
+		assert_true(c->segment + c->n_segments <= batch->n_segments);
 		for (unsigned k = 0; k < c->n_segments; k++) {
-			const struct vring_segment *s = &burst->segment[c->segment + k];
+			const struct vring_segment *s = &batch->segment[c->segment + k];
 			size_t at = s->addr - memory;
 
 			assert_true(s->len > 0 && at < MEMORY && s->len <= MEMORY - at);
@@ -330,7 +330,7 @@ static void check_handed_out(const struct vring_burst *burst)
 		}
 		assert_int_equal(c->len, len);
 		assert_true(c->len <= VRING_CHAIN_BYTES_MAX);
-		if (burst->plain) {
+		if (batch->single_segment) {
 			assert_int_equal(c->slots, 1);
 			assert_int_equal(c->segment, i);
 			assert_int_equal(c->n_segments, 1);
@@ -355,15 +355,15 @@ static void offer_all(bool is_packed, const struct vring_position *position)
 		    position->avail + SIZE;
 }
 
-/* Fetch while the memory changes with each load. Returns how many chains were in plain bursts. */
+/* Fetch while the memory changes with each load. Returns how many chains were in plain batches. */
 static unsigned race(uint64_t features, enum cpu_level level)
 {
 	bool is_packed = VIRTIO_HAS(features, F_RING_PACKED);
-	static struct vring_burst burst;
+	static struct vring_batch batch;
 	struct guest_region region = {.size = MEMORY};
 	struct guest_memory *guest;
 	struct vring_position position = vring_position_initial(is_packed);
-	unsigned plain = 0;
+	unsigned n_single = 0;
 
 	cpu_allow_level(level);
 	dice = 1;
@@ -384,15 +384,15 @@ static unsigned race(uint64_t features, enum cpu_level level)
 
 		assert_int_equal(vring_start(&device, &config), 0);
 		offer_all(is_packed, &position);
-		burst.n = burst.n_segments = 0;
-		vring_fetch(&device, &burst, 1); /* so that the region is found */
+		batch.n = batch.n_segments = 0;
+		vring_fetch(&device, &batch, 1); /* so that the region is found */
 		after_load = is_packed ? scribble_packed : scribble_split;
 		watch(true);
-		vring_fetch(&device, &burst, throw(SIZE));
+		vring_fetch(&device, &batch, throw(SIZE));
 		watch(false);
 		after_load = NULL;
-		check_handed_out(&burst);
-		plain += burst.plain ? burst.n : 0;
+		check_handed_out(&batch);
+		n_single += batch.single_segment ? batch.n : 0;
 		position.used = position.avail;
 		position.used_wrap = position.avail_wrap;
 	}
@@ -401,7 +401,7 @@ static unsigned race(uint64_t features, enum cpu_level level)
 	guest_memory_destroy(guest);
 	munmap(memory, MEMORY);
 	cpu_allow_level(CPU_LEVEL_COUNT - 1);
-	return plain;
+	return n_single;
 }
 
 static void what_changes_with_every_load_is_handed_out_checked(void **state)

@@ -34,7 +34,7 @@ struct lab {
 	unsigned n_told, n_corrected, n_contradicted, n_believed;
 };
 
-static struct vring_burst burst;
+static struct vring_batch batch;
 
 static uint32_t draw(struct lab *l, uint32_t n)
 {
@@ -89,9 +89,9 @@ static void offer(struct lab *l)
 
 static void use(struct lab *l, unsigned max)
 {
-	burst.n = burst.n_segments = 0;
-	vring_fetch(&l->device, &burst, max);
-	vring_complete(&l->device, &burst);
+	batch.n = batch.n_segments = 0;
+	vring_fetch(&l->device, &batch, max);
+	vring_complete(&l->device, &batch);
 }
 
 static void reap(struct lab *l, unsigned max)

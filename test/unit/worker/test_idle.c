@@ -25,28 +25,28 @@ static struct lab {
 	uint64_t key[QUEUES];
 	int kick_fd[QUEUES];
 	struct poll_list list;
-	unsigned asks, unasks;  /* since the last call of expect() */
-	bool something[QUEUES]; /* the ring has a chain */
+	unsigned enables, disables; /* since the last call of expect() */
+	bool something[QUEUES];     /* the ring has a chain */
 	struct idle idle;
 } lab;
 
 static bool kick_enable(const struct queue *q)
 {
-	lab.asks++;
+	lab.enables++;
 	return lab.something[q - lab.queue];
 }
 
 static void kick_disable(const struct queue *q)
 {
 	(void)q;
-	lab.unasks++;
+	lab.disables++;
 }
 
-static void expect(unsigned asks, unsigned unasks)
+static void expect(unsigned enables, unsigned disables)
 {
-	assert_int_equal(lab.asks, asks);
-	assert_int_equal(lab.unasks, unasks);
-	lab.asks = lab.unasks = 0;
+	assert_int_equal(lab.enables, enables);
+	assert_int_equal(lab.disables, disables);
+	lab.enables = lab.disables = 0;
 }
 
 static bool prepare(void)
@@ -82,9 +82,9 @@ static int close_lab(void **state)
 	return 0;
 }
 
-static void unask(unsigned i)
+static void disable_kick(unsigned i)
 {
-	idle_unask(&lab.entry[i], &lab.queue[i]);
+	idle_disable_kick(&lab.entry[i], &lab.queue[i]);
 }
 
 static void kick(unsigned i)
@@ -132,8 +132,8 @@ static void a_driver_stays_asked_until_it_had_something(void **state)
 	expect(QUEUES, 0);
 	assert_true(prepare());
 	expect(0, 0);
-	unask(7);
-	unask(7);
+	disable_kick(7);
+	disable_kick(7);
 	expect(0, 1);
 	assert_true(prepare());
 	expect(1, 0);
@@ -240,10 +240,10 @@ static void what_a_kick_was_for_is_not_slept_over(void **state)
 	/* A driver that was not asked does not kick: the ring must be checked. */
 	lab.something[3] = false;
 	assert_true(prepare());
-	unask(3);
+	disable_kick(3);
 	lab.something[3] = true;
 	assert_false(prepare());
-	assert_false(lab.entry[3].asked);
+	assert_false(lab.entry[3].kick_enabled);
 }
 
 static void only_kicks_make_it_wait_longer(void **state)

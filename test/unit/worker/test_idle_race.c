@@ -48,7 +48,7 @@ struct lab {
 	uint64_t sleeps, driver_sleeps;
 };
 
-static struct vring_burst burst;
+static struct vring_batch batch;
 
 static bool kick_enable(const struct queue *q)
 {
@@ -68,10 +68,10 @@ static void *device_main(void *arg)
 	uint64_t kicked[IDLE_KICKS];
 
 	while (!atomic_load(&l->stop)) {
-		burst.n = burst.n_segments = 0;
-		if (vring_fetch(&l->device, &burst, 32)) {
-			idle_unask(&l->entry[0], &l->queue);
-			vring_complete(&l->device, &burst);
+		batch.n = batch.n_segments = 0;
+		if (vring_fetch(&l->device, &batch, 32)) {
+			idle_disable_kick(&l->entry[0], &l->queue);
+			vring_complete(&l->device, &batch);
 			if (vring_call_needed(&l->device))
 				eventfd_write(l->call, 1);
 			continue;

@@ -225,7 +225,7 @@ static void one_lost_time_slice_is_made_up_for_soon(void **state)
 	since = lab.now;
 	while (lab.queue[0].visits < 2)
 		turn();
-	assert_true(lab.now - since <= (SHARE_DEBT_MAX + 2) * SHARE_ROUND_US * US);
+	assert_true(lab.now - since <= (SHARE_DEFICIT_MAX + 2) * SHARE_ROUND_US * US);
 }
 
 static void what_was_left_out_is_said(void **state)

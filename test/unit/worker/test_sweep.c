@@ -299,13 +299,13 @@ static void what_was_asked_stays_asked_on_a_new_list(void **state)
 	(void)state;
 	turn();
 	for (unsigned i = 0; i < QUEUES; i++)
-		lab.sweep.poll.entry[i].asked = i % 2;
+		lab.sweep.poll.entry[i].kick_enabled = i % 2;
 	lab.queue[7].tenure++;
 	publish_from(2, 2);
 	sweep_follow(&lab.sweep, &lab.fwd->poll[0]);
 	assert_int_equal(lab.sweep.poll.n, QUEUES - 1);
 	for (unsigned i = 1; i < QUEUES - 1; i++)
-		assert_int_equal(lab.sweep.poll.entry[i].asked, (i + 1) % 2 && i + 1 != 7);
+		assert_int_equal(lab.sweep.poll.entry[i].kick_enabled, (i + 1) % 2 && i + 1 != 7);
 }
 
 /*

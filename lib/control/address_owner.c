@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "control/tenant.h"
+#include "control/address_owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +52,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (fdb_flush_some(sw->fdb, SLICE_BUCKETS))
-		event_add(sw->tenants.flush, &wait);
+		event_add(sw->address_owners.flush, &wait);
 }
 
 /* The port is down, so no worker learns for it. */
@@ -61,17 +61,17 @@ static void forget(struct vhost_port *vp, const char *why)
 	struct vswitch *sw = vp->port.sw;
 	uint32_t n = fdb_port_count(sw->fdb, vp->port.index);
 
-	vp->tenant.gone = false;
+	vp->address_owner.gone = false;
 	if (n == 0)
 		return;
 	vhost_tell(&vp->net.vhost, LOG_INFO, "%u addresses are forgotten: %s", n, why);
 	fdb_flush_port(sw->fdb, vp->port.index);
-	event_active(sw->tenants.flush, 0, 0);
+	event_active(sw->address_owners.flush, 0, 0);
 }
 
-void tenant_arrived(struct vhost_port *vp)
+void address_owner_arrived(struct vhost_port *vp)
 {
-	struct tenant *t = &vp->tenant, last = vp->tenant;
+	struct address_owner *t = &vp->address_owner, last = vp->address_owner;
 	struct vhost_endpoint_peer peer = {0};
 
 	vhost_endpoint_peer(vp->endpoint, &peer);
@@ -82,34 +82,35 @@ void tenant_arrived(struct vhost_port *vp)
 		forget(vp, "another front-end has connected");
 }
 
-void tenant_left(struct vhost_port *vp)
+void address_owner_left(struct vhost_port *vp)
 {
-	vp->tenant.gone = true;
-	vp->tenant.gone_ms = clock_ms();
+	vp->address_owner.gone = true;
+	vp->address_owner.gone_ms = clock_ms();
 }
 
-void tenants_tick(struct vswitch *sw)
+void address_owners_tick(struct vswitch *sw)
 {
 	uint64_t now = clock_ms();
 	struct vhost_port *vp;
 
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
-		if (vp->tenant.gone &&
-		    now - vp->tenant.gone_ms >= sw->tenants.forget_after_s * UINT64_C(1000))
+		if (vp->address_owner.gone &&
+		    now - vp->address_owner.gone_ms >=
+			sw->address_owners.forget_after_s * UINT64_C(1000))
 			forget(vp, "its front-end did not come back");
 	}
 }
 
-int tenants_create(struct vswitch *sw, unsigned forget_after_s)
+int address_owners_create(struct vswitch *sw, unsigned forget_after_s)
 {
-	sw->tenants.forget_after_s = forget_after_s;
-	sw->tenants.flush = evtimer_new(sw->base, on_slice, sw);
-	return sw->tenants.flush ? 0 : -ENOMEM;
+	sw->address_owners.forget_after_s = forget_after_s;
+	sw->address_owners.flush = evtimer_new(sw->base, on_slice, sw);
+	return sw->address_owners.flush ? 0 : -ENOMEM;
 }
 
-void tenants_destroy(struct vswitch *sw)
+void address_owners_destroy(struct vswitch *sw)
 {
-	if (sw->tenants.flush)
-		event_free(sw->tenants.flush);
-	sw->tenants.flush = NULL;
+	if (sw->address_owners.flush)
+		event_free(sw->address_owners.flush);
+	sw->address_owners.flush = NULL;
 }

@@ -17,24 +17,24 @@ struct vhost_port;
 struct vswitch;
 
 /* The last front-end of a port. */
-struct tenant {
+struct address_owner {
 	pid_t pid;        /* 0: not known */
 	uint64_t started; /* in clock ticks since boot; 0: not known */
 	bool gone;        /* it has disconnected, and its addresses are still there */
 	uint64_t gone_ms; /* when it disconnected */
 };
 
-struct tenants {
+struct address_owners {
 	unsigned forget_after_s; /* if a front-end comes back within this time, addresses stay */
 	struct event *flush;     /* drops addresses from the table in slices */
 };
 
-int tenants_create(struct vswitch *sw, unsigned forget_after_s);
-void tenants_destroy(struct vswitch *sw);
+int address_owners_create(struct vswitch *sw, unsigned forget_after_s);
+void address_owners_destroy(struct vswitch *sw);
 
 /* Call it once a second. */
-void tenants_tick(struct vswitch *sw);
+void address_owners_tick(struct vswitch *sw);
 
 /* A front-end has connected, or has disconnected. The port is down. */
-void tenant_arrived(struct vhost_port *vp);
-void tenant_left(struct vhost_port *vp);
+void address_owner_arrived(struct vhost_port *vp);
+void address_owner_left(struct vhost_port *vp);
