@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-# What is made up here must not be noted as not tested.
+# What is made up here must not be noted as failed or as not tested.
 os.environ.pop("VSWITCH_NOT_TESTED", None)
+os.environ.pop("VSWITCH_FAILED", None)
 
 ROOT = Path(__file__).resolve().parents[2]
 
