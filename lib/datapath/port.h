@@ -134,11 +134,24 @@ struct port {
 
 /*
  * The key of a polled queue. Keys are ordered by port, then by queue. A queue of a port that had
- * the same index before has another key.
+ * the same index before has another key. The keys of a port's queues are from poll_key_first() to
+ * poll_key_last().
  */
+static inline uint64_t poll_key_first(struct port_id port)
+{
+	return (uint64_t)port.index << 48 | (uint64_t)port.generation << 16;
+}
+
+static inline uint64_t poll_key_last(struct port_id port)
+{
+	return poll_key_first(port) | UINT16_MAX;
+}
+
 static inline uint64_t poll_key(const struct queue *q)
 {
-	return (uint64_t)q->port->index << 48 | (uint64_t)q->port->generation << 16 | q->index;
+	const struct port_id port = {.index = q->port->index, .generation = q->port->generation};
+
+	return poll_key_first(port) | q->index;
 }
 
 /* The queues that one worker polls, in the order of their keys. */

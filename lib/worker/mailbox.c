@@ -4,16 +4,18 @@
 #include <errno.h>
 #include <string.h>
 
-/* An enabled ingress queue of the port; NULL: the worker polls none. */
-static struct queue *find_queue(const struct poll_list *list, struct port_id id)
-{
-	for (unsigned i = 0; i < list->n; i++) {
-		const struct port *port = list->queue[i]->port;
+#include "worker/poll.h"
 
-		if (port->index == id.index && port->generation == id.generation &&
-		    list->queue[i]->enabled)
+/* An enabled ingress queue of the port; NULL: the worker polls none. */
+static struct queue *find_queue(const struct poll_list *list, struct port_id port)
+{
+	uint64_t last = poll_key_last(port);
+
+	/* Not by the ports of all queues: each of them is another cache miss. */
+	for (unsigned i = poll_seek(list, poll_key_first(port));
+	     i < list->n && list->key[i] <= last; i++)
+		if (list->queue[i]->enabled)
 			return list->queue[i];
-	}
 	return NULL;
 }
 

@@ -12,12 +12,13 @@
 #include "base/util.h"
 #include "worker/mailbox.h"
 
-#define QUEUES 3
+#define QUEUES 1000
 
 static struct lab {
 	struct port port[QUEUES];
 	struct queue queue[QUEUES];
 	struct queue *all[QUEUES];
+	uint64_t key[QUEUES];
 	struct poll_list list;
 	struct mailbox box;
 	unsigned sent[QUEUES]; /* by each queue */
@@ -34,6 +35,16 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	lab.sent[source - lab.queue]++;
 }
 
+/* Each queue has a port of its own, except queues 10 to 12, which have the port of queue 10. */
+static void list_queues(void)
+{
+	for (unsigned i = 0; i < QUEUES; i++) {
+		lab.all[i] = &lab.queue[i];
+		lab.key[i] = poll_key(&lab.queue[i]);
+	}
+	lab.list = (struct poll_list){.n = QUEUES, .queue = lab.all, .key = lab.key};
+}
+
 static int open_lab(void **state)
 {
 	(void)state;
@@ -41,9 +52,12 @@ static int open_lab(void **state)
 	for (unsigned i = 0; i < QUEUES; i++) {
 		lab.port[i] = (struct port){.index = i, .generation = 1};
 		lab.queue[i] = (struct queue){.port = &lab.port[i], .index = 1, .enabled = true};
-		lab.all[i] = &lab.queue[i];
 	}
-	lab.list = (struct poll_list){.n = QUEUES, .queue = lab.all};
+	for (unsigned i = 11; i < 13; i++) {
+		lab.queue[i].port = &lab.port[10];
+		lab.queue[i].index = 2 * (i - 10) + 1;
+	}
+	list_queues();
 	return 0;
 }
 
@@ -70,11 +84,39 @@ static void a_frame_goes_by_a_queue_of_its_port(void **state)
 	assert_int_equal(lab.sent[0] + lab.sent[2], 0);
 }
 
+static void a_frame_goes_by_an_enabled_queue_of_its_port(void **state)
+{
+	(void)state;
+	lab.queue[10].enabled = lab.queue[11].enabled = false;
+	assert_int_equal(put(10, 1), 0);
+	empty();
+	assert_int_equal(lab.sent[12], 1);
+	lab.queue[12].enabled = false;
+	assert_int_equal(put(10, 1), 0);
+	empty();
+	assert_int_equal(lab.sent[12] + lab.sent[13], 1);
+}
+
+/* To look at a queue is a cache miss, and there may be hundreds. A look at NULL would crash. */
+static void to_find_a_queue_takes_no_look_at_queues_of_other_ports(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < QUEUES; i++)
+		lab.all[i] = i == 700 ? &lab.queue[700] : NULL;
+	assert_int_equal(put(700, 1), 0);
+	empty();
+	assert_int_equal(lab.sent[700], 1);
+	assert_int_equal(put(701, 2), 0); /* no port has this generation */
+	assert_int_equal(put(QUEUES, 1), 0);
+	empty();
+}
+
 static void a_frame_of_an_older_port_with_the_same_index_is_lost(void **state)
 {
 	(void)state;
 	assert_int_equal(put(1, 1), 0);
 	lab.port[1].generation = 2;
+	list_queues();
 	empty();
 	assert_int_equal(lab.sent[1], 0);
 	assert_int_equal(put(1, 2), 0);
@@ -107,6 +149,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup(name, open_lab)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_frame_goes_by_a_queue_of_its_port),
+	    TEST(a_frame_goes_by_an_enabled_queue_of_its_port),
+	    TEST(to_find_a_queue_takes_no_look_at_queues_of_other_ports),
 	    TEST(a_frame_of_an_older_port_with_the_same_index_is_lost),
 	    TEST(without_an_enabled_queue_a_frame_is_lost),
 	    TEST(so_many_frames_fit_and_no_more),
