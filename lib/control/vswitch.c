@@ -135,8 +135,8 @@ static void disable_kicks(const struct queue *q)
 }
 
 /*
- * Do frames wait in the mailboxes of these workers? They would be lost with the queue. A worker
- * empties its mailbox in its next turn, so this waits up to two turns.
+ * Do frames of these queues' ports wait in the mailboxes of their workers? They would be lost with
+ * the queue. A worker sends one frame per turn, and this waits up to two turns.
  */
 static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves[], unsigned n)
 {
@@ -146,8 +146,13 @@ static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves
 		if (try)
 			workers_synchronize(sw->workers);
 		waits = false;
-		for (unsigned i = 0; i < n; i++)
-			waits |= workers_mail_waits(sw->workers, moves[i].queue->worker);
+		for (unsigned i = 0; i < n; i++) {
+			const struct queue *q = moves[i].queue;
+			const struct port_id id = {
+			    .index = q->owner->index, .generation = q->owner->generation};
+
+			waits |= workers_mail_waits(sw->workers, q->worker, id);
+		}
 	}
 	return waits;
 }

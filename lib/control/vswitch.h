@@ -94,7 +94,7 @@ struct vswitch_move {
 
 /*
  * Give ingress queues to other workers while traffic runs. No frame is lost, and their order stays.
- * All queues move, or none. -EAGAIN: a frame still waits in the mailbox of a worker that would lose
- * a queue; -ENOMEM.
+ * All queues move, or none. -EAGAIN: a frame of a queue's port still waits in the mailbox of the
+ * worker that would lose the queue; -ENOMEM.
  */
 int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n);

@@ -19,6 +19,20 @@ static struct queue *find_queue(const struct poll_list *list, struct port_id por
 	return NULL;
 }
 
+unsigned mailbox_count(const struct mailbox *box, struct port_id port)
+{
+	unsigned sent = atomic_load_explicit(&box->sent, memory_order_relaxed);
+	unsigned read = atomic_load_explicit(&box->read, memory_order_acquire);
+	unsigned n = 0;
+
+	for (; read != sent; read++) {
+		struct port_id of = box->frame[read % MAILBOX_FRAMES].port;
+
+		n += of.index == port.index && of.generation == port.generation;
+	}
+	return n;
+}
+
 int mailbox_put(struct mailbox *box, struct port_id port, const uint8_t *frame, uint32_t len)
 {
 	unsigned sent = atomic_load_explicit(&box->sent, memory_order_relaxed);
@@ -27,7 +41,7 @@ int mailbox_put(struct mailbox *box, struct port_id port, const uint8_t *frame, 
 
 	if (len > INJECT_FRAME_MAX)
 		return -EINVAL;
-	if (sent - read == MAILBOX_FRAMES)
+	if (sent - read == MAILBOX_FRAMES || mailbox_count(box, port) == MAILBOX_PORT_FRAMES)
 		return -EAGAIN;
 	waiting->port = port;
 	waiting->len = len;
@@ -36,20 +50,20 @@ int mailbox_put(struct mailbox *box, struct port_id port, const uint8_t *frame, 
 	return 0;
 }
 
-void mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
+struct queue *mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
     const struct poll_list *list, uint32_t now_s)
 {
 	unsigned sent = atomic_load_explicit(&box->sent, memory_order_acquire);
 	unsigned read = atomic_load_explicit(&box->read, memory_order_relaxed);
 
-	if (LIKELY(sent == read))
-		return;
-	for (; read != sent; read++) {
-		const struct waiting_frame *waiting = &box->frame[read % MAILBOX_FRAMES];
-		struct queue *q = find_queue(list, waiting->port);
+	const struct waiting_frame *waiting = &box->frame[read % MAILBOX_FRAMES];
+	struct queue *q;
 
-		if (q)
-			burst_inject(b, fwd, q, now_s, waiting->bytes, waiting->len);
-	}
-	atomic_store_explicit(&box->read, read, memory_order_release);
+	if (sent == read)
+		return NULL;
+	q = find_queue(list, waiting->port);
+	if (q)
+		burst_inject(b, fwd, q, now_s, waiting->bytes, waiting->len);
+	atomic_store_explicit(&box->read, read + 1, memory_order_release);
+	return q;
 }

@@ -2,6 +2,10 @@
 /*
  * Frames that a worker is to send as if ports had sent them: see burst_inject().
  *
+ * To send a frame to hundreds of ports takes a worker as long as some usual bursts. So it sends one
+ * frame per turn. A port can have only a few frames in the mailbox, so that there is room for those
+ * of other ports.
+ *
  * Threads: the control thread writes, the worker reads, any thread may call mailbox_waits().
  */
 #pragma once
@@ -13,7 +17,8 @@
 #include "datapath/burst.h"
 #include "datapath/inject.h"
 
-#define MAILBOX_FRAMES 8
+#define MAILBOX_FRAMES      64
+#define MAILBOX_PORT_FRAMES 8 /* of one port */
 
 struct waiting_frame {
 	struct port_id port;
@@ -32,12 +37,16 @@ static inline bool mailbox_waits(const struct mailbox *box)
 	return atomic_load(&box->sent) != atomic_load(&box->read);
 }
 
-/* -EAGAIN: too many frames wait already; -EINVAL: the frame is too long. */
+/* How many frames of this port wait. For the control thread. */
+unsigned mailbox_count(const struct mailbox *box, struct port_id port);
+
+/* -EAGAIN: too many frames, or frames of this port, wait already; -EINVAL: the frame is too long. */
 int mailbox_put(struct mailbox *box, struct port_id port, const uint8_t *frame, uint32_t len);
 
 /*
- * Send all frames that wait, each by a queue of its port. It is lost if the list has none, even if
- * another port has the index by now.
+ * Send the frame that has waited longest, and return the queue by which it was sent. NULL: none
+ * waits, or the frame is lost because the list has no queue of its port, even if another port has
+ * the index by now.
  */
-void mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
+struct queue *mailbox_send(struct mailbox *box, struct burst *b, const struct forwarding *fwd,
     const struct poll_list *list, uint32_t now_s);

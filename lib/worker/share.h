@@ -3,7 +3,7 @@
  * How a worker's time is shared between the ports that it polls.
  *
  * Every port has credit, in cycles, for a round. Each visit to a queue is charged to its port, with
- * all that the frames cost, floods and segmentation included. A port that has used up its credit is
+ * all that the frames cost, floods and segmentation included. So is other work for the port. A port that has used up its credit is
  * left out until the round ends. The round ends with the first turn in which no port with credit
  * left had more frames than were taken from it. So two ports with endless work get the same number
  * of cycles, however many queues they have. If all other ports have little to do, a busy port loses
@@ -67,17 +67,23 @@ static inline void shares_begin_turn(struct shares *s)
 /* The credit of a port that took more than its share, after so many more rounds. */
 int64_t share_refill(const struct shares *s, int64_t credit, uint32_t rounds);
 
-/* For share_may_visit(): this is the port's first queue in this turn. */
-static inline void share_begin_turn(struct shares *s, struct share *share)
+/* Give the port credit for all rounds that have begun since the last call. */
+static inline void share_renew(struct shares *s, struct share *share)
 {
 	uint32_t rounds = s->round - share->round;
 
-	share->turn = s->turn;
 	if (rounds) {
 		share->round = s->round;
 		share->credit = LIKELY(share->credit >= 0) ? (int64_t)s->round_cycles
 							   : share_refill(s, share->credit, rounds);
 	}
+}
+
+/* For share_may_visit(): this is the port's first queue in this turn. */
+static inline void share_begin_turn(struct shares *s, struct share *share)
+{
+	share->turn = s->turn;
+	share_renew(s, share);
 	if (LIKELY(!share->left_out))
 		share->pass++;
 	share->left_out = false;
@@ -122,4 +128,11 @@ static inline void share_charge(
 	s->backlog |= frames == might && share->credit > 0;
 	if (UNLIKELY(frames && (spent > s->frame_cycles * frames || share->watch)))
 		share_judge(s, share, spent, frames);
+}
+
+/* Charge work for the port that was not a visit. */
+static inline void share_charge_work(struct shares *s, unsigned port, uint64_t spent)
+{
+	share_renew(s, &s->port[port]); /* later, this would forgive the work */
+	s->port[port].credit -= (int64_t)spent;
 }

@@ -6,8 +6,9 @@
  * queues. A queue that had no frames in SWEEP_COLD visits becomes cold. A cold queue becomes warm
  * if a look or a kick shows that it has frames.
  *
- * The clock is read after each visit, and the visit is charged to the port of its queue. Time for
- * other work of the worker is counted, but charged to no port.
+ * The clock is read after each visit, and the visit is charged to the port of its queue. Other work
+ * for a port (an announcement) is charged to the port, too. All other time of the worker is counted
+ * and charged to no port.
  */
 #include "worker/sweep.h"
 
@@ -51,6 +52,15 @@ static uint64_t spent_cycles(struct sweep *s)
 void sweep_other_work(struct sweep *s)
 {
 	s->busy += spent_cycles(s);
+}
+
+void sweep_work_for(struct sweep *s, struct queue *q)
+{
+	uint64_t spent = spent_cycles(s);
+
+	s->busy += spent;
+	q->stats.busy_cycles += spent;
+	share_charge_work(&s->shares, q->port->index, spent);
 }
 
 void sweep_follow(struct sweep *s, const struct poll_list *list)

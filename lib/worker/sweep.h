@@ -68,6 +68,9 @@ static inline bool sweep_left(const struct sweep *s)
 /* The worker did other work than visits: charge the time since the last visit to no port. */
 void sweep_other_work(struct sweep *s);
 
+/* The same, but it was work for the port of this queue, so the port is charged. */
+void sweep_work_for(struct sweep *s, struct queue *q);
+
 /* A turn without a forwarding. */
 void sweep_nothing(struct sweep *s);
 

@@ -12,7 +12,9 @@
  * the age of table entries.
  *
  * The control thread can also give a worker frames to be sent as if ports had sent them. Each
- * worker has a mailbox for them, with one writer and one reader, which it checks once per turn.
+ * worker has a mailbox for them, with one writer and one reader. In each turn the worker sends one
+ * frame from it, and charges the frame's port for the time. So a front-end that announces addresses
+ * all the time takes the time of its own guest.
  *
  * A sleeping worker (idle.h) is off-line for RCU, so the control thread does not wait for it. It
  * loads the forwarding anew after it came back on-line, so it cannot use one that was replaced
@@ -93,6 +95,18 @@ static uint32_t clock_seconds(uint64_t tsc, uint64_t hz)
 	return tsc / hz;
 }
 
+/* Send a frame from the mailbox. */
+static void worker_send(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
+{
+	struct queue *q =
+	    mailbox_send(&w->mailbox, w->burst, fwd, &fwd->poll[w->index], now_s);
+
+	if (q)
+		sweep_work_for(&w->sweep, q);
+	else
+		sweep_other_work(&w->sweep);
+}
+
 /* Poll once each queue that may have something. Returns how many frames were moved. */
 static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
@@ -103,10 +117,8 @@ static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint
 		w->stats.idle_cycles = w->sweep.idle;
 		return 0;
 	}
-	if (UNLIKELY(mailbox_waits(&w->mailbox))) {
-		mailbox_send(&w->mailbox, w->burst, fwd, &fwd->poll[w->index], now_s);
-		sweep_other_work(&w->sweep);
-	}
+	if (UNLIKELY(mailbox_waits(&w->mailbox)))
+		worker_send(w, fwd, now_s);
 	frames = sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
 	w->stats.busy_cycles = w->sweep.busy;
 	w->stats.idle_cycles = w->sweep.idle;
@@ -194,7 +206,7 @@ static void worker_loop(struct worker *w)
 			w->stats.frames += frames;
 			w->stats.busy_turns++;
 		}
-		if (frames || sweep_left(&w->sweep)) {
+		if (frames || sweep_left(&w->sweep) || mailbox_waits(&w->mailbox)) {
 			last_work = now;
 			rte_rcu_qsbr_quiescent(all->rcu, w->index);
 			continue; /* no rest while there is work */
@@ -510,9 +522,9 @@ int workers_inject(
 	return err;
 }
 
-bool workers_mail_waits(const struct workers *all, unsigned worker)
+bool workers_mail_waits(const struct workers *all, unsigned worker, struct port_id port)
 {
-	return mailbox_waits(&all->worker[worker].mailbox);
+	return mailbox_count(&all->worker[worker].mailbox, port) > 0;
 }
 
 uint32_t workers_clock(void)

@@ -105,13 +105,14 @@ void workers_unwatch(const struct workers *workers, unsigned worker, int fd);
 
 /*
  * Let the worker, which polls a queue of this port, soon send a frame as if the port had sent it,
- * if the port is still up then; see burst_inject(). -EAGAIN: too many frames wait already; -EINVAL.
+ * if the port is still up then; see burst_inject(). -EAGAIN: too many frames, or frames of this
+ * port, wait already; -EINVAL.
  */
 int workers_inject(struct workers *workers, unsigned worker, struct port_id port,
     const uint8_t *frame, uint32_t len);
 
-/* Does such a frame wait for this worker? */
-bool workers_mail_waits(const struct workers *workers, unsigned worker);
+/* Does such a frame of this port wait for this worker? */
+bool workers_mail_waits(const struct workers *workers, unsigned worker, struct port_id port);
 
 /* The time in seconds, as workers write it into the address table. */
 uint32_t workers_clock(void);

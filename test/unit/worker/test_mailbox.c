@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* To which queue a frame in a mailbox goes, and that none goes to another port. */
+/*
+ * To which queue a frame in a mailbox goes, that none goes to another port, and that one is sent at
+ * a time.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,10 +71,16 @@ static int put(uint16_t index, uint32_t generation)
 	return mailbox_put(&lab.box, id, (const uint8_t *)"frame", 6);
 }
 
+static struct queue *send(void)
+{
+	return mailbox_send(&lab.box, NULL, NULL, &lab.list, 0);
+}
+
 static void empty(void)
 {
-	mailbox_send(&lab.box, NULL, NULL, &lab.list, 0);
-	assert_false(mailbox_waits(&lab.box));
+	while (mailbox_waits(&lab.box))
+		send();
+	assert_null(send());
 }
 
 static void a_frame_goes_by_a_queue_of_its_port(void **state)
@@ -137,11 +146,43 @@ static void so_many_frames_fit_and_no_more(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < MAILBOX_FRAMES; i++)
-		assert_int_equal(put(2, 1), 0);
+		assert_int_equal(put(20 + i, 1), 0);
+	assert_int_equal(put(2, 1), -EAGAIN);
+	assert_ptr_equal(send(), &lab.queue[20]);
+	assert_int_equal(put(2, 1), 0);
 	assert_int_equal(put(2, 1), -EAGAIN);
 	empty();
-	assert_int_equal(lab.sent[2], MAILBOX_FRAMES);
-	assert_int_equal(put(2, 1), 0);
+	assert_int_equal(lab.sent[2], 1);
+}
+
+static void a_port_leaves_room_for_others(void **state)
+{
+	(void)state;
+	assert_int_equal(put(3, 2), 0); /* an older port with the same index does not count */
+	for (unsigned i = 0; i < MAILBOX_PORT_FRAMES; i++) {
+		assert_int_equal(mailbox_count(&lab.box, (struct port_id){1, 3}), i);
+		assert_int_equal(put(3, 1), 0);
+	}
+	assert_int_equal(put(3, 1), -EAGAIN);
+	assert_int_equal(put(4, 1), 0);
+	assert_null(send());
+	assert_int_equal(put(3, 1), -EAGAIN);
+	assert_ptr_equal(send(), &lab.queue[3]);
+	assert_int_equal(put(3, 1), 0);
+}
+
+static void one_frame_is_sent_at_a_time_and_in_order(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(put(i, 1), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(mailbox_waits(&lab.box));
+		assert_int_equal(lab.sent[i], 0);
+		assert_ptr_equal(send(), &lab.queue[i]);
+		assert_int_equal(lab.sent[i], 1);
+	}
+	assert_false(mailbox_waits(&lab.box));
 }
 
 int main(void)
@@ -154,6 +195,8 @@ int main(void)
 	    TEST(a_frame_of_an_older_port_with_the_same_index_is_lost),
 	    TEST(without_an_enabled_queue_a_frame_is_lost),
 	    TEST(so_many_frames_fit_and_no_more),
+	    TEST(a_port_leaves_room_for_others),
+	    TEST(one_frame_is_sent_at_a_time_and_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,6 +246,23 @@ static void what_was_left_out_is_said(void **state)
 	assert_false(lab.shares.left);
 }
 
+static void work_that_is_not_a_visit_takes_a_ports_time(void **state)
+{
+	(void)state;
+	add(0, 1, ENDLESS, 300, 40);
+	add(1, 1, ENDLESS, 300, 40);
+	while (lab.now < 100000 * US) {
+		share_charge_work(&lab.shares, 0, 1 * US);
+		lab.spent[0] += 1 * US;
+		lab.now += 1 * US;
+		turn();
+	}
+	assert_in_range(lab.spent[0], lab.spent[1] * 97 / 100, lab.spent[1] * 103 / 100);
+	/* A port that was not visited for long has the credit of one round. */
+	share_charge_work(&lab.shares, 7, 30 * US);
+	assert_int_equal(lab.shares.port[7].credit, (SHARE_ROUND_US - 30) * US);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, open_lab)
 
 int main(void)
@@ -260,6 +277,7 @@ int main(void)
 	    TEST(a_port_loses_nothing_if_no_other_has_work),
 	    TEST(one_lost_time_slice_is_made_up_for_soon),
 	    TEST(what_was_left_out_is_said),
+	    TEST(work_that_is_not_a_visit_takes_a_ports_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -482,6 +482,23 @@ static void other_work_is_charged_to_no_port(void **state)
 	assert_true(charged_after(take_a_new_list) < OTHER_WORK / 2);
 }
 
+/* Even if the port was not visited for long, so that its credit is not renewed in each turn. */
+static void work_for_a_port_is_charged_to_it(void **state)
+{
+	const struct share *share = lab.sweep.shares.port;
+	int64_t full;
+
+	(void)state;
+	turns(2 * SWEEP_COLD);
+	full = (int64_t)lab.sweep.shares.round_cycles;
+	for (uint64_t since = rte_rdtsc(); rte_rdtsc() - since < OTHER_WORK;)
+		;
+	sweep_work_for(&lab.sweep, &lab.queue[7]);
+	assert_true(share[7].credit <= full - (int64_t)OTHER_WORK);
+	assert_true(lab.queue[7].stats.busy_cycles >= OTHER_WORK);
+	assert_true(share[0].credit > full - (int64_t)OTHER_WORK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_lab, close_lab)
@@ -499,6 +516,7 @@ int main(void)
 	    TEST(lists_are_equal_if_nothing_was_started_anew),
 	    TEST(queues_of_a_port_without_credit_are_passed_over_in_turn),
 	    TEST(other_work_is_charged_to_no_port),
+	    TEST(work_for_a_port_is_charged_to_it),
 	    TEST(quiet_queues_stay_quiet_on_a_new_list),
 	    TEST(a_queue_of_another_port_with_the_same_index_is_polled),
 	    TEST(who_is_cold_is_looked_at_on_a_new_list),
