@@ -258,7 +258,7 @@ struct vhost_device {
 	struct vhost_iommu *iommu;   /* translations; NULL: no IOMMU. See iommu.h */
 	bool paused;                 /* no ring is in use */
 	bool untold;                 /* resume() must tell workers of changes of rings in use */
-	uint64_t disturbances;       /* pauses and resumes of workers so far */
+	uint64_t disturbances;       /* of workers so far: pauses, resumes, announcements */
 	struct rate rate;            /* of disturbances; it outlives front-ends */
 	uint64_t waited_ns;          /* time spent waiting for workers so far */
 	uint64_t holds;              /* how often messages had to wait because of rate */

@@ -54,6 +54,7 @@ int handle_send_rarp(struct vhost_device *dev, struct vhost_message *msg)
 	memcpy(mac, &msg->payload.u64, sizeof(dev->state.announce_mac));
 	error = dev->type->announce(dev, mac);
 	dev->state.announce_pending = error == -ENETDOWN;
+	dev->disturbances += RATE_ANNOUNCEMENT;
 	if (error && error != -ENETDOWN)
 		return vhost_complain(dev, error,
 		    "%02x:%02x:%02x:%02x:%02x:%02x cannot be announced: %s", mac[0], mac[1], mac[2],

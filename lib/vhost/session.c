@@ -315,9 +315,9 @@ static void count_disturbances(struct vhost_session *session, unsigned n)
 		return;
 	if (!session->rested)
 		vhost_tell(dev, LOG_WARN,
-		    "the front-end changes its rings more than %u times a second: its messages "
-		    "wait",
-		    RATE_PER_S);
+		    "the front-end changes its rings more than %u times a second, or announces "
+		    "more than %u addresses: its messages wait",
+		    RATE_PER_S, RATE_PER_S / RATE_ANNOUNCEMENT);
 	session->rested = true;
 	dev->holds++;
 }

@@ -40,7 +40,8 @@ static inline bool mailbox_waits(const struct mailbox *box)
 /* How many frames of this port wait. For the control thread. */
 unsigned mailbox_count(const struct mailbox *box, struct port_id port);
 
-/* -EAGAIN: too many frames, or frames of this port, wait already; -EINVAL: the frame is too long. */
+/* -EAGAIN: too many frames, or frames of this port, wait already; -EINVAL: the frame is too long.
+ */
 int mailbox_put(struct mailbox *box, struct port_id port, const uint8_t *frame, uint32_t len);
 
 /*

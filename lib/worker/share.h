@@ -3,11 +3,11 @@
  * How a worker's time is shared between the ports that it polls.
  *
  * Every port has credit, in cycles, for a round. Each visit to a queue is charged to its port, with
- * all that the frames cost, floods and segmentation included. So is other work for the port. A port that has used up its credit is
- * left out until the round ends. The round ends with the first turn in which no port with credit
- * left had more frames than were taken from it. So two ports with endless work get the same number
- * of cycles, however many queues they have. If all other ports have little to do, a busy port loses
- * nothing, because then a round is as short as a turn.
+ * all that the frames cost, floods and segmentation included. So is other work for the port. A port
+ * that has used up its credit is left out until the round ends. The round ends with the first turn
+ * in which no port with credit left had more frames than were taken from it. So two ports with
+ * endless work get the same number of cycles, however many queues they have. If all other ports
+ * have little to do, a busy port loses nothing, because then a round is as short as a turn.
  *
  * A visit cannot be ended early. So the number of frames of the next visit is limited to what takes
  * SHARE_VISIT_US at the highest recent cost per frame of the port. The first expensive visit limits

@@ -98,8 +98,7 @@ static uint32_t clock_seconds(uint64_t tsc, uint64_t hz)
 /* Send a frame from the mailbox. */
 static void worker_send(struct worker *w, const struct forwarding *fwd, uint32_t now_s)
 {
-	struct queue *q =
-	    mailbox_send(&w->mailbox, w->burst, fwd, &fwd->poll[w->index], now_s);
+	struct queue *q = mailbox_send(&w->mailbox, w->burst, fwd, &fwd->poll[w->index], now_s);
 
 	if (q)
 		sweep_work_for(&w->sweep, q);

@@ -15,6 +15,7 @@
 #include "../hostage.h"
 #include "base/errand.h"
 #include "vhost/channel.h"
+#include "vhost/rate.h"
 #include "vhost/transfer.h"
 
 #define FAILED UINT64_C(0x101) /* no descriptor comes back, and an error */
@@ -292,6 +293,21 @@ static void a_transfer_begun_again_and_again_leaks_nothing(void **state)
 	assert_true(count_fds() <= before + 1);
 }
 
+static void only_some_announcements_may_be_made_at_once(void **state)
+{
+	struct fake *f = *state;
+	const uint64_t mac = UINT64_C(0x010000000002);
+	unsigned n, most = RATE_BURST / RATE_ANNOUNCEMENT;
+	int error = LIVES;
+
+	for (n = 0; error == LIVES && n < 2 * most; n++) {
+		fake_send(f, VHOST_USER_SEND_RARP, 0, &mac, sizeof(mac), NULL, 0);
+		error = fake_run(f);
+	}
+	assert_int_equal(error, SESSION_RESTS);
+	assert_in_range(n, most - most / 10, 2 * most - 1);
+}
+
 static void an_announcement_names_a_station(void **state)
 {
 	const uint8_t mac[6] = {0x02, 1, 2, 3, 4, 5};
@@ -359,6 +375,7 @@ int main(void)
 	    T(a_transfer_begun_again_and_again_leaks_nothing),
 	    T(an_answer_on_the_channel_does_not_hinder_a_transfer),
 	    T(an_announcement_names_a_station),
+	    T(only_some_announcements_may_be_made_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
