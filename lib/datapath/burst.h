@@ -156,6 +156,10 @@ unsigned burst_fetch(struct burst *b, unsigned max);
 void burst_snapshot(struct burst *b);
 void burst_classify(struct burst *b);
 void burst_lookup(struct burst *b);
+/*
+ * If a flood of one frame does not fit into the burst, source->flood_next is the id of the
+ * destination with which the next burst goes on. 0: there is no such flood.
+ */
 void burst_forward(struct burst *b);
 void burst_complete(struct burst *b);
 

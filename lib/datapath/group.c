@@ -8,8 +8,8 @@
  * unicast frames. If a flow has both kinds in one burst, its destination was learned in between, so
  * the flooded frames are the older ones.
  * If the floods would take the burst too long, frames are left in the source's ring for its next
- * visit. A frame that takes too long for any burst is copied to some ports in each visit, in the
- * order of their indices, and stays the first frame of its ring until it has reached the last port.
+ * visit. A frame that takes too long for any burst is copied to some destinations in each visit, in
+ * the order of their ids, and stays the first frame of its ring until it has reached the last one.
  * If a destination ring is full, its driver is called, and the ring is checked again, and visited
  * again if it got more buffers. For unicast frames this happens after all other destinations have
  * been served, for a flood before the next port is served. A burst has BURST_RETRIES such checks in
@@ -170,9 +170,9 @@ static uint32_t copies_cost(const struct burst *b, const uint8_t frames[], unsig
 }
 
 /*
- * Copy the listed frames to every port but the source. Returns the number of copies of each frame.
- * If the burst has only one frame, the flood may stop before any port; the next visit goes on with
- * this port.
+ * Copy the listed frames to every destination but those on the source's port. Returns the number of
+ * copies of each frame. If the burst has only one frame, the flood may stop after some
+ * destinations; the next visit goes on with the one after them.
  */
 static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 {
@@ -186,10 +186,10 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 
 		if (to->index == b->source->port->index || to->n_egress == 0)
 			continue; /* not a destination of a flood */
-		if (to->index < b->flood_next)
+		if (dest < b->flood_next)
 			continue; /* it got the frame in an earlier visit */
 		if (UNLIKELY(b->flood < cost) && b->n == 1) {
-			b->source->flood_next = to->index;
+			b->source->flood_next = dest;
 			give_back(b, 0);
 			break;
 		}

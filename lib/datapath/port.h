@@ -78,8 +78,8 @@ struct queue {
 	bool enabled;           /* changes while in use */
 	bool shared;            /* egress queues: several workers may write it */
 	uint16_t headers_blind; /* egress queues: visits left that do not compare net headers */
-	uint16_t flood_next; /* ingress queues: port with which an unfinished flood goes on; or 0 */
-	int call_fd;         /* virtqueues; -1: the driver wants no calls; changes while in use */
+	uint16_t flood_next;    /* ingress queues: see burst_forward(); or 0 */
+	int call_fd; /* virtqueues; -1: the driver wants no calls; changes while in use */
 	/* Bit 0: call_fd is known to be quick, so a worker may write it. NULL: a worker may. */
 	const atomic_uint *call_trust;
 	rte_spinlock_t lock;
@@ -172,7 +172,8 @@ enum edit { EDIT_NONE };
 
 /*
  * What a verdict names: the egress queues of a port, and an edit. No two destinations have both in
- * common. Today there is one destination for each port, and its id is the index of the port.
+ * common. Today there is one destination for each port, and its id is the index of the port. An id
+ * means the same destination in each forwarding: an unfinished flood goes on by id.
  */
 struct dest {
 	const struct port *port; /* NULL: down */
@@ -185,6 +186,6 @@ struct forwarding {
 	unsigned n_dests;
 	struct dest *dest; /* by id */
 	unsigned n_up;
-	uint16_t *up; /* ids of the destinations whose port is up: frames are flooded to them */
+	uint16_t *up; /* ids of destinations whose port is up, ascending: floods go to them */
 	struct poll_list poll[];
 };

@@ -127,6 +127,30 @@ static void a_frame_that_costs_more_than_a_burst_is_flooded_in_parts(void **stat
 	close_world();
 }
 
+/* As with several destinations on a port, whose ids have nothing to do with the port's index. */
+static void a_flood_in_parts_goes_on_by_destination(void **state)
+{
+	const unsigned ports = 100;
+
+	(void)state;
+	open_flood(ports, 70000, 2);
+	for (unsigned p = 1; p < ports; p++)
+		w.fwd->dest[p].port = &w.port[ports - p];
+	send_frames(255, LARGE, 0, 1);
+	for (unsigned part = 1; part <= 2; part++) {
+		assert_int_equal(run(), 1);
+		assert_int_equal(delivered_to_all(), part * REACH);
+		assert_int_equal(w.from.queue.flood_next, 1 + part * REACH);
+	}
+	assert_int_equal(run(), 1);
+	assert_int_equal(w.from.queue.stats.flooded, 1);
+	assert_int_equal(w.from.queue.flood_next, 0);
+	for (unsigned p = 1; p < ports; p++)
+		assert_int_equal(delivered(p), 1);
+	assert_balance();
+	close_world();
+}
+
 /* Meanwhile the guest has changed the destination, and the new destination is known. */
 static void a_flood_in_parts_goes_on_whatever_the_frame_becomes(void **state)
 {
@@ -199,6 +223,7 @@ int main(void)
 	    cmocka_unit_test(the_frames_of_a_burst_share_what_it_may_copy),
 	    cmocka_unit_test(what_is_behind_a_flood_that_has_to_wait_waits_too),
 	    cmocka_unit_test(a_frame_that_costs_more_than_a_burst_is_flooded_in_parts),
+	    cmocka_unit_test(a_flood_in_parts_goes_on_by_destination),
 	    cmocka_unit_test(a_flood_in_parts_goes_on_whatever_the_frame_becomes),
 	    cmocka_unit_test(a_flood_in_parts_ends_if_the_frame_is_dropped),
 	    cmocka_unit_test(buffers_in_crumbs_count_too),
