@@ -57,6 +57,11 @@ unsigned queue_reserve_any(struct queue *q, struct vring_batch *batch, const uin
 		reserved[i] = (struct vring_reservation){VRING_RESERVE_NONE, at, 1};
 		if (at == batch->n)
 			continue; /* no chains are left */
+		if (UNLIKELY(batch->chain[at].fault)) {
+			reserved[i].status = VRING_RESERVE_FAULT;
+			at++;     /* given back, it would stop the queue for ever */
+			continue; /* the frame is dropped */
+		}
 		if (batch->chain[at].len < len[i]) {
 			reserved[i].status = VRING_RESERVE_TOO_SMALL;
 			continue; /* the chain is for the next frame */

@@ -115,7 +115,12 @@ static inline void queue_record(const struct queue *q, enum vring_event_kind kin
 		q->ops->record(q, kind, value);
 }
 
-/* For other kinds than virtqueues, made from fetch and unfetch. Buffers are not merged. */
+/*
+ * For other kinds than virtqueues, made from fetch and unfetch. Buffers are not merged. A faulty
+ * chain is used up like that of a virtqueue: it is completed with length 0, and the frame that
+ * would have used it is dropped. This is all that it costs: later frames get the next chains. The
+ * other queues of the port do not depend on it, and no flow moves to another queue.
+ */
 unsigned queue_reserve_alike_any(
     struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n);
 unsigned queue_reserve_single_any(

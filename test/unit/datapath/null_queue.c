@@ -21,10 +21,16 @@ static unsigned null_fetch(struct queue *q, struct vring_batch *batch, unsigned 
 		batch->single_segment = true;
 	for (; n < max && nq->fetched < nq->offered; n++) {
 		const struct vring_segment *buffer = &nq->buffer[nq->fetched++];
+		bool good = buffer->len > 0;
 
-		batch->chain[batch->n++] = (struct vring_chain){
-		    .len = buffer->len, .segment = batch->n_segments, .n_segments = 1};
-		batch->segment[batch->n_segments++] = *buffer;
+		batch->chain[batch->n++] = (struct vring_chain){.len = buffer->len,
+		    .segment = batch->n_segments,
+		    .n_segments = good,
+		    .fault = good ? VRING_FAULT_NONE : VRING_FAULT_EMPTY};
+		if (good)
+			batch->segment[batch->n_segments++] = *buffer;
+		else
+			batch->single_segment = false;
 	}
 	return n;
 }
@@ -32,7 +38,9 @@ static unsigned null_fetch(struct queue *q, struct vring_batch *batch, unsigned 
 static void null_unfetch(struct queue *q, struct vring_batch *batch, unsigned keep)
 {
 	null_queue_of(q)->fetched -= batch->n - keep;
-	batch->n = batch->n_segments = keep;
+	if (keep < batch->n)
+		batch->n_segments = batch->chain[keep].segment;
+	batch->n = keep;
 }
 
 static void null_complete(struct queue *q, const struct vring_batch *batch)

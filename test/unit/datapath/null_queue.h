@@ -23,5 +23,5 @@ void null_queue_close(struct queue *q);
 
 struct null_queue *null_queue_of(const struct queue *q);
 
-/* Add the same buffer n times. */
+/* Add the same buffer n times. A buffer of length 0 becomes a faulty chain, as in a virtqueue. */
 void null_queue_offer(struct queue *q, uint8_t *buffer, uint32_t len, unsigned n);

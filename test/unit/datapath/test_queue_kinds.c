@@ -12,12 +12,14 @@
 #include <cmocka.h>
 
 #include "burst_world.h"
+#include "datapath/flow_hash.h"
 #include "null_queue.h"
 
 #define PORT       1 /* of the kind that is tested; OTHERS others are of all kinds in turn */
 #define OTHERS     4
 #define ALL        (PORT + 1 + OTHERS)
 #define PORT_BURST 32
+#define LENDER     5 /* its queue becomes the second queue of PORT */
 
 static void vhost_open(struct queue *q)
 {
@@ -245,6 +247,62 @@ static void frames_without_room_are_dropped_and_counted(void **state)
 	for_each_pair(without_room);
 }
 
+/*
+ * Send frames of many flows to the port, which now has two queues, and post a buffer for each
+ * frame. The number of frames that go to each queue is added to sent[].
+ */
+static void send_to_two_queues(unsigned sent[2])
+{
+	w.port[PORT].egress[1] = &w.to[LENDER].queue;
+	w.port[PORT].n_egress = 2;
+	w.to[LENDER].queue.port = &w.port[PORT];
+	for (unsigned i = 0; i < PORT_BURST; i++) {
+		uint8_t *frame = send(PORT, 100, 0, i) + VIRTIO_NET_HDR_LEN;
+
+		frame[35] = i; /* the TCP port */
+		sent[flow_hash(frame, HEAD_BYTES) >> 31]++;
+		post(PORT, BUFFER);
+		post(LENDER, BUFFER);
+	}
+	assert_true(sent[0] > 1 && sent[1] > 1);
+}
+
+/* It costs one frame of its own queue, and nothing of the other queue. */
+static void with_a_faulty_buffer(const struct kind *sender, const struct kind *receiver)
+{
+	unsigned sent[2] = {0};
+
+	open_kinds(sender, receiver, UINT32_MAX);
+	to->offer(&w.to[PORT], take(BUFFER), 0, 1);
+	send_to_two_queues(sent);
+	assert_int_equal(run(), PORT_BURST);
+	assert_int_equal(drops(PORT, DROP_BAD_BUFFER), 1);
+	assert_int_equal(delivered(PORT), sent[0] - 1);
+	assert_int_equal(delivered(LENDER), sent[1]);
+	assert_int_equal(to->reap(&w.to[PORT]), sent[0]);
+	close_kinds(PORT_BURST);
+}
+
+static void a_faulty_buffer_costs_one_frame(void **state)
+{
+	(void)state;
+	for_each_pair(with_a_faulty_buffer);
+}
+
+static void a_broken_ring_stops_no_other_queue_of_its_port(void **state)
+{
+	unsigned sent[2] = {0};
+
+	(void)state;
+	open_kinds(&kinds[0], &kinds[0], UINT32_MAX);
+	w.to[PORT].ring.broken = VRING_BREAK_AVAIL_JUMP;
+	send_to_two_queues(sent);
+	assert_int_equal(run(), PORT_BURST);
+	assert_int_equal(drops(PORT, DROP_RING_BROKEN), sent[0]);
+	assert_int_equal(delivered(LENDER), sent[1]);
+	close_kinds(PORT_BURST);
+}
+
 static void post_two(void)
 {
 	static unsigned calls;
@@ -361,6 +419,8 @@ int main(void)
 	    cmocka_unit_test(one_burst_goes_to_several_kinds),
 	    cmocka_unit_test(a_flood_reaches_several_kinds),
 	    cmocka_unit_test(frames_without_room_are_dropped_and_counted),
+	    cmocka_unit_test(a_faulty_buffer_costs_one_frame),
+	    cmocka_unit_test(a_broken_ring_stops_no_other_queue_of_its_port),
 	    cmocka_unit_test(a_full_queue_is_called_and_visited_again),
 	    cmocka_unit_test(offloads_are_done_in_software_for_each_kind),
 	    cmocka_unit_test(frames_that_are_too_much_for_a_burst_wait),
