@@ -116,13 +116,23 @@ class Project:
         return done.returncode, done.stdout, tuple(counts)
 
     def running(self):
-        """The processes that run a program of this project."""
-        found = []
-        for link in Path("/proc").glob("[0-9]*/exe"):
-            with contextlib.suppress(OSError):
-                if Path(os.readlink(link)).is_relative_to(self.folder):
-                    found.append(link.parent.name)
-        return found
+        return running(self.folder)
+
+
+def running(folder):
+    """The processes that run a program in this folder."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/exe"):
+        with contextlib.suppress(OSError):
+            if Path(os.readlink(link)).is_relative_to(folder):
+                found.append(link.parent.name)
+    return found
+
+
+def stubborn(folder):
+    """A shell command that runs two programs in this folder, which nothing but SIGKILL ends."""
+    shutil.copy2(shutil.which("sleep"), folder / "sleep")
+    return f"trap '' TERM INT HUP; {folder}/sleep 1000 & {folder}/sleep 1000"
 
 
 @pytest.fixture
@@ -169,15 +179,29 @@ def test_nothing_is_left_of_a_test_that_hangs(project):
     assert output.count("killing what was left") == 2
 
 
+def hanging_tests(project):
+    return project("family"), 3
+
+
+def hanging_build(project):
+    """The build is a function of scripts/test."""
+    made = project()
+    write(made.folder / "bin/ninja", "#!/bin/sh\n"
+          f'[ "$1" = --version ] && exec {shutil.which("ninja")} --version\n{stubborn(made.folder)}\n', True)
+    return made, 2
+
+
 @pytest.mark.parametrize("end", [
     lambda runner: os.kill(runner.pid, signal.SIGTERM),
     lambda runner: os.killpg(runner.pid, signal.SIGKILL),
 ], ids=["is ended", "is killed with its process group"])
-def test_nothing_is_left_of_a_run_that(project, end):
-    made = project("family")
+@pytest.mark.parametrize("make", [hanging_tests, hanging_build])
+def test_nothing_is_left_of_a_run_that(project, make, end):
+    made, programs = make(project)
+    env = {**os.environ, "TMPDIR": str(made.folder), "PATH": f"{made.folder}/bin:{os.environ['PATH']}"}
     with subprocess.Popen([made.folder / "scripts/test", "unit"], start_new_session=True, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(made.folder)}) as runner:
-        wait_until(lambda: len(made.running()) == 3, 60)
+                          stderr=subprocess.DEVNULL, env=env) as runner:
+        wait_until(lambda: len(made.running()) == programs, 60)
         end(runner)
     wait_until(lambda: not made.running(), 20)
 
@@ -187,6 +211,53 @@ def wait_until(condition, seconds):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+CONTAIN = ROOT / "scripts/contain"
+
+
+@pytest.mark.parametrize("command, status", [("{}", 128 + signal.SIGTERM), ("({}) & exit 3", 3)],
+                         ids=["runs", "has ended"])
+def test_nothing_is_left_if_signals_come_while_it_cleans_up(tmp_path, command, status):
+    with open(tmp_path / "said", "w", encoding="utf-8") as said, \
+            subprocess.Popen([CONTAIN, "sh", "-c", command.format(stubborn(tmp_path))], stderr=said) as contain:
+        wait_until(lambda: len(running(tmp_path)) == 2, 20)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            contain.send_signal(number)
+            time.sleep(0.1)
+    assert contain.returncode == status
+    assert not running(tmp_path)
+    assert (tmp_path / "said").read_text().count("killing what was left") >= 2
+
+
+def test_nothing_is_left_if_nobody_reads_its_messages(tmp_path):
+    with subprocess.Popen([CONTAIN, "sh", "-c", stubborn(tmp_path)], stderr=subprocess.PIPE) as contain:
+        wait_until(lambda: len(running(tmp_path)) == 2, 20)
+        contain.stderr.close()
+        contain.terminate()
+    assert contain.returncode == 128 + signal.SIGTERM
+    assert not running(tmp_path)
+
+
+@pytest.mark.parametrize("wait", ["true", "sleep 0.02", "sleep 0.1", "until [ -e {} ]; do sleep 0.02; done"],
+                         ids=["at once", "soon", "later", "after its command has begun"])
+def test_nothing_is_left_of_a_caller_that_dies(tmp_path, wait):
+    ran = tmp_path / "ran"
+    caller = f'{CONTAIN} --parent $$ sh -c "$1" & {wait.format(ran)}; kill -KILL $$'
+    command = f"touch {ran}; {stubborn(tmp_path)}"
+    subprocess.run(["sh", "-c", caller, "caller", command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=False, timeout=60)
+    wait_until(lambda: not mentioned(tmp_path), 20)
+
+
+def mentioned(folder):
+    """The processes with the name of this folder in their command lines."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder) in entry.read_text(errors="replace"):
+                found.append(entry.parent.name)
+    return found
 
 
 def test_every_runner_counts(project):
