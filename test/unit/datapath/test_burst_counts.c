@@ -117,6 +117,10 @@ static void only_a_policy_with_features_is_applied(void **state)
 		assert_int_equal(run(), 3);
 		assert_int_equal(w.burst->plain, i == 0);
 		assert_int_equal(delivered(1), 3);
+		burst_inject(w.burst, w.fwd, &w.from.queue, 0,
+		    make_frame(1, 100, 0) + VIRTIO_NET_HDR_LEN, 100);
+		assert_int_equal(w.burst->plain, i == 0);
+		assert_int_equal(delivered(1), 4);
 		assert_balance();
 		close_world();
 	}

@@ -241,10 +241,26 @@ static void without_room(const struct kind *sender, const struct kind *receiver)
 	close_kinds(3);
 }
 
+/* A buffer that is too small for the second frame is not used up. */
+static void with_a_small_buffer(const struct kind *sender, const struct kind *receiver)
+{
+	open_kinds(sender, receiver, UINT32_MAX);
+	send(PORT, 100, 0, 0);
+	send(PORT, 100, 0, 1);
+	post(PORT, BUFFER);
+	post(PORT, 20);
+	assert_int_equal(run(), 2);
+	assert_int_equal(delivered(PORT), 1);
+	assert_int_equal(drops(PORT, DROP_TOO_SMALL) + drops(PORT, DROP_RING_FULL), 1);
+	assert_int_equal(to->reap(&w.to[PORT]), 1);
+	close_kinds(2);
+}
+
 static void frames_without_room_are_dropped_and_counted(void **state)
 {
 	(void)state;
 	for_each_pair(without_room);
+	for_each_pair(with_a_small_buffer);
 }
 
 /*
