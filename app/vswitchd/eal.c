@@ -144,10 +144,8 @@ static void limit_simd(const struct options *o)
 
 	for (int i = 0; i < o->eal_argc; i++)
 		asked |= strncmp(o->eal_argv[i], "--force-m", strlen("--force-m")) == 0;
-	if (bits < RTE_VECT_SIMD_256)
-		cpu_allow_level(CPU_LEVEL_BASELINE);
-	else if (asked && bits < RTE_VECT_SIMD_512)
-		cpu_allow_level(CPU_LEVEL_AVX2);
+	if (asked || bits < RTE_VECT_SIMD_256)
+		cpu_allow_bits(bits);
 }
 
 /*

@@ -49,7 +49,7 @@ static bool pair_try_lock(const struct pair *pair)
 static void pair_lock(const struct pair *pair)
 {
 	while (!pair_try_lock(pair))
-		_mm_pause();
+		cpu_pause();
 }
 
 static void pair_unlock(const struct pair *pair)

@@ -39,12 +39,12 @@
  */
 #pragma once
 
-#include <nmmintrin.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/crc32c.h"
 #include "base/util.h"
 
 #define FDB_PORTS_MAX    4096
@@ -121,7 +121,7 @@ void fdb_destroy(struct fdb *fdb);
 
 static inline uint32_t fdb_hash(const struct fdb *fdb, uint64_t mac)
 {
-	return (uint32_t)_mm_crc32_u64(fdb->seed, mac * fdb->multiplier) & fdb->bucket_mask;
+	return (uint32_t)crc32c_u64(fdb->seed, mac * fdb->multiplier) & fdb->bucket_mask;
 }
 
 /* Prefetch the line that a look-up of mac reads first, as destination or as source. */

@@ -7,10 +7,11 @@
  */
 #pragma once
 
-#include <immintrin.h>
-
 #include "base/cpu.h"
 #include "bridge/fdb.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
 
 _Static_assert(FDB_BUCKET_SLOTS == 8, "two registers of AVX2 hold a bucket");
 
@@ -107,3 +108,9 @@ static inline CPU_AVX2 bool fdb_known_avx2(const struct fdb *fdb, uint64_t mac, 
 	return LIKELY(fdb_holds_avx2(&fdb->bucket[h], entry)) ||
 	    fdb_holds_avx2(&fdb->bucket[h ^ 1], entry);
 }
+#else
+#define fdb_lookup_avx2   fdb_lookup
+#define fdb_lookup_avx512 fdb_lookup
+#define fdb_known_avx2    fdb_known
+#define fdb_known_avx512  fdb_known
+#endif

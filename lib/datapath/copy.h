@@ -8,8 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <immintrin.h>
-
+#include "base/bytes16.h"
 #include "base/cpu.h"
 #include "base/util.h"
 #include "virtio/vring.h"
@@ -22,7 +21,7 @@
 
 static ALWAYS_INLINE void copy_16(uint8_t *to, const uint8_t *from)
 {
-	_mm_storeu_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+	bytes16_store(to, bytes16_load(from));
 }
 
 static ALWAYS_INLINE void copy_small(uint8_t *to, const uint8_t *from, uint32_t n)

@@ -4,8 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include <nmmintrin.h>
-
+#include "base/crc32c.h"
 #include "base/ethernet.h"
 
 #define IPV4_LEN  20
@@ -18,10 +17,10 @@ static uint64_t mix_bytes(uint64_t hash, const uint8_t *p, uint32_t len)
 		uint64_t word;
 
 		memcpy(&word, p, 8);
-		hash = _mm_crc32_u64(hash, word);
+		hash = crc32c_u64(hash, word);
 	}
 	for (; len >= 2; p += 2, len -= 2)
-		hash = _mm_crc32_u16(hash, load16(p));
+		hash = crc32c_u16(hash, load16(p));
 	return hash;
 }
 
@@ -33,7 +32,7 @@ static bool has_ports(uint8_t proto)
 static uint64_t mix_ports(
     uint64_t hash, const uint8_t *frame, uint32_t at, uint32_t len, uint8_t proto)
 {
-	hash = _mm_crc32_u8(hash, proto);
+	hash = crc32c_u8(hash, proto);
 	if (has_ports(proto) && at + PORTS_LEN <= len)
 		hash = mix_bytes(hash, frame + at, PORTS_LEN);
 	return hash;
@@ -85,6 +84,6 @@ uint32_t flow_hash(const uint8_t *frame, uint32_t len)
 	else if (type == ETHERTYPE_IPV6 && l3 + IPV6_LEN <= len)
 		hash = mix_ipv6(1, frame, l3, len);
 	else
-		hash = _mm_crc32_u16(mix_bytes(1, frame, 12), type);
+		hash = crc32c_u16(mix_bytes(1, frame, 12), type);
 	return finish(hash);
 }

@@ -8,8 +8,7 @@
  */
 #include "datapath/burst.h"
 
-#include <immintrin.h>
-
+#include "base/bytes16.h"
 #include "bridge/forward.h"
 
 _Static_assert(FORWARD_FLOOD == DEST_FLOOD, "a verdict to flood is a destination");
@@ -35,24 +34,23 @@ static void take_verdict(struct burst *b, unsigned i, uint16_t verdict)
 }
 
 /* Do two frames' first 12 bytes, destination and source address, differ? */
-static ALWAYS_INLINE bool addresses_differ(__m128i a, __m128i b)
+static ALWAYS_INLINE bool addresses_differ(bytes16 a, bytes16 b)
 {
-	return !_mm_testz_si128(_mm_xor_si128(a, b), _mm_set_epi32(0, -1, -1, -1));
+	return bytes16_meet(a ^ b, (bytes16){UINT64_MAX, UINT32_MAX});
 }
 
 /* Are all frames one train? The usual burst is, and the check is quick. */
 static bool one_train(const struct burst *b)
 {
-	const __m128i first = _mm_loadu_si128((const __m128i *)b->head[0].data);
-	__m128i last = _mm_loadu_si128((const __m128i *)b->head[b->n - 1].data);
-	__m128i differ = _mm_setzero_si128();
+	const bytes16 first = bytes16_load(b->head[0].data);
+	bytes16 last = bytes16_load(b->head[b->n - 1].data);
+	bytes16 differ = {0};
 
 	if (addresses_differ(first, last))
 		return false;
 	for (unsigned i = 1; i < b->n; i++)
-		differ = _mm_or_si128(differ,
-		    _mm_xor_si128(first, _mm_loadu_si128((const __m128i *)b->head[i].data)));
-	return !addresses_differ(differ, _mm_setzero_si128());
+		differ |= first ^ bytes16_load(b->head[i].data);
+	return !addresses_differ(differ, (bytes16){0});
 }
 
 /* If all frames of a plain burst are one train, look them up at once. False: they are not. */
@@ -78,11 +76,11 @@ static bool lookup_together(struct burst *b)
 static ALWAYS_INLINE unsigned find_trains(
     const struct burst *b, bool plain, uint64_t dst[], uint64_t src[], uint8_t run[])
 {
-	__m128i last = _mm_setzero_si128();
+	bytes16 last = {0};
 	unsigned n = 0, n_frames = b->n;
 
 	for (unsigned i = 0; i < n_frames; i++) {
-		__m128i first = _mm_loadu_si128((const __m128i *)b->head[i].data);
+		bytes16 first = bytes16_load(b->head[i].data);
 
 		if (!plain && UNLIKELY(b->frame[i].dest == DEST_NONE))
 			continue; /* dropped by an earlier stage, with its reason */

@@ -95,13 +95,14 @@ static CPU_AVX512 bool holds_avx512(const uint8_t *bytes, uint32_t at, uint32_t 
 	return words_hold(bytes, at, end, seed);
 }
 
+#define OPS(level) \
+	{ \
+		write_##level, holds_##level \
+	}
+
 const struct pattern_ops *pattern_ops(enum cpu_level level)
 {
-	static const struct pattern_ops ops[CPU_LEVEL_COUNT] = {
-	    [CPU_LEVEL_BASELINE] = {write_baseline, holds_baseline},
-	    [CPU_LEVEL_AVX2] = {write_avx2, holds_avx2},
-	    [CPU_LEVEL_AVX512] = {write_avx512, holds_avx512},
-	};
+	static const struct pattern_ops ops[] = CPU_VARIANTS(OPS(baseline), OPS(avx2), OPS(avx512));
 
 	return &ops[level];
 }

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <x86intrin.h>
 
+#include "base/cpu.h"
 #include "base/util.h"
 #include "traffic/sender.h"
 
@@ -35,10 +35,10 @@ static uint64_t now_ns(void)
 static double measure_tsc_hz(void)
 {
 	const struct timespec pause = {.tv_nsec = 50000000};
-	uint64_t ns = now_ns(), tsc = __rdtsc();
+	uint64_t ns = now_ns(), tsc = cpu_clock();
 
 	nanosleep(&pause, NULL);
-	return (__rdtsc() - tsc) * 1e9 / (now_ns() - ns);
+	return (cpu_clock() - tsc) * 1e9 / (now_ns() - ns);
 }
 
 static int add_sender(struct traffic *t, struct tport *port, unsigned from)
@@ -161,7 +161,7 @@ static unsigned receive_all(struct traffic *t, struct trial_result *r)
 			if (t->replay)
 				count_replayed(&t->replayed[i], pieces, n);
 			else
-				count_pieces(t, i, pieces, n, __rdtsc(), r);
+				count_pieces(t, i, pieces, n, cpu_clock(), r);
 			port->ops->give_back(port, pair);
 			total += n;
 		}
@@ -204,20 +204,20 @@ static void sum_up(struct traffic *t, struct trial_result *r)
  */
 static void drain(struct traffic *t, struct trial_result *r)
 {
-	uint64_t quiet = TRIAL_DRAIN_NS * (t->tsc_hz / 1e9), begin = __rdtsc(), last = begin;
+	uint64_t quiet = TRIAL_DRAIN_NS * (t->tsc_hz / 1e9), begin = cpu_clock(), last = begin;
 
-	while (__rdtsc() - last < quiet && __rdtsc() - begin < DRAIN_MAX * quiet) {
+	while (cpu_clock() - last < quiet && cpu_clock() - begin < DRAIN_MAX * quiet) {
 		uint64_t foreign = r->foreign;
 
 		if (receive_all(t, r) > r->foreign - foreign)
-			last = __rdtsc();
+			last = cpu_clock();
 	}
 }
 
 static void start(struct traffic *t, const struct trial_config *config, struct trial_result *r)
 {
 	double share = config->rate / MAX(t->n_senders, 1u);
-	uint64_t now = __rdtsc();
+	uint64_t now = cpu_clock();
 
 	memset(r, 0, sizeof(*r));
 	for (unsigned i = 0; i < t->n_streams; i++)
@@ -259,7 +259,7 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 	bool go_on = true;
 
 	start(t, config, r);
-	begin = now = __rdtsc();
+	begin = now = cpu_clock();
 	end = begin + config->seconds * t->tsc_hz;
 	next = begin + PROGRESS_NS * (t->tsc_hz / 1e9);
 	while (now < end && go_on && !all_sent(t)) {
@@ -269,7 +269,7 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 		for (unsigned i = 0; i < t->n_senders; i++)
 			n += send_of(t, &t->sender[i], now, r);
 		n += receive_all(t, r);
-		now = __rdtsc();
+		now = cpu_clock();
 		*(n ? &r->busy_cycles : &r->idle_cycles) += now - then;
 		if (UNLIKELY(now >= next)) {
 			next += PROGRESS_NS * (t->tsc_hz / 1e9);
@@ -277,7 +277,7 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 			sum_up(t, r);
 			if (t->progress && !t->progress(t->progress_arg, r))
 				go_on = false;
-			now = __rdtsc();
+			now = cpu_clock();
 		}
 	}
 	r->seconds = (now - begin) / t->tsc_hz;

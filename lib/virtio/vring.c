@@ -90,12 +90,13 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 {
 	bool packed = VIRTIO_HAS(c->features, F_RING_PACKED);
 	bool in_order = VIRTIO_HAS(c->features, F_IN_ORDER);
+	bool short_used = in_order && c->direction == VRING_TRANSMIT;
 
 	if (!config_valid(c, packed))
 		return -EINVAL;
 	*vr = (struct vring){
-	    .ops = packed ? vring_packed_ops(in_order, cpu_level())
-			  : vring_split_ops(in_order, cpu_level()),
+	    .ops = packed ? vring_packed_ops(short_used, cpu_level())
+			  : vring_split_ops(short_used, cpu_level()),
 	    .position = c->position,
 	    .journal = packed ? c->journal : NULL,
 	    .memory = c->memory,
@@ -108,7 +109,6 @@ int vring_start(struct vring *vr, const struct vring_config *c)
 	    .mergeable = VIRTIO_HAS(c->features, NET_F_MRG_RXBUF),
 	    .is_packed = packed,
 	    .direction = c->direction,
-	    .level = cpu_level(),
 	};
 	if (packed) {
 		vr->packed.desc = c->desc;

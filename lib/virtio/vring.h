@@ -212,7 +212,6 @@ struct vring {
 	bool translated; /* behind an IOMMU */
 	bool is_packed;
 	uint8_t direction;
-	uint8_t level;  /* enum cpu_level */
 	uint8_t broken; /* enum vring_break; the control thread may read it */
 	/* Notification state. */
 	bool signalled_valid; /* false until the first call decision after a start */
@@ -308,8 +307,9 @@ static inline void vring_extend_memory(struct vring *vr, const struct guest_memo
 {
 	if (vr->translated)
 		return;
-	WRITE_ONCE(vr->memory, memory);
-	WRITE_ONCE(vr->tables, memory);
+	/* Releasing: the user of the ring reads through the pointer, so its loads come later. */
+	__atomic_store_n(&vr->memory, memory, __ATOMIC_RELEASE);
+	__atomic_store_n(&vr->tables, memory, __ATOMIC_RELEASE);
 }
 
 /* Used by the functions below if there is a log. */
@@ -334,10 +334,15 @@ static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_ba
 		vr->ops->complete(vr, batch);
 }
 
-/* The cheapest full barrier on x86: no later load is made before all earlier stores are visible. */
+/* A full barrier: no later load is made before all earlier stores are visible. */
 static inline void vring_barrier(void)
 {
+#ifdef __x86_64__
+	/* The cheapest one. */
 	__asm__ volatile("lock; addl $0, -128(%%rsp)" ::: "memory", "cc");
+#else
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
 }
 
 /*

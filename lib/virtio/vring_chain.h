@@ -273,6 +273,9 @@ bool vring_split_append(struct vring *vr, struct vring_batch *batch, uint16_t ch
 bool vring_packed_append(
     struct vring *vr, struct vring_batch *batch, const struct vring_packed_desc *desc, uint16_t n);
 
-/* What vring_start has to know of each format. */
+/*
+ * What vring_start has to know of each format. in_order: a transmit ring with IN_ORDER, which needs
+ * only one used entry for a batch.
+ */
 const struct vring_ops *vring_split_ops(bool in_order, enum cpu_level level);
 const struct vring_ops *vring_packed_ops(bool in_order, enum cpu_level level);

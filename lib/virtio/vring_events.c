@@ -38,13 +38,15 @@ void vring_event_add(struct vring_events *events, enum vring_event_kind kind,
 	unsigned n = atomic_fetch_add(&log->n, 1);
 	struct vring_event *e = &log->event[n % VRING_EVENTS_KEPT];
 
-	atomic_store(&e->number, 0);
+	atomic_store_explicit(&e->number, 0, memory_order_relaxed);
+	/* A reader that sees a new field then sees that the number has changed. */
+	atomic_thread_fence(memory_order_release);
 	e->kind = kind;
 	e->value = value;
 	e->ns = clock_ns();
 	e->avail = position ? index_word(position->avail, position->avail_wrap) : 0;
 	e->used = position ? index_word(position->used, position->used_wrap) : 0;
-	atomic_store(&e->number, n + 1);
+	atomic_store_explicit(&e->number, n + 1, memory_order_release);
 }
 
 uint32_t vring_call_wish(const struct vring *vr)

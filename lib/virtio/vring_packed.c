@@ -13,10 +13,9 @@
  */
 #include "virtio/vring_inflight_private.h"
 #include "virtio/vring_packed.h"
-#include "virtio/vring_vector.h"
+#include "virtio/vring_packed_vector.h"
 
-#define LINKED     (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
-#define AVAIL_MASK (VRING_DESC_F_AVAIL | VRING_DESC_F_USED)
+#define LINKED (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)
 
 /* Move a slot number on by `by` slots, at most the ring's size. */
 static ALWAYS_INLINE void advance(const struct vring *vr, uint32_t *slot, bool *wrap, uint32_t by)
@@ -160,12 +159,6 @@ static __attribute__((noinline)) uint32_t fetch_any(
 	return chain->slots;
 }
 
-/* The flags of an available descriptor. */
-static ALWAYS_INLINE uint16_t avail_flags(bool wrap)
-{
-	return wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED;
-}
-
 static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	const struct vring_packed_desc *desc = vr->packed.desc;
@@ -173,7 +166,7 @@ static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsign
 	struct fetch_cursor cursor = fetch_cursor(vr, batch);
 	uint32_t slot = pos->avail, size = vr->size, slots;
 	bool wrap = pos->avail_wrap;
-	uint16_t simple = simple_flags(vr) | avail_flags(wrap);
+	uint16_t simple = simple_flags(vr) | packed_avail_flags(wrap);
 	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
 
 	if (UNLIKELY(vr->broken))
@@ -181,7 +174,7 @@ static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsign
 	for (k = 0; k < n; k++) {
 		struct descriptor d = descriptor_read(&desc[slot]);
 
-		if (LIKELY((d.fourth & (SIMPLE_MASK | AVAIL_MASK)) == simple) &&
+		if (LIKELY((d.fourth & (SIMPLE_MASK | PACKED_AVAIL_MASK)) == simple) &&
 		    LIKELY(append_simple(&cursor, d.addr, d.len, d.third))) {
 			slots = 1;
 		} else {
@@ -197,7 +190,7 @@ static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsign
 		if (UNLIKELY(slot >= size)) {
 			slot -= size;
 			wrap = !wrap;
-			simple ^= AVAIL_MASK;
+			simple ^= PACKED_AVAIL_MASK;
 		}
 	}
 	fetch_cursor_store(&cursor, batch);
@@ -212,8 +205,8 @@ static struct vring_peek packed_peek(const struct vring *vr)
 
 	return (struct vring_peek){
 	    .word = &vr->packed.desc[pos->avail].flags,
-	    .mask = AVAIL_MASK,
-	    .value = avail_flags(pos->avail_wrap),
+	    .mask = PACKED_AVAIL_MASK,
+	    .value = packed_avail_flags(pos->avail_wrap),
 	    .equal = true,
 	};
 }
@@ -222,78 +215,6 @@ static struct vring_peek packed_peek(const struct vring *vr)
 static void packed_prefetch(const struct vring *vr)
 {
 	__builtin_prefetch(&vr->packed.desc[vr->position->avail], 1);
-}
-
-/* Take k chains of one slot each, which end at the ring's end or before it. */
-static ALWAYS_INLINE unsigned fetched_in_line(
-    struct vring *vr, struct vring_batch *batch, const struct fetch_cursor *cursor, unsigned k)
-{
-	struct vring_position *pos = vr->position;
-
-	fetch_cursor_store(cursor, batch);
-	pos->avail += k;
-	if (pos->avail == vr->size) {
-		pos->avail = 0;
-		pos->avail_wrap = !pos->avail_wrap;
-	}
-	return k;
-}
-
-/*
- * Fetch four chains at a time, as long as they are of the usual kind and end before the ring does.
- * A wide read of x86 need not be atomic. So the first read checks that all four are available. The
- * values of the second one are used, which cannot be older.
- */
-static CPU_AVX512 unsigned fetch_fours(struct vring *vr, struct vring_batch *batch, unsigned max)
-{
-	struct vring_position *pos = vr->position;
-	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
-	struct fetch_cursor cursor = fetch_cursor(vr, batch);
-	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
-	unsigned fours = vector_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail), 4);
-	struct four_cursor four =
-	    four_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
-		(uint64_t)(simple_flags(vr) | avail_flags(pos->avail_wrap)) << FLAGS_SHIFT);
-	const __m512i id_mask = _mm512_set1_epi64(UINT64_C(0xffff) << CHAIN_ID_SHIFT);
-	const __m512i one_slot = _mm512_set1_epi64(CHAIN_ONE_SLOT);
-
-	for (k = 0; k < fours; k += 4, desc += 4) {
-		__m512i d = four_read(desc), first;
-
-		if (_mm512_mask_cmpneq_epu64_mask(
-			LANES_ODD, _mm512_and_si512(d, four.flags), four.want))
-			break;
-		d = four_read(desc);
-		first = _mm512_and_si512(_mm512_shuffle_epi32(d, _MM_PERM_BADC), id_mask);
-		if (!append_four(&cursor, &four, d, _mm512_or_si512(first, one_slot)))
-			break;
-	}
-	return fetched_in_line(vr, batch, &cursor, k);
-}
-
-/* The same with two chains at a time. The reads are atomic, so one read is enough. */
-static CPU_AVX2 unsigned fetch_pairs(struct vring *vr, struct vring_batch *batch, unsigned max)
-{
-	struct vring_position *pos = vr->position;
-	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
-	struct fetch_cursor cursor = fetch_cursor(vr, batch);
-	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
-	unsigned pairs = vector_room(&cursor, MIN(n, (uint32_t)vr->size - pos->avail), 2);
-	struct pair_cursor pair =
-	    pair_cursor(&cursor, (uint64_t)(SIMPLE_MASK | AVAIL_MASK) << FLAGS_SHIFT,
-		(uint64_t)(simple_flags(vr) | avail_flags(pos->avail_wrap)) << FLAGS_SHIFT);
-	const __m256i id_mask = _mm256_set1_epi64x(UINT64_C(0xffff) << CHAIN_ID_SHIFT);
-	const __m256i one_slot = _mm256_set1_epi64x(CHAIN_ONE_SLOT);
-
-	for (k = 0; k < pairs; k += 2, desc += 2) {
-		__m256i d = pair_read(&desc[0], &desc[1]);
-		__m256i second = _mm256_shuffle_epi32(d, _MM_SHUFFLE(1, 0, 3, 2));
-		__m256i first = _mm256_or_si256(_mm256_and_si256(second, id_mask), one_slot);
-
-		if (!append_pair(&cursor, &pair, d, first))
-			break;
-	}
-	return fetched_in_line(vr, batch, &cursor, k);
 }
 
 static ALWAYS_INLINE unsigned packed_fetch_vector(struct vring *vr, struct vring_batch *batch,
@@ -308,12 +229,14 @@ static ALWAYS_INLINE unsigned packed_fetch_vector(struct vring *vr, struct vring
 	return n == max ? n : n + packed_fetch(vr, batch, max - n);
 }
 
-static unsigned packed_fetch_avx2(struct vring *vr, struct vring_batch *batch, unsigned max)
+static CPU_AVX2 unsigned packed_fetch_avx2(
+    struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	return packed_fetch_vector(vr, batch, max, 2, fetch_pairs);
 }
 
-static unsigned packed_fetch_avx512(struct vring *vr, struct vring_batch *batch, unsigned max)
+static CPU_AVX512 unsigned packed_fetch_avx512(
+    struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	return packed_fetch_vector(vr, batch, max, 4, fetch_fours);
 }
@@ -388,34 +311,9 @@ static void journal_begin(struct vring *vr, uint32_t slots)
 		vring_inflight_note(vr, slots);
 }
 
-/* Mark slots that follow each other as used by n chains; words: of the first slot's second on. */
-static ALWAYS_INLINE void mark_used(
-    uint64_t *words, const struct vring_chain *chain, unsigned n, uint64_t flags)
-{
-	for (const struct vring_chain *end = chain + n; chain < end; chain++, words += 2)
-		__atomic_store_n(words, flags | chain_id_written(chain), __ATOMIC_RELAXED);
-}
-
-/* Likewise, four at a time where the slots are a cache line; from: the first of them. */
-static CPU_AVX512 void mark_used_fours(struct vring_packed_desc *desc, uint32_t from,
-    const struct vring_chain *chain, unsigned n, uint64_t flags)
-{
-	const __m512i id_written = _mm512_set1_epi64(CHAIN_ID_WRITTEN);
-	const __m512i used = _mm512_set1_epi64((long long)flags);
-	unsigned lead = MIN(n, -from & 3), k;
-
-	mark_used((uint64_t *)(void *)&desc[from].len, chain, lead, flags);
-	for (k = lead; k + 4 <= n; k += 4) {
-		__m512i words = _mm512_and_si512(_mm512_loadu_si512(&chain[k]), id_written);
-
-		words = _mm512_or_si512(_mm512_shuffle_epi32(words, _MM_PERM_BADC), used);
-		_mm512_mask_storeu_epi64(&desc[from + k], LANES_ODD, words);
-	}
-	mark_used((uint64_t *)(void *)&desc[from + k].len, &chain[k], n - k, flags);
-}
-
-/* Complete a batch of chains of one segment and one slot. */
-static void complete_single(struct vring *vr, const struct vring_batch *batch)
+/* Complete a batch of chains of one segment and one slot. fours: with mark_used_fours(). */
+static ALWAYS_INLINE void complete_single(
+    struct vring *vr, const struct vring_batch *batch, bool fours)
 {
 	uint64_t *words = second_word(vr, 0);
 	uint32_t first_slot = vr->position->used, slot = first_slot + 1, size = vr->size;
@@ -430,10 +328,10 @@ static void complete_single(struct vring *vr, const struct vring_batch *batch)
 
 		uint64_t flags = write | packed_used_flags(wrap);
 
-		if (part >= 8 && vr->level == CPU_LEVEL_AVX512)
+		if (part >= 8 && fours)
 			mark_used_fours(vr->packed.desc, slot, &batch->chain[i], part, flags);
 		else
-			mark_used(&words[2ul * slot], &batch->chain[i], part, flags);
+			packed_mark_used(&words[2ul * slot], &batch->chain[i], part, flags);
 		i += part;
 		slot += part;
 		if (slot == size) {
@@ -477,13 +375,14 @@ static void complete_range(
  * After a crash another process can finish a batch if each of its chains has one slot. Otherwise
  * each chain is a batch of its own.
  */
-static void complete_journalled(struct vring *vr, const struct vring_batch *batch)
+static ALWAYS_INLINE void complete_journalled(
+    struct vring *vr, const struct vring_batch *batch, bool fours)
 {
 	uint32_t slots;
 
 	if (LIKELY(batch->single_segment)) {
 		journal_begin(vr, batch->n);
-		complete_single(vr, batch);
+		complete_single(vr, batch, fours);
 		return;
 	}
 	slots = slots_of(batch, 0);
@@ -498,25 +397,33 @@ static void complete_journalled(struct vring *vr, const struct vring_batch *batc
 	}
 }
 
-static void packed_complete(struct vring *vr, const struct vring_batch *batch)
+static ALWAYS_INLINE void complete_all(
+    struct vring *vr, const struct vring_batch *batch, bool fours)
 {
 	if (vr->journal)
-		complete_journalled(vr, batch);
+		complete_journalled(vr, batch, fours);
 	else if (LIKELY(batch->single_segment))
-		complete_single(vr, batch);
+		complete_single(vr, batch, fours);
 	else
 		complete_range(vr, batch, 0, batch->n);
 }
 
+static void packed_complete(struct vring *vr, const struct vring_batch *batch)
+{
+	complete_all(vr, batch, false);
+}
+
+static CPU_AVX512 void packed_complete_avx512(struct vring *vr, const struct vring_batch *batch)
+{
+	complete_all(vr, batch, true);
+}
+
+/* For transmit rings. */
 static void packed_complete_in_order(struct vring *vr, const struct vring_batch *batch)
 {
 	uint32_t slot = vr->position->used;
 	bool wrap = vr->position->used_wrap;
 
-	if (vr->direction != VRING_TRANSMIT) {
-		packed_complete(vr, batch);
-		return;
-	}
 	if (vr->journal)
 		journal_begin(vr, slots_of(batch, 0));
 	__atomic_store_n(second_word(vr, slot),
@@ -559,16 +466,17 @@ static void packed_log_event(struct vring *vr, struct dirty_log *log)
 		.log_event = packed_log_event, \
 	}
 
+#define PACKED_BOTH(fetch_, complete_) \
+	{ \
+		PACKED_OPS(fetch_, complete_), PACKED_OPS(fetch_, packed_complete_in_order) \
+	}
+
 const struct vring_ops *vring_packed_ops(bool in_order, enum cpu_level level)
 {
-	static const struct vring_ops ops[CPU_LEVEL_COUNT][2] = {
-	    [CPU_LEVEL_BASELINE] = {PACKED_OPS(packed_fetch, packed_complete),
-		PACKED_OPS(packed_fetch, packed_complete_in_order)},
-	    [CPU_LEVEL_AVX2] = {PACKED_OPS(packed_fetch_avx2, packed_complete),
-		PACKED_OPS(packed_fetch_avx2, packed_complete_in_order)},
-	    [CPU_LEVEL_AVX512] = {PACKED_OPS(packed_fetch_avx512, packed_complete),
-		PACKED_OPS(packed_fetch_avx512, packed_complete_in_order)},
-	};
+	static const struct vring_ops ops[][2] =
+	    CPU_VARIANTS(PACKED_BOTH(packed_fetch, packed_complete),
+		PACKED_BOTH(packed_fetch_avx2, packed_complete),
+		PACKED_BOTH(packed_fetch_avx512, packed_complete_avx512));
 
 	return &ops[level][in_order];
 }

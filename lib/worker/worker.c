@@ -398,13 +398,15 @@ static void worker_unblock(struct worker *w)
  */
 static void worker_sample_off_cpu(struct worker *w)
 {
-	uint64_t calls = READ_ONCE(w->burst->calls);
+	/* Acquiring: before `calling` is looked at. */
+	uint64_t calls = __atomic_load_n(&w->burst->calls, __ATOMIC_ACQUIRE);
 	int64_t ns;
 
 	if (atomic_load(&w->idle.asleep) || atomic_load(&w->burst->calling))
 		return;
 	ns = off_cpu_ns(w->cpu_clock);
 	/* In this order: if a call began and ended meanwhile, it has been counted. */
+	atomic_thread_fence(memory_order_acquire);
 	if (ns >= 0 && !atomic_load(&w->burst->calling) && calls == READ_ONCE(w->burst->calls))
 		atomic_store(&w->burst->off_cpu, ns);
 }

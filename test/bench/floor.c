@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <x86intrin.h>
 
 #include <event2/event.h>
 
@@ -217,7 +216,7 @@ static void count(_Atomic uint64_t *counter, uint64_t more)
 
 static void *poll_rings(void *arg)
 {
-	uint64_t then = __rdtsc();
+	uint64_t then = cpu_clock();
 	cpu_set_t cpus;
 
 	CPU_ZERO(&cpus);
@@ -229,7 +228,7 @@ static void *poll_rings(void *arg)
 		pthread_mutex_lock(&fl.lock);
 		for (unsigned i = 0; i < PORTS; i++) {
 			unsigned moved = move(&fl.port[i], &fl.port[i ^ 1]);
-			uint64_t now = __rdtsc();
+			uint64_t now = cpu_clock();
 
 			/* As in vswitchd, a poll that moved frames counts as busy. */
 			count(moved ? &fl.busy_cycles : &fl.idle_cycles, now - then);
@@ -241,7 +240,7 @@ static void *poll_rings(void *arg)
 			count(&fl.frames, n);
 			count(&fl.turns, 1);
 		} else {
-			_mm_pause();
+			cpu_pause();
 		}
 	}
 	return arg;

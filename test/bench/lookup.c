@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <x86intrin.h>
 
 #include "base/cpu.h"
 #include "bridge/fdb_vector.h"
@@ -73,14 +72,14 @@ static double measure(struct fdb *fdb)
 	unsigned flooded = 0;
 
 	for (unsigned r = 0; r < ROUNDS; r++) {
-		uint64_t begin = __rdtsc();
+		uint64_t begin = cpu_clock();
 
 		for (unsigned b = 0; b < BURSTS; b++) {
 			forward_burst(fdb, 0, 1, BURST, &dst[b * BURST], &src[b * BURST], verdict);
 			for (unsigned i = 0; i < BURST; i++)
 				flooded += verdict[i] >= PORTS;
 		}
-		cycles[r] = (double)(__rdtsc() - begin) / (BURSTS * BURST);
+		cycles[r] = (double)(cpu_clock() - begin) / (BURSTS * BURST);
 	}
 	if (flooded) {
 		fprintf(stderr, "%u frames did not find their port\n", flooded);
@@ -129,10 +128,10 @@ static double measure_lookup(const struct fdb *fdb)
 	static double cycles[ROUNDS];
 
 	for (unsigned r = 0; r < ROUNDS; r++) {
-		uint64_t begin = __rdtsc(), sum;
+		uint64_t begin = cpu_clock(), sum;
 
 		sum = look_up_all(fdb);
-		cycles[r] = (double)(__rdtsc() - begin) / (BURSTS * BURST);
+		cycles[r] = (double)(cpu_clock() - begin) / (BURSTS * BURST);
 		if (sum >= (uint64_t)PORTS * BURSTS * BURST)
 			exit(1);
 	}

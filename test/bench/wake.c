@@ -15,8 +15,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
-#include <x86intrin.h>
 
+#include "base/cpu.h"
 #include "traffic/histogram.h"
 
 #define SLEEP_MS 1000 /* as in a worker */
@@ -56,28 +56,28 @@ static double cycles_per_ns(void)
 	uint64_t tsc;
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	tsc = __rdtsc();
+	tsc = cpu_clock();
 	nanosleep(&pause, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	return (__rdtsc() - tsc) /
+	return (cpu_clock() - tsc) /
 	    ((end.tv_sec - begin.tv_sec) * 1e9 + (end.tv_nsec - begin.tv_nsec));
 }
 
 static void measure(struct histogram *h, double rate, unsigned wakes)
 {
 	double per_ns = cycles_per_ns();
-	uint64_t interval = 1e9 / rate * per_ns, next = __rdtsc();
+	uint64_t interval = 1e9 / rate * per_ns, next = cpu_clock();
 
 	for (unsigned i = 0; i < wakes; i++) {
 		unsigned long before = atomic_load(&woken);
 
 		next += interval;
-		while (__rdtsc() < next)
+		while (cpu_clock() < next)
 			;
 		eventfd_write(event_fd, 1);
 		while (atomic_load(&woken) == before)
 			;
-		histogram_add(h, (__rdtsc() - next) / per_ns);
+		histogram_add(h, (cpu_clock() - next) / per_ns);
 	}
 }
 

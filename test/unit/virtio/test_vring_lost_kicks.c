@@ -21,6 +21,7 @@
 
 #include "../apart.h"
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "virtio/driver.h"
 #include "virtio/vring.h"
 
@@ -78,7 +79,7 @@ static void open_lab(uint64_t features)
 static void wait_a_little(unsigned *spins)
 {
 	if (++*spins < SPINS)
-		__builtin_ia32_pause();
+		cpu_pause();
 	else
 		sched_yield();
 }
@@ -107,6 +108,16 @@ static void *driver_main(void *arg)
 	}
 }
 
+/* Make the next store to this line slow. */
+static void flush(const void *at)
+{
+#ifdef __x86_64__
+	__builtin_ia32_clflush(at);
+#else
+	__asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
+#endif
+}
+
 /* False: the device has not seen the chain, and the driver does not kick. */
 static bool one_round(unsigned round)
 {
@@ -114,7 +125,7 @@ static bool one_round(unsigned round)
 	bool seen;
 
 	vring_kick_disable(&lab.ring);
-	__builtin_ia32_clflush(&lab.slow);
+	flush(&lab.slow);
 	atomic_store(&lab.round, round);
 	for (unsigned i = round % DELAYS; i; i--)
 		__asm__ volatile("");
