@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "../emulated.h"
 #include "../hostage.h"
 #include "base/closer.h"
 #include "base/mover.h"
@@ -146,5 +147,7 @@ int main(void)
 	    cmocka_unit_test(a_process_whose_moves_hang_can_end),
 	};
 
+	if (emulated())
+		return not_tested_emulated();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

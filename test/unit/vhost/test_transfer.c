@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../emulated.h"
 #include "../hostage.h"
 #include "base/errand.h"
 #include "vhost/channel.h"
@@ -378,5 +379,7 @@ int main(void)
 	    T(only_some_announcements_may_be_made_at_once),
 	};
 
+	if (emulated())
+		return not_tested_emulated();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
