@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * Opening: virtual devices are plugged in by name after the run time has started, so an error
- * belongs to one device. The run time finds PCI devices itself. Each device gets a pool of mbufs
- * that hold its longest frame in one piece.
+ * Opening: virtual devices are added by name after the run time has started. So it is known which
+ * device an error is about. The run time finds PCI devices itself. Each device gets a pool of
+ * mbufs. An mbuf can contain the longest frame in one piece.
  *
  * Sending: room() takes mbufs from the pool and send() gives them to the device. The mbufs that the
  * device does not take are the backlog of the pair. room() offers the backlog again before new

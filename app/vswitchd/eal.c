@@ -2,10 +2,11 @@
 /*
  * Theory of operation
  *
- * The EAL gets the CPUs of its threads, and leaves no files behind. It needs one huge page, or
- * none. Free huge pages are counted before it starts. The count may be wrong: a control group may
- * have a limit, or another process may take the page first. Then the EAL has no memory. It cannot
- * be started twice in a process, so the program executes itself again with --no-huge.
+ * This file starts the EAL. The EAL is told on which CPUs its threads run, and to leave no files
+ * behind. It uses one huge page or none. Free huge pages are counted before the EAL starts. The
+ * count may be wrong: a control group may have a limit, or another process may take the page first.
+ * Then the EAL gets no memory and fails. It cannot be started twice in a process, so the program
+ * executes itself again with --no-huge.
  */
 #include "eal.h"
 

@@ -12,9 +12,9 @@
 void ending_hold_signals(void);
 
 /*
- * Returns a descriptor that becomes readable when the switch must end. Signals that came before
- * count. Call it before the calling thread enters the sandbox. A forced end removes the sockets of
- * o, which must exist. Negative errno; errors are logged.
+ * Returns a descriptor that becomes readable when the switch must end, or a negative errno. Errors
+ * are logged. Signals that came before the call count, too. Call this before the calling thread
+ * enters the sandbox. o must exist until the end, because a forced end removes the sockets of o.
  */
 int ending_watch(const struct options *o);
 

@@ -342,8 +342,8 @@ static enum options_outcome getopt_fault(int fault, char *argv[])
 }
 
 /*
- * The vhost-user conventions for back-ends: with --print-capabilities all other arguments are
- * ignored.
+ * The vhost-user conventions for back-ends demand that --print-capabilities makes the program
+ * ignore all other arguments.
  */
 static bool asks_for_capabilities(int argc, char *argv[])
 {

@@ -2,17 +2,19 @@
 /*
  * Theory of operation
  *
- * Capabilities and filters belong to a thread, and later threads inherit them. The EAL creates our
- * threads before the sandbox is ready, so each thread enters by itself: a worker before its first
- * turn, the control thread and the signal thread when the sockets exist, the EAL's interrupt thread
- * by an alarm, the log's thread before its first line. no_new_privs is set before all of them.
+ * Capabilities and filters belong to a thread, and later threads inherit them. The EAL creates
+ * threads before the sandbox is ready. So each thread enters the sandbox by itself: a worker before
+ * its first turn, the control thread and the signal thread when the sockets exist, the EAL's
+ * interrupt thread by an alarm, the log thread before its first line. no_new_privs is set before
+ * that.
  *
  * If a thread makes a call that is not on its list, it gets a signal (SIGSYS), not an error code:
  * unexpected code must not continue. The handler may only write, so the names of calls are looked
  * up beforehand. mmap and mprotect are allowed only without PROT_EXEC, so no thread can make new
  * code. All libraries have been loaded by then.
  *
- * The calls that libraries make for us are listed here. All others are listed beside their code.
+ * System calls that libraries make are listed in this file. All other system calls are listed
+ * beside the code that makes them.
  */
 #include "sandbox.h"
 
@@ -117,8 +119,8 @@ static const int log_calls[] = {SYSCALLS_LOG(X)};
 
 /*
  * No memory becomes executable. Only closers may create processes; other threads may create
- * threads. The filter cannot read the arguments of clone3, so it fails with ENOSYS and glibc uses
- * clone.
+ * threads. The filter cannot read the arguments of clone3. So clone3 fails with ENOSYS, and glibc
+ * uses clone instead.
  */
 static int allow(scmp_filter_ctx filter, int call, bool forks)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Several arrays in one allocation. A function that takes them from an arena is called twice: first
- * with an arena without memory, which only adds up sizes, then with an arena of that much memory.
- * Both times it must take the same arrays in the same order. Sizes come from this process and are
- * not checked.
+ * Several arrays in one allocation. To use it, write a function that takes the arrays from an
+ * arena, and call it twice. For the first call the arena has no memory, and only adds up sizes. For
+ * the second call the arena has so much memory. The function must take the same arrays in the same
+ * order both times. Sizes come from this process and are not checked.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Errands: calls that may take any time. Threads make them for which no other thread waits.
+ * Errands: calls that may take any time. They are made in threads for which no other thread waits.
  *
  * An errand begins at once if the errands before it are quick. If an errand takes longer than
  * ERRAND_TIMEOUT_NS, the next one begins in another thread. At most ERRAND_THREADS_MAX errands run

@@ -39,9 +39,10 @@ static inline bool ethertype_is_tag(uint16_t type)
 }
 
 /*
- * Skip up to two VLAN tags of a frame of which the first len bytes are given. Returns the ethertype
- * behind them, and in *ret_l3 the offset behind the ethertype. The result is the type of a tag if
- * there are more tags, or if the bytes end within them, and 0 if they end before any ethertype.
+ * Skip up to two VLAN tags. frame is the first len bytes of a frame. Returns the ethertype behind
+ * the tags. *ret_l3 is the offset behind this ethertype. If there are more tags, or if the bytes
+ * end inside the tags, the function returns the type of a tag. If the bytes end before the first
+ * ethertype, it returns 0.
  */
 static inline uint16_t ethernet_skip_tags(const uint8_t *frame, uint32_t len, uint32_t *ret_l3)
 {

@@ -37,9 +37,9 @@ bool log_level_parse(const char *name, enum log_level *ret_level);
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * From now on let a thread write the lines. It first calls enter(), if enter is not NULL. 0 or a
- * negative errno, that of enter() for example; on failure callers go on writing their lines
- * themselves.
+ * From now on a thread of its own writes the lines. The thread first calls enter(), if enter is not
+ * NULL. Returns 0 or a negative errno, for example that of enter(). After a failure callers go on
+ * writing their lines themselves.
  */
 int log_start(int (*enter)(void));
 

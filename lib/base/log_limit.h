@@ -28,7 +28,7 @@ struct log_limit {
 	unsigned left_out;
 };
 
-/* What all peers share. All zero: nothing was logged yet. */
+/* The limit for all peers together. All zero: nothing was logged yet. */
 struct log_limit_all {
 	int64_t due_ms;
 };

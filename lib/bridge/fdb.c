@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The slow half of the learning table: everything that writes. See fdb.h for the rules.
+ * The slow part of the address table: all functions that write to it. See fdb.h for the rules.
  *
  * All writes to a pair of buckets happen under its lock. Readers take no lock, so each slot
  * changes with one atomic store of a whole entry.
  *
  * The counters (all entries, entries of each port, ports with entries) are changed atomically, but
- * not together. So fairness is decided on numbers that may be a few entries old.
+ * not together. So the numbers that fairness uses may be wrong by a few entries.
  */
 #include "bridge/fdb.h"
 
@@ -19,7 +19,10 @@
 #define NO_SLOT    PAIR_SLOTS
 #define LARGE_PAGE (2u << 20)
 
-/* Ticks in the ageing time. Nearly as many more are left to find an entry that is too old. */
+/*
+ * Ticks in the ageing time. A stamp counts about twice as many ticks. So there are nearly as many
+ * ticks again in which an old entry must be found.
+ */
 #define AGE_TICKS (FDB_STAMPS / 2)
 
 _Static_assert(FDB_PORTS_MAX == 1 << FDB_STAMP_SHIFT && FDB_BELOW_MAC == UINT64_C(1) << 17,
@@ -188,8 +191,8 @@ static unsigned find_room(
 	mine = fdb_port_count(fdb, port);
 	victim = find_victim(fdb, pair, port, now_s);
 	/*
-	 * No port with an entry in these buckets has more than its share: other ports used up the
-	 * limit.
+	 * No port with an entry in these buckets has more than its share. So other ports have used
+	 * up the limit.
 	 */
 	if (empty != NO_SLOT && mine < fair_share(fdb) && victim.held <= fair_share(fdb))
 		return empty;
@@ -219,7 +222,7 @@ static void learn_again(struct fdb *fdb, uint64_t *slot, uint64_t entry, uint32_
 	uint64_t old = slot_read(slot);
 
 	if (entry_port(old) == entry_port(entry)) {
-		/* A core whose clock is a tick behind must not turn the stamp back. */
+		/* If the clock of this core is a tick behind, the stamp must not become older. */
 		if (entry_age(fdb, old, now_s) > 0)
 			slot_write(slot, entry);
 		return;
@@ -307,7 +310,7 @@ void fdb_flush_port(struct fdb *fdb, uint16_t port)
 	fdb->flush_waiting++;
 }
 
-/* The ports of the last pass are done. Those that wait come next. */
+/* The ports of the last pass are done. Begin a pass for the ports that wait. */
 static void flush_begin_pass(struct fdb *fdb)
 {
 	for (unsigned port = 0; port < FDB_PORTS_MAX; port++)
@@ -393,7 +396,9 @@ static uint32_t buckets_for(uint32_t max_entries)
 	return buckets;
 }
 
-/* Large tables lie in large pages, if there are any, because random look-ups miss the TLB, too. */
+/*
+ * Large tables get large pages, if the system has any, because random look-ups also miss the TLB.
+ */
 static void *zalloc_lines(size_t bytes)
 {
 	size_t align = bytes < LARGE_PAGE ? CACHE_LINE : LARGE_PAGE;
@@ -407,7 +412,7 @@ static void *zalloc_lines(size_t bytes)
 	return memset(p, 0, rounded);
 }
 
-/* Addresses have the same stamp whether they are seen at the begin or at the end of a tick. */
+/* Choose the length of a tick. All addresses that are seen in the same tick get the same stamp. */
 static void choose_tick(struct fdb *fdb, unsigned age_s)
 {
 	unsigned tick_s = (age_s + AGE_TICKS - 1) / AGE_TICKS;

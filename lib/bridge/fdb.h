@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The address table (filtering database, IEEE 802.1Q clause 8.8): which port each MAC is behind.
+ * The address table (filtering database, IEEE 802.1Q clause 8.8). It finds the port behind which a
+ * MAC is.
  *
  * Layout. An entry is one 64-bit word: 47 bits of MAC (the bit of group addresses is never set), 5
- * bits of stamp and 12 bits of port. A bucket is one cache line of eight entries. A MAC may be in
- * bucket h or in bucket h ^ 1, and its entry never moves to another slot. So a look-up reads one
- * line (rarely two, adjacent), without a lock or a retry: it sees a whole entry or none. There are
- * at least two slots for each of max_entries. The hash is the crc32 of the MAC times a random odd
- * number. crc32 alone is linear: a guest could choose addresses of one bucket without knowing the
+ * bits of stamp and 12 bits of port. A bucket is one cache line of eight entries. A MAC with hash h
+ * may be in bucket h or in bucket h ^ 1. Its entry never moves to another slot. So a look-up reads
+ * one line (rarely two adjacent lines), without a lock or a retry. It sees a whole entry or none.
+ * The table has at least 2 * max_entries slots.
+ *
+ * The hash is the crc32 of the MAC, multiplied by a random odd number. Without the multiplication
+ * the hash would be linear: a guest could choose addresses of the same bucket without knowing the
  * seed.
  *
  * Stamp. The stamp says in which tick the entry was last confirmed. The ageing time has up to 16
- * ticks. MAC, stamp and port are in one word, so one comparison tells that a source is known and
- * was confirmed in this tick, and the check misses one cache line at most. Then nothing is stored.
- * Otherwise a million active addresses would cause a million stores per second, and cache lines
- * that all cores read would move from core to core. Ages are counted in ticks, so entries are kept
- * for up to two ticks longer than the ageing time, and which of two entries is older is known only
- * if their ticks differ.
+ * ticks. MAC, stamp and port are in one word. So one comparison tells whether a source is known and
+ * was confirmed in this tick. If so, nothing is stored. (If every frame were stored, a million
+ * active addresses would cause a million stores per second, and cache lines that all cores read
+ * would move from core to core.)
+ *
+ * Ages are counted in ticks. So an entry may be kept for two ticks longer than the ageing time. If
+ * two entries were confirmed in the same tick, it is not known which of them is older.
  *
  * Fairness. A guest may send from any number of MACs, but it must not push out the entries of other
  * ports. If the table has max_entries, or both buckets of a MAC are full:
@@ -31,8 +35,8 @@
  * So a port that invents MACs soon replaces only its own entries.
  *
  * Threads. Any thread may look up, call fdb_known() and fdb_learn(), and read the counters, at any
- * time. A writer holds a lock of a pair of buckets for some tens of instructions. fdb_learn() only
- * tries to take the lock. If another thread holds it, nothing is learned until a later frame.
+ * time. A writer locks a pair of buckets for some tens of instructions. fdb_learn() only tries to
+ * take the lock. If another thread holds it, nothing is learned until a later frame.
  * fdb_age_some(), fdb_flush_port(), fdb_flush_some() and fdb_destroy() are for one control thread;
  * ageing and flushing wait for the lock. fdb_foreach() takes no lock, so it may miss or show
  * entries that change meanwhile. No thread may use the table when it is destroyed.
@@ -167,8 +171,8 @@ static inline uint64_t fdb_ending(const struct fdb *fdb, uint16_t port, uint32_t
 }
 
 /*
- * Is there an entry for mac with this ending? Stores nothing. mac is neither 0 nor a group address.
- * The ending is from fdb_ending(), for a port below FDB_PORTS_MAX.
+ * Is there an entry for mac with this ending? The function stores nothing. mac is neither 0 nor a
+ * group address. ending is a result of fdb_ending() for a port below FDB_PORTS_MAX.
  */
 static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint64_t ending)
 {
@@ -185,16 +189,17 @@ static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint64_t endin
 }
 
 /*
- * mac sent a frame from port in second now_s: add, move or confirm its entry. Nothing is learned
- * for MAC 0, group addresses and ports from FDB_PORTS_MAX on, if fairness forbids it, or if another
- * thread holds the lock. Call this if fdb_known() returned false.
+ * Learn that mac sent a frame from port in second now_s: add, move or confirm its entry. Call this
+ * if fdb_known() returned false. Nothing is learned for MAC 0, for group addresses and for ports
+ * from FDB_PORTS_MAX on. Nothing is learned, either, if fairness forbids it, or if another thread
+ * has the lock.
  */
 void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
 
 /*
- * Drop the entries that are too old from the next max_buckets buckets; the first bucket follows the
- * last. Check each bucket more often than every three quarters of the ageing time, because a later
- * check takes old entries for new ones.
+ * Drop entries that are too old from the next max_buckets buckets. After the last bucket comes the
+ * first. Each bucket must be checked more often than every three quarters of the ageing time,
+ * because a later check takes old entries for new entries.
  */
 void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Look-ups that compare a whole bucket at once, with AVX-512 or AVX2. So no branch depends on the
- * slot of an entry, which the CPU cannot predict in a table of many addresses. The results are
- * those of the functions in fdb.h. Slots are aligned, so each slot is still read in one piece,
- * although the bucket as a whole is not.
+ * slot of an entry. (In a table of many addresses the CPU cannot predict such a branch.) The
+ * results are those of the functions in fdb.h. Slots are aligned, so each slot is read in one
+ * piece. The bucket as a whole is not.
  */
 #pragma once
 

@@ -56,7 +56,7 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
     uint32_t now_s, unsigned n, const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
 	uint64_t ending = fdb_ending(fdb, in_port, now_s);
-	/* Addresses and verdict of the frame before. 0 is never a valid source. */
+	/* Addresses and verdict of the previous frame. 0 is never a valid source. */
 	uint64_t last_src = 0, last_dst = 0;
 	uint16_t last_verdict = 0;
 	bool have_dst = false;

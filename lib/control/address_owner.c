@@ -15,7 +15,10 @@
 #include "bridge/fdb.h"
 #include "control/vhost_port.h"
 
-/* A slice has at most 16,384 entries, half a millisecond. In between front-ends are answered. */
+/*
+ * A slice has at most 16,384 entries and takes half a millisecond. Front-ends are answered between
+ * slices.
+ */
 #define SLICE_BUCKETS 2048
 #define SLICE_WAIT_US 1000
 
@@ -37,7 +40,7 @@ static uint64_t process_started(pid_t pid)
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[MAX(n, 0)] = '\0';
-	/* Field 2, in parentheses, is a name of the process's choice, even with a ")". */
+	/* The process can choose field 2, a name in parentheses. The name may contain ")". */
 	at = strrchr(text, ')');
 	for (unsigned field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
@@ -55,7 +58,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 		event_add(sw->address_owners.flush, &wait);
 }
 
-/* The port is down, so no worker learns for it. */
+/* Forget the addresses behind the port. The port is down, so no worker learns for it. */
 static void forget(struct vhost_port *vp, const char *why)
 {
 	struct vswitch *sw = vp->port.sw;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which guest's addresses are behind a port: those of the guest that is connected, or was until a
- * moment ago. If its front-end does not come back, or another front-end connects, the addresses are
- * forgotten, because frames to them would go to no guest or to the wrong one.
+ * The addresses that were learned behind a port belong to one guest: the guest that is connected,
+ * or the last guest that was connected. If the front-end of that guest does not come back in time,
+ * or another front-end connects, the addresses are forgotten. Otherwise frames to them would go to
+ * no guest or to the wrong guest.
  *
  * Threads: the control thread.
  */

@@ -3,18 +3,21 @@
  * Theory of operation
  *
  * A move is judged by the loads of its two workers: the higher load must fall by at least `gain`.
- * So a queue that alone keeps its worker busy does not move (the other worker would be as busy
- * then), equal workers exchange no queues, and a queue does not move back, because this would have
- * to gain as much again. The best move of the busiest worker is planned first. Each further move is
- * planned for the loads after the moves before, until no worker that was above `busy` can gain.
+ * This has three effects. If a single queue keeps its worker busy, the queue does not move, because
+ * the other worker would then be as busy. Workers with equal loads exchange no queues. A queue does
+ * not move back, because that move would have to gain as much again.
  *
- * The load of a worker that is always busy shows how much it gets done, not how much there is to
- * do: its queues may have more load on another worker. This shows after the hold-off.
+ * The best move of the busiest worker is planned first. Each further move is planned with the loads
+ * as they will be after the moves before. Planning ends when no worker above `busy` can gain.
  *
- * A queue costs more on a worker of another node than the node of the guest's memory. REMOTE_COST
- * is a guess of how much. It is applied when loads are compared. If no worker is too busy, such a
- * queue moves to the node of its memory, if a worker there then stays so far below `busy` that it
- * will not give the queue away again.
+ * The load of a worker that is always busy shows how much work it does, not how much work there is.
+ * After a move a queue may cause more load on the other worker than before. The loads after the
+ * hold-off show that.
+ *
+ * A queue costs more if its worker and the guest's memory are on different nodes. REMOTE_COST is a
+ * guess of how much. It is used when loads are compared. If no worker is too busy, such a queue
+ * moves to the node of its memory. This needs a worker there whose load stays so far below `busy`
+ * that it will not give the queue away again.
  *
  * Loads vary. Moves are made only if moves were found in `sustained_min` intervals in a row. Then
  * no move is made for `hold_off` intervals, so that the next loads show the effect of the moves.
@@ -86,7 +89,7 @@ static void take(struct state *s, const struct balance_move *move)
 	s->moves[s->n_moves++] = *move;
 }
 
-/* By how much a move lowers the higher of two loads; 0: not at all. */
+/* The gain of a move: by how much it lowers the higher of the two loads. 0: it does not. */
 static unsigned gain(const struct balance_move *m)
 {
 	unsigned before = MAX(m->from_before, m->to_before);
@@ -95,7 +98,10 @@ static unsigned gain(const struct balance_move *m)
 	return before > after ? before - after : 0;
 }
 
-/* If moves gain the same, prefer the queue with the lower load, then the less busy worker. */
+/*
+ * Is move a better than move b? If both gain the same, the queue with the lower load is better, and
+ * after that the less busy worker.
+ */
 static bool better_move(const struct balance_move *a, const struct balance_move *b)
 {
 	unsigned gain_a = gain(a), gain_b = gain(b);
@@ -129,7 +135,7 @@ static bool best_move(const struct state *s, unsigned from, struct balance_move 
 	return found;
 }
 
-/* The busiest of the workers that were too busy and may gain; n_workers: there is none. */
+/* The busiest worker, of those that were too busy and may gain. n_workers: there is none. */
 static unsigned busiest(const struct state *s)
 {
 	unsigned best = s->n_workers;

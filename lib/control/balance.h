@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The policy of which worker polls which queue: loads in, moves out. Pure functions; they know
- * nothing of the switch and read no clock. One call of balance_step() is one interval.
+ * Decides which worker polls which queue. The functions get the loads of queues and workers, and
+ * return moves of queues. They use no other state of the switch, and no clock. The caller calls
+ * balance_step() once per interval.
  *
  * Loads are thousandths of a worker's time. Nodes are numbers, or NUMA_UNKNOWN.
  */
@@ -38,7 +39,7 @@ struct balance_limits {
 	unsigned hold_off;      /* so many steps after moves make no moves */
 };
 
-/* Except for the limits it begins with all zero. */
+/* At the beginning all fields except the limits are zero. */
 struct balance {
 	struct balance_limits limits;
 	unsigned sustained, hold;
@@ -50,8 +51,8 @@ extern const struct balance_limits balance_usual;
 unsigned balance_place(const struct balance_worker workers[], unsigned n, int node);
 
 /*
- * Evaluate the loads of one interval. Returns how many moves are to be made, mostly none. No queue
- * moves twice. The contents of workers and queues change.
+ * Evaluate the loads of one interval. Returns the number of moves to make, which is mostly 0. No
+ * queue moves twice. The contents of workers and queues change.
  */
 unsigned balance_step(struct balance *b, struct balance_worker workers[], unsigned n_workers,
     struct balance_queue queues[], unsigned n_queues, struct balance_move ret_moves[]);

@@ -12,10 +12,10 @@
 /* If a port was not slow for this time, it counts as a port that never was slow. */
 #define FORGET_NS (10 * SECOND)
 #define LEVEL_MAX 10
-/* For how long errands make the calls after an errand's write was slow; doubles each time. */
+/* After a slow write by an errand, errands make the calls for this time. It doubles each time. */
 #define SLOW_MIN_NS SECOND
 #define SLOW_MAX_NS (64 * SECOND)
-/* For how long a front-end is not served after a write that blocked; doubles each time. */
+/* After a write that blocked, the front-end is not served for this time. It doubles each time. */
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 60000
 
@@ -56,10 +56,9 @@ static void begin_slow(struct vhost_port *vp, int64_t now)
 }
 
 /*
- * An errand has found a write slow, too, by the CPU time of the write. So the worker did not just
- * lose its CPU. Each time a port is confirmed slow again, errands make its calls for longer. A
- * hypervisor may take the CPU away and not tell the kernel, so one such write is no reason for a
- * warning.
+ * An errand has found a write slow, too. It measured CPU time, so the cause was not a lost CPU.
+ * Each time this happens to a port again, errands make its calls for a longer time. One such write
+ * is no reason for a warning: a hypervisor may take the CPU away without telling the kernel.
  */
 static void confirm_slow(struct vhost_port *vp, int64_t now)
 {
@@ -98,8 +97,8 @@ static void hand_over(struct vhost_port *vp)
 		if (!v || !v->active || v->call_fd < 0)
 			continue; /* the driver wants no calls any more */
 		if (vhost_call(&vp->net.vhost, i, VHOST_CALL_USED, v->call_fd) == 0)
-			continue; /* handed over */
-		/* Out of memory or descriptors: try again the next time. */
+			continue; /* an errand will make the call */
+		/* No memory or no free descriptor: try again the next time. */
 		atomic_store(&q->call_left, true);
 		atomic_store(&vp->port_calls.left, true);
 		vp->port.sw->calls_left = true;
@@ -134,7 +133,7 @@ static void service(struct vhost_port *vp, int64_t now)
 	struct port_calls *calls = &vp->port_calls;
 	unsigned ring, blocked = 0;
 
-	/* Workers read these words, so write them only if they change. */
+	/* Workers read these words often, so they are written only if they change. */
 	if (atomic_load(&calls->blocked))
 		blocked = atomic_exchange(&calls->blocked, 0);
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Calls that workers do not make, because the eventfd is not known to be quick, or because a write
- * to an eventfd of the same port took long. Every few milliseconds they are handed to
- * vhost/call.h, where errands make them. After an errand found the write quick, workers make the
- * calls.
+ * Makes the calls that workers leave to the control thread. A worker leaves a call if the eventfd
+ * is not known to be quick, or if a write to an eventfd of the same port took long. Every few
+ * milliseconds the control thread starts errands (vhost/call.h) that make these calls. If an errand
+ * finds the write quick, workers make the calls again.
  *
- * So an eventfd that is slow from the beginning costs a worker nothing. An eventfd that was quick
- * and becomes slow costs one slow write. The time for which the worker had lost its CPU does not
- * count (base/off_cpu.h). If this time is not known, a port may count as slow by mistake; then one
- * quick write by an errand ends this. Each time the port is slow again within ten seconds, twice
- * as many quick writes are needed. If an errand finds the write slow, too, errands make the port's
- * calls for a second. This time doubles if it happens again.
+ * So an eventfd that is slow from the beginning costs a worker nothing. An eventfd that becomes
+ * slow later costs a worker one slow write. Time for which the worker had lost its CPU does not
+ * count (base/off_cpu.h). If this time is not known, a port may count as slow by mistake. Then one
+ * quick write by an errand ends this state. If the port is slow again within ten seconds, twice as
+ * many quick writes are needed, and so on. If an errand finds the write slow, too, errands make the
+ * port's calls for a second. This time doubles each time it happens again.
  *
- * A write blocks only if the front-end wants this. Then the front-end loses its connection and is
- * not served again for some time. This time doubles if it happens again.
+ * A write blocks only if the front-end has caused this on purpose. Then the front-end is
+ * disconnected, and not served for some time. This time doubles each time it happens again.
  *
  * Threads: the control thread.
  */
@@ -29,9 +29,9 @@ struct vswitch;
 struct call_history {
 	bool slow;       /* workers do not make this port's calls */
 	bool told;       /* a warning has been logged */
-	uint8_t level;   /* how often it was slow lately: 2 to this power quick writes end it */
+	uint8_t level;   /* how often it was slow lately; 2 to this power quick writes end that */
 	int64_t slow_ns; /* when it was slow last */
-	int64_t confirmed_ns; /* when an errand found it slow, too, last */
+	int64_t confirmed_ns; /* when an errand last found it slow, too */
 	int64_t penalty_ns;   /* for how long errands made its calls after that */
 	int64_t until_ns;     /* until then errands make its calls; 0: no errand found it slow */
 	unsigned backoff_ms;  /* for how long it was not served after the last write that blocked */
@@ -44,5 +44,5 @@ struct call_history {
  */
 bool calls_service(struct vswitch *sw);
 
-/* Drop the connection of a front-end that costs others time. The caller has logged the reason. */
+/* Disconnect a front-end that costs other ports time. The caller has logged the reason. */
 void calls_drop(struct vhost_port *vp);

@@ -9,7 +9,10 @@ void kicks_init(struct switch_port *sp)
 		sp->kick[i].fd = -1;
 }
 
-/* The eventfd to be watched; -1: no worker polls the queue, or its driver does not use one. */
+/*
+ * The eventfd that must be in a set. -1: none, because no worker polls the queue, or because its
+ * driver kicks without an eventfd.
+ */
 static int wanted_fd(const struct switch_port *sp, const struct queue *q)
 {
 	return sp->port && sp->ops->in_use(sp, q->index) ? sp->ops->kick_fd(sp, q) : -1;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which worker is woken by the kicks of a queue.
+ * Decides which worker the kicks of a queue wake up.
  *
  * The kick eventfd of a queue is in the epoll set of the worker that polls the queue
- * (worker/idle.h), and in no other set. It is taken out of the set before it may be closed: the
- * front-end has the same file, so the kernel would go on reporting its kicks.
+ * (worker/idle.h), and in no other set. It is removed from the set before its descriptor may be
+ * closed. Otherwise the kernel would go on reporting its kicks, because the front-end has the same
+ * file.
  *
  * Threads: the control thread.
  */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which port indices are taken. An index is a place in the arrays of the forwarding and in the
- * address table, so there are few of them, and a port that is removed gives its index back.
+ * Gives indices to ports. An index is a place in the arrays of the forwarding and a value in the
+ * address table. There are few indices, so a port gives its index back when it is removed.
  *
- * What is on its way to a port (a frame in a mailbox, a kick that a worker has not read yet) may
- * arrive after that. So it carries the generation of the index, too, and is ignored if another port
- * has the index. An index may be given back when the workers use a forwarding without the port, and
- * the address table has no entry for the port.
+ * A frame in a mailbox, or a kick that a worker has not read yet, may arrive after the port was
+ * removed. So frames and kicks also carry the generation of the index. They are ignored if another
+ * port has the index by then.
+ *
+ * An index may be given back only after the workers use a forwarding without the port, and the
+ * address table has no entry for the port.
  *
  * Threads: the control thread only.
  */

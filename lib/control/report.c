@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The JSON object is the report; the text table is a view of it (report_text.c). Every number is
- * read from the workers' counters once, so a table agrees with its own sums.
+ * The report is a JSON object. report_text.c turns this object into a table. Every counter of the
+ * workers is read once, so the sums in the report agree with the numbers in it.
  */
 #include "control/report.h"
 
@@ -10,7 +10,10 @@
 #include "control/report_port.h"
 #include "control/vswitch.h"
 
-/* Sums over the whole switch. See struct queue_stats (datapath/port.h) for which must be equal. */
+/*
+ * Sums over the whole switch. The comment of struct queue_stats (datapath/port.h) says which sums
+ * must be equal.
+ */
 struct totals {
 	uint64_t ingress, ingress_done;  /* frames taken from guests; and sent on or dropped */
 	uint64_t forwarded, egress_done; /* copies sent to queues; and delivered or dropped there */

@@ -13,12 +13,12 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* If poll() says that a pipe is writable, it takes so many bytes without waiting. */
+/* If poll() says that a pipe is writable, a write of so many bytes does not wait. */
 #define PART 4096
 
 /*
- * Other processes share the descriptor, so it is not made non-blocking. If it is writable, a write
- * of PART bytes does not wait.
+ * Write at most for ms milliseconds. The descriptor is not made non-blocking, because other
+ * processes share it. A write of PART bytes does not wait if the descriptor is writable.
  */
 static int write_within(int fd, const char *text, size_t n, unsigned ms)
 {
@@ -88,7 +88,7 @@ int report_check(const char *path)
 	char *name;
 	int fd;
 
-	/* For example a directory or /dev/stdout, which must not be replaced. */
+	/* A directory or /dev/stdout, for example, must not be replaced. */
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		log_error("cannot write counters to %s: it is not a regular file", path);
 		return -EINVAL;

@@ -7,7 +7,7 @@
 #include "bridge/fdb.h"
 #include "control/vswitch.h"
 
-/* The most buckets that are read, which takes some milliseconds; the most addresses listed. */
+/* Read at most so many buckets, which takes some milliseconds. List at most so many addresses. */
 #define BUCKETS_MAX   (UINT32_C(1) << 17)
 #define ADDRESSES_MAX 8192
 

@@ -8,9 +8,9 @@ struct fdb;
 struct vswitch;
 
 /*
- * The addresses of all ports, read from the table once. To save time of the control thread, a large
- * table is not read to its end, and of many addresses behind a port not all are listed. NULL: no
- * memory, so nothing will be listed.
+ * Read the addresses of all ports from the address table, in one pass. Of a large table only a part
+ * is read, and of a port with many addresses only some are listed, because the control thread has
+ * little time. NULL: no memory; then no addresses are listed.
  */
 struct address_lists *address_lists_create(const struct vswitch *sw);
 void address_lists_destroy(struct address_lists *lists);

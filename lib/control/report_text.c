@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- * The report as a table for people: a line for each port, and indented below it the state of the
- * link, the front-end and its features, the addresses behind the port, and the drops. The workers
- * follow after the ports. Everything is read from the JSON object and nothing from the switch, so
- * the two cannot differ.
+ * Prints the report as a table for people. There is one line for each port. Indented lines below it
+ * show the state of the link, the front-end and its features, the addresses behind the port, and
+ * the drops. The workers follow after the ports. All data comes from the JSON object of the report,
+ * so the table and the JSON cannot differ.
  */
 #include "control/report.h"
 
@@ -51,7 +51,7 @@ static void print_drops(FILE *out, const char *what, const struct direction_sum 
 			    (int64_t)sum->drops[r], drop_name(r), drop_text(r));
 }
 
-/* What the column "link" says, and what it means. */
+/* The texts of the column "link", with their meanings. */
 static const struct link_state {
 	const char *word, *meaning;
 } link_up = {"up", ""},
@@ -173,7 +173,7 @@ static void print_port(FILE *out, const json_t *port)
 	print_drops(out, "to the guest:", &to);
 }
 
-/* The ingress queues that take at least 1 % of their worker's time, below this worker. */
+/* Below a worker: list its ingress queues that take at least 1 % of its time. */
 static void print_load(FILE *out, const json_t *ports, size_t worker)
 {
 	size_t p, i;

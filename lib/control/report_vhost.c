@@ -30,7 +30,7 @@ static void report_ring(json_t *queue, const struct vhost_device *dev, unsigned 
 	json_object_set_new(queue, "size", json_integer(active ? ring->ring.size : 0));
 }
 
-/* Positions are shown as they are in the ring, `value` as a signed number. */
+/* Positions are shown as they are in the ring. `value` is shown as a signed number. */
 static json_t *event_json(const struct vring_event *e, int64_t now)
 {
 	return json_pack("{s:I, s:I, s:s, s:i, s:i, s:i}", "ns", (json_int_t)e->ns, "ago_us",
@@ -96,7 +96,7 @@ static void report_frontend(const struct vhost_port *vp, json_t *port)
 	    json_pack("{s:I, s:I}", "bytes", (json_int_t)bytes, "page_size", (json_int_t)page));
 }
 
-/* The control queue, if the front-end leaves it to us. */
+/* The control queue, if the switch serves it and not the front-end. */
 static json_t *control_json(const struct net_control *nc)
 {
 	return json_pack("{s:b, s:i, s:I, s:I, s:I}", "served", nc->ring != NULL, "pairs",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the report says about a vhost port besides what it says about any port. Control thread. */
+/* The part of the report that only vhost ports have. Control thread. */
 #pragma once
 
 #include <jansson.h>

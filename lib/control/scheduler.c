@@ -7,12 +7,12 @@
  * of this load. balance.c decides which queues move, and vswitch_move() moves them. A dry run only
  * logs the moves.
  *
- * The node of a guest's memory is the node of a page in the ring's device area, because drivers
- * allocate ring and buffers on the same node. The switch itself writes this page. Until it has been
- * touched it has no node, so its node is asked for in every interval until it is known.
+ * The node of a guest's memory is found from one page: a page of the ring's device area. Drivers
+ * allocate ring and buffers on the same node. The switch writes this page, but a page has no node
+ * before it was touched. So the node is asked for in every interval until it is known.
  *
- * A queue keeps its worker when its port goes down and comes up again, which happens when memory or
- * rings change, until its front-end disconnects. So the balance stays.
+ * When memory or rings change, a port goes down and comes up again. Its queues keep their workers
+ * then, so the balance stays. They lose their workers when the front-end disconnects.
  */
 #include "control/scheduler.h"
 
@@ -31,7 +31,7 @@
 
 #define FULL 1000 /* the load of a worker that is always busy */
 
-/* One worker: its counters at the last reading, and what it did in the last interval. */
+/* One worker: its counters at the last reading, and its work in the last interval. */
 struct seen {
 	uint64_t busy, all; /* cycles */
 	uint64_t queues;    /* busy cycles of its queues, in the last interval */
@@ -140,7 +140,10 @@ static void measure_worker(struct scheduler *s, unsigned w, uint64_t elapsed)
 	seen->queues = 0;
 }
 
-/* A queue's part of its worker's load is its part of the worker's busy cycles. */
+/*
+ * The load of a queue is a part of its worker's load: the same part that the queue has of the
+ * worker's busy cycles.
+ */
 static void measure_queues(struct scheduler *s, const struct vswitch_polled *polled)
 {
 	uint64_t *cycles = calloc(polled->n + 1, sizeof(*cycles));
@@ -200,7 +203,7 @@ static void carry_out(struct scheduler *s, const struct vswitch_polled *polled,
 	s->counts.proposed += n;
 	if (n && s->config.mode == SCHEDULE_ON) {
 		if (vswitch_move(s->sw, moves, n) < 0) {
-			s->balance.hold = 0; /* nothing has happened: try again soon */
+			s->balance.hold = 0; /* no queue has moved: try again soon */
 			return;
 		}
 		s->counts.moved += n;
@@ -209,7 +212,10 @@ static void carry_out(struct scheduler *s, const struct vswitch_polled *polled,
 		tell(s, moves[i].queue, &m[i]);
 }
 
-/* A move waits for all workers, so a worker that stands still would delay it for long. */
+/*
+ * Do all workers run? A move waits for all workers, so a worker that stands still would delay the
+ * move.
+ */
 static bool all_alive(const struct scheduler *s)
 {
 	for (unsigned w = 0; w < s->n_workers; w++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which worker polls which ingress queue. The worker is chosen when the port comes up. Loads are
- * measured in every interval, and queues move if this helps (balance.h).
+ * Decides which worker polls which ingress queue. The worker is chosen when the port comes up.
+ * Loads are measured in every interval. Queues move to other workers if that lowers the highest
+ * loads (balance.h).
  *
  * Threads: the control thread.
  */
@@ -32,7 +33,7 @@ struct schedule_config {
 	unsigned busy_percent; /* a worker with at least this load is too busy */
 };
 
-/* What is known of an ingress queue; kept in its struct switch_port. */
+/* Data of the scheduler about an ingress queue. It is in the queue's struct switch_port. */
 struct placement {
 	bool placed;          /* a worker was chosen since the front-end connected */
 	int node;             /* of the guest's memory with the ring; or NUMA_UNKNOWN */
@@ -52,10 +53,13 @@ void scheduler_destroy(struct scheduler *s);
 /* Choose a worker for each ingress queue of sp that has none. sp is about to come up. */
 void scheduler_place(struct scheduler *s, struct switch_port *sp);
 
-/* The front-end of sp has disconnected: new workers are chosen for its queues the next time. */
+/*
+ * The front-end of sp has disconnected. So the next scheduler_place() chooses new workers for its
+ * queues.
+ */
 void scheduler_forget(struct switch_port *sp);
 
-/* For how much of the last interval a worker was busy, in thousandths. */
+/* The part of the last interval in which the worker was busy, in thousandths. */
 unsigned scheduler_load(const struct scheduler *s, unsigned worker);
 const struct schedule_config *scheduler_config(const struct scheduler *s);
 struct schedule_counts scheduler_counts(const struct scheduler *s);

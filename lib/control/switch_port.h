@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port of the switch, as the control thread sees it: what every kind of port has, and the
- * operations in which the kinds differ. A kind embeds a struct switch_port in a structure of its
- * own (vhost_port.h).
+ * A port of the switch, as the control thread sees it. struct switch_port has the fields that every
+ * kind of port has. Kinds of ports differ in their operations (struct switch_port_ops). Each kind
+ * has a structure of its own that contains a struct switch_port (for example vhost_port.h).
  *
  * Threads: the control thread only. Workers see struct port and struct queue.
  */
@@ -27,20 +27,26 @@ struct vswitch;
 struct switch_port_ops {
 	/* The queue with this number. It is kept for its counters. NULL: it was never in use. */
 	struct queue *(*queue)(const struct switch_port *sp, unsigned index);
-	/* Will workers use this queue when the port is published? */
+	/* Will workers use this queue after the port is published? */
 	bool (*in_use)(const struct switch_port *sp, unsigned index);
 	/*
-	 * Fill in what workers must know of the port, and the queues that take frames. NULL: the
-	 * port is down from now on.
+	 * Fill in the fields of *port that depend on the kind, and the queues that take frames.
+	 * port NULL: the port is down from now on.
 	 */
 	void (*describe)(struct switch_port *sp, struct port *port);
 	/* The eventfd that is written when a polled queue has something; -1: there is none. */
 	int (*kick_fd)(const struct switch_port *sp, const struct queue *q);
-	/* Ask for no kicks of a queue that no worker polls. It may be ignored. */
+	/*
+	 * Ask the driver not to kick a queue that no worker polls. The driver may kick
+	 * nevertheless.
+	 */
 	void (*disable_kicks)(const struct queue *q);
 	/* A page on the node of the queue's memory. The switch writes the page. */
 	void *(*page)(const struct queue *q);
-	/* Add what only this kind has to the report's object of the port, or of the queue. */
+	/*
+	 * Add the values that only this kind has to the report's object of the port, or of the
+	 * queue.
+	 */
 	void (*report)(const struct switch_port *sp, json_t *port);
 	void (*report_queue)(const struct queue *q, json_t *queue);
 	/* The switch ends: disconnect the port. All ports are stopped before one is destroyed. */
@@ -56,7 +62,7 @@ struct switch_port {
 	uint16_t index;
 	uint32_t generation;     /* of the index; see port_index.h */
 	bool changed;            /* since it was published */
-	struct log_limit *limit; /* of log lines; the kind's */
+	struct log_limit *limit; /* of log lines; belongs to the kind */
 	struct port *port;       /* as published; NULL: down */
 	struct port *replaced;   /* the port before, until no worker uses it */
 	unsigned n_polled;       /* queues that workers poll */
@@ -76,13 +82,15 @@ static inline bool switch_port_up(const struct switch_port *sp)
 	return sp->port != NULL;
 }
 
-/* Begin with a port without queues. The name is copied. -ENOSPC: too many ports; -ENOMEM. */
+/*
+ * Initialise a port that has no queues yet. The name is copied. -ENOSPC: too many ports; -ENOMEM.
+ */
 int switch_port_init(struct switch_port *sp, const struct switch_port_ops *ops, struct vswitch *sw,
     const char *name);
 
 /*
- * Give the index back. The port is zeroed; or no worker uses it, and the address table has no entry
- * for it.
+ * Give the index back. No worker may use the port, and the address table must have no entry for it.
+ * A zeroed port is allowed, too.
  */
 void switch_port_cleanup(struct switch_port *sp);
 

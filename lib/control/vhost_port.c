@@ -2,10 +2,11 @@
 /*
  * Theory of operation
  *
- * This file has three parts. The operations tell the switch about a network device: its queues, its
- * kicks, what the report says of it. The callbacks of struct net_host tell a network device about
- * the switch. The end makes a port: a network device, a socket for front-ends, and a journal. What
- * goes wrong with front-ends is handled elsewhere: calls.c, address_owner.c, watchdog.c.
+ * This file has three parts. The first part has the operations that the switch uses on a network
+ * device: its queues, its kicks, its part of the report. The second part has the callbacks of
+ * struct net_host that a network device uses on the switch. The last part makes a port: a network
+ * device, a socket for front-ends, and a journal. Faults of front-ends are handled in other files:
+ * calls.c, address_owner.c, watchdog.c.
  *
  * Threads: the control thread.
  */
@@ -52,7 +53,7 @@ static void describe(struct switch_port *sp, struct port *port)
 	net_device_describe(&vp->net, port);
 }
 
-/* With a doorbell kicks may come without the eventfd. */
+/* If the ring has a doorbell, kicks may come without the eventfd. */
 static int kick_fd(const struct switch_port *sp, const struct queue *q)
 {
 	const struct vhost_vring *v = of(sp)->net.vhost.vring[q->index];
@@ -65,7 +66,10 @@ static void disable_kicks(const struct queue *q)
 	net_queues_disable_kicks(&of(q->owner)->net, q);
 }
 
-/* Drivers allocate a ring and its buffers on one node. The device area is what we write. */
+/*
+ * Drivers allocate a ring and its buffers on one node. The page is in the device area, because the
+ * switch writes this area.
+ */
 static void *page(const struct queue *q)
 {
 	return of(q->owner)->net.vhost.vring[q->index]->config.device;
@@ -163,7 +167,10 @@ static void net_publish(struct net_device *nd)
 	vswitch_commit(nd->owner->sw);
 }
 
-/* Nothing is known of the ring yet: neither where its memory is nor whether it breaks. */
+/*
+ * Forget what was known about the old ring: the node of its memory, and the fault that was
+ * reported.
+ */
 static void net_begins(struct net_device *nd, struct queue *q)
 {
 	port_of(nd)->reported[q->index] = VRING_BREAK_NONE;

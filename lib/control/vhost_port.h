@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port whose frames come from a vhost-user front-end: the kind with a network device, its
- * endpoint (socket), and what must be remembered of front-ends.
+ * The kind of port that has a vhost-user front-end. It consists of a network device, its endpoint
+ * (socket), and data about front-ends that is kept over connections.
  *
  * Threads: the control thread only.
  */

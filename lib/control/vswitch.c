@@ -5,21 +5,21 @@
  * A port is made once and lives as long as the switch, but it goes up and down. Its kind is known
  * only to struct switch_port_ops (switch_port.h). Changes reach the workers in one way only:
  * vswitch_commit() makes a new struct port for each port that has changed (switch_port.c), and a
- * new forwarding of all ports that are up. It returns when no worker uses the old forwarding, so
- * what is only reachable through the old one may be freed.
+ * new forwarding of all ports that are up. It returns when no worker uses the old forwarding. So
+ * objects that are only reachable through the old forwarding may be freed.
  *
- * Changes are collected. They wait for the end of the event loop's turn, so that all changes of one
- * turn cost the workers one new forwarding. There are exceptions: a change that has to be complete
- * before memory is unmapped, a descriptor is closed or a front-end is answered is committed at
- * once, together with all changes that wait. To let answers wait for the end of the turn instead
- * would make a front-end wait for the messages of all others.
+ * Changes are collected until the end of the event loop's turn. So all changes of one turn need
+ * only one new forwarding. There are exceptions: some changes have to be complete before memory is
+ * unmapped, a descriptor is closed or a front-end is answered. Such a change is committed at once,
+ * together with all collected changes. (Answers could wait for the end of the turn, too. But then a
+ * front-end would wait for the messages of all others.)
  *
- * A ring has one reader. While a new forwarding replaces an old one, some workers still use the old
- * one. So a queue must not move from worker to worker in one step: vswitch_move() publishes a
- * forwarding in between in which no worker polls the queue. Meanwhile frames wait in the ring.
+ * A ring must have only one reader. While a new forwarding replaces an old one, some workers still
+ * use the old one. So a queue must not move to another worker in one step. vswitch_move() publishes
+ * two forwardings. In the first one no worker polls the queue. Meanwhile frames wait in the ring.
  *
- * At the end all ports go down with one change, and the workers stop. After that no forwarding
- * changes, so nothing waits for workers.
+ * When the switch ends, all ports go down with one change, and the workers stop. After that the
+ * forwarding does not change, so the control thread does not wait for workers.
  *
  * Threads: the control thread.
  */
@@ -178,7 +178,7 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 {
 	struct forwarding *without, *with;
 
-	/* At once: the forwardings of the move are made of what workers use now. */
+	/* Commit now, because the move must begin with the forwarding that contains all changes. */
 	vswitch_commit(sw);
 	if (mail_waits(sw, moves, n))
 		return -EAGAIN;
@@ -200,7 +200,7 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 		return -ENOMEM;
 	}
 	publish(sw, without);
-	/* The old worker may have asked for kicks, to sleep. */
+	/* The old worker may have asked for kicks before it slept. */
 	for (unsigned i = 0; i < n; i++)
 		disable_kicks(moves[i].queue);
 	publish(sw, with);

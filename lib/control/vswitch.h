@@ -2,9 +2,9 @@
 /*
  * The switch as a whole: its ports, its address table, its workers.
  *
- * Threads: the control thread only. The workers get all changes from here: whatever a front-end
- * changes is reported to vswitch_changed(), and vswitch_commit() makes one new immutable forwarding
- * of all changes, and returns when no worker uses the old one.
+ * Threads: the control thread only. Workers get changes in this way: if a front-end has changed a
+ * port, vswitch_changed() is called. Later vswitch_commit() makes one new immutable forwarding for
+ * all changes. It returns when no worker uses the old forwarding.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ struct vswitch {
 	struct workers *workers;
 	struct scheduler *scheduler;
 	struct net_offer offer;
-	struct net_host host; /* what network devices know of the switch */
+	struct net_host host; /* the part of the switch that network devices use */
 	unsigned n_slow;      /* ports for which workers make no calls */
 	bool calls_left;      /* some calls could not be handed over */
 	struct address_owners address_owners;
@@ -66,15 +66,15 @@ void vswitch_attach(struct switch_port *sp);
 struct switch_port *vswitch_next_port(const struct vswitch *sw, unsigned *at);
 
 /*
- * sp has changed: workers get it with the next commit, at the end of this turn at the latest. All
- * changes of a turn become one forwarding, however many ports change.
+ * sp has changed. Workers get the change with the next commit, at the latest at the end of this
+ * turn. All changes of a turn become one forwarding.
  */
 void vswitch_changed(struct switch_port *sp);
 
 /*
- * Make the workers see all changes at once. Returns when no worker uses the old forwarding. Costs
- * nothing if nothing has changed. Only for callers that cannot wait for the end of the turn, and
- * each says why: they free, unmap or answer something next.
+ * Make the workers see all changes now. Returns when no worker uses the old forwarding. Does
+ * nothing if there are no changes. This is only for callers that cannot wait for the end of the
+ * turn, because they free, unmap or answer next. Each caller says why.
  */
 void vswitch_commit(struct vswitch *sw);
 

@@ -2,13 +2,18 @@
 /*
  * Theory of operation
  *
- * There are three kinds of trouble. The first kind is reported at once through an eventfd: lost
- * memory (by the SIGBUS handler) and missing translations (by workers). The second kind stops a
- * worker, which cannot report it: it hangs in a write to a call eventfd, or waits for a page that
- * a postcopy front-end does not bring. Short timers check for these cases: they compare what each
- * worker does now with what it did at the last check. The shortest timer runs only while calls are
- * made: if the control thread shares its CPU with a guest that polls, each check delays this
- * guest. The third kind, a broken ring, harms no other port and is checked less often.
+ * There are three kinds of trouble.
+ *
+ * The first kind is reported at once through an eventfd: lost memory (by the SIGBUS handler) and
+ * missing translations (by workers).
+ *
+ * The second kind stops a worker, so the worker cannot report it. The worker hangs in a write to a
+ * call eventfd, or it waits for a page that a postcopy front-end does not send. Short timers check
+ * for these cases. They compare the present activity of each worker with its activity at the last
+ * check. The shortest timer runs only while calls are made: if the control thread shares its CPU
+ * with a guest that polls, each check delays this guest.
+ *
+ * The third kind is a broken ring. It harms no other port, so it is checked less often.
  *
  * Each case ends with one line in the log. If the port cannot be used any more, its connection is
  * dropped.
@@ -41,9 +46,15 @@
 #include "vhost/unshared.h"
 
 #define LOOK_MS 10
-/* The same while a worker is awake and calls are made. A call can block it for twice this time. */
+/*
+ * The time between two checks of calls, while a worker is awake and makes calls. A call can block a
+ * worker for twice this time.
+ */
 #define CALL_LOOK_MS 2
-/* After so long without a call, LOOK_MS is enough. The next call can block for LOOK_MS more. */
+/*
+ * If no call was made for so long, calls are checked every LOOK_MS only. Then the next call can
+ * block a worker for LOOK_MS longer.
+ */
 #define CALLS_LATELY_NS UINT64_C(2000000000)
 /* Rings are checked only every so many times, because there may be thousands. */
 #define RING_LOOKS 10
@@ -54,7 +65,7 @@ struct watchdog {
 	struct vswitch *sw;
 	struct event *timer;
 	struct event *call_timer; /* pending while a worker is awake and calls are made */
-	uint64_t calls, calls_ns; /* calls made at the last look; when there was a new one */
+	uint64_t calls, calls_ns; /* calls made until the last look; when calls changed */
 	unsigned looks;
 	int lost_fd; /* written when guest memory is gone */
 	struct event *lost;
@@ -111,9 +122,9 @@ static void on_miss(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * If a front-end does not bring a page, a worker waits, and so do all ports that it polls. It is
- * not known which front-end this is. So all guests that are arriving lose their memory, and then
- * their connection.
+ * If a front-end does not send a page, a worker waits, and so do all ports that the worker polls.
+ * It is not known which front-end this is. So all guests that are arriving lose their memory, and
+ * then their connections.
  */
 void watchdog_free_workers(void *arg)
 {
@@ -159,7 +170,10 @@ static void look_at_unused_queues(struct vswitch *sw)
 		net_queues_look_at_unused(&vp->net);
 }
 
-/* A sleeping worker is in no call. A worker that wakes up is checked within LOOK_MS. */
+/*
+ * A sleeping worker makes no call, so it needs no check. After it wakes up, it is checked within
+ * LOOK_MS.
+ */
 static void look_at_calls(struct watchdog *dog)
 {
 	const struct timeval soon = {.tv_usec = CALL_LOOK_MS * 1000L};

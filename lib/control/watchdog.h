@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Watches for trouble that comes without a message on a front-end's socket. A broken ring is
- * reported in the log and to the front-end (VRING_ERR). If the memory of a port is lost or a call
- * eventfd blocks, the port is stopped before other ports suffer. If a ring behind an IOMMU misses
- * translations, they are requested.
+ * Watches for trouble that no message of a front-end shows. A broken ring is reported in the log
+ * and to the front-end (VRING_ERR). If the memory of a port is lost or a call eventfd blocks, the
+ * port is stopped before other ports suffer. If a ring behind an IOMMU misses translations, they
+ * are requested.
  *
  * Threads: the control thread.
  */
@@ -21,6 +21,7 @@ void watchdog_destroy(struct watchdog *dog);
 
 /*
  * Free workers that wait for a page of an arriving guest. The connections of such guests are
- * dropped a little later. For workers_config.stuck: arg is the struct vswitch. Publishes nothing.
+ * dropped a little later. This function is a value for workers_config.stuck; arg is the struct
+ * vswitch. It publishes no forwarding.
  */
 void watchdog_free_workers(void *arg);

@@ -13,12 +13,12 @@
  *	complete.c  give the source its buffers back, account,   burst_complete
  *	            and call the drivers that asked for it
  *
- * burst_run() calls the stages. A burst is scratch memory of one worker. It holds no frames
+ * burst_run() calls the stages. A burst is scratch memory of one worker. It contains no frames
  * between two calls of burst_run().
  *
- * Trust: b->in is from queue_fetch(), so its segments are mapped, but their content may change at
- * any time. Every decision is made on `head`, the private copy of a frame's first bytes, and
- * `head` is delivered in place of these bytes.
+ * Trust: queue_fetch() has filled in b->in, so its segments are mapped. But the guest may change
+ * their contents at any time. So all decisions use `head`, the private copy of a frame's first
+ * bytes. `head` is also delivered instead of these bytes.
  */
 #pragma once
 
@@ -37,23 +37,26 @@
 #define FRAME_MAX        (65535 + 14 + 8)
 #define BURST_NOTIFY_MAX 64 /* so many queues can wait until burst_notify() has to be called */
 /*
- * A burst has at most this many bytes, and would give at most this many GSO segments if all its
- * frames were segmented. Further frames wait for the next visit. The first frame is always taken.
- * This is enough for eight TSO frames of 64 KiB.
+ * The most bytes of a burst, and the most GSO segments that its frames would need if all of them
+ * were segmented. The first frame is always taken. Frames beyond the limits wait for the next
+ * visit. The limits are enough for eight TSO frames of 64 KiB.
  */
 #define BURST_BYTES        (8 << 16)
 #define BURST_GSO_SEGMENTS 512
-/* How often one burst checks its full destinations again, in total. */
+/* How often one burst checks full destinations again, all destinations together. */
 #define BURST_RETRIES 8
-/* Software work of one burst for all its destinations, in bytes: that of two largest bursts. */
+/*
+ * The most software work of one burst, for all its destinations together, in bytes: enough for two
+ * bursts of the largest size.
+ */
 #define GSO_SEGMENT_WORK 1024 /* the cost of a GSO segment beyond its bytes */
 #define BURST_WORK       (2 * (BURST_BYTES + BURST_GSO_SEGMENTS * GSO_SEGMENT_WORK))
 /*
- * What one burst may copy for floods, in bytes: enough for one frame of 1518 bytes to as many ports
- * as a switch can have. This is 0.3 ms at 8 GB/s.
+ * The bytes that one burst may copy for floods: enough for one frame of 1518 bytes to PORTS_MAX
+ * ports. At 8 GB/s this takes 0.3 ms.
  */
 #define FLOOD_COPY   1024 /* the cost of a copy beyond its bytes */
-#define FLOOD_BUFFER 64   /* the cost of each descriptor beyond a copy's first */
+#define FLOOD_BUFFER 64   /* the cost of each descriptor of a copy, except the first */
 #define BURST_FLOOD  (PORTS_MAX * (1518 + FLOOD_COPY))
 
 /* The longest frame that may come from a port. Two VLAN tags do not count towards the MTU. */
@@ -80,20 +83,23 @@ struct frame {
 /* The net header of a frame that asks for no offload. */
 static const struct virtio_net_hdr no_offload_header = {.num_buffers = 1};
 
-/* The first bytes of a frame, in a cache line of their own, and its net header after the checks. */
+/* The first bytes of a frame, in a cache line of their own, and the frame's checked net header. */
 struct head {
 	uint8_t data[HEAD_STRIDE - VIRTIO_NET_HDR_LEN];
 	struct virtio_net_hdr net;
 } CACHE_ALIGNED;
 
-/* One destination queue and edit, and the frames of the burst that go there, in order. */
+/* The frames of a burst that go to the same queue with the same edit, in order. */
 struct group {
 	struct queue *queue;
 	uint32_t slot; /* number of the queue among those of all destinations */
 	unsigned n;
 	unsigned done;  /* frames delivered or dropped so far */
 	uint32_t needs; /* enum offload, of all frames together */
-	/* If the first frame that is not done is being segmented: GSO segments done and left. */
+	/*
+	 * For the first frame that is not done, if it is being segmented: GSO segments done, and
+	 * left.
+	 */
 	uint16_t part, rest;
 	struct vring_peek more; /* if frames are left: tells whether the ring got more buffers */
 	uint8_t frame[BURST_FRAMES];
@@ -106,24 +112,25 @@ struct burst {
 	uint32_t now_s;
 	unsigned n;
 	/*
-	 * True for the usual burst: each frame has one segment, with its net header, chain i has
-	 * segment i, and no frame asks for an offload. Then only len of each frame, data of each
-	 * head, and dest or only_dest are set. Stages that need more call burst_fill_in() first.
+	 * True for the usual burst: each frame is in one segment, together with its net header,
+	 * chain i has segment i, and no frame asks for an offload. In a plain burst only some
+	 * fields are set: `len` of each frame, `data` of each head, and `dest` or `only_dest`.
+	 * Stages that need other fields call burst_fill_in() first.
 	 */
 	bool plain;
 	bool shorts; /* in a plain burst: some frame has less than HEAD_BYTES */
 	enum cpu_level level;
-	uint16_t only_dest; /* where all frames go, if it is one destination; else DEST_NONE */
+	uint16_t only_dest; /* the destination of all frames, or DEST_NONE if they differ */
 	struct frame frame[BURST_FRAMES];
 	struct head head[BURST_FRAMES];
 	unsigned n_groups;
 	struct group group[BURST_FRAMES];
-	/* What this burst may still use of BURST_RETRIES, BURST_WORK and BURST_FLOOD. */
+	/* What is left of BURST_RETRIES, BURST_WORK and BURST_FLOOD. */
 	unsigned retries;
 	uint32_t work, flood;
 	uint16_t flood_next; /* flood_next of the source when the burst began */
 	uint64_t bytes;      /* of the frames taken */
-	/* 1 + index of the group of this slot; all 0 between bursts. */
+	/* For each slot: 1 + the index of its group. All are 0 between bursts. */
 	uint8_t group_of_slot[DESTS_MAX * PORT_QUEUES_MAX];
 	struct vring_batch in;
 	struct vring_batch out;
@@ -131,11 +138,11 @@ struct burst {
 	unsigned n_notify;
 	struct queue *notify[BURST_NOTIFY_MAX];
 	struct fallback *fallback;
-	/* Read by the control thread: the queue of the call that is under way; NULL: none. */
+	/* The queue whose driver is being called now; NULL: none. The control thread reads this. */
 	_Atomic(struct queue *) calling;
 	uint64_t calls;       /* calls made so far */
 	uint64_t slow_call;   /* a call is slow if it takes more TSC cycles */
-	atomic_bool noted;    /* something was set in a struct port_calls */
+	atomic_bool noted;    /* the worker has set a field of a struct port_calls */
 	atomic_llong off_cpu; /* a recent off_cpu_ns() of the worker (base/off_cpu.h) */
 };
 
@@ -144,9 +151,8 @@ int burst_create(struct fdb *fdb, struct burst **ret_burst);
 void burst_destroy(struct burst *b);
 
 /*
- * Forward what one ingress queue holds, at most max frames (1 to BURST_FRAMES). Returns how many
- * frames were taken from the guest, or 1 if only a part of a flood was made; 0 if the queue was
- * empty.
+ * Forward at most max frames (1 to BURST_FRAMES) of one ingress queue. Returns how many frames were
+ * taken from the guest. Returns 1 if only a part of a flood was done, and 0 if the queue was empty.
  */
 unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
     uint32_t now_s, unsigned max);
@@ -163,7 +169,7 @@ void burst_lookup(struct burst *b);
 void burst_forward(struct burst *b);
 void burst_complete(struct burst *b);
 
-/* Make a plain burst a general one: fill in all fields. */
+/* Turn a plain burst into a general burst: fill in all fields. */
 void burst_fill_in(struct burst *b);
 
 /* Mark frame i as dropped. group.c counts it at the source, unless the frame goes back there. */

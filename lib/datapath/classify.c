@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Stage 3: what a port's policy decides about its frames before they are looked up. */
+/*
+ * Stage 3: apply the policy of the source port to its frames, before their destinations are looked
+ * up.
+ */
 #include "datapath/burst.h"
 
 const struct port_policy port_policy_none = {0};
 
-/* There are no features yet. All of them may change frames, so they need a general burst. */
+/* Policies have no features yet. Every feature may change frames, so a general burst is needed. */
 void burst_classify(struct burst *b)
 {
 	if (!b->plain)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The copy of large frames, past the caches. */
+/* Copy large frames without loading the destination into the caches. */
 #include "datapath/copy.h"
 
 #include "datapath/stream.h"
@@ -12,7 +12,7 @@ static ALWAYS_INLINE void ask(const uint8_t *from, uint32_t n)
 		__builtin_prefetch(from + i, 0, 3);
 }
 
-/* Load the page's TLB entry early: a store that waits for it delays all stores after it. */
+/* Load the page's TLB entry early. A store that waits for the TLB entry delays all later stores. */
 static ALWAYS_INLINE void ask_for_page(const uint8_t *to)
 {
 	__builtin_prefetch(to, 0, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Copy between guests. Guests may write source and destination at the same time. Then any bytes may
- * arrive, which harms only the guest that did so.
+ * Copy between guests. Guests may write to source and destination during the copy. Then the copied
+ * bytes can be anything, but that harms only the guest that wrote.
  */
 #pragma once
 
@@ -15,7 +15,9 @@
 
 /* Longer copies use memcpy() of libc, which chooses its instructions when the program starts. */
 #define COPY_INLINE_MAX 256
-/* Copies of at least this length write past the caches: then the destination is not read first. */
+/*
+ * Copies of at least this length write past the caches, so that the destination is not read first.
+ */
 #define COPY_STREAM_MIN 16384
 #define COPY_AHEAD      4096 /* how far ahead the source is prefetched */
 
@@ -91,7 +93,7 @@ static inline void scatter_begin(struct scatter *s, const struct vring_batch *ou
 	*s = (struct scatter){.out = out, .chain = &out->chain[reserved->chain], .level = level};
 }
 
-/* The caller has reserved enough room, so the buffers do not run out here. */
+/* The caller has reserved enough buffers for all bytes. */
 static inline void scatter_write(struct scatter *s, const uint8_t *from, uint32_t n)
 {
 	while (n) {

@@ -2,17 +2,18 @@
 /*
  * Theory of operation
  *
- * All frames of a group go to one ring in one visit: reserve a buffer for each frame, prefetch the
- * lines that will be written, copy, complete. First the head is copied from the snapshot, then the
- * rest from the source guest. Frames with an offload that the destination does not accept go
- * through fallback.c, in order with the others.
+ * All frames of a group go to one ring in one visit. The steps are: reserve a buffer for each
+ * frame, prefetch the cache lines that will be written, copy, complete. The head of a frame is
+ * copied from the snapshot, the rest from the source guest. Frames with an offload that the
+ * destination does not accept go through fallback.c. The order of frames stays.
  *
- * The net header is written only if it differs. It often has a cache line of its own, before the
- * frame. If a driver gives the same buffers again and again, our last header is still in the
- * buffer, mostly the same one. If the line is only read, both cores can keep it in their caches. If
- * a driver always gives new buffers, the comparison is wasted. So after a visit that wrote most
- * headers, the next HEADERS_BLIND visits write without comparing. This needs no trust: if a guest
- * changes the header between comparison and use, it changes only its own buffer.
+ * The net header is written only if the buffer does not already contain the same header. The header
+ * often has a cache line of its own, before the frame. If a driver uses the same buffers again and
+ * again, the buffer still contains the last header, and this is mostly the same header. If the line
+ * is only read, both cores can keep it in their caches. But if a driver always uses new buffers,
+ * the comparison costs time and finds nothing. So after a visit that wrote most headers, the next
+ * HEADERS_BLIND visits write headers without comparing. The comparison is safe: if a guest changes
+ * the header after it, the guest changes only its own buffer.
  *
  * Threads: the worker that polls the source; q->lock if several workers write the ring.
  */
@@ -43,7 +44,10 @@ void deliver_drop_unreserved(struct queue *q, enum vring_reserve_status status)
 	q->stats.drops[status == VRING_RESERVE_TOO_SMALL ? DROP_TOO_SMALL : DROP_BAD_BUFFER]++;
 }
 
-/* Write the net header if it differs, or without comparing if blind. True: it was written. */
+/*
+ * Write the net header if the buffer contains another header. blind: write it without comparing.
+ * True: it was written.
+ */
 static ALWAYS_INLINE bool write_header(uint8_t *to, const struct virtio_net_hdr *net, bool blind)
 {
 	uint64_t low, there_low;
@@ -132,8 +136,8 @@ static ALWAYS_INLINE void prefetch_reserved(
 }
 
 /*
- * Deliver as many frames as buffers are reserved for. need[] is the length of each frame with its
- * net header. *ret_wrote: how many headers were written. Returns how many frames were delivered or
+ * Deliver the frames for which buffers are reserved. need[]: the length of each frame with its net
+ * header. *ret_wrote: how many headers were written. Returns how many frames were delivered or
  * dropped.
  */
 static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
@@ -173,8 +177,9 @@ static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
 }
 
 /*
- * Copy frames of a plain burst into buffers of one segment. frames NULL: the first n frames.
- * Without shorts all frames have at least HEAD_BYTES. Returns how many headers were written.
+ * Copy frames of a plain burst into buffers of one segment. frames: the indices of n frames; NULL:
+ * the first n frames. shorts: some frames may be shorter than HEAD_BYTES. Returns how many headers
+ * were written.
  */
 static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[], unsigned n,
     bool blind, bool shorts, uint64_t *ret_bytes)
@@ -248,7 +253,7 @@ static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t fr
 {
 	uint32_t need[BURST_FRAMES];
 
-	if (n == b->n) /* a group of all frames has them in order */
+	if (n == b->n) /* a group of all frames is in order */
 		return queue_reserve_alike(q, &b->out, &b->in, n);
 	for (unsigned k = 0; k < n; k++) {
 		need[k] = b->in.chain[frames[k]].len;
@@ -257,7 +262,10 @@ static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t fr
 	return queue_reserve_single(q, &b->out, need, n);
 }
 
-/* Deliver frames of a plain burst, as long as each buffer is one segment. Returns how many. */
+/*
+ * Deliver frames of a plain burst, up to the first buffer that has several segments. Returns how
+ * many frames were delivered.
+ */
 static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
 	uint64_t bytes;
@@ -276,7 +284,10 @@ static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t fr
 	return n;
 }
 
-/* Deliver frames that the driver can take as they are. Returns how many were not left over. */
+/*
+ * Deliver frames that the driver can take as they are. Returns how many were delivered or dropped.
+ * The others found the ring full.
+ */
 static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
 	struct vring_reservation reserved[BURST_FRAMES];
@@ -307,7 +318,10 @@ static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t f
 	return settled;
 }
 
-/* Deliver runs of frames that can go as they are, and frames that need fallback.c in between. */
+/*
+ * Deliver a group in which some frames need fallback.c. Between them, runs of other frames are
+ * delivered together.
+ */
 static void deliver_mixed(struct burst *b, struct group *g)
 {
 	uint32_t lacks = ~g->queue->port->accepts;

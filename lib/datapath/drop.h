@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Why frames are dropped: counters, reports and documentation are made from this one list.
+ * The reasons for which frames are dropped. Counters, reports and documentation are made from this
+ * list.
  *
- * The reasons up to PORT_DOWN are counted at the queue from which the frame came, the reasons from
- * RING_FULL on at the queue to which it should have gone.
+ * The reasons up to PORT_DOWN are counted at the ingress queue of the frame. The reasons from
+ * RING_FULL on are counted at the egress queue to which the frame should have gone.
  */
 #pragma once
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * First the whole frame is copied into private memory, the head from the snapshot and the rest from
- * the guest. So it cannot change while it is parsed, checksummed and segmented. Then its checksum
- * is completed, or it is segmented, and the results are delivered in batches. The length of each
- * segment is known in advance, so buffers are reserved first, and no segment is made without one.
+ * First the whole frame is copied into private memory: the head from the snapshot, and the rest
+ * from the guest. So the frame cannot change while it is parsed and segmented. Then its checksum is
+ * filled in, or it is segmented. The results are delivered in batches. The length of each GSO
+ * segment is known in advance. So buffers are reserved first, and a GSO segment is only made if
+ * there is a buffer for it.
  *
- * If a ring takes only some of the segments, the burst visits it again like any other full ring
- * (group.c). Then the frame is copied again, because other frames have used the private memory
- * meanwhile. If its number of segments has changed, the guest has changed the frame, and the rest
- * is dropped.
+ * If a ring becomes full before it has all GSO segments, the burst visits it again like any other
+ * full ring (group.c). Then the frame is copied again, because other frames have used the private
+ * memory meanwhile. If its number of GSO segments is different now, the guest has changed the
+ * frame, and the rest of it is dropped.
  */
 #include "datapath/fallback.h"
 
@@ -22,7 +23,7 @@
 
 struct fallback {
 	uint8_t linear[FRAME_MAX + CACHE_LINE];
-	bool whole; /* not segmented: the one result is the frame with its checksum */
+	bool whole; /* not segmented: the only result is the frame with its checksum */
 	uint32_t len;
 	struct gso gso;
 };
@@ -66,7 +67,10 @@ static void write_gso_segment(struct burst *b, struct queue *q, const struct gso
 	q->stats.bytes += seg->header_len + seg->payload_len;
 }
 
-/* Would there be too many segments, even if the headers were as long as possible? */
+/*
+ * Would there be too many GSO segments? Longer headers leave less payload to segment, so the
+ * longest possible headers are assumed.
+ */
 static bool too_many(const struct virtio_net_hdr *net, uint32_t len)
 {
 	return len > GSO_HEADER_MAX && (len - GSO_HEADER_MAX) / net->gso_size > GSO_SEGMENTS_MAX;
@@ -77,7 +81,7 @@ static void spend(struct burst *b, uint32_t work)
 	b->work -= MIN(b->work, work);
 }
 
-/* Copy frame i and prepare its results. Returns how many there will be; 0: it cannot be done. */
+/* Copy frame i and prepare its results. Returns the number of results; 0: software cannot do it. */
 static unsigned prepare(struct burst *b, unsigned i)
 {
 	struct fallback *fb = b->fallback;
@@ -106,8 +110,8 @@ static void write_result(
 }
 
 /*
- * Deliver results `from` to `to` - 1, as many as the ring takes, but at most a batch. Returns how
- * many were delivered or dropped; 0: the ring is full.
+ * Deliver results `from` to `to` - 1: at most one batch, and only as many as the ring has buffers
+ * for. Returns how many results were delivered or dropped; 0: the ring is full.
  */
 static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned to)
 {
@@ -130,7 +134,7 @@ static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned 
 	return k;
 }
 
-/* Drop the frame, or the segments of it that are left. */
+/* Drop the frame, or its GSO segments that are left. */
 static bool give_up(struct group *g, enum drop_reason reason)
 {
 	g->queue->stats.drops[reason] += g->rest ? g->rest : 1;

@@ -14,11 +14,11 @@ struct fallback *fallback_create(void);
 void fallback_destroy(struct fallback *fb);
 
 /*
- * Deliver the first frame of the group that is not done, or drop it. Its checksum is filled in, or
- * it is cut into segments. False: the ring has too few buffers; g->part and g->rest say how much of
- * the frame is left.
+ * Deliver or drop the first frame of the group that is not done. Before it is delivered, its
+ * checksum is filled in, or it is segmented. False: the ring has too few buffers; g->part and
+ * g->rest say how much of the frame is left.
  *
- * b->work bounds what a burst costs here, for all its destinations together. If it is used up,
+ * b->work limits the software work of a burst, for all its destinations together. If it is used up,
  * further frames are dropped. The caller holds the queue's lock.
  */
 bool deliver_fallback(struct burst *b, struct group *g);

@@ -45,7 +45,9 @@ static uint64_t mix_ipv4(uint64_t hash, const uint8_t *frame, uint32_t at, uint3
 	if (at + IPV4_LEN > len)
 		return hash;
 	hash = mix_bytes(hash, ip + 12, 8);
-	/* Only the first fragment has ports, so the ports of no fragment are hashed. */
+	/*
+	 * Only the first fragment of a packet has ports. So ports are not hashed for any fragment.
+	 */
 	if (load16(ip + 6) & 0x3fff)
 		return hash;
 	return mix_ports(hash, frame, at + (ip[0] & 15) * 4u, len, ip[9]);
@@ -58,7 +60,10 @@ static uint64_t mix_ipv6(uint64_t hash, const uint8_t *frame, uint32_t at, uint3
 	if (at + IPV6_LEN > len)
 		return hash;
 	hash = mix_bytes(hash, ip + 8, 32);
-	/* Ports count only directly behind. In fragments a fragment header comes between. */
+	/*
+	 * Ports are hashed only if they follow the IPv6 header directly. A fragment has another
+	 * header in between.
+	 */
 	return has_ports(ip[6]) ? mix_ports(hash, frame, at + IPV6_LEN, len, ip[6]) : hash;
 }
 

@@ -62,7 +62,7 @@ bool poll_list_equal(const struct poll_list *a, const struct poll_list *b)
 	    memcmp(a->tenure, b->tenure, a->n * sizeof(*a->tenure)) == 0;
 }
 
-/* What lies in the one allocation, in this order. */
+/* A forwarding is one allocation. It contains these pieces, in this order. */
 struct pieces {
 	struct forwarding *fwd;
 	struct dest *dest;

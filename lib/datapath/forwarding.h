@@ -15,6 +15,6 @@ struct forwarding_config {
 /* One allocation, to be released with forwarding_destroy. -ENOMEM. */
 int forwarding_create(const struct forwarding_config *config, struct forwarding **ret_forwarding);
 
-/* Have both lists the same queues, with rings that were not started anew in between? */
+/* Do both lists have the same queues, and was no ring of them started anew in between? */
 bool poll_list_equal(const struct poll_list *a, const struct poll_list *b);
 void forwarding_destroy(struct forwarding *fwd);

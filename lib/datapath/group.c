@@ -25,7 +25,7 @@
 
 #define RETRY_PAUSE 6
 
-/* Which of a port's queues a frame goes to: the same for all frames of a flow. */
+/* Choose the queue of the port for a frame. All frames of a flow get the same queue. */
 static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 {
 	if (LIKELY(to->n_egress == 1))
@@ -79,7 +79,10 @@ static bool group_waits(const struct group *group)
 	return group->done < group->n && group->more.word;
 }
 
-/* Deliver as much of each group as its queue takes. True: some queue had too few buffers. */
+/*
+ * Deliver frames of each group until the group is done or its queue is full. True: a queue was
+ * full.
+ */
 static bool groups_deliver(struct burst *b)
 {
 	bool full = false;
@@ -100,7 +103,7 @@ static bool groups_wait(const struct burst *b)
 	return wait;
 }
 
-/* Visit the full rings again that show more buffers than before. */
+/* Visit full rings again if they show more buffers than before. */
 static void groups_deliver_more(struct burst *b)
 {
 	for (unsigned g = 0; g < b->n_groups; g++) {
@@ -217,8 +220,8 @@ static void flood(struct burst *b, const uint8_t frames[], unsigned n)
 }
 
 /*
- * Go on with the flood of the first frame, even if its destination is known by now: each port gets
- * it once. The frames after it wait.
+ * Go on with the flood of the first frame, so that each port gets it once. This is done even if its
+ * destination is known by now. The next frames wait.
  */
 static __attribute__((noinline)) void flood_again(struct burst *b)
 {
@@ -229,9 +232,9 @@ static __attribute__((noinline)) void flood_again(struct burst *b)
 }
 
 /*
- * List the frames to flood. A frame that costs too much for this burst goes back to the ring, with
- * all frames after it. If it is the first frame, it stays alone in the burst, and is flooded in
- * parts.
+ * List the frames to flood. If a frame costs too much for this burst, it goes back to the ring,
+ * with all later frames. But if it is the first frame, it stays in the burst, alone, and is flooded
+ * in parts.
  */
 static unsigned flood_list(struct burst *b, uint8_t frames[])
 {
@@ -274,7 +277,7 @@ static void forward_each(struct burst *b)
 	const struct forwarding *fwd = b->fwd;
 	uint8_t flooded[BURST_FRAMES];
 	unsigned n_flooded, n_unicast = 0;
-	/* The destination of the frame before, and its group if the port has one queue only. */
+	/* The destination of the previous frame, and its group if that port has only one queue. */
 	unsigned last_dest = DEST_NONE;
 	struct group *last = NULL;
 

@@ -19,7 +19,9 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	b->now_s = now_s;
 	b->retries = BURST_RETRIES;
 	b->work = BURST_WORK;
-	/* Flood it to all ports at once, even while another flood of the queue is unfinished. */
+	/*
+	 * Flood the frame to all ports at once, even if another flood of the queue is not finished.
+	 */
 	b->flood = UINT32_MAX;
 	b->flood_next = 0;
 	b->n = 1;

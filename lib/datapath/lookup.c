@@ -2,9 +2,9 @@
 /*
  * Stage 4: learn which addresses are behind the source port, and find where each frame goes.
  *
- * Addresses are taken from the snapshot only. Successive frames with the same two addresses are a
- * train, and only the first frame of a train is looked up. Frames that an earlier stage dropped
- * keep their drop reason.
+ * Addresses are read from the snapshot only. A train is a sequence of frames with the same source
+ * and the same destination address. Only the first frame of a train is looked up. Frames that an
+ * earlier stage dropped keep their drop reason.
  */
 #include "datapath/burst.h"
 
@@ -39,7 +39,7 @@ static ALWAYS_INLINE bool addresses_differ(bytes16 a, bytes16 b)
 	return bytes16_meet(a ^ b, (bytes16){UINT64_MAX, UINT32_MAX});
 }
 
-/* Are all frames one train? The usual burst is, and the check is quick. */
+/* Are all frames one train? This is so in the usual burst, and the check is quick. */
 static bool one_train(const struct burst *b)
 {
 	const bytes16 first = bytes16_load(b->head[0].data);

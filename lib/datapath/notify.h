@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Call drivers (notify them that buffers were used), if they want it.
+ * Call drivers that want a call. A call tells a driver that buffers were used.
  *
- * Whether a driver wants a call must be read after the driver can see the used buffers. The barrier
- * in between waits for all stores that are on their way to other cores. So this check is made once
- * per burst, for all queues that the burst visited, and before a full queue is tried again. For a
- * queue that several workers may write, it is made at once, under the queue's lock; the call is
- * made without the lock. With several workers, all egress queues are such queues.
+ * First the used buffers must be visible to the driver. Then the worker may read whether the driver
+ * wants a call. The barrier in between waits for all stores that are on their way to other cores,
+ * which takes long. So the barrier and the check are made once per burst, for all queues that the
+ * burst visited, and before full queues are tried again.
+ *
+ * A queue that several workers may write is different: it is checked at once, under the queue's
+ * lock. The call is made after the unlock. If the switch has several workers, all egress queues are
+ * such queues.
  */
 #pragma once
 
 #include "datapath/burst.h"
 #include "datapath/queue.h"
 
-/* Does the driver want a call? Counted here, because the lock protects the counters, too. */
+/*
+ * Does the driver want a call? The answer is counted here, because the lock also protects the
+ * counters.
+ */
 static inline bool queue_decide_call(struct queue *q)
 {
 	if (!queue_wants_call(q)) {

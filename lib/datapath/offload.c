@@ -6,9 +6,10 @@
  * checks each length against the frame before it uses it. The virtio header only says where the
  * transport header is (csum_start), and the frame itself must agree.
  *
- * gso_make() rebuilds the headers of each segment from the original ones: lengths, IPv4 id and
- * checksum, TCP sequence and flags, the transport checksum over header and payload. For UFO the
- * result is IP fragments, for everything else complete datagrams.
+ * gso_make() makes the headers of each GSO segment from the frame's headers. It changes lengths,
+ * IPv4 id and checksum, TCP sequence number and flags, and the transport checksum over header and
+ * payload. For UFO the GSO segments are IP fragments. For all other kinds they are complete
+ * packets.
  *
  * All offsets have 32 bits, and the frame has at most FRAME_MAX bytes.
  */
@@ -35,11 +36,14 @@
 #define MORE_FRAGMENTS 0x2000
 #define IP_LEN_MAX     65535
 
-/* Where in the transport header its checksum is. */
+/* Offsets of the checksum in the transport header. */
 #define TCP_CHECKSUM_OFFSET 16
 #define UDP_CHECKSUM_OFFSET 6
 
-/* One's complement sum of len bytes, not folded. Sums of pieces of even length can be added. */
+/*
+ * The one's complement sum of len bytes, not folded. The sums of pieces can be added if all pieces
+ * but the last have an even length.
+ */
 static uint64_t sum_bytes(const uint8_t *p, uint32_t len)
 {
 	uint64_t sum = 0;
@@ -73,7 +77,7 @@ static void store_checksum(uint8_t *at, uint64_t sum, bool udp)
 {
 	uint16_t checksum = ~sum_fold(sum);
 
-	/* A UDP checksum of zero means there is none (RFC 768). */
+	/* A UDP checksum of zero means that there is no checksum (RFC 768). */
 	if (udp && checksum == 0)
 		checksum = 0xffff;
 	memcpy(at, &checksum, 2);
@@ -114,7 +118,10 @@ static bool asks_tcp(const struct virtio_net_hdr *net)
 	return kind == VIRTIO_NET_HDR_GSO_TCPV4 || kind == VIRTIO_NET_HDR_GSO_TCPV6;
 }
 
-/* Headers that may stand between IPv6 and the transport (RFC 8200, 4; AH, HIP, shim6, mobility). */
+/*
+ * Headers that may come between the IPv6 and the transport header (RFC 8200, 4; AH, HIP, shim6,
+ * mobility).
+ */
 static bool is_extension(uint8_t next)
 {
 	switch (next) {
@@ -132,7 +139,10 @@ static bool is_extension(uint8_t next)
 	}
 }
 
-/* Is this the protocol of net, and is its checksum request, if there is one, for it at l4? */
+/*
+ * Is `protocol` the protocol of the request in net? If the request includes a checksum, is that for
+ * a header of this protocol at l4?
+ */
 static bool transport_agrees(const struct virtio_net_hdr *net, uint8_t protocol, uint32_t l4)
 {
 	bool tcp = asks_tcp(net);
@@ -218,7 +228,9 @@ int offload_checksum(uint8_t *frame, uint32_t len, const struct virtio_net_hdr *
 		return 0;
 	if (offload_check(net, len) < 0)
 		return -EINVAL;
-	/* The field holds the pseudo header's sum (5.1.6.2): add the rest to it. */
+	/*
+	 * The checksum field already contains the sum of the pseudo header (5.1.6.2). Add the rest.
+	 */
 	sum = sum_bytes(frame + start, len - start);
 	store_checksum(
 	    frame + start + net->csum_offset, sum, net->csum_offset == UDP_CHECKSUM_OFFSET);
@@ -254,7 +266,7 @@ static int parse_ipv4(struct gso *g, uint8_t *ret_proto)
 	return 0;
 }
 
-/* Extension headers that may stand before TCP: hop-by-hop, routing, destination options. */
+/* Extension headers that may come before TCP: hop-by-hop, routing, destination options. */
 static bool skippable(uint8_t next)
 {
 	return next == 0 || next == 43 || next == 60;
@@ -325,7 +337,10 @@ static bool request_agrees(const struct gso *g, const struct virtio_net_hdr *net
 	return net->csum_start == g->l4 && net->csum_offset == offset;
 }
 
-/* Does the longest result fit the IP length field? Of fragments, the datagram must fit. */
+/*
+ * Does the length of the longest GSO segment fit into the IP length field? For fragments, the
+ * length of the whole datagram must fit.
+ */
 static bool lengths_fit(const struct gso *g, uint32_t payload)
 {
 	bool fragments = g->kind == VIRTIO_NET_HDR_GSO_UDP;
@@ -345,7 +360,10 @@ static int begin_fragments(struct gso *g, uint8_t *frame, const struct virtio_ne
 	checksum.gso_type = VIRTIO_NET_HDR_GSO_NONE;
 	if (offload_checksum(frame, g->len, &checksum) < 0)
 		return -EINVAL;
-	/* Some extension headers would belong before the fragment header, others behind it. */
+	/*
+	 * Frames with extension headers are refused, because some of these headers would have to
+	 * come before the fragment header, others after it.
+	 */
 	if (g->ipv6 && g->l4 != g->l3 + IPV6_LEN)
 		return -EINVAL;
 	g->header_len = g->l4;
@@ -403,7 +421,7 @@ static void finish_ip(struct gso *g, uint32_t l4_len)
 		store16(ip + 4, g->l4 - g->l3 - IPV6_LEN + l4_len);
 		return;
 	}
-	/* Each segment is a datagram with an id of its own. */
+	/* Each GSO segment is a packet with an id of its own. */
 	store16(ip + 4, g->fragment_id + g->index);
 	finish_ipv4(g, ip, l4_len);
 }
@@ -437,7 +455,7 @@ static void finish_udp(struct gso *g, uint32_t payload_len)
 	store_checksum(udp + UDP_CHECKSUM_OFFSET, sum, true);
 }
 
-/* Returns the header's length: IPv6 grows a fragment header (RFC 8200, 4.5). */
+/* Returns the length of all headers. In IPv6 a fragment header is added (RFC 8200, 4.5). */
 static uint32_t finish_fragment(struct gso *g, uint32_t payload_len, bool last)
 {
 	uint32_t offset = g->at - g->header_len; /* a multiple of 8 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The offloads of the virtio net header (virtio 1.2, 5.1.6): checked, and done in software.
+ * Checks the offloads in the virtio net header (virtio 1.2, 5.1.6), and does them in software.
  *
  * A net header may request a checksum and segmentation (GSO). The functions up to offload_needs()
  * are for all frames with a request. The others are for frames with an offload that the destination
@@ -28,12 +28,15 @@ bool offload_agrees(const struct virtio_net_hdr *net, const uint8_t *head, uint3
 /* A lower bound for the length of the longest segment of a checked request. */
 uint32_t offload_gso_segment_len(const struct virtio_net_hdr *net, uint32_t len);
 
-/* What a port must accept to get the frame as it is: enum offload. head: the first bytes. */
+/*
+ * The offloads (enum offload) that a port must accept to get the frame as it is. head: the first
+ * bytes of the frame.
+ */
 uint32_t offload_needs(const struct virtio_net_hdr *net, const uint8_t *head, uint32_t head_len);
 
 /*
- * Fill in the checksum that a checked header asks for, in place. A frame that asks for none is not
- * changed. -EINVAL as for offload_check().
+ * Fill in the checksum in the frame, if its checked net header asks for a checksum. Otherwise the
+ * frame is not changed. -EINVAL as for offload_check().
  */
 int offload_checksum(uint8_t *frame, uint32_t len, const struct virtio_net_hdr *net);
 
@@ -65,9 +68,9 @@ struct gso_segment {
 };
 
 /*
- * Prepare to cut a frame into complete frames with complete checksums: TCP segments, UDP datagrams
- * (USO) or IP fragments (UFO). The frame must stay until the last segment has been made. For UFO
- * its UDP checksum is filled in here.
+ * Prepare to cut a frame into GSO segments: complete frames with complete checksums. They contain
+ * TCP segments, UDP datagrams (USO) or IP fragments (UFO). The caller must keep the frame until the
+ * last GSO segment has been made. For UFO the frame's UDP checksum is filled in here.
  * -EINVAL: the headers do not agree with the request. -E2BIG: there would be too many segments.
  */
 int gso_begin(struct gso *g, uint8_t *frame, uint32_t len, const struct virtio_net_hdr *net);

@@ -3,10 +3,11 @@
  * Ports and queues as the workers see them.
  *
  * The control thread fills these structures in while no worker can see them, and publishes them in
- * a `struct forwarding`. After that a port does not change: another struct port replaces it. A
- * queue changes only after a forwarding without it has been published and every worker has passed a
- * quiescent point. Fields that say "changes while in use" are an exception. The worker that uses a
- * queue writes its counters, any thread may read them.
+ * a `struct forwarding`. After that a struct port does not change: if something has to change,
+ * another struct port replaces it. A queue is changed only after a forwarding without the queue was
+ * published and every worker has passed a quiescent point. Fields that say "changes while in use"
+ * are an exception. The counters of a queue are written by the worker that uses the queue; any
+ * thread may read them.
  */
 #pragma once
 
@@ -21,7 +22,7 @@
 #include "datapath/drop.h"
 
 #define PORTS_MAX       1024
-#define PORT_QUEUES_MAX 128 /* per direction */
+#define PORT_QUEUES_MAX 128 /* of a port, in each direction */
 #define WORKER_NONE     UINT16_MAX
 
 /*
@@ -48,7 +49,7 @@ struct queue_stats {
 	uint64_t bytes;  /* of Ethernet frames, without net header */
 	uint64_t drops[DROP_N];
 	uint64_t calls;            /* bursts for which the driver wanted a call */
-	uint64_t calls_left;       /* of these calls, left to the control thread: some ms late */
+	uint64_t calls_left;       /* calls that were left to the control thread: some ms late */
 	uint64_t calls_suppressed; /* bursts for which the driver wanted no call */
 	/* Ingress queues only: */
 	uint64_t unicast;      /* frames sent to one port */
@@ -65,8 +66,8 @@ struct vring;
 struct vring_events;
 
 /*
- * One queue of a port. One worker at a time writes it; `lock` ensures this for shared egress
- * queues. Workers use it through the functions in queue.h.
+ * One queue of a port. Only one worker at a time uses a queue. For shared egress queues `lock`
+ * ensures this. Workers use a queue through the functions in queue.h.
  */
 struct queue {
 	const struct queue_ops *ops; /* its kind */
@@ -95,22 +96,28 @@ struct queue {
 
 _Static_assert(offsetof(struct queue, stats) == CACHE_LINE, "a visit needs one line, and counters");
 
-/* State of the calls of a port; see vhost_call.h. Workers set it, the control thread clears it. */
+/*
+ * State of the calls of a port; see vhost_call.h. Workers set these, the control thread clears
+ * them.
+ */
 struct port_calls {
 	atomic_bool slow;      /* a write took long: all calls are left to the control thread */
 	atomic_bool left;      /* call_left of some queue is set */
 	atomic_ushort blocked; /* 1 + virtqueue with a call that did not end by itself; or 0 */
 };
 
-/* Names one port for ever: another port that gets its index has another generation. */
+/*
+ * Identifies one port for ever: if another port gets the same index later, it has another
+ * generation.
+ */
 struct port_id {
 	uint32_t generation;
 	uint16_t index;
 };
 
 /*
- * What is decided about a port's frames beyond their addresses. It does not change once published,
- * and ports can share one.
+ * Rules for the frames of a port, beyond their addresses. A policy does not change after it was
+ * published. Several ports can share a policy.
  */
 struct port_policy {
 	uint32_t features; /* 0: none, and the stage "classify" is left out */
@@ -156,7 +163,7 @@ static inline uint64_t poll_key(const struct queue *q)
 
 /* The queues that one worker polls, in the order of their keys. */
 struct poll_list {
-	uint64_t number; /* that of the worker's list before, if both lists are equal */
+	uint64_t number; /* equal lists of a worker, one after the other, have the same number */
 	unsigned n;
 	bool kicks; /* a kick of any of these queues wakes the worker */
 	struct queue **queue;
@@ -165,7 +172,7 @@ struct poll_list {
 	uint16_t *port; /* index of each queue's port */
 };
 
-/* What is done to a frame on its way to a destination. */
+/* The change that is made to a frame on its way to a destination. */
 enum edit { EDIT_NONE };
 
 #define DESTS_MAX PORTS_MAX
@@ -178,7 +185,7 @@ enum edit { EDIT_NONE };
 struct dest {
 	const struct port *port; /* NULL: down */
 	uint16_t edit;           /* enum edit */
-	uint16_t domain;         /* where its frames are learned and flooded; there is one so far */
+	uint16_t domain;         /* its frames are learned and flooded in it; only one so far */
 };
 
 /* An immutable snapshot of the whole switch, in one allocation. See lib/worker. */

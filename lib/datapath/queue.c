@@ -16,7 +16,7 @@ static void keep_first(struct queue *q, struct vring_batch *batch, unsigned keep
 		q->ops->unfetch(q, batch, keep);
 }
 
-/* The lengths lie stride bytes apart from first_len on. */
+/* The first length is at first_len, and the others follow stride bytes apart. */
 static unsigned reserve_in_order(struct queue *q, struct vring_batch *batch,
     const uint32_t *first_len, size_t stride, unsigned n)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a worker does with a queue, whatever kind of queue it is.
+ * The operations of a worker on a queue, for all kinds of queues.
  *
  * A kind of queue is one file that defines a struct queue_ops. Most queues are virtqueues
- * (vhost_queue.h). For them a function below costs one predicted branch. For other kinds it costs
- * one indirect call per batch or visit, none per frame. What is rare goes through the table for all
- * kinds.
+ * (vhost_queue.h). For virtqueues a function below costs one predicted branch. For other kinds it
+ * costs one indirect call per batch or visit, and none per frame. Rare operations go through the
+ * table for all kinds.
  *
  * All kinds use the structures of virtio/vring.h: a batch has chains, and a chain has segments,
  * which are mapped memory. Chains of an ingress queue contain frames, and chains of an egress queue
@@ -24,28 +24,32 @@ struct burst;
 
 struct queue_ops {
 	/*
-	 * Append at most max chains to the batch, and return how many, as vring_fetch() does. If
-	 * the batch is empty, set batch->single_segment: true if chain i has segment i and no
-	 * other.
+	 * Append at most max chains to the batch, as vring_fetch() does. Returns how many. If the
+	 * batch is empty, set batch->single_segment: true if each chain i has segment i and no
+	 * other segment.
 	 */
 	unsigned (*fetch)(struct queue *q, struct vring_batch *batch, unsigned max);
-	/* Take back all chains of the batch after the first keep: they were not used. */
+	/*
+	 * Take back all chains of the batch except the first `keep` chains, because they were not
+	 * used.
+	 */
 	void (*unfetch)(struct queue *q, struct vring_batch *batch, unsigned keep);
 	/*
 	 * All chains of the batch are done. Ingress queue: their memory is not used any more.
 	 * Egress queue: send the first chain->written bytes of each chain, which are one frame.
 	 */
 	void (*complete)(struct queue *q, const struct vring_batch *batch);
-	/* Is a chain there? If not, the queue remembers how it looks now, for more(). */
+	/* Is a chain available? If not, the queue stores its present state for more(). */
 	bool (*has_avail)(struct queue *q);
-	/* After too few chains were found: a word that shows when there are more. */
+	/* To be called if there were too few chains: find a word that shows when there are more. */
 	struct vring_peek (*more)(const struct queue *q);
 	/* Why were there too few chains? A reason of an egress queue. */
 	enum drop_reason (*lack)(const struct queue *q);
 	void (*prefetch)(const struct queue *q); /* what the next fetch reads first */
 	/*
-	 * Must the other side be called for what was completed since the last question? A
-	 * vring_barrier() is before the question. call() calls it, without the queue's lock.
+	 * wants_call: chains were completed since the last wants_call(). Must the other side be
+	 * called? The caller has used vring_barrier() before. call: call the other side. The caller
+	 * does not hold the queue's lock.
 	 */
 	bool (*wants_call)(struct queue *q);
 	void (*call)(struct burst *b, struct queue *q);

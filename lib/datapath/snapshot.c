@@ -2,9 +2,9 @@
 /*
  * Stage 2: make a private copy of the bytes on which decisions are made.
  *
- * The first HEAD_BYTES of every frame, and the net header if the port may ask for offloads, are
- * read once, into b->head. After that nothing reads these bytes from the guest again: the copy is
- * looked up, and the copy is delivered.
+ * The first HEAD_BYTES of every frame are read once, into b->head. The net header is read, too, if
+ * the port may ask for offloads. After that these bytes are never read from the guest again. The
+ * decisions use the copy, and the copy is delivered.
  */
 #include "datapath/burst.h"
 
@@ -18,7 +18,7 @@
 
 #define WHOLE_HEAD (VIRTIO_NET_HDR_LEN + HEAD_BYTES)
 
-/* False: some frame asks for an offload. */
+/* Copy the heads of a plain burst. False: a frame asks for an offload. */
 static ALWAYS_INLINE bool copy_plain_heads(struct burst *b, bool offloads, bool shorts)
 {
 	const struct vring_segment *segment = b->in.segment;
@@ -41,8 +41,8 @@ static ALWAYS_INLINE bool copy_plain_heads(struct burst *b, bool offloads, bool 
 }
 
 /*
- * Make the snapshot of a plain burst (see struct burst), which needs few checks. False: the burst
- * is not plain, and nothing has been decided.
+ * Make the snapshot of a plain burst (see struct burst). A plain burst needs few checks. False: the
+ * burst is not plain; then snapshot_any() must make the snapshot.
  */
 static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 {
@@ -114,8 +114,9 @@ void burst_fill_in(struct burst *b)
 }
 
 /*
- * The first line of a buffer often holds only the net header. If the port may not ask for offloads,
- * the header is skipped, so that this line is not fetched from the guest's core.
+ * Prefetch the first bytes of all frames. The first cache line of a buffer often contains only the
+ * net header. If the port may not ask for offloads, the header is skipped, so that this line is not
+ * fetched from the guest's core.
  */
 static ALWAYS_INLINE void prefetch_heads(const struct burst *b, unsigned skip)
 {
@@ -129,7 +130,10 @@ static ALWAYS_INLINE void prefetch_heads(const struct burst *b, unsigned skip)
 	}
 }
 
-/* Copy the head in pieces: for legacy headers and headers in several descriptors. */
+/*
+ * Copy the head in pieces. This is needed for legacy headers and for headers in several
+ * descriptors.
+ */
 static void gather_head(const struct burst *b, const struct vring_chain *c, unsigned hdr_len,
     struct frame *f, struct head *h)
 {
@@ -180,7 +184,7 @@ static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_ch
 	f->offset = whole ? 0 : WHOLE_HEAD;
 }
 
-/* Check the guest's net header, and keep only fields that have a meaning. */
+/* Check the guest's net header. Set fields without a meaning to 0. */
 static ALWAYS_INLINE int check_header(bool offloads, struct frame *f, struct head *h)
 {
 	struct virtio_net_hdr *net = &h->net;
@@ -207,7 +211,10 @@ static ALWAYS_INLINE int check_header(bool offloads, struct frame *f, struct hea
 	return 0;
 }
 
-/* Drop a faulty chain, or a frame that is too short or too long. Only the last counts in bytes. */
+/*
+ * Drop a faulty chain, or a frame that is too short or too long. The bytes of a frame that is too
+ * long are counted; the bytes of the others are not.
+ */
 static __attribute__((noinline)) void reject(struct burst *b, unsigned i)
 {
 	const struct vring_chain *c = &b->in.chain[i];
@@ -223,7 +230,10 @@ static __attribute__((noinline)) void reject(struct burst *b, unsigned i)
 	}
 }
 
-/* How many frames, from the first on, have at most BURST_BYTES together; at least one. */
+/*
+ * The number of frames, from the first on, that together have at most BURST_BYTES. It is at least
+ * one.
+ */
 static unsigned within_bytes(const struct burst *b)
 {
 	uint32_t bytes = 0;
@@ -237,7 +247,7 @@ static unsigned within_bytes(const struct burst *b)
 	return i;
 }
 
-/* About how many GSO segments a checked frame would give; 0: it asks for no segmentation. */
+/* About how many GSO segments a checked frame would need; 0: it asks for no segmentation. */
 static uint32_t gso_segments_of(const struct frame *f, const struct head *h)
 {
 	return h->net.gso_type ? 1 + f->len / h->net.gso_size : 0;

@@ -11,7 +11,7 @@
 #include "datapath/burst.h"
 #include "datapath/queue.h"
 
-/* Was it more than slow_call, not counting the time for which this thread had no CPU? */
+/* Did the write take more than slow_call, without the time for which this thread had no CPU? */
 static bool was_slow(struct burst *b, uint64_t cycles)
 {
 	int64_t off = off_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -58,7 +58,7 @@ static bool trusted(const struct queue *q)
 static void leave(struct burst *b, struct queue *q)
 {
 	atomic_store(&q->call_left, true);
-	/* Atomic: the queue's lock is not held here. */
+	/* This add is atomic, because the queue's lock is not held here. */
 	__atomic_fetch_add(&q->stats.calls_left, 1, __ATOMIC_RELAXED);
 	if (UNLIKELY(q->events != NULL))
 		vhost_queue_record_call(q, VRING_EVENT_CALL_LEFT);
@@ -69,9 +69,9 @@ static void leave(struct burst *b, struct queue *q)
 /*
  * This is the only system call on a front-end's file that a worker makes.
  *
- * The eventfd is non-blocking when we receive it, but the front-end shares its flags and its
- * counter, and can make this write block. So the worker stores which queue it calls before the
- * write: see workers_unblock().
+ * The eventfd was made non-blocking. But the front-end shares its flags and its counter, and can
+ * make this write block. So before the write the worker stores the queue in b->calling: see
+ * workers_unblock().
  */
 void vhost_queue_call(struct burst *b, struct queue *q)
 {

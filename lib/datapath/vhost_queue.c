@@ -30,7 +30,9 @@ static void kick_disable(const struct queue *q)
 	vring_kick_disable(vhost_queue_ring(q));
 }
 
-/* If the ring waits for a translation, no word shows that it has come. */
+/*
+ * If the ring waits for a translation, there is no word that shows the arrival of the translation.
+ */
 static bool peek(const struct queue *q, struct vring_peek *ret_peek)
 {
 	const struct vring *ring = vhost_queue_ring(q);

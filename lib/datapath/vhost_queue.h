@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Virtqueues as queues. If q->ring is not NULL, queue.h calls the functions below directly. What is
- * not here is in the table.
+ * Virtqueues as queues. If q->ring is not NULL, queue.h calls the functions below directly. The
+ * other operations are in the table.
  */
 #pragma once
 

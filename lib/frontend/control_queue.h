@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The control queue of a network driver, for front-ends that leave it to the back-end, as User Mode
- * Linux does. It has a region of guest memory of its own: create it before the memory is told to
- * the back-end.
+ * The control queue of a network driver, if the back-end serves it (as with User Mode Linux). It
+ * has its own region of guest memory. So create it before the front-end tells the back-end about
+ * its memory.
  */
 #pragma once
 
@@ -38,8 +38,8 @@ int control_queue_create(struct frontend *fe, struct control_queue **ret_queue);
 void control_queue_destroy(struct control_queue *cq);
 
 /*
- * Make an empty ring with this index and the negotiated features, and start it; it is not enabled.
- * 0 or -errno.
+ * Make an empty ring with this index and the negotiated features. Start it, but do not enable it. 0
+ * or -errno.
  */
 int control_queue_start(struct control_queue *cq, unsigned index, enum control_kick kick);
 
@@ -51,7 +51,8 @@ int control_queue_send(
 int control_queue_kick(struct control_queue *cq);
 
 /*
- * Wait for the answer to the oldest command, a byte. -ETIMEDOUT; -EBADMSG: no answer was written.
+ * Wait for the answer to the oldest command. Returns the answer, which is a byte; -ETIMEDOUT;
+ * -EBADMSG: the device wrote no answer.
  */
 int control_queue_wait(struct control_queue *cq, unsigned timeout_ms);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Sockets and messages are here; guest memory is in frontend_memory.c. Every wait uses wait_for(),
- * which has a time-out, so no test hangs because of a silent peer. Sending does not wait for ever
- * either: sockets are non-blocking.
+ * which has a time-out, so no test hangs because of a silent peer. Sending does not wait for ever,
+ * either, because sockets are non-blocking.
  */
 #include "frontend/frontend.h"
 
@@ -140,7 +140,7 @@ int frontend_accept(struct frontend *fe, int listen_fd)
 	return 0;
 }
 
-/* Send all of iov; the descriptors go with the first byte. */
+/* Send all of iov. The descriptors are sent with the first byte. */
 static int send_all(struct frontend *fe, struct iovec iov, const int *fds, unsigned n_fds)
 {
 	int64_t deadline = now_ms() + fe->timeout_ms;

@@ -37,8 +37,8 @@ struct frontend {
 	uint64_t protocol_features; /* likewise */
 	int channel_fd;             /* our end of the back-end channel; -1: none */
 	/*
-	 * Behind an IOMMU: a gpa of this front-end, which the driver puts into descriptors, is an
-	 * IOVA. The gpas told to the back-end are higher by this number.
+	 * With an IOMMU the driver's addresses (gpa) are IOVAs. The addresses that the front-end
+	 * tells the back-end are the IOVAs plus this number.
 	 */
 	uint64_t iommu_shift;
 	bool iommu_silent; /* do not answer misses */
@@ -100,7 +100,7 @@ int frontend_set_u64(struct frontend *fe, uint32_t id, uint64_t value);
  */
 int frontend_negotiate(struct frontend *fe, uint64_t features, uint64_t protocol_features);
 
-/* Wait until the back-end has handled all messages sent before (by GET_FEATURES). */
+/* Wait until the back-end has handled all earlier messages. This sends GET_FEATURES. */
 int frontend_sync(struct frontend *fe);
 
 /*
@@ -131,8 +131,8 @@ int frontend_open_channel(struct frontend *fe);
 void frontend_close_channel(struct frontend *fe);
 
 /*
- * IOTLB_MSG: any message; a translation of a range in one region (perm 1 to 3); the end of a
- * translation.
+ * Three ways to send an IOTLB_MSG: any message; a translation of a range in one region (perm 1 to
+ * 3); the end of a translation.
  */
 int frontend_iotlb(struct frontend *fe, const struct vhost_wire_iotlb *message);
 int frontend_iommu_map(struct frontend *fe, uint64_t iova, uint64_t size, uint8_t perm);
@@ -148,7 +148,7 @@ int frontend_iommu_serve(struct frontend *fe);
 /* GET_CONFIG: size bytes at offset of the configuration space. */
 int frontend_get_config(struct frontend *fe, uint32_t offset, void *bytes, uint32_t size);
 
-/* Ring messages. fd -1: bit 8, no descriptor. */
+/* Messages about a ring. fd -1: set bit 8 and send no descriptor. */
 int frontend_set_vring_num(struct frontend *fe, unsigned ring, unsigned num);
 int frontend_set_vring_base(struct frontend *fe, unsigned ring, uint32_t base);
 int frontend_get_vring_base(struct frontend *fe, unsigned ring, uint32_t *ret_base);
@@ -168,9 +168,9 @@ int frontend_set_log_base(struct frontend *fe, uint64_t size, uint64_t offset, i
 int frontend_send_rarp(struct frontend *fe, const uint8_t mac[6]);
 
 /*
- * Make the back-end save its state to the pipe fd, or load it from there (the back-end gets a copy
- * of fd). -EREMOTEIO: it refuses. Call frontend_check_device_state when all bytes have been written
- * or read.
+ * Make the back-end save its state to the pipe fd, or load its state from the pipe. The back-end
+ * gets a copy of fd. -EREMOTEIO: the back-end refuses. Call frontend_check_device_state after all
+ * bytes have been written or read.
  */
 int frontend_set_device_state_fd(struct frontend *fe, bool load, int fd);
 int frontend_check_device_state(struct frontend *fe);

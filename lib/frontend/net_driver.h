@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A virtio-net driver on top of a vhost-user front-end: it does what a guest with a network card
- * does, without a guest. It polls; one thread at a time.
+ * A virtio-net driver on top of a vhost-user front-end. It acts like the driver in a guest, but
+ * there is no guest. It polls. Only one thread at a time may use it.
  *
  * Guest memory has two regions: rings, then buffers. Every queue owns as many buffers ("slots") as
- * its ring has entries. A frame lies in its slot in fragments, as its shape says, with poisoned
- * gaps between the fragments. A gap that changed is reported.
+ * its ring has entries. A frame lies in its slot in fragments; a shape says how the frame is cut.
+ * Between the fragments are gaps with known bytes. If the device has changed a gap, that is
+ * reported.
  */
 #pragma once
 
@@ -25,9 +26,9 @@
 #define NET_BUFFERS_GPA UINT64_C(0x100000000)
 
 /*
- * How net header and frame together are cut into descriptors. When sending, the last fragment takes
- * the rest, and fragments that would begin behind the end are left out. n 0: one fragment.
- * Fragments of length 0 are not allowed.
+ * How net header and frame together are cut into fragments, one for each descriptor. To send a
+ * frame, the last fragment takes the rest of the frame. Fragments that would begin behind the end
+ * are left out. n 0: one fragment. Fragments of length 0 are not allowed.
  */
 struct net_shape {
 	unsigned n;
@@ -45,7 +46,7 @@ struct net_config {
 	unsigned n_filled;              /* pairs that get receive buffers at the start; 0: all */
 	bool huge;
 	bool no_protocol_features;
-	bool clean; /* do not write into receive buffers: then the device made every change */
+	bool clean; /* do not write into receive buffers, so that every change is by the device */
 	bool iommu; /* with F_ACCESS_PLATFORM in features: act as the IOMMU, too */
 	uint64_t protocol_features; /* added to the usual ones; BACKEND_REQ: open a channel */
 };
@@ -97,7 +98,10 @@ void net_driver_destroy(struct net_driver *nd);
 /* frontend_connect(), then net_driver_start(). */
 int net_driver_connect(struct net_driver *nd, const char *path);
 
-/* On a connected socket: negotiate, send the memory table, start and enable all rings, empty. */
+/*
+ * On a connected socket: negotiate, send the memory table, start and enable all rings. They are
+ * empty.
+ */
 int net_driver_start(struct net_driver *nd);
 
 /* Empty all rings, as after a reset of the device. All slots are free again. */
@@ -109,7 +113,7 @@ int net_driver_stop(struct net_driver *nd);
 /* After a stop: start all rings at their positions, with their contents. */
 int net_driver_resume(struct net_driver *nd);
 
-/* Send the vring messages of one ring with the given base; do not enable it. */
+/* Send the messages that start one ring at the given base. Do not enable the ring. */
 int net_driver_start_ring(struct net_driver *nd, unsigned index, uint32_t base);
 
 /*
@@ -135,8 +139,9 @@ int net_send(struct net_driver *nd, unsigned pair, const void *frame, uint32_t l
 int net_reap_sent(struct net_driver *nd, unsigned pair);
 
 /*
- * 1: a frame arrived; 0: none now; -EBADMSG: the device wrote invalid values (a length beyond the
- * buffer, an impossible number of buffers, a changed gap). Buffers are offered again.
+ * Take a frame. 1: a frame arrived. 0: no frame has arrived. -EBADMSG: the device wrote invalid
+ * values (a length beyond the buffer, an impossible number of buffers, a changed gap). The buffers
+ * of the frame are offered again.
  */
 int net_receive(struct net_driver *nd, unsigned pair, struct net_frame *ret_frame);
 

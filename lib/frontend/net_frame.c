@@ -93,8 +93,9 @@ int net_send(struct net_driver *nd, unsigned pair, const void *frame, uint32_t l
 }
 
 /*
- * A device must not rely on the old contents of a buffer. So the place of the net header contains,
- * for 300 buffers each: what the last frame left; rubbish in every third buffer; rubbish in all.
+ * A device must not rely on the old contents of a buffer. So three cases take turns, each for 300
+ * buffers: the net header of the last frame stays; every third buffer gets a random header; every
+ * buffer gets a random header.
  */
 static void soil_header(struct net_queue *q, struct net_slot *slot)
 {

@@ -2,21 +2,22 @@
 /*
  * Theory of operation
  *
- * Some front-ends (User Mode Linux, crosvm, libkrun) let the driver read our configuration space
- * and give us all of its rings. The last ring is then the control queue. No worker sees it: its
- * kick wakes the control thread, which answers one command after the other. The eventfd of the
- * front-end is watched for edges and never read, because a read might block. If there is none, a
- * timer checks the ring.
+ * Some front-ends (User Mode Linux, crosvm, libkrun) let the driver read the configuration space of
+ * the switch, and pass all rings to the switch. The last ring is then the control queue. No worker
+ * uses it. Its kick wakes the control thread, which answers one command after the other. The kick
+ * eventfd is watched for edges and never read, because a read might block. If there is no kick
+ * eventfd, a timer checks the ring.
  *
- * A front-end may have more pairs than our configuration space says, and may start them one by one.
- * Then for a moment the last ring looks like a control queue, but it has receive buffers, which
- * hold no command. Such a ring is not served.
+ * A front-end may have more pairs than the configuration space says, and may start them one by one.
+ * Then for a moment the last ring looks like a control queue, although it is a receive queue. Its
+ * buffers contain no command. Such a ring is not served.
  *
  * A guest may put anything into the queue, at any rate. At most COMMAND_BYTES of a command are
  * read. After COMMANDS commands or kicks in a window, the queue rests until the window is over. A
- * change of the number of pairs, which makes a new forwarding, is the last command in its window.
+ * change of the number of pairs needs a new forwarding, so after it no command is served until the
+ * window is over.
  *
- * While a guest arrives before its memory (postcopy), pages may be missing, and the queue rests.
+ * During a postcopy migration pages may be missing, so the queue rests.
  */
 #include "net/net_control.h"
 
@@ -38,17 +39,18 @@
 enum { ACK_OK = 0, ACK_ERR = 1 };
 enum { CLASS_RX = 0, CLASS_MAC = 1, CLASS_ANNOUNCE = 3, CLASS_MQ = 4 };
 
-/* What comes before a command's data. */
+/* The header of a command; the data follows. */
 struct command_header {
 	uint8_t class, command;
 };
 
-/* For all ports, because only one command at a time is served. It is too large for a stack. */
+/* One for all ports, because only one command at a time is served. It is too large for a stack. */
 static struct vring_batch burst;
 
 /*
- * Commands that are answered with OK if their feature is negotiated and there is enough data.
- * Receive modes and address filters change nothing: a switch only sends a guest what is for it.
+ * These commands are answered with OK if their feature is negotiated and there is enough data.
+ * Receive modes and address filters have no effect, because a switch sends a guest only frames that
+ * are for this guest.
  */
 static const struct command {
 	uint8_t class, first, last;
@@ -76,7 +78,7 @@ bool net_control_uses_pair(const struct net_device *nd, unsigned pair)
 	return nd->control.pairs == 0 || pair < nd->control.pairs;
 }
 
-/* Copy the first bytes of the command, at most room. Returns how many. */
+/* Copy the first bytes of the command, at most `room` bytes. Returns how many. */
 static size_t read_command(const struct vring_chain *chain, void *bytes, size_t room)
 {
 	const struct vring_segment *segment = &burst.segment[chain->segment];
@@ -105,8 +107,8 @@ static bool command_allowed(uint64_t features, const uint8_t *bytes, size_t len)
 }
 
 /*
- * From now on only the egress queues of so many pairs take frames. Published at once: the driver
- * is answered next.
+ * From now on only the egress queues of so many pairs take frames. The change is published at once,
+ * because the driver is answered next.
  */
 static void use_pairs(struct net_device *nd, unsigned pairs)
 {
@@ -262,7 +264,7 @@ void net_control_start(struct net_device *nd, struct vhost_vring *ring)
 		return;
 	}
 	nc->ring = ring;
-	/* Commands may wait already. The timer also enables the kick. */
+	/* Commands may already be in the queue. The timer looks for them, and enables kicks. */
 	wait_ms(nc, 0);
 }
 

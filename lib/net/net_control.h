@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The control queue of a network device, if the front-end leaves it to us (virtio 1.2, 5.1.6.5).
+ * The control queue of a network device (virtio 1.2, 5.1.6.5), if the switch serves it and not the
+ * front-end.
  *
  * Threads: the control thread. It spends a bounded part of its time here, whatever the guest does.
  */
@@ -16,11 +17,11 @@ struct net_device;
 
 struct net_control_counts {
 	uint64_t commands; /* answered with OK */
-	uint64_t refused;  /* answered with an error, or without room for an answer */
+	uint64_t refused;  /* answered with an error, or no buffer for the answer */
 	uint64_t waits;    /* how often the queue had to rest */
 };
 
-/* The control queue of one port. All zero: the front-end has left none to us. */
+/* The control queue of one port. All zero: the switch serves no control queue of this port. */
 struct net_control {
 	struct vhost_vring *ring; /* the ring that is served; NULL: none */
 	struct event *kick;       /* NULL: there is no eventfd, the timer checks the ring */
@@ -32,13 +33,16 @@ struct net_control {
 };
 
 /*
- * Is this ring the control queue? A front-end that keeps the configuration space does not tell us
- * about its control queue. A front-end that leaves the configuration space to us starts one ring
- * more than its pairs have.
+ * Is this ring the control queue? If the front-end has its own configuration space, it does not
+ * tell the switch about its control queue. If it uses the configuration space of the switch, it
+ * starts one ring more than its pairs have; this is the control queue.
  */
 bool net_control_is(const struct vhost_device *dev, unsigned index);
 
-/* Serve this ring, or none (NULL). Called when the port's rings are taken into use. */
+/*
+ * Serve this ring as the control queue. NULL: serve none. To be called when workers begin to use
+ * the port's rings.
+ */
 void net_control_start(struct net_device *nd, struct vhost_vring *ring);
 
 /* Stop serving the ring, because it may change. The number of pairs stays. */

@@ -2,19 +2,19 @@
 /*
  * Theory of operation
  *
- * The type of network devices: what they offer, and how changes of the rings that lib/vhost has
- * started reach the workers.
+ * The type of network devices: their features, and the callbacks by which lib/vhost tells the
+ * workers of started, changed and stopped rings.
  *
- * A pause takes the port, or one of its rings, out of the workers' forwarding, and waits until no
- * worker uses the old forwarding. All other changes of the forwarding wait until the front-end is
- * answered, but at most until the end of the event loop's turn, and reach the workers together. A
- * change that needs no new forwarding (the dirty log, the eventfd for calls) only waits for the
- * bursts that run now.
+ * A pause publishes a forwarding without the port, or without one of its rings. It returns when no
+ * worker uses the old forwarding. All other changes of the forwarding are collected. They are
+ * published together just before the next answer to the front-end, at the latest at the end of the
+ * event loop's turn. Two changes need no new forwarding: a new dirty log and a new eventfd for
+ * calls. They only wait until the bursts end that run now.
  *
- * Announcements are frames that a worker sends as if the port had sent them.
+ * An announcement is a frame that a worker handles as if the port's guest had sent it.
  *
- * Threads: the control thread. lib/vhost has checked everything that the front-end says, except MAC
- * addresses and the MTU, which are checked here.
+ * Threads: the control thread. lib/vhost has checked all values of the front-end, except MAC
+ * addresses and the MTU. These are checked here.
  */
 #include "net/net_device.h"
 
@@ -73,7 +73,10 @@ static uint32_t offloads_accepted(uint64_t features)
 	return accepts;
 }
 
-/* This only changes while the port is down. */
+/*
+ * Fill in the fields of port that depend on the negotiated features. They change only while the
+ * port is down.
+ */
 static void describe_features(const struct vhost_device *dev, struct port *port)
 {
 	uint64_t features = dev->state.features;
@@ -91,7 +94,7 @@ void net_device_describe(struct net_device *nd, struct port *port)
 	net_queues_describe(nd, port);
 }
 
-/* Published at once: the caller unmaps memory next. */
+/* The change is published at once, because the caller unmaps memory next. */
 static void net_pause(struct vhost_device *dev)
 {
 	struct net_device *nd = dev->opaque;
@@ -102,7 +105,10 @@ static void net_pause(struct vhost_device *dev)
 	nd->host->publish(nd);
 }
 
-/* Published at once: the caller changes the ring or closes its descriptors next. */
+/*
+ * The change is published at once, because the caller changes the ring or closes its descriptors
+ * next.
+ */
 static void net_pause_ring(struct vhost_device *dev, unsigned index)
 {
 	struct net_device *nd = dev->opaque;
@@ -116,7 +122,10 @@ static void net_pause_ring(struct vhost_device *dev, unsigned index)
 	nd->host->publish(nd);
 }
 
-/* The control queue, if the front-end leaves it to us and it is active; else NULL. */
+/*
+ * The ring of the control queue. NULL: the front-end serves the control queue itself, or the ring
+ * is not active.
+ */
 static struct vhost_vring *control_ring(const struct vhost_device *dev)
 {
 	unsigned last = dev->n_vrings - 1;
@@ -135,7 +144,7 @@ static void net_resume(struct vhost_device *dev)
 	nd->host->changed(nd);
 }
 
-/* Published at once: the front-end is answered next. */
+/* The changes are published now, because the front-end is answered next. */
 static void net_commit(struct vhost_device *dev)
 {
 	struct net_device *nd = dev->opaque;
@@ -172,7 +181,10 @@ static void net_set_call(struct vhost_device *dev, unsigned index)
 
 	if (!nd->in[index])
 		return;
-	/* After vhost_call_replaced(): a worker that sees the new fd knows that it may be slow. */
+	/*
+	 * This store comes after vhost_call_replaced(). So a worker that sees the new fd also sees
+	 * that it may be slow.
+	 */
 	__atomic_store_n(&q->call_fd, dev->vring[index]->call_fd, __ATOMIC_RELEASE);
 	workers_synchronize(nd->host->workers);
 }
@@ -191,7 +203,7 @@ static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 	return mtu < MTU_MIN ? -EINVAL : 0;
 }
 
-/* What a driver reads if the front-end leaves the configuration space to us. */
+/* Fill in the configuration space. A driver reads it if its front-end has none of its own. */
 static void net_get_config(struct vhost_device *dev, uint8_t *space)
 {
 	const struct net_device *nd = dev->opaque;

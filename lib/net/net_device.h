@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The virtio network device, a device type of lib/vhost: what it offers, how its rings become
- * queues of a port, its control queue, and the state that migrates with its guest.
+ * The virtio network device, a device type of lib/vhost. lib/net has its features, its queues (made
+ * from its rings), its control queue, and the state that migrates with its guest.
  *
- * The switch that it is part of is known only by struct net_host.
+ * A network device knows the switch only through struct net_host.
  *
  * Threads: the control thread only. Workers see struct port and struct queue.
  */
@@ -21,7 +21,7 @@ struct fdb;
 struct net_device;
 struct workers;
 
-/* What network devices offer, the same for all ports. */
+/* The features that network devices offer. They are the same for all ports. */
 struct net_offer {
 	uint64_t features;  /* which of NET_FEATURES; net_features.h */
 	bool memory_any;    /* map any file of a front-end, not only memory */
@@ -33,23 +33,31 @@ struct net_offer {
 	unsigned queue_pairs; /* how many the configuration space tells drivers */
 };
 
-/* What network devices need of the switch, the same for all of them. */
+/*
+ * The functions and data of the switch that network devices use. They are the same for all devices.
+ */
 struct net_host {
 	struct event_base *base;
 	struct fdb *fdb;
 	struct workers *workers;
 	int miss_fd;          /* an eventfd that workers write if a ring waits for a translation */
 	unsigned queue_pairs; /* the most that a driver may use */
-	/* The queues have changed: workers get to know this by the end of the event loop's turn. */
+	/*
+	 * The queues have changed. Workers are told at the latest at the end of the event loop's
+	 * turn.
+	 */
 	void (*changed)(struct net_device *nd);
 	/*
-	 * Tell the workers all changes at once. Returns when no worker uses what was before. For
-	 * changes that must be complete before something is freed, unmapped or answered.
+	 * Tell the workers all changes now. Returns when no worker uses the old state. This is for
+	 * changes that must be complete before the caller frees, unmaps or answers.
 	 */
 	void (*publish)(struct net_device *nd);
-	/* The queue has another ring than before, and no worker uses it yet. */
+	/* The queue has got another ring, which no worker uses yet. */
 	void (*begins)(struct net_device *nd, struct queue *q);
-	/* Send a frame in the port's name. -ENETDOWN: the port is down; or as workers_inject(). */
+	/*
+	 * Send a frame in the port's name. -ENETDOWN: the port is down. Other errors as
+	 * workers_inject().
+	 */
 	int (*send)(struct net_device *nd, const uint8_t *frame, uint32_t len);
 };
 
@@ -60,7 +68,7 @@ struct net_device {
 	uint16_t index;            /* of the port, in the address table */
 	struct net_control control;
 	bool in[VHOST_RINGS_MAX];             /* rings that workers may use */
-	bool used[VHOST_RINGS_MAX];           /* egress rings that had buffers since they are in */
+	bool used[VHOST_RINGS_MAX];           /* egress rings that had buffers since in[] is true */
 	struct queue *queue[VHOST_RINGS_MAX]; /* by ring; kept over reconnects, for its counters */
 	unsigned n_enabled, n_unused; /* egress queues; how many of them had no buffers so far */
 	unsigned unused_looks;        /* checks that found some of these unused, and others not */

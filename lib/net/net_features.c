@@ -7,7 +7,10 @@
 
 #include "base/util.h"
 
-/* What a net_vhost port of DPDK 22.11 offers, without bits 26 and 30, which we always offer. */
+/*
+ * The features of a net_vhost port of DPDK 22.11, without bits 26 and 30, which the switch always
+ * offers.
+ */
 #define DPDK_22_11 \
 	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) | \
 	    VIRTIO_BIT(NET_F_GSO) | VIRTIO_BIT(NET_F_GUEST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO6) | \

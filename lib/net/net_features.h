@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The virtio features that net devices offer: all that the switch can serve, or fewer. */
+/* The virtio features that net devices can offer, and the choice of a part of them. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,10 +9,10 @@
 #include "virtio/virtio.h"
 
 /*
- * All features that can be served. An offload that one guest uses and another does not understand
- * is finished in software (datapath/fallback.c). The front-end serves CTRL_VQ, STATUS and
- * GUEST_ANNOUNCE, or leaves them to us (net_control.h). GSO is what drivers before virtio 1.0 use
- * for all kinds of segmentation by the host.
+ * All features that the switch supports. If a guest uses an offload that another guest does not
+ * understand, software finishes it (datapath/fallback.c). CTRL_VQ, STATUS and GUEST_ANNOUNCE are
+ * served by the front-end, or by net_control.h. Drivers before virtio 1.0 use GSO for all kinds of
+ * segmentation by the host.
  */
 #define NET_FEATURES \
 	(VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_MTU) | \
@@ -28,15 +28,17 @@
 	    VIRTIO_BIT(F_RING_PACKED) | VIRTIO_BIT(F_IN_ORDER) | VIRTIO_BIT(F_RING_RESET))
 
 /*
- * The features that are offered by default. QEMU 7.2 offers RING_RESET to guests, but does not tell
- * us of a reset: the guest would free memory that we go on using.
+ * The features that are offered by default. RING_RESET is missing: QEMU 7.2 offers it to guests,
+ * but does not tell the switch of a reset. So the guest would free memory that the switch still
+ * uses.
  */
 #define NET_FEATURES_USUAL (NET_FEATURES & ~VIRTIO_BIT(F_RING_RESET))
 
 /*
- * Parse a list of words with commas in between. A word is the name of a set or of a feature. With
- * a + before it or without a sign it is added, with a - it is removed. If the list begins with a
- * sign, it starts from the usual features, otherwise from none. False: ret_word is an unknown word.
+ * Parse a list of words with commas in between. A word is the name of a set or of a feature. A word
+ * with a + or without a sign adds its features. A word with a - removes them. If the first word has
+ * a sign, the list starts with the usual features, otherwise with none. False: a word is unknown;
+ * it is in ret_word.
  */
 bool net_features_parse(
     const char *text, uint64_t *ret_features, char *ret_word, size_t ret_word_size);

@@ -6,17 +6,20 @@
  * egress queues: any worker puts frames into them. A queue outlives its ring, because it has the
  * counters.
  *
- * Front-ends enable all their pairs, but the driver may put buffers into some of them only: it uses
+ * Front-ends enable all their pairs, but a driver may put buffers into some of them only: it uses
  * as many pairs as it has CPUs, or one pair until it has asked for more. Frames that the flow hash
- * sent to the others would be lost. So an egress queue is used only after the driver has posted a
- * buffer there. If there is no such queue, the first one is used, and drops are counted there.
- * Rings that had no buffers yet are checked every few milliseconds, but not while a guest arrives
- * by postcopy migration: its pages may be missing, so its queues count as used.
+ * sends to unused queues would be lost. So an egress queue gets frames only after the driver has
+ * put a buffer into it. If no queue has had a buffer, the first queue is used, and drops are
+ * counted there.
  *
- * A struct port does not change after workers may see it. If its rings change, another struct port
- * is made, which the next forwarding refers to. Workers on the old forwarding may see either one
- * through queue->port. What they read there is the same in both, because what is negotiated changes
- * only while the port is down.
+ * Rings without buffers are checked again every few milliseconds. This is not done while a guest
+ * arrives by postcopy migration, because pages of its rings may be missing. Then all its queues
+ * count as used.
+ *
+ * A struct port does not change while workers may use it. If its rings change, a new struct port is
+ * made for the next forwarding. Workers that use the old forwarding may find the old or the new
+ * struct port through queue->port. Both have the same values in the fields that workers read there:
+ * these depend on the negotiated features, which change only while the port is down.
  *
  * The fields of a queue are written while no worker uses its ring, except enabled and call_fd.
  * These are single words and change at any time.
@@ -36,7 +39,7 @@
 #include "vhost/call.h"
 #include "worker/worker.h"
 
-/* After so many checks with some queues unused, this is logged. */
+/* If some queues are still unused after so many checks, that is logged. */
 #define UNUSED_LOOKS 200
 
 /* A ring's queue, made the first time the ring is used. NULL: no memory. */
@@ -65,7 +68,7 @@ void net_queues_disable_kicks(const struct net_device *nd, const struct queue *q
 		q->ops->kick_disable(q);
 }
 
-/* Take a ring into use. No worker uses it yet. */
+/* Begin to use a ring. No worker uses it yet. */
 static void ring_take(struct net_device *nd, unsigned index, struct vhost_vring *v)
 {
 	struct queue *q = queue_get(nd, index);
@@ -80,7 +83,10 @@ static void ring_take(struct net_device *nd, unsigned index, struct vhost_vring 
 	q->call_trust = vhost_call_trust(&nd->vhost, index);
 	q->miss_fd = nd->host->miss_fd;
 	q->shared = workers_count(nd->host->workers) > 1;
-	/* A call that a worker left when the ring ran before may not have been handed over. */
+	/*
+	 * A worker may have left a call to the control thread before the ring stopped, and no
+	 * errand has made it.
+	 */
 	v->call_pending |= atomic_exchange(&q->call_left, false);
 	nd->in[index] = true;
 	nd->used[index] = false;
@@ -118,7 +124,7 @@ void net_queues_drop_all(struct net_device *nd)
 	memset(nd->in, 0, sizeof(nd->in));
 }
 
-/* A ring that is not at the initial position had buffers before. */
+/* Has the ring had buffers? If it is not at the initial position, it has. */
 static bool has_had_buffers(const struct net_device *nd, unsigned index)
 {
 	const struct vring *vr = vhost_queue_ring(nd->queue[index]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The queues of a network device: what workers see of its rings.
+ * The queues of a network device. Workers use its rings through these queues.
  *
  * Threads: the control thread only. Workers see struct port and struct queue.
  */
@@ -11,12 +11,12 @@
 struct net_device;
 
 /*
- * Take all active rings of the device into use, and update the queues of rings that are in use.
- * Workers see this when the port is published.
+ * Begin to use all active rings of the device, and update the queues of rings that are already in
+ * use. Workers see this when the port is published.
  */
 void net_queues_take(struct net_device *nd);
 
-/* Take a ring, or all rings, out of use. */
+/* Stop using a ring, or all rings. */
 void net_queues_drop(struct net_device *nd, unsigned index);
 void net_queues_drop_all(struct net_device *nd);
 
@@ -24,13 +24,13 @@ void net_queues_drop_all(struct net_device *nd);
 void net_queues_describe(struct net_device *nd, struct port *port);
 
 /*
- * Ask the driver of a queue that no worker polls not to kick. Does nothing if the guest still
- * arrives (postcopy).
+ * Ask the driver not to kick a queue that no worker polls. Does nothing during a postcopy
+ * migration.
  */
 void net_queues_disable_kicks(const struct net_device *nd, const struct queue *q);
 
 /*
  * Check the egress queues that had no buffers when the port was published. If a queue has buffers
- * now, it is used from now on. Cheap. Call this every few milliseconds.
+ * now, it gets frames from now on. Call this every few milliseconds; it takes little time.
  */
 void net_queues_look_at_unused(struct net_device *nd);

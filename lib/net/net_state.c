@@ -78,8 +78,8 @@ static bool state_valid(const uint8_t *bytes, size_t len)
 }
 
 /*
- * The fairness of the table holds here, too. So a front-end reaches no more by this state than by
- * frames from these addresses.
+ * The address table limits learning in the same way as for frames. So this state has no more effect
+ * than frames from these addresses.
  */
 int net_state_load(struct vhost_device *dev, const void *bytes, size_t len)
 {

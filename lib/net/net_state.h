@@ -3,7 +3,7 @@
  * The state of a port that migrates with its guest: the addresses learned behind the port.
  *
  * Format, version 1, little endian: magic "vswN", u16 version, u16 of 0, u32 count, then count
- * times 6 bytes of address, and nothing more. Addresses without room are left out: they will be
+ * times 6 bytes of address, and nothing more. Addresses that do not fit are left out. They will be
  * learned again.
  */
 #pragma once

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A log-linear histogram with 32 steps for each power of two, from 1 to 2^64. A value is known to 3
- * %. It takes 16 KB. Recording is an increment; histograms of several runs can be added.
+ * A log-linear histogram with 32 steps for each power of two, from 1 to 2^64. So values have an
+ * error of at most 3 %. A histogram takes 16 KB. To record a value is one increment. Histograms of
+ * several runs can be added.
  */
 #pragma once
 
@@ -43,6 +44,7 @@ void histogram_reset(struct histogram *h);
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
 /*
- * The smallest value that a part (0 to 1) of all values does not exceed, to 3 %; 0 if it is empty.
+ * The quantile for a part (0 to 1) of all values, with an error of at most 3 %: the smallest value
+ * that this part does not exceed. 0: the histogram is empty.
  */
 uint64_t histogram_quantile(const struct histogram *h, double part);

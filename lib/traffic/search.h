@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Searches made of trials: which load the path can carry.
+ * Searches for the load that a path can carry. A search runs trials.
  *
  * MRR: the rate that arrives if the generator sends as fast as it can, in trials of one length.
  *
  * NDR and PDR by MLRsearch (draft-ietf-bmwg-mlrsearch), with its parameters. A trial is bad if it
- * loses more than the goal allows. A load is measured in short trials until it is clear whether bad
- * trials take more than half (the exceed ratio) of the goal's duration sum. So one short
- * disturbance does not end the search. The search starts at the MRR, goes down in growing steps to
- * a load that meets the goal, and then halves the interval until it is as narrow as the width.
+ * loses more than the goal allows. A load is measured in short trials. They end when it is clear
+ * whether bad trials take more than half (the exceed ratio) of the goal's duration sum. So one
+ * short disturbance does not decide. The search starts at the MRR and lowers the load in growing
+ * steps, until a load meets the goal. Then it halves the interval until this is as narrow as
+ * `width`.
  *
- * RFC 2544: throughput (26.1), the highest rate without a lost frame, by halving; frame loss rate
- * (26.3), the loss at 100 %, 90 %, 80 % and so on of the highest rate, until two loads in
- * succession lose nothing; and back-to-back (26.4), the longest burst at full speed without loss.
+ * Three tests of RFC 2544. Throughput (26.1) is the highest rate without a lost frame; the interval
+ * is halved until it is found. Frame loss rate (26.3) is the loss at 100 %, 90 %, 80 % and so on of
+ * the highest rate; it ends when two loads in succession lose no frame. Back-to-back (26.4) is the
+ * longest burst at full speed without loss.
  */
 #pragma once
 

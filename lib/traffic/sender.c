@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Streams take turns frame by frame, and queue pairs take turns burst by burst. A port sends a
- * replay through one pair, because the flows of its frames are not known, and the order between
- * pairs is not defined.
+ * The streams of a port take turns after each frame. Its queue pairs take turns after each burst. A
+ * replay is sent through one pair only: the flows of its frames are not known, and pairs would not
+ * keep the order of a flow.
  */
 #include "traffic/sender.h"
 

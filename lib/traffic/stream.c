@@ -2,15 +2,16 @@
 /*
  * Theory of operation
  *
- * All frames of a stream with the same size begin alike. So their first line is a template, made
- * once with lengths and checksums. To make a frame, addresses, ports and tag are written over a
- * copy of the template. The UDP or TCP ports contain the number of the flow; the IPv4 checksum does
- * not cover them. The UDP checksum is 0, that is, none.
+ * All frames of a stream with the same size begin with nearly the same bytes. So there is a
+ * template of their first cache line, with lengths and checksums. To make a frame, the template is
+ * copied, and addresses, ports and tag are written over it. The UDP or TCP ports contain the number
+ * of the flow. The IPv4 checksum does not include the ports. The UDP checksum is 0, which means
+ * that there is none.
  *
- * A received frame is compared with what its tag says. The tag follows the headers. If there is no
- * tag, the headers may have been changed, so all possible places are searched. A tag has a mark and
- * a check sum, and one of them must be right. So if a switch changes one byte, the frame is
- * corrupt, not foreign.
+ * The tag of a frame follows its headers. A received frame is compared with the frame that its tag
+ * describes. If there is no tag in the right place, the headers may have been changed, so all
+ * possible places are searched. A tag has a mark and a check sum, and one of them must be right. So
+ * if a switch changes one byte, the frame counts as corrupt, not as foreign.
  */
 #include "traffic/stream.h"
 

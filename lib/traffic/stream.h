@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A stream: the frames that one port sends to another, and what became of them.
+ * A stream: the frames that one port sends to another port, and counters of how they arrived.
  *
  * A stream has flows, and each flow numbers its frames from 0. A flow is an IPv4 5-tuple (UDP; TCP
  * if frames ask for segmentation) between a MAC address of the source and one of the destination. A
@@ -12,8 +12,9 @@
  * Counting: sent = received + lost when no frame is under way. A frame is received once; a second
  * copy is a duplicate. If a frame arrives after a later frame of its flow, it is reordered. For the
  * last 64 numbers of a flow it is known whether such a frame is new or a copy; an older one counts
- * as a copy. If a frame arrives without the request of its net header, it counts as received and
- * also as a lost GSO request: the receiver could not segment it or complete its checksum.
+ * as a copy. If a frame arrives without the GSO request that was in its net header, it counts as
+ * received and also as a lost GSO request: the receiver could not segment the frame or complete its
+ * checksum.
  *
  * Threads: one user at a time.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port as trials see it: it sends and receives frames, with any device behind it.
+ * A port for trials. It sends and receives frames, through a device of any kind.
  *
  * The operations move bursts, so there is one indirect call per burst, not per frame. The net
  * header, VIRTIO_NET_HDR_LEN bytes, lies before each frame to be sent. It says whether the frame

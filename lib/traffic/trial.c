@@ -95,7 +95,7 @@ void traffic_destroy(struct traffic *t)
 	free(t);
 }
 
-/* A frame of ours that was changed, or that arrived at the wrong port. */
+/* Count a frame of a stream that was changed, or that arrived at the wrong port. */
 static void count_stray(struct stream_counts *counts, bool intact, struct trial_result *r)
 {
 	if (intact)
@@ -199,8 +199,8 @@ static void sum_up(struct traffic *t, struct trial_result *r)
 }
 
 /*
- * Receive until no frame of ours has arrived for a while. Frames of others may never stop, so the
- * time is bounded.
+ * Receive until no frame of the streams has arrived for a while. Frames of other senders may never
+ * stop, so the time has a limit.
  */
 static void drain(struct traffic *t, struct trial_result *r)
 {

@@ -3,16 +3,16 @@
  * A trial: traffic on all streams for a time at a rate, and the result.
  *
  * One thread sends and receives on all ports, so clocks need not be synchronised. The load is open
- * loop: every frame has a time at which it is due and carries this time, and its latency counts
- * from there. So if the generator falls behind, the figures get worse, not better. If the ring is
+ * loop: every frame is due at a fixed time. The frame contains this time, and its latency counts
+ * from this time. So if the generator is late, the figures get worse, not better. If the ring is
  * full when a frame is due, the frame waits, in order; `late` counts frames that left more than
  * TRIAL_LATE_NS after they were due. Rate 0 means full speed; then latency counts from sending.
  *
  * Latency is recorded for the first frame of every received burst. If frames arrive one by one,
  * that is every frame; otherwise it is the frame of the burst that waited longest.
  *
- * Instead of frames of streams, every port that has streams can send a recording. Then only totals
- * are known, and no latency.
+ * Every port that has streams can send a recording instead of the frames of its streams. Then only
+ * totals are known, and no latency.
  *
  * After the time, or after all frames, no frame is sent. The trial ends when no frame of it has
  * arrived for TRIAL_DRAIN_NS, or after 50 times that time.

@@ -274,8 +274,8 @@ static bool count_more(
 }
 
 /*
- * Take the rest of a frame that the end of a burst cut off. The buffers are there or arrive very
- * soon.
+ * A burst has ended in the middle of a frame. Take the rest of this frame. Its buffers have
+ * arrived, or arrive very soon.
  */
 static bool take_rest(
     struct vport_queue *q, struct tport_piece pieces[], unsigned have, unsigned missing)

@@ -4,19 +4,19 @@
  * visit is one call in which the control thread serves a front-end.
  *
  * If several ports wait, the port that is due first is served first. A port is due later if its
- * visits are longer on average, and if it used more than a thousandth of the time. So hundreds of
- * ports that each use little time, and together all of it, do not delay a port that uses less. A
- * port can be
+ * visits are longer on average, or if it used more than a thousandth of the time. Suppose hundreds
+ * of ports each use little time, and together all the time. Then they do not delay a port that uses
+ * less than each of them. A port can be
  *
  *	busy	Its front-ends used more than a tenth of the time lately. Front-ends of ports that
  *		are not busy are served first.
  *	resting	Single visits took long. The cause is nearly always something that the front-end
  *		shares with the switch: a socket with many watchers, or a file that others lock. The
- *		port is not served before 20 times as long has passed.
+ *		port is not served for 20 times the length of these visits.
  *
- * Time in which a visit waits for workers does not make it long, because another port may be the
- * cause. An honest front-end's visit also takes long if the control thread loses its CPU. So
- * ALLOWANCE_FREE_NS of long visits have no effect, and no visit counts for more than
+ * Time in which a visit waits for workers is not counted, because another port may be the cause.
+ * The visit of an honest front-end can take long, too, if the control thread loses its CPU. So the
+ * first ALLOWANCE_FREE_NS of long visits have no effect, and a single visit counts as at most
  * ALLOWANCE_LONG_MAX_NS.
  */
 #pragma once
@@ -37,12 +37,15 @@
 
 /* All zero: no time was used yet. */
 struct allowance {
-	/* When the time that was used would end if it were used at the allowed rate. */
+	/*
+	 * Each visit moves these times on by the time that it took, times a constant. So the
+	 * further they lie in the future, the more time was used.
+	 */
 	uint64_t share_until_ns, busy_until_ns, long_until_ns;
 	uint64_t visit_ns; /* average time of the last few visits */
 };
 
-/* Count a visit; it waited waited_ns for workers. */
+/* Count a visit. waited_ns: the part of its time in which it waited for workers. */
 static inline void allowance_charge(
     struct allowance *a, uint64_t start_ns, uint64_t end_ns, uint64_t waited_ns)
 {

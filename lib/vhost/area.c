@@ -32,7 +32,7 @@ static int check_bounds(struct vhost_device *dev, const struct part *part)
 	return 0;
 }
 
-/* Is the file one to map, and long enough? */
+/* May the file be mapped, and is it long enough? */
 static int check_file(struct vhost_device *dev, const struct part *part, struct stat *ret_st)
 {
 	uint64_t end = part->offset + part->size;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Part of a front-end's file, mapped: guest memory, the dirty log, the in-flight area. Only a
- * regular file that is long enough is mapped, and guarded (guard.h) against becoming shorter. The
- * part is widened to whole pages of the file's own size.
+ * Maps a part of a front-end's file: guest memory, the dirty log or the in-flight area. Only a
+ * regular file that is long enough is mapped. The mapping is guarded (guard.h), because the file
+ * may become shorter. The mapping consists of whole pages of the file, so it may be larger than the
+ * part.
  *
- * Threads: the control thread maps and unmaps, while no other thread uses what is mapped.
+ * Threads: the control thread maps and unmaps, while no other thread uses the mapping.
  */
 #pragma once
 
 #include "vhost/device.h"
 
 /*
- * Map size bytes from offset on of the file fd, which stays the caller's. `what` names the part in
- * messages. Negative errno, after saying why.
+ * Map `size` bytes of the file fd, from offset on. The caller still owns fd. what: a name of the
+ * part for log lines. On failure the reason is logged, and a negative errno is returned.
  */
 int vhost_area_map(struct vhost_device *dev, const char *what, uint64_t size, uint64_t offset,
     int fd, struct vhost_area *ret_area);

@@ -2,18 +2,19 @@
 /*
  * Theory of operation
  *
- * A device and its errand share a table of descriptors to be written. It has one place for each
- * eventfd that the device can have. The control thread puts a duplicate into its place, and begins
- * an errand unless one runs. The errand takes the descriptors that it finds, until it finds none.
- * After it has cleared `running` it looks once more, so that no descriptor is left.
+ * A device and its errand share a table of descriptors to be written. The table has one place for
+ * each eventfd that the device can have. To ask for a write, the control thread puts a duplicate of
+ * the descriptor into its place. Then it begins an errand, unless one runs. The errand takes
+ * descriptors from the table until the table is empty. Then it clears `running` and looks at the
+ * table once more, so that no descriptor is left there.
  *
- * An errand also finds out whether an eventfd is quick. Workers read this before they write to an
- * eventfd themselves. It stays known until the ring gets another eventfd.
+ * An errand also finds out whether an eventfd is quick. Workers write to an eventfd only if it is
+ * known to be quick. It counts as quick until the ring gets another eventfd.
  *
- * If a front-end goes while its errand is in a write that blocks, a signal ends the write. The
- * signal may come just before the write begins, so it is sent again until the write has ended. The
- * table stays with the device until the errand has ended. The next front-end of the device uses the
- * same table, and its writes wait until this errand has rested.
+ * If a front-end disconnects while its errand is in a write that blocks, a signal ends the write.
+ * The signal may come just before the write begins, so it is sent again until the write has ended.
+ * The table is not freed before the errand has ended. The next front-end of the device uses the
+ * same table. Its writes wait until the errand has slept (REST).
  */
 #include "vhost/call.h"
 
@@ -33,8 +34,8 @@
 
 #define SLOTS (VHOST_CALL_KINDS * VHOST_RINGS_MAX)
 /*
- * After a slow write the errand sleeps this many times as long, because it shares a CPU with
- * others.
+ * After a slow write the errand sleeps this many times as long as the write took, because other
+ * threads need its CPU.
  */
 #define REST 4
 /* A write that takes longer than this is slow, too, even if it used little CPU time. */
@@ -46,8 +47,8 @@
 struct vhost_caller {
 	atomic_uint users;
 	atomic_int fd[SLOTS];  /* duplicates to be written; -1: none */
-	atomic_bool running;   /* an errand will look at fd[] once more */
-	atomic_uint front_end; /* how many front-ends have gone */
+	atomic_bool running;   /* the errand will look at fd[] again */
+	atomic_uint front_end; /* how many front-ends have disconnected */
 	atomic_int thread;
 	atomic_uint slot;    /* place of the eventfd that is being written */
 	atomic_uint written; /* front_end, when it was taken from fd[] */
@@ -55,17 +56,17 @@ struct vhost_caller {
 	atomic_uint quick;   /* quick writes in a row */
 	atomic_uint slow;    /* 1 + `written` of the last write that used much CPU time; 0: none */
 	/*
-	 * Of each ring's call eventfd: bit 0 says that it is quick, the other bits count its
-	 * changes.
+	 * One word for each ring. Bit 0 says that the ring's call eventfd is quick. The other bits
+	 * count how often the ring got another eventfd.
 	 */
 	atomic_uint trust[VHOST_RINGS_MAX];
-	struct vhost_device *dev; /* NULL: it has ended */
-	bool idle;                /* no front-end has used this since the last one has gone */
+	struct vhost_device *dev; /* NULL: the device has ended */
+	bool idle;                /* the last front-end has gone, and no other one has used this */
 	bool listed;
 	struct vhost_caller *next;
 };
 
-/* Callers that have lost a front-end, until it is known that their errand has ended. */
+/* Callers whose front-end has disconnected, until it is known that their errand has ended. */
 static struct vhost_caller *leaving;
 static atomic_uint pending;
 
@@ -81,7 +82,8 @@ static void release(struct vhost_caller *c)
 }
 
 /*
- * Set the bit, unless the word has changed: then the ring has another eventfd than the one written.
+ * Note that the eventfd is quick. Nothing happens if the word is not `word` any more: then the ring
+ * has got another eventfd since the write.
  */
 static void begin_trust(struct vhost_caller *c, unsigned slot, unsigned word)
 {
@@ -92,7 +94,8 @@ static void begin_trust(struct vhost_caller *c, unsigned slot, unsigned word)
 
 /*
  * CPU time is measured, because real time includes waiting for a CPU. If the write fails, the
- * eventfd is not trusted: its counter is full, which no driver causes, so a later write may block.
+ * eventfd's counter is full. No driver causes that, and a later write may block. So such an eventfd
+ * is not trusted.
  */
 static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int fd)
 {
@@ -126,8 +129,8 @@ static void write_all(struct vhost_caller *c)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
 		/*
-		 * Read before the descriptor is taken: if the eventfd is replaced in between, the
-		 * word has changed, and the new eventfd is not trusted.
+		 * The word is read before the descriptor is taken. If the eventfd is replaced in
+		 * between, the word changes, so the new eventfd is not trusted.
 		 */
 		unsigned word = atomic_load(&c->trust[i % VHOST_RINGS_MAX]);
 		int fd = -1;
@@ -159,7 +162,10 @@ static void errand(void *arg)
 	do {
 		write_all(c);
 		atomic_store(&c->running, false);
-		/* A descriptor that came after the last look may have found `running` set. */
+		/*
+		 * A descriptor may have been added after the last look, while `running` was still
+		 * set.
+		 */
 	} while (has_work(c) && !atomic_exchange(&c->running, true));
 	atomic_fetch_sub(&pending, 1);
 	release(c);
@@ -297,8 +303,8 @@ void vhost_calls_forget(struct vhost_device *dev)
 	if (!c)
 		return;
 	/*
-	 * Count this before descriptors are dropped: what the errand has taken is of the front-end
-	 * that went.
+	 * This is counted before descriptors are dropped. So a descriptor that the errand has
+	 * already taken counts as one of the front-end that has disconnected.
 	 */
 	atomic_fetch_add(&c->front_end, 1);
 	for (unsigned i = 0; i < SLOTS; i++)
@@ -317,8 +323,8 @@ void vhost_calls_forget(struct vhost_device *dev)
 }
 
 /*
- * Has the errand ended? If not, end a write for a front-end that has gone. An errand that already
- * works for the next front-end has not ended.
+ * Has the errand ended? If it is in a write for a front-end that has disconnected, end the write.
+ * An errand that already works for the next front-end has not ended.
  */
 static bool has_ended(struct vhost_caller *c)
 {

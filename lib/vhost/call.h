@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How the control thread, which must never wait, writes to eventfds of a front-end.
+ * Writes to eventfds of a front-end for the control thread, which must never wait.
  *
  * The front-end shares the flags and the counter of an eventfd, so a write may block. A write also
  * wakes all watchers of the eventfd, which takes long if they are many. So an errand
- * (base/errand.h) writes, on a duplicate of the descriptor, and nothing waits for the errand. A
- * device has at most one errand at a time. This errand also makes the writes that are asked for
- * while it runs, once for each eventfd.
+ * (base/errand.h) makes the writes, with a duplicate of the descriptor. No thread waits for the
+ * errand. A device has at most one errand at a time. If more writes are asked for while the errand
+ * runs, it makes them, too, one for each eventfd.
  *
  * Threads: the control thread.
  */
@@ -30,10 +30,10 @@ enum vhost_call_kind {
 /* Add one to fd, an eventfd of this ring, soon. Negative errno: it is not written now. */
 int vhost_call(struct vhost_device *dev, unsigned index, enum vhost_call_kind kind, int fd);
 
-/* Did a write of the device take too much CPU time, since the last call of this function? */
+/* Since the last call of this function: did a write for the device take too much CPU time? */
 bool vhost_calls_were_slow(struct vhost_device *dev);
 
-/* Is a write under way that has taken longer than ns so far? *ret_index is its ring. */
+/* Has a write that is not finished taken longer than ns? *ret_index is its ring. */
 bool vhost_calls_hang(const struct vhost_device *dev, int64_t ns, unsigned *ret_index);
 
 /*
@@ -56,13 +56,16 @@ void vhost_call_replaced(struct vhost_device *dev, unsigned index);
 void vhost_calls_restart(struct vhost_device *dev);
 unsigned vhost_calls_quick(const struct vhost_device *dev);
 
-/* The front-end goes: drop the writes that were not made. */
+/* The front-end has disconnected: drop the writes that were not made. */
 void vhost_calls_forget(struct vhost_device *dev);
 
-/* The device ends. If its errand still runs, vhost_calls_service() frees what it uses later. */
+/*
+ * The device ends. If its errand still runs, vhost_calls_service() frees the memory of the errand
+ * later.
+ */
 void vhost_calls_end(struct vhost_device *dev);
 
-/* To be called regularly: it ends writes that block, if their front-end has gone. */
+/* Call this regularly. It ends writes that block, if their front-end has disconnected. */
 void vhost_calls_service(void);
 
 unsigned vhost_calls_pending(void);

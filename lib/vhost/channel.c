@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * The control thread sends requests itself: to send on a local stream socket takes no lock that the
- * front-end can hold. To read takes such a lock, and the front-end can hold it for ever, because it
- * has the same socket. So a mover (base/mover.h) reads the answer, once some bytes of it have come.
+ * The control thread sends requests itself. A send on a local stream socket takes no lock that the
+ * front-end can hold. A read takes such a lock. The front-end has the same socket, so it can hold
+ * the lock for ever. So a mover (base/mover.h) reads the answer, after its first bytes have come.
  */
 #include "vhost/channel.h"
 
@@ -55,7 +55,7 @@ void vhost_channel_forget(struct vhost_device *dev)
 
 static const char slow[] = "a request took more than 5 ms to send";
 
-/* Close the channel: what comes next on it could not be understood. */
+/* Close the channel, because its next bytes could not be understood. */
 static int give_up(struct vhost_device *dev, const char *why)
 {
 	vhost_channel_forget(dev);
@@ -77,7 +77,10 @@ static int check_send(const struct vhost_device *dev, int fd, bool ask)
 	return ask && dev->channel.asked ? -EBUSY : 0;
 }
 
-/* Send all of it or nothing. -EAGAIN: there is no room; -ETIME: it took too much CPU time; -EIO. */
+/*
+ * Send the whole message or nothing. -EAGAIN: no room; -ETIME: the send took too much CPU time;
+ * -EIO.
+ */
 static int transmit(
     const struct vhost_device *dev, const struct vhost_header *header, const void *payload, int fd)
 {
@@ -148,7 +151,7 @@ struct answer {
 	uint64_t value;
 } __attribute__((packed));
 
-/* If something has come, or the other end has gone, begin to read the answer. */
+/* If bytes have come, or the other end was closed, begin to read the answer. */
 static int begin_answer(struct vhost_device *dev)
 {
 	struct vhost_channel *channel = &dev->channel;
@@ -162,7 +165,7 @@ static int begin_answer(struct vhost_device *dev)
 		return 0;
 	error = move_begin_read_some(dev->owner, copy, sizeof(struct answer), &channel->answer);
 	if (error) {
-		close(copy); /* there is no mover now: try again later */
+		close(copy); /* no mover is free: try again later */
 		return 0;
 	}
 	channel->until_ms = clock_ms() + MOVE_WAIT_MS;

@@ -31,7 +31,7 @@ bool vhost_fd_is(int fd, const char *prefix)
 	return strncmp(target, prefix, strlen(prefix)) == 0;
 }
 
-/* Not by F_GETPIPE_SZ, which waits for the pipe's lock. */
+/* F_GETPIPE_SZ would tell this, too, but it waits for the pipe's lock. */
 bool vhost_fd_is_pipe(int fd)
 {
 	return vhost_fd_is(fd, "pipe:[");
@@ -64,7 +64,8 @@ void vhost_fd_hang_up(const struct vhost_device *dev, int fd)
 	/* syscalls: shutdown close */
 	shutdown(fd, SHUT_RDWR);
 	/*
-	 * The socket may hold messages that were not read, with descriptors that are closed, too.
+	 * The socket may contain messages that were not read. Their descriptors are closed with the
+	 * socket.
 	 */
 	vhost_fd_close(dev, fd);
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A vhost-user device: what a front-end has told us about it, and what we derived from that.
+ * A vhost-user device: the state that a front-end has told, and data derived from this state.
  *
  * lib/vhost knows no Ethernet. The kind of device is a struct vhost_device_type: the features that
  * it offers, and a few callbacks.
  *
- * The state has two parts. struct vhost_device_state has values only: with these and the file
- * descriptors another process could go on from here. The rest of struct vhost_device is derived
- * from it: mapped memory, host addresses of rings, running vrings.
+ * The data has two parts. struct vhost_device_state has only values. A process that has these
+ * values and the file descriptors can take over the device. The rest of struct vhost_device is
+ * derived from them: mapped memory, host addresses of rings, running vrings.
  *
  * Threads. Everything here belongs to the control thread. The device's workers may use only
  * rings that are `in_use`, and the guest memory behind them:
@@ -15,15 +15,15 @@
  *	pause(dev)		returns when no worker touches any ring or memory of the device;
  *	pause_ring(dev, i)	returns when no worker touches this ring; the others go on;
  *	...			the library changes what the front-end asked for;
- *	resume(dev)		workers may use all rings that are active now, and must read again
- *				what is said here of the rings that they use already;
+ *	resume(dev)		workers may use all rings that are active now. For rings that they
+ *				use already, they must read the fields here again;
  *	commit(dev)		returns when the workers know all that resume told.
  *
- * If no ring is in use, nothing is paused. Nothing between pause and resume blocks, so that a pause
- * is short. Between resume and commit workers may still act as before, so a front-end is answered
- * after a commit.
+ * If no ring is in use, there is no pause. No function blocks between pause and resume, so a pause
+ * is short. Between resume and commit, workers may still act as before. So the front-end is
+ * answered after the commit.
  *
- * A type may leave out pause_ring and set_call, but only both. Then each change pauses the device.
+ * A type may leave out pause_ring and set_call together. Then each change pauses the whole device.
  */
 #pragma once
 
@@ -41,7 +41,7 @@
 #define VHOST_MEM_SLOTS_MAX 509
 #define VHOST_OUTGROWN_MAX  64
 
-/* One ring, as told by SET_VRING_*. The messages may come in any order. */
+/* The values of one ring that SET_VRING_* messages told. The messages may come in any order. */
 struct vhost_vring_state {
 	uint32_t size;                 /* SET_VRING_NUM, raw: checked when the ring starts */
 	uint32_t addr_flags;           /* SET_VRING_ADDR flags */
@@ -80,10 +80,10 @@ struct vhost_vring {
 	struct dirty_log log[2]; /* see log.c; one may be in use: ring.log */
 	bool active;             /* started, sized, addressed, mapped: workers may use it */
 	bool in_use;             /* workers may use it: from resume to pause */
-	bool enabled;            /* copy of the state, as of the last resume */
+	bool enabled;            /* copy of state.enabled at the last resume */
 	bool doorbell;           /* kicks may go unnoticed; see doorbell.h */
 	bool doorbell_offered;   /* a page was offered since the ring started */
-	/* Always eventfds, and non-blocking. */
+	/* These are always eventfds, and non-blocking. */
 	int kick_fd; /* -1: none, the ring is polled */
 	int call_fd; /* -1: the driver wants no calls. Workers write it while in use */
 	int err_fd;
@@ -133,41 +133,43 @@ struct vhost_device_type {
 	void (*resume)(struct vhost_device *dev);
 	void (*commit)(struct vhost_device *dev); /* NULL: workers know everything after resume */
 	/*
-	 * The call_fd of a ring in use has changed: return when no worker writes to the one before.
+	 * The call_fd of a ring in use has changed. Return when no worker writes to the old
+	 * eventfd.
 	 */
 	void (*set_call)(struct vhost_device *dev, unsigned index);
 	/*
 	 * True: chains are completed in any order, at any time before their ring is paused. False:
-	 * before the next chains are fetched.
+	 * all chains are completed before the next chains are fetched.
 	 */
 	bool defers;
 	/* The direction of this ring's buffers. */
 	enum vring_direction (*ring_direction)(const struct vhost_device *dev, unsigned index);
 	/*
-	 * Return when all ring functions that workers have entered by now have returned. NULL:
-	 * pause and resume do this.
+	 * Some workers may be inside a ring function now. Return when they have left it. NULL: the
+	 * library calls pause and resume instead.
 	 */
 	void (*synchronize)(struct vhost_device *dev);
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */
 	int (*set_mtu)(struct vhost_device *dev, uint16_t mtu);
 	/*
-	 * The configuration space has config_size bytes, at most 256. get_config fills them; NULL:
-	 * there is no configuration space. set_config writes a part of it: 0 or a negative errno;
-	 * NULL: it cannot be written.
+	 * The configuration space has config_size bytes, at most 256. get_config fills them in; it
+	 * is NULL if there is no configuration space. set_config writes a part of the configuration
+	 * space, and returns 0 or a negative errno; it is NULL if nothing can be written.
 	 */
 	unsigned config_size;
 	void (*get_config)(struct vhost_device *dev, uint8_t *space);
 	int (*set_config)(
 	    struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size);
 	/*
-	 * SEND_RARP: tell the network that mac is here now; NULL: not supported. 0; -EINVAL; or
-	 * -ENETDOWN: it will be called again when a ring is active.
+	 * SEND_RARP: tell the network that mac is here now. 0; -EINVAL; or -ENETDOWN: then announce
+	 * is called again when a ring is active. NULL: not supported.
 	 */
 	int (*announce)(struct vhost_device *dev, const uint8_t mac[6]);
 	/*
-	 * DEVICE_STATE: what another device needs to go on, as bytes; both or none. The rings are
-	 * stopped. save: the number of bytes, at most room, or a negative errno. load: 0 or
-	 * -EINVAL; the bytes come from the front-end and may be anything.
+	 * DEVICE_STATE: the state that another device needs to go on, as bytes. A type has both
+	 * functions or none. They are called while the rings are stopped. save returns the number
+	 * of bytes, at most room, or a negative errno. load returns 0 or -EINVAL. The bytes that
+	 * load gets are not trusted: they come from the front-end.
 	 */
 	ssize_t (*save)(struct vhost_device *dev, void *bytes, size_t room);
 	int (*load)(struct vhost_device *dev, const void *bytes, size_t len);
@@ -216,7 +218,7 @@ struct vhost_unshared {
 	bool kicked;   /* a kick came since then */
 	unsigned n_active;
 	int epoll_fd;
-	uint64_t since; /* since when it seems not to be shared, in ms; 0: it does not */
+	uint64_t since; /* since when memory seems not to be shared, in ms; 0: it seems to be */
 };
 
 struct vhost_device {
@@ -235,8 +237,8 @@ struct vhost_device {
 	/* Derived: */
 	struct guest_memory *memory; /* NULL: no memory table, or an empty one */
 	/*
-	 * Older tables. All their regions are in memory, too. Rings in use may still point to parts
-	 * of them; memory.c.
+	 * Older tables of guest memory. `memory` has all their regions. Rings in use may still
+	 * point into the old tables; memory.c.
 	 */
 	struct guest_memory *outgrown[VHOST_OUTGROWN_MAX];
 	unsigned n_outgrown;
@@ -268,19 +270,19 @@ struct vhost_device {
 	const char *handling;        /* the message being handled, for log lines */
 };
 
-/* Log what a front-end or a guest can cause often: the number of lines is limited. */
+/* For log lines that a front-end or a guest can cause often. The number of lines is limited. */
 #define vhost_tell(dev, level, ...) log_limited(&(dev)->limit, level, (dev)->name, __VA_ARGS__)
 
 /*
- * dev is zeroed memory of the caller, aligned to CACHE_LINE; name must outlive it.
+ * dev is zeroed memory of the caller, aligned to CACHE_LINE. name must live as long as dev.
  * -EINVAL: misaligned, or the type has too many rings.
  */
 int vhost_device_init(
     struct vhost_device *dev, const struct vhost_device_type *type, const char *name, void *opaque);
 
 /*
- * Forget the front-end when it disconnects: pause, unmap, close, and be as after init. The device
- * can serve the next connection.
+ * Forget the front-end after it has disconnected: pause the workers, unmap memory, close
+ * descriptors. Then the device is as after vhost_device_init, and can serve the next connection.
  */
 void vhost_device_reset(struct vhost_device *dev);
 
@@ -292,6 +294,6 @@ bool vhost_device_active(const struct vhost_device *dev);
 
 /*
  * Tell the front-end that the configuration space has changed. -EOPNOTSUPP: CONFIG was not
- * negotiated; else as vhost_channel_send.
+ * negotiated. Other errors are those of vhost_channel_send.
  */
 int vhost_device_config_changed(struct vhost_device *dev);

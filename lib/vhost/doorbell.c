@@ -65,8 +65,8 @@ static void offer(struct vhost_device *dev, unsigned index)
 }
 
 /*
- * Only a refusal shows that a page is not in the guest, and only for this page. If no answer comes,
- * for example because the channel has gone, the page may be in the guest.
+ * Read the answer to the last offer. Only a refusal shows that the guest does not have the page. If
+ * no answer comes, for example because the channel was closed, the guest may have the page.
  */
 static void hear(struct vhost_device *dev)
 {

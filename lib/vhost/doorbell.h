@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Doorbells (VHOST_USER_PROTOCOL_F_HOST_NOTIFIER): a page per ring that the front-end maps into the
- * guest, where the guest's notifications of this ring go. A kick is then a store to our page,
- * without an exit to the hypervisor. No thread of the switch is notified of it.
+ * Doorbells (VHOST_USER_PROTOCOL_F_HOST_NOTIFIER). A doorbell is a page of the switch. There is one
+ * page per ring. The front-end maps the page into the guest, and the guest kicks the ring by a
+ * store to this page. Such a kick needs no exit to the hypervisor. No thread of the switch is
+ * notified of the store.
  *
- * So a ring with a doorbell must be polled. Its page is not read: the guest can write anything to
- * it, and it shows less than the ring. A ring counts as having a doorbell from just before its page
- * is offered until the front-end refuses the page. A front-end may remove the page or leave it when
- * the ring stops or the channel closes. If a ring starts again, its page is offered again, and
- * replaces the old one.
+ * So a ring with a doorbell must be polled. The switch does not read the page: the guest can write
+ * anything to it, and the ring itself shows more. A ring counts as having a doorbell from the
+ * moment before its page is offered. This ends only if the front-end refuses the page. When the
+ * ring stops or the channel closes, some front-ends remove the page from the guest, and others do
+ * not. If a ring starts again, its page is offered again, and replaces the old page.
  *
  * Threads: the control thread.
  */
@@ -19,9 +20,9 @@
 #include "vhost/device.h"
 
 /*
- * Offer pages for rings that have none, one at a time, and read the front-end's answers. The owner
- * calls this every few milliseconds if dev->offer_doorbells. Nothing happens if the front-end has
- * not negotiated what is needed, or has refused a page.
+ * Offer pages for rings that have no page, one at a time, and read the front-end's answers. The
+ * owner calls this every few milliseconds if dev->offer_doorbells is set. Nothing happens if the
+ * front-end has not negotiated the needed features, or has refused a page.
  */
 void vhost_doorbell_service(struct vhost_device *dev);
 

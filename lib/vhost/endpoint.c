@@ -2,27 +2,28 @@
 /*
  * Theory of operation
  *
- * An endpoint has at most four events on the loop: the listening socket, a timer, the session's
- * socket (or a timer after which it is read again), and in-band notifications to be sent. The
- * events that are armed are its whole state:
+ * An endpoint has at most four events on the event loop: the listener (the listening socket), a
+ * timer, the session (the session's socket, or a timer after which the socket is read again), and
+ * in-band notifications to be sent. The state of an endpoint is the set of events that are armed:
  *
  *	server or listening fd	waiting: listener. Connected: session.
  *	client			waiting: timer (next attempt). Connected: session.
  *	connected fd		at first: timer (due at once). Then session, then nothing.
  *
- * While a front-end is connected, the listener stays armed until another one connects, which waits
- * in the backlog. The timer logs this a second later. It also ends a session that has sent no
- * message: such a session must not block the socket for ever.
+ * While a front-end is connected, the listener stays armed until a second front-end connects. The
+ * second front-end waits in the backlog. A second later the timer logs this. If the first front-end
+ * has sent no message, its session is ended later, because it must not block the socket for ever.
  *
- * A peer that connects and disconnects costs as much as one that stays. So the rate of connections
- * is limited: ACCEPT_BURST at once, and then one in ACCEPT_MS. If there are more, the listener is
- * not armed, and the timer arms it again. The same is done after a front-end was dropped for a
- * while, and if the system has no free descriptors, because a listener is readable all the time
- * then.
+ * A peer that connects and disconnects all the time costs much. So the rate of connections is
+ * limited: ACCEPT_BURST at once, and then one in ACCEPT_MS. If there are more, the listener is
+ * disarmed until the timer arms it again. This is also done in two other cases: if
+ * vhost_endpoint_drop_for() dropped the front-end, and if the system has no free descriptors,
+ * because then the listener stays readable all the time.
  *
- * The time that the control thread spends on a front-end is measured (allowance.h). If it was much,
- * or if the event loop is late, an event only makes the endpoint wait for its turn (work_queue.h).
- * If single visits were long, the socket is not read for a while.
+ * The time that the control thread spends on a front-end is measured (allowance.h). If the
+ * front-end used much time, or if the event loop is late, an event of the socket only puts the
+ * endpoint into the work queue (work_queue.h). If single visits were long, the socket is not read
+ * for a while.
  */
 #include "vhost/endpoint.h"
 
@@ -52,8 +53,8 @@
 #define ACCEPT_BURST    20
 #define ACCEPT_MS       50
 /*
- * If another front-end waits: when this is logged, and when the connected one must have sent a
- * message.
+ * If a second front-end waits: WAITER_MS later this is logged; SILENT_MS later the connected
+ * front-end must have sent a message.
  */
 #define WAITER_MS 1000
 #define SILENT_MS 5000
@@ -67,7 +68,7 @@ struct vhost_endpoint {
 
 	struct vhost_listener listener;
 	struct event *listen_event;
-	int64_t accept_due_ms; /* when the rate allows as many connections as there were */
+	int64_t accept_due_ms; /* when the rate allows all connections so far */
 	int64_t rest_until_ms; /* no front-end is served before this */
 
 	struct event *timer;
@@ -104,7 +105,7 @@ static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited
 	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
 }
 
-/* Wait for the next front-end, as soon as one may come. */
+/* Wait for the next front-end, as soon as the next one is allowed. */
 static void wait_for_frontend(struct vhost_endpoint *ep)
 {
 	int64_t from =
@@ -141,7 +142,7 @@ static void close_session(struct vhost_endpoint *ep)
 	vhost_device_reset(ep->dev);
 }
 
-/* The front-end has gone, or has to go. */
+/* The front-end has disconnected, or is to be disconnected. */
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
 	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
@@ -155,7 +156,8 @@ static void end_session(struct vhost_endpoint *ep, const char *how)
 }
 
 /*
- * If the front-end does not read, try again a little later: a ready event would keep the loop busy.
+ * If the front-end does not read, the timer tries again a little later. If the event stayed armed,
+ * it would keep the event loop busy.
  */
 static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
@@ -189,7 +191,7 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 	event_active(ep->session_event, EV_READ, 0);
 }
 
-/* Do not read the socket for ns. A message that was read already waits, too. */
+/* Do not read the socket for so many ns. A message that was already read waits, too. */
 static void rest(struct vhost_endpoint *ep, uint64_t ns)
 {
 	uint64_t us = MAX(ns / 1000, SESSION_REST_MS * 1000ul);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The source of a device's front-ends: a listening socket (server), a socket to which we connect
- * again and again (client), or a descriptor that we were started with. One endpoint serves one
- * device, and one front-end at a time. A second front-end waits in the listen backlog until the
- * first has gone, and this is logged. If the first has sent no message for five seconds, it is
- * disconnected to make room.
+ * Gets the front-ends of a device: from a listening socket (server), from a socket to which the
+ * switch connects again and again (client), or from a descriptor that the switch was started with.
+ * An endpoint serves one device, and one front-end at a time. A second front-end waits in the
+ * listen backlog until the first front-end has disconnected. The waiting is logged. If the first
+ * front-end has sent no message for five seconds, it is disconnected, so that the second one can be
+ * served.
  *
- * Front-ends share the control thread. Those that used much of its time (allowance.h) wait in a
- * queue, and one of them is served each time after the event loop has looked for all others.
+ * Front-ends share the control thread. Front-ends that used much of its time (allowance.h) wait in
+ * a queue. The event loop serves all other front-ends first, then one of the queue, and so on.
  *
  * Threads: the control thread only. Nothing blocks.
  */
@@ -36,14 +37,14 @@ struct vhost_endpoint_config {
 	uid_t owner;
 	gid_t group;
 	/*
-	 * Called each time a front-end has connected, and each time it has disconnected and the
-	 * device has been reset. May be NULL.
+	 * Called with true after a front-end has connected. Called with false after it has
+	 * disconnected and the device has been reset. May be NULL.
 	 */
 	void (*connection_changed)(struct vhost_device *dev, bool connected);
 };
 
 /*
- * Start serving the device on base. Errors are logged in one line and returned:
+ * Begin to serve the device. Its events are on base. Errors are logged in one line and returned:
  * -EADDRINUSE: another process listens at path; -EEXIST: path is not a socket; -ENAMETOOLONG;
  * -EINVAL; or the errno of a system call. A stale socket file is replaced. A missing directory
  * directly in /run is made. The umask is not changed.

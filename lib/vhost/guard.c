@@ -55,7 +55,7 @@ static bool find(uintptr_t addr, struct found *ret)
 	return false;
 }
 
-/* Replace the whole mapping, so that one fault is enough, also if many pages are missing. */
+/* Replace the whole mapping. So there is only one fault, even if many pages are missing. */
 static bool put_zero_pages(const struct found *found)
 {
 	void *at = (void *)found->base;
@@ -67,7 +67,7 @@ static bool put_zero_pages(const struct found *found)
 		   MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == at;
 }
 
-/* Not a guarded mapping: let the same access end the process as usual. */
+/* The address is in no guarded mapping: the same access, repeated, ends the process as usual. */
 static void die(void)
 {
 	const struct sigaction usual = {.sa_handler = SIG_DFL};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A front-end owns the files that it shares. It can make a file shorter, or share a file for which
- * pages cannot be allocated. An access to a page that is not there raises SIGBUS, which would end
- * the process. If the page is in a mapping that is registered here, the handler puts zero pages in
- * place of the whole mapping, marks it as lost, and notifies the control thread, which then stops
- * that device.
+ * no pages can be allocated. An access to a missing page raises SIGBUS, and SIGBUS normally ends
+ * the process. If the page is in a mapping that is registered here, the signal handler replaces the
+ * whole mapping by zero pages, marks it as lost, and notifies the control thread. The control
+ * thread then stops the device.
  *
- * (Seals are not asked for. A file sealed against shrinking cannot become shorter, but its pages
- * can still be missing; the guard covers both.)
+ * (Front-ends need not seal their files. A file that is sealed cannot become shorter, but its pages
+ * can still be missing. The guard handles both.)
  *
  * Threads: guard_install, guard_add and guard_remove are for one control thread. The handler runs
  * in the thread that touched the page. It takes no lock, and makes two system calls.
@@ -21,9 +21,9 @@
 #define GUARD_NONE UINT32_MAX
 
 /*
- * Handle SIGBUS from now on. notify_fd: an eventfd that is written if a mapping is lost; it stays
- * the caller's. A SIGBUS elsewhere ends the process as usual. Negative errno of sigaction. Without
- * this call, guard_add only records mappings.
+ * Handle SIGBUS from now on. notify_fd: an eventfd that is written if a mapping is lost; the caller
+ * still owns it. A SIGBUS outside guarded mappings ends the process as usual. Returns 0 or the
+ * negative errno of sigaction. Before this call, guard_add only records mappings.
  */
 int guard_install(int notify_fd);
 

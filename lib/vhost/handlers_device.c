@@ -8,7 +8,7 @@
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
-/* Features that do not change how rings are read and written. */
+/* Features that do not change the format of rings. */
 #define FEATURES_ASIDE (VIRTIO_BIT(VHOST_F_LOG_ALL) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 
 #define INBAND_NEEDS (VHOST_PROTOCOL_BIT(BACKEND_REQ) | VHOST_PROTOCOL_BIT(REPLY_ACK))
@@ -59,9 +59,9 @@ static void rings_enable(struct vhost_device *dev, bool enable)
 }
 
 /*
- * Without bit 30, SET_FEATURES enables the rings. But QEMU before 7.2 leaves the bit out and uses
- * SET_VRING_ENABLE all the same. It also repeats SET_FEATURES on a running device when a migration
- * begins: this must not enable rings that it has disabled.
+ * Does SET_FEATURES enable the rings? It does if bit 30 is not set. But QEMU before 7.2 does not
+ * set bit 30, and uses SET_VRING_ENABLE nevertheless. It also repeats SET_FEATURES on a running
+ * device when a migration begins. This must not enable rings that it has disabled.
  */
 static bool enables_rings(const struct vhost_device *dev, uint64_t features)
 {
@@ -106,7 +106,10 @@ int handle_set_owner(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* Deprecated, and implementations differ. The specification recommends to do no more than this. */
+/*
+ * This message is deprecated, and implementations differ. The specification recommends to do only
+ * this.
+ */
 int handle_reset_owner(struct vhost_device *dev, struct vhost_message *msg)
 {
 	(void)msg;
@@ -137,8 +140,9 @@ int handle_set_protocol_features(struct vhost_device *dev, struct vhost_message 
 }
 
 /*
- * Front-ends disagree whether this is the number of rings or of pairs of rings. The number of rings
- * works with both. A ring number beyond the last one is refused when it is used.
+ * Some front-ends take the answer for the number of rings, others for the number of pairs of rings.
+ * The number of rings works with both. If a front-end then uses a ring that does not exist, its
+ * message is refused.
  */
 int handle_get_queue_num(struct vhost_device *dev, struct vhost_message *msg)
 {
@@ -157,8 +161,8 @@ int handle_net_set_mtu(struct vhost_device *dev, struct vhost_message *msg)
 }
 
 /*
- * Make the device ready to be set up anew: no features, no ring enabled. Bases and the connection
- * stay.
+ * Prepare the device for a new set-up: no features, no ring enabled. The bases of the rings and the
+ * connection stay.
  */
 int handle_reset_device(struct vhost_device *dev, struct vhost_message *msg)
 {
@@ -174,8 +178,9 @@ int handle_reset_device(struct vhost_device *dev, struct vhost_message *msg)
 }
 
 /*
- * Status 0 is the driver's reset: rings stop. QEMU asks for their bases before or after it,
- * depending on its version. So the bases stay, and the features that say how to read them.
+ * Status 0 means that the driver resets the device: the rings stop. Some versions of QEMU ask for
+ * the bases of the rings before this message, others after it. So the bases stay. The features
+ * stay, too, because the format of a base depends on them.
  */
 int handle_set_status(struct vhost_device *dev, struct vhost_message *msg)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Messages about what is in flight. */
+/* Messages about the in-flight area. */
 #include "vhost/handlers.h"
 #include "vhost/inflight.h"
 

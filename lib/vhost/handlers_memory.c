@@ -28,7 +28,8 @@ static uint64_t address_here(const struct vhost_device *dev, const struct vhost_
 }
 
 /*
- * In postcopy the front-end must know where we have mapped the memory. It fetches the pages for it.
+ * In a postcopy migration the front-end must know at which addresses the switch has mapped the
+ * memory, because it fetches missing pages for these addresses.
  */
 static void tell_addresses(struct vhost_device *dev, struct vhost_message *msg,
     struct vhost_wire_region wire[], unsigned n)
@@ -38,7 +39,10 @@ static void tell_addresses(struct vhost_device *dev, struct vhost_message *msg,
 	msg->replies = true;
 }
 
-/* Does the message say that the front-end has received the addresses? It then contains only a 0. */
+/*
+ * Does the message say that the front-end has received the addresses? Such a message contains only
+ * a 0.
+ */
 static bool is_postcopy_ready(const struct vhost_device *dev, const struct vhost_message *msg)
 {
 	return vhost_postcopy_listening(dev) && msg->header.size == sizeof(uint64_t) &&
@@ -93,7 +97,7 @@ int handle_add_mem_reg(struct vhost_device *dev, struct vhost_message *msg)
 	return error;
 }
 
-/* Old front-ends send a descriptor along, which is closed with the message. */
+/* Old front-ends send a descriptor with this message. It is closed with the message. */
 int handle_rem_mem_reg(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_region_state region = region_from_wire(&msg->payload.mem.region);

@@ -13,9 +13,9 @@
 #include "vhost/transfer.h"
 
 /*
- * The specification demands a reply, but does not say what is in it. QEMU checks only its id.
- * rust-vmm's front-end asks for a reply with NEED_REPLY: older versions for an acknowledgement,
- * newer ones for the same payload. The newer ones are those that know DEVICE_STATE.
+ * The specification demands a reply, but does not define its contents. QEMU checks only the id of
+ * the reply. rust-vmm's front-end sets NEED_REPLY. Its older versions expect an acknowledgement.
+ * Its newer versions expect the payload of the message; these versions negotiate DEVICE_STATE.
  */
 int handle_set_log_base(struct vhost_device *dev, struct vhost_message *msg)
 {
@@ -36,8 +36,9 @@ int handle_set_log_base(struct vhost_device *dev, struct vhost_message *msg)
 }
 
 /*
- * The eventfd would be written at every mark. It is not used: front-ends do not wait for it, they
- * read the whole log from time to time.
+ * The specification wants a write to this eventfd for every mark in the log. The switch does not
+ * use the eventfd, because front-ends do not wait for it: they read the whole log from time to
+ * time.
  */
 int handle_set_log_fd(struct vhost_device *dev, struct vhost_message *msg)
 {
@@ -62,7 +63,7 @@ int handle_send_rarp(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* Failure is told in the reply. We never send a descriptor back. */
+/* A failure is told in the reply. The reply never has a descriptor. */
 int handle_set_device_state_fd(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_wire_device_state wire = msg->payload.device_state;

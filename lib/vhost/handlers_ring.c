@@ -2,21 +2,22 @@
 /*
  * Theory of operation
  *
- * Messages about one ring. They come in any order, before or after features and memory, on a
- * stopped or a running ring. Each handler checks what can be checked now, stores it, and calls
- * vhost_device_settle(), which carries it out.
+ * Messages about one ring. They come in any order, before or after features and memory, and the
+ * ring may be stopped or running. Each handler checks the values as far as possible, stores them,
+ * and calls vhost_device_settle(). That function stops and starts rings as needed.
  *
- * A ring is started and enabled separately. SET_VRING_KICK starts a ring at once, without waiting
- * for a kick: after a reconnect the driver, which has kicked before, might never kick again.
- * GET_VRING_BASE stops this ring, and drops its kick and call eventfds; all else is kept.
- * SET_VRING_CALL is never needed: without it the driver polls.
+ * To start a ring and to enable it are two different things. SET_VRING_KICK starts a ring at once,
+ * without waiting for a kick: if the driver has kicked before a reconnect, it might never kick
+ * again. GET_VRING_BASE stops the ring and closes its kick and call eventfds. All other values of
+ * the ring stay. SET_VRING_CALL is not needed: without it the driver polls.
  *
- * In-band notifications replace descriptors that were not passed. If a front-end says that it has
- * no descriptor for kicks, its ring is polled, in-band or not. If it says so of calls, it may poll
- * or may want messages: it gets messages, and may ignore them.
+ * In-band notifications replace descriptors that were not passed. If the front-end says that it has
+ * no descriptor for kicks, the ring is polled, with or without in-band notifications. If it says
+ * that it has no descriptor for calls, the switch does not know whether it polls or wants messages.
+ * So the switch sends messages, which the front-end may ignore.
  *
- * Descriptors for kick and call must be eventfds. Workers write to them and sleep on them; a pipe
- * or a file that the front-end chooses could block a worker or raise SIGPIPE.
+ * Descriptors for kick and call must be eventfds, because workers write to them and sleep on them.
+ * A pipe or a file could block a worker or raise SIGPIPE.
  */
 #include <errno.h>
 #include <string.h>
@@ -33,7 +34,7 @@
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
-/* More than the length of any device area. */
+/* The log area of a ring is never longer than this. */
 #define LOG_AREA_MAX (1 << 20)
 
 static const struct vhost_eventfd no_eventfd = {.fd = -1};
@@ -56,7 +57,7 @@ int handle_set_vring_num(struct vhost_device *dev, struct vhost_message *msg)
 	return 0;
 }
 
-/* This comes on a running ring, too, to switch the ring's dirty log on and off. */
+/* This message also switches the dirty log of a running ring on and off. */
 int handle_set_vring_addr(struct vhost_device *dev, struct vhost_message *msg)
 {
 	const struct vhost_wire_vring_addr *wire = &msg->payload.addr;
@@ -128,7 +129,7 @@ static int find_notified(struct vhost_device *dev, struct vhost_message *msg, un
 	return vhost_ring_find(dev, *ret_index, ring);
 }
 
-/* Kicks come as messages. Workers get them through an eventfd of ours. */
+/* Kicks come as messages. The switch makes an eventfd, through which workers get the kicks. */
 static void open_inband_kick(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];
@@ -141,10 +142,7 @@ static void open_inband_kick(struct vhost_device *dev, unsigned index)
 		vhost_complain(dev, 0, "ring %u is polled: %s", index, error_text(errno));
 }
 
-/*
- * Open our eventfds for calls and errors if no descriptors were passed. No worker uses the ring
- * now.
- */
+/* Make eventfds for calls and errors if the front-end passed none. No worker uses the ring now. */
 static void open_inband_calls(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];

@@ -3,12 +3,12 @@
  * In-band notifications: kicks, calls and errors as messages, for a front-end that has no
  * descriptors to share (VHOST_USER_PROTOCOL_F_INBAND_NOTIFICATIONS).
  *
- * They are offered only on demand (dev->offer_inband): QEMU acknowledges every protocol feature
- * that it has a name for, also this one, and does not know its messages.
+ * They are offered only if dev->offer_inband is set. QEMU acknowledges this feature, as it
+ * acknowledges every protocol feature whose name it knows, but it does not know the messages.
  *
- * Workers see no difference. A ring has eventfds as usual, but they are ours. VRING_KICK writes to
- * the kick eventfd. What is written to the call or the error eventfd becomes a message on the
- * back-end channel, which the control thread sends soon after.
+ * Workers see no difference. A ring has eventfds as usual, but the switch has made them. For
+ * VRING_KICK the control thread writes to the kick eventfd. After a write to the call or the error
+ * eventfd, the control thread sends a message on the back-end channel.
  *
  * Threads: the control thread.
  */
@@ -24,8 +24,8 @@ enum vhost_inband_what { VHOST_INBAND_CALL, VHOST_INBAND_ERR };
 bool vhost_inband(const struct vhost_device *dev);
 
 /*
- * Make an eventfd. Until it is closed, writes to it become messages to the front-end. -1: it
- * failed, and this was logged.
+ * Make an eventfd. Until it is closed, writes to it become messages to the front-end. -1: a
+ * failure, which was logged.
  */
 int vhost_inband_open(struct vhost_device *dev, unsigned index, enum vhost_inband_what what);
 
@@ -39,8 +39,8 @@ int vhost_inband_fd(const struct vhost_device *dev);
 int vhost_inband_service(struct vhost_device *dev);
 
 /*
- * There is a new channel: call all rings once. Calls may have been lost with the old channel, or
- * before there was one.
+ * To be called if there is a new channel. Sends one call for each ring, because calls may have been
+ * lost with the old channel, or before there was a channel.
  */
 void vhost_inband_tell_again(struct vhost_device *dev);
 

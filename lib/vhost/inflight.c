@@ -30,7 +30,9 @@ static uint64_t area_size(const struct vhost_wire_inflight *wire, bool packed)
 	return (uint64_t)wire->n_queues * vring_inflight_region_size(wire->queue_size, packed);
 }
 
-/* The format is not known before SET_FEATURES. The packed one takes more room. */
+/*
+ * The ring format is not known before SET_FEATURES. The packed format needs more room in the area.
+ */
 static bool may_be_packed(const struct vhost_device *dev)
 {
 	return !dev->state.have_features || VIRTIO_HAS(dev->state.features, F_RING_PACKED);
@@ -95,7 +97,10 @@ int vhost_inflight_set(struct vhost_device *dev, const struct vhost_wire_infligh
 	return 0;
 }
 
-/* The region of ring index. NULL: there is no area, or no region in it, which is logged. */
+/*
+ * The region of ring index. NULL: there is no area, or the area has no region for the ring; the
+ * second case is logged.
+ */
 static void *find_region(struct vhost_device *dev, unsigned index, uint16_t size, bool packed)
 {
 	const struct vhost_inflight *inflight = &dev->inflight;
@@ -151,7 +156,10 @@ void vhost_inflight_start(
 			return;
 		}
 		config->inflight = ring->inflight;
-		/* In a postcopy guest memory may be missing. But then nothing was in flight. */
+		/*
+		 * In a postcopy migration guest memory may be missing. But then nothing was in
+		 * flight.
+		 */
 		if (told && !dev->postcopy.registered)
 			recover(dev, index, config);
 		else

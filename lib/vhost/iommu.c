@@ -2,27 +2,29 @@
 /*
  * Theory of operation
  *
- * The front-end translates. It sends updates and invalidations as IOTLB_MSG, and we send misses on
- * the back-end channel. Only the control thread uses the table of translations (virtio/iotlb.h);
- * rings read a view of it. An update or an invalidation changes the table, publishes a new view,
- * settles all rings (their areas are translated, too), and returns when no worker is still in a
- * burst that began with the old view. So an invalidation is complete before it is answered. It
- * stops a ring only if it affects the ring's own areas.
+ * The front-end knows the translations. It sends updates and invalidations as IOTLB_MSG, and the
+ * switch sends misses on the back-end channel. Only the control thread uses the table of
+ * translations (virtio/iotlb.h). Rings read a view of the table.
  *
- * Misses. A worker cannot send messages. A ring notes its misses, and the owner calls
- * vhost_iommu_service(), which asks for them. At most OUTSTANDING_MAX are asked for at a time:
- * otherwise a guest with many rings could fill the channel's socket, and the channel would be
- * closed. Nothing here waits for an answer. If an answer does not come in time, or does not give
- * the permission, the miss is denied: the chain that needs it is returned as a faulty one, and the
- * ring goes on. A ring's own areas are asked for every AREA_REPEAT_MS, until they are translated;
- * only this ring waits for them.
+ * An update or an invalidation changes the table. Then a new view is published, and all rings are
+ * settled, because the addresses of their areas are translated, too. The message is answered when
+ * no worker is in a burst that began with the old view. So an invalidation is complete before it is
+ * answered. It stops a ring only if it affects the ring's own areas.
  *
- * If there is no memory for a view, the table is emptied, and an empty view is used that was made
- * at the start. Rings then ask for everything again.
+ * Misses. A worker cannot send messages. A ring notes its misses. The owner calls
+ * vhost_iommu_service(), which asks the front-end for the translations. At most OUTSTANDING_MAX
+ * questions are open at a time: otherwise a guest with many rings could fill the channel's socket,
+ * and the channel would be closed. No function here waits for an answer. If an answer does not come
+ * in time, or does not give the permission, the miss is denied. Then the chain that needs the
+ * translation is returned as a faulty chain, and the ring goes on. Translations of a ring's own
+ * areas are asked for every AREA_REPEAT_MS until they have come. Only this ring waits for them.
  *
- * Trust: the range of an update must lie inside one mapped region. Each new view finds its host
- * addresses in the current memory table, so a region that was removed is not reached through it.
- * The table is bounded, see virtio/iotlb.c.
+ * If memory for a new view cannot be allocated, the table is emptied, and rings use an empty view
+ * that was made at the start. Then rings ask for all translations again.
+ *
+ * Trust: the range of an update must lie inside one mapped region. The host addresses of each new
+ * view come from the current memory table. So a view never leads to a region that was removed. The
+ * table of translations is bounded, see virtio/iotlb.c.
  */
 #include "vhost/iommu.h"
 
@@ -42,15 +44,15 @@
 /* "I/O TLB message" types. */
 enum { MESSAGE_MISS = 1, MESSAGE_UPDATE, MESSAGE_INVALIDATE, MESSAGE_ACCESS_FAIL };
 
-/* The part of one ring. */
+/* The data of one ring. */
 struct vhost_ring_iommu {
 	struct vring_misses misses;
-	/* Which miss each slot had when it was last looked at, and since when. */
+	/* For each slot: the miss that it contained at the last check, and since when. */
 	uint64_t seen[VRING_MISSES_MAX];
 	uint64_t since_ms[VRING_MISSES_MAX];
 	/*
-	 * For each of the ring's areas: a miss word if a part is not translated, else 0; when it
-	 * was asked for.
+	 * For each of the ring's areas: the miss if a part of the area is not translated, else 0;
+	 * and when the front-end was last asked.
 	 */
 	uint64_t area[AREAS];
 	uint64_t area_asked_ms[AREAS];
@@ -61,7 +63,7 @@ struct vhost_iommu {
 	struct vring_iommu shared;
 	struct iotlb *tlb;
 	struct iotlb_view *empty;
-	unsigned outstanding; /* misses asked for, as last counted */
+	unsigned outstanding; /* misses that wait for an answer, as last counted */
 	uint64_t now_ms;      /* when vhost_iommu_service was last called */
 	struct vring_batch scratch;
 	struct vhost_ring_iommu *ring[VHOST_RINGS_MAX];
@@ -143,7 +145,7 @@ static void swap_view(struct vhost_device *dev, struct iotlb_view **ret_old)
 			vring_misses_answer(&ring_side(dev, i)->misses, view);
 }
 
-/* The table has changed: publish a view of it. Returns when no worker uses the old view. */
+/* The table has changed: publish a new view. Returns when no worker uses the old view. */
 static void publish(struct vhost_device *dev)
 {
 	struct iotlb_view *old;
@@ -221,7 +223,7 @@ static int ask(struct vhost_device *dev, uint64_t miss)
 	    dev, VHOST_USER_BACKEND_IOTLB_MSG, &wire, sizeof(wire), -1, false);
 }
 
-/* Areas are few and not asked for often, so they do not count as outstanding. */
+/* Misses of areas do not count as outstanding, because they are few and not asked for often. */
 static void ask_areas(struct vhost_device *dev, struct vhost_ring_iommu *ring, uint64_t now_ms)
 {
 	for (unsigned i = 0; i < AREAS; i++) {
@@ -324,7 +326,9 @@ void vhost_iommu_service(struct vhost_device *dev, uint64_t now_ms)
 	}
 }
 
-/* The areas of started rings. Their translations must not be forgotten to make room. */
+/*
+ * List the areas of started rings. Their translations must not be forgotten when the table is full.
+ */
 static unsigned collect_pins(
     const struct vhost_device *dev, struct iotlb_pin pins[AREAS * VHOST_RINGS_MAX])
 {
@@ -336,7 +340,7 @@ static unsigned collect_pins(
 		struct vring_layout layout;
 
 		if (!st->started || !st->have_addr || st->size == 0 || st->size > VRING_SIZE_MAX)
-			continue; /* it cannot run with these values */
+			continue; /* the ring cannot run with these values */
 		layout = vring_layout(st->size, packed);
 		pins[n++] = (struct iotlb_pin){st->desc, layout.desc};
 		pins[n++] = (struct iotlb_pin){st->driver, layout.driver};
@@ -345,7 +349,7 @@ static unsigned collect_pins(
 	return n;
 }
 
-/* An answer that does not permit what was asked for is a denial. */
+/* If an answer does not give the permission that was asked for, deny the miss. */
 static void deny_unpermitted(struct vhost_device *dev, uint64_t iova, uint64_t size)
 {
 	for (unsigned r = 0; r < dev->n_vrings; r++) {
@@ -380,7 +384,7 @@ static int update(struct vhost_device *dev, const struct vhost_wire_iotlb *wire)
 		    "0x%llx bytes at I/O address 0x%llx with access %u cannot be translated",
 		    (unsigned long long)wire->size, (unsigned long long)wire->iova, wire->perm);
 	publish(dev);
-	/* publish() has removed the misses that the new view answers. */
+	/* publish() has removed the misses that have a translation in the new view. */
 	deny_unpermitted(dev, wire->iova, wire->size);
 	return 0;
 }

@@ -16,41 +16,43 @@
 #define VHOST_IOMMU_TIMEOUT_MS  3000
 
 /*
- * Call this before the features change to these. It makes an empty table if these features need
- * one; otherwise it drops the table. If this changes anything, the rings must have been stopped
- * (vhost_rings_change). -ENOMEM, which is logged.
+ * Call this before dev gets these features. If the features need a table of translations, and there
+ * is none, an empty table is made. If they need no table, an old table is dropped. In both cases
+ * the caller must have stopped the rings before (vhost_rings_change). -ENOMEM, which is logged.
  */
 int vhost_iommu_negotiate(struct vhost_device *dev, uint64_t features);
 
 /* Drop everything. The workers must be paused. */
 void vhost_iommu_forget(struct vhost_device *dev);
 
-/* The memory table has changed: give rings in use a view of the new one. */
+/* The memory table has changed: give rings in use a view with the new host addresses. */
 void vhost_iommu_remap(struct vhost_device *dev);
 
 /*
- * Ask for what rings miss, and deny what was not answered in time. The owner calls this when a ring
- * has news (see struct vring_translation), and regularly. now_ms: any clock that does not jump.
+ * Ask the front-end for the translations that rings miss, and deny misses that were not answered in
+ * time. The owner calls this when a ring has new misses (`news` in struct vring_translation), and
+ * regularly. now_ms: any clock that does not jump.
  */
 void vhost_iommu_service(struct vhost_device *dev, uint64_t now_ms);
 
-/* There is a new channel: ask again for what was asked for on the old one. */
+/* There is a new channel: repeat the questions that were sent on the old channel. */
 void vhost_iommu_ask_again(struct vhost_device *dev);
 
-/* Add to the config of a ring that is about to start what concerns the IOMMU, if there is one. */
+/* If there is an IOMMU, fill in its fields of the config. The caller is about to start the ring. */
 void vhost_iommu_attach(struct vhost_device *dev, unsigned ring, struct vring_config *config);
 
 /*
- * A ring has started and no worker uses it yet: note the misses of the receive buffers that wait in
- * it. A frame would be lost if its buffer were not translated.
+ * A ring has started, and no worker uses it yet. Note the misses of the receive buffers in the
+ * ring, because a frame is lost if its buffer is not translated.
  */
 void vhost_iommu_ring_started(struct vhost_device *dev, unsigned ring);
 
 /*
- * Behind an IOMMU: the host address of area number `area` (0 to 2) of the ring, which the front-end
- * told as an IOVA. perm: IOTLB_*. NULL: the area is not contiguous in host memory, or a part of it
- * is not translated. In the second case *ret_waits is set to true, and the translation will be
- * asked for. (Without an IOMMU see guest_memory_from_uaddr.)
+ * For a device behind an IOMMU: the host address of area number `area` (0 to 2) of the ring. iova:
+ * the address of the area that the front-end told. perm: IOTLB_*. NULL: the area is not contiguous
+ * in host memory, or a part of it is not translated. In the second case *ret_waits is set to true,
+ * and the front-end will be asked for the translation. (Without an IOMMU use
+ * guest_memory_from_uaddr.)
  */
 void *vhost_iommu_area(struct vhost_device *dev, unsigned ring, unsigned area, uint64_t iova,
     uint64_t len, unsigned perm, bool *ret_waits);

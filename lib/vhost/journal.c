@@ -28,8 +28,9 @@ struct vhost_journal {
 };
 
 /*
- * An access to a page that is not there would end the process. So disk space for the file is
- * allocated now. No other user may be able to make the file shorter, so it must be ours.
+ * Check and prepare the journal's file. An access to a missing page would end the process. So disk
+ * space for the file is allocated now. And the file must belong to this user, so that no other user
+ * can make it shorter.
  */
 static int take_file(int fd)
 {
@@ -38,7 +39,7 @@ static int take_file(int fd)
 	/* syscalls: ftruncate fallocate geteuid */
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	/* With another name (hard link), others might reach the file. */
+	/* If the file has another name (hard link), other users might have access to it. */
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
 	    st.st_mode & (S_IWGRP | S_IWOTH))
 		return -EPERM;

@@ -64,8 +64,8 @@ int socket_connect(const char *path)
 }
 
 /*
- * Does the listener that accepted this connection end? It may be a switch that has just ended: its
- * closers close the sockets a moment later (closer.h).
+ * Does the process end that accepted this connection? It may be a switch that is just ending:
+ * closers (closer.h) close its sockets a moment later. Then the connection is closed, too.
  */
 static bool listener_ends(int fd)
 {
@@ -74,7 +74,7 @@ static bool listener_ends(int fd)
 	return poll(&wait, 1, ENDING_WAIT_MS) == 1; /* syscalls: poll */
 }
 
-/* Make the path free to bind: a file that is there must be a socket on which no process listens. */
+/* Make the path free. If there is a file, it must be a socket on which no process listens. */
 static int clear_path(const char *path)
 {
 	struct stat st;
@@ -105,7 +105,10 @@ static int clear_path(const char *path)
 	return 0;
 }
 
-/* Only in /run, which is empty after each boot. Elsewhere the path is more likely to be wrong. */
+/*
+ * A directory is made only in /run, because /run is empty after each boot. Elsewhere the path is
+ * more likely to be wrong.
+ */
 static int make_directory(const char *directory)
 {
 	static const char run[] = "/run/";

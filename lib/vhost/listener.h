@@ -25,7 +25,7 @@ struct vhost_listener {
 int listener_open(
     struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config);
 
-/* Close it, and remove the file if it is still the one that was made. */
+/* Close the socket. Remove the file if it is still the file that listener_open() made. */
 void listener_close(struct vhost_listener *l);
 
 /* A connected socket, or a negative errno. Connecting to a local socket never waits. */

@@ -2,15 +2,15 @@
 /*
  * Theory of operation
  *
- * For logging a worker needs one struct dirty_log for each ring: where the map is, what to log, and
- * the guest address of the ring. It does not change while a worker may use it. So each ring has two
- * of them, of which at most one is in use. A change is written to the free one, and the ring is
- * pointed at it. Then the type's synchronize() waits until every worker has finished its current
- * burst. After this the old one is free, and an old map can be unmapped. The ring is not stopped,
- * so no frame is lost.
+ * Workers need one struct dirty_log for each ring. It says where the map is, which writes to log,
+ * and the guest address of the ring. It must not change while a worker may use it. So each ring has
+ * two of these structures, and at most one is in use. To make a change, the control thread fills in
+ * the free structure and points the ring at it. Then the type's synchronize() waits until every
+ * worker has finished its current burst. After this the old structure is free, and an old map can
+ * be unmapped. The ring is not stopped, so no frame is lost.
  *
- * After synchronize() every byte that is written is marked: all bursts that began without the log
- * have ended. SET_FEATURES or SET_VRING_ADDR is answered after that.
+ * After synchronize() all bursts that began without the log have ended. So from then on every
+ * written byte is marked. SET_FEATURES or SET_VRING_ADDR is answered after that.
  *
  * The map is a file of the front-end. Marks beyond it are ignored and counted. The count is logged
  * when the log is unmapped.
@@ -23,7 +23,7 @@
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
-/* What ring `index` is to log now; false: nothing. */
+/* Which writes ring `index` has to log now. False: none. */
 static bool log_wanted(const struct vhost_device *dev, unsigned index, struct dirty_log *ret)
 {
 	const struct vhost_vring_state *st = &dev->state.vring[index];
@@ -37,8 +37,8 @@ static bool log_wanted(const struct vhost_device *dev, unsigned index, struct di
 	    .ring_gpa = st->log,
 	};
 	/*
-	 * Behind an IOMMU the front-end's address is an I/O address, which the log cannot use. Take
-	 * the guest address of the device area, which is the same memory.
+	 * Behind an IOMMU the address that the front-end told is an IOVA, which the log cannot use.
+	 * The guest address of the device area is used instead: it is the same memory.
 	 */
 	if (dev->iommu && dev->memory)
 		guest_memory_from_host(
@@ -52,7 +52,7 @@ static bool log_same(const struct dirty_log *a, const struct dirty_log *b)
 	    a->data == b->data && a->ring == b->ring && a->ring_gpa == b->ring_gpa;
 }
 
-/* Point the ring at what it is to log; true if this has changed. */
+/* Give the ring a struct dirty_log with the wanted values. True: the values have changed. */
 static bool ring_log_settle(struct vhost_device *dev, unsigned index)
 {
 	struct vhost_vring *ring = dev->vring[index];

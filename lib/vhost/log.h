@@ -12,15 +12,15 @@
 #include "vhost/device.h"
 
 /*
- * Map size bytes at offset of fd, which stays the caller's. From now on this map is the log. When
- * this returns, no worker uses the old map. On failure the old map stays. -EINVAL: not a regular
- * file, or one that is too short; or the errno of a system call.
+ * Map `size` bytes at `offset` of fd as the new dirty log. The caller still owns fd. When this
+ * returns, no worker uses the old map. On failure the old map stays. -EINVAL: fd is not a regular
+ * file, or the file is too short. Other errors are those of a system call.
  */
 int vhost_log_replace(struct vhost_device *dev, uint64_t size, uint64_t offset, int fd);
 
 /*
- * Make all active rings log what the state says. When this returns, all workers do so. Part of
- * vhost_device_settle.
+ * Make all active rings log as dev->state says. When this returns, all workers do so. This is a
+ * part of vhost_device_settle.
  */
 void vhost_log_settle(struct vhost_device *dev);
 

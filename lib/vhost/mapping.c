@@ -12,12 +12,12 @@
 #include "vhost/ring.h"
 
 /*
- * The control thread itself unmaps mappings up to this size. An errand unmaps larger ones, in steps
- * of this size.
+ * The control thread itself unmaps mappings up to this size. An errand unmaps larger mappings, in
+ * steps of this size.
  */
 #define QUICK (UINT64_C(16) << 20)
 
-/* Not part of a port, because an errand may still run when its port has gone. */
+/* This is not a part of a port, because an errand may run longer than its port exists. */
 static struct account {
 	_Atomic(uint64_t) bytes, pieces;
 } accounts[CLOSER_OWNERS], all;
@@ -71,8 +71,8 @@ void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len)
 }
 
 /*
- * Unmap in steps, because an mmap in another thread waits for each munmap. If a page is larger than
- * a step, munmap fails, and the whole mapping is unmapped at once.
+ * Unmap in small steps, because an mmap in another thread waits until a munmap has ended. If a page
+ * is larger than a step, munmap fails, and the whole mapping is unmapped at once.
  */
 static void unmap(const struct piece *piece)
 {

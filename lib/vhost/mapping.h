@@ -16,7 +16,7 @@ int vhost_mapping_claim(struct vhost_device *dev, uint64_t len);
 void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len);
 
 /*
- * Unmap it. No thread may use it any more, and its guard must have been removed. If this may take
- * long, an errand does it; the mapping is counted until then.
+ * Unmap the mapping. No thread may use it any more, and its guard must have been removed. If this
+ * may take long, an errand does it. The mapping counts until it is unmapped.
  */
 void vhost_mapping_release(const struct vhost_device *dev, void *base, uint64_t len);

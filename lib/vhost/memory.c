@@ -2,15 +2,16 @@
 /*
  * Theory of operation
  *
- * Every change builds a whole new table beside the old one. Mappings of regions that stay are
- * carried over, new regions are mapped, and guest_memory_create() checks the set. All that can
- * fail or is slow happens while the workers use the old table. Then they are paused, the tables
- * are swapped, the rings start anew at the same positions, and the workers resume. What the new
- * table does not use is unmapped last.
+ * For every change a whole new table is built, and the old table stays in use meanwhile. Regions
+ * that stay keep their mappings. New regions are mapped, and guest_memory_create() checks all
+ * regions. All steps that can fail or are slow happen while the workers use the old table. Then the
+ * workers are paused. The new table replaces the old one, the rings start anew at the same
+ * positions, and the workers resume. At the end the mappings are unmapped that the new table does
+ * not use.
  *
- * If the new table has all regions of the old one, workers are not paused. Rings are pointed at
- * the new table, and what they remember of the old one is true in the new one, too. The old table
- * stays in memory until the next pause.
+ * If the new table has all regions of the old table, workers are not paused. Rings get a pointer to
+ * the new table. A ring may still have pointers into the old table; its regions are right in the
+ * new table, too. The old table is freed after the next pause.
  *
  * Files are checked and mapped in area.c.
  */
@@ -30,7 +31,7 @@
 #include "vhost/quiesce.h"
 #include "vhost/ring.h"
 
-/* A table in the making. */
+/* A table that is being built. */
 struct table {
 	unsigned n;
 	struct vhost_region_state region[VHOST_MEM_SLOTS_MAX];
@@ -105,7 +106,7 @@ static void table_discard(const struct vhost_device *dev, struct table *table)
 	free(table);
 }
 
-/* The new table has region i of the device, too. */
+/* Put region i of the device into the new table, with its mapping. */
 static void table_carry(struct table *table, const struct vhost_device *dev, unsigned i)
 {
 	table->region[table->n] = dev->state.region[i];
@@ -114,7 +115,7 @@ static void table_carry(struct table *table, const struct vhost_device *dev, uns
 	table->n++;
 }
 
-/* The device's region that is this region of this file; -1: there is none. */
+/* Find the device's region with the same values and the same file. Returns its index, or -1. */
 static int find_same(const struct vhost_device *dev, const struct vhost_region_state *r, int fd)
 {
 	struct stat st;
@@ -151,7 +152,7 @@ static int table_append(
 	return 0;
 }
 
-/* Are they the device's regions, in the same order? */
+/* Does the table have the same regions as the device, in the same order? */
 static bool table_unchanged(const struct table *table, const struct vhost_device *dev)
 {
 	if (table->n != dev->state.n_regions)
@@ -219,21 +220,21 @@ static void forget_outgrown(struct vhost_device *dev)
 		guest_memory_destroy(dev->outgrown[--dev->n_outgrown]);
 }
 
-/* Let the rings go on with dev->memory, which has all regions of old. */
+/* Let running rings use dev->memory, which has all regions of `old`. */
 static void rings_extend(struct vhost_device *dev, struct guest_memory *old)
 {
 	for (unsigned i = 0; i < dev->n_vrings; i++) {
 		struct vhost_vring *ring = dev->vring[i];
 
 		if (!ring || !ring->active)
-			continue; /* it will start with the new one */
+			continue; /* it will start with the new table */
 		ring->config.memory = dev->memory;
 		vring_extend_memory(&ring->ring, dev->memory);
 	}
 	dev->outgrown[dev->n_outgrown++] = old;
 }
 
-/* Start the rings anew, as far as they can run. */
+/* Start all rings anew that can run. */
 static void rings_restart(struct vhost_device *dev, struct guest_memory *old)
 {
 	vhost_rings_change(dev);
@@ -242,7 +243,7 @@ static void rings_restart(struct vhost_device *dev, struct guest_memory *old)
 	guest_memory_destroy(old);
 }
 
-/* The table is the device's from now on. */
+/* The device uses this table from now on. */
 static void table_install(const struct table *table, struct vhost_device *dev,
     struct vhost_area *mapping, struct guest_memory *memory)
 {
@@ -256,7 +257,7 @@ static void table_install(const struct table *table, struct vhost_device *dev,
 			vhost_ring_note(dev, i, VRING_EVENT_MEMORY, table->n);
 }
 
-/* Make the new table the device's. Frees the table, also on failure. */
+/* Replace the device's table by the new table. Frees `table`, also on failure. */
 static int table_commit(struct table *table, struct vhost_device *dev)
 {
 	struct vhost_area *old_mapping = dev->mapping;

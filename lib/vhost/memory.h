@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Guest memory of a vhost device: maps what the front-end passes, and changes the table while rings
- * run. All errors are logged with vhost_complain.
+ * Guest memory of a vhost device: maps the regions that the front-end passes, and changes the table
+ * of regions while rings run. All errors are logged with vhost_complain.
  */
 #pragma once
 
 #include "vhost/device.h"
 
 /*
- * Replace the whole table by n regions in fds, which stay the caller's. Regions that are the same
- * as before keep their mappings. On failure the old table stays.
+ * Replace the whole table by n regions. fds: their files; the caller still owns them. Regions that
+ * are the same as before keep their mappings. On failure the old table stays.
  * -EINVAL: a region is empty, wraps, overlaps another or reaches beyond its file; or the errno of a
  * system call.
  */
 int vhost_memory_replace(struct vhost_device *dev, const struct vhost_region_state regions[],
     const int fds[], unsigned n);
 
-/* Add one region. If it is there already, nothing happens. Also -ENOSPC: all slots are taken. */
+/*
+ * Add one region. Nothing happens if the table has it already. Errors as above, and -ENOSPC: all
+ * slots are taken.
+ */
 int vhost_memory_add(struct vhost_device *dev, const struct vhost_region_state *region, int fd);
 
 /* Remove the region with this gpa, uaddr and size. -ENOENT: there is none. */
@@ -26,12 +29,15 @@ int vhost_memory_remove(struct vhost_device *dev, const struct vhost_region_stat
 void vhost_memory_forget(struct vhost_device *dev);
 
 /*
- * Are all of guest memory, the dirty log and the in-flight area still there (see guard.h)? -EFAULT:
- * one is lost, which is logged. The caller must drop the connection.
+ * Check whether a mapping of guest memory, of the dirty log or of the in-flight area was lost (see
+ * guard.h). -EFAULT: a mapping was lost; this is logged, and the caller must drop the connection.
  */
 int vhost_memory_check(struct vhost_device *dev);
 
-/* Where region i is mapped, in whole pages; and where the region itself begins in that. */
+/*
+ * vhost_memory_mapping: the mapping of region i, which consists of whole pages. vhost_memory_host:
+ * the address at which the region begins in this mapping.
+ */
 void *vhost_memory_mapping(const struct vhost_device *dev, unsigned i, size_t *ret_len);
 void *vhost_memory_host(const struct vhost_device *dev, unsigned i);
 

@@ -12,8 +12,8 @@
 #include "virtio/vhost_user.h"
 
 /*
- * The most payload of a message, known or not. After a longer one, the next message cannot be
- * found.
+ * The most payload of a message, also of an unknown message. If a payload is longer, the session
+ * ends, because the begin of the next message cannot be found.
  */
 #define VHOST_PAYLOAD_MAX 4096
 
@@ -23,7 +23,7 @@ struct vhost_message {
 	unsigned n_fds;
 	int fd[VHOST_FDS_RECEIVE];
 	/* Set by handlers. */
-	bool replies;        /* answer with msg this time, whatever the table says */
+	bool replies;        /* answer with msg this time, also if the table says otherwise */
 	bool has_reply_fd;   /* send reply_fd with the reply */
 	bool close_reply_fd; /* after the reply was sent */
 	int reply_fd;
@@ -34,10 +34,11 @@ struct vhost_message {
 };
 
 /*
- * Do what msg asks. Its size and number of descriptors have been checked. A handler that keeps a
- * descriptor takes it with vhost_message_take_fd; the others are closed after the call. A handler
- * with a reply of its own writes it to payload and header.size. Returns 0, or a negative errno
- * after logging the cause with vhost_complain.
+ * A handler carries out a message. The size of the message and the number of its descriptors have
+ * been checked. To keep a descriptor, the handler takes it with vhost_message_take_fd. All other
+ * descriptors are closed after the call. If the message has a reply of its own, the handler writes
+ * it to payload and header.size. Returns 0 or a negative errno. The handler logs the cause of an
+ * error with vhost_complain.
  */
 typedef int vhost_handler(struct vhost_device *dev, struct vhost_message *msg);
 
@@ -58,8 +59,8 @@ struct vhost_message_spec {
 /*
  * X(name, payload min, payload max, fds min, fds max, gate, reply rule, handler)
  *
- * gate is the protocol feature that the message needs, or ANY. handler NULL: not served, and
- * refused like an unknown id. SET_VRING_ENABLE has no gate: QEMU before 7.2 sends it without
+ * gate: the protocol feature that the message needs, or ANY. handler NULL: the message is refused
+ * like an unknown message. SET_VRING_ENABLE has no gate, because QEMU before 7.2 sends it without
  * acknowledging bit 30.
  */
 #define VHOST_MESSAGE_TABLE(X) \
@@ -109,8 +110,8 @@ struct vhost_message_spec {
 	X(GET_SHMEM_CONFIG, 0, 0, 0, 0, ANY, OWN, NULL)
 
 /*
- * The protocol features that this library supports. No others are offered, whatever a device type
- * asks for.
+ * The protocol features that this library supports. It offers no other features, even if a device
+ * type has them.
  */
 #define VHOST_PROTOCOL_FEATURES_SERVED \
 	(VHOST_PROTOCOL_BIT(MQ) | VHOST_PROTOCOL_BIT(LOG_SHMFD) | VHOST_PROTOCOL_BIT(RARP) | \
@@ -128,8 +129,8 @@ const struct vhost_message_spec *vhost_message_find(uint32_t request);
 /* Its name, for log lines; NULL if there is no such message. */
 const char *vhost_message_name(uint32_t request);
 
-/* Take descriptor i out of msg: it is the caller's now. -1 if msg has none. */
+/* Take descriptor i out of msg. The caller owns it from now on. -1: msg has no such descriptor. */
 int vhost_message_take_fd(struct vhost_message *msg, unsigned i);
 
-/* Close all descriptors still in msg. */
+/* Close all descriptors that are still in msg. */
 void vhost_message_close_fds(const struct vhost_device *dev, struct vhost_message *msg);

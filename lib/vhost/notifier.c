@@ -61,8 +61,8 @@ static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 	/*
-	 * The close may come later. Until then an in-band eventfd would stay in the epoll set, and
-	 * its writes would be told for the ring's new eventfd.
+	 * The descriptor may be closed some time later. Until then an in-band eventfd would stay in
+	 * the epoll set, and its writes would be taken for writes to the ring's new eventfd.
 	 */
 	if (dev->inband_fd >= 0)
 		epoll_ctl(dev->inband_fd, EPOLL_CTL_DEL, fd, NULL); /* syscalls: epoll_ctl */
@@ -70,8 +70,8 @@ static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 }
 
 /*
- * The eventfd that was given back may be in use under other descriptors, too, which share its
- * flags.
+ * An eventfd was made blocking and given back. Other descriptors in use may refer to the same
+ * eventfd and share its flags. So make them non-blocking again.
  */
 static void make_others_nonblocking(struct vhost_device *dev)
 {

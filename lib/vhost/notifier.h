@@ -2,9 +2,10 @@
 /*
  * The eventfds of a ring: kick, call and error.
  *
- * The front-end owns them and shares their flags. Nothing here may block, so an eventfd is made
- * non-blocking when it comes. If it was blocking, it is made blocking again when it is given back:
- * when its ring stops, when another eventfd replaces it, or when the front-end disconnects.
+ * The front-end owns the eventfds and shares their flags. No thread of the switch may block, so an
+ * eventfd is made non-blocking when the switch gets it. If it was blocking before, it is made
+ * blocking again when the switch no longer uses it: when its ring stops, when another eventfd
+ * replaces it, or when the front-end disconnects. The eventfd is then "given back".
  *
  * Threads: the control thread.
  */
@@ -25,9 +26,9 @@ struct vhost_eventfd {
 };
 
 /*
- * Take the descriptor of SET_VRING_KICK, CALL or ERR; fd is -1 if the message says that there is
- * none. A descriptor that is not an eventfd stays in the message, and fd is -1. -EINVAL: it is
- * missing.
+ * Take the descriptor of SET_VRING_KICK, CALL or ERR out of the message. fd becomes -1 if the
+ * message says that there is no descriptor. fd also becomes -1 if the descriptor is not an eventfd;
+ * then it stays in the message. -EINVAL: the descriptor is missing.
  */
 int vhost_notifier_take(
     struct vhost_device *dev, struct vhost_message *msg, struct vhost_eventfd *ret_fresh);
@@ -42,5 +43,5 @@ bool vhost_is_eventfd(int fd);
 void vhost_notifier_replace(struct vhost_device *dev, unsigned index, enum vhost_notifier which,
     struct vhost_eventfd fresh);
 
-/* Give back all three. No worker uses the ring any more. */
+/* Give back all three eventfds. No worker uses the ring any more. */
 void vhost_notifiers_close(const struct vhost_device *dev, struct vhost_vring *ring);

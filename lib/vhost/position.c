@@ -30,8 +30,8 @@ static struct place_text place(const struct vring_config *config, unsigned slot,
 }
 
 /*
- * After a restart of the switch a front-end may tell an old base. Use the position in the journal
- * if it is of the same ring. True: it was used.
+ * After a restart of the switch a front-end may tell an old base. So the position in the journal is
+ * used instead, if it is of the same ring. True: it was used.
  */
 static bool recall(struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
@@ -76,15 +76,16 @@ void vhost_position_check(
     struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
 	/*
-	 * Pages of the ring may be missing. And after a migration the front-end knows the position.
+	 * In a postcopy migration pages of the ring may be missing, so the ring is not read. The
+	 * front-end knows the position after a migration.
 	 */
 	if (dev->postcopy.registered)
 		return;
 	if (is_packed(config) && recall(dev, index, config))
 		return;
 	/*
-	 * The ring does not show what is in flight. For a packed ring the in-flight area shows
-	 * more.
+	 * The ring does not show which chains are in flight. For a packed ring the in-flight area
+	 * shows more than the ring.
 	 */
 	if (dev->type->defers || (is_packed(config) && dev->inflight.area.map))
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Finds out where a ring begins: compares what the front-end told, what was journalled, and what
- * the ring itself shows.
+ * Finds the position at which a ring starts. It compares the position that the front-end told, the
+ * position in the journal, and the contents of the ring.
  *
  * Threads: the control thread; the workers do not use the ring.
  */
@@ -10,8 +10,9 @@
 #include "vhost/device.h"
 
 /*
- * Ring index is about to start with config. config->position is what the front-end told, or the
- * beginning if it told nothing. Correct it if the right position is known.
+ * To be called before ring index starts with config. config->position is the position that the
+ * front-end told, or the beginning of the ring if it told none. It is corrected if the right
+ * position is known.
  */
 void vhost_position_check(
     struct vhost_device *dev, unsigned index, const struct vring_config *config);

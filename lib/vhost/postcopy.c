@@ -15,7 +15,8 @@
 #include "vhost/ring.h"
 
 /*
- * Faults in system calls need not be handled: no system call here gets an address in guest memory.
+ * The userfaultfd need not handle page faults inside system calls, because the switch makes no
+ * system call with an address in guest memory.
  */
 static int open_userfaultfd(void)
 {
@@ -65,8 +66,8 @@ static int register_range(const struct vhost_device *dev, void *base, size_t len
 	};
 
 	/*
-	 * A huge page would fill in small pages that are missing. Pages that are in the file, but
-	 * not in our page tables, are not missing.
+	 * If the kernel mapped a huge page, it would fill in missing small pages. Pages that are in
+	 * the file, but not in the page tables of this process, are not missing.
 	 */
 	madvise(base, len, MADV_NOHUGEPAGE);
 	if (ioctl(dev->postcopy.fd, UFFDIO_REGISTER, &range) < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The destination side of a postcopy migration ("Migration, post-copy"): the guest runs here before
- * its memory has come. A thread that touches a missing page waits until the front-end has fetched
- * the page.
+ * The destination side of a postcopy migration ("Migration, post-copy"). The guest runs on this
+ * host before all its memory has arrived. A thread that touches a missing page waits until the
+ * front-end has fetched the page.
  *
  *	POSTCOPY_ADVISE	a userfaultfd is made, and sent to the front-end
  *	POSTCOPY_LISTEN	from now on the front-end is told the addresses of regions
@@ -12,7 +12,7 @@
  *
  * A worker that waits for a page serves no port meanwhile. It waits until the page has come, or
  * until the owner calls vhost_postcopy_abort(). So PAGEFAULT is offered only if dev->offer_postcopy
- * says so.
+ * is set.
  *
  * Threads: the control thread.
  */
@@ -36,11 +36,11 @@ static inline bool vhost_postcopy_listening(const struct vhost_device *dev)
 /* Let the front-end handle the missing pages of all memory. Negative errno. */
 int vhost_postcopy_register(struct vhost_device *dev);
 
-/* End the postcopy, whether it is complete or not. Nothing happens if there is none. */
+/* End the postcopy migration, complete or not. Nothing happens if there is none. */
 void vhost_postcopy_end(struct vhost_device *dev);
 
 /*
  * Let all threads go on that wait for a page. They find the page empty, so the guest's memory is
- * incomplete, and the caller must drop the connection. False: there is no postcopy.
+ * incomplete. The caller must drop the connection. False: there is no postcopy migration.
  */
 bool vhost_postcopy_abort(struct vhost_device *dev);

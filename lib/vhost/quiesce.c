@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "vhost/call.h"
 
-/* The time of these calls is time spent waiting for workers, not for the front-end. */
+/* The time of these calls counts as time of waiting for workers, not as time of the front-end. */
 #define WAIT(dev, call) \
 	do { \
 		uint64_t start = clock_ns(); \

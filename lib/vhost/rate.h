@@ -20,7 +20,7 @@
 
 /* All zero: nothing was counted yet. */
 struct rate {
-	uint64_t until_ns; /* the end of all that was counted, at RATE_PERIOD_NS each */
+	uint64_t until_ns; /* each disturbance moves this on by RATE_PERIOD_NS */
 };
 
 /* Count n times more. */

@@ -2,12 +2,12 @@
 /*
  * Theory of operation
  *
- * Front-ends tell a ring's size, addresses, base, descriptors, features and memory in any order,
- * and change them on a running ring. So handlers only store what was told and then call
- * vhost_device_settle(), which finds out for every ring whether it can run with all that is known
- * now. The result is an *obstacle* or a complete vring_config. Only changes are carried out: a ring
- * that must be stopped or started anew is paused, the others run on, and a message that changes
- * nothing disturbs no worker.
+ * Front-ends tell the size, addresses, base, descriptors, features and memory of a ring in any
+ * order. They also change these values while the ring runs. So handlers only store the values and
+ * then call vhost_device_settle(). This function finds out for every ring whether the ring can run
+ * with the values that are known now. The result is an *obstacle* or a complete vring_config. Only
+ * changes are carried out. A ring that must be stopped or started anew is paused, and the other
+ * rings go on. A message that changes nothing disturbs no worker.
  *
  * A ring runs ("active") while it is started (SET_VRING_KICK to GET_VRING_BASE), features, size and
  * addresses are known, and each of its areas lies wholly in one mapped region. A ring stops if its
@@ -24,7 +24,7 @@
  *	vring_start	takes position, journal, in-flight tracking and IOMMU from the config
  *	look ahead	for untranslated buffers, in a started ring that no worker uses
  *
- * A ring that is to stop is only paused. Then for the whole device:
+ * To stop a ring, it is only paused. Then, for the whole device:
  *
  *	dirty log	vring_start cleared what a ring logs; set it before workers write
  *	resume		workers use the rings
@@ -54,10 +54,13 @@
 #include "vhost/quiesce.h"
 #include "virtio/vring_inflight.h"
 
-/* Faults of one connection that are logged as warnings. */
+/* So many faults of a connection are logged as warnings. */
 #define COMPLAINTS_MAX 32
 
-/* Why a ring does not run. The first ones, up to TRANSLATION, only wait for another message. */
+/*
+ * Why a ring does not run. With the first obstacles, up to TRANSLATION, the ring only waits for
+ * another message.
+ */
 #define OBSTACLES(X) \
 	X(NONE, "it can run") \
 	X(STOPPED, "it is not started") \
@@ -194,10 +197,11 @@ static bool is_packed(const struct vhost_device *dev)
 }
 
 /*
- * Packed: each half of the base is a slot with its wrap counter, the lower half for avail, the
- * upper one for used. Not every front-end fills the upper half. After a stop both are equal, so the
- * lower one is taken. Split: the avail index. What lies before it was used before the stop, or was
- * lost in a crash.
+ * Decode the base of a ring. Packed: each half of the base is a slot number with a wrap counter.
+ * The lower half is the avail position, the upper half the used position. Some front-ends do not
+ * fill in the upper half. Both positions are equal after a stop, so only the lower half is read.
+ * Split: the base is the avail index. Chains before it were used before the stop, or were lost in a
+ * crash.
  */
 static struct vring_position base_decode(uint32_t base, bool packed)
 {
@@ -219,7 +223,7 @@ static uint32_t base_encode(const struct vring_position *position, bool packed)
 	return avail | used << 16;
 }
 
-/* The position of the ring, or where it would begin. */
+/* The position of the ring. If the ring has not run yet: the position at which it would start. */
 static struct vring_position ring_position(const struct vhost_device *dev, unsigned index)
 {
 	const struct vhost_vring_state *st = &dev->state.vring[index];
@@ -249,7 +253,7 @@ static enum obstacle ring_locate(
 	const struct vhost_vring_state *st = &dev->state.vring[index];
 	bool packed = is_packed(dev), waits = false;
 	struct vring_layout layout = vring_layout(st->size, packed);
-	/* Descriptors are written, too, but only in a packed ring. */
+	/* Only in a packed ring does the device write descriptors. */
 	const unsigned perm[] = {
 	    packed ? IOTLB_READ | IOTLB_WRITE : IOTLB_READ, IOTLB_READ, IOTLB_WRITE};
 	const uint64_t address[] = {st->desc, st->driver, st->device};
@@ -272,7 +276,10 @@ static enum obstacle ring_locate(
 	return host[2] ? OBSTACLE_NONE : OBSTACLE_DEVICE;
 }
 
-/* What keeps the ring from running; if it is nothing, *ret_config says how to start the ring. */
+/*
+ * Find the obstacle that keeps the ring from running. If there is none, *ret_config is filled in,
+ * with which the ring can be started.
+ */
 static enum obstacle ring_examine(
     struct vhost_device *dev, unsigned index, struct vring_config *ret_config)
 {
@@ -300,7 +307,9 @@ static enum obstacle ring_examine(
 	return ring_locate(dev, index, ret_config);
 }
 
-/* Start the ring at the position told or reached. No worker uses it. */
+/*
+ * Start the ring at the position that the front-end told, or where it stopped. No worker uses it.
+ */
 static enum obstacle ring_start(
     struct vhost_device *dev, unsigned index, const struct vring_config *config)
 {
@@ -350,8 +359,8 @@ static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum ob
 }
 
 /*
- * A translation may have changed, or the direction of the ring, without any message about this
- * ring.
+ * Must the ring be started anew? Without a message about this ring, a translation or the ring's
+ * direction may have changed.
  */
 static bool ring_moved(const struct vhost_vring *ring, const struct vring_config *config)
 {
@@ -383,8 +392,8 @@ static void ring_settle(struct vhost_device *dev, unsigned index)
 }
 
 /*
- * Call the driver once, because calls may have been lost: before the ring was active, or when its
- * call eventfd was replaced.
+ * Call the driver once. Calls may have been lost before the ring was active, or when its call
+ * eventfd was replaced.
  */
 static void ring_call_again(struct vhost_device *dev, unsigned index)
 {

@@ -1,39 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The rings of a vhost device: makes rings that workers may use from what the front-end told. */
+/* The rings of a vhost device: makes rings for workers from the values that the front-end told. */
 #pragma once
 
 #include "vhost/device.h"
 #include "virtio/vring_events.h"
 
 /*
- * Log a fault of the front-end (its port, the current message, the text) and return error. After
- * many faults of one connection, further ones are logged at debug level only.
+ * Log a fault of the front-end, with the port, the current message and this text. Returns error.
+ * After many faults of one connection, further faults are logged at debug level only.
  */
 int vhost_complain(struct vhost_device *dev, int error, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /*
- * Start the rings that can run as the state is now, stop those that cannot, then let the workers
- * use them. Pauses rings if need be. To be called after every change of the state or the memory.
+ * Start all rings that can run with the present state, stop all rings that cannot, and let workers
+ * use the running rings. Rings are paused if necessary. To be called after every change of the
+ * state or of guest memory.
  */
 void vhost_device_settle(struct vhost_device *dev);
 
 /*
- * The ring with this index, which a message named. It is made if it is named for the first time.
- * -EINVAL: the device has no such ring; -ENOMEM. Both are logged.
+ * Find the ring with the index that is in a message. The ring is made if this is the first message
+ * about it. -EINVAL: the device has no such ring; -ENOMEM. Both are logged.
  */
 int vhost_ring_find(struct vhost_device *dev, uint64_t index, struct vhost_vring **ret_ring);
 
 /*
- * To be called before something changes that the ring was started with. The ring is paused if it is
- * in use, and vhost_device_settle starts it anew.
+ * To be called before a value changes with which the ring was started. The ring is paused if it is
+ * in use. vhost_device_settle starts it anew.
  */
 void vhost_ring_change(struct vhost_device *dev, unsigned index);
 
-/* The same for all rings, under one pause. */
+/* The same for all rings, with a single pause. */
 void vhost_rings_change(struct vhost_device *dev);
 
-/* Any ring started? */
+/* Is a ring started? */
 bool vhost_rings_started(const struct vhost_device *dev);
 
 /* Stop all rings, close their descriptors, free them. The workers must be paused. */
@@ -43,7 +44,8 @@ void vhost_rings_forget(struct vhost_device *dev);
 uint32_t vhost_ring_base(const struct vhost_device *dev, unsigned index);
 
 /*
- * The negotiated ring format is about to change: forget the positions, which are of the old format.
+ * The negotiated ring format is about to change. Forget the positions, because they have the old
+ * format.
  */
 void vhost_rings_forget_positions(struct vhost_device *dev);
 

@@ -3,10 +3,10 @@
  * Theory of operation
  *
  * A session is a state machine on a non-blocking stream socket. `got` counts the bytes of the
- * current message that have arrived. It reads first the header, then as much payload as the header
- * announces, and never more: otherwise descriptors of the next message could be taken for those of
- * this one. A whole message is checked against the table in message.h, handled, and answered. Then
- * its remaining descriptors are closed.
+ * current message that have arrived. The session first reads the header. Then it reads as much
+ * payload as the header announces, and not more: otherwise descriptors of the next message could be
+ * taken for descriptors of this message. A whole message is checked against the table in message.h,
+ * handled, and answered. Then its remaining descriptors are closed.
  *
  * Nothing from the socket is trusted. A bad message is one of two kinds:
  *
@@ -17,12 +17,12 @@
  *		the message has a reply of its own, the connection is dropped, because no such reply
  *		says "no", and the front-end would wait for ever.
  *
- * Answers are sent without blocking. A front-end that asks but does not read fills its socket
- * buffer and is dropped.
+ * Answers are sent without blocking. If a front-end does not read its answers, the socket's buffer
+ * becomes full, and the front-end is disconnected.
  *
  * Messages that disturb workers are counted (rate.h). If a front-end sends too many of them, its
- * next messages wait; other ports are not affected. A message that asks for the result of a
- * transfer of the device state waits in the same way until the transfer has ended (transfer.h).
+ * next messages wait. Other ports are not affected. A message that asks for the result of a state
+ * transfer waits in the same way until the transfer has ended (transfer.h).
  */
 #include "vhost/session.h"
 
@@ -46,8 +46,8 @@
 #include "vhost/transfer.h"
 
 /*
- * One front-end must not keep the control thread for itself: a call handles at most so many
- * messages, and begins none after this time.
+ * One front-end must not use the control thread alone. So one call handles at most so many
+ * messages, and begins no further message after this time.
  */
 #define MESSAGES_PER_CALL 32
 #define CALL_NS           INT64_C(2000000)
@@ -57,7 +57,7 @@ struct vhost_session {
 	struct vhost_device *dev;
 	size_t got; /* bytes of the current message */
 	bool spoken;
-	bool rests;  /* until the rate allows more */
+	bool rests;  /* waits until the rate allows more */
 	bool rested; /* it was logged that it rests */
 	struct vhost_message msg;
 };
@@ -94,7 +94,7 @@ void session_destroy(struct vhost_session *session)
 	free(session);
 }
 
-/* Keep the descriptors of one control message; close those for which there is no room. */
+/* Keep the descriptors of one control message. Close descriptors for which there is no room. */
 static bool keep_fds(
     const struct vhost_device *dev, struct vhost_message *msg, const struct cmsghdr *cmsg)
 {
@@ -116,8 +116,8 @@ static bool keep_fds(
 }
 
 /*
- * Read up to len bytes and the descriptors sent with them. The number of bytes, or a negative
- * errno.
+ * Read up to len bytes, and the descriptors that were sent with them. Returns the number of bytes,
+ * or a negative errno.
  */
 static ssize_t receive_part(struct vhost_session *session, void *to, size_t len)
 {
@@ -178,7 +178,7 @@ static int check_header(struct vhost_session *session)
 	return 0;
 }
 
-/* Read more of the current message. 1: it is whole; 0: nothing more for now. */
+/* Read more of the current message. 1: the message is complete. 0: the rest has not arrived yet. */
 static int receive_message(struct vhost_session *session)
 {
 	struct vhost_message *msg = &session->msg;
@@ -228,7 +228,7 @@ static int send_reply(struct vhost_session *session)
 	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
 	ssize_t n;
 
-	/* When the front-end reads the answer, its message has taken effect. */
+	/* The message must have taken effect before the front-end gets the answer. */
 	vhost_device_commit(session->dev);
 	if (msg->has_reply_fd) {
 		mh.msg_control = &control;
@@ -292,7 +292,8 @@ static int handle_message(struct vhost_session *session)
 	if (own_reply || msg->replies)
 		error = error ? error : send_reply(session);
 	/*
-	 * Checked after handling, because the message may be the one that negotiates the feature.
+	 * This is checked after the message was handled, because this message may negotiate
+	 * REPLY_ACK.
 	 */
 	else if (need_reply && VHOST_PROTOCOL_HAS(dev->state.protocol_features, REPLY_ACK))
 		error = send_ack(session, error == 0);

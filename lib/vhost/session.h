@@ -15,15 +15,15 @@ struct vhost_session;
  */
 int session_create(int fd, struct vhost_device *dev, struct vhost_session **ret_session);
 
-/* Close the connection. The device keeps what it was told; the caller calls vhost_device_reset. */
+/* Close the connection. The device keeps its state; the caller must call vhost_device_reset. */
 void session_destroy(struct vhost_session *session);
 
 /*
- * Handle what has arrived: a limited number of messages, for a limited time, without blocking. To
- * be called when the socket is readable. 0: go on. SESSION_RESTS: the front-end asks for too much,
- * or too early; call again after SESSION_REST_MS, even if nothing more has arrived. Negative: the
- * caller must destroy the session. -EPIPE: the front-end closed the connection between two
- * messages; else a fault, which was logged.
+ * Handle messages that have arrived: a limited number, for a limited time, without blocking. To be
+ * called when the socket is readable. 0: call again when the socket is readable. SESSION_RESTS: the
+ * next message must wait; call again after SESSION_REST_MS, even if no more bytes arrive. Negative:
+ * the caller must destroy the session. -EPIPE: the front-end closed the connection after a complete
+ * message. Any other error is a fault, which was logged.
  */
 int session_receive(struct vhost_session *session);
 

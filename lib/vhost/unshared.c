@@ -9,8 +9,8 @@
 #define DOUBT_MS 1000
 
 /*
- * A kick eventfd is never read, and QEMU's are readable from the beginning. An edge-triggered epoll
- * set reports each write nevertheless.
+ * No thread reads a kick eventfd, and those of QEMU are readable from the beginning. So readability
+ * shows nothing. But an edge-triggered epoll set reports each write.
  */
 static void watch_kicks(struct vhost_device *dev, unsigned n_active)
 {
@@ -30,7 +30,7 @@ static void watch_kicks(struct vhost_device *dev, unsigned n_active)
 	}
 }
 
-/* Did kicks come since the last call? It also takes all kicks that came before the first call. */
+/* Did kicks come since the last call? The first call also reports kicks that came earlier. */
 static bool kicks_came(const struct vhost_unshared *u)
 {
 	struct epoll_event event[64];
@@ -60,7 +60,7 @@ static bool is_blank(const struct vhost_vring *ring)
 	return READ_ONCE(avail->idx) == 0 && READ_ONCE(used->idx) == 0;
 }
 
-/* How many rings run; *ret_blank: none of them was ever written to. */
+/* Returns how many rings run. *ret_blank: true if no driver has written to any of them. */
 static unsigned count_active(const struct vhost_device *dev, bool *ret_blank)
 {
 	unsigned n = 0;
@@ -88,7 +88,7 @@ static void settle(struct vhost_device *dev, const char *fault)
 	dev->unshared.settled = true;
 }
 
-/* True: the doubt has lasted for DOUBT_MS. */
+/* Has the doubt whether memory is shared lasted for DOUBT_MS? */
 static bool doubt_lasts(struct vhost_unshared *u, bool doubt, uint64_t now)
 {
 	if (!doubt)
@@ -120,7 +120,9 @@ void vhost_unshared_service(struct vhost_device *dev, uint64_t now)
 	}
 	if (u->watching && kicks_came(u))
 		u->kicked = true;
-	/* Look after the kick: the driver writes to the ring before it kicks. */
+	/*
+	 * Look at the rings after the kick, because the driver writes to the ring before it kicks.
+	 */
 	count_active(dev, &blank);
 	if (n_active && !blank)
 		settle(dev, NULL);

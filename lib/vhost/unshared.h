@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Finds guest memory that is not shared. A front-end may pass a file that its guest does not write
- * to (QEMU: a memory backend without share=on), or no file at all. Then nothing fails, but the
- * rings stay empty for ever. The sign of it is that the driver kicks an empty ring.
+ * to (QEMU: a memory backend without share=on), or no file at all. Then no error occurs, but the
+ * rings stay empty for ever. A driver that kicks an empty ring is the sign of such memory.
  *
  * Threads: the control thread.
  */
@@ -11,8 +11,9 @@
 #include "vhost/device.h"
 
 /*
- * To be called several times a second; now in ms. Logs once per connection if for a second rings
- * are kicked and stay empty, or are started and have no memory.
+ * To be called several times a second. now is in ms. Logs one line per connection in two cases:
+ * rings are kicked for a second and stay empty, or rings are started for a second and there is no
+ * memory.
  */
 void vhost_unshared_service(struct vhost_device *dev, uint64_t now);
 

@@ -10,9 +10,9 @@ static TAILQ_HEAD(, vhost_work) line = TAILQ_HEAD_INITIALIZER(line);
 static struct event *next_work;
 static unsigned users;
 static bool scheduled;
-static uint64_t spent_ns; /* since the loop looked at its events */
+static uint64_t spent_ns; /* work since the event loop last polled its events */
 
-/* A timer of 0 is due after the event loop has looked at its descriptors once more. */
+/* A timer of 0 is due after the event loop has polled its descriptors once more. */
 static void schedule(void)
 {
 	const struct timeval at_once = {0};

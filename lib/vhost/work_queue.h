@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A queue of work for the control thread that must not keep other work waiting. Each time after the
- * event loop has looked at all its events, one item of the queue is done: the item that is due
- * first.
+ * A queue of work for the control thread. Work in the queue must not delay other work. So after the
+ * event loop has handled all its events, it does one item of the queue: the item that is due first.
+ * Then it polls its events again.
  *
- * Work outside the queue is done at once. If this takes more than VHOST_WORK_NS, the loop is late:
- * then more work should be put into the queue, until the loop has looked at all its events again.
+ * Other work is done at once, when its event comes. If such work took more than VHOST_WORK_NS since
+ * the last poll, the event loop is late. Then further work should be put into the queue, until the
+ * loop has polled its events again.
  *
  * Threads: the control thread, which has one event loop.
  */
@@ -19,7 +20,7 @@
 
 struct event_base;
 
-/* An item of the queue. Zeroed, with take and arg set: it is not in the queue. */
+/* An item of the queue. Before its first use it must be zero, except take and arg. */
 struct vhost_work {
 	TAILQ_ENTRY(vhost_work) next;
 	bool waits;
@@ -33,9 +34,9 @@ int vhost_work_open(struct event_base *base);
 void vhost_work_close(void);
 
 /*
- * Put an item into the queue: take(arg) is called once, soon. Items that are due earlier come
- * first; among items of the same due time, the item that has waited longer. Nothing happens if the
- * item is in the queue already.
+ * Put an item into the queue: take(arg) will be called once, soon. Items that are due earlier come
+ * first. Among items of the same due time, the item that has waited longest comes first. Nothing
+ * happens if the item is already in the queue.
  */
 void vhost_work_add(struct vhost_work *work, uint64_t due_ns);
 
@@ -45,5 +46,5 @@ void vhost_work_remove(struct vhost_work *work);
 /* Count time that the control thread spent on work, in the queue or not. */
 void vhost_work_spend(uint64_t ns);
 
-/* Did it spend more than VHOST_WORK_NS since the loop last looked at its events? */
+/* Did the control thread spend more than VHOST_WORK_NS on work since the last poll? */
 bool vhost_work_late(void);

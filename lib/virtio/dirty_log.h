@@ -4,11 +4,11 @@
  * physical memory. The device sets the bit of a page after it has written to the page.
  *
  * The front-end clears bits and copies pages while the device writes. So the device sets a bit
- * after the write, with an atomic OR, and without testing the bit first. If the front-end clears
- * the bit, it then either reads the written bytes or finds the bit set again.
+ * after the write, with an atomic OR, and without testing the bit first. After the front-end has
+ * cleared the bit, it either reads the written bytes, or finds the bit set again later.
  *
  * Each ring has its own struct dirty_log. It does not change while a worker may use it, except for
- * its counter. The map is a file of the front-end: nothing that the switch decides depends on its
+ * its counter. The map is a file of the front-end. No decision of the switch depends on its
  * contents.
  *
  * Threads: any number of threads may mark at the same time.

@@ -30,8 +30,8 @@ static uint16_t take_id(struct driver_ring *dr)
 }
 
 /*
- * The flags of the first pending descriptor are not written before driver_packed_publish. Until
- * then the device stops at it, although the flags of the descriptors behind it are already written.
+ * driver_packed_publish writes the flags of the first pending descriptor. Before that the device
+ * stops at this descriptor, although the flags of the next descriptors are already written.
  */
 int driver_packed_add(struct driver_ring *dr, const struct driver_chain *c)
 {
@@ -98,8 +98,8 @@ static bool is_used(const struct driver_ring *dr, uint16_t slot, bool wrap)
 }
 
 /*
- * With IN_ORDER one used descriptor may be for a batch of chains. It names the last of them
- * (2.8.7).
+ * With IN_ORDER one used descriptor may stand for a batch of chains. It has the id of the last
+ * chain of the batch (2.8.7).
  */
 static int begin_batch(struct driver_ring *dr)
 {

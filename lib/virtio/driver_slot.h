@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Internals of the driver side: what it keeps of each chain, and the functions of the two formats.
+ * Internals of the driver side: its private data about each chain, and the functions of the two
+ * formats.
  *
- * Chains and free lists are kept here and never read back from ring memory, which the device may
- * change. A split ring's slots are its descriptors; a packed ring's slots are its buffer ids.
+ * The links of chains and free lists are in private memory. They are never read back from ring
+ * memory, because the device may change ring memory. A split ring's slots are its descriptors; a
+ * packed ring's slots are its buffer ids.
  */
 #pragma once
 

@@ -88,8 +88,9 @@ static void release(struct driver_ring *dr, uint16_t chain_head)
 }
 
 /*
- * With IN_ORDER one used entry may be for a batch of chains. It names the last of them (2.7.9). The
- * chains before it count as filled, because the device does not tell their lengths.
+ * With IN_ORDER one used entry may stand for a batch of chains. It has the id of the last chain of
+ * the batch (2.7.9). The device does not tell the lengths of the other chains, so they count as
+ * filled.
  */
 static int reap_in_order(
     struct driver_ring *dr, uint32_t id, uint32_t len, uint16_t *ret_chain_head, uint32_t *ret_len)

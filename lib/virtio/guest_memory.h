@@ -9,8 +9,8 @@
  * The mappings themselves are made and unmapped elsewhere: lib/vhost maps files; tests and the
  * driver side use their own memory.
  *
- * There are two address spaces: descriptors hold guest physical addresses (gpa), and the front-end
- * tells ring addresses as its own virtual addresses (uaddr).
+ * There are two address spaces. Descriptors contain guest physical addresses (gpa). Messages of the
+ * front-end contain ring addresses; these are virtual addresses of the front-end (uaddr).
  */
 #pragma once
 
@@ -57,10 +57,10 @@ void *guest_memory_from_uaddr(const struct guest_memory *memory, uint64_t uaddr,
 bool guest_memory_from_host(const struct guest_memory *memory, const void *host, uint64_t *ret_gpa);
 
 /*
- * The host address of gpa, or NULL if gpa is not in guest memory. *ret_len is how many of the
- * wanted len bytes lie there before the region ends: the next region may be mapped elsewhere.
- * *cache keeps the region of the last call. The caller sets it to NULL for each new snapshot. len
- * must not be 0.
+ * The host address of gpa, or NULL if gpa is not in guest memory. The caller wants len bytes, which
+ * must not be 0. *ret_len may be less, because the region ends before them, and the next region may
+ * be mapped elsewhere. *cache keeps the region of the last call. The caller sets *cache to NULL for
+ * each new snapshot.
  */
 static ALWAYS_INLINE void *guest_memory_resolve(const struct guest_memory *memory,
     const struct guest_region **cache, uint64_t gpa, uint32_t len, uint32_t *ret_len)

@@ -2,25 +2,27 @@
 /*
  * Theory of operation
  *
- * The table is an array sorted by IOVA, without overlaps. An update first removes what it overlaps,
- * then is inserted. It is merged with a neighbour that it continues (same distance from IOVA to
- * uaddr, same permission). So a buffer that the front-end translates page by page becomes one
- * entry, and a page that it translates again adds no entry.
+ * The table is an array of entries, sorted by IOVA. Entries do not overlap. An update first removes
+ * the old translations of its range. Then it is inserted as an entry. The new entry is merged with
+ * a neighbour if both have the same distance from IOVA to uaddr and the same permission. So if the
+ * front-end translates a buffer page by page, the buffer becomes one entry. If the front-end
+ * translates a page again, that adds no entry.
  *
- * A range is kept with its last address, not the one behind it, which could wrap: an IOVA space may
- * reach up to 2^64 - 1.
+ * A range is stored as its first and its last address. The address behind its end could wrap,
+ * because IOVAs may reach up to 2^64 - 1.
  *
- * The front-end decides how many translations it sends, so the table is bounded. If it is full, the
- * translations of the oldest eighth of the updates that it spans are forgotten at once. A forgotten
- * translation is asked for again when it is needed. The age of a translation counts from its last
- * update, not from its last use. Translations that a ring lies in are marked and stay: otherwise a
- * ring would stop each time that translations of its buffers replace its own.
+ * The front-end decides how many translations it sends, so the table is bounded. Updates are
+ * numbered. An entry keeps the number of its last update, not of its last use. If the table is
+ * full, the range of these numbers in the table is divided by eight, and all entries in the oldest
+ * eighth are forgotten at once. If a ring needs a forgotten translation, the front-end is asked for
+ * it again. Translations of the rings' own memory are pinned: they are not forgotten. Otherwise new
+ * translations of buffers would push them out, and the ring would stop.
  *
  * A view is built in one pass over the table. Each entry is cut at the borders of the memory
- * regions, and the pieces are appended to the readable list, the writable list or both. A piece
- * that continues the last one in the same memory region makes that one longer. So a ring or an
- * indirect table that is contiguous in IOVAs and in a memory region is one piece, also if several
- * messages translated it.
+ * regions. Each piece is appended to the readable list, to the writable list, or to both. If a
+ * piece continues the last piece of the list, and both lie in the same memory region, they become
+ * one piece. So a ring or an indirect table is one piece if it is contiguous in IOVAs and in a
+ * memory region. It may have been translated by several messages.
  */
 #include "virtio/iotlb.h"
 
@@ -29,8 +31,8 @@
 #include <string.h>
 
 /*
- * For a moment an update can need two entries more: a cut in the middle leaves two entries of one,
- * and the update is one.
+ * For a moment an update can need two more entries: a cut in the middle of an entry makes two
+ * entries, and the update itself is an entry.
  */
 #define SLACK 2
 
@@ -70,7 +72,10 @@ unsigned iotlb_count(const struct iotlb *tlb)
 	return tlb->n;
 }
 
-/* The index of the first entry that ends at iova or behind it; tlb->n if there is none. */
+/*
+ * The index of the first entry whose end is at iova or behind iova; tlb->n if there is no such
+ * entry.
+ */
 static unsigned find(const struct iotlb *tlb, uint64_t iova)
 {
 	unsigned low = 0, high = tlb->n;
@@ -113,7 +118,7 @@ static void cut_front(struct entry *e, uint64_t iova)
 	e->iova = iova;
 }
 
-/* Forget [iova, last]. May leave one entry more than there was. */
+/* Forget [iova, last]. Afterwards the table may have one entry more than before. */
 static void cut(struct iotlb *tlb, uint64_t iova, uint64_t last)
 {
 	unsigned i = find(tlb, iova), end;
@@ -173,9 +178,7 @@ static void mark_pinned(struct iotlb *tlb, const struct iotlb_pin pins[], unsign
 	}
 }
 
-/*
- * Forget the entries of the oldest eighth of the updates that the table spans, but no pinned one.
- */
+/* Forget the entries of the oldest eighth of the updates in the table, except pinned entries. */
 static int make_room(struct iotlb *tlb, const struct iotlb_pin pins[], unsigned n_pins)
 {
 	uint64_t oldest = UINT64_MAX;
@@ -198,8 +201,9 @@ static int make_room(struct iotlb *tlb, const struct iotlb_pin pins[], unsigned 
 }
 
 /*
- * A cut up to `last` in the middle of an entry may have left the table too full. Then forget the
- * entry behind `last`: it is always allowed to forget more than was asked for.
+ * A cut in the middle of an entry, up to `last`, may have left the table too full. Then the entry
+ * behind `last` is forgotten, too. It is always allowed to forget more than the front-end asked
+ * for.
  */
 static void forget_rest(struct iotlb *tlb, uint64_t last)
 {
@@ -338,8 +342,8 @@ static int append_entry(
 }
 
 /*
- * The lists are limited, because each entry may span all regions and then has as many pieces. An
- * honest front-end's entries rarely span two regions. Pieces beyond the limit are left out, and
+ * The lists are limited, because an entry that spans all regions has one piece for each region. The
+ * entries of an honest front-end rarely span two regions. Pieces beyond the limit are left out, so
  * their addresses are never translated.
  */
 static int list_begin(struct list *list, const struct iotlb *tlb)

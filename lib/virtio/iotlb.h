@@ -4,7 +4,7 @@
  *
  * With an IOMMU, descriptors and ring addresses hold I/O virtual addresses (IOVAs). The front-end
  * translates ranges of IOVAs to its own virtual addresses (uaddr), for reading, writing or both. It
- * sends translations of a page or a few when it is asked, and may take them back. An iotlb is the
+ * sends translations of one or a few pages when it is asked. It may take them back. An iotlb is the
  * table of these translations.
  *
  * Rings do not read an iotlb. They read an iotlb_view, an immutable snapshot of it with host
@@ -25,7 +25,7 @@
 #define IOTLB_READ  0x1u
 #define IOTLB_WRITE 0x2u
 
-/* Bytes that one miss asks for: no IOMMU has smaller pages. */
+/* A miss asks for the translation of so many bytes. No IOMMU has smaller pages. */
 #define IOTLB_PAGE UINT64_C(4096)
 
 struct iotlb;
@@ -35,7 +35,7 @@ struct iotlb_pin {
 	uint64_t iova, size;
 };
 
-/* Translations in IOVA order. Neighbours that continue each other are one region. */
+/* Translations in IOVA order. If a translation continues the one before it, both are one region. */
 struct iotlb_view {
 	uint64_t generation;           /* not 0, and different in every view */
 	struct guest_memory *readable; /* gpa means IOVA */
@@ -47,9 +47,9 @@ int iotlb_create(unsigned max_entries, struct iotlb **ret_tlb);
 void iotlb_destroy(struct iotlb *tlb);
 
 /*
- * Translate [iova, iova + size) to [uaddr, uaddr + size) from now on, instead of what was said
- * before. If the table is full, the oldest translations are forgotten, except those that a pin
- * overlaps.
+ * Translate [iova, iova + size) to [uaddr, uaddr + size) from now on. This replaces older
+ * translations of the range. If the table is full, the oldest translations are forgotten, except
+ * those that a pin overlaps.
  * -EINVAL: size 0, a range that wraps, or a permission that does not exist.
  * -ENOSPC: all translations are pinned; the table has not changed.
  */
@@ -57,8 +57,8 @@ int iotlb_update(struct iotlb *tlb, uint64_t iova, uint64_t size, uint64_t uaddr
     const struct iotlb_pin pins[], unsigned n_pins);
 
 /*
- * Forget [iova, iova + size); size 0 at iova 0 means everything. An entry that lies only partly in
- * the range keeps the rest, unless the table is too full.
+ * Forget [iova, iova + size); size 0 at iova 0 means everything. If an entry lies only partly in
+ * the range, its other part stays, unless the table is too full.
  * -EINVAL: size 0 elsewhere, or a range that wraps.
  */
 int iotlb_invalidate(struct iotlb *tlb, uint64_t iova, uint64_t size);
@@ -78,8 +78,9 @@ void iotlb_view_destroy(struct iotlb_view *view);
 
 /*
  * The host address of [iova, iova + len) if all of it may be accessed with perm and is contiguous
- * in host memory. Otherwise NULL, and *ret_missing is the first IOVA that is not translated so, or
- * iova + len if all of it is translated but not contiguous. len must not be 0.
+ * in host memory. Otherwise NULL. Then *ret_missing is the first IOVA that is not translated with
+ * this permission. If the whole range is translated, but not contiguous, *ret_missing is iova +
+ * len. len must not be 0.
  */
 void *iotlb_view_resolve(const struct iotlb_view *view, uint64_t iova, uint64_t len, unsigned perm,
     uint64_t *ret_missing);

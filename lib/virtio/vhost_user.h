@@ -125,8 +125,8 @@ struct vhost_header {
 #define VHOST_REPLY_FLAGS (VHOST_VERSION | VHOST_REPLY)
 
 /*
- * The most descriptors of a valid message, and the most that are received, so that they can be
- * closed.
+ * VHOST_FDS_MAX is the most descriptors of a valid message. More descriptors are received, so that
+ * the switch can close them.
  */
 #define VHOST_FDS_MAX     8
 #define VHOST_FDS_RECEIVE 32

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is the same for both formats: starting a ring, and reserving buffers for frames.
+ * The code for both formats: starting a ring, and reserving buffers for frames.
  *
- * vring_reserve works on whole chains. It first fetches as many chains as there are frames, which
- * is enough if every buffer holds a frame. It fetches more only if it merges buffers. At the end it
- * unfetches the chains that no frame needed. They are the last ones fetched, because frames take
- * chains in ring order.
+ * vring_reserve works on whole chains. It first fetches as many chains as there are frames. This is
+ * enough if each buffer can hold a frame. It fetches more chains only if it merges buffers. At the
+ * end it unfetches the chains that no frame needed. These are the chains that were fetched last,
+ * because frames take chains in ring order.
  *
- * If a frame finds too few buffers, those that it has gathered are given back. This frame and all
- * behind it wait for more buffers. But a frame that even a ring full of such buffers could not hold
- * is refused. A faulty chain cannot be given back, because it would stop the ring for ever. It is
- * consumed, together with the chains that its frame has gathered before it, nothing is written to
- * them, and the frame is refused.
+ * If there are too few buffers for a frame, the buffers gathered for it are given back. This frame
+ * and all later frames wait for more buffers. But if such buffers could not hold the frame even if
+ * the ring were full of them, the frame is refused.
+ *
+ * If a chain is faulty, the frame is refused, too. A faulty chain cannot be given back, because it
+ * would stop the ring for ever. So it is consumed, together with the chains that were gathered
+ * before it for the same frame. Nothing is written to these chains.
  */
 #include "virtio/vring.h"
 
@@ -184,7 +186,7 @@ void vring_log_event(struct vring *vr, struct dirty_log *log)
 		vr->ops->log_event(vr, log);
 }
 
-/* vring_fetch without the beginning of a visit. */
+/* vring_fetch, but an empty batch does not begin a visit. */
 static ALWAYS_INLINE void fetch_more(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	if (batch->n == 0)
@@ -192,7 +194,10 @@ static ALWAYS_INLINE void fetch_more(struct vring *vr, struct vring_batch *batch
 	vr->ops->fetch(vr, batch, max);
 }
 
-/* The chain at index `at` of the batch, which is fetched if need be. NULL: there is none now. */
+/*
+ * The chain at index `at` of the batch. If it is not in the batch yet, it is fetched. NULL: no
+ * chain is available now.
+ */
 static struct vring_chain *next_chain(struct vring *vr, struct vring_batch *batch, unsigned at)
 {
 	if (at == batch->n)
@@ -209,8 +214,8 @@ static void unwrite(struct vring_batch *batch, unsigned from, unsigned to)
 }
 
 /*
- * Gather chains from index `at` on for one frame. On success and on a fault *ret_taken chains are
- * consumed; otherwise none.
+ * Gather chains for one frame, from index `at` of the batch on. After success or a fault,
+ * *ret_taken chains are consumed. Otherwise no chain is consumed.
  */
 static enum vring_reserve_status gather(
     struct vring *vr, struct vring_batch *batch, unsigned at, uint32_t len, unsigned *ret_taken)
@@ -249,11 +254,14 @@ static enum vring_reserve_status gather(
 	if (at == 0 && taken == VRING_BATCH_CHAINS)
 		return VRING_RESERVE_TOO_SMALL;
 	if (taken && whole > (uint64_t)largest * vr->size)
-		return VRING_RESERVE_TOO_SMALL; /* more buffers like these would not help */
+		return VRING_RESERVE_TOO_SMALL; /* even a full ring of such buffers is too small */
 	return VRING_RESERVE_NONE;
 }
 
-/* vring_reserve_single for lengths that lie stride bytes apart from first_len on. */
+/*
+ * vring_reserve_single for lengths in memory: the first at first_len, the others stride bytes
+ * apart.
+ */
 static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_batch *batch,
     const uint32_t *first_len, size_t stride, unsigned n)
 {

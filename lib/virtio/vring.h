@@ -35,9 +35,9 @@
 #include "virtio/vring_iommu.h"
 
 /*
- * The device's position in its ring. With the position, the ring's addresses and the guest memory,
- * another process could go on. Packed: slot numbers; avail and used are equal if no chain is
- * fetched and not completed. Split: 16-bit indices that wrap at 65536.
+ * The device's position in its ring. A process that has the position, the ring's addresses and the
+ * guest memory can go on with the ring. Packed: avail and used are slot numbers. They are equal if
+ * every chain that was fetched is completed. Split: they are 16-bit indices, which wrap at 65536.
  */
 struct vring_position {
 	uint16_t avail;  /* next slot to fetch */
@@ -82,7 +82,8 @@ struct vring_segment {
 };
 
 /*
- * Two 64-bit words. Their order makes them cheap to fill in, and cheap to make used entries from.
+ * This structure consists of two 64-bit words. Its fields are in this order because that makes it
+ * cheap to fill in the words, and cheap to make used entries from them.
  */
 struct vring_chain {
 	uint32_t written; /* length that vring_complete reports; set by vring_reserve, else 0 */
@@ -99,9 +100,9 @@ struct vring_chain {
 /* The most bytes of a chain: a frame of 64 KiB, its net header and tags, and some reserve. */
 #define VRING_CHAIN_BYTES_MAX (128 << 10)
 /*
- * The limit of what one visit of a ring may cost. It counts the descriptors of chains that have
- * more than one, and the chains that a frame needs beyond its first, good or faulty. It is enough
- * for 32 frames of 64 KiB, in chains of 70 descriptors or in merged buffers of 1 KiB.
+ * The limit of what one visit of a ring may cost. Two things count: each descriptor of a chain with
+ * several descriptors, and each chain of a frame except its first chain. Faulty chains count, too.
+ * It is enough for 32 frames of 64 KiB, in chains of 70 descriptors or in merged buffers of 1 KiB.
  */
 #define VRING_WALK_MAX 2304
 /*
@@ -110,7 +111,7 @@ struct vring_chain {
  */
 #define VRING_TABLE_MIN 128
 
-/* The chains that are fetched and not completed, in ring order. Large: do not put it on a stack. */
+/* The chains that are fetched and not completed, in ring order. It is too large for a stack. */
 struct vring_batch {
 	unsigned n;
 	unsigned n_segments;
@@ -124,7 +125,7 @@ struct vring_batch {
 	uint32_t walked_to; /* walked, when the chain that is now read began */
 	struct vring_chain chain[VRING_BATCH_CHAINS];
 	struct vring_segment segment[VRING_BATCH_SEGMENTS];
-	/* VRING_REQUEST: 1 + the first writable segment, counted in its chain; 0: there is none. */
+	/* VRING_REQUEST: 1 + index, in the chain, of its first writable segment; 0: none. */
 	uint16_t writable[VRING_BATCH_CHAINS];
 };
 
@@ -172,8 +173,9 @@ struct vring_config {
 };
 
 /*
- * A word of guest memory that shows whether a chain has become available since vring_peek(). It can
- * be read without the vring. It is valid until the next fetch from the ring.
+ * Where to look for a new chain: this word of guest memory shows whether a chain has become
+ * available since vring_peek(). The vring is not needed to read it. The word is valid until the
+ * next fetch from the ring.
  */
 struct vring_peek {
 	const uint16_t *word; /* NULL: no chain will become available */
@@ -235,7 +237,7 @@ struct vring_layout {
 };
 struct vring_layout vring_layout(uint16_t size, bool packed);
 
-/* Is this a size the format can have? Split: a power of two. Both: 1 to 32768. */
+/* Is this size allowed in the format? Split: a power of two. Both: 1 to 32768. */
 bool vring_size_valid(uint16_t size, bool packed);
 
 /* The position of a ring that has never run. */
@@ -243,14 +245,17 @@ struct vring_position vring_position_initial(bool packed);
 
 /*
  * The memory of a packed ring does not show the device's position. So the position is kept in a
- * journal, which outlives the process: one word, with the position and, while a batch is being
- * completed, the number of slots of the batch. After a crash the first slot of the batch shows
+ * journal: one word of memory that outlives the process. While a batch is being completed, the word
+ * also contains the number of slots of the batch. After a crash the first slot of the batch shows
  * whether the batch was completed.
  *
- * vring_journal_word() is the word of a ring that is not completing a batch. vring_recover() finds
- * the position of a packed ring that ran with config and left this word. False: the contents of the
- * ring show that it is another ring, or that it was reset since. It reads guest memory, and may
- * mark slots as used that a crash left unmarked.
+ * vring_journal_word() returns the word of a ring that is not completing a batch.
+ *
+ * vring_recover() finds the position of a packed ring that ran with config and left this word in
+ * its journal. It returns false if the contents of the ring do not agree with the word: the word
+ * belongs to another ring, or the ring was reset later. vring_recover() reads guest memory. It may
+ * also write to the ring: if a crash interrupted a batch, it marks the slots of the batch that are
+ * still to be marked.
  */
 uint64_t vring_journal_word(const struct vring_position *position);
 bool vring_recover(
@@ -263,10 +268,10 @@ bool vring_recover(
 int vring_start(struct vring *vr, const struct vring_config *config);
 
 /*
- * Append up to max available chains to the batch. Returns how many; 0: there are none, the batch is
- * full, or the ring is broken. With an empty batch (batch->n and batch->n_segments are 0) this
- * begins a visit. A chain that would exceed the limit of the visit waits for the next visit. Every
- * chain that is fetched must be completed or unfetched.
+ * Append up to max available chains to the batch. Returns the number of chains. 0: no chain is
+ * available, the batch is full, or the ring is broken. A fetch into an empty batch (batch->n and
+ * batch->n_segments are 0) begins a visit. A chain that would exceed the limit of the visit waits
+ * for the next visit. The caller must complete or unfetch every chain that it has fetched.
  */
 static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
@@ -278,8 +283,9 @@ static ALWAYS_INLINE unsigned vring_fetch(struct vring *vr, struct vring_batch *
 }
 
 /*
- * Undo the fetch of all chains of the batch after the first keep. They must be the last that were
- * fetched. Not for a ring that defers its completions (vring_inflight.h).
+ * Undo the fetch of all chains of the batch except the first `keep` chains. No other chain may have
+ * been fetched after them. This function is not for rings that defer their completions
+ * (vring_inflight.h).
  */
 static inline void vring_unfetch(struct vring *vr, struct vring_batch *batch, unsigned keep)
 {
@@ -288,10 +294,12 @@ static inline void vring_unfetch(struct vring *vr, struct vring_batch *batch, un
 }
 
 /*
- * From now on mark in this log what is written to guest memory (NULL: mark nothing). The control
- * thread may call this at any time; the user of the ring may use the old log until its current call
- * returns. vring_complete marks everything that was written since its chains were fetched, then
- * returns.
+ * Set the dirty log of the ring. NULL: no log. vring_complete() marks all pages in the log that
+ * were written for the chains of its batch. So a log that is set between a fetch and its completion
+ * is complete, too.
+ *
+ * The control thread may call this at any time. If the ring's user is in a function of this file at
+ * that moment, that function may still use the old log.
  */
 static inline void vring_set_log(struct vring *vr, struct dirty_log *log)
 {
@@ -299,9 +307,9 @@ static inline void vring_set_log(struct vring *vr, struct dirty_log *log)
 }
 
 /*
- * From now on find buffers in this memory. It must contain all that the old memory contains, at the
- * same host addresses. The control thread may call this at any time; the old memory must stay until
- * the ring starts again. Behind an IOMMU nothing happens: the ring uses a view there.
+ * Find buffers in this memory from now on. It must contain all regions of the old memory, at the
+ * same host addresses. The control thread may call this at any time. The old memory must stay until
+ * the ring is started again. Nothing happens to a ring behind an IOMMU, because it uses a view.
  */
 static inline void vring_extend_memory(struct vring *vr, const struct guest_memory *memory)
 {
@@ -318,9 +326,9 @@ void vring_complete_logged(
 void vring_log_event(struct vring *vr, struct dirty_log *log);
 
 /*
- * Return every chain of the batch to the driver, in order. The driver sees all of them at once,
- * unless the ring is packed, has a journal, and a chain has several slots. The batch is not
- * emptied.
+ * Return every chain of the batch to the driver, in order. The driver sees all of them at once.
+ * There is one exception: a packed ring with a journal, if a chain of the batch has several slots.
+ * The batch is not emptied.
  */
 static ALWAYS_INLINE void vring_complete(struct vring *vr, const struct vring_batch *batch)
 {
@@ -346,11 +354,13 @@ static inline void vring_barrier(void)
 }
 
 /*
- * Does the driver want a call for what was completed since the last question? A vring_barrier()
- * must come between the completions and the question. One barrier is enough for any number of rings
- * and completions. The answer is no if the driver has disabled calls by its flags (2.7.7, 2.8.14).
- * It is yes for the first completion after a start, and after more completions than the ring has
- * slots, because the driver may have set its event anywhere since.
+ * Does the driver want a call for the chains that were completed since this function was last
+ * called? vring_barrier() must be called before, after the completions. One barrier is enough for
+ * any number of rings and completions.
+ *
+ * The answer is no if the driver has disabled calls by its flags (2.7.7, 2.8.14). Otherwise the
+ * answer is yes for the first completion after a start. It is also yes if more chains were
+ * completed than the ring has slots: then the driver's event may lie anywhere in the ring.
  */
 static inline bool vring_call_wanted(struct vring *vr)
 {
@@ -375,8 +385,8 @@ static inline void vring_kick_disable(struct vring *vr)
 }
 
 /*
- * Ask the driver to kick. True: chains have become available before that, so poll the ring once
- * more before sleeping.
+ * Ask the driver to kick. True: chains are already available, and the driver may not kick for them.
+ * So poll the ring once more before sleeping.
  */
 static inline bool vring_kick_enable(struct vring *vr)
 {
@@ -414,10 +424,10 @@ static inline bool vring_peek_avail(const struct vring_peek *peek)
 }
 
 /*
- * For a receive ring that had too few buffers: vring_note_full remembers what the ring looks like,
- * and vring_has_more tells later whether more buffers have become available. It is never true for a
- * ring that was broken or waited for a translation. vring_reserve calls vring_note_full when it
- * decides VRING_RESERVE_NONE.
+ * For a receive ring that had too few buffers: vring_note_full() stores the state of the ring, and
+ * vring_has_more() tells later whether more buffers have become available. vring_has_more() is
+ * always false for a ring that was broken, or that waited for a translation, when vring_note_full()
+ * was called. vring_reserve() calls vring_note_full() when it decides VRING_RESERVE_NONE.
  */
 static inline void vring_note_full(struct vring *vr)
 {
@@ -434,8 +444,8 @@ enum vring_reserve_status {
 	VRING_RESERVE_OK,
 	VRING_RESERVE_NONE, /* too few buffers now; the same for all frames after this one */
 	/*
-	 * The frame is longer than the next buffer, or, if buffers are merged, than a ring full of
-	 * them. The buffers stay in the ring.
+	 * The frame is longer than the next buffer. If buffers are merged: it is longer than all
+	 * buffers together, though the ring is full of them. The buffers stay in the ring.
 	 */
 	VRING_RESERVE_TOO_SMALL,
 	VRING_RESERVE_FAULT, /* a buffer was faulty; it is consumed and completed with length 0 */
@@ -448,24 +458,25 @@ struct vring_reservation {
 };
 
 /*
- * The fast way for the usual case: reserve buffers for the first frames, as long as each buffer is
- * one segment (see struct vring_batch) and large enough. Frame i gets chain i and segment i.
- * Returns how many frames got buffers. The caller completes these, then calls vring_reserve for the
- * others.
+ * The fast way for the usual case: reserve one buffer for each frame, in order, and stop at the
+ * first frame whose buffer is too small or has several segments. Frame i gets chain i and segment
+ * i. Returns how many frames got buffers. The caller completes these, then calls vring_reserve()
+ * for the other frames.
  */
 unsigned vring_reserve_single(
     struct vring *vr, struct vring_batch *batch, const uint32_t len[], unsigned n);
 
-/* The same for frames that are as long as the first n chains of from. */
+/* The same for n frames, where frame i is as long as chain i of `from`. */
 unsigned vring_reserve_alike(
     struct vring *vr, struct vring_batch *batch, const struct vring_batch *from, unsigned n);
 
 /*
  * Reserve buffers of a receive queue for n frames of len[i] bytes (net header included), in order.
- * Empties the batch, fills reserved[i] and sets `written` of each chain. All calls since
- * vring_visit() share the limit of one visit. Returns how many entries of reserved[] were decided,
- * from the first on. It is less than n only if the batch is full: fill and complete these chains,
- * then call again for the rest.
+ * The function empties the batch first. It fills in reserved[i], and `written` of each chain. All
+ * calls since vring_visit() share the limit of one visit. Returns how many frames were decided: the
+ * entries of reserved[] that are filled in, from the first on. The number is less than n only if
+ * the batch is full. Then the caller fills and completes the chains of the batch, and calls again
+ * for the other frames.
  */
 unsigned vring_reserve(struct vring *vr, struct vring_batch *batch, const uint32_t len[],
     unsigned n, struct vring_reservation reserved[]);

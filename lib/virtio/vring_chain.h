@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From descriptors to segments: what the two ring formats share.
+ * Turns descriptors into segments. Both ring formats use this.
  *
- * The segments of a chain are appended to those of the batch. Functions take a descriptor as a
- * local copy, which descriptor_read() makes by reading ring memory once. They read nothing else
- * from it.
+ * The segments of a chain are appended to those of the batch. descriptor_read() reads a descriptor
+ * from ring memory once and returns a local copy. The other functions get this copy, and do not
+ * read the descriptor again.
  */
 #pragma once
 
@@ -63,9 +63,9 @@ static ALWAYS_INLINE bool direction_matches(const struct vring *vr, struct vring
 }
 
 /*
- * The bytes at addr are not in guest memory, or not translated. While the ring scouts
- * (vring_iommu.h), all missing pages of the buffer are noted, and the fetch goes on with the
- * chain's next buffer.
+ * To be called if the bytes at addr are not in guest memory, or not translated. Returns the fault
+ * of the chain. While the ring scouts (vring_iommu.h), it notes all missing pages of the buffer,
+ * and returns no fault: the fetch goes on with the next buffer of the chain.
  */
 static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, uint32_t len)
 {
@@ -77,8 +77,9 @@ static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, u
 }
 
 /*
- * Append the host ranges of [addr, addr + len) to the batch's segments, and their length to the
- * chain's. There is usually one range; there are more if the buffer lies in several regions.
+ * Append the host ranges of the buffer [addr, addr + len) to the segments of the batch, and add
+ * their length to the length of the chain. Usually there is one range. There are more if the buffer
+ * lies in several regions.
  */
 static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_batch *batch,
     struct vring_chain *chain, uint64_t addr, uint32_t len)
@@ -105,15 +106,15 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 }
 
 /*
- * The flags that tell whether a chain is simple: one descriptor, and a buffer of the right
- * direction.
+ * A chain is simple if it has one descriptor, and a buffer of the right direction. These flags of
+ * its descriptor show that.
  */
 #define SIMPLE_MASK  (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)
-#define SIMPLE_NEVER (1 << 14) /* not in SIMPLE_MASK, so no descriptor matches */
+#define SIMPLE_NEVER (1 << 14) /* not in SIMPLE_MASK: it matches no descriptor */
 
 /*
- * The flags of SIMPLE_MASK that a simple chain of this ring has. A request may have buffers of both
- * directions, so it is never simple.
+ * The value that the flags in SIMPLE_MASK have in a simple chain of this ring. A request may have
+ * buffers of both directions, so no request is simple.
  */
 static inline uint16_t simple_flags(const struct vring *vr)
 {
@@ -123,8 +124,9 @@ static inline uint16_t simple_flags(const struct vring *vr)
 }
 
 /*
- * What a fetch loop keeps in registers: the region of the last buffer, and where the next chain and
- * segment go. It serves only chains of one descriptor, by far the most common ones.
+ * The state that a fetch loop keeps in registers: the region of the last buffer, and the places of
+ * the next chain and the next segment in the batch. It is used for chains of one descriptor only,
+ * which are by far the most common chains.
  */
 struct fetch_cursor {
 	uint64_t gpa, size; /* size 0: no region yet */
@@ -148,7 +150,7 @@ _Static_assert(offsetof(struct vring_chain, written) == 0 &&
     "chains are written as two words");
 _Static_assert(VRING_BATCH_SEGMENTS < 1 << 12, "n_segments has 12 bits");
 
-/* To be called at first, and again after other code has changed the batch or the last region. */
+/* Make a cursor. Call this again after other code has changed the batch or the last region. */
 static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
     const struct vring *vr, struct vring_batch *batch)
 {
@@ -166,8 +168,8 @@ static ALWAYS_INLINE struct fetch_cursor fetch_cursor(
 }
 
 /*
- * Append a chain of one descriptor. False, and nothing has changed: its buffer is not wholly in the
- * cursor's region, is empty or too long, or the batch has no room.
+ * Append a chain of one descriptor. Returns false, and changes nothing, if the buffer is empty, too
+ * long or not wholly in the cursor's region, or if the batch is full.
  */
 static ALWAYS_INLINE bool append_simple(
     struct fetch_cursor *c, uint64_t addr, uint32_t len, uint16_t id)
@@ -197,8 +199,8 @@ static ALWAYS_INLINE void fetch_cursor_store(
 }
 
 /*
- * The chain's id in bits 32 to 47, its written length below. Used entries of both formats are made
- * from this.
+ * The chain's id in bits 32 to 47, and its written length in bits 0 to 31. Both formats make used
+ * entries from this.
  */
 static ALWAYS_INLINE uint64_t chain_id_written(const struct vring_chain *chain)
 {
@@ -221,7 +223,7 @@ static inline bool chain_walk_on(struct vring_batch *batch)
 	return batch->walked++ < VRING_WALK_MAX;
 }
 
-/* Has this chain alone reached the limit of a visit? */
+/* Has the visit read only this chain, and reached its limit? */
 static inline bool chain_walked_all(const struct vring_batch *batch)
 {
 	return batch->walked_to == 0 && batch->walked > VRING_WALK_MAX;
@@ -258,16 +260,17 @@ static inline bool chain_postponed(
 }
 
 /*
- * Find an indirect table, which must lie wholly in one region of guest memory. Sets its host
- * address and how many entries it has, or returns why it cannot be used.
+ * Find an indirect table. It must lie wholly in one region of guest memory. Sets the table's host
+ * address and its number of entries, or returns the fault.
  */
 enum vring_fault indirect_table(
     struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n);
 
 /*
- * Append a chain that a crash has left. Split: the chain that begins with descriptor chain_head, a
- * number less than the ring's size. Packed: the chain of these n copies of descriptors; only the
- * last has no NEXT. False: it does not fit now, a translation is missing, or the ring is broken.
+ * Append a chain that was in flight at a crash. Split: the chain begins with descriptor chain_head,
+ * a number less than the ring's size. Packed: the chain has these n copies of descriptors; all
+ * except the last have the flag NEXT. False: the chain does not fit now, a translation is missing,
+ * or the ring is broken.
  */
 bool vring_split_append(struct vring *vr, struct vring_batch *batch, uint16_t chain_head);
 bool vring_packed_append(

@@ -2,14 +2,14 @@
 /*
  * The last events of a ring. They help to find out why a guest is silent.
  *
- * A ring has two logs of 64 events: one of what its front-end changes, and one of kicks and calls,
- * which are so many that they would soon replace all others. An event has its time, the position of
- * the ring and a value.
+ * A ring has two logs of 64 events. One is for changes by the front-end. The other is for kicks and
+ * calls: there are so many of them that they would soon replace all other events. An event has a
+ * time, the position of the ring and a value.
  *
  * Threads: any thread may call vring_event(). A writer takes a place with an atomic counter, and
- * writes the event's number last. A reader takes an event only if its number is right before and
- * after the event was read. An event is corrupt only if its writer is interrupted while 64 others
- * are written.
+ * writes the event's number last. A reader reads the number before and after the rest of the event,
+ * and drops the event if a number is wrong. So an event can be corrupt only if its writer is
+ * interrupted while 64 other events are written.
  */
 #pragma once
 
@@ -79,14 +79,14 @@ static inline void vring_event(struct vring_events *events, enum vring_event_kin
 }
 
 /*
- * When the driver wants calls, as ring memory has it. Split: its used event index, or its flags if
- * EVENT_IDX was not negotiated. Packed: the lower half is offset and wrap counter, the upper half
- * flags. Reads guest memory.
+ * When the driver wants calls, as it wrote into ring memory. Split: the used event index; if
+ * EVENT_IDX was not negotiated, the driver's flags. Packed: offset and wrap counter in the lower
+ * half, flags in the upper half. Reads guest memory.
  */
 uint32_t vring_call_wish(const struct vring *vr);
 
 /*
- * Copy the events of both logs to ret_events, which has room for 2 * VRING_EVENTS_KEPT, oldest
- * first. Returns how many.
+ * Copy the events of both logs to ret_events, oldest first. ret_events must have 2 *
+ * VRING_EVENTS_KEPT entries. Returns the number of events.
  */
 unsigned vring_events_read(struct vring_events *events, struct vring_event ret_events[]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is the same for both formats: the operations that wrap those of the ring's format, and the
- * chains that a crash left.
+ * The code for both formats: operations that wrap the operations of the ring's format, and the
+ * chains that were in flight at a crash.
  */
 #include "virtio/vring_inflight.h"
 
@@ -24,7 +24,9 @@ size_t vring_inflight_region_size(uint16_t entries, bool packed)
 	return (size + REGION_ALIGN - 1) & ~(size_t)(REGION_ALIGN - 1);
 }
 
-/* By mmap, because few buffer ids are in use, and a page that is not touched takes no memory. */
+/*
+ * This uses mmap, because few buffer ids are in use, and pages that are not touched take no memory.
+ */
 static uint16_t *entry_of_create(void)
 {
 	/* syscalls: mmap */
@@ -147,7 +149,7 @@ static bool any_left(const struct vring_inflight *f)
 	return f->next_left < f->n_left;
 }
 
-/* Append the chains that were left, as many as fit. */
+/* Append chains that were in flight at the crash, as many as fit. */
 static unsigned fetch_left(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	struct vring_inflight *f = vr->inflight;
@@ -199,7 +201,7 @@ static void tracked_complete(struct vring *vr, const struct vring_batch *batch)
 	format->finish_end(vr, batch);
 }
 
-/* A guest cannot cause this, only a mistake in a device type. */
+/* Only a mistake in a device type can cause this call. A guest cannot cause it. */
 static void tracked_unfetch(struct vring *vr, struct vring_batch *batch, unsigned keep)
 {
 	(void)vr;
@@ -209,8 +211,9 @@ static void tracked_unfetch(struct vring *vr, struct vring_batch *batch, unsigne
 }
 
 /*
- * For a packed ring of a device that does not defer: from now on the ring writes its journal, or
- * f->word if it was started without a journal. Each write to this word also updates the area.
+ * For a packed ring of a device that does not defer. From now on the ring writes its journal. If
+ * the ring was started without a journal, it uses f->word as its journal. Each write to the journal
+ * also updates the area.
  */
 static void take_up_journal(struct vring *vr)
 {
@@ -221,8 +224,9 @@ static void take_up_journal(struct vring *vr)
 }
 
 /*
- * The first fetches for a device that does not defer (vring_inflight.h). They complete the chains
- * that another back-end left, with length 0. Then the ring uses the operations of its format.
+ * The fetch of a device that does not defer (vring_inflight.h), until no chain is left that was in
+ * flight at the crash. It completes these chains with length 0. After that the ring uses the
+ * operations of its format.
  */
 static unsigned returning_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
@@ -255,7 +259,7 @@ void vring_inflight_start(struct vring *vr, struct vring_inflight *f)
 	f->ops = f->base;
 	vr->ops = &f->ops;
 	f->journal = vr->journal;
-	vr->journal = NULL; /* for now, the area keeps the position and more */
+	vr->journal = NULL; /* until take_up_journal() only the area is written */
 	if (f->deferring) {
 		f->ops.fetch = tracked_fetch;
 		f->ops.unfetch = tracked_unfetch;

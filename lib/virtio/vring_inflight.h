@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * In-flight tracking (vhost-user, "Inflight I/O tracking"). The chains that a device has fetched
- * and not yet completed are noted in memory that outlives the process. So the next process that
- * serves the ring can take them up, in the order in which they came.
+ * and not yet completed are noted in memory that outlives the process (the "area"). So the next
+ * process that serves the ring can process them, in the order in which they were fetched.
  *
- * The area belongs to the front-end, which may write anything to it. It is read only when a ring is
- * recovered, once, into a copy. While the ring runs it is only written, and every decision comes
- * from a private copy ("mirror").
+ * The area belongs to the front-end, which may write anything to it. When a ring is recovered, the
+ * area is read once, into a private copy (the "mirror"). While the ring runs, the area is only
+ * written. All decisions use the mirror.
  *
  * There are two kinds of devices:
  *
- *	deferring	completes chains in any order, at any later time. Each chain is tracked
- *			from vring_fetch to vring_complete. (The caller of vring_complete makes a
- *			batch from copies of the chains that are done.) After a crash
- *			vring_fetch first returns the chains that were left, then new ones.
- *	others		complete all chains that they fetch before they fetch again. So nothing
- *			is in flight that could not be fetched again. Only the position of a
- *			packed ring is noted, twice per batch; a split ring shows its position
- *			itself. Chains that another back-end left in the area are completed at
- *			the first fetch, with nothing written: their frames may be lost, but not
- *			their buffers.
+ *	deferring	completes chains in any order, at any time. Each chain is tracked from
+ *			vring_fetch to vring_complete. (The caller of vring_complete makes a batch
+ *			from copies of the chains that are done.) After a crash vring_fetch first
+ *			returns the chains that were in flight, then new chains.
+ *	others		complete all chains that they fetched before they fetch again. So every
+ *			chain in flight can be fetched again. Only the position of a packed ring is
+ *			noted, twice per batch; a split ring shows its position itself. If another
+ *			back-end left chains in the area, they are completed at the first fetch, and
+ *			nothing is written to them: their frames may be lost, but not their buffers.
  *
  * Threads: as for the ring. vring_inflight_recover reads guest memory.
  */
@@ -31,7 +30,7 @@
 
 #include "virtio/vring.h"
 
-/* Layouts as in the specification. Names, too, unless another name says more. */
+/* The layouts are those of the specification. Most names are those of the specification, too. */
 struct inflight_split_desc {
 	uint8_t inflight;
 	uint8_t padding[5];
@@ -76,7 +75,7 @@ struct inflight_packed_place {
 	uint8_t padding[2];
 };
 
-/* Fields that must change together are in one word, and are stored with one store. */
+/* Fields that must change together are in one word, which is written with one store. */
 struct inflight_packed {
 	uint64_t features;
 	union {
@@ -99,10 +98,10 @@ size_t vring_inflight_region_size(uint16_t entries, bool packed);
 struct vring_inflight;
 
 /*
- * Track a ring of size entries in region, which is 8-byte aligned and has region_entries entries,
- * at least size. Only the first size entries are read or written, so that a small ring takes little
- * memory. deferring: see above. The region is not touched before vring_inflight_recover or
- * vring_inflight_reset. NULL: no memory.
+ * Track a ring of `size` entries in `region`. The region is 8-byte aligned and has region_entries
+ * entries; that is `size` or more. Only the first `size` entries are read or written, so a small
+ * ring takes little memory. deferring: see above. This function does not touch the region;
+ * vring_inflight_recover or vring_inflight_reset is the first to do that. NULL: no memory.
  */
 struct vring_inflight *vring_inflight_create(
     void *region, uint16_t region_entries, uint16_t size, bool packed, bool deferring);
@@ -112,20 +111,25 @@ void vring_inflight_destroy(struct vring_inflight *inflight);
 uint16_t vring_inflight_size(const struct vring_inflight *inflight);
 
 /*
- * For a ring that is about to be started with config, of the size that vring_inflight_create was
- * told: find out which chains were in flight, and the ring's position. config->position, which is
- * what the front-end told, is corrected. Returns the number of chains that vring_fetch will return
- * again (deferring) or complete (others); a new region has none. -EBADMSG: the region contradicts
- * itself or the ring. -ENOMEM. After a failure the region is reset and config->position is as it
- * was told.
+ * Find out which chains were in flight, and the ring's position. The caller will start the ring
+ * with this config, and with the size that it gave to vring_inflight_create. config->position is
+ * the position that the front-end told; it is corrected.
+ *
+ * Returns the number of chains that were in flight; 0 for a new region. vring_fetch will return
+ * these chains again (deferring devices) or complete them (other devices). -EBADMSG: the region
+ * contradicts itself or the ring. -ENOMEM. After a failure the region is reset, and
+ * config->position is what the front-end told.
  */
 int vring_inflight_recover(struct vring_inflight *inflight, const struct vring_config *config);
 
-/* Write the region anew, with nothing in flight. Neither the region nor the ring is read. */
+/* Write a new region, with nothing in flight. This reads neither the old region nor the ring. */
 void vring_inflight_reset(struct vring_inflight *inflight, const struct vring_position *position);
 
 /* Called by vring_start if there is a config->inflight. It wraps the operations of the ring. */
 void vring_inflight_start(struct vring *vr, struct vring_inflight *inflight);
 
-/* How many chains are fetched and not completed, or left by a crash and not yet returned again. */
+/*
+ * The number of chains that are fetched and not completed, and of chains that were in flight at a
+ * crash and are not yet returned again.
+ */
 unsigned vring_inflight_count(const struct vring_inflight *inflight);

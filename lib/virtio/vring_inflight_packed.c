@@ -2,21 +2,22 @@
 /*
  * Theory of operation
  *
- * In-flight tracking of a packed ring. Slots of chains in flight may be overwritten by used
- * descriptors, so the area keeps copies of the descriptors. A chain takes as many entries as it has
- * descriptors, from a list of free entries. The entries of a chain stay linked as they were in that
- * list.
+ * In-flight tracking of a packed ring. A used descriptor may overwrite the slot of a chain in
+ * flight. So the area keeps copies of the descriptors. A chain takes as many entries as it has
+ * descriptors, from a list of free entries. The links between the entries of a chain stay as they
+ * were in the free list.
  *
- * The area has a current and an old value of two things: the head of the free list, and the place
- * (position) in the ring. A fetch changes both heads with one store; from then on the chain counts
- * as in flight. A completion changes the current head and the current place, then the ring, then
- * the old ones. After a crash the ring shows which of them are true. Both heads are in one word,
- * and both places in another, so that a crash leaves each pair as it was before a change or after
- * it.
+ * The area contains the head of the free list and the place (position) in the ring. It has two
+ * values of each: the current value and the old value. A fetch changes both values of the head with
+ * one store. From then on the chain counts as in flight. A completion changes the current values
+ * first, then the ring, then the old values. After a crash the ring shows whether the current
+ * values or the old values are true. Both values of the head are in one word, and both values of
+ * the place are in another word. So a crash cannot leave a half-changed pair.
  *
- * The free list that is used is that of the mirror; the one in the area is a copy. After a crash
- * the area is accepted if its chains share no entries and are together no longer than the ring. All
- * other entries are free. If the area's free list disagrees, it is written anew.
+ * Only the free list of the mirror is used. The free list in the area is a copy of it. After a
+ * crash the area is accepted if no two chains share an entry, and if all chains together are not
+ * longer than the ring. All other entries are free. If the area's free list says something else, it
+ * is written anew.
  *
  * Threads: the ring's user. The area is hostile, see vring_inflight.h.
  */
@@ -48,7 +49,7 @@ static void share_place(
 	SHARE(f->packed->place_word, place.place_word);
 }
 
-/* In the area the list ends with the number of its entries: an index that no entry has. */
+/* In the area the last entry of the list points to index region_entries, which no entry has. */
 static uint16_t shared_index(const struct vring_inflight *f, uint16_t at)
 {
 	return at == ENTRY_NONE ? f->region_entries : at;
@@ -158,7 +159,7 @@ static bool packed_again(
 }
 
 /*
- * Link all entries that are not in a chain (taken NULL: all entries) to a free list. There are as
+ * Make a free list of all entries that are not in a chain. taken NULL: of all entries. There are as
  * many entries as the ring has slots, because no more can be in flight.
  */
 static void list_free(struct vring_inflight *f, const bool taken[])
@@ -190,8 +191,8 @@ static void packed_reset(struct vring_inflight *f, const struct vring_position *
 }
 
 /*
- * A copy of the area's heads and place; and how many slots a batch has that was begun, but not
- * handed over to the driver.
+ * A copy of the area's heads and place. pending: the number of slots of the batch that was begun,
+ * but not handed over to the driver.
  */
 struct packed_view {
 	uint32_t pending;
@@ -217,8 +218,8 @@ static bool view_read(const struct vring_inflight *f, uint16_t size, struct pack
 }
 
 /*
- * Was the last batch handed over to the driver? The slot that it starts at shows this. If it was,
- * the current values are true, if not the old ones.
+ * Was the last batch handed over to the driver? The first slot of the batch shows this. If the
+ * batch was handed over, the current values are true; otherwise the old values are true.
  */
 static void view_decide(
     struct vring_inflight *f, const struct vring_config *config, struct packed_view *view)
@@ -250,7 +251,10 @@ static void view_decide(
 	    place->old_used_wrap_counter);
 }
 
-/* Copy the free list into the mirror. No entry on it is in flight, even if it says that it is. */
+/*
+ * Copy the free list into the mirror. An entry on this list is not in flight, even if its field
+ * inflight is set.
+ */
 static void follow_free(struct vring_inflight *f, uint16_t at, bool is_free[])
 {
 	f->free_head = at < f->n_entries ? at : ENTRY_NONE;
@@ -266,7 +270,7 @@ static void follow_free(struct vring_inflight *f, uint16_t at, bool is_free[])
 	}
 }
 
-/* Copy the chain that begins at entry first. False: the entries are no valid chain. */
+/* Copy the chain that begins at entry `first`. False: the entries do not form a valid chain. */
 static bool copy_chain(struct vring_inflight *f, uint16_t first, uint16_t size, uint32_t *stored,
     const bool is_free[], bool taken[])
 {
@@ -328,8 +332,9 @@ static int packed_settle(struct vring_inflight *f, const struct vring_config *co
 	found = (struct vring_position){
 	    .used = view->place.used_idx, .used_wrap = view->place.used_wrap_counter};
 	/*
-	 * The area may belong to another ring, or be older than a reset of this one. Refuse it if
-	 * the told position and the contents of the ring both disagree with it.
+	 * The area may belong to another ring, or it may be older than a reset of this ring. So its
+	 * position is compared with the position that the front-end told, and with the contents of
+	 * the ring. If both contradict the area's position, the area is refused.
 	 */
 	if (vring_journal_word(&found) != vring_journal_word(pos) &&
 	    !vring_packed_stands_at(

@@ -15,7 +15,7 @@ struct inflight_entry {
 	bool busy;     /* the first entry of a chain in flight */
 };
 
-/* A chain that a crash left. */
+/* A chain that was in flight at a crash. */
 struct inflight_left {
 	uint64_t counter;
 	uint16_t entry;
@@ -43,40 +43,45 @@ struct vring_inflight {
 	struct inflight_entry *entry;
 	uint16_t *entry_of; /* packed, by buffer id: the entry plus 1; 0: none */
 	/*
-	 * Chains that a crash left, oldest first. The first next_left of them were returned again.
+	 * Chains that were in flight at a crash, oldest first. The first next_left of them were
+	 * already returned again.
 	 */
 	struct inflight_left *left;
 	unsigned n_left, next_left;
 	struct vring_packed_desc *stored;
 	struct vring_batch *scratch;
-	/* The operations of the ring's format, and those that the ring uses instead. */
+	/*
+	 * base: the operations of the ring's format. ops: the operations that the ring uses
+	 * instead.
+	 */
 	struct vring_ops base, ops;
 };
 
-/* The functions of one format. Their chains have been checked when they were fetched. */
+/* The functions of one format. Chains that they get have been checked by the fetch. */
 struct inflight_format {
 	size_t header, entry;
 	/*
-	 * Note a chain that was fetched from slot. False: the driver has made it available twice;
-	 * the ring is broken.
+	 * Note a chain that was fetched from slot. False: the ring is broken, because the driver
+	 * has made the chain available twice.
 	 */
 	bool (*take)(struct vring *vr, const struct vring_chain *chain, uint16_t slot);
 	/* Called before and after the complete of the ring's format. */
 	void (*finish_begin)(struct vring *vr, const struct vring_batch *batch);
 	void (*finish_end)(struct vring *vr, const struct vring_batch *batch);
-	/* Append a chain that was left; false: it does not fit now. */
+	/* Append a chain that was in flight at a crash. False: it does not fit now. */
 	bool (*again)(
 	    struct vring *vr, struct vring_batch *batch, const struct inflight_left *left);
 	/*
-	 * Write a new region, or read it: the number of chains that were left, or a negative errno.
+	 * reset: write a new region. recover: read the region; the number of chains that were in
+	 * flight, or a negative errno.
 	 */
 	void (*reset)(struct vring_inflight *f, const struct vring_position *position);
 	int (*recover)(struct vring_inflight *f, const struct vring_config *config);
 };
 
 /*
- * For a packed ring that does not defer, when it writes its journal: note in the area that a batch
- * of so many slots begins, or (0) that it is done.
+ * For a packed ring that does not defer, when it writes its journal. Note in the area that a batch
+ * of `slots` slots begins. slots 0: note that the batch is done.
  */
 void vring_inflight_note(struct vring *vr, uint32_t slots);
 
@@ -95,8 +100,8 @@ static inline uint16_t inflight_entry_of(const struct vring_inflight *f, uint16_
 
 void inflight_entry_of_clear(struct vring_inflight *f);
 
-/* Store to the area: each store is whole, and stores are made in program order. */
+/* Store to the area. A store is never torn, and stores become visible in program order. */
 #define SHARE(to, value) __atomic_store_n(&(to), (value), __ATOMIC_RELEASE)
 
-/* Sort the chains that were left by age, and set the counter for the next chain. */
+/* Sort the chains that were in flight by age, and set the counter for the next chain. */
 void inflight_left_sort(struct vring_inflight *f);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * In-flight tracking of a split ring. Entry i belongs to the chain that begins with descriptor i.
- * The chains of the last completed batch are a list: after a crash the ring may show that the batch
- * is used, while the area does not yet. The list tells which chains are affected.
+ * After a crash the ring may show that the last batch is used, although the area says that its
+ * chains are in flight. So the entries of the last completed batch are linked to a list. The list
+ * tells which chains are affected.
  */
 #include <errno.h>
 #include <string.h>
@@ -69,7 +70,10 @@ static void split_reset(struct vring_inflight *f, const struct vring_position *p
 	SHARE(f->split->version, VRING_INFLIGHT_VERSION);
 }
 
-/* If the ring shows that the last batch is used and the area does not yet, correct the area. */
+/*
+ * If the ring shows that the last batch is used, but the area says that it is in flight, correct
+ * the area.
+ */
 static void finish_last_batch(struct vring_inflight *f, uint16_t used)
 {
 	uint16_t n = used - READ_ONCE(f->split->used_idx);
@@ -114,7 +118,7 @@ static int split_recover(struct vring_inflight *f, const struct vring_config *co
 		return -EBADMSG;
 	find_left(f);
 	if (f->n_left == 0)
-		return 0; /* nothing was in flight: the told position is right */
+		return 0; /* nothing was in flight: the front-end's position is right */
 	if ((uint16_t)(READ_ONCE(avail->idx) - used) < f->n_left)
 		return -EBADMSG; /* more in flight than was made available */
 	config->position->used = used;

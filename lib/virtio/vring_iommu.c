@@ -4,7 +4,7 @@
 #include "virtio/vring_chain.h"
 
 /*
- * The limits of scouting: chains, descriptors of chains that have several, pages, and pages of one
+ * The limits of scouting: chains, descriptors in chains of several descriptors, pages, pages of one
  * buffer.
  */
 #define SCOUT_CHAINS    64
@@ -17,7 +17,7 @@ static const struct guest_memory *view_memory(const struct iotlb_view *view, uns
 	return perm & IOTLB_WRITE ? view->writable : view->readable;
 }
 
-/* Use the current view from now on. False: it is not new, and no miss was denied. */
+/* Use the current view from now on. False: this view is in use already, and no miss was denied. */
 static bool adopt_view(struct vring *vr)
 {
 	struct vring_translation *t = &vr->translation;
@@ -36,8 +36,8 @@ static bool adopt_view(struct vring *vr)
 }
 
 /*
- * Note a miss if it is new and there is room. Returns its word if it was noted before, else 0. If
- * there is no room it is noted later, because slots become free when misses are answered or denied.
+ * Note a miss if it is new and a slot is free. Returns its word if it was noted before, else 0. If
+ * no slot is free, the miss is noted later: slots become free when misses are answered or denied.
  */
 static uint64_t note_miss(struct vring *vr, uint64_t wanted, unsigned *ret_slot)
 {
@@ -50,7 +50,9 @@ static uint64_t note_miss(struct vring *vr, uint64_t wanted, unsigned *ret_slot)
 		*ret_slot = i;
 		if ((miss & ~VRING_MISS_STATE_MASK) == wanted && miss != 0)
 			return miss;
-		/* Only the ring's first chain can need a denied miss, and has taken it if so. */
+		/*
+		 * Only the ring's first chain can need a denied miss, and it has taken it by now.
+		 */
 		if (!miss || (miss & VRING_MISS_STATE_MASK) == VRING_MISS_DENIED)
 			room = MIN(room, i);
 	}
@@ -100,7 +102,7 @@ void vring_iommu_scout(struct vring *vr, uint64_t iova, uint32_t len)
 	}
 }
 
-/* Note the misses of the chains from here on. The chains stay in the ring. */
+/* Note the misses of the next chains. The chains stay in the ring. */
 static __attribute__((noinline)) void scout(struct vring *vr, struct vring_batch *batch)
 {
 	struct vring_translation *t = &vr->translation;

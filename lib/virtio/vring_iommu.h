@@ -6,19 +6,19 @@
  *
  *	vring_iommu	one per device: the current view. The keeper publishes a new view, and a
  *			ring uses it from its next batch on. The keeper may destroy an old view
- *			when every batch that began before has ended.
- *	vring_misses	one per ring: addresses that it could not translate. The ring adds each
- *			once. The keeper asks the front-end for them, and denies those that are
- *			not answered.
+ *			when every batch that began with the old view has ended.
+ *	vring_misses	one per ring: addresses that the ring could not translate. The ring adds
+ *			each address once. The keeper asks the front-end for a translation. If there
+ *			is no answer, the keeper denies the miss.
  *
- * If an address of a chain is not translated (a miss), vring_fetch leaves the chain and all behind
- * it in the ring, and returns those before it. The ring tries again when the view has changed or a
- * miss was denied; until then a fetch costs a few loads. A chain that needs a denied address has
- * VRING_FAULT_ADDRESS.
+ * A miss is an address of a chain that is not translated. Then vring_fetch returns the chains
+ * before this chain. This chain and all later chains stay in the ring. The ring tries again when
+ * there is a new view or a miss was denied. Until then a fetch costs a few loads. A chain that
+ * needs an address whose miss was denied gets VRING_FAULT_ADDRESS.
  *
- * A driver maps each of its buffers anew, so many misses come together. After the first one the
- * ring also examines the chains behind it ("scouts"), and notes all of their misses at once, as far
- * as there is room. It examines a limited number of chains, descriptors and pages.
+ * Drivers map a new range for each buffer, so many misses come together. So after the first miss
+ * the ring also examines the next chains (it "scouts") and notes their misses, until no slot is
+ * free. It examines a limited number of chains, descriptors and pages.
  */
 #pragma once
 
@@ -43,7 +43,10 @@ struct vring_ops {
 	bool (*has_avail)(const struct vring *vr);
 	struct vring_peek (*peek)(const struct vring *vr);
 	void (*prefetch)(const struct vring *vr); /* NULL: not useful */
-	/* Mark in the dirty log what the last complete wrote, or what the kick functions wrote. */
+	/*
+	 * Mark in the dirty log the ring memory that the last complete wrote, or that the kick
+	 * functions wrote.
+	 */
 	void (*log_used)(struct vring *vr, struct dirty_log *log,
 	    const struct vring_position *before, uint32_t slots);
 	void (*log_event)(struct vring *vr, struct dirty_log *log);
@@ -52,8 +55,8 @@ struct vring_ops {
 #define VRING_MISSES_MAX 64
 
 /*
- * A miss is one word: the page's IOVA, the permission wanted (IOTLB_*) and its state. So each
- * thread reads and changes it as a whole.
+ * A miss is one word: the page's IOVA, the wanted permission (IOTLB_*) and the state of the miss.
+ * So a thread reads or changes all of them at once.
  */
 enum vring_miss_state { VRING_MISS_NEW = 1, VRING_MISS_ASKED, VRING_MISS_DENIED };
 
@@ -100,14 +103,15 @@ struct vring_translation {
 void vring_iommu_start(struct vring *vr, struct vring_iommu *iommu, struct vring_misses *misses);
 
 /*
- * Note the misses of the chains that wait in the ring, before the chains are needed. To be called
- * by the user of the ring. batch is scratch memory.
+ * Note the misses of the chains that wait in the ring, before the chains are needed. Only the user
+ * of the ring may call this. batch is scratch memory.
  */
 void vring_iommu_look_ahead(struct vring *vr, struct vring_batch *batch);
 
 /*
- * The page at iova is not translated with perm. Returns VRING_FAULT_MISS after noting a miss, or
- * VRING_FAULT_ADDRESS if there is no IOMMU or the miss was denied.
+ * To be called if the page at iova is not translated with perm. Returns the fault of the chain:
+ * VRING_FAULT_MISS, after the miss was noted, or VRING_FAULT_ADDRESS if there is no IOMMU or the
+ * miss was denied.
  */
 int vring_iommu_miss(struct vring *vr, uint64_t iova, unsigned perm);
 
@@ -115,20 +119,23 @@ int vring_iommu_miss(struct vring *vr, uint64_t iova, unsigned perm);
 void vring_iommu_scout(struct vring *vr, uint64_t iova, uint32_t len);
 
 /*
- * For the keeper. Take the next miss to ask for, from slot *at on (at first 0). Returns the word,
- * or 0 if there is none. It was in slot *at - 1. A miss that could not be asked for is given back.
+ * For the keeper: take the next miss for which the front-end is to be asked. The search begins at
+ * slot *at; the caller sets *at to 0 for the first call. Returns the word of the miss, or 0 if
+ * there is none. Afterwards *at is the slot behind the miss. If the keeper could not ask, it gives
+ * the miss back.
  */
 uint64_t vring_misses_take(struct vring_misses *misses, unsigned *at);
 void vring_misses_give_back(struct vring_misses *misses, unsigned i, uint64_t miss);
 
 /*
- * Deny the miss in slot i, if it is still this one. If true, the caller must count it in
- * vring_iommu.denials.
+ * Deny the miss in slot i, if the slot still has this miss. If this returns true, the caller must
+ * add 1 to vring_iommu.denials.
  */
 bool vring_misses_deny(struct vring_misses *misses, unsigned i, uint64_t miss);
 
 /*
- * Forget the misses that this view answers. To be called after the view was published. If an answer
- * is taken back before the ring has tried again, the ring notes the miss anew.
+ * Forget the misses that have a translation in this view. Call this after the view was published.
+ * If the front-end takes the translation back before the ring has tried again, the ring notes the
+ * miss again.
  */
 void vring_misses_answer(struct vring_misses *misses, const struct iotlb_view *view);

@@ -4,10 +4,10 @@
  *
  * A descriptor's flags, id and length lie in one 8-byte word. One acquiring load reads all three
  * and tells whether the descriptor is available. The driver makes the first descriptor of a chain
- * available last, so the others need no check. The chain's id is in its last descriptor.
+ * available last, so the other descriptors need no check. The chain's id is in its last descriptor.
  *
- * A used descriptor is one store. The first one of a batch is stored last, so a driver that sees
- * it sees the whole batch.
+ * A used descriptor is written with one store. The first used descriptor of a batch is written
+ * last. So if a driver sees the first one, it sees the whole batch.
  *
  * Sizes need not be powers of two. A position is a slot number and a wrap counter.
  */
@@ -51,8 +51,9 @@ static enum vring_fault walk_indirect(
 		if (entry.fourth & VRING_DESC_F_INDIRECT)
 			return VRING_FAULT_INDIRECT;
 		/*
-		 * Only a buffer that will be written must be writable: DPDK's driver marks the
-		 * header that it sends as writable, too.
+		 * Only buffers that the device writes must be writable. A buffer that it only reads
+		 * may be writable, too: DPDK's driver marks the header of a frame that it sends as
+		 * writable.
 		 */
 		if (vr->direction != VRING_TRANSMIT &&
 		    !direction_matches(vr, batch, chain, entry.fourth))
@@ -65,8 +66,9 @@ static enum vring_fault walk_indirect(
 }
 
 /*
- * Read a chain of several slots. Walk to its end even after a fault, because the end tells the id
- * and the number of slots to give back. A chain whose end is out of reach breaks the ring.
+ * Read a chain of several slots, up to its end, even after a fault. The end is needed because only
+ * the last slot has the id, and because all slots must be given back. If the end is not found
+ * within the limits, the ring is broken.
  */
 static __attribute__((noinline)) enum vring_fault walk_chain(struct vring *vr,
     struct vring_batch *batch, struct vring_chain *chain, const struct vring_packed_desc *ring,
@@ -137,7 +139,10 @@ bool vring_packed_append(
 	return true;
 }
 
-/* Append a chain of any kind. Returns its number of slots, or 0 if it cannot be had now. */
+/*
+ * Append a chain of any kind. Returns its number of slots, or 0 if the chain must stay in the ring
+ * now.
+ */
 static __attribute__((noinline)) uint32_t fetch_any(
     struct vring *vr, struct vring_batch *batch, uint32_t slot, struct descriptor d)
 {
@@ -211,7 +216,10 @@ static struct vring_peek packed_peek(const struct vring *vr)
 	};
 }
 
-/* For writing: the used descriptor mostly overwrites the available one in the same slot. */
+/*
+ * Prefetch for writing, because mostly the used descriptor overwrites the available descriptor in
+ * this slot.
+ */
 static void packed_prefetch(const struct vring *vr)
 {
 	__builtin_prefetch(&vr->packed.desc[vr->position->avail], 1);
@@ -318,7 +326,7 @@ static ALWAYS_INLINE void complete_single(
 	uint64_t *words = second_word(vr, 0);
 	uint32_t first_slot = vr->position->used, slot = first_slot + 1, size = vr->size;
 	bool wrap = vr->position->used_wrap;
-	/* Every frame has bytes, so every buffer that can be written was written. */
+	/* No frame is empty, so every writable buffer was written. */
 	uint64_t write =
 	    vr->direction == VRING_TRANSMIT ? 0 : (uint64_t)VRING_DESC_F_WRITE << FLAGS_SHIFT;
 	uint64_t first = write | packed_used_flags(wrap) | chain_id_written(&batch->chain[0]);
@@ -372,8 +380,8 @@ static void complete_range(
 }
 
 /*
- * After a crash another process can finish a batch if each of its chains has one slot. Otherwise
- * each chain is a batch of its own.
+ * Another process can finish a batch after a crash only if each chain of the batch has one slot. If
+ * a chain has several slots, each chain becomes a batch of its own.
  */
 static ALWAYS_INLINE void complete_journalled(
     struct vring *vr, const struct vring_batch *batch, bool fours)
@@ -437,8 +445,8 @@ static void packed_complete_in_order(struct vring *vr, const struct vring_batch 
 }
 
 /*
- * log->ring_gpa is the guest address of the device event area. The guest address of descriptors
- * is found by where they are mapped, like that of any guest memory.
+ * log->ring_gpa is the guest address of the device event area. The guest address of a descriptor is
+ * found from its host address, as for buffers.
  */
 static void packed_log_used(
     struct vring *vr, struct dirty_log *log, const struct vring_position *before, uint32_t slots)

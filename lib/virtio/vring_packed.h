@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The slots of a packed ring: what the files about packed rings share. */
+/* Slots of a packed ring, for the files that handle packed rings. */
 #pragma once
 
 #include "virtio/vring_chain.h"
@@ -8,7 +8,7 @@
 #define FLAGS_SHIFT       48
 #define PACKED_AVAIL_MASK (VRING_DESC_F_AVAIL | VRING_DESC_F_USED)
 
-/* A slot, and the wrap counter of the side that comes to it. */
+/* A slot, and the wrap counter that the device has when it comes to the slot. */
 struct packed_place {
 	uint32_t slot;
 	bool wrap;
@@ -81,13 +81,17 @@ void vring_packed_kick_disable(struct vring *vr);
 bool vring_packed_kick_enable(struct vring *vr);
 
 /*
- * Does the ring agree that a device stands at this place? `pending` is the number of slots of the
- * batch that the device began there and did not hand over. See vring_packed_recover.c.
+ * Can the device stand at this place, according to the contents of the ring? pending: the number of
+ * slots of a batch that the device began at this place and did not hand over. See
+ * vring_packed_recover.c.
  */
 bool vring_packed_stands_at(
     const struct vring_config *config, struct packed_place place, uint32_t pending);
 
-/* Finish that batch, as far as the device had marked it. Moves the position behind it. */
+/*
+ * Finish a batch of `pending` slots that was interrupted. Moves the position behind the slots that
+ * the device had marked.
+ */
 void vring_packed_finish(
     const struct vring_config *config, struct vring_position *position, uint32_t pending);
 

@@ -2,7 +2,7 @@
 /* Calls and kicks of a packed ring (virtio 1.2, 2.8.10): which of them the other side wants. */
 #include "virtio/vring_packed.h"
 
-/* Both halves of an event suppression structure in one load. */
+/* Read both halves of an event suppression structure with one load. */
 static struct vring_packed_event event_read(const struct vring_packed_event *at)
 {
 	uint32_t word = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_RELAXED);
@@ -11,8 +11,8 @@ static struct vring_packed_event event_read(const struct vring_packed_event *at)
 }
 
 /*
- * Has the used position passed the driver's event slot since old? Slots are laid out on a
- * line that ends at the used position: a slot of the lap before lies a ring's size lower.
+ * Has the used position passed the driver's event slot since it was `old`? To compare them, slots
+ * of the lap before get the numbers minus the ring's size.
  */
 static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now, uint16_t old)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where a packed ring stands after a crash.
+ * Finds the device's position in a packed ring after a crash.
  *
- * The device completes chains in batches. It notes the batch in the journal (the place where it
- * begins and its number of slots), marks slots as used, the first slot last, and notes the place
- * behind the batch. The driver sees nothing of the batch before the first slot is marked. After a
- * crash:
+ * The device completes chains in batches, in three steps. First it writes to the journal the place
+ * of the batch (its first slot) and its number of slots. Then it marks the slots as used, the first
+ * slot last. At last it writes to the journal the place behind the batch. The driver sees no part
+ * of the batch before the first slot is marked. After a crash:
  *
  *	Journal    First slot of the batch   The device stands
  *
@@ -13,9 +13,9 @@
  *	a batch    available                 there, too; vring_packed_finish() looks at the others
  *	a batch    anything else             behind the batch
  *
- * The ring must agree with the journal, because it may be another ring, or may have been reset
- * since. The slot before the place shows whether it agrees. w is the wrap counter that the device
- * had at that slot:
+ * The journal may be that of another ring, or the ring may have been reset later. So the journal is
+ * used only if the contents of the ring agree with it. The slot before the place shows that. w is
+ * the wrap counter that the device had at this slot:
  *
  *	AVAIL USED   The slot was            Does the device stand at the place?
  *
@@ -33,13 +33,13 @@
  *	 !w   !w     marked on the lap       No.
  *	             before
  *
- * In a new ring that is full the search can end at the second row for any place. The device of
- * such a ring stands at slot 0, so no other place is believed. (A full ring whose last used chain
- * crossed the ring's end looks the same, and is taken for new.)
+ * In a new ring that is full, the second row can apply to any place. The device of such a ring
+ * stands at slot 0, so only slot 0 is accepted. (A full ring whose last used chain crossed the
+ * ring's end looks the same. It is treated as a new ring.)
  *
- * Slots of a batch that was not handed over may be marked, all but the first. They lie ahead of
- * the place, and the search ends before it comes to them from behind. If the batch has all slots
- * of the ring, only its first slot answers.
+ * In a batch that was not handed over, all slots except the first may be marked. They are not
+ * searched: the search goes backwards from the place, and ends before it comes around the ring to
+ * these slots. If the batch has all slots of the ring, only its first slot is examined.
  */
 #include "virtio/vring_packed.h"
 
@@ -82,11 +82,13 @@ bool vring_packed_stands_at(
 }
 
 /*
- * Finish a batch of which slots behind the first one are marked, but not the first one. A marked
- * slot cannot be fetched again, because the mark overwrote its descriptor. So the first slot is
- * marked now, with length 0: its frame is lost. Each chain of such a batch has one slot, because a
- * chain of several slots is a batch of its own, and only its first slot is ever marked. (If there
- * is a dirty log by then, it may miss this store.)
+ * Finish a batch in which the first slot is not marked, but slots after it are. A marked slot
+ * cannot be fetched again, because the mark overwrote its descriptor. So the first slot is marked
+ * now, with length 0. Its frame is lost.
+ *
+ * Each chain of such a batch has one slot. A chain of several slots is a batch of its own, and only
+ * its first slot is ever marked. (If a dirty log exists at that time, this store may be missing in
+ * it.)
  */
 void vring_packed_finish(
     const struct vring_config *config, struct vring_position *position, uint32_t pending)

@@ -3,12 +3,12 @@
  * The device side of a split ring (virtio 1.2, 2.7).
  *
  * The driver's avail index is read once per batch at most. Every avail entry and every descriptor
- * is read once. Chains of one descriptor, by far the most common ones, are handled inside the fetch
- * loop. Used elements are written first; then one store of the used index publishes them.
+ * is read once. Most chains have one descriptor; these are handled inside the fetch loop. Used
+ * elements are written first; then one store of the used index publishes them.
  *
  * With IN_ORDER (2.7.9) the device returns buffers in the order in which the driver offered them.
- * So one used element, which names the last chain, is enough for a whole batch of transmit buffers.
- * Receive buffers need one each, because of their lengths.
+ * So a batch of transmit buffers needs only one used element, with the id of the last chain.
+ * Receive buffers need one element each, because each has a length.
  */
 #include "virtio/vring_chain.h"
 #include "virtio/vring_split_vector.h"
@@ -88,8 +88,8 @@ static ALWAYS_INLINE unsigned chains_ready(struct vring *vr, uint16_t from, unsi
 }
 
 /*
- * Append the chain that begins with descriptor chain_head; d is a copy of this descriptor. False:
- * the chain must wait, and stays in the ring.
+ * Append the chain that begins with descriptor chain_head. d is a copy of this descriptor. False:
+ * the chain must stay in the ring for now.
  */
 static __attribute__((noinline)) bool append(
     struct vring *vr, struct vring_batch *batch, uint16_t chain_head, struct descriptor d)
@@ -115,7 +115,7 @@ bool vring_split_append(struct vring *vr, struct vring_batch *batch, uint16_t ch
 	return append(vr, batch, chain_head, descriptor_read(&vr->split.desc[chain_head]));
 }
 
-/* Append up to n chains, which are available. Returns how many. */
+/* Append up to n chains. At least n chains are available. Returns how many were appended. */
 static unsigned fetch_ready(struct vring *vr, struct vring_batch *batch, unsigned n)
 {
 	const struct vring_split_desc *desc = vr->split.desc;
@@ -277,7 +277,7 @@ static uint16_t *avail_event(struct vring *vr)
 static void split_kick_disable(struct vring *vr)
 {
 	if (vr->event_idx) {
-		/* The index reaches this event last of all, after 65536 more chains. */
+		/* This value is the last that the index reaches: after 65536 more chains. */
 		__atomic_store_n(avail_event(vr), vr->position->avail - 1, __ATOMIC_RELAXED);
 		__atomic_store_n(&vr->split.used->flags, 0, __ATOMIC_RELAXED);
 	} else {

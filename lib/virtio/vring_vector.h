@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * append_simple for four descriptors at a time with AVX-512, or two with AVX2. For both ring
- * formats.
+ * append_simple for four descriptors at a time (AVX-512), or two at a time (AVX2). Both ring
+ * formats use it.
  *
  * Only functions that are compiled with CPU_AVX512 or CPU_AVX2, and are chosen by cpu_level(), may
- * use this. Mostly, one line of code is one instruction. Lanes have 64 bits: even lanes hold the
- * address of a descriptor, the odd lanes behind them its second word.
+ * use this. Mostly, one line of code is one instruction. Lanes have 64 bits. An even lane contains
+ * the address of a descriptor, and the next odd lane its second word.
  */
 #pragma once
 
@@ -19,8 +19,8 @@
 #define WORDS_ODD  0xcc /* the odd lanes of 256 bits, in parts of 32 bits */
 
 /*
- * Read one descriptor with one load: every CPU with AVX reads 16 aligned bytes at once, and the
- * compiler must not read them a second time.
+ * Read one descriptor with one load. Every CPU with AVX reads 16 aligned bytes at once. The asm
+ * statement keeps the compiler from reading them a second time.
  */
 static ALWAYS_INLINE CPU_AVX2 __m128i vector_read_one(const void *at)
 {
@@ -30,7 +30,10 @@ static ALWAYS_INLINE CPU_AVX2 __m128i vector_read_one(const void *at)
 	return value;
 }
 
-/* How many of n chains can be tried in groups of at_once, a power of two. */
+/*
+ * The number of chains, at most n, that can be tried in groups of at_once. at_once is a power of
+ * two.
+ */
 static ALWAYS_INLINE unsigned vector_room(
     const struct fetch_cursor *c, unsigned n, unsigned at_once)
 {
@@ -68,8 +71,8 @@ static ALWAYS_INLINE CPU_AVX512 struct four_cursor four_cursor(
 }
 
 /*
- * Read four descriptors with one instruction: the compiler must not read parts of them a second
- * time.
+ * Read four descriptors with one instruction. The asm statement keeps the compiler from reading
+ * parts of them a second time.
  */
 static ALWAYS_INLINE CPU_AVX512 __m512i four_read(const void *at)
 {
@@ -80,8 +83,8 @@ static ALWAYS_INLINE CPU_AVX512 __m512i four_read(const void *at)
 }
 
 /*
- * Append four chains of one descriptor each. first: their first words, in even lanes. False, and
- * nothing has changed: one of them is not simple, or not in the cursor's region.
+ * Append four chains of one descriptor each. first: the descriptors' first words, in even lanes.
+ * Returns false, and changes nothing, if a chain is not simple, or not in the cursor's region.
  */
 static ALWAYS_INLINE CPU_AVX512 bool append_four(
     struct fetch_cursor *c, struct four_cursor *w, __m512i desc, __m512i first)
@@ -145,8 +148,9 @@ static ALWAYS_INLINE CPU_AVX2 __m256i pair_read(const void *one, const void *oth
 }
 
 /*
- * append_four for two chains. AVX2 cannot compare unsigned numbers. But a region's size never has
- * its sign bit set, so if something is out of bounds, one of the differences has its sign bit set.
+ * append_four for two chains. AVX2 cannot compare unsigned numbers, so the sign bits of differences
+ * are tested. This works because a region's size never has its sign bit set: if something is out of
+ * bounds, a difference has its sign bit set.
  */
 static ALWAYS_INLINE CPU_AVX2 bool append_pair(
     struct fetch_cursor *c, struct pair_cursor *w, __m256i desc, __m256i first)

@@ -2,17 +2,18 @@
 /*
  * Theory of operation
  *
- * The used index of a split ring is the position of a device that leaves nothing in flight. The
- * ring shows nothing only if its avail index is more than its size ahead of the used index: a
- * driver may have started anew without clearing the used index.
+ * Split ring: the used index is the position of a device that leaves nothing in flight. But if the
+ * avail index is more than the ring's size ahead of the used index, the ring shows nothing: a
+ * driver may have started again without clearing the used index.
  *
- * A packed ring shows the driver's position. The AVAIL bit of a slot is the driver's wrap counter
- * at the time when the driver last wrote the slot, and the device does not change it. So along the
- * ring the bit changes at most once, and it does so at the driver's position. Before this position
- * there may be slots that are not marked as used. They either wait for the device, or belong to the
- * last chain (with IN_ORDER: batch) that the device marked, because it marks only the first
- * slot of a chain or batch. The last slot of this chain is found by the buffer id, which both its
- * first and its last slot hold. So the device stands
+ * Packed ring: it shows the driver's position. The AVAIL bit of a slot is the wrap counter that the
+ * driver had when it last wrote the slot. The device does not change this bit. So along the ring
+ * the AVAIL bit changes at most once, at the driver's position.
+ *
+ * Before this position there may be slots that are not marked as used. Some of them may wait for
+ * the device. Others may belong to the last chain (with IN_ORDER: batch) that the device marked,
+ * because it marks only the first slot of a chain or batch. The first and the last slot of a chain
+ * have the same buffer id; this is how its last slot is found. So the device stands
  *
  *	at the driver's position	if the slot before it is marked;
  *	behind the last marked slot	if this slot is a chain of its own: no unmarked slot that
@@ -20,15 +21,16 @@
  *	at one of two places		otherwise: behind the marked slot, or behind the end of its
  *					chain.
  *
- * If the told position is one of two possible places, it may be right. Otherwise it is wrong. It is
- * corrected to the first of them if the driver can use indirect tables, and all other chains that
- * can be seen have one slot.
+ * If the front-end's position is one of two possible places, it may be right. Otherwise it is
+ * wrong. Then the first of the two places is taken if the driver can use indirect tables, and all
+ * other chains in view have one slot.
  *
- * A ring without any marked slot is full. If it looks as on the first lap, and the told slot is 0,
- * it is taken for a new ring.
+ * A ring without a marked slot is full. It is treated as a new ring if its wrap counters are those
+ * of the first lap, and the front-end's slot is 0.
  *
- * The driver may run at the same time. Chains that it adds change nothing. But half of a chain of
- * several slots may look like a second change of the AVAIL bit; then the ring shows nothing.
+ * The driver may run at the same time. Chains that it adds do not disturb. But if it has written
+ * only a part of a chain, that may look like a second change of the AVAIL bit. Then the ring shows
+ * nothing.
  */
 #include "virtio/vring_verify.h"
 
@@ -110,7 +112,7 @@ static void find_last_mark(struct packed_view *view)
 	}
 }
 
-/* Can the driver use indirect tables, and has every chain that can be seen one slot? */
+/* Can the driver use indirect tables, and has every chain in view one slot? */
 static bool chains_are_single(const struct packed_view *view, uint64_t features)
 {
 	struct packed_place at = view->behind;
@@ -127,10 +129,7 @@ static bool chains_are_single(const struct packed_view *view, uint64_t features)
 	return true;
 }
 
-/*
- * Find the end of the chain, or batch, that was marked last, if it has unmarked slots. False: it
- * has none.
- */
+/* Find the end of the chain (or batch) that was marked last. False: all its slots are marked. */
 static bool find_end(const struct packed_view *view, bool in_order, struct packed_place *ret_end)
 {
 	uint32_t marked = packed_previous(view->behind, view->size).slot;
@@ -180,12 +179,12 @@ static enum vring_verdict verify_packed(
 	if (chains_are_single(&view, config->features))
 		return correct(position, view.behind);
 	/*
-	 * The driver may have overwritten the only mark of the last batch. Then any number of slots
-	 * of the batch may be left, and the device may stand at any of them.
+	 * The driver may have overwritten the only mark of the last batch. Then nobody knows how
+	 * many slots of the batch are left, so the device may stand at any slot.
 	 */
 	if (in_order && view.n == view.size && avail_bit(view.desc, told.slot) == told.wrap)
 		return VRING_VERDICT_AGREES;
-	/* User Mode Linux tells slot 0 for a new ring, which may be full already. */
+	/* User Mode Linux tells slot 0 for a new ring. The ring may be full already. */
 	if (view.n == view.size && view.behind.slot == 0 && view.behind.wrap && told.slot == 0)
 		return correct(position, view.behind);
 	return VRING_VERDICT_CONTRADICTS;

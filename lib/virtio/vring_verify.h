@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Finds the device's position from the contents of the ring. This works for devices that leave
- * nothing in flight: every chain that they fetched is completed, or will be fetched again.
+ * nothing in flight: every chain that such a device has fetched is completed, or will be fetched
+ * again.
  *
- * A front-end may tell a wrong position. It may be an old one: DPDK's virtio-user always tells 0,
- * and QEMU tells its last one again if the back-end of a packed ring died. Or it may be the
- * driver's position instead of the device's (Cloud Hypervisor).
+ * A front-end may tell a wrong position. It may be an old position: DPDK's virtio-user always tells
+ * 0, and QEMU repeats the last position that it told if the back-end of a packed ring died. Or it
+ * may be the position of the driver, not of the device (Cloud Hypervisor).
  */
 #pragma once
 
@@ -18,7 +19,8 @@ enum vring_verdict {
 };
 
 /*
- * Compare the position that the front-end told with the contents of the ring of config. Its areas
- * must be mapped. Reads guest memory, in a packed ring all descriptors. The driver may be running.
+ * Compare the position that the front-end told with the contents of the ring of config. The ring's
+ * areas must be mapped. Reads guest memory; in a packed ring it reads all descriptors. The driver
+ * may run meanwhile.
  */
 enum vring_verdict vring_verify(const struct vring_config *config, struct vring_position *position);

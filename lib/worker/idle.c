@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Kick eventfds belong to the front-ends, which may keep them readable for ever or make them block.
- * So they are never read: edge-triggered epoll reports each kick once, even if it is not read. The
- * control thread adds an eventfd to the worker's epoll set before the worker gets the queue, and
- * removes it when the worker is about to lose the queue. The worker asks for kicks only while it
- * has the queue on its list. So each kick that it needs is reported.
+ * Kick eventfds belong to the front-ends. A front-end may keep its eventfd readable for ever, or
+ * make it block. So workers never read kick eventfds: edge-triggered epoll reports each kick once,
+ * even if the eventfd is not read. The control thread adds an eventfd to the worker's epoll set
+ * before the worker gets the queue, and removes it when the worker is about to lose the queue. The
+ * worker asks for kicks only while the queue is on its list. So each kick that the worker needs is
+ * reported.
  *
  * A ring without a kick eventfd has to be polled. A worker that has such a ring naps instead of
- * sleeping, for so short a time that a frame does not wait much longer than for a kick.
+ * sleeping. A nap is so short that a frame does not wait much longer than it would wait for a kick.
  *
  * A kick costs the guest an exit to its hypervisor. If frames come again and again just after the
- * worker has fallen asleep, it spins longer before the next sleep, up to a millisecond.
+ * worker has fallen asleep, the worker spins longer before its next sleep, up to a millisecond.
  */
 #include "worker/idle.h"
 
@@ -24,7 +25,7 @@
 #define SPIN_MAX_US    1000
 #define SLEEP_SHORT_US 500
 #define NAP_NS         50000
-/* The longest sleep. Nothing depends on it. */
+/* The longest sleep. The value is not important. */
 #define SLEEP_MS 1000
 
 int idle_init(struct idle *idle, uint64_t tsc_hz)
@@ -55,7 +56,10 @@ void idle_cleanup(struct idle *idle)
 
 void idle_wake(struct idle *idle)
 {
-	/* Pairs with worker_sleep(), which sets `asleep` and then checks for something new. */
+	/*
+	 * worker_sleep() sets `asleep` first, and then checks for news. So the worker cannot miss
+	 * the news.
+	 */
 	if (atomic_load(&idle->asleep))
 		eventfd_write(idle->wake_fd, 1); /* syscalls: write */
 }
@@ -73,7 +77,10 @@ void idle_unwatch(const struct idle *idle, int fd)
 	epoll_ctl(idle->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-/* Get the keys of queues that were kicked, at most IDLE_KICKS. Waits for the first timeout_ms. */
+/*
+ * Get the keys of queues that were kicked, at most IDLE_KICKS. Waits at most timeout_ms for the
+ * first.
+ */
 static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint64_t ret_kicked[])
 {
 	struct epoll_event event[IDLE_KICKS];
@@ -89,16 +96,16 @@ static unsigned read_kicks(const struct idle *idle, int timeout_ms, uint64_t ret
 }
 
 /*
- * Take the kicks that came while the worker was awake: they would end the next sleep as soon as it
- * begins. The drivers of these queues are asked again, and their rings are checked, because what
- * they kicked for may still be in the ring.
+ * Take the kicks that came while the worker was awake. Otherwise they would end the next sleep at
+ * once. The drivers of these queues are asked for kicks again, and their rings are checked, because
+ * the frames of these kicks may still be in the rings.
  */
 static void take_kicks(struct idle *idle, const struct poll_list *list, struct poll_entry entry[])
 {
 	uint64_t kicked[IDLE_KICKS];
 	unsigned n;
 
-	/* Bounded, because a driver may kick all the time. */
+	/* The loop has an upper limit, because a driver may kick all the time. */
 	for (unsigned taken = 0; taken <= list->n; taken += n) {
 		n = read_kicks(idle, 0, kicked);
 		if (n == 0)
@@ -114,7 +121,7 @@ static void take_kicks(struct idle *idle, const struct poll_list *list, struct p
 	}
 }
 
-/* Ask the driver to kick. True: the ring has something already. */
+/* Ask the driver to kick. True: the ring already has chains. */
 static bool ask(struct poll_entry *entry, const struct queue *q)
 {
 	bool waits;

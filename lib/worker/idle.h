@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a worker sleeps if it has nothing to do: it asks the drivers of its rings to kick, checks the
- * rings once more, and sleeps until a driver kicks.
+ * The sleep of a worker that has nothing to do. It asks the drivers of its rings to kick, checks
+ * the rings once more, and sleeps until a driver kicks.
  *
- * Kicks stay enabled until the driver kicks or its ring has had something. So waking up and falling
- * asleep take no longer if the worker also polls a thousand unused ports, or a port that changes
- * all the time.
+ * Kicks of a ring stay enabled until the driver kicks or the ring has had chains. So a worker with
+ * a thousand unused ports wakes up and falls asleep as quickly as a worker with one port. A port
+ * that changes all the time makes no difference, either.
  *
  * Threads: idle_wake(), idle_watch() and idle_unwatch() are for the control thread, all other
  * functions for the worker that owns the struct idle.
@@ -57,7 +57,7 @@ void idle_unwatch(const struct idle *idle, int fd);
  */
 bool idle_prepare(struct idle *idle, const struct poll_list *list, struct poll_entry entry[]);
 
-/* The queue had something, or its driver has kicked: no more kicks are needed. */
+/* The queue had chains, or its driver has kicked. So ask the driver not to kick. */
 static inline void idle_disable_kick(struct poll_entry *entry, const struct queue *q)
 {
 	if (LIKELY(!entry->kick_enabled))
@@ -66,21 +66,23 @@ static inline void idle_disable_kick(struct poll_entry *entry, const struct queu
 	q->ops->kick_disable(q);
 }
 
-/* Record a kick of the queue's driver. woke: it ended a sleep. */
+/* Record a kick of the queue's driver. woke: the kick ended a sleep. */
 static inline void idle_note_kick(const struct queue *q, bool woke)
 {
 	queue_record(q, VRING_EVENT_KICK, woke);
 }
 
 /*
- * Sleep. Meanwhile the control thread may free what the worker used. Stores the keys of the queues
- * that were kicked in ret_kicked[], which has IDLE_KICKS entries, and returns how many. Some of
- * these queues may have left the list, even with their ports.
+ * Sleep. Meanwhile the control thread may free the forwarding that the worker used. Stores the keys
+ * of queues that were kicked in ret_kicked[], which has IDLE_KICKS entries. Returns the number of
+ * keys. By now some of these queues, or their ports, may not exist any more.
  */
 unsigned idle_wait(struct idle *idle, uint64_t ret_kicked[]);
 
 /* Get the keys of further queues that were kicked, in the same way, without waiting. */
 unsigned idle_more_kicks(struct idle *idle, uint64_t ret_kicked[]);
 
-/* A sleep of so many cycles has ended. If a kick ended it early, spin longer before the next. */
+/*
+ * To be called after a sleep of so many cycles. If a kick ended it early, the next spin is longer.
+ */
 void idle_adapt(struct idle *idle, uint64_t slept);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Frames that a worker is to send as if ports had sent them: see burst_inject().
+ * Gives frames to a worker that it sends in the name of ports: see burst_inject().
  *
  * To send a frame to hundreds of ports takes a worker as long as some usual bursts. So it sends one
  * frame per turn. A port can have only a few frames in the mailbox, so that there is room for those

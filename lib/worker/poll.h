@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a worker knows of the queues that it polls: an entry for each queue, in the order of its
- * list.
+ * The data of a worker about the queues that it polls. There is one entry for each queue, in the
+ * order of the worker's list.
  *
- * If a port changes, some worker gets a new list, and a front-end can change its port all the time.
- * So the entry of a queue is carried over if the queue was on the old list and its ring was not
- * started anew since. Keys tell queues of one port from queues of a later port with the same index.
- * This takes one pass over both lists. All other queues begin with a fresh entry. Entries are not
- * used before this pass, because the ring of an old entry may be gone.
+ * If a port changes, some worker gets a new list. A front-end can change its port all the time. So
+ * the entry of a queue is kept if the queue was on the old list and its ring was not started anew
+ * since. All other queues get a fresh entry. One pass over both lists does this. It compares keys,
+ * because a later port may have the same index as an earlier port. Entries are not used before this
+ * pass, because the ring of an old entry may not exist any more.
  *
  * Threads: each worker has its own.
  */
@@ -45,7 +45,9 @@ void poll_follow(struct poll *p, const struct poll_list *list);
 /* Forget all entries, because there is no list. */
 void poll_forget(struct poll *p);
 
-/* Where on the list the queue with this key is, or would be. */
+/*
+ * The place of the queue with this key on the list. If it is not there: the place of the next key.
+ */
 static inline unsigned poll_seek(const struct poll_list *list, uint64_t key)
 {
 	unsigned from = 0, to = list->n;
@@ -61,7 +63,7 @@ static inline unsigned poll_seek(const struct poll_list *list, uint64_t key)
 	return from;
 }
 
-/* Where on the list the queue with this key is; list->n: nowhere. */
+/* The place of the queue with this key on the list; list->n: it is not there. */
 static inline unsigned poll_find(const struct poll_list *list, uint64_t key)
 {
 	unsigned i = poll_seek(list, key);

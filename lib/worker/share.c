@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "worker/share.h"
 
-/* Each cheaper visit lowers the cost by 1/COST_FALLS of the difference. It rises at once. */
+/*
+ * A more expensive visit raises the cost at once. A cheaper visit lowers it by 1/COST_FALLS of the
+ * difference.
+ */
 #define COST_FALLS 8
 
 void shares_init(struct shares *s, uint64_t tsc_hz)
@@ -22,7 +25,7 @@ int64_t share_refill(const struct shares *s, int64_t credit, uint32_t rounds)
 	return MIN(MAX(credit, least) + MIN(rounds, SHARE_DEFICIT_MAX + 1u) * full, full);
 }
 
-/* Does this visit limit the next one? The first expensive visit only begins the watch. */
+/* Does this visit limit the next visit? The first expensive visit only begins the watch. */
 static bool share_limits(struct share *share, bool expensive)
 {
 	bool watched = share->watch > 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a worker's time is shared between the ports that it polls.
+ * Shares a worker's time between the ports that it polls.
  *
  * Every port has credit, in cycles, for a round. Each visit to a queue is charged to its port, with
  * all that the frames cost, floods and segmentation included. So is other work for the port. A port
@@ -9,16 +9,17 @@
  * endless work get the same number of cycles, however many queues they have. If all other ports
  * have little to do, a busy port loses nothing, because then a round is as short as a turn.
  *
- * A visit cannot be ended early. So the number of frames of the next visit is limited to what takes
- * SHARE_VISIT_US at the highest recent cost per frame of the port. The first expensive visit limits
- * nothing: in most cases the worker lost its CPU for a moment, and a visit with a few frames less
- * would put the visits out of step with the guest's own bursts. If another expensive visit is among
- * the next SHARE_WATCH visits, the limit begins.
+ * A visit cannot be ended early. So the next visit gets a limit: as many frames as take
+ * SHARE_VISIT_US, at the highest recent cost per frame of the port. The first expensive visit does
+ * not begin the limit: in most cases the worker lost its CPU for a moment. (A needless limit costs:
+ * a guest sends its frames in bursts, and a visit should take a whole burst.) The limit begins if
+ * another expensive visit is among the next SHARE_WATCH visits.
  *
- * If a port's credit ends before all its queues have been visited, the other queues come first when
- * there is credit again: a pass visits each queue that has work once, and may take several turns.
+ * A pass visits each queue of the port that has work once. If the credit ends before that, the pass
+ * goes on when the port has credit again. So a pass may take several turns, and no queue is passed
+ * over.
  *
- * Threads: each worker has its own. This code knows no queues, no rings and no clock.
+ * Threads: each worker has its own struct shares. This code uses no queues, no rings and no clock.
  */
 #pragma once
 
@@ -29,7 +30,7 @@
 
 #define SHARE_ROUND_US    40 /* a port's credit for a round */
 #define SHARE_VISIT_US    40 /* the longest time that a visit should take */
-#define SHARE_DEFICIT_MAX 50 /* the most rounds to be left out for: a worker may lose its CPU */
+#define SHARE_DEFICIT_MAX 50 /* the most rounds without visits: a worker may lose its CPU */
 #define SHARE_FRAMES      32 /* the most frames of a visit */
 #define SHARE_WATCH       32 /* after an expensive visit, watch as many visits with frames */
 #define SHARE_PORTS_MAX   1024
@@ -48,7 +49,7 @@ struct share {
 struct shares {
 	uint32_t turn, round;
 	bool backlog; /* in this turn a port with credit left had more frames than were taken */
-	bool left;    /* in this turn some queue was left out, for whatever reason */
+	bool left;    /* in this turn some queue was left out, for any reason */
 	uint64_t round_cycles, visit_cycles;
 	uint64_t frame_cycles; /* at this cost per frame, SHARE_FRAMES take visit_cycles */
 	struct share port[SHARE_PORTS_MAX];
@@ -64,7 +65,7 @@ static inline void shares_begin_turn(struct shares *s)
 	s->backlog = s->left = false;
 }
 
-/* The credit of a port that took more than its share, after so many more rounds. */
+/* The credit of a port after so many more rounds. `credit` is its old credit, below 0. */
 int64_t share_refill(const struct shares *s, int64_t credit, uint32_t rounds);
 
 /* Give the port credit for all rounds that have begun since the last call. */
@@ -89,12 +90,12 @@ static inline void share_begin_turn(struct shares *s, struct share *share)
 	share->left_out = false;
 }
 
-/* Judge an expensive visit, or a watched visit: how many frames may the next visit take? */
+/* After an expensive visit, or a watched visit: set the limit of frames for the next visit. */
 void share_judge(struct shares *s, struct share *share, uint64_t spent, unsigned frames);
 
 /*
- * May a queue of this port be visited? *pass is kept for each queue: the last pass in which it was
- * visited. Any value will do for a new queue.
+ * May a queue of this port be visited now? *pass is a variable of the queue: the last pass in which
+ * the queue was visited. Its first value does not matter.
  */
 static inline bool share_may_visit(struct shares *s, unsigned port, uint8_t *pass)
 {

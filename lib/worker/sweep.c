@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * A turn visits each warm queue once, if its port has credit (share.h), and looks at some cold
- * queues. A queue that had no frames in SWEEP_COLD visits becomes cold. A cold queue becomes warm
- * if a look or a kick shows that it has frames.
+ * A turn visits each warm queue once, if the queue's port has credit (share.h). It also looks at
+ * some cold queues. A queue becomes cold after SWEEP_COLD visits without a frame. A cold queue
+ * becomes warm if a look or a kick shows that it has frames.
  *
  * The clock is read after each visit, and the visit is charged to the port of its queue. Other work
  * for a port (an announcement) is charged to the port, too. All other time of the worker is counted
@@ -24,7 +24,10 @@ static void take_list(struct sweep *s, const struct poll_list *list)
 	uint64_t next = s->cursor < s->poll.n ? s->poll.entry[s->cursor].key : 0;
 
 	poll_follow(&s->poll, list);
-	/* Looks go on where they were; otherwise frequent changes would starve later queues. */
+	/*
+	 * Looks go on at the same queue as before. If they began again at the first queue after
+	 * each change, later queues would never be looked at.
+	 */
 	s->cursor = poll_seek(list, next);
 	if (s->cursor == list->n)
 		s->cursor = 0;
@@ -69,7 +72,7 @@ void sweep_follow(struct sweep *s, const struct poll_list *list)
 		take_list(s, list);
 }
 
-/* Only cold queues have a word to peek at. */
+/* Make queue i warm. Only cold queues have a word to peek at. */
 static void make_warm(struct sweep *s, unsigned i)
 {
 	s->poll.entry[i].peek = (struct vring_peek){0};
@@ -77,7 +80,7 @@ static void make_warm(struct sweep *s, unsigned i)
 	s->warm[s->n_warm++] = i;
 }
 
-/* A queue stays warm if no look can show that it has something. */
+/* Make queue k cold. But a queue stays warm if a look cannot show whether it has frames. */
 static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 {
 	unsigned i = s->warm[k];
@@ -93,7 +96,7 @@ static bool make_cold(struct sweep *s, const struct poll_list *list, unsigned k)
 	return true;
 }
 
-/* How many looks are to be made now. */
+/* The number of looks at the end of this turn. */
 static unsigned looks_due(const struct sweep *s)
 {
 	if (s->n_warm == 0)
@@ -205,7 +208,7 @@ unsigned sweep_turn(struct sweep *s, struct burst *b, const struct forwarding *f
 			k++;
 			continue; /* not now: see share.h */
 		}
-		if (UNLIKELY(left)) { /* the time for skipping queues counts for no queue */
+		if (UNLIKELY(left)) { /* the time for skipped queues is charged to no queue */
 			s->idle += spent_cycles(s);
 			left = false;
 		}

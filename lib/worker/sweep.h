@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which queues a worker polls every turn (warm ones), and which it only looks at now and then (cold
- * ones).
+ * Decides which queues a worker visits. Warm queues are visited in every turn. At cold queues the
+ * worker only looks now and then.
  *
- * A queue that had nothing for SWEEP_COLD turns is cold. A look tells whether it has something
- * again. A look reads one word of guest memory (vring_peek), and touches neither the queue nor its
- * ring. While other queues have work, a turn ends with some looks: one for every SWEEP_LOOK_FRAMES
- * frames that it moved, and at least SWEEP_LOOKS. So idle queues cost a part of what frames cost,
- * however many idle queues there are. A turn that moved nothing ends with more looks. If no queue
- * is warm, a turn begins with a look at each queue.
+ * A queue becomes cold after SWEEP_COLD turns without a frame. A look tells whether a cold queue
+ * has frames again. A look only reads one word of guest memory (vring_peek). It does not touch the
+ * queue or its ring. While other queues have work, a turn ends with a few looks: one for every
+ * SWEEP_LOOK_FRAMES frames that the turn moved, and at least SWEEP_LOOKS. So the cost of looks is a
+ * small part of the cost of frames, and the number of idle queues does not matter. A turn that
+ * moved no frame ends with more looks. If no queue is warm, a turn begins with a look at each
+ * queue.
  *
- * When a worker goes to sleep, all its queues become cold. When it wakes, the queues that were
- * kicked become warm. So the frame that ends a sleep is found without looks at other queues.
+ * When a worker falls asleep, all its queues become cold. When it wakes up, the queues that were
+ * kicked become warm. So the worker finds the frame that ended its sleep without looks at other
+ * queues.
  *
- * What is remembered of a queue (poll.h) outlives the forwarding: with a new forwarding a queue is
- * warm again only if it is new to the worker or its ring was started anew.
+ * The data of a queue (poll.h) is kept when the worker gets a new forwarding. So a cold queue stays
+ * cold, unless its ring was started anew. A queue that is new to the worker is warm.
  *
  * Each poll ends with a reading of the clock. The cycles of a poll that moved frames are busy
- * cycles, of the worker and of the queue. The cycles of all other polls are idle cycles. So busy
- * cycles are the cost of moving frames, as in the figures of OVS and testpmd, and the balancer
- * knows each queue's part. Looks at the end of a turn that moved frames are busy cycles of the
- * worker.
+ * cycles. They are counted for the worker and for the queue. The cycles of all other polls are idle
+ * cycles. So busy cycles are the cost of moving frames, as in the figures of OVS and testpmd, and
+ * the balancer knows the cost of each queue. Looks at the end of a turn that moved frames count as
+ * busy cycles of the worker.
  *
- * A queue is skipped if its port has no credit left in this round (share.h). Such a turn does not
- * count as a turn in which the queue had nothing.
+ * A queue is skipped if its port has no credit left in this round (share.h). A turn in which a
+ * queue is skipped does not count as a turn without a frame.
  *
- * Threads: each worker has its own.
+ * Threads: each worker has its own struct sweep.
  */
 #pragma once
 
@@ -56,10 +58,10 @@ _Static_assert(SHARE_FRAMES == BURST_FRAMES, "a visit is a burst");
 int sweep_init(struct sweep *s, uint64_t tsc_hz);
 void sweep_cleanup(struct sweep *s);
 
-/* Use this list from now on. It may be the same as before. */
+/* Use this list from now on. It may be equal to the list before. */
 void sweep_follow(struct sweep *s, const struct poll_list *list);
 
-/* Did the last turn skip queues because of their port's share? They may have frames. */
+/* Did the last turn skip queues because their port had no credit? These queues may have frames. */
 static inline bool sweep_left(const struct sweep *s)
 {
 	return s->shares.left;

@@ -2,10 +2,11 @@
 /*
  * Theory of operation
  *
- * A worker's turn: load the current forwarding, run a burst of every queue on its list that may
- * have something (sweep.h), report a quiescent state. After this report the worker uses nothing
- * from the forwarding. So when workers_publish() returns, the control thread may free the old one.
- * What the worker remembers of queues is compared with the next list before it is used (poll.h).
+ * A turn of a worker has three steps: load the current forwarding, run a burst for every queue on
+ * the worker's list that may have frames (sweep.h), and report a quiescent state. After the report
+ * the worker uses no part of this forwarding. So when workers_publish() returns, the control thread
+ * may free the old forwarding. A worker keeps data about its queues from turn to turn. It compares
+ * them with the next list before it uses them (poll.h).
  *
  * The time of each poll is counted: busy if it moved frames, otherwise idle (sweep.h). Time asleep
  * is counted separately. The last reading of the clock in a turn also serves the idle policy and
@@ -16,10 +17,10 @@
  * frame from it, and charges the frame's port for the time. So a front-end that announces addresses
  * all the time takes the time of its own guest.
  *
- * A sleeping worker (idle.h) is off-line for RCU, so the control thread does not wait for it. It
- * loads the forwarding anew after it came back on-line, so it cannot use one that was replaced
- * meanwhile. A new forwarding with an equal list for the worker does not wake it: the worker waits
- * for the right kicks already.
+ * A sleeping worker (idle.h) is off-line for RCU, so the control thread does not wait for it. After
+ * it has come back on-line, it loads the forwarding again. So it cannot use a forwarding that was
+ * replaced meanwhile. If a new forwarding has the same list for a sleeping worker, the worker is
+ * not woken up, because it already waits for the right kicks.
  */
 #include "worker/worker.h"
 
@@ -50,9 +51,9 @@
 #define SYNC_TIMEOUT_S 2
 #define SYNC_YIELDS    64
 #define SYNC_SLEEP_NS  20000
-#define SYNC_WATCH     32 /* rests between two checks for a worker that hangs in a call */
+#define SYNC_WATCH     32 /* waits between two checks for a worker that hangs in a call */
 
-/* A write to a call eventfd that takes longer is slow. */
+/* A write to a call eventfd is slow if it takes longer. */
 #define CALL_SLOW_US 500
 
 struct worker {
@@ -83,7 +84,10 @@ struct workers {
 	unsigned n;
 	uint64_t lists; /* numbers given to poll lists so far */
 	struct rte_rcu_qsbr *rcu;
-	/* For workers_stand_still(): its calls since it began to wait, and what it waits for. */
+	/*
+	 * For workers_stand_still(): the number of its calls since it began to wait, and the RCU
+	 * token that it waits for.
+	 */
 	unsigned looks;
 	uint64_t look_token;
 	struct worker worker[];
@@ -129,7 +133,7 @@ static const struct poll_list *worker_list(const struct worker *w, const struct 
 	return fwd ? &fwd->poll[w->index] : NULL;
 }
 
-/* Make all queues warm that were kicked. The first n keys are in kicked[]. */
+/* Make all queues warm that were kicked. kicked[]: the first n of their keys. */
 static void worker_kicked(
     struct worker *w, const struct poll_list *list, uint64_t kicked[], unsigned n)
 {
@@ -156,7 +160,9 @@ static void worker_note_off_cpu(struct worker *w)
 		atomic_store(&w->burst->off_cpu, ns);
 }
 
-/* Sleep, unless there is something to do. After the sleep the worker may have another list. */
+/*
+ * Sleep, unless there is something to do. After the sleep there may be another list for the worker.
+ */
 static void worker_sleep(struct worker *w, const struct forwarding *fwd)
 {
 	struct workers *all = w->all;
@@ -218,7 +224,7 @@ static void worker_loop(struct worker *w)
 		} else {
 			rte_pause();
 		}
-		/* Not earlier, because worker_sleep() uses the forwarding. */
+		/* This comes after worker_sleep(), because worker_sleep() uses the forwarding. */
 		rte_rcu_qsbr_quiescent(all->rcu, w->index);
 	}
 }
@@ -231,7 +237,10 @@ static int worker_main(void *arg)
 	/* syscalls(worker): prctl */
 	/* The default slack would make each nap 50 us longer. */
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
-	/* In this thread, because memory comes from the node of the CPU that first writes to it. */
+	/*
+	 * This is done in the worker's thread, because memory comes from the node of the CPU that
+	 * first writes to it.
+	 */
 	error = burst_create(w->all->fdb, &w->burst);
 	if (!error)
 		error = sweep_init(&w->sweep, rte_get_tsc_hz());
@@ -350,7 +359,10 @@ static void workers_wake(struct workers *all)
 		idle_wake(&all->worker[i].idle);
 }
 
-/* The EAL's own wait does not sleep, but a worker on the same CPU may need the CPU to end. */
+/*
+ * Wait until all workers have ended. The EAL's own function does not sleep. But a worker on the
+ * same CPU may need the CPU to end.
+ */
 static void wait_for_ends(void)
 {
 	const struct timespec rest = {.tv_nsec = SYNC_SLEEP_NS};
@@ -379,7 +391,7 @@ unsigned workers_count(const struct workers *all)
 	return all->n;
 }
 
-/* Interrupt the worker's call if the same call was under way at the last check. */
+/* Interrupt the worker's call if it is the same call as at the last check. */
 static void worker_unblock(struct worker *w)
 {
 	struct queue *q = atomic_load_explicit(&w->burst->calling, memory_order_acquire);
@@ -393,8 +405,9 @@ static void worker_unblock(struct worker *w)
 }
 
 /*
- * Update the worker's off_cpu, which the worker itself does not do while it works. Not during a
- * call: time without a CPU during the call must still count for the call.
+ * Update the worker's off_cpu, because the worker itself does not update it while it works. This is
+ * not done during a call: off_cpu must be the value from before the call, so that time without a
+ * CPU during the call can be subtracted.
  */
 static void worker_sample_off_cpu(struct worker *w)
 {
@@ -475,7 +488,10 @@ void workers_synchronize(struct workers *all)
 	}
 }
 
-/* Is worker i's list the same as before? Then it keeps its number. */
+/*
+ * Give worker i's list a number. If the list equals the worker's last list, it gets the same
+ * number.
+ */
 static bool number_list(
     struct workers *all, const struct forwarding *old, struct forwarding *fwd, unsigned i)
 {

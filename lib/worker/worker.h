@@ -4,11 +4,11 @@
  *
  * The control thread gives them a `struct forwarding`. In each turn of its loop a worker loads the
  * pointer once, polls the queues on its list, and reports a quiescent state. So after
- * workers_publish() has returned, no worker uses anything that is only reachable through the
+ * workers_publish() has returned, no worker uses an object that is only reachable through the
  * previous forwarding.
  *
- * If a worker has found nothing for a while, it sleeps until a driver kicks, unless it is to poll
- * all the time. While it sleeps, the control thread does not wait for its quiescent state.
+ * If a worker has found no frames for a while, it sleeps until a driver kicks. With --idle poll it
+ * never sleeps. While it sleeps, the control thread does not wait for its quiescent state.
  *
  * Threads: all functions are for the control thread. Statistics may be read at any time; workers
  * write them without locks, each to its own cache lines.
@@ -29,8 +29,8 @@ struct workers_config {
 	/* Called by each worker before it begins. Not 0: workers_start() fails. May be NULL. */
 	int (*enter)(void);
 	/*
-	 * Called by the control thread after it has waited for a worker for two seconds. It has to
-	 * remove what the worker waits for, and may not publish. NULL: nothing is called.
+	 * The control thread calls this after it has waited for a worker for two seconds. The
+	 * function must end the wait of the worker, and must not publish. NULL: no function.
 	 */
 	void (*stuck)(void *arg);
 	void *stuck_arg;
@@ -61,35 +61,34 @@ void workers_stop(struct workers *workers);
 unsigned workers_count(const struct workers *workers);
 
 /*
- * Wait until every burst that runs now has ended and has been counted. After that, a frame that a
- * guest had received before the call is in all counters.
+ * Wait until every burst that runs now has ended and has been counted. After that the counters
+ * include all frames that guests had received before the call.
  */
 void workers_synchronize(struct workers *workers);
 
 /*
  * A hostile front-end can make the write to its call eventfd block, because it shares the flags and
- * the counter. This function interrupts each such write that has not ended since its last call.
- * True: workers have set something in the struct port_calls of some port. Call it often, because a
- * blocked worker serves no port.
+ * the counter. This function interrupts a worker's write if the same write was found at the last
+ * call, too. Call the function often, because a blocked worker serves no port. True: a worker has
+ * set a field in the struct port_calls of a port.
  */
 bool workers_unblock(struct workers *workers);
 
-/* The number of calls that workers made so far, with those that are under way. */
+/* The number of calls that workers have made or begun so far. */
 uint64_t workers_calls(const struct workers *workers);
 
 /* Is a worker awake? */
 bool workers_awake(const struct workers *workers);
 
 /*
- * Has some worker not finished its turn during the last `looks` calls of this function? Call it at
- * regular intervals. A sleeping worker has finished its turn.
+ * Is there a worker that has not finished its turn during the last `looks` calls of this function?
+ * Call this at regular intervals. A sleeping worker counts as one that has finished its turn.
  */
 bool workers_stand_still(struct workers *workers, unsigned looks);
 
 /*
- * Let the workers use fwd from now on, wait until no worker uses the previous forwarding, and
- * return the previous one (NULL the first time), which the caller destroys. Each worker finishes
- * its turn first.
+ * Let the workers use fwd from now on. Each worker finishes its turn first. Returns the previous
+ * forwarding when no worker uses it any more; NULL the first time. The caller destroys it.
  */
 struct forwarding *workers_publish(struct workers *workers, struct forwarding *fwd);
 

@@ -4,8 +4,8 @@
  *
  * This program counts the instructions that a frame costs in lib/datapath. A child process runs
  * bursts on rings that were filled before, and is single-stepped. The count depends only on the
- * code and the compiler, so it can be compared with a checked-in value (instructions.txt). Time on
- * a shared machine could not.
+ * code and the compiler, so it can be compared with a checked-in value (instructions.txt). (A time
+ * that is measured on a shared machine varies too much for that.)
  *
  * Frames have at most 64 bytes: libc copies longer frames, and its instructions depend on the CPU.
  * The third burst is counted. The first burst learns addresses and writes all headers.

@@ -2,9 +2,9 @@
 /*
  * Theory of operation
  *
- * The cost of moving frames between two guests without a switch: the reference for measurements of
- * the switch. It has two network ports on lib/vhost and one polling thread that sends all frames of
- * one port to the other.
+ * Measures what it costs to move frames between two guests without a switch. This is the reference
+ * for measurements of the switch. It has two network ports on lib/vhost and one polling thread that
+ * sends all frames of one port to the other.
  *
  *	copy	descriptors, one copy, descriptors: the least that a switch must do
  *	ring	only the descriptors; the buffer keeps its old contents

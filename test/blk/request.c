@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The journal of the disk has a line for each executed write (E), written before the driver knows
- * of it, and for each write that the driver was told of (C), written after that: its sector and the
- * first 16 bytes of its data. An E after a C with the same text is a write that was done twice.
+ * The journal of the disk has two lines for each write request: an E line when the write was
+ * executed, before the driver is told, and a C line after the driver was told that the write is
+ * complete. A line has the sector and the first 16 bytes of the data. If an E line follows a C line
+ * with the same text, the write was done twice.
  */
 #include "request.h"
 

@@ -151,7 +151,7 @@ unsigned drain(struct net_driver *nd, unsigned quiet_ms)
 }
 
 /*
- * Wait for the broadcasts of all other stations and for nothing else, so that none arrives later.
+ * Wait until the broadcasts of all other stations have arrived, so that no broadcast arrives later.
  */
 static void hear_others(struct net_driver *nd, unsigned n)
 {
@@ -249,8 +249,8 @@ static void stream_forgive(struct stream *s, uint64_t next)
 }
 
 /*
- * No frame came for so long that the frames under way count as lost. They may still come: a machine
- * can stand still for a while.
+ * To be called if no frame came for so long that the frames under way count as lost. They may still
+ * come later, because a machine can stand still for a while.
  */
 static void stream_give_up(struct stream *s)
 {

@@ -27,8 +27,8 @@ void print_switch_log(void);
 uint64_t now_ns(void);
 
 /*
- * Raise the limit of open files of this process, and of processes that it starts, as far as
- * allowed. Is it at least n now?
+ * Raise the limit of open files, for this process and its later children, as far as allowed. True:
+ * the limit is now at least n.
  */
 bool allow_descriptors(unsigned n);
 
@@ -81,9 +81,10 @@ void introduce(struct net_driver *nd[], unsigned n);
 unsigned drain(struct net_driver *nd, unsigned quiet_ms);
 
 /*
- * A stream: numbered frames of random length and content from one driver to another, at most
- * `window` under way. The test fails if a frame is lost, changed, duplicated or reordered. A lossy
- * stream is for ports that are being changed: it may lose frames, and counts them.
+ * A stream: one driver sends numbered frames of random length and content to another driver. At
+ * most `window` frames are under way. The test fails if a frame is lost, changed, duplicated or
+ * reordered. A lossy stream is for ports that change meanwhile: it may lose frames, and counts
+ * them.
  */
 struct stream {
 	struct net_driver *from, *to;
@@ -100,8 +101,8 @@ struct stream {
 bool stream_send(struct stream *s);
 
 /*
- * Take all frames that wait at nd and check each against its stream. Frames of no stream in
- * s[] are ignored. Returns how many belonged to one.
+ * Take all frames that wait at nd, and check each frame of a stream in s[]. Other frames are
+ * ignored. Returns how many frames belonged to one of the streams.
  */
 unsigned streams_receive(struct stream s[], unsigned n, struct net_driver *nd);
 
@@ -127,9 +128,9 @@ void streams_step(struct stream s[], unsigned n);
 void streams_settle(struct stream s[], unsigned n);
 
 /*
- * Send n frames one by one from nd[0] to nd[1], a millisecond apart, with a call of meanwhile()
- * before each of them (NULL: no call). ret_ns[] gets how long each frame took, in ns, sorted. A
- * frame that takes more than two seconds fails the test.
+ * Send n frames from nd[0] to nd[1], one by one, a millisecond apart. Before each frame meanwhile()
+ * is called, if it is not NULL. ret_ns[] gets the time that each frame took, in ns, sorted. The
+ * test fails if a frame takes more than two seconds.
  */
 void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
     void (*meanwhile)(void *arg), void *arg);

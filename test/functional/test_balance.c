@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ingress queues move to other workers while frames flow: no frame is lost, none overtakes another,
- * and the counters balance. The balancer moves a queue once if that helps, or only says that it
- * would.
+ * Ingress queues move to other workers while frames flow. No frame is lost, the order of frames
+ * stays, and the counters balance. The balancer moves a queue once if that helps. In a dry run it
+ * only logs the move.
  */
 #include "functional.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A front-end with call eventfds that are slow or that block gets late interrupts or loses its
- * connection. Its neighbours lose almost no time: neither the worker nor the control thread waits
- * for the eventfds. Tested with one worker, and with two workers that share egress queues.
+ * A front-end has call eventfds that are slow or that block. Its guest gets late interrupts, or the
+ * front-end is disconnected. Its neighbours lose almost no time, because neither the worker nor the
+ * control thread waits for the eventfds. This is tested with one worker, and with two workers that
+ * share egress queues.
  */
 #include "functional.h"
 
@@ -276,7 +277,7 @@ static void test_full_blocking_eventfds_do_not_delay_answers(void **state)
 
 /*
  * A worker hangs in the write to the eventfd. The write is interrupted, and the front-end is not
- * served for a while, which is longer each time.
+ * served for a while. This time is longer if it happens again.
  */
 static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void **state)
 {
@@ -333,8 +334,8 @@ static unsigned long long rests(pid_t pid)
 
 /*
  * The control thread checks workers every 10 ms, and more often while they make calls. Each check
- * may take the CPU from a guest that shares it. Without an event index, because with one a driver
- * can never say that it wants no calls at all.
+ * may take the CPU from a guest that shares it. The drivers here use no event index, because a
+ * driver with an event index cannot say that it wants no calls at all.
  */
 static void test_guests_that_want_no_calls_are_rarely_disturbed(void **state)
 {

@@ -3,9 +3,9 @@
  * Changes of a port that sends and receives at full speed lose no frame and no call, and do not
  * reorder frames. Thousands of times, eventfds are replaced, a further queue pair is started,
  * stopped, enabled and disabled, the dirty log is turned on and off, and the back-end channel is
- * replaced. A front-end that makes changes all the time waits for its own answers; others do not.
- * Egress queues that the driver has not filled yet get no frames.
- * Changes of many ports in one turn of the event loop are one snapshot.
+ * replaced. If a front-end makes changes all the time, its answers come late. Other front-ends get
+ * their answers in time. Egress queues that the driver has not filled yet get no frames.
+ * Changes of many ports in one turn of the event loop become one forwarding.
  */
 #include "functional.h"
 
@@ -346,8 +346,8 @@ static void a_front_end_that_changes_its_rings_all_the_time_waits_alone(void **s
 	    "more forwardings in a second than are allowed");
 	must(n > RATE_PER_S, "it did not go on");
 	/*
-	 * A neighbour's message does not wait, and the front-end's own last change is made in the
-	 * end.
+	 * The message of a neighbour does not wait. The last change of the front-end itself is also
+	 * made, later.
 	 */
 	must_equal(-frontend_sync(&l.nd[1]->fe), 0, "errno of a neighbour's message");
 	must_equal(-frontend_set_vring_enable(fe_of(&l), 3, true), 0, "errno of the last change");

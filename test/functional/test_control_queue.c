@@ -143,8 +143,8 @@ static void test_commands_are_answered_however_the_driver_kicks(void **state)
 }
 
 /*
- * Send a frame of each flow to port 1; all have to arrive. Returns a mask of the pairs that they
- * arrive on.
+ * Send a frame of each flow to port 1. All frames must arrive. Returns a mask of the pairs on which
+ * they arrive.
  */
 static unsigned run_flows(struct lab *l)
 {

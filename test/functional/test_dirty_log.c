@@ -2,14 +2,15 @@
 /*
  * Theory of operation
  *
- * A migration without a guest. While frames flow both ways, the test does what a front-end does: it
- * turns the log on, copies all memory to a shadow, and then, pass after pass, takes the bits of the
- * log and copies those pages again. At the end it stops the rings, makes a last pass, and compares:
- * all that the switch has written must be in the shadow, byte by byte.
+ * A migration without a guest. While frames flow both ways, the test acts like a front-end. It
+ * turns the log on and copies all memory to a shadow. Then it makes several passes: in each pass it
+ * reads and clears the bits of the log, and copies the pages of these bits again. At the end it
+ * stops the rings, makes a last pass, and compares memory and shadow: all bytes that the switch has
+ * written must be in the shadow.
  *
  * Only the switch writes into receive buffers, used rings and device event areas, so these must be
- * equal. Both sides write a packed ring; if a descriptor differs there, the driver must have
- * written it last.
+ * equal. Driver and switch both write to a packed ring. If a descriptor differs there, the driver
+ * must have written it last.
  */
 #include "functional.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A guest arrives on a port, as after a live migration. The switch announces its address
- * (SEND_RARP) and learns it. With the device state, the addresses that its old port had learned
- * come to its new port.
+ * (SEND_RARP) and learns it. The device state contains the addresses that its old port had learned.
+ * The new port gets them.
  */
 #include "functional.h"
 

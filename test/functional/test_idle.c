@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Workers sleep and wake: if a frame is sent while the worker falls asleep, sleeps, or wakes, it is
- * delivered at once, not when a sleep ends by itself; and idle ports cost almost nothing.
- * (test/unit/worker tests the race alone, longer and under the thread sanitizer.)
+ * Workers sleep and wake up. A frame may be sent while the worker falls asleep, sleeps, or wakes
+ * up. It must be delivered at once, not when the sleep ends by itself. Idle ports must cost almost
+ * nothing. (test/unit/worker tests the race alone, longer and under the thread sanitizer.)
  */
 #include "functional.h"
 
@@ -78,8 +78,8 @@ static void one_batch(struct net_driver *nd[2], uint64_t *random, uint64_t best[
 		/* Mostly around the moment when the worker falls asleep. This moment varies. */
 		spin_us(random_between(random, 150, i % 8 ? 450 : PAUSE_US));
 		/*
-		 * Mostly the same sender: the other driver is still asked to kick while the worker
-		 * is awake.
+		 * Mostly the same driver sends. So the other driver is still asked to kick while
+		 * the worker is awake.
 		 */
 		latency[i] = one_frame(nd, random_between(random, 0, 3) == 0, random);
 	}

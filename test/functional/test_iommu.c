@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Guests behind an IOMMU. The test acts as the IOMMU: it translates the pages that the switch asks
- * for, takes translations back while frames flow, or does not answer.
+ * for, removes translations while frames flow, or does not answer.
  */
 #include "functional.h"
 
@@ -95,8 +95,8 @@ static void unmap_somewhere(struct lab *l, struct net_driver *nd, int region)
 }
 
 /*
- * Sender and receiver are behind an IOMMU, and no translation is taken back: only the first frames
- * may be lost.
+ * Sender and receiver are behind an IOMMU, and no translation is removed. Only the first frames may
+ * be lost.
  */
 static void translated_traffic(uint64_t features)
 {
@@ -125,8 +125,8 @@ static void translated_traffic(uint64_t features)
 }
 
 /*
- * The sender's translations are taken back and given again: its frames wait, but none is lost or
- * changed.
+ * The front-end of the sender removes translations and sends them again. The sender's frames wait
+ * meanwhile, but no frame is lost or changed.
  */
 static void unmap_sender(uint64_t features)
 {
@@ -152,8 +152,8 @@ static void unmap_sender(uint64_t features)
 }
 
 /*
- * The receiver's translations are taken back and given again: frames are lost and counted, and the
- * frames that arrive are whole.
+ * The front-end of the receiver removes translations and sends them again. Frames are lost and
+ * counted meanwhile. The frames that arrive must be right.
  */
 static void unmap_receiver(uint64_t features)
 {
@@ -221,8 +221,8 @@ static void an_invalidation_is_complete(uint64_t features)
 }
 
 /*
- * Were frames for port 0 lost, one of its receive buffers given up, and one of its own frames
- * dropped?
+ * Has port 0 lost frames that were sent to it, has it lost a receive buffer, and was one of the
+ * frames dropped that it sent?
  */
 static bool gave_up(const json_t *stats)
 {

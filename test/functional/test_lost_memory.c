@@ -177,8 +177,8 @@ static void test_a_call_eventfd_blocks(void **state)
 	(void)state;
 	open_lab(&l);
 	/*
-	 * Once for each ring format. The victim is served again after a second the first time,
-	 * after two seconds the second time.
+	 * This is done for each ring format. The victim is served again after a second in the first
+	 * case, and after two seconds in the second case.
 	 */
 	for (unsigned i = 0; i < 2; i++) {
 		connect_victim(&l, i % 2 ? FEATURES_PACKED : FEATURES_BASE);

@@ -138,8 +138,8 @@ static void test_regions_added_and_removed_hundreds_of_times(void **state)
 }
 
 /*
- * Move the buffers to another file; neither gpa nor uaddr change. Fill the old memory with wrong
- * bytes.
+ * Move the buffers to another file. Their gpa and uaddr stay the same. Fill the old memory with
+ * wrong bytes.
  */
 static void replace_buffers(struct net_driver *nd)
 {

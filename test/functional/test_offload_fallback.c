@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest that accepts an offload gets it; for other guests the switch completes it in software; a
- * frame that cannot be completed is counted.
+ * If a guest accepts an offload, it gets frames with this offload. For other guests the switch
+ * finishes the frames in software. A frame that cannot be finished is dropped and counted.
  */
 #include "functional.h"
 #include "packet.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A front-end that announces missing pages and never brings them: a worker waits for a while, then
- * the port is dropped. The neighbours wait meanwhile, and lose no frame.
+ * A front-end announces missing pages and never sends them. A worker waits for a while; then the
+ * front-end is disconnected. The neighbours wait meanwhile, but they lose no frame.
  */
 #include "functional.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port with many queues full of expensive frames uses its own time, not its neighbours': one
- * worker, two neighbours that exchange a frame now and then, a third port with large frames in
- * every queue, and a fourth port, their destination, which does not accept them whole and has no
- * buffers.
+ * A port with many queues of expensive frames must not use the time of its neighbours. The test has
+ * one worker and four ports. Two neighbours exchange a frame now and then. The third port has large
+ * frames in every queue. They go to the fourth port, which has no buffers and does not accept large
+ * frames unsegmented.
  */
 #include "functional.h"
 #include "packet.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The switch delivers what it looked up. A guest rewrites destination, VLAN tag and offload request
- * of its frames while the switch copies them. No frame reaches a station to which it was not
- * addressed when it was looked up, and no offload is delivered that was not checked.
+ * The switch delivers the same bytes that it used for the look-up. A guest rewrites destination,
+ * VLAN tag and offload request of its frames while the switch copies them. No frame reaches a
+ * station to which it was not addressed when it was looked up, and no offload is delivered that was
+ * not checked.
  *
  * Port 0 is the attacker: another thread changes the headers of its frames between two forms as
  * fast as it can. Ports 1 and 2 are the stations to which the two forms are addressed; neither

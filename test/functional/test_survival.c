@@ -211,8 +211,8 @@ static void nothing_at_a_bad_address(struct lab *l, uint64_t features)
 		put(l, 16, 0, 0);
 		kick(l);
 		/*
-		 * Wait for the switch from time to time: overrunning the ring would be another
-		 * attack.
+		 * Wait for the switch from time to time. If the ring were overrun, that would be
+		 * another attack.
 		 */
 		if (round % 40 == 0)
 			refused(l, "bad-descriptors", before + 5 * round);

@@ -103,8 +103,9 @@ static void test_broadcast_multicast_and_unknown_go_to_all_others_once(void **st
 }
 
 /*
- * Send to 01:80:c2:00:00:00 to 0f. The second one, of pause frames, is dropped even if link-local
- * frames are forwarded.
+ * Send frames to the 16 link-local addresses, 01:80:c2:00:00:00 to 01:80:c2:00:00:0f. The second
+ * address is that of pause frames. Frames to it are dropped even if link-local frames are
+ * forwarded.
  */
 static void run_link_local(struct lab *l, bool forwarded)
 {

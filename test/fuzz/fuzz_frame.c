@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Frames with any net header, from one guest to another, through the whole hot path: headers that
- * agree with the frame and headers that do not, cut into any pieces, to a guest that accepts any
- * offloads, with buffers of any size. The counters must balance, and no guest may get an offload
- * that it did not negotiate.
+ * Frames go from one guest to another through the whole hot path. The input chooses everything: net
+ * headers that agree with the frame or do not, the pieces of the frame, the offloads that the
+ * receiver accepts, and the sizes of its buffers. The counters must balance, and no guest may get
+ * an offload that it did not negotiate.
  */
 #include "bridge/fdb.h"
 #include "datapath/burst.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Memory regions come, go and move while rings are in use. Two files are cut into slots, and each
- * slot may be anywhere in guest memory; the rings are in one of them, and descriptors point into
- * all.
+ * Memory regions are added, removed and moved while rings are in use. Two files are cut into slots,
+ * and each slot may be anywhere in guest memory. The rings are in one of the slots. Descriptors
+ * point into all slots.
  */
 #include "vhost_world.h"
 

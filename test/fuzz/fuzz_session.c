@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Streams of messages: well-formed messages with values close to the right ones, any payload after
- * a right header, and bytes that are no message; each with descriptors of every kind.
+ * Streams of messages of three kinds: well-formed messages with values close to the right values,
+ * right headers with any payload, and bytes that are not a message. Each has descriptors of every
+ * kind.
  */
 #include <sys/socket.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A fuzzer's input, read as a program: every target draws its next operation and the parameters
- * from it. After its end an input yields zeros.
+ * The input of a fuzzer is read like a program: every target reads its next operation and the
+ * parameters of the operation from the input. After the end of the input, zeros are read.
  */
 #pragma once
 

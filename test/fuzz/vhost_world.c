@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- * A device and its session at one end of a socket pair, the fuzzer at the other, all in one thread:
- * a message is sent, then the session is told that there is something to read. The device polls its
- * rings: it runs a batch of every active ring, touches the segments, and completes it. So memory
- * that was unmapped too early causes a fault.
+ * A device and its session are at one end of a socket pair, and the fuzzer is at the other end. All
+ * run in one thread: a message is sent, then the session is told that its socket is readable. The
+ * device polls its rings: it runs a batch of every active ring, touches the segments, and completes
+ * it. So memory that was unmapped too early causes a fault.
  *
  * Leaks are counted from outside: open descriptors by testing each small number, shared mappings by
  * wrapping mmap and munmap at link time (with 64-bit offsets mmap is mmap64; reading /proc would

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A guest that follows no rules: up to 128 queue pairs with ring memory that a peer writes as it
- * likes. It does not track buffers: descriptors stay as they were written, and one store offers
- * them again.
+ * A guest that follows no rules. It has up to 128 queue pairs, and a peer may write anything into
+ * the ring memory. Buffers are not tracked: descriptors stay as they were written, and one store
+ * offers them again.
  */
 #pragma once
 
@@ -62,9 +62,7 @@ int guest_again(struct guest *g);
 /* Write descriptor i of a ring. */
 void guest_desc(struct guest *g, unsigned ring, unsigned i, uint64_t gpa, uint32_t len,
     uint16_t flags, uint16_t next);
-/*
- * Let the entries of the available ring name n heads in turn, which are `step` descriptors apart.
- */
+/* Fill in the available ring. Its entries are n chain heads in turn, `step` descriptors apart. */
 void guest_chain_heads(struct guest *g, unsigned ring, unsigned n, unsigned step);
 /* Every entry of all rings of a direction (0: receive, 1: transmit) is this one descriptor. */
 void guest_fill(struct guest *g, unsigned direction, uint64_t gpa, uint32_t len, uint16_t flags);

@@ -28,7 +28,8 @@
 #include "lab.h"
 
 /*
- * The limits. For those in us or ms, three times the figure of the quiet run counts if it is more.
+ * The limits. If three times the figure of the quiet run is more than a limit in us or ms, that is
+ * used instead.
  */
 #define P99_US           1000.0
 #define MAX_US           20000.0
@@ -220,8 +221,8 @@ static void try_once(struct outcome *o, const struct settings *s, const struct p
 }
 
 /*
- * Is the outcome not judged? Delays are only reported if two workers share their CPUs with the
- * neighbours and the peer.
+ * Is this figure only reported, and not compared with a limit? This is so for delays if two workers
+ * share their CPUs with the neighbours and the peer.
  */
 static bool is_open(const struct outcome *o)
 {

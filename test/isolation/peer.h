@@ -2,9 +2,9 @@
 /*
  * The hostile peers: one table, one function each.
  *
- * Each peer is a process of its own. Its function prepares, reports that with peer_attacks(), and
- * then attacks until it is killed. peer_step() after each round counts, so that a peer that does
- * nothing is detected. A peer has two ports of its own.
+ * Each peer is a process of its own, and has two ports of its own. Its function prepares the
+ * attack, calls peer_attacks(), and then attacks until the process is killed. It calls peer_step()
+ * after each round. The calls are counted, so a peer that does nothing is detected.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Hundreds of ports of one owner. Each port may cost other ports little, and all of them together
- * may not cost others more than that.
+ * Hundreds of ports belong to one owner. A single port may cost other ports only little. All ports
+ * of the owner together may not cost others more than that.
  */
 #include <errno.h>
 #include <fcntl.h>

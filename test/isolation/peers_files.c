@@ -80,8 +80,9 @@ static ssize_t send_many(int sock, const void *bytes, size_t size, const int *fd
 
 /*
  * Send a message that wants an eventfd, with another descriptor, so that the switch has to close
- * the descriptor. It must be the last one of its file: the switch receives it with the first byte,
- * and our copy is closed before we send the other bytes.
+ * the descriptor. The switch must close the last descriptor of the file. So the first byte of the
+ * message is sent with the descriptor, then the peer closes its own copy, and then it sends the
+ * other bytes.
  */
 static void give_away(struct peer_world *w, struct guest *g, int fd)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Messages as fast as the switch reads them. Most of these peers also have frames in their rings,
- * so that the messages change something that is in use.
+ * These peers send messages as fast as the switch reads them. Most of these peers also have frames
+ * in their rings, so that the messages change rings that are in use.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,9 +2,9 @@
 /*
  * Every FUSE request names the thread that caused it, so the server can leave requests of other
  * processes without an answer. The server is a child process. It must outlive its parent: when the
- * parent ends, the kernel closes the parent's files and waits for the server's answers. Nothing
- * stays behind after both have ended: the mount is in a mount namespace of these two processes, and
- * the FUSE connection ends when the last descriptor of /dev/fuse is closed.
+ * parent ends, the kernel closes the parent's files and waits for the server's answers. After both
+ * processes have ended, the mount is gone: it is in a mount namespace of these two processes. The
+ * FUSE connection ends when the last descriptor of /dev/fuse is closed.
  */
 #include "silent_fuse.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runs in a guest: writes a number to a word of many pages, and reports a page without its number.
+ * Runs in a guest, in rounds. Each round writes a number into many pages, then reads the pages, and
+ * reports if a page has another number.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Closers close the descriptors that they are given, and those that the main process leaves open at
- * its end.
+ * Closers close the descriptors that they are given. When the main process ends, they also close
+ * the descriptors that it left open.
  */
 #include <setjmp.h>
 #include <stdarg.h>

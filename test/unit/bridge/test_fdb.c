@@ -219,8 +219,8 @@ static void entries_go_when_older_than_the_ageing_time(void **state)
 }
 
 /*
- * An entry is dropped if it is checked at any time between the first one at which it is too old and
- * the last one at which its stamp still shows this.
+ * There is a first moment at which an entry is too old, and a last moment at which its stamp still
+ * shows that. If the entry is checked between these moments, it must be dropped.
  */
 static void the_shortest_and_the_longest_ageing_time(void **state)
 {
@@ -333,8 +333,8 @@ static void flush_takes_slices_and_ports_that_come_later_a_pass_of_theirs(void *
 	assert_true(fdb_flush_some(fdb, half));
 	assert_in_range(found(fdb, 1, 0, 200), 1, 199);
 	/*
-	 * During the pass another port is to be flushed, and the first port again, with new
-	 * addresses in buckets that the pass has passed.
+	 * During the pass two more flushes begin: of another port, and of the first port again. The
+	 * first port has new addresses in buckets that this pass has already handled.
 	 */
 	fdb_flush_port(fdb, 2);
 	learn_many(fdb, 1, 0, 200, 10);
@@ -460,8 +460,8 @@ static void nobody_gives_way_to_an_equal(void **state)
 	assert_int_equal(fdb_buckets(fdb), 4);
 	fdb_learn(fdb, mac_in_pair(fdb, learner, 1, &n), learner, 20);
 	/*
-	 * Ports with one address each fill the other pair. Together these are more entries than the
-	 * limit.
+	 * Ports with one address each fill the other pair. Both pairs together have more entries
+	 * than the limit.
 	 */
 	for (uint16_t p = 1; p <= 2 * FDB_BUCKET_SLOTS; p++) {
 		uint32_t first = 0;

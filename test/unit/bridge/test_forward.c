@@ -73,7 +73,8 @@ static void each_rule_has_its_verdict(void **state)
 		assert_int_equal(forward_one(fdb, 9, dst[i], src[i]), frame[i].verdict);
 	}
 	/*
-	 * The same frames in one burst, in which the verdict of the frame before may be used again.
+	 * Forward the same frames in one burst. In a burst the verdict of the previous frame may be
+	 * used again.
 	 */
 	forward_burst(fdb, 9, NOW_S, ARRAY_SIZE(frame), dst, src, verdict);
 	for (unsigned i = 0; i < ARRAY_SIZE(frame); i++)

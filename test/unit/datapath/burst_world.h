@@ -69,8 +69,8 @@ void send_frames(uint8_t to, uint32_t len, uint16_t gso_size, unsigned n);
 /* Run one burst. Returns how many frames it took. */
 unsigned run(void);
 /*
- * Run bursts until `frames` frames have been taken, at most `most` in each. Returns the number of
- * bursts.
+ * Run bursts until they have taken `frames` frames in total. Returns how many bursts that were. The
+ * test fails if a burst takes more than `most` frames, or if frames are left after that.
  */
 unsigned run_all(unsigned frames, unsigned most);
 

@@ -247,8 +247,9 @@ static bool is_called_slow(void (*in_call)(void))
 }
 
 /*
- * A call is slow if it uses much CPU time, not if the worker loses its CPU in it. This test may
- * lose its CPU, too, at any time. So it is repeated, and only half of the results have to be right.
+ * A call is slow if it uses much CPU time. It is not slow if the worker loses its CPU during the
+ * call. This test may lose its CPU, too, at any time. So it is repeated, and only half of the
+ * results have to be right.
  */
 static void who_loses_its_cpu_in_a_call_does_not_blame_the_driver(void **state)
 {
@@ -293,8 +294,8 @@ static void broken_rings_are_not_looked_at_again(void **state)
 }
 
 /*
- * Each destination of a flooded TSO frame that does not accept it causes software work. The sum is
- * bounded.
+ * A TSO frame is flooded. Each destination that does not accept TSO frames causes software work.
+ * The sum of this work has a limit.
  */
 static void a_flood_has_only_so_much_done_in_software(void **state)
 {

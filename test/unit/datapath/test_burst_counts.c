@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A burst counts every frame, each in the right counter. */
+/*
+ * Tests of one burst through all its stages. Each frame must be counted in the counter that says
+ * what happened to the frame. Net headers and learned addresses are checked, too.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +51,7 @@ static void frames_to_a_port_that_is_down_are_counted(void **state)
 	}
 }
 
-/* One copy of each frame to each port. */
+/* Each port gets one copy of each frame. */
 static void copies_of_floods_are_counted(void **state)
 {
 	(void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Bounds on what one burst copies for floods. Frames that exceed the bound are not lost: they
- * follow in later bursts, in order and once to each port, and the counters balance meanwhile.
+ * The limit on the bytes that one burst copies for floods. Frames beyond the limit are not lost:
+ * they are flooded by later bursts, in order and once to each port. The counters balance meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The forwarding: which queues a worker polls, and what stays the same from one forwarding to the
- * next.
+ * Tests of the forwarding: which queues a worker polls, and which parts stay the same in the next
+ * forwarding.
  */
 #include <setjmp.h>
 #include <stdarg.h>

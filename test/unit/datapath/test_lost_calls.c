@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A driver goes to sleep while a worker delivers a frame to it: the driver gets a call, or has seen
- * the frame. Both run at the same time, the driver a little later in each round, because a call can
- * be lost only during less than a microsecond.
+ * A driver goes to sleep while a worker delivers a frame to it. Either the driver has seen the
+ * frame, or it must get a call. A call could only be lost within less than a microsecond. So driver
+ * and worker run at the same time, and the driver begins a little later in each round.
  */
 #include <setjmp.h>
 #include <stdarg.h>

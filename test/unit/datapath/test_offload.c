@@ -437,8 +437,9 @@ static void headers_between_ip_and_tcp_are_kept(void **state)
 }
 
 /*
- * A chain of extension headers cut anywhere. Without a checksum request nothing but the parser
- * stands between the chain and the end of the frame; ASan watches.
+ * A chain of extension headers is cut at every place. There is no checksum request, so only the
+ * parser can keep the code from reading behind the end of the frame. The address sanitizer detects
+ * such a read.
  */
 static void a_cut_chain_of_extension_headers_is_refused(void **state)
 {
@@ -579,7 +580,9 @@ static void segmentation_must_be_of_the_frame_s_own_kind(void **state)
 			struct virtio_net_hdr net = header_for(&b, &s, kinds[k], 1000);
 			bool right = s.udp ? k >= 2 : k == s.ipv6;
 
-			/* With two tags an IPv6 header's end is not in the head; its protocol is.
+			/*
+			 * If a frame has two tags, the head contains only a part of the IPv6
+			 * header. But it contains the field with the protocol.
 			 */
 			assert_int_equal(agrees(&b, net), right);
 			net.hdr_len = 0;

@@ -2,7 +2,7 @@
 /*
  * The network driver against the device side of the rings, in one process and without a socket. The
  * device finds the frames that the driver sent, and the driver finds the frames that the device
- * delivered, with any shapes. The driver detects what a device does wrong.
+ * delivered, with any shapes. The driver detects faults of a device.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -59,7 +59,8 @@ static void what_is_no_name_is_named(void **state)
 	    {"all,++csum", "++csum"},
 	    {"all, csum", " csum"},
 	    /*
-	     * Names that --features refuses: always offered, set by another option, or not served.
+	     * Names that --features refuses. These features are always offered, or set by another
+	     * option, or not supported.
 	     */
 	    {"log_all", "log_all"},
 	    {"protocol_features", "protocol_features"},

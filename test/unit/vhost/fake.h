@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A small device without Ethernet, and a front-end that sends any message. The device checks what
- * lib/vhost guarantees to every device: only what is in use is paused; rings in use are active and
- * mapped, in the current memory; no answer is sent before a commit. The simple device can only be
- * paused as a whole: pause and resume alternate.
+ * lib/vhost guarantees to every device: only rings in use are paused; rings in use are active, and
+ * mapped in the current memory; no answer is sent before a commit. There is also a simple device
+ * that can only be paused as a whole. Its calls of pause and resume must alternate.
  */
 #pragma once
 

@@ -39,8 +39,8 @@ static void wait_for_turn(struct port *p, uint64_t now_ns)
 
 /*
  * The ports of a crowd have messages all the time, with visits of visit_ns. Another port has a
- * short message now and then. Returns the longest time that a visit of the other port waited;
- * *ret_crowd_ns: that a visit of the crowd waited.
+ * short message now and then. Returns the longest time for which a visit of the other port waited.
+ * *ret_crowd_ns is the longest time for which a visit of the crowd waited.
  */
 static uint64_t longest_wait(uint64_t visit_ns, uint64_t *ret_crowd_ns)
 {

@@ -224,7 +224,7 @@ static void front_ends_that_come_and_go_share_one_errand(void **state)
 }
 
 /*
- * A write that blocks ends when its front-end goes. A write for the next front-end is not
+ * A write that blocks ends when its front-end disconnects. A write for the next front-end is not
  * interrupted.
  */
 static void the_next_front_end_is_called_after_one_that_blocked(void **state)
@@ -336,8 +336,8 @@ static void the_last_front_end_s_eventfd_is_not_trusted_for_the_next(void **stat
 }
 
 /*
- * A device ends before its errand. A new device at the same address gets a table of its own, which
- * stays.
+ * A device ends before its errand. A new device at the same address gets a table of its own. The
+ * end of the errand does not free this table.
  */
 static void a_device_may_end_while_its_errand_is_on_its_way(void **state)
 {

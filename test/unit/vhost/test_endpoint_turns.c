@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The order in which front-ends are served: those that wait, are silent, connect too often, or were
- * dropped.
+ * The order in which front-ends are served. Some of them wait, are silent, connect too often, or
+ * were dropped before.
  */
 #include "endpoint_fixture.h"
 #include "vhost/work_queue.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * GET_INFLIGHT_FD, SET_INFLIGHT_FD: areas are made, accepted, refused; chains in flight are handed
- * out again or returned. proves: S06 S08
+ * GET_INFLIGHT_FD and SET_INFLIGHT_FD. Areas are made, accepted or refused. Chains in flight are
+ * fetched again by the device, or returned to the driver. proves: S06 S08
  */
 #include "fake.h"
 
@@ -397,7 +397,8 @@ static off_t bytes_in_file(int fd)
 }
 
 /*
- * The file takes memory for the rings as they are, not for the largest rings that it has room for.
+ * The file takes only as much memory as the present rings need, although it has room for larger
+ * rings.
  */
 static void an_area_takes_memory_by_the_rings(void **state)
 {

@@ -454,8 +454,8 @@ static void no_more_is_asked_for_than_the_channel_takes(void **state)
 	assert_in_range(n, 32, 64);
 	assert_int_equal(fake_run(w.f), LIVES);
 	/*
-	 * Nothing is answered: each miss is denied in time, the rings go on, and further misses are
-	 * asked for.
+	 * The front-end answers no miss. Each miss is denied in time, the rings go on, and further
+	 * misses are asked for.
 	 */
 	for (uint64_t now = 3, done = 0; done < SIZE; now += 100) {
 		assert_true(now < 1000000);

@@ -347,8 +347,8 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 	assert_in_range(n, RATE_BURST - 100, 2 * RATE_BURST - 1);
 	assert_int_equal(f->dev->holds, 1);
 	/*
-	 * A message that comes meanwhile waits. Ten seconds are added, so that the wait cannot end
-	 * too early on a busy machine.
+	 * If a message comes meanwhile, it waits. The test adds ten seconds to the wait, so that
+	 * the wait cannot end too early on a busy machine.
 	 */
 	rate_add(&f->dev->rate, more, clock_ns());
 	fake_send(f, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
@@ -631,8 +631,8 @@ static void a_running_ring_sees_what_the_driver_writes(void **state)
 }
 
 /*
- * The indices of a ring, and the base that different front-ends tell for it after they did not stop
- * it.
+ * The indices of a ring that was not stopped, and the bases that different front-ends tell for such
+ * a ring.
  */
 static void a_split_ring_starts_at_its_used_index(void **state)
 {

@@ -88,8 +88,8 @@ static void forget_steps(void)
 }
 
 /*
- * Prepare a packed ring that lacks only its start. A call eventfd and an announcement wait for the
- * start.
+ * Prepare a packed ring completely, but do not start it. A call and an announcement wait until it
+ * is started.
  */
 static void prepare(struct fake *f, struct vhost_device_type *type)
 {

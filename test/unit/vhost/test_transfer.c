@@ -209,8 +209,8 @@ static void a_state_goes_through_a_pipe_that_is_full(void **state)
 
 /*
  * Another process holds the pipe's lock in a write that never ends. Messages and the end of the
- * connection do not wait for the lock. While the transfer that waits for it has not ended, the port
- * gets no further transfer.
+ * connection do not wait for the lock. The transfer waits for the lock. Until it has ended, the
+ * port can have no other transfer.
  */
 static void a_pipe_whose_lock_is_held_hangs_nobody(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A driver that asked for a call gets it, even if much was completed between two questions: in that
- * time the driver may go around the whole ring and then sleep.
+ * A driver that asked for a call gets it. This is so even if many chains were completed before the
+ * device asked again whether the driver wants a call: meanwhile the driver may have gone around the
+ * whole ring and fallen asleep.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -129,8 +130,8 @@ static void a_call_is_made_when_the_event_was_passed(bool packed)
 }
 
 /*
- * Complete `before` chains while the driver is awake and `after` more while it sleeps, without a
- * question in between.
+ * Complete `before` chains while the driver is awake, and `after` chains while it sleeps. The
+ * device does not ask in between whether the driver wants a call.
  */
 static void sleeper(bool packed, unsigned start, unsigned before, unsigned after)
 {

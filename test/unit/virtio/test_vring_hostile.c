@@ -361,9 +361,9 @@ static void chains_longer_than_a_frame_are_faults(void **state)
 }
 
 /*
- * A fetch of descriptor 0 finds the region. Then eight more are fetched, of which number `lane` is
- * wrong. If it is too long, the fetch stops there, because it may only be too long for the rest of
- * the batch.
+ * A fetch of descriptor 0 finds the region. Then eight more descriptors are fetched. Number `lane`
+ * of these is wrong. If this descriptor is too long, the fetch stops before it, because it may only
+ * be too long for the rest of the batch.
  */
 static void lie_in_lane(unsigned lane, struct vring_split_desc lie, enum vring_fault fault)
 {

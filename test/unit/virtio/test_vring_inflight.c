@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * In-flight tracking survives a crash at any instruction. A child process single-steps an
- * operation. Whenever the memory that outlives the process has changed, that memory is what a crash
- * would leave. The ring is recovered from each of these states, and all chains that it hands out
- * are compared with the model: chains in flight come first, oldest first, then chains that were
- * never fetched; none is missing and none comes twice. A device that does not defer has nothing in
- * flight; then the ring's position must be found again, from the area or from the journal.
+ * operation. After each change of the memory that outlives the process, the test takes a copy of
+ * it: this is the state that a crash at this moment would leave. The ring is recovered from each of
+ * these states. The chains that it then returns are compared with the model: chains in flight come
+ * first, oldest first, then chains that were never fetched. No chain is missing, and no chain comes
+ * twice. A device that does not defer has nothing in flight; then the ring's position must be found
+ * again, from the area or from the journal.
  *
  * Some areas have room for more entries than the ring has; these stay untouched.
  *
@@ -248,8 +249,8 @@ static struct order recover_all(const struct lab *l, const uint8_t *state, bool 
 	static struct vring_batch batch;
 	struct guest_memory *guest = guest_of(memory);
 	/*
-	 * The position that a front-end tells that does not know the true one: the used index of a
-	 * split ring, the start of a packed one.
+	 * The position that a front-end tells if it does not know the true position: the used index
+	 * of a split ring, or the start of a packed ring.
 	 */
 	struct vring_position position = vring_position_initial(packed(l));
 	struct vring_config config = l->config;
@@ -331,8 +332,9 @@ static struct order expected(const struct lab *l)
 }
 
 /*
- * After a crash either the chains of before the operation are handed out or those of after it. Once
- * these were, the others must not come back at a later point.
+ * After a crash the ring returns either the chains in flight before the operation, or those after
+ * the operation. If a crash at one point gives the chains after the operation, a crash at a later
+ * point must give them, too.
  */
 static bool check_deferred(
     const struct order *got, const struct order *before, const struct order *after, bool done)
@@ -343,8 +345,8 @@ static bool check_deferred(
 }
 
 /*
- * A batch may be completed in part. The first chains are used in the memory that recovery left; all
- * others are handed out again.
+ * A batch may be completed only in part. Then the memory after the recovery shows the first chains
+ * as used, and all other chains are returned again.
  */
 static void check_in_order(const struct lab *l, const struct vring_position *from,
     const struct order *got, const struct order *before)

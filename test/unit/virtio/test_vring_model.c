@@ -2,10 +2,9 @@
 /*
  * Theory of operation
  *
- * Our driver side and our device side run against each other on one ring for many random steps. A
- * model keeps a plain queue of the chains that the device has. Each chain has a number, and its
- * buffers have bytes made from the number. So a chain that is lost, exchanged, cut or delivered
- * twice is detected at once.
+ * lib/virtio's driver side and device side use one ring for many random steps. A model has a simple
+ * queue of the chains that the device has. Each chain has a number, and its buffers have bytes made
+ * from the number. So a chain that is lost, exchanged, cut or delivered twice is detected at once.
  *
  * The transmit direction fetches, sometimes gives chains back unused, and completes. The receive
  * direction reserves buffers for frames of random lengths, fills them, and completes.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Checking a told position against the ring. A driver and a device, both ours, use a ring with
- * chains of all shapes. After each step, whatever position is told, the true position is never
- * rejected and never replaced by another.
+ * Compares positions that a front-end tells with the ring. lib/virtio's driver and device use a
+ * ring with chains of all shapes. After each step all positions are told, one after the other. The
+ * true position must never be rejected, and never be replaced by another position.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -290,7 +290,8 @@ static void a_split_ring_stands_at_its_used_index(void **state)
 	    {301, 557, 301, 301}, /* the truth */
 	    {0xfff0, 0x10, 5, 0xfff0},
 	    /*
-	     * A used index that cannot be right: the driver has started anew and did not clear it.
+	     * The used index cannot be right, because the driver has started again and did not
+	     * clear it.
 	     */
 	    {301, 0, 0, 0},
 	    {301, 300, 290, 290},

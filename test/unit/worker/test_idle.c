@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which drivers are asked to kick, and for how long. Queues are stand-ins that count; eventfds are
- * real. test_idle_race.c shows that no kick is lost.
+ * Tests which drivers are asked to kick, and for how long. Queues are replaced by counters. The
+ * eventfds are real. test_idle_race.c shows that no kick is lost.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Idle queues cost a busy queue little, and are not forgotten. Rings and bursts are stand-ins: a
- * queue's driver writes one word.
+ * Idle queues cost a busy queue little, and frames in them are found. Rings and bursts are replaced
+ * by simple code: a driver only writes one word.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -238,8 +238,8 @@ static void quiet_queues_stay_quiet_on_a_new_list(void **state)
 	(void)state;
 	turns(SWEEP_COLD + 1);
 	/*
-	 * Publish the same queues, then fewer, which have other places, then all, of which some are
-	 * new.
+	 * Publish the same queues again. Then publish fewer queues; they have other places on the
+	 * list. Then publish all queues; some of them are new.
 	 */
 	publish(QUEUES, 2);
 	turns(1);
