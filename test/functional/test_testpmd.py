@@ -93,17 +93,16 @@ def first_bursts(size, n_queues):
     return max(1, size // 2 // BURST // n_queues)
 
 
-def run_loop(switch, testpmd, bursts, seconds=0.4):
+def run_loop(switch, testpmd, bursts, seconds=0.2):
     """Frames go round and round, then the rings are read dry. Returns what everybody counted."""
     wait_up(switch)
     before = switch.quiet_stats()
     testpmd.run(f"start tx_first {bursts}")
     time.sleep(seconds)
     testpmd.run("stop")
-    switch.quiet_stats()
     testpmd.run("set fwd rxonly")
     testpmd.run("start")
-    time.sleep(0.2)
+    time.sleep(0.1)
     testpmd.run("stop")
     return before, switch.quiet_stats(), testpmd.counters()
 
