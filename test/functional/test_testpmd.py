@@ -200,7 +200,11 @@ def test_two_processes_of_different_ring_formats(switch, program):
     before = switch.quiet_stats()
     second.run("start")
     first.run("start tx_first 2")
-    time.sleep(1)  # both on one core: a turn takes the time slices of two
+    # Both on one core: a turn takes the time slices of two, and longer on a busy machine.
+    old = totals(before)
+    wait_for(
+        lambda: min(difference(totals(switch.stats()), old)["egress"]) > 20 * 2 * BURST, "loop that turns", 20, 0.1
+    )
     for program_ in (first, second):
         program_.run("stop")
     switch.quiet_stats()
