@@ -72,6 +72,7 @@ const char *cpu_level_name(enum cpu_level level);
  * through a table is not inlined. With tables there, a frame took 0.4 instructions more at the
  * baseline, 22 more if each frame of a burst has other addresses, and 1.0 fewer with AVX-512.
  */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the arguments may be initializers in braces. */
 #ifdef __x86_64__
 #define CPU_VARIANTS(baseline, avx2, avx512) \
 	{ \
@@ -84,6 +85,7 @@ const char *cpu_level_name(enum cpu_level level);
 		baseline \
 	}
 #endif
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* In a loop that waits for another thread. */
 static ALWAYS_INLINE void cpu_pause(void)

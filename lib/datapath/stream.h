@@ -34,9 +34,9 @@ static CPU_AVX512 ALWAYS_INLINE void stream_block_avx512(uint8_t *to, const uint
 	__m512i line[STREAM_BLOCK / CACHE_LINE];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(line); i++)
-		line[i] = _mm512_loadu_si512(from + i * CACHE_LINE);
+		line[i] = _mm512_loadu_si512(from + (size_t)i * CACHE_LINE);
 	for (unsigned i = 0; i < ARRAY_SIZE(line); i++)
-		_mm512_stream_si512((__m512i *)(void *)(to + i * CACHE_LINE), line[i]);
+		_mm512_stream_si512((__m512i *)(void *)(to + (size_t)i * CACHE_LINE), line[i]);
 }
 
 /* Streaming stores are not ordered, but stores to the ring must come after them. */
