@@ -115,7 +115,7 @@ static int eal_init(int argc, const char *argv[], bool verbose)
 
 /*
  * Execute this program again without huge pages. The EAL has moved this thread to other CPUs, so
- * restore them first. Returns on failure only.
+ * restore the thread's CPUs first. Returns on failure only.
  */
 static void start_again(const struct options *o, const cpu_set_t *cpus)
 {

@@ -116,8 +116,8 @@ struct port_id {
 };
 
 /*
- * Rules for the frames of a port, beyond their addresses. A policy does not change after it was
- * published. Several ports can share a policy.
+ * What is done with the frames that come from a port, besides forwarding them by their addresses.
+ * A policy does not change after it was published. Several ports can share a policy.
  */
 struct port_policy {
 	uint32_t features; /* 0: none, and the stage "classify" is left out */

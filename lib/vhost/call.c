@@ -303,12 +303,12 @@ void vhost_calls_forget(struct vhost_device *dev)
 	if (!c)
 		return;
 	/*
-	 * This is counted before descriptors are dropped. So a descriptor that the errand has
-	 * already taken counts as one of the front-end that has disconnected.
+	 * Drop the descriptors before front_end is incremented. So `written` has the old number for
+	 * each descriptor that the errand takes from this front-end.
 	 */
-	atomic_fetch_add(&c->front_end, 1);
 	for (unsigned i = 0; i < SLOTS; i++)
 		drop(c, i);
+	atomic_fetch_add(&c->front_end, 1);
 	for (unsigned i = 0; i < VHOST_RINGS_MAX; i++)
 		vhost_call_doubt(dev, i);
 	atomic_store(&c->quick, 0);

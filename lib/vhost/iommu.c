@@ -6,18 +6,20 @@
  * switch sends misses on the back-end channel. Only the control thread uses the table of
  * translations (virtio/iotlb.h). Rings read a view of the table.
  *
- * An update or an invalidation changes the table. Then a new view is published, and all rings are
- * settled, because the addresses of their areas are translated, too. The message is answered when
- * no worker is in a burst that began with the old view. So an invalidation is complete before it is
- * answered. It stops a ring only if it affects the ring's own areas.
+ * An update or an invalidation changes the table. Then a new view is published, and
+ * vhost_device_settle() examines all rings again, because the addresses of their areas are
+ * translated, too. The message is answered when no worker is in a burst that began with the old
+ * view. So an invalidation is complete before it is answered. It stops a ring only if it affects
+ * the ring's own areas.
  *
- * Misses. A worker cannot send messages. A ring notes its misses. The owner calls
- * vhost_iommu_service(), which asks the front-end for the translations. At most OUTSTANDING_MAX
- * questions are open at a time: otherwise a guest with many rings could fill the channel's socket,
- * and the channel would be closed. No function here waits for an answer. If an answer does not come
- * in time, or does not give the permission, the miss is denied. Then the chain that needs the
- * translation is returned as a faulty chain, and the ring goes on. Translations of a ring's own
- * areas are asked for every AREA_REPEAT_MS until they have come. Only this ring waits for them.
+ * Misses. A worker cannot send messages, so a ring only notes its misses. The owner of the device
+ * calls vhost_iommu_service(), which asks the front-end for the translations. At most
+ * OUTSTANDING_MAX questions are open at a time: otherwise a guest with many rings could fill the
+ * channel's socket, and the channel would be closed. No function here waits for an answer. If an
+ * answer does not come in time, or does not give the permission, the miss is denied. Then the chain
+ * that needs the translation is returned as a faulty chain, and the ring goes on. Translations of a
+ * ring's own areas are asked for every AREA_REPEAT_MS until they have come. Only this ring waits
+ * for them.
  *
  * If memory for a new view cannot be allocated, the table is emptied, and rings use an empty view
  * that was made at the start. Then rings ask for all translations again.

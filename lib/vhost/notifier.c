@@ -61,8 +61,9 @@ static void give_back(const struct vhost_device *dev, int fd, bool blocking)
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 	/*
-	 * The descriptor may be closed some time later. Until then an in-band eventfd would stay in
-	 * the epoll set, and its writes would be taken for writes to the ring's new eventfd.
+	 * vhost_fd_close() may close the descriptor some time later. If it is an eventfd of
+	 * vhost_inband_open(), it must leave the epoll set now. Otherwise a write to it would be
+	 * taken for a write to the ring's new eventfd.
 	 */
 	if (dev->inband_fd >= 0)
 		epoll_ctl(dev->inband_fd, EPOLL_CTL_DEL, fd, NULL); /* syscalls: epoll_ctl */

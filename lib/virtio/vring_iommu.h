@@ -128,8 +128,8 @@ uint64_t vring_misses_take(struct vring_misses *misses, unsigned *at);
 void vring_misses_give_back(struct vring_misses *misses, unsigned i, uint64_t miss);
 
 /*
- * Deny the miss in slot i, if the slot still has this miss. If this returns true, the caller must
- * add 1 to vring_iommu.denials.
+ * Deny `miss`, if it is still in slot i. If this returns true, the caller must add 1 to
+ * vring_iommu.denials.
  */
 bool vring_misses_deny(struct vring_misses *misses, unsigned i, uint64_t miss);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Bursts run from queues of each kind to queues of each kind, and to several kinds at once. Frames
- * arrive unchanged, and all counters are right. A new kind needs a file and an entry in kinds[].
+ * arrive unchanged, and all counters are right. To test a new kind, add an entry to kinds[].
  */
 #include <setjmp.h>
 #include <stdarg.h>
