@@ -260,6 +260,14 @@ def mentioned(folder):
     return found
 
 
+def test_functions_that_a_step_runs_are_exported():
+    """A step runs in another shell."""
+    text = (ROOT / "scripts/test").read_text()
+    functions = set(re.findall(r"^(\w+)\(\) ?{", text, re.M))
+    run = set(re.findall(r'\bstep "[^"]*" (\w+)', text.replace("\\\n", " "))) & functions
+    assert run and run <= set(re.search(r"^export -f (.*)$", text, re.M)[1].split())
+
+
 def test_every_runner_counts(project):
     """pytest that ends badly after good results, peers that do, a step, sources that nobody runs."""
     made = project()
