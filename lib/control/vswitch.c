@@ -136,7 +136,7 @@ static void disable_kicks(const struct queue *q)
 
 /*
  * Do frames of these queues' ports wait in the mailboxes of their workers? They would be lost with
- * the queue. A worker sends one frame per turn, and this waits up to two turns.
+ * the queue. A worker sends one frame in each round of the shares, and this waits up to two turns.
  */
 static bool mail_waits(const struct vswitch *sw, const struct vswitch_move moves[], unsigned n)
 {

@@ -161,8 +161,9 @@ struct vhost_device_type {
 	int (*set_config)(
 	    struct vhost_device *dev, uint32_t offset, const uint8_t *bytes, uint32_t size);
 	/*
-	 * SEND_RARP: tell the network that mac is here now. 0; -EINVAL; or -ENETDOWN: then announce
-	 * is called again when a ring is active. NULL: not supported.
+	 * SEND_RARP: tell the network that mac is here now. 0; -EINVAL; -EAGAIN: too many
+	 * announcements wait; or -ENETDOWN: then announce is called again when a ring is active.
+	 * NULL: not supported.
 	 */
 	int (*announce)(struct vhost_device *dev, const uint8_t mac[6]);
 	/*

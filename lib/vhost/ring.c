@@ -449,9 +449,12 @@ static void tell_start(struct vhost_device *dev)
 static void send_announcement(struct vhost_device *dev)
 {
 	struct vhost_device_state *st = &dev->state;
+	int error;
 
-	if (st->announce_pending && vhost_device_active(dev))
-		st->announce_pending = dev->type->announce(dev, st->announce_mac) == -ENETDOWN;
+	if (!st->announce_pending || !vhost_device_active(dev))
+		return;
+	error = dev->type->announce(dev, st->announce_mac);
+	st->announce_pending = error == -ENETDOWN || error == -EAGAIN;
 }
 
 void vhost_device_settle(struct vhost_device *dev)

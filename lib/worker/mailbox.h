@@ -3,8 +3,8 @@
  * Gives frames to a worker that it sends in the name of ports: see burst_inject().
  *
  * To send a frame to hundreds of ports takes a worker as long as some usual bursts. So it sends one
- * frame per turn. A port can have only a few frames in the mailbox, so that there is room for those
- * of other ports.
+ * frame in each round of the shares. A port can have only a few frames in the mailbox, so that
+ * there is room for those of other ports.
  *
  * Threads: the control thread writes, the worker reads, any thread may call mailbox_waits().
  */

@@ -52,6 +52,14 @@ static uint64_t spent_cycles(struct sweep *s)
 	return spent;
 }
 
+bool sweep_once_a_round(struct sweep *s)
+{
+	bool first = s->once != s->shares.round;
+
+	s->once = s->shares.round;
+	return first;
+}
+
 void sweep_other_work(struct sweep *s)
 {
 	s->busy += spent_cycles(s);

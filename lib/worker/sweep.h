@@ -48,6 +48,7 @@ struct sweep {
 	unsigned frames;     /* moved by the last turn */
 	uint64_t clock;      /* TSC at the last reading; the caller sets it after a sleep */
 	uint64_t busy, idle; /* cycles so far */
+	uint32_t once;       /* the last round in which sweep_once_a_round() was true */
 	struct shares shares;
 };
 
@@ -66,6 +67,12 @@ static inline bool sweep_left(const struct sweep *s)
 {
 	return s->shares.left;
 }
+
+/*
+ * True once in each round of the shares. If no queue has more frames than were taken, each turn
+ * begins a round.
+ */
+bool sweep_once_a_round(struct sweep *s);
 
 /* The worker did other work than visits: charge the time since the last visit to no port. */
 void sweep_other_work(struct sweep *s);

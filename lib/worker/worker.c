@@ -13,9 +13,9 @@
  * the age of table entries.
  *
  * The control thread can also give a worker frames to be sent as if ports had sent them. Each
- * worker has a mailbox for them, with one writer and one reader. In each turn the worker sends one
- * frame from it, and charges the frame's port for the time. So a front-end that announces addresses
- * all the time takes the time of its own guest.
+ * worker has a mailbox for them, with one writer and one reader. In each round of the shares
+ * (share.h) the worker sends one frame from it. So all announcements together take as little time
+ * from busy ports as one more port. The time is charged to the frame's port.
  *
  * A sleeping worker (idle.h) is off-line for RCU, so the control thread does not wait for it. After
  * it has come back on-line, it loads the forwarding again. So it cannot use a forwarding that was
@@ -120,7 +120,7 @@ static unsigned worker_turn(struct worker *w, const struct forwarding *fwd, uint
 		w->stats.idle_cycles = w->sweep.idle;
 		return 0;
 	}
-	if (UNLIKELY(mailbox_waits(&w->mailbox)))
+	if (UNLIKELY(mailbox_waits(&w->mailbox)) && sweep_once_a_round(&w->sweep))
 		worker_send(w, fwd, now_s);
 	frames = sweep_turn(&w->sweep, w->burst, fwd, &fwd->poll[w->index], now_s);
 	w->stats.busy_cycles = w->sweep.busy;

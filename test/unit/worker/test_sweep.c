@@ -482,6 +482,31 @@ static void other_work_is_charged_to_no_port(void **state)
 	assert_true(charged_after(take_a_new_list) < OTHER_WORK / 2);
 }
 
+/* A port with endless frames and credit makes rounds long. */
+static void what_is_done_once_a_round_waits_for_busy_ports(void **state)
+{
+	unsigned times = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		turn();
+		times += sweep_once_a_round(&lab.sweep);
+		assert_false(sweep_once_a_round(&lab.sweep));
+	}
+	assert_int_equal(times, 10); /* without a backlog each turn begins a round */
+	offer(0, UINT32_MAX);
+	turn();
+	sweep_once_a_round(&lab.sweep);
+	for (unsigned i = 0; i < 10; i++) {
+		turn();
+		assert_false(sweep_once_a_round(&lab.sweep));
+	}
+	offer(0, 0);
+	turn();
+	turn();
+	assert_true(sweep_once_a_round(&lab.sweep));
+}
+
 /* Even if the port was not visited for long, so that its credit is not renewed in each turn. */
 static void work_for_a_port_is_charged_to_it(void **state)
 {
@@ -517,6 +542,7 @@ int main(void)
 	    TEST(queues_of_a_port_without_credit_are_passed_over_in_turn),
 	    TEST(other_work_is_charged_to_no_port),
 	    TEST(work_for_a_port_is_charged_to_it),
+	    TEST(what_is_done_once_a_round_waits_for_busy_ports),
 	    TEST(quiet_queues_stay_quiet_on_a_new_list),
 	    TEST(a_queue_of_another_port_with_the_same_index_is_polled),
 	    TEST(who_is_cold_is_looked_at_on_a_new_list),
