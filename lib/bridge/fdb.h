@@ -9,13 +9,13 @@
  * one line (rarely two adjacent lines), without a lock or a retry. It sees a whole entry or none.
  * The table has at least 2 * max_entries slots.
  *
- * The hash is the crc32 of the MAC, multiplied by a random odd number. Without the multiplication
+ * The hash is the crc32 of a product: the MAC times a random odd number. Without the multiplication
  * the hash would be linear: a guest could choose addresses of the same bucket without knowing the
  * seed.
  *
  * Stamp. The stamp says in which tick the entry was last confirmed. The ageing time has up to 16
  * ticks. MAC, stamp and port are in one word. So one comparison tells whether a source is known and
- * was confirmed in this tick. If so, nothing is stored. (If every frame were stored, a million
+ * was confirmed in this tick. If so, nothing is stored. (If every frame caused a store, a million
  * active addresses would cause a million stores per second, and cache lines that all cores read
  * would move from core to core.)
  *

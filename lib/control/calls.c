@@ -12,6 +12,8 @@
 /* If a port was not slow for this time, it counts as a port that never was slow. */
 #define FORGET_NS (10 * SECOND)
 #define LEVEL_MAX 10
+/* At this level a warning is logged. */
+#define LEVEL_TELL 6
 /* After a slow write by an errand, errands make the calls for this time. It doubles each time. */
 #define SLOW_MIN_NS SECOND
 #define SLOW_MAX_NS (64 * SECOND)
@@ -44,7 +46,7 @@ static void begin_slow(struct vhost_port *vp, int64_t now)
 		h->told = false;
 	} else if (h->level < LEVEL_MAX) {
 		h->level++;
-		if (h->level == LEVEL_MAX)
+		if (h->level == LEVEL_TELL)
 			tell_often_slow(vp);
 	}
 	h->slow_ns = now;

@@ -286,7 +286,7 @@ static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t fr
 
 /*
  * Deliver frames that the driver can take as they are. Returns how many were delivered or dropped.
- * The others found the ring full.
+ * For the others the queue had too few buffers.
  */
 static unsigned deliver_native(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {

@@ -80,8 +80,8 @@ static bool group_waits(const struct group *group)
 }
 
 /*
- * Deliver frames of each group until the group is done or its queue is full. True: a queue was
- * full.
+ * Deliver frames of each group until the group is done or its queue has too few buffers. True: a
+ * queue had too few.
  */
 static bool groups_deliver(struct burst *b)
 {

@@ -12,7 +12,7 @@
  *		are not busy are served first.
  *	resting	Single visits took long. The cause is nearly always something that the front-end
  *		shares with the switch: a socket with many watchers, or a file that others lock. The
- *		port is not served for 20 times the length of these visits.
+ *		port is not served for 20 times the excess of these visits.
  *
  * Time in which a visit waits for workers is not counted, because another port may be the cause.
  * The visit of an honest front-end can take long, too, if the control thread loses its CPU. So the

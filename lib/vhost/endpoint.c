@@ -53,8 +53,9 @@
 #define ACCEPT_BURST    20
 #define ACCEPT_MS       50
 /*
- * If a second front-end waits: WAITER_MS later this is logged; SILENT_MS later the connected
- * front-end must have sent a message.
+ * If a second front-end waits: the connected front-end must have sent a message SILENT_MS after its
+ * own connection, otherwise it is disconnected. If it has sent one, the wait is logged after
+ * WAITER_MS.
  */
 #define WAITER_MS 1000
 #define SILENT_MS 5000

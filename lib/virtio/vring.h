@@ -444,8 +444,8 @@ enum vring_reserve_status {
 	VRING_RESERVE_OK,
 	VRING_RESERVE_NONE, /* too few buffers now; the same for all frames after this one */
 	/*
-	 * The frame is longer than the next buffer. If buffers are merged: it is longer than all
-	 * buffers together, though the ring is full of them. The buffers stay in the ring.
+	 * The frame is longer than the next buffer. If buffers are merged: it is longer than a ring
+	 * full of buffers as large as the largest that was seen. The buffers stay in the ring.
 	 */
 	VRING_RESERVE_TOO_SMALL,
 	VRING_RESERVE_FAULT, /* a buffer was faulty; it is consumed and completed with length 0 */

@@ -126,11 +126,11 @@ static void slow_eventfd(unsigned workers)
 	stats = switch_stats(&l.sw);
 	must(switch_counter(stats, 2, "egress", "calls") > DELAYS / 2, "it was hardly called");
 	json_decref(stats);
-	for (unsigned i = 0; i < 40 && !switch_log_contains(&l.sw, "take long"); i++) {
+	for (unsigned i = 0; i < 40 && !switch_log_contains(&l.sw, "eventfds take long"); i++) {
 		have_it_called(&l);
 		usleep(100000);
 	}
-	must(switch_log_contains(&l.sw, "take long"),
+	must(switch_log_contains(&l.sw, "eventfds take long"),
 	    "the log does not say that the eventfd is slow");
 	close_lab(&l);
 }
