@@ -28,6 +28,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,6 +332,17 @@ static bool rests(struct vhost_session *session)
 	return session->rests;
 }
 
+/*
+ * Has the front-end closed its socket? Messages that have not been read do not matter then: the
+ * device will be reset.
+ */
+static bool has_hung_up(const struct vhost_session *session)
+{
+	struct pollfd look = {.fd = session->fd};
+
+	return poll(&look, 1, 0) == 1 && look.revents & POLLHUP; /* syscalls: poll */
+}
+
 int session_receive(struct vhost_session *session)
 {
 	int64_t end = clock_ns() + CALL_NS;
@@ -340,7 +352,7 @@ int session_receive(struct vhost_session *session)
 		int error;
 
 		if (rests(session))
-			return SESSION_RESTS;
+			return has_hung_up(session) ? -EPIPE : SESSION_RESTS;
 		error = receive_message(session);
 		if (error <= 0)
 			return error;

@@ -23,7 +23,7 @@ void session_destroy(struct vhost_session *session);
  * called when the socket is readable. 0: call again when the socket is readable. SESSION_RESTS: the
  * next message must wait; call again after SESSION_REST_MS, even if no more bytes arrive. Negative:
  * the caller must destroy the session. -EPIPE: the front-end closed the connection after a complete
- * message. Any other error is a fault, which was logged.
+ * message, or while its next message had to wait. Any other error is a fault, which was logged.
  */
 int session_receive(struct vhost_session *session);
 

@@ -4,6 +4,7 @@
  */
 #include "fake.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -307,6 +308,13 @@ static void only_some_announcements_may_be_made_at_once(void **state)
 	}
 	assert_int_equal(error, SESSION_RESTS);
 	assert_in_range(n, most - most / 10, 2 * most - 1);
+	/* Its messages do not wait any more if it has gone. */
+	for (n = 0; n < 100; n++)
+		fake_send(f, VHOST_USER_SEND_RARP, 0, &mac, sizeof(mac), NULL, 0);
+	assert_int_equal(fake_run(f), SESSION_RESTS);
+	close(f->peer);
+	f->peer = -1;
+	assert_int_equal(fake_run(f), -EPIPE);
 }
 
 static void an_announcement_names_a_station(void **state)
