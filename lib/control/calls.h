@@ -7,8 +7,9 @@
  *
  * So an eventfd that is slow from the beginning costs a worker nothing. An eventfd that becomes
  * slow later costs a worker one slow write. Time for which the worker had lost its CPU does not
- * count (base/off_cpu.h). If this time is not known, a port may count as slow by mistake. Then one
- * quick write by an errand ends this state. If the port is slow again within ten seconds, twice as
+ * count (base/off_cpu.h). If this time is not known, the write does not count. A hypervisor may
+ * take the CPU away and not tell the kernel, so a port may count as slow by mistake. Then one quick
+ * write by an errand ends this state. If the port is slow again within ten seconds, twice as
  * many quick writes are needed, and so on. If an errand finds the write slow, too, errands make the
  * port's calls for a second. This time doubles each time it happens again.
  *

@@ -19,8 +19,9 @@ static bool was_slow(struct burst *b, uint64_t cycles)
 	/* slow_call is 500 us, so slow_call / 500 is the number of cycles per us. */
 	uint64_t lost_cycles = lost > 0 ? (uint64_t)lost * (b->slow_call / 500) / 1000 : 0;
 
-	if (off >= 0)
-		atomic_store(&b->off_cpu, off);
+	if (off < 0)
+		return false; /* not known: the next slow write will tell */
+	atomic_store(&b->off_cpu, off);
 	return cycles > b->slow_call + lost_cycles;
 }
 
