@@ -111,7 +111,7 @@ enum option_kind {
 
 struct option_spec {
 	const char *name;
-	int letter; /* of the short option; 0: there is none */
+	int letter; /* the letter of the short option; 0: the option has only a long name */
 	const char *argument, *help;
 	int group; /* of the help text */
 	enum option_kind kind;
@@ -235,7 +235,7 @@ static void take(
 	}
 }
 
-/* The key of an option for argp: its letter, or a number above all characters. */
+/* The number by which argp knows option i: its letter, or a number that is not a character. */
 static int key_of(unsigned i)
 {
 	return option_table[i].letter ? option_table[i].letter : 256 + (int)i;

@@ -2,8 +2,8 @@
 /*
  * qemu-user runs programs for another CPU, but it does not know all system calls of Linux: it has
  * no ptrace, no userfaultfd and no processes that share their descriptors, and its recvmsg does not
- * tell that descriptors were cut off. What needs these is not tested there. On x86, and on every
- * real kernel, nothing is left out.
+ * tell that descriptors were cut off. There, tests that need these calls are left out. On x86, and
+ * on every real kernel, no test is left out.
  *
  * To be included after cmocka.h.
  */
