@@ -49,8 +49,8 @@ void cpu_allow_bits(unsigned bits);
 const char *cpu_level_name(enum cpu_level level);
 
 /*
- * For functions that are called only at this level or a higher one. Other architectures compile
- * them as plain C and do not use them.
+ * CPU_AVX2 and CPU_AVX512 mark functions that are called only at this level or a higher one. Other
+ * architectures compile them as plain C and do not use them.
  */
 #ifndef __x86_64__
 #define CPU_AVX2   __attribute__((unused))

@@ -5,14 +5,11 @@
  * A move is judged by the loads of its two workers: the higher load must fall by at least `gain`.
  * This has three effects. If a single queue keeps its worker busy, the queue does not move, because
  * the other worker would then be as busy. Workers with equal loads exchange no queues. A queue does
- * not move back, because that move would have to gain as much again.
+ * not move back at once, because the move back would raise the higher load, not lower it.
  *
  * The best move of the busiest worker is planned first. Each further move is planned with the loads
- * as they will be after the moves before. Planning ends when no worker above `busy` can gain.
- *
- * The load of a worker that is always busy shows how much work it does, not how much work there is.
- * After a move a queue may cause more load on the other worker than before. The loads after the
- * hold-off show that.
+ * as they will be after the moves before. Planning ends when no move away from a worker above
+ * `busy` lowers the higher load by `gain`.
  *
  * A queue costs more if its worker and the guest's memory are on different nodes. REMOTE_COST is a
  * guess of how much. It is used when loads are compared. If no worker is too busy, such a queue
@@ -21,6 +18,8 @@
  *
  * Loads vary. Moves are made only if moves were found in `sustained_min` intervals in a row. Then
  * no move is made for `hold_off` intervals, so that the next loads show the effect of the moves.
+ * The effect is not known before: the load of a worker that is always busy shows how much work it
+ * does, not how much work there is. So a queue may cause more load on its new worker than before.
  */
 #include "control/balance.h"
 

@@ -3,8 +3,9 @@
  * File descriptors that a front-end has passed.
  *
  * A file may be on a file system whose server answers late or never (FUSE, NFS). Some system calls
- * ask the file system: fstat, fstatfs, mmap, ftruncate and close. So none of these calls is made
- * before the type of the file is known.
+ * ask the file system: fstat, fstatfs, mmap, ftruncate and close. So the type of the file is found
+ * with other calls first (fcntl, readlink). Closers close descriptors of any type. Files of any
+ * type are mapped only with --memory any.
  *
  * Threads: the control thread.
  */

@@ -35,7 +35,7 @@ static int check_config(struct vhost_device *dev, const struct vhost_message *ms
 	return 0;
 }
 
-/* An answer without payload means failure in the specification. */
+/* By the specification, an answer without payload says that the request failed. */
 int handle_get_config(struct vhost_device *dev, struct vhost_message *msg)
 {
 	struct vhost_wire_config *wire = &msg->payload.config;

@@ -84,8 +84,8 @@ void vhost_position_check(
 	if (is_packed(config) && recall(dev, index, config))
 		return;
 	/*
-	 * The ring does not show which chains are in flight. For a packed ring the in-flight area
-	 * shows more than the ring.
+	 * Two cases cannot be verified. If the device defers, chains may be in flight, and the ring
+	 * does not show which. If a packed ring has an in-flight area, the area has the position.
 	 */
 	if (dev->type->defers || (is_packed(config) && dev->inflight.area.map))
 		return;

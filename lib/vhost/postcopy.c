@@ -66,8 +66,8 @@ static int register_range(const struct vhost_device *dev, void *base, size_t len
 	};
 
 	/*
-	 * If the kernel mapped a huge page, it would fill in missing small pages. Pages that are in
-	 * the file, but not in the page tables of this process, are not missing.
+	 * A page is missing if the file does not have it. A huge page would hide that some of its
+	 * small pages are missing: the kernel would fill them with zeros.
 	 */
 	madvise(base, len, MADV_NOHUGEPAGE);
 	if (ioctl(dev->postcopy.fd, UFFDIO_REGISTER, &range) < 0)

@@ -36,8 +36,9 @@
 
 /*
  * The device's position in its ring. A process that has the position, the ring's addresses and the
- * guest memory can go on with the ring. Packed: avail and used are slot numbers. They are equal if
- * every chain that was fetched is completed. Split: they are 16-bit indices, which wrap at 65536.
+ * guest memory can go on with the ring. avail is the position of the next fetch, used of the next
+ * completion. They are equal if every chain that was fetched is completed. In a packed ring they
+ * are slot numbers. In a split ring they are 16-bit indices, which wrap at 65536.
  */
 struct vring_position {
 	uint16_t avail;  /* next slot to fetch */

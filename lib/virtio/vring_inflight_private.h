@@ -72,16 +72,16 @@ struct inflight_format {
 	bool (*again)(
 	    struct vring *vr, struct vring_batch *batch, const struct inflight_left *left);
 	/*
-	 * reset: write a new region. recover: read the region; the number of chains that were in
-	 * flight, or a negative errno.
+	 * reset: write a new region. recover: read the region, and return the number of chains that
+	 * were in flight or a negative errno.
 	 */
 	void (*reset)(struct vring_inflight *f, const struct vring_position *position);
 	int (*recover)(struct vring_inflight *f, const struct vring_config *config);
 };
 
 /*
- * For a packed ring that does not defer, when it writes its journal. Note in the area that a batch
- * of `slots` slots begins. slots 0: note that the batch is done.
+ * Note in the area that a batch of `slots` slots begins, or, with 0, that the batch is done. This
+ * is called when the journal of a packed ring is written, if the device does not defer.
  */
 void vring_inflight_note(struct vring *vr, uint32_t slots);
 

@@ -44,8 +44,8 @@ struct vring_ops {
 	struct vring_peek (*peek)(const struct vring *vr);
 	void (*prefetch)(const struct vring *vr); /* NULL: not useful */
 	/*
-	 * Mark in the dirty log the ring memory that the last complete wrote, or that the kick
-	 * functions wrote.
+	 * Mark ring memory in the dirty log. log_used: what complete() wrote for `slots` slots from
+	 * position `before` on. log_event: what kick_disable() or kick_enable() wrote.
 	 */
 	void (*log_used)(struct vring *vr, struct dirty_log *log,
 	    const struct vring_position *before, uint32_t slots);

@@ -11,8 +11,8 @@ static struct vring_packed_event event_read(const struct vring_packed_event *at)
 }
 
 /*
- * Has the used position passed the driver's event slot since it was `old`? To compare them, slots
- * of the lap before get the numbers minus the ring's size.
+ * Has the used position passed the driver's event slot on its way from `old` to its present value?
+ * For the comparison, a slot of the previous lap counts as its number minus the ring's size.
  */
 static bool event_passed(const struct vring *vr, uint16_t off_wrap, uint16_t now, uint16_t old)
 {

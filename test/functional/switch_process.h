@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A vswitchd for one test: it starts in an empty directory with a socket path per port; at its end
- * the counters are read and checked. Every function ends the test after an error that no test
- * expects.
+ * the counters are read and checked. If something fails that no test expects, every function ends
+ * the test.
  */
 #pragma once
 

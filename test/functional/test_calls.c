@@ -277,7 +277,7 @@ static void test_full_blocking_eventfds_do_not_delay_answers(void **state)
 
 /*
  * A worker hangs in the write to the eventfd. The write is interrupted, and the front-end is not
- * served for a while. This time is longer if it happens again.
+ * served for a while. If a worker hangs again, the front-end is not served for a longer time.
  */
 static void test_a_front_end_that_blocks_a_worker_waits_to_be_served_again(void **state)
 {
