@@ -76,6 +76,9 @@ def move_uncorrupted(lab, body, *args):
             if not left or not corrupted:
                 raise
             print(f"the emulator corrupted the memory of {', '.join(corrupted)}; once more. What failed: {error}")
+            for guest in lab.owned:
+                if isinstance(guest, Traveller) and guest.is_corrupted():
+                    print(f"{guest.name} said:\n{guest.complaint()}")
             lab.renew()
 
 
@@ -96,6 +99,11 @@ class Traveller(Guest):
     def is_corrupted(self):
         self._read_rest()
         return bool(CORRUPTION.search(self.transcript))
+
+    def complaint(self):
+        """What the guest said of its memory, with the lines around it."""
+        at = CORRUPTION.search(self.transcript).start()
+        return bytes(self.transcript[max(at - 500, 0) : at + 4000]).decode(errors="replace").replace("\r", "")
 
     def situation(self):
         """What QEMU knows of its CPU, interrupts and rings. For the story of a failure."""
