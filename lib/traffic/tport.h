@@ -29,6 +29,15 @@ struct tport_piece {
 	uint16_t more; /* pieces that follow and belong to the same frame */
 };
 
+/* What was negotiated with a back-end, and what happened besides frames; of all queues together. */
+struct tport_facts {
+	uint64_t features;
+	unsigned send_chain, receive_chain; /* descriptors of a frame or a buffer */
+	unsigned send_room;                 /* frames that a ring holds */
+	bool send_indirect, receive_indirect;
+	uint64_t kicks, calls_asked, calls;
+};
+
 struct tport_ops {
 	/*
 	 * The number of frames that can be sent now, at most want; *frame: where to write each of
@@ -51,6 +60,9 @@ struct tport_ops {
 	/* The number of queues that cannot be used any more because the device broke the rules. */
 	unsigned (*broken)(const struct tport *tp);
 	void (*destroy)(struct tport *tp);
+
+	/* NULL: there is nothing to tell. */
+	void (*facts)(struct tport *tp, struct tport_facts *ret_facts);
 };
 
 /* Embedded in the structure that implements a port. */

@@ -37,11 +37,32 @@ static uint32_t buffer_bytes(const struct vport_config *c, bool writable)
 	return writable && c->buffer ? c->buffer : c->frame_max;
 }
 
+/* Bytes beside each buffer: for a chain, the net header and the indirect table. */
+static uint32_t extra_bytes(const struct vport_config *c)
+{
+	if (c->chain == 0)
+		return 0;
+	return LINE + round_up((c->chain + 1) * sizeof(struct vring_split_desc), LINE);
+}
+
 static uint64_t queue_bytes(const struct vport_config *c, bool writable)
 {
 	uint64_t stride = LINE + round_up(buffer_bytes(c, writable), LINE);
 
-	return ring_bytes(c->ring_size) + round_up(stride * c->ring_size, PAGE);
+	return ring_bytes(c->ring_size) + round_up((stride + extra_bytes(c)) * c->ring_size, PAGE);
+}
+
+/* How many buffers there are: a power of two, and all fit into the ring. */
+static void set_slots(struct vport_queue *q, const struct vport_config *c, bool writable)
+{
+	bool merged = writable && VIRTIO_HAS(c->features, NET_F_MRG_RXBUF);
+
+	q->pieces = c->chain && !merged ? c->chain + 1 : 0;
+	q->indirect = q->pieces && c->indirect;
+	q->per = q->pieces && !q->indirect ? q->pieces : 1;
+	for (q->n_slots = q->size; q->n_slots * q->per > q->size; q->n_slots /= 2)
+		;
+	q->slot_mask = q->n_slots - 1;
 }
 
 static int make_queue(struct vport *vp, unsigned index, uint64_t *gpa)
@@ -59,6 +80,11 @@ static int make_queue(struct vport *vp, unsigned index, uint64_t *gpa)
 	q->desc = host;
 	q->buffers = host + rings;
 	q->gpa = *gpa + rings + LINE - VIRTIO_NET_HDR_LEN;
+	q->extra_stride = extra_bytes(c);
+	q->extra = q->buffers + (size_t)q->stride * q->size;
+	q->extra_gpa = *gpa + rings + (uint64_t)q->stride * q->size;
+	q->calls = c->calls;
+	set_slots(q, c, index % 2 == 0);
 	q->ids = calloc(q->size, sizeof(*q->ids));
 	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -76,7 +102,8 @@ int vport_create(const struct vport_config *config, struct vport **ret_vport)
 	int err = 0;
 
 	if (config->n_pairs == 0 || config->n_pairs > TPORT_PAIRS_MAX || size < TPORT_BURST ||
-	    size > VRING_SIZE_MAX || (size & (size - 1)) || config->frame_max < 64)
+	    size > VRING_SIZE_MAX || (size & (size - 1)) || config->frame_max < 64 ||
+	    config->chain > VPORT_CHAIN_MAX || (config->indirect && config->chain == 0))
 		return -EINVAL;
 	vp = calloc(1, sizeof(*vp));
 	if (!vp)
@@ -121,7 +148,9 @@ void vport_destroy(struct vport *vp)
 
 static void offer(struct vport_queue *q, const uint32_t len[], unsigned n, bool writable)
 {
-	if (q->packed)
+	if (UNLIKELY(q->pieces))
+		vport_chain_offer(q, len, n, writable);
+	else if (q->packed)
 		vport_packed_offer(q, len, n, writable);
 	else
 		vport_split_offer(q, len, n, writable);
@@ -143,7 +172,7 @@ static void offer_buffers(struct vport_queue *q, unsigned n)
 		offer(q, room, MIN(n, TPORT_BURST), true);
 }
 
-/* Make the ring empty and ask for no calls. */
+/* Make the ring empty. */
 static void reset_queue(struct vport *vp, unsigned index)
 {
 	struct vport_queue *q = &vp->queue[index];
@@ -161,17 +190,16 @@ static void reset_queue(struct vport *vp, unsigned index)
 	q->next = q->used = q->oldest = q->n_taken = q->kicked = 0;
 	q->wrap = q->used_wrap = true;
 	q->broken = false;
-	q->n_free = q->size;
-	for (unsigned i = 0; i < q->size; i++)
+	q->n_free = q->n_slots;
+	for (unsigned i = 0; i < q->n_slots; i++)
 		q->ids[i] = i;
-	if (q->packed)
-		((struct vring_packed_event *)q->driver)->flags = VRING_PACKED_EVENT_DISABLE;
-	else if (q->event_idx)
-		((struct vring_split_avail *)q->driver)->ring[q->size] = 0xffff;
+	q->asked = false;
+	if (!q->calls || index % 2)
+		vport_calls_never(q);
 	else
-		((struct vring_split_avail *)q->driver)->flags = VRING_AVAIL_F_NO_INTERRUPT;
+		vport_calls_ask(q, 0);
 	if (index % 2 == 0)
-		offer_buffers(q, q->size);
+		offer_buffers(q, q->n_slots);
 }
 
 static int start_queue(struct vport *vp, unsigned index)
@@ -216,6 +244,15 @@ int vport_connect(struct vport *vp, const char *path)
 	return err ? err : frontend_sync(fe);
 }
 
+/* A driver without room asks for a call when most frames are sent. */
+static void expect_room(struct vport_queue *q, unsigned want)
+{
+	if (q->n_free >= want)
+		q->asked = false;
+	else if (!q->asked)
+		vport_calls_ask(q, vport_outstanding(q) * 3 / 4);
+}
+
 unsigned vport_room(struct vport_queue *q, unsigned want)
 {
 	if (q->n_free < want && !q->broken) {
@@ -223,6 +260,8 @@ unsigned vport_room(struct vport_queue *q, unsigned want)
 			vport_packed_reap_sent(q);
 		else
 			vport_split_reap_sent(q);
+		if (UNLIKELY(q->calls))
+			expect_room(q, want);
 	}
 	return q->broken ? 0 : MIN(q->n_free, want);
 }
@@ -247,14 +286,16 @@ static bool take(
     struct vport_queue *q, const struct vport_used used[], struct tport_piece pieces[], unsigned n)
 {
 	for (unsigned k = 0; k < n; k++) {
-		if (UNLIKELY(used[k].id >= q->size || used[k].len > q->room))
+		if (UNLIKELY(used[k].id >= q->n_slots || used[k].len > q->room))
 			return false;
 		pieces[k] = (struct tport_piece){
 		    .bytes = q->buffers + (size_t)used[k].id * q->stride + LINE,
 		    .len = used[k].len - VIRTIO_NET_HDR_LEN,
 		};
-		q->ids[(q->oldest + q->n_taken++) & q->mask] = used[k].id;
+		q->ids[(q->oldest + q->n_taken++) & q->slot_mask] = used[k].id;
 	}
+	for (unsigned k = 0; q->pieces && k < n; k++)
+		vport_chain_take_header(q, used[k].id);
 	return true;
 }
 
@@ -292,6 +333,15 @@ static bool take_rest(
 	return missing == 0;
 }
 
+/* A driver that found nothing asks for a call; it wants none while it finds frames. */
+static void expect_call(struct vport_queue *q, unsigned found)
+{
+	if (found)
+		q->asked = false;
+	else if (!q->asked)
+		vport_calls_ask(q, 0);
+}
+
 unsigned vport_receive(struct vport_queue *q, struct tport_piece pieces[TPORT_PIECES], unsigned max)
 {
 	struct vport_used used[TPORT_BURST];
@@ -300,6 +350,8 @@ unsigned vport_receive(struct vport_queue *q, struct tport_piece pieces[TPORT_PI
 	if (UNLIKELY(q->broken))
 		return 0;
 	n = reap(q, used, MIN(max, TPORT_BURST));
+	if (UNLIKELY(q->calls))
+		expect_call(q, n);
 	q->broken |= !take(q, used, pieces, n);
 	for (k = 0; k < n && !q->broken; k++) {
 		uint16_t more;

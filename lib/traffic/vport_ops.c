@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The fast driver as a port for traffic. */
+#include "base/util.h"
 #include "traffic/vport.h"
 
 static struct vport *vport(struct tport *tp)
@@ -43,6 +44,24 @@ static unsigned broken(const struct tport *tp)
 	return n;
 }
 
+static void facts(struct tport *tp, struct tport_facts *ret_facts)
+{
+	struct vport *vp = vport(tp);
+	const struct vport_queue *sender = vport_sender(vp, 0), *receiver = vport_receiver(vp, 0);
+
+	*ret_facts = (struct tport_facts){.features = vp->fe.features,
+	    .send_chain = MAX(sender->pieces, 1),
+	    .receive_chain = MAX(receiver->pieces, 1),
+	    .send_room = sender->n_slots,
+	    .send_indirect = sender->indirect,
+	    .receive_indirect = receiver->indirect};
+	for (unsigned i = 0; i < vp->n_queues; i++) {
+		ret_facts->kicks += vp->queue[i].kicks;
+		ret_facts->calls_asked += vp->queue[i].calls_asked;
+		ret_facts->calls += vport_calls_made(&vp->queue[i]);
+	}
+}
+
 static void destroy(struct tport *tp)
 {
 	vport_destroy(vport(tp));
@@ -55,4 +74,5 @@ const struct tport_ops vport_ops = {
     .give_back = give_back,
     .broken = broken,
     .destroy = destroy,
+    .facts = facts,
 };

@@ -3,15 +3,6 @@
 #include "base/util.h"
 #include "traffic/vport.h"
 
-static void advance(const struct vport_queue *q, uint16_t *slot, bool *wrap, unsigned n)
-{
-	*slot += n;
-	if (*slot >= q->size) {
-		*slot -= q->size;
-		*wrap = !*wrap;
-	}
-}
-
 /* Read length, id and flags of a slot in one load. False: the device has not used it. */
 static bool read_used(const struct vport_queue *q, struct vport_used *ret_used)
 {
@@ -31,10 +22,10 @@ unsigned vport_packed_reap(struct vport_queue *q, struct vport_used used[], unsi
 {
 	unsigned n;
 
-	for (n = 0; n < max && n + q->n_taken + q->n_free < q->size; n++) {
+	for (n = 0; n < max && n + q->n_taken + q->n_free < q->n_slots; n++) {
 		if (!read_used(q, &used[n]))
 			break;
-		advance(q, &q->used, &q->used_wrap, 1);
+		vport_packed_advance(q, &q->used, &q->used_wrap, q->per);
 	}
 	return n;
 }
@@ -44,24 +35,24 @@ void vport_packed_reap_sent(struct vport_queue *q)
 {
 	struct vport_used used;
 
-	while (q->n_free < q->size && read_used(q, &used)) {
-		uint16_t at = (q->oldest + q->n_free) & q->mask;
+	while (q->n_free < q->n_slots && read_used(q, &used)) {
+		uint16_t at = (q->oldest + q->n_free) & q->slot_mask;
 		unsigned n = 1;
 
-		if (UNLIKELY(used.id >= q->size)) {
+		if (UNLIKELY(used.id >= q->n_slots)) {
 			q->broken = true;
 			return;
 		}
 		if (q->in_order)
-			n = ((used.id - q->ids[at]) & q->mask) + 1;
+			n = ((used.id - q->ids[at]) & q->slot_mask) + 1;
 		else
 			q->ids[at] = used.id;
-		if (UNLIKELY(n > (unsigned)(q->size - q->n_free))) {
+		if (UNLIKELY(n > (unsigned)(q->n_slots - q->n_free))) {
 			q->broken = true;
 			return;
 		}
 		q->n_free += n;
-		advance(q, &q->used, &q->used_wrap, n);
+		vport_packed_advance(q, &q->used, &q->used_wrap, n * q->per);
 	}
 }
 
@@ -72,7 +63,7 @@ void vport_packed_offer(struct vport_queue *q, const uint32_t len[], unsigned n,
 	uint64_t *first = NULL, first_word = 0;
 
 	for (unsigned k = 0; k < n; k++) {
-		uint16_t id = q->ids[(q->oldest + k) & q->mask];
+		uint16_t id = q->ids[(q->oldest + k) & q->slot_mask];
 		struct vring_packed_desc *d = &desc[q->next];
 		uint64_t addr = q->gpa + (uint64_t)id * q->stride;
 		uint64_t flags = kind | (q->wrap ? VRING_DESC_F_AVAIL : VRING_DESC_F_USED);
@@ -87,7 +78,7 @@ void vport_packed_offer(struct vport_queue *q, const uint32_t len[], unsigned n,
 		} else {
 			__atomic_store_n(second, word, __ATOMIC_RELAXED);
 		}
-		advance(q, &q->next, &q->wrap, 1);
+		vport_packed_advance(q, &q->next, &q->wrap, 1);
 	}
 	if (first)
 		__atomic_store_n(first, first_word, __ATOMIC_RELEASE);

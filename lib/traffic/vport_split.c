@@ -43,12 +43,12 @@ void vport_split_reap_sent(struct vport_queue *q)
 	unsigned n = waiting(q);
 
 	for (unsigned k = 0; k < n; k++) {
-		uint16_t at = (q->oldest + q->n_free) & q->mask;
+		uint16_t at = (q->oldest + q->n_free) & q->slot_mask;
 		uint32_t id;
 
 		if (!q->in_order) {
 			id = READ_ONCE(ring->ring[(q->used + k) & q->mask].id);
-			if (UNLIKELY(id >= q->size)) {
+			if (UNLIKELY(id >= q->n_slots)) {
 				q->broken = true;
 				return;
 			}
@@ -66,7 +66,7 @@ void vport_split_offer(struct vport_queue *q, const uint32_t len[], unsigned n, 
 	uint16_t flags = writable ? VRING_DESC_F_WRITE : 0;
 
 	for (unsigned k = 0; k < n; k++) {
-		uint16_t id = q->ids[(q->oldest + k) & q->mask];
+		uint16_t id = q->ids[(q->oldest + k) & q->slot_mask];
 		struct vring_split_desc *d = &desc[id];
 		uint16_t *slot = &avail->ring[(q->next + k) & q->mask];
 
