@@ -33,6 +33,12 @@ static uint64_t bucket_top(unsigned bucket)
 	return ((UINT64_C(1) * HISTOGRAM_SUB + bucket % HISTOGRAM_SUB + 1) << (octave - 1)) - 1;
 }
 
+bool histogram_knows(const struct histogram *h, double part)
+{
+	/* 1 - part has rounding errors: 10 of 10,000 are enough for 0.999. */
+	return h->n * (1 - part) >= HISTOGRAM_BEYOND * (1 - 1e-9);
+}
+
 uint64_t histogram_quantile(const struct histogram *h, double part)
 {
 	uint64_t rank = MAX(ceil(part * h->n), 1), seen = 0;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define HISTOGRAM_SUB     32u
@@ -48,3 +49,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
  * that this part does not exceed. 0: the histogram is empty.
  */
 uint64_t histogram_quantile(const struct histogram *h, double part);
+
+/* Do enough values lie above this quantile (HISTOGRAM_BEYOND) to know it? */
+#define HISTOGRAM_BEYOND 10
+bool histogram_knows(const struct histogram *h, double part);

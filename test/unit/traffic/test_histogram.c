@@ -83,6 +83,23 @@ static void merged_is_as_if_recorded_in_one(void **state)
 	assert_in_range(histogram_quantile(&h, 0.5), 50, 51);
 }
 
+static void a_quantile_needs_values_beyond_it(void **state)
+{
+	static const struct {
+		double part;
+		unsigned least;
+	} cases[] = {{0.5, 20}, {0.9, 100}, {0.99, 1000}, {0.999, 10000}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		histogram_reset(&h);
+		for (unsigned n = 1; n <= cases[i].least; n++) {
+			histogram_add(&h, n);
+			assert_int_equal(histogram_knows(&h, cases[i].part), n == cases[i].least);
+		}
+	}
+}
+
 static void an_empty_one_says_zero(void **state)
 {
 	(void)state;
@@ -99,6 +116,7 @@ int main(void)
 	    cmocka_unit_test_setup(buckets_rise_without_gaps, reset),
 	    cmocka_unit_test_setup(quantiles_count_ranks, reset),
 	    cmocka_unit_test_setup(merged_is_as_if_recorded_in_one, reset),
+	    cmocka_unit_test_setup(a_quantile_needs_values_beyond_it, reset),
 	    cmocka_unit_test_setup(an_empty_one_says_zero, reset),
 	};
 
