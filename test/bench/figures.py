@@ -45,7 +45,8 @@ def quartile(values, part=0.25):
 
 
 def median(values):
-    values = list(values)
+    """Without values that are not known, such as quantiles with too few samples."""
+    values = [value for value in values if value is not None]
     return statistics.median(values) if values else float("nan")
 
 

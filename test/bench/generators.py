@@ -103,7 +103,7 @@ class Pktgen:
         if not wait:
             self.process.terminate()
         _, err = self.process.communicate(timeout=600)
-        if self.process.returncode not in (0, 1) or not self.report.exists():
+        if self.process.returncode not in (0, 1, 3) or not self.report.exists():
             raise LabError(f"vswitch-pktgen: {err}")
         return json.loads(self.report.read_text())
 
