@@ -85,13 +85,15 @@ static void ask_for_segments(struct rte_mbuf *m)
 {
 	const struct virtio_net_hdr *hdr = tport_header(rte_pktmbuf_mtod(m, uint8_t *));
 
-	if (hdr->gso_type != VIRTIO_NET_HDR_GSO_TCPV4)
+	if (!(hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
 		return;
 	m->l2_len = hdr->csum_start - IP_LEN;
 	m->l3_len = IP_LEN;
 	m->l4_len = TCP_LEN;
 	m->tso_segsz = hdr->gso_size;
-	m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM;
+	m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
+	if (hdr->gso_type == VIRTIO_NET_HDR_GSO_TCPV4)
+		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
 }
 
 static void send_frames(struct tport *tp, unsigned pair, const uint32_t len[], unsigned n)
@@ -138,12 +140,16 @@ static unsigned pieces_of(const struct rte_mbuf *m, struct tport_piece pieces[],
 /* The reverse of ask_for_segments(), for a received frame. */
 static void tell_of_segments(struct rte_mbuf *m)
 {
-	struct virtio_net_hdr *hdr = tport_header(rte_pktmbuf_mtod(m, uint8_t *));
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	struct virtio_net_hdr *hdr = tport_header(frame);
 	bool whole = m->ol_flags & RTE_MBUF_F_RX_LRO;
+	bool partial = (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
 
-	hdr->flags = whole ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0;
+	hdr->flags = whole || partial ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0;
 	hdr->gso_type = whole ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_NONE;
 	hdr->gso_size = whole ? m->tso_segsz : 0;
+	hdr->csum_start = frame[12] == 0x81 && frame[13] == 0 ? 18 + IP_LEN : 14 + IP_LEN;
+	hdr->csum_offset = 16;
 }
 
 static unsigned receive(

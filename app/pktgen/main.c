@@ -9,13 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/util.h"
 #include "capture.h"
 #include "device.h"
+#include "facts.h"
 #include "options.h"
 #include "ports.h"
 #include "report.h"
+#include "traffic/mix.h"
 #include "traffic/search.h"
 
 #define MRR_TRIALS     10
@@ -30,12 +33,13 @@ struct pktgen {
 	struct traffic *traffic;
 	struct replay replay;
 	struct trial_result result;
+	bool latency_invalid;
 };
 
 static uint32_t frame_max(const struct pktgen *g)
 {
 	const struct stream_profile *p = &g->options.profile;
-	uint32_t longest = STREAM_FRAME_MIN;
+	uint32_t longest = STREAM_LINE;
 
 	if (g->options.pcap)
 		return MAX(longest, g->replay.longest);
@@ -118,25 +122,47 @@ static bool joined(enum pattern pattern, unsigned a, unsigned b)
 	}
 }
 
+static const struct stream *stream_between(const struct pktgen *g, unsigned from, unsigned to)
+{
+	for (unsigned i = 0; i < g->n_streams; i++) {
+		if (g->stream[i]->from == from && g->stream[i]->to == to)
+			return g->stream[i];
+	}
+	return NULL;
+}
+
+/* With a mix that has answers, every second port only acknowledges. */
+static int make_stream(struct pktgen *g, unsigned from, unsigned to)
+{
+	const struct options *o = &g->options;
+	struct stream_profile answer = o->profile;
+	bool answers = o->acknowledge && from % 2;
+	int err;
+
+	mix_acknowledge(&answer);
+	err = stream_create(
+	    g->n_streams, from, to, answers ? &answer : &o->profile, &g->stream[g->n_streams]);
+	if (err) {
+		fprintf(
+		    stderr, "vswitch-pktgen: these frames cannot be made: %s\n", error_text(-err));
+		return err;
+	}
+	if (answers)
+		g->stream[g->n_streams]->answers = stream_between(g, to, from);
+	g->n_streams++;
+	return 0;
+}
+
 static int make_streams(struct pktgen *g)
 {
 	const struct options *o = &g->options;
 
 	for (unsigned a = 0; a < o->n_ports; a++) {
 		for (unsigned b = 0; b < o->n_ports; b++) {
-			int err;
+			int err = joined(o->pattern, a, b) ? make_stream(g, a, b) : 0;
 
-			if (!joined(o->pattern, a, b))
-				continue; /* no stream between these */
-			err = stream_create(
-			    g->n_streams, a, b, &o->profile, &g->stream[g->n_streams]);
-			if (err) {
-				fprintf(stderr, "vswitch-pktgen: these frames cannot be made: %s\n",
-				    err == -ENOMEM ? "out of memory"
-						   : "a size is too small for tag and headers");
+			if (err)
 				return err;
-			}
-			g->n_streams++;
 		}
 	}
 	return traffic_create(g->port, o->n_ports, g->stream, g->n_streams, &g->traffic);
@@ -167,6 +193,14 @@ static void tear_down(struct pktgen *g)
 	replay_cleanup(&g->replay);
 }
 
+/* How often this thread lost its CPU so far. */
+static uint64_t switches(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
 static json_t *run_trial(struct pktgen *g)
 {
 	const struct options *o = &g->options;
@@ -178,11 +212,15 @@ static json_t *run_trial(struct pktgen *g)
 	    .frames = frames == UINT64_MAX ? 0 : frames,
 	    .speed = o->pcap_speed,
 	};
+	uint64_t before = switches();
+	const char *invalid;
 
 	trial_run(g->traffic, &config, &g->result);
+	invalid = facts_invalid(&g->result, switches() - before);
+	g->latency_invalid = invalid && g->result.latency.n;
 	report_progress_end(o);
-	report_trial(o, g->traffic, &g->result);
-	return report_trial_json(g->traffic, &g->result);
+	report_trial(o, g->traffic, &g->result, invalid);
+	return report_trial_json(o, g->traffic, &g->result, invalid);
 }
 
 /* Returns the highest rate of all trials. */
@@ -310,12 +348,15 @@ static json_t *total_json(const struct trial_total *total)
 }
 
 /* The exit status, from all frames of all trials. */
-static int status(const struct trial_total *total)
+static int status(const struct pktgen *g)
 {
+	const struct trial_total *total = &g->traffic->total;
 	const struct stream_counts *c = &total->counts;
 
-	return c->corrupt || c->lost_gso_requests || c->duplicates || c->reordered ||
-	    total->broken || !c->received;
+	if (c->corrupt || c->lost_requests || c->duplicates || c->reordered || total->broken ||
+	    !c->received)
+		return 1;
+	return g->latency_invalid ? 3 : 0;
 }
 
 int main(int argc, char *argv[])
@@ -338,9 +379,11 @@ int main(int argc, char *argv[])
 
 	json_t *root = run(&g);
 	json_object_set_new(root, "total", total_json(&g.traffic->total));
+	json_object_set_new(root, "checked", facts_checked(g.traffic));
+	json_object_set_new(root, "negotiated", facts_negotiated(&g.options, g.traffic));
 
 	int err = report_write(&g.options, root);
-	int failed = status(&g.traffic->total);
+	int failed = status(&g);
 
 	tear_down(&g);
 	return err ? 2 : failed;

@@ -10,12 +10,17 @@
 #include "options.h"
 
 #include <argp.h>
+#include <ctype.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
+#include "ports.h"
+#include "traffic/mix.h"
+#include "traffic/vport.h"
 
 const char *argp_program_version = "vswitch-pktgen " VSWITCHD_VERSION;
 
@@ -24,11 +29,20 @@ static const char doc[] =
     "A --port is a socket on which a vhost-user back-end listens, for example vswitchd; this "
     "program is the guest behind it. Or a --port is a device of DPDK: vdev:NAME[,ARGUMENTS], such "
     "as vdev:net_af_xdp0,iface=eth1, or pci:ADDRESS[,ARGUMENTS]; --packed, --in-order, "
-    "--mergeable and --buffer do not apply to devices. --pattern says between which ports frames "
-    "are sent. The exit status is 0 if frames arrived and none was corrupt, duplicated or out of "
-    "order (frames may be lost), 1 otherwise, 2 after a fault of usage, set-up or output.\n\n"
-    "Example: two ports of a switch, 64-byte frames both ways at full speed:\n"
-    "  vswitch-pktgen --port /run/a.sock --port /run/b.sock";
+    "--mergeable, --buffer, --indirect, --chain and --calls do not apply to devices. --pattern "
+    "says between which ports frames are sent. The exit status is 0 if frames arrived and none was "
+    "corrupt, duplicated or out of order (frames may be lost), 1 otherwise, 2 after a fault of "
+    "usage, set-up or output, 3 if only the latencies are invalid, because more than 1 % of the "
+    "frames left late.\n\n"
+    "Mixes, in bytes without FCS:\n"
+#define MIX(name, about, list) "  " name ": " about "\n"
+#define SIZE(bytes, weight)
+    MIXES(MIX, SIZE)
+#undef MIX
+#undef SIZE
+	"--size imix is the sizes of imix in a fixed order of 12 frames.\n\n"
+	"Example: two ports of a switch, 64-byte frames both ways at full speed:\n"
+	"  vswitch-pktgen --port /run/a.sock --port /run/b.sock";
 
 #define SECONDS_MAX 1000000
 
@@ -59,7 +73,8 @@ static void take_sizes(struct argp_state *state, struct options *o, const char *
 	struct stream_profile *p = &o->profile;
 	char *copy = strdup(text), *rest = copy, *word;
 
-	p->n_sizes = 0;
+	o->sizes_given = true;
+	p->n_sizes = p->n_order = 0;
 	if (strcmp(text, "imix") == 0) {
 		memcpy(p->size, imix, sizeof(imix));
 		p->n_sizes = ARRAY_SIZE(imix);
@@ -67,11 +82,41 @@ static void take_sizes(struct argp_state *state, struct options *o, const char *
 		while ((word = strsep(&rest, ","))) {
 			if (p->n_sizes == STREAM_SIZES_MAX)
 				argp_error(state, "--size: at most %d sizes", STREAM_SIZES_MAX);
+			if (isalpha((unsigned char)*word))
+				argp_error(
+				    state, "--size: '%s' is neither a number nor imix", word);
 			p->size[p->n_sizes++] = (uint32_t)number(
 			    state, "--size", word, STREAM_FRAME_MIN, STREAM_FRAME_MAX);
 		}
 	}
 	free(copy);
+}
+
+static void take_mix(struct argp_state *state, struct options *o, const char *text)
+{
+	unsigned line;
+	int err;
+
+	o->mix = text;
+	if (mix_named(&o->profile, text))
+		return;
+	err = mix_read(&o->profile, text, &line);
+	if (err == -ENOENT)
+		argp_error(state,
+		    "--mix: '%s' is none of imix, datacenter, linux-tcp, and there is no such file",
+		    text);
+	else if (err == -E2BIG)
+		argp_error(state,
+		    "--mix: %s: at most %d sizes, and weights that add up to at most %d", text,
+		    STREAM_SIZES_MAX, STREAM_ORDER_MAX);
+	else if (err == -EINVAL && line == 0)
+		argp_error(state, "--mix: %s has no line with a size and a weight", text);
+	else if (err == -EINVAL)
+		argp_error(state,
+		    "--mix: %s:%u: a line is a size from %d to %d and a weight from 1 on", text,
+		    line, STREAM_FRAME_MIN, STREAM_FRAME_MAX);
+	else if (err)
+		argp_error(state, "--mix: cannot read %s: %s", text, error_text(-err));
 }
 
 /* The position of the text in a list of words. */
@@ -141,17 +186,35 @@ static const struct option_spec option_table[] = {
 	NUMBER(ring_size, 64, 32768)},
     {"buffer", 0, "BYTES", "Size of a receive buffer (the longest frame)", 1,
 	NUMBER(buffer, 128, 65535)},
+    {"indirect", 0, NULL, "Descriptors in indirect tables; implies --chain 1", 1, FLAG(indirect)},
+    {"chain", 0, "N",
+	"N descriptors for a frame, or a receive buffer that is not mergeable, and one for its net "
+	"header (one descriptor for all)",
+	1, NUMBER(chain, 1, VPORT_CHAIN_MAX)},
+    {"calls", 0, NULL, "Ask for calls (interrupts), with the event index, as a guest does", 1,
+	FLAG(calls)},
     {"queues", 'q', "N", "Queue pairs per port (1)", 1, NUMBER(pairs, 1, TPORT_PAIRS_MAX)},
     {"no-huge", 0, NULL, "Guest memory from ordinary pages", 1, FLAG(no_huge)},
     {"size", 's', "BYTES|imix",
-	"Ethernet bytes without FCS; several sizes with commas are used in turn (64)", 2,
-	TAKE(take_sizes)},
+	"Ethernet bytes without FCS, 14 to 65535; several sizes with commas are used in turn (64)",
+	2, TAKE(take_sizes)},
+    {"mix", 0, "FILE|NAME",
+	"Sizes with weights in mixed order: imix, datacenter, linux-tcp, or a file with lines of a "
+	"size and a weight",
+	2, TAKE(take_mix)},
     {"flows", 0, "N", "Flows per stream (1)", 2, NUMBER(profile.flows, 1, 1 << 24)},
     {"macs", 0, "N", "MAC addresses per port; there are at least as many flows (1)", 2,
 	NUMBER(profile.macs, 1, 1 << 23)},
+    {"locality", 0, "N", "Frames in succession that use the same flow and address (1)", 2,
+	NUMBER(profile.locality, 1, 1000000)},
     {"vlan", 0, "ID", "Tag all frames", 2, NUMBER(profile.vlan, 1, 4094)},
     {"tso", 0, "MSS", "TCP frames that ask for segmentation into MSS bytes of payload", 2,
 	NUMBER(profile.gso, 64, 65000)},
+    {"csum", 0, NULL,
+	"TCP frames with partial checksums; arriving checksums are checked, partial or complete", 2,
+	FLAG(profile.csum)},
+    {"no-guest-csum", 0, NULL, "With --csum: accept only complete checksums", 2,
+	FLAG(no_guest_csum)},
     {"touch-all", 0, NULL, "Write and check every byte, not only the first cache line", 2,
 	FLAG(profile.touch_all)},
     {"pattern", 'P', "KIND",
@@ -176,9 +239,44 @@ static const struct option_spec option_table[] = {
     {"quiet", 'Q', NULL, "Print no progress and no text", 5, FLAG(quiet)},
 };
 
+static void finish_mix(struct argp_state *state, struct options *o)
+{
+	if (o->mix && (o->sizes_given || o->pcap))
+		argp_error(state, "--mix is instead of --size and --pcap");
+	if (!o->mix || strcmp(o->mix, MIX_TCP) != 0)
+		return;
+	if (o->pattern != PATTERN_BIDIRECTIONAL && o->pattern != PATTERN_UNIDIRECTIONAL)
+		argp_error(state, "--mix linux-tcp is for --pattern bi and uni");
+	o->profile.gso = o->profile.gso ? o->profile.gso : MIX_TCP_MSS;
+	o->acknowledge = o->pattern == PATTERN_BIDIRECTIONAL;
+}
+
+static void finish_descriptors(struct argp_state *state, struct options *o)
+{
+	if (o->indirect && o->chain == 0)
+		o->chain = 1;
+	if (o->chain && o->in_order && !o->indirect)
+		argp_error(state, "--chain with --in-order needs --indirect");
+}
+
+static void finish_csum(struct argp_state *state, struct options *o)
+{
+	bool gso = o->profile.gso;
+
+	o->profile.csum |= gso;
+	if (o->no_guest_csum && (!o->profile.csum || gso))
+		argp_error(state, "--no-guest-csum is for --csum without segmentation");
+	for (unsigned i = 0; i < o->n_ports; i++) {
+		if ((o->acknowledge || (o->profile.csum && !gso)) && port_is_device(o->port[i]))
+			argp_error(state, "--csum and --mix linux-tcp are not for devices");
+	}
+}
+
 /* Check rules that involve several options. */
 static void finish(struct argp_state *state, struct options *o)
 {
+	const char *fault;
+
 	if (o->n_ports < (o->pattern == PATTERN_LOOP ? 1 : 2))
 		argp_error(state, "at least two --port are needed, or --pattern loop");
 	if (o->ring_size & (o->ring_size - 1))
@@ -187,12 +285,19 @@ static void finish(struct argp_state *state, struct options *o)
 		argp_error(state, "--pcap-speed and --pcap-once are for a trial with --pcap");
 	if (o->pcap_speed > 0 && o->rate > 0)
 		argp_error(state, "--pcap-speed or --rate, not both");
-	if (o->pcap && (o->profile.gso || o->profile.touch_all))
-		argp_error(state, "--tso and --touch-all are for frames that are made, not --pcap");
+	finish_mix(state, o);
+	finish_descriptors(state, o);
+	finish_csum(state, o);
+	if (o->pcap && (o->profile.csum || o->profile.touch_all))
+		argp_error(state,
+		    "--tso, --csum and --touch-all are for frames that are made, not --pcap");
 	if (o->seconds == 0)
 		o->seconds = o->pcap_once ? SECONDS_MAX : 3;
 	o->profile.flows = MAX(o->profile.flows, o->profile.macs);
 	o->profile.lanes = MIN(o->profile.flows, o->pairs);
+	fault = profile_fault(&o->profile);
+	if (fault)
+		argp_error(state, "these frames cannot be made: %s", fault);
 }
 
 static void store_number(void *member, size_t size, uint64_t value)

@@ -23,7 +23,11 @@ struct options {
 	const char *port[PKTGEN_PORTS_MAX]; /* as given */
 	unsigned n_ports;
 	bool packed, in_order, mergeable, no_huge;
-	unsigned ring_size, pairs, buffer;
+	bool indirect, calls, no_guest_csum;
+	unsigned ring_size, pairs, buffer, chain;
+	bool sizes_given;
+	const char *mix;  /* NULL: none */
+	bool acknowledge; /* ports 2, 4... only answer ports 1, 3... */
 	struct stream_profile profile;
 	enum pattern pattern;
 	enum method method;

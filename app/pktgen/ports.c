@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "device.h"
+#include "facts.h"
 #include "traffic/vport.h"
 
 static uint64_t features(const struct options *o)
@@ -22,8 +23,15 @@ static uint64_t features(const struct options *o)
 	if (o->pairs > 1)
 		wanted |= VIRTIO_BIT(NET_F_MQ) | VIRTIO_BIT(NET_F_CTRL_VQ);
 	if (o->profile.gso)
-		wanted |= VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_HOST_TSO4) |
-		    VIRTIO_BIT(NET_F_GUEST_CSUM) | VIRTIO_BIT(NET_F_GUEST_TSO4);
+		wanted |= VIRTIO_BIT(NET_F_HOST_TSO4) | VIRTIO_BIT(NET_F_GUEST_TSO4);
+	if (profile_tcp(&o->profile))
+		wanted |= VIRTIO_BIT(NET_F_CSUM);
+	if (profile_tcp(&o->profile) && !o->no_guest_csum)
+		wanted |= VIRTIO_BIT(NET_F_GUEST_CSUM);
+	if (o->indirect)
+		wanted |= VIRTIO_BIT(F_INDIRECT_DESC);
+	if (o->calls)
+		wanted |= VIRTIO_BIT(F_EVENT_IDX);
 	return wanted;
 }
 
@@ -36,6 +44,9 @@ static int create(
 	    .frame_max = frame_max,
 	    .buffer = o->buffer,
 	    .features = features(o),
+	    .chain = o->chain,
+	    .indirect = o->indirect,
+	    .calls = o->calls,
 	    .huge = !o->no_huge,
 	};
 	int err = vport_create(&config, ret_vport);
@@ -53,6 +64,29 @@ static int create(
 	return err;
 }
 
+static void tell_missing(const struct vport *vp, const char *path)
+{
+	char names[256];
+
+	facts_names(vp->config.features & ~vp->fe.features, names, sizeof(names));
+	fprintf(stderr, "vswitch-pktgen: the back-end at %s does not offer %s\n", path, names);
+}
+
+/* A back-end with a connected front-end lets others wait, or refuses them at once. */
+static const char *connect_fault(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+		return "it does not answer; likely the socket is busy: another guest is connected";
+	case -EAGAIN:
+	case -ECONNRESET:
+		return "it closed the connection; likely the socket is busy: another guest is "
+		       "connected";
+	default:
+		return error_text(-err);
+	}
+}
+
 static int open_socket(
     const struct options *o, const char *path, uint32_t frame_max, struct tport **ret_port)
 {
@@ -63,13 +97,11 @@ static int open_socket(
 		return err;
 	err = vport_connect(vp, path);
 	if (err == -ENOTSUP)
-		fprintf(stderr,
-		    "vswitch-pktgen: the back-end at %s does not offer all features asked for\n",
-		    path);
+		tell_missing(vp, path);
 	else if (err)
 		fprintf(stderr,
 		    "vswitch-pktgen: cannot connect to a vhost-user back-end at %s: %s\n", path,
-		    error_text(-err));
+		    connect_fault(err));
 	if (err)
 		vport_destroy(vp);
 	else

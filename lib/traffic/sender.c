@@ -17,9 +17,22 @@ static unsigned frames_due(const struct sender *s, uint64_t now)
 {
 	double ready = (now - s->due) / s->interval;
 
+	if (UNLIKELY(sender_answers(s)))
+		return MIN(s->stream[0]->answers->counts.received - s->sent, TPORT_BURST / 2);
 	if (s->interval == 0)
 		return TPORT_BURST / 2;
 	return ready < 0 ? 0 : MIN((uint64_t)ready + 1, TPORT_BURST / 2);
+}
+
+/* Streams take turns, with as many frames in succession as their profile says. */
+static inline void next_turn(struct sender *s, const struct stream_profile *p)
+{
+	if (s->n_streams == 1)
+		return;
+	if (UNLIKELY(p->locality > 1) && ++s->train < p->locality)
+		return;
+	s->train = 0;
+	s->turn = s->turn + 1 == s->n_streams ? 0 : s->turn + 1;
 }
 
 unsigned sender_send(struct sender *s, uint64_t now, struct trial_result *r)
@@ -44,7 +57,7 @@ unsigned sender_send(struct sender *s, uint64_t now, struct trial_result *r)
 		len[k] = stream_make(stream, s->pair, frame[k], tport_header(frame[k]), due);
 		r->late += now > due + s->late;
 		s->due += s->interval;
-		s->turn = s->turn + 1 == s->n_streams ? 0 : s->turn + 1;
+		next_turn(s, &stream->profile);
 	}
 	port->ops->send(port, s->pair, len, n);
 	s->sent += n;

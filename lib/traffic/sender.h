@@ -9,6 +9,7 @@ struct sender {
 	struct tport *port;
 	unsigned index;           /* of the port */
 	unsigned n_streams, turn; /* turn: the stream that sends next */
+	unsigned train;           /* frames in succession that it has sent */
 	struct stream **stream;
 	unsigned pair;        /* that sends next */
 	uint64_t sent, limit; /* frames in this trial */
@@ -17,6 +18,12 @@ struct sender {
 	uint64_t next;        /* the next frame of a replay */
 	double pace;          /* cycles per nanosecond of a replay; 0: use interval */
 };
+
+/* Does it only send as many frames as arrived? */
+static inline bool sender_answers(const struct sender *s)
+{
+	return s->stream[0]->answers != NULL;
+}
 
 /* Send the frames that are due, at most a burst; returns their number. */
 unsigned sender_send(struct sender *s, uint64_t now, struct trial_result *r);

@@ -61,6 +61,9 @@ struct tport_ops {
 	unsigned (*broken)(const struct tport *tp);
 	void (*destroy)(struct tport *tp);
 
+	/* Frames sent that the device has not taken. NULL: not known. */
+	unsigned (*untaken)(struct tport *tp);
+
 	/* NULL: there is nothing to tell. */
 	void (*facts)(struct tport *tp, struct tport_facts *ret_facts);
 };

@@ -60,6 +60,14 @@ static int add_sender(struct traffic *t, struct tport *port, unsigned from)
 	return 0;
 }
 
+static void index_streams(struct traffic *t)
+{
+	for (unsigned i = 0; i < t->n_ports * t->n_ports; i++)
+		t->by_ports[i] = t->n_streams;
+	for (unsigned i = 0; i < t->n_streams; i++)
+		t->by_ports[t->stream[i]->from * t->n_ports + t->stream[i]->to] = i;
+}
+
 int traffic_create(struct tport *port[], unsigned n_ports, struct stream *stream[],
     unsigned n_streams, struct traffic **ret_traffic)
 {
@@ -73,8 +81,11 @@ int traffic_create(struct tport *port[], unsigned n_ports, struct stream *stream
 	t->stream = stream;
 	t->sender = calloc(n_ports, sizeof(*t->sender));
 	t->replayed = calloc(n_ports, sizeof(*t->replayed));
+	t->by_ports = calloc((size_t)n_ports * n_ports, sizeof(*t->by_ports));
+	if (t->by_ports)
+		index_streams(t);
 	for (unsigned i = 0; i < n_ports; i++) {
-		if (!t->sender || !t->replayed || add_sender(t, port[i], i) < 0) {
+		if (!t->sender || !t->replayed || !t->by_ports || add_sender(t, port[i], i) < 0) {
 			traffic_destroy(t);
 			return -ENOMEM;
 		}
@@ -88,11 +99,22 @@ void traffic_destroy(struct traffic *t)
 {
 	if (!t)
 		return;
-	for (unsigned i = 0; i < t->n_senders; i++)
+	for (unsigned i = 0; t->sender && i < t->n_senders; i++)
 		free(t->sender[i].stream);
 	free(t->sender);
 	free(t->replayed);
+	free(t->by_ports);
 	free(t);
+}
+
+/* The stream of a frame; n_streams: there is no such stream. */
+static inline unsigned stream_of(const struct traffic *t, const struct stream_tag *tag)
+{
+	if (LIKELY(tag->form == TAG_FULL))
+		return tag->stream;
+	if (tag->from >= t->n_ports || tag->to >= t->n_ports)
+		return t->n_streams;
+	return t->by_ports[tag->from * t->n_ports + tag->to];
 }
 
 /* Count a frame of a stream that was changed, or that arrived at the wrong port. */
@@ -111,8 +133,11 @@ static void count_replayed(struct stream_counts *c, const struct tport_piece pie
 {
 	for (unsigned k = 0; k < n; k++)
 		c->received_bytes += pieces[k].len;
-	for (unsigned k = 0; k < n; k += pieces[k].more + 1u)
+	for (unsigned k = 0; k < n; k += pieces[k].more + 1u) {
 		c->received++;
+		if (!pieces[k].more && pieces[k].len < STREAM_WIRE_MIN)
+			c->received_more += STREAM_WIRE_MIN - pieces[k].len;
+	}
 }
 
 /* Count the frames of one burst. */
@@ -122,6 +147,7 @@ static void count_pieces(struct traffic *t, unsigned port, const struct tport_pi
 	for (unsigned k = 0; k < n; k += pieces[k].more + 1u) {
 		uint32_t len = pieces[k].len;
 		struct stream_tag tag;
+		unsigned id;
 		bool known;
 
 		for (unsigned i = 1; i <= pieces[k].more; i++)
@@ -130,15 +156,15 @@ static void count_pieces(struct traffic *t, unsigned port, const struct tport_pi
 			r->foreign++;
 			continue;
 		}
-		known = tag.stream < t->n_streams && t->stream[tag.stream]->to == port;
+		id = stream_of(t, &tag);
+		known = id < t->n_streams && t->stream[id]->to == port;
 		if (UNLIKELY(!tag.intact || !known)) {
-			count_stray(known ? &t->stream[tag.stream]->counts : NULL, tag.intact, r);
+			count_stray(known ? &t->stream[id]->counts : NULL, tag.intact, r);
 			continue;
 		}
-		stream_take(t->stream[tag.stream], &tag, &pieces[k], len);
-		if (k == 0)
-			histogram_add(
-			    &r->latency, now > tag.time ? (now - tag.time) * (1e9 / t->tsc_hz) : 0);
+		stream_take(t->stream[id], &tag, &pieces[k], len);
+		if (k == 0 && tag_tells[tag.form].age)
+			histogram_add(&r->latency, tag_age(&tag, now) * (1e9 / t->tsc_hz));
 	}
 }
 
@@ -176,9 +202,11 @@ static void add_counts(struct stream_counts *sum, const struct stream_counts *c)
 	sum->duplicates += c->duplicates;
 	sum->reordered += c->reordered;
 	sum->corrupt += c->corrupt;
-	sum->lost_gso_requests += c->lost_gso_requests;
+	sum->lost_requests += c->lost_requests;
+	sum->completed += c->completed;
 	sum->sent_bytes += c->sent_bytes;
 	sum->received_bytes += c->received_bytes;
+	sum->received_more += c->received_more;
 }
 
 static void sum_up(struct traffic *t, struct trial_result *r)
@@ -198,15 +226,30 @@ static void sum_up(struct traffic *t, struct trial_result *r)
 		r->broken += t->port[i]->ops->broken(t->port[i]);
 }
 
+/* How long to go on if no frame arrives. */
+static uint64_t drain_cycles(const struct traffic *t)
+{
+	uint64_t ns = TRIAL_DRAIN_NS;
+
+	for (unsigned i = 0; i < t->n_ports; i++) {
+		const struct tport_ops *ops = t->port[i]->ops;
+
+		if (ops->untaken && ops->untaken(t->port[i]))
+			ns = TRIAL_TAKE_NS;
+	}
+	return ns * (t->tsc_hz / 1e9);
+}
+
 /*
  * Receive until no frame of the streams has arrived for a while. Frames of other senders may never
  * stop, so the time has a limit.
  */
 static void drain(struct traffic *t, struct trial_result *r)
 {
-	uint64_t quiet = TRIAL_DRAIN_NS * (t->tsc_hz / 1e9), begin = cpu_clock(), last = begin;
+	uint64_t longest = t->tsc_hz / 1e9 * TRIAL_DRAIN_NS * DRAIN_MAX;
+	uint64_t begin = cpu_clock(), last = begin;
 
-	while (cpu_clock() - last < quiet && cpu_clock() - begin < DRAIN_MAX * quiet) {
+	while (cpu_clock() - last < drain_cycles(t) && cpu_clock() - begin < longest) {
 		uint64_t foreign = r->foreign;
 
 		if (receive_all(t, r) > r->foreign - foreign)
@@ -214,9 +257,32 @@ static void drain(struct traffic *t, struct trial_result *r)
 	}
 }
 
+/* The number of senders that only answer. */
+static unsigned answering(const struct traffic *t)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < t->n_senders; i++)
+		n += sender_answers(&t->sender[i]);
+	return n;
+}
+
+/* What was due: by the rate, and all answers. */
+static uint64_t offered(
+    const struct traffic *t, const struct trial_config *config, const struct trial_result *r)
+{
+	double sum = config->rate * r->seconds;
+
+	if (config->rate <= 0 || config->frames)
+		return r->sum.sent;
+	for (unsigned i = 0; i < t->n_senders; i++)
+		sum += sender_answers(&t->sender[i]) ? t->sender[i].sent : 0;
+	return sum;
+}
+
 static void start(struct traffic *t, const struct trial_config *config, struct trial_result *r)
 {
-	double share = config->rate / MAX(t->n_senders, 1u);
+	double share = config->rate / MAX(t->n_senders - answering(t), 1u);
 	uint64_t now = cpu_clock();
 
 	memset(r, 0, sizeof(*r));
@@ -231,7 +297,7 @@ static void start(struct traffic *t, const struct trial_config *config, struct t
 		s->limit = config->frames ? config->frames : UINT64_MAX;
 		s->next = 0;
 		s->pace = config->speed > 0 ? t->tsc_hz / 1e9 / config->speed : 0;
-		s->interval = share > 0 ? t->tsc_hz / share : 0;
+		s->interval = share > 0 && !sender_answers(s) ? t->tsc_hz / share : 0;
 		/* The senders start at different moments. */
 		s->due = now + s->interval * i / t->n_senders;
 	}
@@ -247,7 +313,7 @@ static unsigned send_of(struct traffic *t, struct sender *s, uint64_t now, struc
 static bool all_sent(const struct traffic *t)
 {
 	for (unsigned i = 0; i < t->n_senders; i++) {
-		if (t->sender[i].sent < t->sender[i].limit)
+		if (t->sender[i].sent < t->sender[i].limit && !sender_answers(&t->sender[i]))
 			return false;
 	}
 	return true;
@@ -286,7 +352,7 @@ bool trial_run(struct traffic *t, const struct trial_config *config, struct tria
 	t->total.trials++;
 	t->total.broken += r->broken;
 	add_counts(&t->total.counts, &r->sum);
-	r->offered = config->rate > 0 && !config->frames ? config->rate * r->seconds : r->sum.sent;
+	r->offered = offered(t, config, r);
 	return go_on;
 }
 

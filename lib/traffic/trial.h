@@ -9,13 +9,19 @@
  * TRIAL_LATE_NS after they were due. Rate 0 means full speed; then latency counts from sending.
  *
  * Latency is recorded for the first frame of every received burst. If frames arrive one by one,
- * that is every frame; otherwise it is the frame of the burst that waited longest.
+ * that is every frame; otherwise it is the frame of the burst that waited longest. Frames whose tag
+ * has no time are left out. If more than TRIAL_LATE_SHARE of the frames were late, the latencies
+ * tell about the generator, not about the path.
+ *
+ * A port whose stream answers another stream sends one frame for each frame that arrived. It has no
+ * share of the rate, and its frames are never late.
  *
  * Every port that has streams can send a recording instead of the frames of its streams. Then only
  * totals are known, and no latency.
  *
  * After the time, or after all frames, no frame is sent. The trial ends when no frame of it has
- * arrived for TRIAL_DRAIN_NS, or after 50 times that time.
+ * arrived for TRIAL_DRAIN_NS, or after 50 times that time. If frames still wait in the rings, the
+ * back-end has got no CPU or has stopped: then the trial waits for TRIAL_TAKE_NS instead.
  */
 #pragma once
 
@@ -26,8 +32,10 @@
 #include "traffic/stream.h"
 #include "traffic/tport.h"
 
-#define TRIAL_LATE_NS  100000
-#define TRIAL_DRAIN_NS 100000000
+#define TRIAL_LATE_NS    100000
+#define TRIAL_DRAIN_NS   100000000
+#define TRIAL_TAKE_NS    2000000000
+#define TRIAL_LATE_SHARE 0.01
 
 struct replay;
 struct trial_result;
@@ -46,6 +54,7 @@ struct traffic {
 	struct tport **port;
 	unsigned n_streams;
 	struct stream **stream;
+	uint16_t *by_ports;             /* [from * n_ports + to]: a stream, or n_streams */
 	const struct replay *replay;    /* NULL: streams make their frames */
 	struct stream_counts *replayed; /* by port */
 	unsigned n_senders; /* one for each port that has streams; see traffic_create() */
@@ -58,7 +67,7 @@ struct traffic {
 
 struct trial_config {
 	double seconds;
-	double rate;     /* frames per second, all streams together; 0: full speed */
+	double rate; /* frames per second, all streams together; 0: full speed; without answers */
 	uint64_t frames; /* per port; 0: only the time is a limit */
 	double speed;    /* of a replay: how many times the recorded speed; 0: use the rate */
 };

@@ -44,6 +44,20 @@ static unsigned broken(const struct tport *tp)
 	return n;
 }
 
+static unsigned untaken(struct tport *tp)
+{
+	struct vport *vp = vport(tp);
+	unsigned n = 0;
+
+	for (unsigned pair = 0; pair < vp->config.n_pairs; pair++) {
+		struct vport_queue *q = vport_sender(vp, pair);
+
+		vport_room(q, q->n_slots);
+		n += q->broken ? 0 : vport_outstanding(q);
+	}
+	return n;
+}
+
 static void facts(struct tport *tp, struct tport_facts *ret_facts)
 {
 	struct vport *vp = vport(tp);
@@ -74,5 +88,6 @@ const struct tport_ops vport_ops = {
     .give_back = give_back,
     .broken = broken,
     .destroy = destroy,
+    .untaken = untaken,
     .facts = facts,
 };

@@ -69,8 +69,8 @@ def check(name, result):
         raise LabError(f"{name} lost {result['sent'] - result['received']} of "
                        f"{result.get('under_way', result['sent'])} frames")
     # Less work than the others do: there is nothing to compare then.
-    if result.get("lost_gso_requests"):
-        raise LabError(f"{name} lost the net headers of {result['lost_gso_requests']} of {result['received']} frames")
+    if result.get("lost_requests"):
+        raise LabError(f"{name} lost the net headers of {result['lost_requests']} of {result['received']} frames")
 
 
 def check_claim(name, claimed, result):

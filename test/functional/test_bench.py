@@ -27,14 +27,14 @@ from lab import LabError  # noqa: E402
 
 def test_who_does_less_work_has_no_figure():
     result = {"sent": 10, "received": 10, "corrupt": 0, "duplicates": 0, "reordered": 0, "broken_queues": 0,
-            "lost_gso_requests": 0}
+            "lost_requests": 0}
     measure.check("a switch", result)
     measure.check("a switch", result | {"received": 6})
     measure.check("a switch", {"mrr": 1e6, "total": {"sent": 10, "received": 1}})
     with pytest.raises(LabError, match="a switch lost 6 of 10 frames"):
         measure.check("a switch", result | {"received": 4})
     with pytest.raises(LabError, match="a switch lost the net headers of 3 of 10"):
-        measure.check("a switch", result | {"lost_gso_requests": 3})
+        measure.check("a switch", result | {"lost_requests": 3})
     for key in ("corrupt", "duplicates", "reordered", "wrong_bytes"):
         with pytest.raises(measure.Spoiled, match=f"a switch spoils frames: {key} 1"):
             measure.check("a switch", result | {key: 1})

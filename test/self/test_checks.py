@@ -112,13 +112,14 @@ def test_half_of_the_pings_through_an_iommu_fail(monkeypatch):
 
 
 RESULT = {"sent": 10000, "offered": 10000, "received": 10000, "lost": 0, "late": 0, "corrupt": 0,
-          "lost_gso_requests": 0, "duplicates": 0, "reordered": 0, "broken_queues": 0, "foreign": 0,
-          "latency_ns": {"min": 1, "p50": 2, "p99": 3, "max": 4}}
+          "lost_requests": 0, "duplicates": 0, "reordered": 0, "completed": 0, "broken_queues": 0, "foreign": 0,
+          "checked": {"latency": True}, "latency_ns": {"min": 1, "p50": 2, "p99": 3, "max": 4, "samples": 10000}}
 
 
 def check_rate(monkeypatch, **figures):
     """What pktgen says after a trial in one direction."""
     output = {**copy.deepcopy(RESULT), **figures}
+    output["latency_ns"]["valid"] = output["late"] <= output["sent"] / 100
     switch = SimpleNamespace(quiet_stats=lambda: None)
     monkeypatch.setattr(test_pktgen, "two_ports", lambda _: switch)
     monkeypatch.setattr(test_pktgen, "pktgen", lambda *_, **__: (None, output, None))

@@ -314,7 +314,7 @@ static void segmented_frames_ask_for_it(void **state)
 	assert_int_equal(s->counts.received, 1);
 }
 
-static void a_lost_gso_request_is_counted(void **state)
+static void a_lost_request_is_counted(void **state)
 {
 	const struct stream_profile p = {
 	    .size = {1900}, .n_sizes = 1, .flows = 1, .lanes = 1, .macs = 1, .gso = 1448};
@@ -329,11 +329,11 @@ static void a_lost_gso_request_is_counted(void **state)
 		net->gso_size -= i == 3;
 		net->flags = i == 4 ? 0 : net->flags;
 		take(i);
-		assert_int_equal(s->counts.lost_gso_requests, i < 2 ? 0 : MIN(i - 1, 3));
+		assert_int_equal(s->counts.lost_requests, i < 2 ? 0 : MIN(i - 1, 3));
 	}
 	assert_int_equal(s->counts.received, 5);
 	stream_reset(s);
-	assert_int_equal(s->counts.lost_gso_requests, 0);
+	assert_int_equal(s->counts.lost_requests, 0);
 }
 
 static void a_hello_and_a_stranger_are_not_ours(void **state)
@@ -344,7 +344,8 @@ static void a_hello_and_a_stranger_are_not_ours(void **state)
 	make(&plain);
 	stream_make_hello(s, 0, frame[0], &hdr);
 	assert_false(stream_read_tag(frame[0], 64, &tag));
-	assert_false(stream_read_tag(frame[1], 63, &tag));
+	assert_true(stream_read_tag(frame[1], 63, &tag)); /* cut short */
+	assert_false(tag.intact);
 	memset(frame[2], 0x11, 64);
 	assert_false(stream_read_tag(frame[2], 64, &tag));
 	assert_true(stream_read_tag(frame[3], 64, &tag));
@@ -358,14 +359,27 @@ static void impossible_profiles_are_refused(void **state)
 	struct stream_profile p = plain;
 
 	(void)state;
-	p.vlan = 5; /* tag and VLAN do not fit into 64 bytes */
-	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
-	p = plain;
 	p.flows = 0;
 	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
 	p = plain;
-	p.size[0] = 63;
+	p.size[0] = 13;
 	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
+	p.size[0] = 17;
+	p.vlan = 5;
+	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
+	p = plain;
+	p.size[0] = 53; /* the headers of TCP do not fit */
+	p.csum = true;
+	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
+	p = plain;
+	p.size[0] = 35; /* neither tag nor headers have room for the flow */
+	p.flows = 2;
+	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
+	p = plain;
+	p.n_order = 1;
+	p.order[0] = 1;
+	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
+	p = plain;
 	p.size[0] = 65536;
 	assert_int_equal(stream_create(0, 0, 1, &p, &s), -22);
 }
@@ -386,7 +400,7 @@ int main(void)
 	    cmocka_unit_test_teardown(frames_in_pieces_are_checked_as_a_whole, end),
 	    cmocka_unit_test_teardown(headers_are_valid_for_every_size_and_flow, end),
 	    cmocka_unit_test_teardown(segmented_frames_ask_for_it, end),
-	    cmocka_unit_test_teardown(a_lost_gso_request_is_counted, end),
+	    cmocka_unit_test_teardown(a_lost_request_is_counted, end),
 	    cmocka_unit_test_teardown(a_hello_and_a_stranger_are_not_ours, end),
 	    cmocka_unit_test_teardown(impossible_profiles_are_refused, end),
 	};
