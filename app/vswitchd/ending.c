@@ -124,10 +124,11 @@ static void note_sockets(const struct options *o)
 {
 	struct stat st;
 
-	for (unsigned i = 0; i < o->n_ports && !o->client; i++) {
+	for (unsigned i = 0; i < o->n_ports; i++) {
 		const char *path = o->port[i].path;
+		bool ours = o->port_defaults.mode == VHOST_ENDPOINT_SERVER;
 
-		if (path && lstat(path, &st) == 0)
+		if (path && ours && lstat(path, &st) == 0)
 			ending.socket[ending.n_sockets++] =
 			    (struct socket){.path = path, .dev = st.st_dev, .ino = st.st_ino};
 	}

@@ -104,21 +104,16 @@ static int add_ports(struct daemon *d)
 	const struct options *o = &d->options;
 
 	for (unsigned i = 0; i < o->n_ports; i++) {
+		struct port_config config = o->port_defaults;
 		char name[16];
-		struct vhost_endpoint_config config = {
-		    .mode = o->client ? VHOST_ENDPOINT_CLIENT : VHOST_ENDPOINT_SERVER,
-		    .path = o->port[i].path,
-		    .fd = o->port[i].fd,
-		    .socket_mode = o->socket_mode,
-		    .owner = o->socket_owner,
-		    .group = o->socket_group,
-		};
 		int err;
 
+		config.name = config.path = o->port[i].path;
 		if (!config.path) {
-			snprintf(name, sizeof(name), "fd %d", config.fd);
-			config.path = name;
+			snprintf(name, sizeof(name), "fd %d", o->port[i].fd);
+			config.name = name;
 			config.mode = VHOST_ENDPOINT_FD;
+			config.fd = o->port[i].fd;
 		}
 		err = vhost_port_add(d->sw, &config);
 		if (err)
@@ -160,17 +155,7 @@ static struct vswitch_config switch_config(const struct options *o)
 	    .fdb_age_s = FDB_AGE_S,
 	    .forget_after_s = o->forget_after_s,
 	    .idle_sleep = o->idle_sleep,
-	    .offer =
-		{
-		    .features = o->features,
-		    .iommu = o->iommu,
-		    .memory_any = o->memory_any,
-		    .record_events = o->record_events,
-		    .inband = o->inband,
-		    .host_notifier = o->host_notifier,
-		    .postcopy = o->postcopy,
-		    .queue_pairs = o->queue_pairs,
-		},
+	    .port_defaults = o->port_defaults,
 	    .forward_bpdu = o->forward_bpdu,
 	    .enter_worker = sandbox_enter_worker,
 	    .schedule = o->schedule,
@@ -205,7 +190,7 @@ static int daemon_start(struct daemon *d)
 	if (!err)
 		err = watch_end(d);
 	if (!err)
-		err = sandbox_enter_control(d->options.client);
+		err = sandbox_enter_control(d->options.port_defaults.mode == VHOST_ENDPOINT_CLIENT);
 	if (!err && d->options.stats_json)
 		err = report_check(d->options.stats_json);
 	/* Start the first errand thread now, so that its memory is allocated. */

@@ -64,6 +64,13 @@ static enum options_outcome take_fd(struct options *o, const char *value)
 	return add_port(o, NULL, (int)fd);
 }
 
+static enum options_outcome take_client(struct options *o, const char *value)
+{
+	(void)value;
+	o->port_defaults.mode = VHOST_ENDPOINT_CLIENT;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_lcores(struct options *o, const char *value)
 {
 	cpu_set_t allowed, both;
@@ -94,7 +101,7 @@ static enum options_outcome take_features(struct options *o, const char *value)
 {
 	char word[64], names[640];
 
-	if (net_features_parse(value, &o->features, word, sizeof(word)))
+	if (net_features_parse(value, &o->port_defaults.offer.features, word, sizeof(word)))
 		return OPTIONS_RUN;
 	net_features_names(names, sizeof(names));
 	log_error("--features: '%s' is none of: %s", word, names);
@@ -107,20 +114,20 @@ static enum options_outcome take_socket_mode(struct options *o, const char *valu
 
 	if (!value_number(value, 8, 0, 0777, &mode))
 		return bad("socket-mode", value, "an octal file mode such as 0660");
-	o->socket_mode = (int)mode;
+	o->port_defaults.socket_mode = (int)mode;
 	return OPTIONS_RUN;
 }
 
 static enum options_outcome take_socket_owner(struct options *o, const char *value)
 {
-	if (!value_user(value, &o->socket_owner))
+	if (!value_user(value, &o->port_defaults.owner))
 		return bad("socket-owner", value, "a user of this machine");
 	return OPTIONS_RUN;
 }
 
 static enum options_outcome take_socket_group(struct options *o, const char *value)
 {
-	if (!value_group(value, &o->socket_group))
+	if (!value_group(value, &o->port_defaults.group))
 		return bad("socket-group", value, "a group of this machine");
 	return OPTIONS_RUN;
 }
@@ -183,7 +190,7 @@ static const struct option_spec option_table[] = {
     {"socket-path", "PATH", "a port: a vhost-user socket at PATH; repeat for more",
 	TAKE(take_socket_path)},
     {"fd", "N", "a port: the socket that is open as descriptor N", TAKE(take_fd)},
-    {"client", NULL, "connect to the socket paths instead of listening on them", FLAG(client)},
+    {"client", NULL, "connect to the socket paths instead of listening on them", TAKE(take_client)},
     {"workers", "N", "how many CPUs move frames (default 1)",
 	NUMBER(n_workers, 1, 127, "a number from 1 to 127")},
     {"lcores", "LIST", "which CPUs move frames, such as 1,3-5", TAKE(take_lcores)},
@@ -204,7 +211,7 @@ static const struct option_spec option_table[] = {
 	NUMBER(forget_after_s, 0, FDB_AGE_MAX_S, "a number of seconds, 0 to 1000000")},
     {"queue-pairs", "N",
 	"queue pairs per guest, for front-ends that leave this to the switch (default 8)",
-	NUMBER(queue_pairs, 1, PORT_QUEUES_MAX, "a number from 1 to 128")},
+	NUMBER(port_defaults.offer.queue_pairs, 1, PORT_QUEUES_MAX, "a number from 1 to 128")},
     {"forward-bpdu", NULL,
 	"forward link-local frames (STP, LACP, EAPOL, LLDP, PTP) except pause frames",
 	FLAG(forward_bpdu)},
@@ -216,20 +223,22 @@ static const struct option_spec option_table[] = {
     {"no-sandbox", NULL, "keep all capabilities and system calls", FLAG(no_sandbox)},
     {"memory", "KIND",
 	"which guest memory to map: 'shared' memory (default) or files of 'any' kind",
-	EITHER(memory_any, "shared", "any", "'shared' or 'any'")},
+	EITHER(port_defaults.offer.memory_any, "shared", "any", "'shared' or 'any'")},
     {"host-notifier", NULL,
 	"offer guests pages to kick instead of eventfds; their rings are polled",
-	FLAG(host_notifier)},
-    {"postcopy", NULL, "let migrating guests run before their memory has arrived", FLAG(postcopy)},
+	FLAG(port_defaults.offer.host_notifier)},
+    {"postcopy", NULL, "let migrating guests run before their memory has arrived",
+	FLAG(port_defaults.offer.postcopy)},
     {"inband-notifications", NULL,
-	"offer kicks and calls as messages, for User Mode Linux; not for QEMU", FLAG(inband)},
-    {"iommu", NULL, "support guests with a virtual IOMMU", FLAG(iommu)},
+	"offer kicks and calls as messages, for User Mode Linux; not for QEMU",
+	FLAG(port_defaults.offer.inband)},
+    {"iommu", NULL, "support guests with a virtual IOMMU", FLAG(port_defaults.offer.iommu)},
     {"socket-mode", "MODE", "permissions of the sockets, octal", TAKE(take_socket_mode)},
     {"socket-owner", "USER", "owner of the sockets", TAKE(take_socket_owner)},
     {"socket-group", "GROUP", "group of the sockets", TAKE(take_socket_group)},
     {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit", TEXT(stats_json)},
     {"record-events", NULL, "record the last events of every ring; the JSON shows them",
-	FLAG(record_events)},
+	FLAG(port_defaults.offer.record_events)},
     {"log-level", "LEVEL", "error, warning, info (default) or debug", TAKE(take_log_level)},
     {"print-capabilities", NULL, "print the type of this back-end as JSON",
 	TAKE(take_print_capabilities)},
@@ -357,16 +366,20 @@ static void set_defaults(struct options *o)
 {
 	*o = (struct options){
 	    .idle_sleep = true,
-	    .features = NET_FEATURES_USUAL,
 	    .mac_table = 65536,
-	    .queue_pairs = 8,
 	    .forget_after_s = 10,
 	    .schedule = {.mode = SCHEDULE_ON,
 		.interval_ms = 1000,
 		.busy_percent = balance_usual.busy / 10},
-	    .socket_mode = -1,
-	    .socket_owner = -1,
-	    .socket_group = -1,
+	    .port_defaults =
+		{
+		    .mode = VHOST_ENDPOINT_SERVER,
+		    .fd = -1,
+		    .socket_mode = -1,
+		    .owner = -1,
+		    .group = -1,
+		    .offer = {.features = NET_FEATURES_USUAL, .queue_pairs = 8},
+		},
 	    .log_level = LOG_INFO,
 	};
 }

@@ -5,9 +5,9 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "base/log.h"
+#include "control/ports.h"
 #include "control/scheduler.h"
 #include "datapath/port.h"
 
@@ -26,26 +26,16 @@ struct port_option {
 struct options {
 	unsigned n_ports;
 	struct port_option port[PORTS_MAX];
-	bool client;
+	struct port_config port_defaults; /* what all ports have in common */
 	uint32_t n_workers;
 	cpu_set_t worker_cpus; /* exactly n_workers of them */
 	bool no_huge;
 	bool idle_sleep;
 	bool no_sandbox;
-	uint64_t features; /* offered to front-ends */
-	bool iommu;
-	bool memory_any;
-	bool record_events;
-	bool host_notifier, inband;
-	bool postcopy;
 	bool forward_bpdu;
 	uint32_t mac_table;
 	unsigned forget_after_s;
-	unsigned queue_pairs;
 	struct schedule_config schedule;
-	int socket_mode; /* -1: as the umask has it */
-	uid_t socket_owner;
-	gid_t socket_group;
 	enum log_level log_level;
 	const char *stats_json; /* or NULL */
 	int argc;               /* the whole command line */

@@ -132,12 +132,12 @@ struct vhost_port *vhost_port_next(const struct vswitch *sw, unsigned *at)
 }
 
 /* The journal is beside the socket, so that the next process that serves the socket finds it. */
-static int journal_open(struct vhost_port *vp, const struct vhost_endpoint_config *endpoint)
+static int journal_open(struct vhost_port *vp, const char *socket)
 {
 	char *path = NULL;
 	int err;
 
-	if (endpoint->mode != VHOST_ENDPOINT_FD && asprintf(&path, "%s.rings", endpoint->path) < 0)
+	if (socket && asprintf(&path, "%s.rings", socket) < 0)
 		return -ENOMEM;
 	err = vhost_journal_open(&vp->net.vhost, path);
 	free(path);
@@ -197,7 +197,6 @@ static const struct net_host *host_of(struct vswitch *sw)
 	    .fdb = sw->fdb,
 	    .workers = sw->workers,
 	    .miss_fd = watchdog_miss_fd(sw->watchdog),
-	    .queue_pairs = sw->offer.queue_pairs,
 	    .changed = net_changed,
 	    .publish = net_publish,
 	    .begins = net_begins,
@@ -206,7 +205,7 @@ static const struct net_host *host_of(struct vswitch *sw)
 	return &sw->host;
 }
 
-static int device_init(struct vhost_port *vp)
+static int device_init(struct vhost_port *vp, const struct net_offer *offer)
 {
 	struct switch_port *sp = &vp->port;
 
@@ -214,26 +213,39 @@ static int device_init(struct vhost_port *vp)
 	vp->net.host = host_of(sp->sw);
 	vp->net.owner = sp;
 	vp->net.index = sp->index;
-	return net_device_init(&vp->net, &sp->sw->offer, sp->name);
+	return net_device_init(&vp->net, offer, sp->name);
 }
 
-int vhost_port_add(struct vswitch *sw, const struct vhost_endpoint_config *endpoint)
+static int endpoint_open(struct vhost_port *vp, const struct port_config *config)
 {
-	struct vhost_endpoint_config config = *endpoint;
+	const struct vhost_endpoint_config endpoint = {
+	    .mode = config->mode,
+	    .path = config->path ? config->path : vp->port.name,
+	    .fd = config->fd,
+	    .socket_mode = config->socket_mode,
+	    .owner = config->owner,
+	    .group = config->group,
+	    .connection_changed = connection_changed,
+	};
+
+	return vhost_endpoint_create(vp->port.sw->base, &endpoint, &vp->net.vhost, &vp->endpoint);
+}
+
+int vhost_port_add(struct vswitch *sw, const struct port_config *config)
+{
 	struct vhost_port *vp = aligned_alloc(CACHE_LINE, sizeof(*vp));
 	int err;
 
 	if (!vp)
 		return -ENOMEM;
 	memset(vp, 0, sizeof(*vp));
-	config.connection_changed = connection_changed;
-	err = switch_port_init(&vp->port, &vhost_port_ops, sw, endpoint->path);
+	err = switch_port_init(&vp->port, &vhost_port_ops, sw, config->name);
 	if (!err)
-		err = device_init(vp);
+		err = device_init(vp, &config->offer);
 	if (!err)
-		err = vhost_endpoint_create(sw->base, &config, &vp->net.vhost, &vp->endpoint);
+		err = endpoint_open(vp, config);
 	if (!err)
-		err = journal_open(vp, endpoint);
+		err = journal_open(vp, config->path);
 	if (err) {
 		stop(&vp->port);
 		destroy(&vp->port);

@@ -29,8 +29,8 @@ struct vhost_port {
 	struct address_owner address_owner;
 };
 
-/* Add a port with this endpoint to the switch. Errors are logged. -ENOSPC: too many ports. */
-int vhost_port_add(struct vswitch *sw, const struct vhost_endpoint_config *endpoint);
+/* Add a port to the switch. Errors are logged. -ENOSPC: too many ports. */
+int vhost_port_add(struct vswitch *sw, const struct port_config *config);
 
 /* Port number index of the switch; NULL: there is none, or it is of another kind. */
 struct vhost_port *vhost_port_at(const struct vswitch *sw, unsigned index);

@@ -241,7 +241,7 @@ int vswitch_create(
 	if (!sw)
 		goto fail;
 	sw->base = base;
-	sw->offer = config->offer;
+	sw->port_defaults = config->port_defaults;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;

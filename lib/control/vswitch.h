@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 #include "control/port_index.h"
+#include "control/ports.h"
 #include "control/scheduler.h"
 #include "control/switch_port.h"
 #include "control/address_owner.h"
 #include "datapath/port.h"
-#include "net/net_device.h"
 #include "worker/worker.h"
 
 struct event_base;
@@ -33,7 +33,7 @@ struct vswitch {
 	struct fdb *fdb;
 	struct workers *workers;
 	struct scheduler *scheduler;
-	struct net_offer offer;
+	struct port_config port_defaults;
 	struct net_host host; /* the part of the switch that network devices use */
 	unsigned n_slow;      /* ports for which workers make no calls */
 	bool calls_left;      /* some calls could not be handed over */
@@ -48,9 +48,9 @@ struct vswitch_config {
 	unsigned fdb_age_s;
 	unsigned forget_after_s; /* see address_owner.h */
 	bool idle_sleep;
-	int (*enter_worker)(void); /* called by each worker before it begins; may be NULL */
-	struct net_offer offer;
-	bool forward_bpdu; /* flood link-local frames, too */
+	int (*enter_worker)(void);        /* called by each worker before it begins; may be NULL */
+	struct port_config port_defaults; /* see vswitch_port_defaults() */
+	bool forward_bpdu;                /* flood link-local frames, too */
 	struct schedule_config schedule;
 };
 

@@ -93,11 +93,8 @@ static void report_broken_rings(struct vhost_port *vp)
 static void ask_for_translations(struct vswitch *sw)
 {
 	struct vhost_port *vp;
-	uint64_t now;
+	uint64_t now = clock_ms();
 
-	if (!sw->offer.iommu)
-		return;
-	now = clock_ms();
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
 		vhost_iommu_service(&vp->net.vhost, now);
 }
@@ -135,11 +132,23 @@ void watchdog_free_workers(void *arg)
 		vp->memory_lost |= vhost_postcopy_abort(&vp->net.vhost);
 }
 
+/* Does a guest arrive whose pages may be missing? */
+static bool any_postcopy(const struct vswitch *sw)
+{
+	const struct vhost_port *vp;
+
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
+		if (vp->net.vhost.postcopy.registered || vp->memory_lost)
+			return true;
+	}
+	return false;
+}
+
 static void end_lazy_postcopies(struct vswitch *sw)
 {
 	struct vhost_port *vp;
 
-	if (!sw->offer.postcopy)
+	if (!any_postcopy(sw))
 		return;
 	if (workers_stand_still(sw->workers, STAND_STILL_LOOKS))
 		watchdog_free_workers(sw);
@@ -158,7 +167,7 @@ static void offer_doorbells(struct vswitch *sw)
 {
 	struct vhost_port *vp;
 
-	for (unsigned p = 0; sw->offer.host_notifier && (vp = vhost_port_next(sw, &p));)
+	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
 		vhost_doorbell_service(&vp->net.vhost);
 }
 

@@ -67,7 +67,7 @@ bool net_control_is(const struct vhost_device *dev, unsigned index)
 {
 	const struct net_device *nd = dev->opaque;
 	uint64_t features = dev->state.features;
-	unsigned pairs = VIRTIO_HAS(features, NET_F_MQ) ? nd->host->queue_pairs : 1;
+	unsigned pairs = VIRTIO_HAS(features, NET_F_MQ) ? nd->offer.queue_pairs : 1;
 
 	return VHOST_PROTOCOL_HAS(dev->state.protocol_features, CONFIG) &&
 	    VIRTIO_HAS(features, NET_F_CTRL_VQ) && index == 2 * pairs && dev->n_vrings == index + 1;
@@ -134,7 +134,7 @@ static uint8_t execute(struct net_device *nd, const struct vring_chain *chain)
 	if (bytes[0] != CLASS_MQ)
 		return ACK_OK;
 	pairs = bytes[2] | bytes[3] << 8;
-	if (pairs == 0 || pairs > nd->host->queue_pairs)
+	if (pairs == 0 || pairs > nd->offer.queue_pairs)
 		return ACK_ERR;
 	use_pairs(nd, pairs);
 	return ACK_OK;

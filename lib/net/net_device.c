@@ -209,7 +209,7 @@ static void net_get_config(struct vhost_device *dev, uint8_t *space)
 	const struct net_device *nd = dev->opaque;
 	struct virtio_net_config config = {
 	    .status = VIRTIO_NET_S_LINK_UP,
-	    .max_virtqueue_pairs = nd->host->queue_pairs,
+	    .max_virtqueue_pairs = nd->offer.queue_pairs,
 	    .mtu = dev->state.mtu ? dev->state.mtu : MTU_DEFAULT,
 	};
 
@@ -241,6 +241,7 @@ int net_device_init(struct net_device *nd, const struct net_offer *offer, const 
 {
 	struct vhost_device *dev = &nd->vhost;
 
+	nd->offer = *offer;
 	dev->withheld = ~offer->features;
 	dev->offer_iommu = offer->iommu;
 	dev->offer_postcopy = offer->postcopy;

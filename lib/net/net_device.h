@@ -21,7 +21,7 @@ struct fdb;
 struct net_device;
 struct workers;
 
-/* The features that network devices offer. They are the same for all ports. */
+/* What a network device offers its front-end and its driver. */
 struct net_offer {
 	uint64_t features;  /* which of NET_FEATURES; net_features.h */
 	bool memory_any;    /* map any file of a front-end, not only memory */
@@ -31,6 +31,7 @@ struct net_offer {
 	bool host_notifier; /* give guests pages to kick instead of eventfds */
 	bool postcopy;      /* allow postcopy migration: a guest runs before its memory has come */
 	unsigned queue_pairs; /* how many the configuration space tells drivers */
+	uint16_t mtu;         /* the largest; 0: what the front-end says */
 };
 
 /*
@@ -40,8 +41,7 @@ struct net_host {
 	struct event_base *base;
 	struct fdb *fdb;
 	struct workers *workers;
-	int miss_fd;          /* an eventfd that workers write if a ring waits for a translation */
-	unsigned queue_pairs; /* the most that a driver may use */
+	int miss_fd; /* an eventfd that workers write if a ring waits for a translation */
 	/*
 	 * The queues have changed. Workers are told at the latest at the end of the event loop's
 	 * turn.
@@ -64,6 +64,7 @@ struct net_host {
 struct net_device {
 	struct vhost_device vhost; /* its opaque pointer is this structure */
 	const struct net_host *host;
+	struct net_offer offer;
 	struct switch_port *owner; /* what struct queue says */
 	uint16_t index;            /* of the port, in the address table */
 	struct net_control control;
