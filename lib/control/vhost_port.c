@@ -225,6 +225,7 @@ static int endpoint_open(struct vhost_port *vp, const struct port_config *config
 	    .socket_mode = config->socket_mode,
 	    .owner = config->owner,
 	    .group = config->group,
+	    .patient = true,
 	    .connection_changed = connection_changed,
 	};
 

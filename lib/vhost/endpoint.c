@@ -30,6 +30,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +42,7 @@
 #include "base/util.h"
 #include "vhost/allowance.h"
 #include "vhost/descriptor.h"
+#include "vhost/handshake.h"
 #include "vhost/inband.h"
 #include "vhost/listener.h"
 #include "vhost/session.h"
@@ -79,8 +81,10 @@ struct vhost_endpoint {
 
 	struct vhost_session *session;
 	struct event *session_event, *session_rest;
-	pid_t peer; /* 0: not known */
-	int64_t since_ms;
+	pid_t peer;       /* 0: not known */
+	int64_t since_ms; /* when it connected, or the one before has gone */
+	struct vhost_awaited awaited;
+	int64_t awaited_since_ms;
 	struct allowance allowance; /* of all front-ends, one after the other */
 	struct vhost_work work;
 	bool has_work_queue; /* vhost_work_open() succeeded */
@@ -151,6 +155,7 @@ static void end_session(struct vhost_endpoint *ep, const char *how)
 	close_session(ep);
 	charge(ep, start, waited);
 	vhost_tell(ep->dev, LOG_INFO, "front-end %s", how);
+	ep->since_ms = clock_ms();
 	wait_for_frontend(ep);
 	if (ep->connection_changed)
 		ep->connection_changed(ep->dev, false);
@@ -223,6 +228,17 @@ static bool must_wait(struct vhost_endpoint *ep)
 	return true;
 }
 
+/* Note since when the device waits for what it waits for. */
+static void note_awaited(struct vhost_endpoint *ep)
+{
+	struct vhost_awaited now = vhost_handshake_awaits(ep->dev);
+
+	if (!session_has_spoken(ep->session) || vhost_awaited_equal(&now, &ep->awaited))
+		return;
+	ep->awaited = now;
+	ep->awaited_since_ms = clock_ms();
+}
+
 static void serve(struct vhost_endpoint *ep)
 {
 	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
@@ -237,6 +253,7 @@ static void serve(struct vhost_endpoint *ep)
 	/* Read nothing while too many descriptors of the port are still being closed. */
 	error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
 	charge(ep, start, waited);
+	note_awaited(ep);
 	if (error == SESSION_RESTS)
 		rest(ep, 0);
 	else if (error)
@@ -274,7 +291,8 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 	ep->longest_ns = 0;
 	ep->told_to_rest = false;
 	ep->peer = peer_of(fd);
-	ep->since_ms = clock_ms();
+	ep->since_ms = ep->awaited_since_ms = clock_ms();
+	ep->awaited = (struct vhost_awaited){.what = VHOST_AWAITS_FIRST};
 	ep->accept_due_ms = MAX(ep->accept_due_ms, ep->since_ms) + ACCEPT_MS;
 	error = session_create(fd, ep->dev, &ep->session);
 
@@ -469,6 +487,7 @@ static struct vhost_endpoint *endpoint_alloc(
 	ep->listener.fd = -1;
 	ep->given_fd = config->mode == VHOST_ENDPOINT_FD ? config->fd : -1;
 	ep->retry_ms = RETRY_MIN_MS;
+	ep->since_ms = clock_ms();
 	ep->path = strdup(config->path);
 	ep->timer = evtimer_new(base, on_timer, ep);
 	ep->work = (struct vhost_work){.take = take_turn, .arg = ep};
@@ -484,9 +503,10 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 	int error = complete ? start(ep, config) : -ENOMEM;
 
 	if (error) {
-		/* listener_open() has logged why. */
+		/* listener_open() has told why. */
 		if (config->mode != VHOST_ENDPOINT_SERVER || error == -ENOMEM)
-			log_error("%s: cannot start: %s", config->path, socket_error_text(error));
+			listener_refuse(config, error, "%s: cannot start: %s", config->path,
+			    socket_error_text(error));
 		if (!ep && config->mode == VHOST_ENDPOINT_FD && config->fd >= 0)
 			close(config->fd);
 		vhost_endpoint_destroy(ep);
@@ -494,6 +514,23 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 	}
 	*ret_endpoint = ep;
 	return 0;
+}
+
+static void cancel(struct event *event)
+{
+	if (event)
+		event_del(event);
+}
+
+void vhost_endpoint_halt(struct vhost_endpoint *ep)
+{
+	struct event *const all[] = {ep->session_event, ep->session_rest, ep->inband_event,
+	    ep->inband_retry, ep->listen_event, ep->timer};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		cancel(all[i]);
+	vhost_work_remove(&ep->work);
+	listener_close(&ep->listener);
 }
 
 void vhost_endpoint_destroy(struct vhost_endpoint *ep)
@@ -547,4 +584,21 @@ void vhost_endpoint_drop(struct vhost_endpoint *ep)
 {
 	if (ep->session)
 		end_session(ep, "dropped");
+}
+
+const char *vhost_endpoint_state(const struct vhost_endpoint *ep, char *text, size_t size)
+{
+	int64_t since = ep->session ? ep->awaited_since_ms : ep->since_ms;
+	unsigned s = (clock_ms() - since) / 1000;
+	char awaited[VHOST_AWAITED_TEXT];
+
+	if (ep->session)
+		snprintf(text, size, "connected; %s for %u s",
+		    vhost_awaited_text(&ep->awaited, awaited), s);
+	else if (ep->connect_failure)
+		snprintf(text, size, "trying to connect for %u s: %s", s,
+		    error_text(-ep->connect_failure));
+	else
+		snprintf(text, size, "waiting for a front-end for %u s", s);
+	return text;
 }

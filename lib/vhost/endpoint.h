@@ -37,6 +37,15 @@ struct vhost_endpoint_config {
 	uid_t owner;
 	gid_t group;
 	/*
+	 * Server: if a process listens at path, wait up to some seconds for its end. After a
+	 * restart it may be the switch before, whose sockets are being closed.
+	 */
+	bool patient;
+	/* Where the reason of an error is written; NULL: it is logged. */
+	struct endpoint_reason {
+		char text[256];
+	} * reason;
+	/*
 	 * Called with true after a front-end has connected. Called with false after it has
 	 * disconnected and the device has been reset. May be NULL.
 	 */
@@ -44,7 +53,8 @@ struct vhost_endpoint_config {
 };
 
 /*
- * Begin to serve the device. Its events are on base. Errors are logged in one line and returned:
+ * Begin to serve the device. Its events are on base. Errors are told in one line, see `reason`, and
+ * returned:
  * -EADDRINUSE: another process listens at path; -EEXIST: path is not a socket; -ENAMETOOLONG;
  * -EINVAL; or the errno of a system call. A stale socket file is replaced. A missing directory
  * directly in /run is made. The umask is not changed.
@@ -54,6 +64,13 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 
 /* Close, reset the device, remove the socket file if it is still ours. */
 void vhost_endpoint_destroy(struct vhost_endpoint *endpoint);
+
+/*
+ * Serve nothing any more: the path is free, the connected front-end's messages are not read, and no
+ * front-end can connect. What the device has stays as it is until the endpoint is destroyed, which
+ * is all that may be done with it now.
+ */
+void vhost_endpoint_halt(struct vhost_endpoint *endpoint);
 
 bool vhost_endpoint_connected(const struct vhost_endpoint *endpoint);
 
@@ -65,6 +82,12 @@ struct vhost_endpoint_peer {
 /* False: no front-end is connected. */
 bool vhost_endpoint_peer(
     const struct vhost_endpoint *endpoint, struct vhost_endpoint_peer *ret_peer);
+
+/*
+ * What the endpoint waits for, and since when, in words, such as "connected; waiting for
+ * SET_MEM_TABLE for 12 s". Returns text.
+ */
+const char *vhost_endpoint_state(const struct vhost_endpoint *endpoint, char *text, size_t size);
 
 /* Drop the connection, if there is one, and wait for the next. The caller logs why. */
 void vhost_endpoint_drop(struct vhost_endpoint *endpoint);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +76,7 @@ static bool listener_ends(int fd)
 }
 
 /* Make the path free. If there is a file, it must be a socket on which no process listens. */
-static int clear_path(const char *path)
+static int clear_path(const char *path, bool patient)
 {
 	struct stat st;
 	unsigned tries = ENDING_TRIES;
@@ -88,7 +89,7 @@ static int clear_path(const char *path)
 		return -EEXIST;
 	do {
 		fd = socket_connect(path);
-		ends = fd >= 0 && listener_ends(fd);
+		ends = fd >= 0 && patient && listener_ends(fd);
 		if (fd >= 0)
 			close(fd);
 	} while (ends && --tries);
@@ -122,8 +123,24 @@ static int make_directory(const char *directory)
 	return 0;
 }
 
-/* Make the socket's directory if it is missing. Errors are logged. */
-static int provide_directory(const char *path)
+int listener_refuse(
+    const struct vhost_endpoint_config *config, int error, const char *format, ...)
+{
+	struct endpoint_reason reason;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason.text, sizeof(reason.text), format, args);
+	va_end(args);
+	if (config->reason)
+		*config->reason = reason;
+	else
+		log_error("%s", reason.text);
+	return error;
+}
+
+/* Make the socket's directory if it is missing. */
+static int provide_directory(const char *path, const struct vhost_endpoint_config *config)
 {
 	char *directory = strdup(path), *slash = directory ? strrchr(directory, '/') : NULL;
 	struct stat st;
@@ -134,27 +151,30 @@ static int provide_directory(const char *path)
 	if (slash && slash != directory && stat(directory, &st) < 0 && errno == ENOENT)
 		error = make_directory(directory);
 	if (error == -ENOENT)
-		log_error("%s: cannot listen: there is no directory %s", path, directory);
+		listener_refuse(config, error, "%s: cannot listen: there is no directory %s", path,
+		    directory);
 	else if (error)
-		log_error("%s: cannot listen: there is no directory %s, and it cannot be made: %s",
-		    path, directory, error_text(-error));
+		listener_refuse(config, error,
+		    "%s: cannot listen: there is no directory %s, and it cannot be made: %s", path,
+		    directory, error_text(-error));
 	free(directory);
 	return error;
 }
 
-static int bind_socket(struct vhost_listener *l)
+static int bind_socket(struct vhost_listener *l, bool patient)
 {
 	struct sockaddr_un address;
 	struct stat st;
 	int error = socket_address(l->path, &address);
 
 	if (!error)
-		error = clear_path(l->path);
+		error = clear_path(l->path, patient);
 	if (error)
 		return error;
 	l->fd = create_socket();
 	if (l->fd < 0)
 		return l->fd;
+	/* syscalls: bind listen chmod lchown mkdir unlink */
 	if (bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    lstat(l->path, &st) < 0)
 		return -errno;
@@ -164,11 +184,11 @@ static int bind_socket(struct vhost_listener *l)
 	return 0;
 }
 
-/* This is done before listen(), so that no front-end can connect earlier. Errors are logged. */
-static int set_owner(const char *path, uid_t owner, gid_t group)
+/* This is done before listen(), so that no front-end can connect earlier. */
+static int set_owner(const char *path, const struct vhost_endpoint_config *config)
 {
-	uid_t no_owner = -1;
-	gid_t no_group = -1;
+	const uid_t no_owner = -1, owner = config->owner;
+	const gid_t no_group = -1, group = config->group;
 	char ids[64];
 	int error;
 
@@ -181,10 +201,10 @@ static int set_owner(const char *path, uid_t owner, gid_t group)
 		snprintf(ids, sizeof(ids), "owner to %u", owner);
 	else
 		snprintf(ids, sizeof(ids), "owner and group to %u:%u", owner, group);
-	log_error("%s: cannot change the socket's %s: %s; %s", path, ids, error_text(-error),
+	return listener_refuse(config, error, "%s: cannot change the socket's %s: %s; %s", path, ids,
+	    error_text(-error),
 	    owner == no_owner ? "the user that starts the switch must be in that group, or root"
 			      : "only root can");
-	return error;
 }
 
 const char *socket_error_text(int error)
@@ -201,10 +221,11 @@ const char *socket_error_text(int error)
 	}
 }
 
-static int cannot_listen(const struct vhost_listener *l, int error)
+static int cannot_listen(
+    const struct vhost_listener *l, const struct vhost_endpoint_config *config, int error)
 {
-	log_error("%s: cannot listen: %s", l->path, socket_error_text(error));
-	return error;
+	return listener_refuse(
+	    config, error, "%s: cannot listen: %s", l->path, socket_error_text(error));
 }
 
 int listener_open(
@@ -213,18 +234,18 @@ int listener_open(
 	int error;
 
 	*l = (struct vhost_listener){.fd = -1, .path = path};
-	error = provide_directory(path);
+	error = provide_directory(path, config);
 	if (error)
 		return error;
-	error = bind_socket(l);
+	error = bind_socket(l, config->patient);
 	if (error)
-		return cannot_listen(l, error);
-	error = set_owner(path, config->owner, config->group);
+		return cannot_listen(l, config, error);
+	error = set_owner(path, config);
 	if (error)
 		return error;
 	if (config->socket_mode >= 0 && chmod(path, config->socket_mode) < 0)
-		return cannot_listen(l, -errno);
-	return listen(l->fd, BACKLOG) < 0 ? cannot_listen(l, -errno) : 0;
+		return cannot_listen(l, config, -errno);
+	return listen(l->fd, BACKLOG) < 0 ? cannot_listen(l, config, -errno) : 0;
 }
 
 void listener_close(struct vhost_listener *l)

@@ -18,7 +18,7 @@ struct vhost_listener {
 
 /*
  * Listen at path, which must outlive the listener, with the mode, owner and group of config. A
- * missing directory directly in /run is made. Errors are logged in one line and returned:
+ * missing directory directly in /run is made. Errors are told as config says, and returned:
  * -EADDRINUSE: another process listens there; -EEXIST: there is a file that is not a socket;
  * -ENAMETOOLONG; -EINVAL; or the errno of a system call. Close it in any case.
  */
@@ -33,6 +33,10 @@ int socket_connect(const char *path);
 
 /* Make the address of a socket at path. -EINVAL: an empty path; -ENAMETOOLONG. */
 int socket_address(const char *path, struct sockaddr_un *ret_address);
+
+/* Tell, as config says, why an endpoint cannot start. Returns error. */
+int listener_refuse(const struct vhost_endpoint_config *config, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* A text for an error of these functions. */
 const char *socket_error_text(int error);
