@@ -17,22 +17,29 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "control/switch_port.h"
 #include "sandbox.h"
 
 /* The longest time for an orderly end, plus a time for each port. */
-#define TIMEOUT_MS 800
-#define PORT_MS    3
+#define TIMEOUT_MS      800
+#define PORT_MS         3
+#define SOCKET_PATH_MAX 108
 
 static struct {
 	int fd;
-	unsigned timeout_ms;
 	sem_t ready; /* the thread has entered the sandbox */
 	int error;
 	atomic_int signum;
 	atomic_bool done;
-	unsigned n_sockets;
+	atomic_uint n_ports;
+	/*
+	 * By port. The control thread fills in a place before it says that it is taken. If it does
+	 * so just while the signal thread reads it, which happens once, at the end, the file is not
+	 * found to be ours.
+	 */
 	struct socket {
-		const char *path;
+		atomic_bool taken;
+		char path[SOCKET_PATH_MAX];
 		dev_t dev;
 		ino_t ino;
 	} socket[PORTS_MAX];
@@ -68,14 +75,14 @@ static void rest(unsigned ms)
 }
 
 /* Does not use log_error(): this thread must not wait for what the control thread waits for. */
-static void say(void)
+static void say(unsigned timeout_ms)
 {
 	struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[160];
 	int n = snprintf(line, sizeof(line),
 	    "vswitchd: error: the orderly end takes longer than %u ms: a thread hangs; "
 	    "ending without it\n",
-	    ending.timeout_ms);
+	    timeout_ms);
 
 	/* syscalls: poll write */
 	if (poll(&writable, 1, 0) == 1 && write(STDERR_FILENO, line, n) < 0)
@@ -88,16 +95,18 @@ static void remove_sockets(void)
 	struct stat st;
 
 	/* syscalls: lstat newfstatat unlink */
-	for (unsigned i = 0; i < ending.n_sockets; i++) {
+	for (unsigned i = 0; i < PORTS_MAX; i++) {
 		const struct socket *s = &ending.socket[i];
 
-		if (lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+		if (atomic_load(&s->taken) && lstat(s->path, &st) == 0 && st.st_dev == s->dev &&
+		    st.st_ino == s->ino)
 			unlink(s->path);
 	}
 }
 
 static void *wait_for_signal(void *arg)
 {
+	unsigned timeout_ms;
 	sigset_t set;
 	int signum;
 
@@ -112,35 +121,42 @@ static void *wait_for_signal(void *arg)
 		return NULL;
 	atomic_store(&ending.signum, signum);
 	eventfd_write(ending.fd, 1);
-	rest(ending.timeout_ms);
+	timeout_ms = TIMEOUT_MS + PORT_MS * atomic_load(&ending.n_ports);
+	rest(timeout_ms);
 	if (atomic_load(&ending.done))
 		return NULL;
-	say();
+	say(timeout_ms);
 	remove_sockets();
 	_exit(1);
 }
 
-static void note_sockets(const struct options *o)
+void ending_note_port(struct switch_port *sp, enum port_event event, void *arg)
 {
+	const struct port_config *config = vswitch_port_config(sp);
+	struct socket *s = &ending.socket[sp->index];
 	struct stat st;
 
-	for (unsigned i = 0; i < o->n_ports; i++) {
-		const char *path = o->port[i].path;
-		bool ours = o->port_defaults.mode == VHOST_ENDPOINT_SERVER;
-
-		if (path && ours && lstat(path, &st) == 0)
-			ending.socket[ending.n_sockets++] =
-			    (struct socket){.path = path, .dev = st.st_dev, .ino = st.st_ino};
+	(void)arg;
+	if (event == PORT_REMOVED) {
+		atomic_store(&s->taken, false);
+		atomic_fetch_sub(&ending.n_ports, 1);
 	}
+	if (event != PORT_ADDED)
+		return;
+	atomic_fetch_add(&ending.n_ports, 1);
+	if (config->mode != VHOST_ENDPOINT_SERVER || lstat(config->path, &st) < 0)
+		return;
+	snprintf(s->path, sizeof(s->path), "%s", config->path);
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	atomic_store(&s->taken, true);
 }
 
-int ending_watch(const struct options *o)
+int ending_watch(void)
 {
 	pthread_t thread;
 	int error;
 
-	note_sockets(o);
-	ending.timeout_ms = TIMEOUT_MS + PORT_MS * o->n_ports;
 	sem_init(&ending.ready, 0, 0);
 	ending.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = ending.fd < 0 ? errno : pthread_create(&thread, NULL, wait_for_signal, NULL);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "options.h"
+#include "control/ports.h"
 
 /* Block the signals in this thread and in all threads it creates. Call it before the EAL starts. */
 void ending_hold_signals(void);
@@ -14,9 +14,12 @@ void ending_hold_signals(void);
 /*
  * Returns a descriptor that becomes readable when the switch must end, or a negative errno. Errors
  * are logged. Signals that came before the call count, too. Call this before the calling thread
- * enters the sandbox. o must exist until the end, because a forced end removes the sockets of o.
+ * enters the sandbox.
  */
-int ending_watch(const struct options *o);
+int ending_watch(void);
+
+/* For vswitch_port_listen(), before ports are added: a forced end removes their sockets. */
+void ending_note_port(struct switch_port *sp, enum port_event event, void *arg);
 
 /* The signal that was received; 0: none. */
 int ending_signal(void);

@@ -18,7 +18,7 @@
 #include "base/mover.h"
 #include "base/util.h"
 #include "control/report.h"
-#include "control/vhost_port.h"
+#include "control/ports.h"
 #include "control/vswitch.h"
 #include "vhost/endpoint.h"
 #include "eal.h"
@@ -91,7 +91,7 @@ static int watch_reports(struct daemon *d)
 
 static int watch_end(struct daemon *d)
 {
-	int fd = ending_watch(&d->options);
+	int fd = ending_watch();
 
 	if (fd < 0)
 		return fd;
@@ -105,19 +105,19 @@ static int add_ports(struct daemon *d)
 
 	for (unsigned i = 0; i < o->n_ports; i++) {
 		struct port_config config = o->port_defaults;
-		char name[16];
+		struct port_fault fault;
 		int err;
 
-		config.name = config.path = o->port[i].path;
-		if (!config.path) {
-			snprintf(name, sizeof(name), "fd %d", o->port[i].fd);
-			config.name = name;
+		config.patient = true;
+		config.path = o->port[i].path;
+		config.fd = o->port[i].fd;
+		if (!config.path)
 			config.mode = VHOST_ENDPOINT_FD;
-			config.fd = o->port[i].fd;
-		}
-		err = vhost_port_add(d->sw, &config);
-		if (err)
+		err = vswitch_port_add(d->sw, &config, NULL, &fault);
+		if (err) {
+			log_error("%s", fault.text);
 			return err;
+		}
 	}
 	return 0;
 }
@@ -180,6 +180,8 @@ static int daemon_start(struct daemon *d)
 	if (err)
 		return err;
 	err = vswitch_create(d->base, &config, &d->sw);
+	if (!err)
+		err = vswitch_port_listen(d->sw, ending_note_port, NULL);
 	if (err)
 		return err;
 	err = add_ports(d);

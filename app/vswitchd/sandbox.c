@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,9 +119,9 @@ static const int log_calls[] = {SYSCALLS_LOG(X)};
 #undef X
 
 /*
- * No memory becomes executable. Only closers may create processes; other threads may create
- * threads. The filter cannot read the arguments of clone3. So clone3 fails with ENOSYS, and glibc
- * uses clone instead.
+ * No memory becomes executable. Sockets are Unix sockets: a thread that may bind them reaches no
+ * network. Only closers may create processes; other threads may create threads. The filter cannot
+ * read the arguments of clone3. So clone3 fails with ENOSYS, and glibc uses clone instead.
  */
 static int allow(scmp_filter_ctx filter, int call, bool forks)
 {
@@ -129,6 +130,9 @@ static int allow(scmp_filter_ctx filter, int call, bool forks)
 	if (protects)
 		return seccomp_rule_add(
 		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (call == SCMP_SYS(socket))
+		return seccomp_rule_add(
+		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	if (call == SCMP_SYS(clone3))
 		return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
 	if (call == SCMP_SYS(clone) && !forks)

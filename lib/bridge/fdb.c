@@ -335,6 +335,11 @@ bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets)
 	return fdb->flush_pass;
 }
 
+bool fdb_flush_pending(const struct fdb *fdb, uint16_t port)
+{
+	return fdb->flush[port] != 0;
+}
+
 void fdb_foreach_in(const struct fdb *fdb, uint32_t max_buckets, fdb_visit visit, void *arg)
 {
 	uint32_t n = MIN(max_buckets, fdb_buckets(fdb));

@@ -212,6 +212,9 @@ void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets);
 void fdb_flush_port(struct fdb *fdb, uint16_t port);
 bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets);
 
+/* Is a flush of this port not complete yet? */
+bool fdb_flush_pending(const struct fdb *fdb, uint16_t port);
+
 /* Call visit for every entry. */
 typedef void (*fdb_visit)(uint64_t mac, uint16_t port, unsigned stamp, void *arg);
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg);

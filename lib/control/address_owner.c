@@ -72,6 +72,12 @@ static void forget(struct vhost_port *vp, const char *why)
 	event_active(sw->address_owners.flush, 0, 0);
 }
 
+void address_owner_remove(struct switch_port *sp)
+{
+	fdb_flush_port(sp->sw->fdb, sp->index);
+	event_active(sp->sw->address_owners.flush, 0, 0);
+}
+
 void address_owner_arrived(struct vhost_port *vp)
 {
 	struct address_owner *t = &vp->address_owner, last = vp->address_owner;

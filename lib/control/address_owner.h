@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 struct event;
+struct switch_port;
 struct vhost_port;
 struct vswitch;
 
@@ -35,6 +36,12 @@ void address_owners_destroy(struct vswitch *sw);
 
 /* Call it once a second. */
 void address_owners_tick(struct vswitch *sw);
+
+/*
+ * The port is being removed, and workers do not know it any more: begin to forget its addresses.
+ * fdb_flush_pending() tells when they are forgotten.
+ */
+void address_owner_remove(struct switch_port *sp);
 
 /* A front-end has connected, or has disconnected. The port is down. */
 void address_owner_arrived(struct vhost_port *vp);

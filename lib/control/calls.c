@@ -29,6 +29,11 @@ static void set_slow(struct vhost_port *vp, bool slow)
 	vp->calls.slow = slow;
 }
 
+void calls_forget(struct vhost_port *vp)
+{
+	set_slow(vp, false);
+}
+
 static void tell_often_slow(struct vhost_port *vp)
 {
 	vhost_tell(&vp->net.vhost, LOG_WARN,

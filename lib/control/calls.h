@@ -45,5 +45,8 @@ struct call_history {
  */
 bool calls_service(struct vswitch *sw);
 
+/* The port is being removed. */
+void calls_forget(struct vhost_port *vp);
+
 /* Disconnect a front-end that costs other ports time. The caller has logged the reason. */
 void calls_drop(struct vhost_port *vp);

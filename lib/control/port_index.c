@@ -6,8 +6,8 @@
 int port_index_take(struct port_indices *indices, struct port_id *ret_id)
 {
 	for (unsigned i = 0; i < PORTS_MAX; i++) {
-		if (indices->taken[i])
-			continue;
+		if (indices->taken[i] || (indices->busy && indices->busy(i)))
+			continue; /* another port has it, or has left something */
 		indices->taken[i] = true;
 		*ret_id = (struct port_id){.index = i, .generation = ++indices->generation[i]};
 		return 0;

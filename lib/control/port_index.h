@@ -10,6 +10,9 @@
  * An index may be given back only after the workers use a forwarding without the port, and the
  * address table has no entry for the port.
  *
+ * A free index is not taken while it is busy. The closers and pipes of an index have limits, and
+ * another front-end must not find them used up.
+ *
  * Threads: the control thread only.
  */
 #pragma once
@@ -23,6 +26,7 @@
 struct port_indices {
 	bool taken[PORTS_MAX];
 	uint32_t generation[PORTS_MAX]; /* how often each index has been taken */
+	bool (*busy)(uint16_t index);   /* NULL: none is busy */
 };
 
 /* Take the lowest free index. -ENOSPC: none is free. */

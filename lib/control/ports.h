@@ -32,11 +32,11 @@ struct port_config {
 	const char *name;              /* NULL: the path, or "fd N" */
 	enum vhost_endpoint_mode mode; /* a socket that listens, one that connects, or fd */
 	const char *path;              /* of the socket; NULL with VHOST_ENDPOINT_FD */
-	/* VHOST_ENDPOINT_FD: a stream socket. If the port is added, it is the port's. */
-	int fd;
+	int fd;          /* VHOST_ENDPOINT_FD: a stream socket. It is the port's, also on failure */
 	int socket_mode; /* permission bits of a socket that listens; -1: as the umask has it */
 	uid_t owner;     /* of a socket that listens; -1: as it is */
 	gid_t group;
+	bool patient;           /* see struct vhost_endpoint_config; only at the start */
 	struct net_offer offer; /* what the front-end is offered */
 };
 
@@ -51,7 +51,7 @@ void vswitch_port_defaults(const struct vswitch *sw, struct port_config *ret_con
 
 /*
  * Add a port. It takes front-ends from the next turn of the event loop on. If it fails, nothing is
- * left behind, fd is still open, and *ret_fault, if it is not NULL, says why; nothing is logged.
+ * left behind, and *ret_fault says why; nothing is logged. ret_port may be NULL.
  * -EEXIST: a port has this name or this path; -ENOSPC: too many ports; -EADDRINUSE: another process
  * listens there; -EINVAL; -ENOMEM; or another errno of the socket.
  */
@@ -76,7 +76,7 @@ struct switch_port *vswitch_port_next(const struct vswitch *sw, unsigned *at);
 
 unsigned vswitch_port_count(const struct vswitch *sw);
 
-/* How it was added, for port.show and config.save: all texts are set, fd is -1. */
+/* How it was added, for port.show and config.save: name is set, fd is -1. */
 const struct port_config *vswitch_port_config(const struct switch_port *sp);
 
 /*

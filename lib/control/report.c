@@ -34,6 +34,37 @@ static json_t *drops_json(const struct queue_stats *s, uint64_t *ret_sum)
 	return drops;
 }
 
+static void add_up(
+    struct totals *totals, const struct queue_stats *s, bool ingress, uint64_t dropped)
+{
+	totals->dropped += dropped;
+	if (ingress) {
+		totals->ingress += s->frames;
+		totals->ingress_done += s->unicast + s->flooded + dropped;
+		totals->forwarded += s->unicast + s->flood_copies + s->gso_segments;
+	} else {
+		totals->egress += s->frames;
+		totals->egress_done += s->frames + dropped;
+	}
+}
+
+/* What the queues of ports that are removed had counted, for each direction. */
+static json_t *removed_json(const struct removed_ports *removed, struct totals *totals)
+{
+	const struct queue_stats *in = &removed->ingress, *to = &removed->egress;
+	uint64_t in_dropped, to_dropped;
+	json_t *in_drops = drops_json(in, &in_dropped), *to_drops = drops_json(to, &to_dropped);
+
+	add_up(totals, in, true, in_dropped);
+	add_up(totals, to, false, to_dropped);
+	return json_pack("{s:i, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:o}, s:{s:I, s:I, s:o}}", "ports",
+	    (int)removed->n, "ingress", "frames", (json_int_t)in->frames, "bytes",
+	    (json_int_t)in->bytes, "unicast", (json_int_t)in->unicast, "flooded",
+	    (json_int_t)in->flooded, "flood_copies", (json_int_t)in->flood_copies, "gso_segments",
+	    (json_int_t)in->gso_segments, "drops", in_drops, "egress", "frames",
+	    (json_int_t)to->frames, "bytes", (json_int_t)to->bytes, "drops", to_drops);
+}
+
 static json_t *queue_json(const struct queue *q, struct totals *totals)
 {
 	struct queue_stats s = q->stats;
@@ -48,7 +79,6 @@ static json_t *queue_json(const struct queue *q, struct totals *totals)
 	const struct switch_port *sp = q->owner;
 	const struct placement *place = place_of(q);
 
-	totals->dropped += dropped;
 	sp->ops->report_queue(q, out);
 	if (ingress) {
 		json_object_set_new(out, "worker", json_integer(q->worker));
@@ -59,20 +89,17 @@ static json_t *queue_json(const struct queue *q, struct totals *totals)
 		json_object_set_new(out, "flooded", json_integer(s.flooded));
 		json_object_set_new(out, "flood_copies", json_integer(s.flood_copies));
 		json_object_set_new(out, "gso_segments", json_integer(s.gso_segments));
-		totals->ingress += s.frames;
-		totals->ingress_done += s.unicast + s.flooded + dropped;
-		totals->forwarded += s.unicast + s.flood_copies + s.gso_segments;
-	} else {
-		totals->egress += s.frames;
-		totals->egress_done += s.frames + dropped;
 	}
+	add_up(totals, &s, ingress, dropped);
 	return out;
 }
 
 static json_t *port_json(
     const struct switch_port *sp, const struct address_lists *lists, struct totals *totals)
 {
+	const struct port_config *config = vswitch_port_config(sp);
 	json_t *queues = json_array(), *port;
+	char state[160];
 
 	for (unsigned i = 0; i < SWITCH_PORT_QUEUES; i++) {
 		const struct queue *q = sp->ops->queue(sp, i);
@@ -80,8 +107,9 @@ static json_t *port_json(
 		if (q)
 			json_array_append_new(queues, queue_json(q, totals));
 	}
-	port = json_pack("{s:i, s:s, s:b, s:o}", "index", (int)sp->index, "path", sp->name, "up",
-	    (int)switch_port_up(sp), "queues", queues);
+	port = json_pack("{s:i, s:s, s:s, s:b, s:s, s:o}", "index", (int)sp->index, "name",
+	    sp->name, "path", config->path ? config->path : sp->name, "up", (int)switch_port_up(sp),
+	    "state", vswitch_port_state(sp, state, sizeof(state)), "queues", queues);
 	sp->ops->report(sp, port);
 	report_addresses(port, sp->sw->fdb, lists, sp->index);
 	return port;
@@ -125,15 +153,19 @@ json_t *report_json(const struct vswitch *sw)
 	struct address_lists *lists = address_lists_create(sw);
 	const struct switch_port *sp;
 	struct totals totals = {0};
+	json_t *removed;
 
 	workers_synchronize(sw->workers);
-	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
-		json_array_append_new(ports, port_json(sp, lists, &totals));
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
+		if (!switch_port_gone(sp))
+			json_array_append_new(ports, port_json(sp, lists, &totals));
+	}
+	removed = removed_json(&sw->removed, &totals);
 	for (unsigned w = 0; w < workers_count(sw->workers); w++)
 		json_array_append_new(workers, worker_json(sw, w));
 	address_lists_destroy(lists);
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "version", VSWITCHD_VERSION,
-	    "ports", ports, "workers", workers, "balance", balance_json(sw), "totals",
-	    totals_json(&totals), "forwardings", (json_int_t)sw->forwardings, "tsc_hz",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "version", VSWITCHD_VERSION,
+	    "ports", ports, "removed", removed, "workers", workers, "balance", balance_json(sw),
+	    "totals", totals_json(&totals), "forwardings", (json_int_t)sw->forwardings, "tsc_hz",
 	    (json_int_t)rte_get_tsc_hz());
 }

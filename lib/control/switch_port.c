@@ -14,10 +14,8 @@ int switch_port_init(
 	struct port_id id;
 	int err = port_index_take(&sw->indices, &id);
 
-	if (err) {
-		log_error("%s: more than %u ports", name, PORTS_MAX);
+	if (err)
 		return err;
-	}
 	*sp = (struct switch_port){.ops = ops,
 	    .sw = sw,
 	    .index = id.index,

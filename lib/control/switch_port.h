@@ -20,6 +20,7 @@
 #define SWITCH_PORT_QUEUES (2 * PORT_QUEUES_MAX)
 
 struct log_limit;
+struct port_config;
 struct switch_port;
 struct vswitch;
 
@@ -43,13 +44,21 @@ struct switch_port_ops {
 	void (*disable_kicks)(const struct queue *q);
 	/* A page on the node of the queue's memory. The switch writes the page. */
 	void *(*page)(const struct queue *q);
+	/* How it was added, and how far its front-end is, in words: see ports.h. */
+	const struct port_config *(*config)(const struct switch_port *sp);
+	const char *(*state)(const struct switch_port *sp, char *text, size_t size);
 	/*
 	 * Add the values that only this kind has to the report's object of the port, or of the
 	 * queue.
 	 */
 	void (*report)(const struct switch_port *sp, json_t *port);
 	void (*report_queue)(const struct queue *q, json_t *queue);
-	/* The switch ends: disconnect the port. All ports are stopped before one is destroyed. */
+	/* The port is being removed: when it is published again, workers use none of its queues. */
+	void (*leave)(struct switch_port *sp);
+	/*
+	 * Disconnect the port, after leave, or because the switch ends. Then all ports are stopped
+	 * before one is destroyed.
+	 */
 	void (*stop)(struct switch_port *sp);
 	/* Free the port, after stop. It calls switch_port_cleanup(). */
 	void (*destroy)(struct switch_port *sp);
@@ -60,8 +69,15 @@ struct switch_port {
 	struct vswitch *sw;
 	char *name; /* for log lines and reports */
 	uint16_t index;
-	uint32_t generation;     /* of the index; see port_index.h */
-	bool changed;            /* since it was published */
+	uint32_t generation; /* of the index; see port_index.h */
+	bool changed;        /* since it was published */
+	enum {
+		PORT_STAYS,
+		PORT_LEAVES_WORKERS,   /* waits for a forwarding without it */
+		PORT_LEAVES_ADDRESSES, /* waits until the address table has none of its entries */
+	} stage;
+	void (*removed)(void *arg); /* called at the end of its removal; or NULL */
+	void *removed_arg;
 	struct log_limit *limit; /* of log lines; belongs to the kind */
 	struct port *port;       /* as published; NULL: down */
 	struct port *replaced;   /* the port before, until no worker uses it */
@@ -75,6 +91,18 @@ struct switch_port {
 static inline struct placement *place_of(const struct queue *q)
 {
 	return &q->owner->place[q->index / 2];
+}
+
+/* Is it being removed? */
+static inline bool switch_port_leaves(const struct switch_port *sp)
+{
+	return sp->stage != PORT_STAYS;
+}
+
+/* Is it being removed, and has been published as down for ever? */
+static inline bool switch_port_gone(const struct switch_port *sp)
+{
+	return sp->stage == PORT_LEAVES_ADDRESSES;
 }
 
 static inline bool switch_port_up(const struct switch_port *sp)

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/numa.h"
@@ -85,6 +86,28 @@ static void report_queue(const struct queue *q, json_t *queue)
 	report_vhost_queue(of(q->owner), q->index, queue);
 }
 
+static const struct port_config *config(const struct switch_port *sp)
+{
+	return &of(sp)->config;
+}
+
+static const char *state(const struct switch_port *sp, char *text, size_t size)
+{
+	if (of(sp)->endpoint)
+		return vhost_endpoint_state(of(sp)->endpoint, text, size);
+	snprintf(text, size, "being removed");
+	return text;
+}
+
+static void leave(struct switch_port *sp)
+{
+	struct vhost_port *vp = of(sp);
+
+	vhost_endpoint_halt(vp->endpoint);
+	net_device_leave(&vp->net);
+	calls_forget(vp);
+}
+
 static void stop(struct switch_port *sp)
 {
 	vhost_endpoint_destroy(of(sp)->endpoint);
@@ -97,6 +120,7 @@ static void destroy(struct switch_port *sp)
 
 	net_device_cleanup(&vp->net);
 	switch_port_cleanup(sp);
+	free(vp->path);
 	free(vp);
 }
 
@@ -109,17 +133,36 @@ static const struct switch_port_ops vhost_port_ops = {
     .kick_fd = kick_fd,
     .disable_kicks = disable_kicks,
     .page = page,
+    .config = config,
+    .state = state,
     .report = report,
     .report_queue = report_queue,
+    .leave = leave,
     .stop = stop,
     .destroy = destroy,
 };
 
-struct vhost_port *vhost_port_at(const struct vswitch *sw, unsigned index)
+static struct vhost_port *at_index(const struct vswitch *sw, unsigned index)
 {
 	struct switch_port *sp = sw->port[index];
 
 	return sp && sp->ops == &vhost_port_ops ? of(sp) : NULL;
+}
+
+struct vhost_port *vhost_port_at(const struct vswitch *sw, unsigned index)
+{
+	struct vhost_port *vp = at_index(sw, index);
+
+	return vp && !switch_port_leaves(&vp->port) ? vp : NULL;
+}
+
+struct vhost_port *vhost_port_next_of_all(const struct vswitch *sw, unsigned *at)
+{
+	struct vhost_port *vp = NULL;
+
+	while (!vp && *at < sw->n_ports)
+		vp = at_index(sw, (*at)++);
+	return vp;
 }
 
 struct vhost_port *vhost_port_next(const struct vswitch *sw, unsigned *at)
@@ -216,42 +259,80 @@ static int device_init(struct vhost_port *vp, const struct net_offer *offer)
 	return net_device_init(&vp->net, offer, sp->name);
 }
 
-static int endpoint_open(struct vhost_port *vp, const struct port_config *config)
+static int keep_config(struct vhost_port *vp, const struct port_config *asked)
 {
+	vp->config = *asked;
+	vp->config.fd = -1;
+	vp->config.name = vp->port.name;
+	if (asked->path) {
+		vp->path = strdup(asked->path);
+		vp->config.path = vp->path;
+	}
+	return asked->path && !vp->path ? -ENOMEM : 0;
+}
+
+static int endpoint_open(struct vhost_port *vp, int fd, struct endpoint_reason *reason)
+{
+	const struct port_config *asked = &vp->config;
 	const struct vhost_endpoint_config endpoint = {
-	    .mode = config->mode,
-	    .path = config->path ? config->path : vp->port.name,
-	    .fd = config->fd,
-	    .socket_mode = config->socket_mode,
-	    .owner = config->owner,
-	    .group = config->group,
-	    .patient = true,
+	    .mode = asked->mode,
+	    .path = asked->path ? asked->path : asked->name,
+	    .fd = fd,
+	    .socket_mode = asked->socket_mode,
+	    .owner = asked->owner,
+	    .group = asked->group,
+	    .patient = asked->patient,
+	    .reason = reason,
 	    .connection_changed = connection_changed,
 	};
 
 	return vhost_endpoint_create(vp->port.sw->base, &endpoint, &vp->net.vhost, &vp->endpoint);
 }
 
-int vhost_port_add(struct vswitch *sw, const struct port_config *config)
+/* Everything before the endpoint, which owns fd from then on. */
+static int prepare(struct vhost_port *vp, struct vswitch *sw, const struct port_config *asked)
+{
+	int err = switch_port_init(&vp->port, &vhost_port_ops, sw, asked->name);
+
+	if (!err)
+		err = keep_config(vp, asked);
+	return err ? err : device_init(vp, &asked->offer);
+}
+
+static int create(struct vhost_port *vp, struct vswitch *sw, const struct port_config *asked,
+    struct endpoint_reason *reason)
+{
+	int err = prepare(vp, sw, asked);
+
+	if (err) {
+		if (asked->mode == VHOST_ENDPOINT_FD)
+			close(asked->fd);
+		return err;
+	}
+	err = endpoint_open(vp, asked->fd, reason);
+	return err ? err : journal_open(vp, asked->path);
+}
+
+int vhost_port_create(struct vswitch *sw, const struct port_config *asked,
+    struct switch_port **ret_port, char *reason, size_t size)
 {
 	struct vhost_port *vp = aligned_alloc(CACHE_LINE, sizeof(*vp));
+	struct endpoint_reason why = {0};
 	int err;
 
-	if (!vp)
+	if (!vp) {
+		if (asked->mode == VHOST_ENDPOINT_FD)
+			close(asked->fd);
 		return -ENOMEM;
+	}
 	memset(vp, 0, sizeof(*vp));
-	err = switch_port_init(&vp->port, &vhost_port_ops, sw, config->name);
-	if (!err)
-		err = device_init(vp, &config->offer);
-	if (!err)
-		err = endpoint_open(vp, config);
-	if (!err)
-		err = journal_open(vp, config->path);
+	err = create(vp, sw, asked, &why);
 	if (err) {
 		stop(&vp->port);
 		destroy(&vp->port);
+		snprintf(reason, size, "%s", why.text);
 		return err;
 	}
-	vswitch_attach(&vp->port);
+	*ret_port = &vp->port;
 	return 0;
 }

@@ -27,13 +27,22 @@ struct vhost_port {
 	uint8_t reported[VHOST_RINGS_MAX]; /* enum vring_break already logged */
 	struct call_history calls;         /* how calls to its drivers went */
 	struct address_owner address_owner;
+	struct port_config config; /* its path is in `path` */
+	char *path;
 };
 
-/* Add a port to the switch. Errors are logged. -ENOSPC: too many ports. */
-int vhost_port_add(struct vswitch *sw, const struct port_config *config);
+/*
+ * Make a port that is not part of the switch yet. config->name is set. On failure nothing is left,
+ * fd is closed, and reason may say why. -ENOSPC: too many ports.
+ */
+int vhost_port_create(struct vswitch *sw, const struct port_config *config,
+    struct switch_port **ret_port, char *reason, size_t size);
 
-/* Port number index of the switch; NULL: there is none, or it is of another kind. */
+/* Port number index; NULL: there is none, it is of another kind, or it is being removed. */
 struct vhost_port *vhost_port_at(const struct vswitch *sw, unsigned index);
 
 /* The first vhost port from number *at on. *at becomes the number after it. NULL: no more. */
 struct vhost_port *vhost_port_next(const struct vswitch *sw, unsigned *at);
+
+/* The same with ports that are being removed. */
+struct vhost_port *vhost_port_next_of_all(const struct vswitch *sw, unsigned *at);

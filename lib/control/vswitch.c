@@ -2,8 +2,8 @@
 /*
  * Theory of operation
  *
- * A port is made once and lives as long as the switch, but it goes up and down. Its kind is known
- * only to struct switch_port_ops (switch_port.h). Changes reach the workers in one way only:
+ * Ports come and go (ports.h), and go up and down. The kind of a port is known only to struct
+ * switch_port_ops (switch_port.h). Changes reach the workers in one way only:
  * vswitch_commit() makes a new struct port for each port that has changed (switch_port.c), and a
  * new forwarding of all ports that are up. It returns when no worker uses the old forwarding. So
  * objects that are only reachable through the old forwarding may be freed.
@@ -30,9 +30,11 @@
 
 #include <event2/event.h>
 
+#include "base/closer.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "bridge/forward.h"
+#include "control/leaving.h"
 #include "control/switch_port.h"
 #include "control/watchdog.h"
 #include "datapath/forwarding.h"
@@ -91,6 +93,8 @@ void vswitch_changed(struct switch_port *sp)
 {
 	struct vswitch *sw = sp->sw;
 
+	if (switch_port_gone(sp))
+		return; /* workers do not know it any more */
 	sp->changed = true;
 	if (sw->changed)
 		return;
@@ -116,8 +120,12 @@ void vswitch_commit(struct vswitch *sw)
 		log_error("out of memory: all ports are down until the next change");
 	publish(sw, fwd);
 	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
+		bool was_up = sp->changed ? sp->replaced != NULL : switch_port_up(sp);
+
 		sp->changed = false;
 		switch_port_settle(sp);
+		if (was_up != switch_port_up(sp) && !switch_port_leaves(sp))
+			vswitch_tell(sp, was_up ? PORT_DOWN : PORT_UP);
 	}
 }
 
@@ -228,6 +236,12 @@ static int events_start(struct vswitch *sw)
 	return 0;
 }
 
+/* Are descriptors of the last port with this index still being closed? */
+static bool index_busy(uint16_t index)
+{
+	return closer_waiting(net_device_closer(index)) > 0;
+}
+
 int vswitch_create(
     struct event_base *base, const struct vswitch_config *config, struct vswitch **ret_sw)
 {
@@ -242,6 +256,7 @@ int vswitch_create(
 		goto fail;
 	sw->base = base;
 	sw->port_defaults = config->port_defaults;
+	sw->indices.busy = index_busy;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;
@@ -254,6 +269,8 @@ int vswitch_create(
 	err = address_owners_create(sw, config->forget_after_s);
 	if (!err)
 		err = events_start(sw);
+	if (!err)
+		err = leaving_create(sw);
 	if (!err)
 		err = watchdog_create(sw, &sw->watchdog);
 	if (!err)
@@ -294,6 +311,7 @@ void vswitch_destroy(struct vswitch *sw)
 	if (sw->tick)
 		event_free(sw->tick);
 	address_owners_destroy(sw);
+	leaving_destroy(sw);
 	if (sw->publish)
 		event_free(sw->publish);
 	fdb_destroy(sw->fdb);

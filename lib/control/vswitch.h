@@ -23,6 +23,8 @@ struct event_base;
 struct event;
 struct fdb;
 
+#define PORT_LISTENERS_MAX 4
+
 struct vswitch {
 	struct event_base *base;
 	struct event *tick;
@@ -39,6 +41,17 @@ struct vswitch {
 	bool calls_left;      /* some calls could not be handed over */
 	struct address_owners address_owners;
 	struct port_indices indices;
+	unsigned n_leaving; /* ports that are being removed */
+	struct event *leave;
+	struct removed_ports {
+		unsigned n;
+		struct queue_stats ingress, egress; /* sums of their queues' counters */
+	} removed;
+	unsigned n_listeners;
+	struct port_listener {
+		void (*fn)(struct switch_port *sp, enum port_event event, void *arg);
+		void *arg;
+	} listener[PORT_LISTENERS_MAX];
 	unsigned n_ports;                    /* 1 + the highest index that a port has had */
 	struct switch_port *port[PORTS_MAX]; /* by index; NULL: none has it */
 };
@@ -62,7 +75,10 @@ void vswitch_destroy(struct vswitch *sw);
 /* Make an initialised port part of the switch, which destroys it at the end. */
 void vswitch_attach(struct switch_port *sp);
 
-/* The first port from index *at on. *at becomes the index after it. NULL: no more. */
+/*
+ * The first port from index *at on, also a port that is being removed. *at becomes the index after
+ * it. NULL: no more.
+ */
 struct switch_port *vswitch_next_port(const struct vswitch *sw, unsigned *at);
 
 /*

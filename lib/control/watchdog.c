@@ -128,7 +128,7 @@ void watchdog_free_workers(void *arg)
 	const struct vswitch *sw = arg;
 	struct vhost_port *vp;
 
-	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
+	for (unsigned p = 0; (vp = vhost_port_next_of_all(sw, &p));)
 		vp->memory_lost |= vhost_postcopy_abort(&vp->net.vhost);
 }
 

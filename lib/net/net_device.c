@@ -77,20 +77,23 @@ static uint32_t offloads_accepted(uint64_t features)
  * Fill in the fields of port that depend on the negotiated features. They change only while the
  * port is down.
  */
-static void describe_features(const struct vhost_device *dev, struct port *port)
+static void describe_features(const struct net_device *nd, struct port *port)
 {
+	const struct vhost_device *dev = &nd->vhost;
 	uint64_t features = dev->state.features;
 
 	port->hdr_len = virtio_net_hdr_len(features);
 	port->sends_offload = VIRTIO_HAS(features, NET_F_CSUM);
 	port->accepts = offloads_accepted(features);
 	port->mtu = VIRTIO_HAS(features, NET_F_MTU) ? dev->state.mtu : 0;
+	if (port->mtu == 0)
+		port->mtu = nd->offer.mtu;
 }
 
 void net_device_describe(struct net_device *nd, struct port *port)
 {
 	if (port)
-		describe_features(&nd->vhost, port);
+		describe_features(nd, port);
 	net_queues_describe(nd, port);
 }
 
@@ -199,8 +202,10 @@ static enum vring_direction net_ring_direction(const struct vhost_device *dev, u
 
 static int net_set_mtu(struct vhost_device *dev, uint16_t mtu)
 {
-	(void)dev;
-	return mtu < MTU_MIN ? -EINVAL : 0;
+	const struct net_device *nd = dev->opaque;
+	uint16_t most = nd->offer.mtu ? nd->offer.mtu : UINT16_MAX;
+
+	return mtu < MTU_MIN || mtu > most ? -EINVAL : 0;
 }
 
 /* Fill in the configuration space. A driver reads it if its front-end has none of its own. */
@@ -210,9 +215,11 @@ static void net_get_config(struct vhost_device *dev, uint8_t *space)
 	struct virtio_net_config config = {
 	    .status = VIRTIO_NET_S_LINK_UP,
 	    .max_virtqueue_pairs = nd->offer.queue_pairs,
-	    .mtu = dev->state.mtu ? dev->state.mtu : MTU_DEFAULT,
+	    .mtu = nd->offer.mtu ? nd->offer.mtu : MTU_DEFAULT,
 	};
 
+	if (dev->state.mtu)
+		config.mtu = dev->state.mtu;
 	memcpy(space, &config, sizeof(config));
 }
 
@@ -237,6 +244,11 @@ static const struct vhost_device_type net_device_type = {
     .load = net_state_load,
 };
 
+unsigned net_device_closer(uint16_t index)
+{
+	return 1 + index;
+}
+
 int net_device_init(struct net_device *nd, const struct net_offer *offer, const char *name)
 {
 	struct vhost_device *dev = &nd->vhost;
@@ -249,8 +261,14 @@ int net_device_init(struct net_device *nd, const struct net_offer *offer, const 
 	dev->offer_inband = offer->inband;
 	dev->memory_any = offer->memory_any;
 	dev->record_events = offer->record_events;
-	dev->owner = 1 + nd->index;
+	dev->owner = net_device_closer(nd->index);
 	return vhost_device_init(dev, &net_device_type, name, nd);
+}
+
+void net_device_leave(struct net_device *nd)
+{
+	net_control_pause(nd);
+	net_queues_drop_all(nd);
 }
 
 void net_device_forget(struct net_device *nd)

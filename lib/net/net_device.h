@@ -31,7 +31,11 @@ struct net_offer {
 	bool host_notifier; /* give guests pages to kick instead of eventfds */
 	bool postcopy;      /* allow postcopy migration: a guest runs before its memory has come */
 	unsigned queue_pairs; /* how many the configuration space tells drivers */
-	uint16_t mtu;         /* the largest; 0: what the front-end says */
+	/*
+	 * The largest that a front-end may set, and the guest's if it sets none. 0: what the
+	 * front-end says. Longer frames of the guest are dropped.
+	 */
+	uint16_t mtu;
 };
 
 /*
@@ -83,6 +87,15 @@ int net_device_init(struct net_device *nd, const struct net_offer *offer, const 
 
 /* No worker uses the queues any more. nd may be zeroed. */
 void net_device_cleanup(struct net_device *nd);
+
+/*
+ * The port is being removed: workers use none of its queues when the port has been published again.
+ * The front-end's messages must not be read any more.
+ */
+void net_device_leave(struct net_device *nd);
+
+/* The number of the device's descriptors for closer.h, from the index of its port. */
+unsigned net_device_closer(uint16_t index);
 
 /* The front-end has disconnected. */
 void net_device_forget(struct net_device *nd);

@@ -516,19 +516,14 @@ int vhost_endpoint_create(struct event_base *base, const struct vhost_endpoint_c
 	return 0;
 }
 
-static void cancel(struct event *event)
-{
-	if (event)
-		event_del(event);
-}
-
 void vhost_endpoint_halt(struct vhost_endpoint *ep)
 {
 	struct event *const all[] = {ep->session_event, ep->session_rest, ep->inband_event,
 	    ep->inband_retry, ep->listen_event, ep->timer};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
-		cancel(all[i]);
+		if (all[i])
+			event_del(all[i]);
 	vhost_work_remove(&ep->work);
 	listener_close(&ep->listener);
 }

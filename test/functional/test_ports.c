@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ports are added and removed while workers forward. The switch runs inside this process. Two
+ * steady ports exchange numbered frames, of which none may be lost. $CHURN says how often a third
+ * port comes and goes; it exchanges frames with the steady ones when it is removed.
+ */
+#include "functional.h"
+#include "inside.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bridge/fdb.h"
+#include "control/report.h"
+
+#define STEADY     2
+#define TIMEOUT_NS UINT64_C(5000000000)
+
+/* A port to be added or removed by the control thread. */
+struct job {
+	const char *name;
+	struct port_config config; /* what differs from the defaults, see ask() */
+	struct port_fault fault;
+	int err;
+	uint16_t index;
+	uint32_t generation;
+	char state[160];
+	_Atomic(bool) removed;
+};
+
+static struct net_driver *nd[STEADY + 1];
+static struct stream s[STEADY];
+static char path[STEADY + 1][96];
+
+static void add_it(void *arg)
+{
+	struct job *job = arg;
+	struct switch_port *sp;
+
+	job->err = vswitch_port_add(inside, &job->config, &sp, &job->fault);
+	if (job->err)
+		return;
+	job->index = sp->index;
+	job->generation = sp->generation;
+}
+
+static void note_removed(void *arg)
+{
+	struct job *job = arg;
+
+	atomic_store(&job->removed, true);
+}
+
+static void remove_it(void *arg)
+{
+	struct job *job = arg;
+	struct switch_port *sp = vswitch_port_find(inside, job->name);
+
+	atomic_store(&job->removed, false);
+	job->err = sp ? 0 : -ENOENT;
+	if (sp)
+		vswitch_port_del(inside, sp, note_removed, job);
+}
+
+static void read_state(void *arg)
+{
+	struct job *job = arg;
+	struct switch_port *sp = vswitch_port_find(inside, job->name);
+
+	job->err = sp ? 0 : -ENOENT;
+	if (sp)
+		vswitch_port_state(sp, job->state, sizeof(job->state));
+}
+
+/* A port with a socket that listens. */
+static struct job ask(const char *name, const char *where)
+{
+	struct job job = {.name = name};
+
+	vswitch_port_defaults(inside, &job.config);
+	job.config.name = name;
+	job.config.path = where;
+	return job;
+}
+
+static struct job add(const char *name, const char *where)
+{
+	struct job job = ask(name, where);
+
+	inside_call(add_it, &job);
+	must_equal(-job.err, 0, job.fault.text);
+	return job;
+}
+
+static void wait_removed(struct job *job)
+{
+	uint64_t deadline = now_ns() + TIMEOUT_NS;
+
+	while (!atomic_load(&job->removed)) {
+		must(now_ns() < deadline, "the removal does not end");
+		usleep(50);
+	}
+}
+
+static void del(const char *name)
+{
+	struct job job = {.name = name};
+
+	inside_call(remove_it, &job);
+	must_equal(-job.err, 0, "errno of finding the port");
+	wait_removed(&job);
+}
+
+static const char *state_of(const char *name)
+{
+	static struct job job;
+
+	job.name = name;
+	inside_call(read_state, &job);
+	must_equal(-job.err, 0, "errno of finding the port");
+	return job.state;
+}
+
+static void must_be_in_state(const char *name, const char *words)
+{
+	const char *state = state_of(name);
+
+	if (strncmp(state, words, strlen(words)) != 0)
+		fprintf(stderr, "'%s' where '%s' was expected\n", state, words);
+	must(strncmp(state, words, strlen(words)) == 0, "state of the port");
+}
+
+static struct net_driver *connect_to(const char *where, uint64_t features)
+{
+	struct net_config c = usual_config(features, 1);
+	struct net_driver *driver;
+
+	must_equal(-net_driver_create(&c, &driver), 0, "errno of net_driver_create");
+	must_equal(-net_driver_connect(driver, where), 0, "errno of net_driver_connect");
+	return driver;
+}
+
+static unsigned count_entries(const char *directory)
+{
+	unsigned n = 0;
+	DIR *d = opendir(directory);
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+struct usage {
+	unsigned fds, maps, files;
+	size_t heap;
+};
+
+static struct usage usage_now(void)
+{
+	struct usage u = {.fds = count_entries("/proc/self/fd"),
+	    .files = count_entries(inside_dir),
+	    .heap = mallinfo2().uordblks};
+	char line[512];
+	FILE *f = fopen("/proc/self/maps", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		u.maps += strchr(line, '\n') != NULL;
+	if (f)
+		fclose(f);
+	return u;
+}
+
+/* Errands end and close descriptors a little later. */
+static struct usage usage_at_rest(void)
+{
+	struct usage now = usage_now(), last;
+	unsigned same = 0;
+
+	for (unsigned tries = 0; tries < 500 && same < 30; tries++) {
+		last = now;
+		usleep(10000);
+		now = usage_now();
+		same = now.fds == last.fds && now.maps == last.maps ? same + 1 : 0;
+	}
+	return now;
+}
+
+static int set_up(void **state)
+{
+	static const char *const names[] = {"steady0", "steady1"};
+
+	(void)state;
+	for (unsigned i = 0; i < STEADY + 1; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/%u.sock", inside_dir, i);
+	for (unsigned i = 0; i < STEADY; i++) {
+		add(names[i], path[i]);
+		nd[i] = connect_to(path[i], i ? FEATURES_PACKED : FEATURES_BASE);
+	}
+	introduce(nd, STEADY);
+	s[0] = usual_stream(nd, 0, 1, 1);
+	s[1] = usual_stream(nd, 1, 0, 2);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	del("steady0");
+	del("steady1");
+	for (unsigned i = 0; i < STEADY; i++)
+		net_driver_destroy(nd[i]);
+	/* A packed ring ran when its port was removed: its position is kept for the next port. */
+	for (unsigned i = 0; i < STEADY + 1; i++) {
+		char journal[320];
+
+		snprintf(journal, sizeof(journal), "%s.rings", path[i]);
+		unlink(journal);
+	}
+	return 0;
+}
+
+static void read_report(void *arg)
+{
+	*(json_t **)arg = report_json(inside);
+}
+
+static void must_balance(void)
+{
+	json_t *report;
+
+	inside_call(read_report, &report);
+	must(json_is_true(json_object_get(json_object_get(report, "totals"), "balanced")),
+	    "the counters do not balance");
+	json_decref(report);
+}
+
+static void fails(struct job *job, int err, const char *field, const char *text)
+{
+	struct usage before = usage_at_rest(), after;
+
+	inside_call(add_it, job);
+	must_equal(-job->err, -err, "errno of an impossible port");
+	if (!strstr(job->fault.text, text))
+		fprintf(stderr, "'%s' where '%s' was expected\n", job->fault.text, text);
+	must(strstr(job->fault.text, text) != NULL, "the reason");
+	must(strcmp(job->fault.field ? job->fault.field : "", field) == 0, "the field");
+	after = usage_at_rest();
+	must_equal(after.fds, before.fds, "descriptors after a failure");
+	must_equal(after.files, before.files, "files after a failure");
+	must_equal(after.maps, before.maps, "mappings after a failure");
+}
+
+static int listen_at(const char *where)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", where);
+	must(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "bind");
+	must(listen(fd, 1) == 0, "listen");
+	return fd;
+}
+
+static void a_port_that_cannot_be_leaves_nothing_behind(void **state)
+{
+	struct job job = ask("steady0", path[2]);
+	char long_path[200];
+	uint64_t start;
+	int fd;
+
+	(void)state;
+	fails(&job, -EEXIST, "name", "there is a port of this name");
+	job = ask("other", path[0]);
+	fails(&job, -EEXIST, "path", "the port steady0 has this path");
+	job = ask("other", "/nowhere/at/all.sock");
+	fails(&job, -ENOENT, "path", "there is no directory /nowhere/at");
+	memset(long_path, 'a', sizeof(long_path));
+	long_path[0] = '/';
+	long_path[sizeof(long_path) - 1] = '\0';
+	job = ask("other", long_path);
+	fails(&job, -ENAMETOOLONG, "path", "too long");
+	job = ask("other", path[2]);
+	job.config.offer.queue_pairs = 200;
+	fails(&job, -EINVAL, "queue_pairs", "200 queue pairs are not 1 to 128");
+	job = ask("other", path[2]);
+	job.config.offer.mtu = 3;
+	fails(&job, -EINVAL, "mtu", "an MTU of 3");
+	job = ask("other", NULL);
+	job.config.mode = VHOST_ENDPOINT_FD;
+	job.config.fd = dup(0);
+	must(job.config.fd >= 0, "dup");
+	inside_call(add_it, &job);
+	must(job.err < 0, "a descriptor that is no socket makes a port");
+	fd = listen_at(path[2]);
+	job = ask("other", path[2]);
+	start = now_ns();
+	fails(&job, -EADDRINUSE, "path", "another process is listening there");
+	must(now_ns() - start < UINT64_C(2000000000), "the switch waits for another process");
+	close(fd);
+	unlink(path[2]);
+	must_be_in_state("steady0", "connected; running");
+}
+
+static void the_state_is_told_in_words(void **state)
+{
+	struct frontend *fe = malloc(sizeof(*fe));
+	struct net_driver *driver;
+
+	(void)state;
+	add("third", path[2]);
+	must_be_in_state("third", "waiting for a front-end for 0 s");
+	frontend_init(fe);
+	must_equal(-frontend_connect(fe, path[2]), 0, "errno of connect");
+	usleep(20000);
+	must_be_in_state("third", "connected; waiting for ");
+	frontend_cleanup(fe);
+	free(fe);
+	usleep(20000);
+	driver = connect_to(path[2], FEATURES_BASE);
+	must_be_in_state("third", "connected; running for 0 s");
+	usleep(1100000);
+	must_be_in_state("third", "connected; running for 1 s");
+	must_equal(-net_driver_stop(driver), 0, "errno of stopping the rings");
+	must_be_in_state("third", "connected; waiting for SET_VRING_KICK of ring 0 for 0 s");
+	net_driver_destroy(driver);
+	del("third");
+}
+
+/* Connect, negotiate, and read what the configuration space says. */
+static void look_at_offer(const char *where, struct frontend *fe, struct virtio_net_config *ret)
+{
+	frontend_init(fe);
+	must_equal(-frontend_connect(fe, where), 0, "errno of connect");
+	must_equal(-frontend_negotiate(fe, UINT64_MAX, UINT64_MAX), 0, "errno of negotiating");
+	must_equal(-frontend_get_config(fe, 0, ret, sizeof(*ret)), 0, "errno of GET_CONFIG");
+}
+
+static void each_port_has_an_offer_of_its_own(void **state)
+{
+	struct frontend *fe = malloc(sizeof(*fe));
+	struct job job = ask("third", path[2]);
+	struct virtio_net_config config;
+
+	(void)state;
+	job.config.offer.features &= ~VIRTIO_BIT(NET_F_MRG_RXBUF);
+	job.config.offer.queue_pairs = 3;
+	job.config.offer.mtu = 1400;
+	job.config.offer.iommu = true;
+	job.config.offer.inband = true;
+	inside_call(add_it, &job);
+	must_equal(-job.err, 0, job.fault.text);
+	look_at_offer(path[2], fe, &config);
+	must(!VIRTIO_HAS(fe->features, NET_F_MRG_RXBUF), "a feature is offered that is masked");
+	must(VIRTIO_HAS(fe->features, F_ACCESS_PLATFORM), "an IOMMU is not supported");
+	must(VHOST_PROTOCOL_HAS(fe->protocol_features, INBAND_NOTIFICATIONS), "no messages");
+	must(!VHOST_PROTOCOL_HAS(fe->protocol_features, PAGEFAULT), "postcopy is offered");
+	must_equal(config.max_virtqueue_pairs, 3, "queue pairs");
+	must_equal(config.mtu, 1400, "MTU");
+	must_equal(-frontend_set_u64(fe, VHOST_USER_NET_SET_MTU, 1401), EREMOTEIO, "a larger MTU");
+	must_equal(-frontend_set_u64(fe, VHOST_USER_NET_SET_MTU, 1300), 0, "a smaller MTU");
+	frontend_cleanup(fe);
+	del("third");
+	add("third", path[2]);
+	look_at_offer(path[2], fe, &config);
+	must(VIRTIO_HAS(fe->features, NET_F_MRG_RXBUF), "a feature of the default is not offered");
+	must(!VIRTIO_HAS(fe->features, F_ACCESS_PLATFORM), "an IOMMU is supported");
+	must_equal(config.max_virtqueue_pairs, 8, "queue pairs");
+	must_equal(config.mtu, 1500, "MTU");
+	frontend_cleanup(fe);
+	del("third");
+	free(fe);
+}
+
+/* A passed descriptor. */
+static void a_connected_socket_is_a_port(void **state)
+{
+	struct net_config c = usual_config(FEATURES_BASE, 1);
+	struct job job = ask("passed", NULL);
+	struct net_driver *driver;
+	int pair[2];
+
+	(void)state;
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
+	job.config.mode = VHOST_ENDPOINT_FD;
+	job.config.fd = pair[0];
+	inside_call(add_it, &job);
+	must_equal(-job.err, 0, job.fault.text);
+	must_equal(-net_driver_create(&c, &driver), 0, "errno of net_driver_create");
+	driver->fe.fd = pair[1];
+	must_equal(-net_driver_start(driver), 0, "errno of net_driver_start");
+	must_be_in_state("passed", "connected; running");
+	del("passed");
+	net_driver_destroy(driver);
+}
+
+/* Does a frame from steady0 to station 2 reach steady1, because its port is not known? */
+static bool is_flooded(void)
+{
+	uint8_t frame[60], src[6], dst[6];
+	uint64_t random = 7;
+	struct net_frame f;
+
+	station_mac(src, 0, 0);
+	station_mac(dst, 2, 0);
+	make_frame(frame, sizeof(frame), dst, src, &random);
+	send_surely(nd[0], 0, frame, sizeof(frame), NULL, NULL);
+	return receive_within(nd[1], 0, &f, 100);
+}
+
+static void an_index_has_another_generation_and_no_addresses(void **state)
+{
+	struct job first, second;
+
+	(void)state;
+	first = add("third", path[2]);
+	nd[2] = connect_to(path[2], FEATURES_BASE);
+	introduce(nd, STEADY + 1);
+	must(!is_flooded(), "the address of the third port is not learned");
+	drain(nd[2], 10);
+	del("third");
+	must(access(path[2], F_OK) < 0, "the socket is still there");
+	must_equal(fdb_port_count(inside->fdb, first.index), 0, "addresses of a removed port");
+	must(is_flooded(), "the address of a removed port is still known");
+	second = add("again", path[2]);
+	must_equal(second.index, first.index, "index of the next port");
+	must_equal(second.generation, first.generation + 1, "generation of the next port");
+	must(is_flooded(), "the next port has the addresses of the one before");
+	net_driver_destroy(nd[2]);
+	del("again");
+	must_balance();
+}
+
+/* The front-end that is removed sends without an end, and others send to it. */
+static void talk(struct net_driver *third, unsigned n)
+{
+	uint8_t frame[60], mac[3][6];
+	uint64_t random = 3;
+
+	for (unsigned i = 0; i < 3; i++)
+		station_mac(mac[i], i, 0);
+	for (unsigned i = 0; i < n; i++) {
+		make_frame(frame, sizeof(frame), mac[i % 2], mac[2], &random);
+		net_send(third, 0, frame, sizeof(frame), NULL, NULL);
+		make_frame(frame, sizeof(frame), mac[2], mac[i % 2], &random);
+		net_send(nd[i % 2], 0, frame, sizeof(frame), NULL, NULL);
+		streams_step(s, STEADY);
+	}
+}
+
+static void begin_and_talk(void (*fn)(void *arg), struct job *job)
+{
+	_Atomic(bool) done;
+
+	inside_begin(fn, job, &done);
+	while (!atomic_load(&done))
+		streams_step(s, STEADY);
+}
+
+static void one_cycle(unsigned n)
+{
+	struct job job = ask("third", path[2]);
+
+	begin_and_talk(add_it, &job);
+	must_equal(-job.err, 0, job.fault.text);
+	nd[2] = connect_to(path[2], n % 2 ? FEATURES_PACKED : FEATURES_BASE);
+	talk(nd[2], 8);
+	begin_and_talk(remove_it, &job);
+	must_equal(-job.err, 0, "errno of finding the port");
+	talk(nd[2], 2);
+	net_driver_destroy(nd[2]);
+	while (!atomic_load(&job.removed))
+		streams_step(s, STEADY);
+}
+
+static void churn(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		one_cycle(i);
+	streams_settle(s, STEADY);
+}
+
+static void nothing_is_left_of_many_ports(void **state)
+{
+	const char *times = getenv("CHURN");
+	unsigned n = times ? atoi(times) : 300;
+	struct usage before, after;
+	uint64_t start;
+
+	(void)state;
+	streams_other = NULL;
+	churn(50);
+	before = usage_at_rest();
+	start = now_ns();
+	churn(n);
+	printf("%u ports came and went in %u ms; %llu frames between two others, none lost\n", n,
+	    (unsigned)((now_ns() - start) / 1000000),
+	    (unsigned long long)(s[0].received + s[1].received));
+	after = usage_at_rest();
+	printf("heap %zu -> %zu, descriptors %u -> %u, mappings %u -> %u\n", before.heap,
+	    after.heap, before.fds, after.fds, before.maps, after.maps);
+	must_equal(after.fds, before.fds, "descriptors in the end");
+	must_equal(after.files, before.files, "files in the end");
+	must(after.maps <= before.maps + 8, "mappings in the end");
+	must(after.heap <= before.heap + 65536, "memory in the end");
+	must_balance();
+}
+
+/* A third port that comes and goes, a step at a time. */
+static struct comer {
+	enum { ABSENT, COMING, HERE, GOING } step;
+	struct job job;
+	_Atomic(bool) done;
+	unsigned cycles;
+} comer;
+
+static void come_and_go(void *arg)
+{
+	struct comer *c = arg;
+
+	switch (c->step) {
+	case ABSENT:
+		c->job = ask("third", path[2]);
+		inside_begin(add_it, &c->job, &c->done);
+		c->step = COMING;
+		break;
+	case COMING:
+		if (!atomic_load(&c->done))
+			break;
+		must_equal(-c->job.err, 0, c->job.fault.text);
+		nd[2] = connect_to(path[2], FEATURES_BASE);
+		c->step = HERE;
+		break;
+	case HERE:
+		inside_begin(remove_it, &c->job, &c->done);
+		c->step = GOING;
+		break;
+	case GOING:
+		if (!atomic_load(&c->done) || !atomic_load(&c->job.removed))
+			break;
+		net_driver_destroy(nd[2]);
+		c->cycles++;
+		c->step = ABSENT;
+		break;
+	}
+}
+
+#define PROBES 3000
+
+static void print_delays(const char *what, const uint64_t ns[PROBES])
+{
+	printf("%s: delay p50 %u us, p99 %u us, p99.9 %u us, none of %u frames lost\n", what,
+	    (unsigned)ns[PROBES / 2] / 1000, (unsigned)ns[PROBES * 99 / 100] / 1000,
+	    (unsigned)ns[PROBES * 999 / 1000] / 1000, PROBES);
+}
+
+static void two_others_notice_nothing(void **state)
+{
+	static uint64_t quiet[PROBES], busy[PROBES];
+	char what[64];
+	uint64_t limit;
+
+	(void)state;
+	measure_delays(nd, quiet, PROBES, NULL, NULL);
+	measure_delays(nd, busy, PROBES, come_and_go, &comer);
+	while (comer.step != ABSENT)
+		come_and_go(&comer);
+	print_delays("alone", quiet);
+	snprintf(what, sizeof(what), "beside %u additions and removals", comer.cycles);
+	print_delays(what, busy);
+	/* The control thread and this thread share a CPU. */
+	limit = MAX(3 * quiet[PROBES * 999 / 1000], UINT64_C(20000000));
+	must(busy[PROBES * 999 / 1000] < limit, "two other ports are delayed");
+}
+
+static int tests(void)
+{
+	const struct CMUnitTest all[] = {
+	    cmocka_unit_test(a_port_that_cannot_be_leaves_nothing_behind),
+	    cmocka_unit_test(the_state_is_told_in_words),
+	    cmocka_unit_test(each_port_has_an_offer_of_its_own),
+	    cmocka_unit_test(a_connected_socket_is_a_port),
+	    cmocka_unit_test(an_index_has_another_generation_and_no_addresses),
+	    cmocka_unit_test(nothing_is_left_of_many_ports),
+	    cmocka_unit_test(two_others_notice_nothing),
+	};
+
+	return cmocka_run_group_tests(all, set_up, tear_down);
+}
+
+int main(void)
+{
+	allow_descriptors(4096);
+	return inside_run(tests);
+}
