@@ -24,6 +24,7 @@
 #include "base/closer.h"
 #include "base/cpu.h"
 #include "base/util.h"
+#include "vhost/helper.h"
 #include "hugepages.h"
 #include "options.h"
 
@@ -129,6 +130,7 @@ static void start_again(const struct options *o, const cpu_set_t *cpus)
 		argv[i + 1] = o->argv[i];
 	sched_setaffinity(0, sizeof(*cpus), cpus);
 	closer_stop();
+	helper_stop();
 	execv("/proc/self/exe", (char **)(uintptr_t)argv);
 	log_error("cannot start again without huge pages: %s", error_text(errno));
 	free(argv);

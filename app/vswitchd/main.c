@@ -21,6 +21,7 @@
 #include "control/ports.h"
 #include "control/vswitch.h"
 #include "vhost/endpoint.h"
+#include "vhost/helper.h"
 #include "eal.h"
 #include "ending.h"
 #include "options.h"
@@ -148,6 +149,32 @@ static int start_closers(struct daemon *d)
 	return err;
 }
 
+/* The directories of sockets that the command line names, and of systemd's choice. */
+static int allow_directories(const struct options *o)
+{
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
+	const char *runtime = getenv("RUNTIME_DIRECTORY");
+	int err = runtime ? helper_allow(runtime) : 0;
+
+	for (unsigned i = 0; i < o->n_directories && !err; i++)
+		err = helper_allow(o->directory[i]);
+	for (unsigned i = 0; i < o->n_ports && !err; i++)
+		err = o->port[i].path ? helper_allow_beside(o->port[i].path) : 0;
+	return err;
+}
+
+/* Without a privilege to keep it could do no more than this process. */
+static int start_helper(const struct options *o)
+{
+	int err = sandbox_takes_privileges() ? allow_directories(o) : 0;
+
+	if (!err && sandbox_takes_privileges())
+		err = helper_start(sandbox_enter_helper);
+	if (err)
+		log_error("cannot start the helper process: %s", error_text(-err));
+	return err;
+}
+
 static struct vswitch_config switch_config(const struct options *o)
 {
 	return (struct vswitch_config){
@@ -167,6 +194,8 @@ static int daemon_start(struct daemon *d)
 	const struct vswitch_config config = switch_config(&d->options);
 	int err = sandbox_init(!d->options.no_sandbox);
 
+	if (!err)
+		err = start_helper(&d->options);
 	if (!err)
 		err = start_closers(d);
 	if (!err)

@@ -132,6 +132,16 @@ static enum options_outcome take_socket_group(struct options *o, const char *val
 	return OPTIONS_RUN;
 }
 
+static enum options_outcome take_socket_directory(struct options *o, const char *value)
+{
+	if (o->n_directories == OPTION_DIRECTORIES_MAX) {
+		log_error("--socket-directory: more than %d directories", OPTION_DIRECTORIES_MAX);
+		return OPTIONS_BAD;
+	}
+	o->directory[o->n_directories++] = value;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_log_level(struct options *o, const char *value)
 {
 	if (!log_level_parse(value, &o->log_level))
@@ -236,6 +246,9 @@ static const struct option_spec option_table[] = {
     {"socket-mode", "MODE", "permissions of the sockets, octal", TAKE(take_socket_mode)},
     {"socket-owner", "USER", "owner of the sockets", TAKE(take_socket_owner)},
     {"socket-group", "GROUP", "group of the sockets", TAKE(take_socket_group)},
+    {"socket-directory", "DIR",
+	"keep the right to add sockets in DIR for as long as the switch runs",
+	TAKE(take_socket_directory)},
     {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit", TEXT(stats_json)},
     {"record-events", NULL, "record the last events of every ring; the JSON shows them",
 	FLAG(port_defaults.offer.record_events)},

@@ -11,6 +11,8 @@
 #include "control/scheduler.h"
 #include "datapath/port.h"
 
+#define OPTION_DIRECTORIES_MAX 64
+
 enum options_outcome {
 	OPTIONS_RUN,  /* start the switch */
 	OPTIONS_DONE, /* the requested text has been printed: exit 0 */
@@ -26,6 +28,8 @@ struct port_option {
 struct options {
 	unsigned n_ports;
 	struct port_option port[PORTS_MAX];
+	unsigned n_directories;
+	const char *directory[OPTION_DIRECTORIES_MAX];
 	struct port_config port_defaults; /* what all ports have in common */
 	uint32_t n_workers;
 	cpu_set_t worker_cpus; /* exactly n_workers of them */

@@ -97,17 +97,31 @@ int sandbox_init(bool enabled)
 	return 0;
 }
 
+#define KEPT_MAX 3
+
+/* The capabilities that a thread keeps, if it has them; zeros at the end. CAP_CHOWN is 0. */
+struct kept {
+	unsigned n;
+	unsigned capability[KEPT_MAX];
+};
+
+static const struct kept keep_none = {0}, keep_client = {1, {CAP_DAC_OVERRIDE}},
+			 keep_helper = {3, {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER}};
+
 /* Adding a capability that the process does not have would fail. */
-static int drop_capabilities(bool keep_dac_override)
+static int drop_capabilities(const struct kept *keep)
 {
-	bool had;
+	bool had[KEPT_MAX];
 
 	if (capng_get_caps_process() < 0)
 		return -EPERM;
-	had = capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+	for (unsigned i = 0; i < keep->n; i++)
+		had[i] = capng_have_capability(CAPNG_PERMITTED, keep->capability[i]);
 	capng_clear(CAPNG_SELECT_CAPS);
-	if (keep_dac_override && had)
-		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+	for (unsigned i = 0; i < keep->n; i++)
+		if (had[i])
+			capng_update(
+			    CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, keep->capability[i]);
 	return capng_apply(CAPNG_SELECT_CAPS) == 0 ? 0 : -EPERM;
 }
 
@@ -116,6 +130,7 @@ static const int control_calls[] = {SYSCALLS_CONTROL(X)};
 static const int worker_calls[] = {SYSCALLS_WORKER(X)};
 static const int closer_calls[] = {SYSCALLS_CLOSER(X)};
 static const int log_calls[] = {SYSCALLS_LOG(X)};
+static const int helper_calls[] = {SYSCALLS_HELPER(X)};
 #undef X
 
 /*
@@ -156,7 +171,7 @@ static int load_filter(const int calls[], unsigned n)
 }
 
 /* libcap-ng has one state for all threads. */
-static int enter(const int calls[], unsigned n, bool keep_dac_override)
+static int enter(const int calls[], unsigned n, const struct kept *keep)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	int error;
@@ -167,7 +182,7 @@ static int enter(const int calls[], unsigned n, bool keep_dac_override)
 	capng_setpid(gettid());
 	error = capng_get_caps_process() == 0 ? 0 : -EPERM;
 	if (!error)
-		error = drop_capabilities(keep_dac_override);
+		error = drop_capabilities(keep);
 	if (!error)
 		error = load_filter(calls, n);
 	pthread_mutex_unlock(&lock);
@@ -179,27 +194,43 @@ static int enter(const int calls[], unsigned n, bool keep_dac_override)
 
 int sandbox_enter_control(bool client)
 {
-	return enter(control_calls, ARRAY_SIZE(control_calls), client);
+	return enter(control_calls, ARRAY_SIZE(control_calls), client ? &keep_client : &keep_none);
 }
 
 int sandbox_enter_worker(void)
 {
-	return enter(worker_calls, ARRAY_SIZE(worker_calls), false);
+	return enter(worker_calls, ARRAY_SIZE(worker_calls), &keep_none);
 }
 
 int sandbox_enter_closer(void)
 {
-	return enter(closer_calls, ARRAY_SIZE(closer_calls), false);
+	return enter(closer_calls, ARRAY_SIZE(closer_calls), &keep_none);
 }
 
 int sandbox_enter_log(void)
 {
-	return enter(log_calls, ARRAY_SIZE(log_calls), false);
+	return enter(log_calls, ARRAY_SIZE(log_calls), &keep_none);
+}
+
+int sandbox_enter_helper(void)
+{
+	return enter(helper_calls, ARRAY_SIZE(helper_calls), &keep_helper);
+}
+
+bool sandbox_takes_privileges(void)
+{
+	bool takes = false;
+
+	if (!on || capng_get_caps_process() < 0)
+		return false;
+	for (unsigned i = 0; i < keep_helper.n; i++)
+		takes |= capng_have_capability(CAPNG_EFFECTIVE, keep_helper.capability[i]);
+	return takes;
 }
 
 static void in_interrupt_thread(void *arg)
 {
-	int error = enter(control_calls, ARRAY_SIZE(control_calls), false);
+	int error = enter(control_calls, ARRAY_SIZE(control_calls), &keep_none);
 
 	atomic_store((atomic_int *)arg, error ? error : 1);
 }

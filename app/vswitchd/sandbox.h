@@ -6,6 +6,7 @@
  *	workers         no capabilities; about 20 system calls
  *	closers         no capabilities; the system calls of closer.c and mover.c
  *	log thread      no capabilities; it may write
+ *	helper          CHOWN, DAC_OVERRIDE and FOWNER if it has them; the calls of helper.c
  *
  * No thread can map executable memory. If a thread makes any other system call, the process ends
  * with a line that names the call. The allowed calls are named beside the code that needs them: see
@@ -25,6 +26,10 @@ int sandbox_enter_control(bool client);
 int sandbox_enter_worker(void);
 int sandbox_enter_closer(void);
 int sandbox_enter_log(void);
+int sandbox_enter_helper(void);
+
+/* Will the sandbox take a capability from this thread that the helper keeps? */
+bool sandbox_takes_privileges(void);
 
 /* DPDK's interrupt thread enters the sandbox. It has no work here. */
 int sandbox_enter_interrupts(void);

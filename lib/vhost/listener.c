@@ -5,6 +5,8 @@
  * A socket file outlives the process that made it. To find out whether a socket at our path is in
  * use, we connect to it. If the connection is refused, no process listens. Only then is the file
  * replaced. At the end the file is removed only if it is the one that we made.
+ *
+ * What this process may not do itself, it leaves to the helper (helper.h), if there is one.
  */
 #include "vhost/listener.h"
 
@@ -23,6 +25,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "vhost/endpoint.h"
+#include "vhost/helper.h"
 
 #define BACKLOG        16
 #define ENDING_WAIT_MS 500
@@ -59,7 +62,7 @@ int socket_connect(const char *path)
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		error = -errno;
 		close(fd);
-		return error;
+		return error == -EACCES && helper_running() ? helper_connect(path) : error;
 	}
 	return fd;
 }
@@ -123,8 +126,7 @@ static int make_directory(const char *directory)
 	return 0;
 }
 
-int listener_refuse(
-    const struct vhost_endpoint_config *config, int error, const char *format, ...)
+int listener_refuse(const struct vhost_endpoint_config *config, int error, const char *format, ...)
 {
 	struct endpoint_reason reason;
 	va_list args;
@@ -151,8 +153,8 @@ static int provide_directory(const char *path, const struct vhost_endpoint_confi
 	if (slash && slash != directory && stat(directory, &st) < 0 && errno == ENOENT)
 		error = make_directory(directory);
 	if (error == -ENOENT)
-		listener_refuse(config, error, "%s: cannot listen: there is no directory %s", path,
-		    directory);
+		listener_refuse(
+		    config, error, "%s: cannot listen: there is no directory %s", path, directory);
 	else if (error)
 		listener_refuse(config, error,
 		    "%s: cannot listen: there is no directory %s, and it cannot be made: %s", path,
@@ -201,8 +203,8 @@ static int set_owner(const char *path, const struct vhost_endpoint_config *confi
 		snprintf(ids, sizeof(ids), "owner to %u", owner);
 	else
 		snprintf(ids, sizeof(ids), "owner and group to %u:%u", owner, group);
-	return listener_refuse(config, error, "%s: cannot change the socket's %s: %s; %s", path, ids,
-	    error_text(-error),
+	return listener_refuse(config, error, "%s: cannot change the socket's %s: %s; %s", path,
+	    ids, error_text(-error),
 	    owner == no_owner ? "the user that starts the switch must be in that group, or root"
 			      : "only root can");
 }
@@ -228,7 +230,7 @@ static int cannot_listen(
 	    config, error, "%s: cannot listen: %s", l->path, socket_error_text(error));
 }
 
-int listener_open(
+static int open_here(
     struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config)
 {
 	int error;
@@ -248,13 +250,38 @@ int listener_open(
 	return listen(l->fd, BACKLOG) < 0 ? cannot_listen(l, config, -errno) : 0;
 }
 
+int listener_open(
+    struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config)
+{
+	struct vhost_endpoint_config here = *config;
+	struct endpoint_reason reason;
+	int error;
+
+	here.reason = &reason;
+	error = open_here(l, path, &here);
+	if ((error == -EACCES || error == -EPERM) && helper_running()) {
+		listener_close(l);
+		return helper_listen(l, path, config);
+	}
+	return error ? listener_refuse(config, error, "%s", reason.text) : 0;
+}
+
+/* The file may be in a directory of another user. */
+static void remove_file(const char *path)
+{
+	if (unlink(path) < 0 && (errno == EACCES || errno == EPERM) && helper_running())
+		helper_remove(path);
+}
+
 void listener_close(struct vhost_listener *l)
 {
 	struct stat st;
 
 	/* syscalls: lstat newfstatat unlink close */
 	if (l->bound && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-		unlink(l->path);
+		remove_file(l->path);
+	else if (l->bound && errno == EACCES && helper_running())
+		helper_remove(l->path);
 	l->bound = false;
 	if (l->fd >= 0)
 		close(l->fd);

@@ -133,9 +133,26 @@ def children(pid):
     return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def child(pid, name):
+    (found,) = [n for n in children(pid) if Path(f"/proc/{n}/comm").read_text() == name + "\n"]
+    return found
+
+
+def test_the_helper_keeps_only_what_sockets_of_others_need(lab):
+    switch = Switch(lab, ["a.sock"])
+    for fields in threads(child(switch.pid, "vswitchd-help")).values():
+        assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
+        chown, dac_override, fowner = 1 << 0, 1 << 1, 1 << 3
+        assert capabilities(fields)["CapEff"] == chown | dac_override | fowner
+    helper = child(switch.pid, "vswitchd-help")
+    assert [os.readlink(fd).split(":")[0] for fd in Path(f"/proc/{helper}/fd").iterdir()].count("socket") == 1
+    switch.stop()
+    wait_for(lambda: not Path(f"/proc/{helper}").exists(), "end of the helper")
+
+
 def test_the_process_that_closes_descriptors_is_in_the_sandbox(lab):
     switch = Switch(lab, ["a.sock"])
-    (closer,) = children(switch.pid)
+    closer = child(switch.pid, "vswitchd-close")
     for fields in threads(closer).values():
         assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
         assert set(capabilities(fields).values()) == {0}
@@ -143,7 +160,7 @@ def test_the_process_that_closes_descriptors_is_in_the_sandbox(lab):
 
 def test_the_death_of_the_process_that_closes_descriptors_is_told_and_survived(lab):
     switch = Switch(lab, ["a.sock"])
-    (closer,) = children(switch.pid)
+    closer = child(switch.pid, "vswitchd-close")
     helpers = children(closer)
     os.kill(closer, signal.SIGKILL)
     wait_for(lambda: "descriptors, vswitchd-close, has ended" in switch.err(), "line in the log")

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * The process is forked before the sandbox closes, and before any thread exists. It has its own
+ * table of descriptors, and closes all but one: its end of a socket pair that keeps messages apart.
+ * A request is one struct, an answer is one struct and perhaps a descriptor. Nothing in a request
+ * is trusted, because the switch might have been taken over: a request of another size is answered
+ * with an error, and a path ends with a zero in any case.
+ *
+ * A request has a number. If an answer comes too late, its number shows that it belongs to an older
+ * request, and its descriptor is closed.
+ *
+ * The helper ends when the switch has ended, and removes the sockets that it made and the switch
+ * did not remove.
+ */
+#include "vhost/helper.h"
+
+#include <errno.h>
+#include <linux/limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "vhost/endpoint.h"
+#include "vhost/listener.h"
+
+#define DIRECTORIES_MAX 1200
+#define SOCKETS_MAX     1100
+#define PATH_SIZE       sizeof(((struct sockaddr_un *)0)->sun_path)
+
+enum kind { HELPER_LISTEN, HELPER_CONNECT, HELPER_REMOVE };
+
+struct request {
+	uint32_t number;
+	uint32_t kind;
+	int32_t mode;
+	uint32_t owner, group;
+	char path[PATH_SIZE];
+};
+
+struct answer {
+	uint32_t number;
+	int32_t error; /* 0 or a negative errno */
+	uint64_t dev, ino;
+	struct endpoint_reason reason;
+};
+
+/* In the switch. */
+static int helper_fd = -1;
+static pid_t helper_pid;
+
+/* In the helper. */
+static char *directories[DIRECTORIES_MAX];
+static unsigned n_directories;
+static struct made {
+	char path[PATH_SIZE]; /* empty: this place is free */
+	dev_t dev;
+	ino_t ino;
+} made[SOCKETS_MAX];
+
+/* The directory of path, without links; as it is if it does not exist: it may be made, in /run. */
+static void real_directory(const char *path, char real[PATH_MAX])
+{
+	char name[PATH_MAX], *slash;
+
+	snprintf(name, sizeof(name), "%s", path);
+	slash = strrchr(name, '/');
+	if (slash)
+		slash[slash == name] = '\0';
+	else
+		snprintf(name, sizeof(name), ".");
+	/* syscalls(helper): readlink getcwd */
+	if (!realpath(name, real))
+		snprintf(real, PATH_MAX, "%s", name);
+}
+
+static bool is_allowed(const char *real)
+{
+	for (unsigned i = 0; i < n_directories; i++) {
+		if (strcmp(real, directories[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool may_work_at(const char *path)
+{
+	char real[PATH_MAX];
+
+	real_directory(path, real);
+	return is_allowed(real);
+}
+
+int helper_allow_beside(const char *socket)
+{
+	char real[PATH_MAX];
+
+	real_directory(socket, real);
+	if (is_allowed(real))
+		return 0;
+	if (n_directories == DIRECTORIES_MAX)
+		return -E2BIG;
+	directories[n_directories] = strdup(real);
+	return directories[n_directories++] ? 0 : -ENOMEM;
+}
+
+int helper_allow(const char *directory)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/", directory) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	return helper_allow_beside(path);
+}
+
+static struct made *find_made(const char *path)
+{
+	for (unsigned i = 0; i < SOCKETS_MAX; i++) {
+		if (strcmp(made[i].path, path) == 0)
+			return &made[i];
+	}
+	return NULL;
+}
+
+static void remove_made(struct made *m)
+{
+	struct stat st;
+
+	/* syscalls(helper): lstat newfstatat unlink */
+	if (lstat(m->path, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino)
+		unlink(m->path);
+	*m = (struct made){.path = ""};
+}
+
+static int serve_listen(const struct request *r, struct answer *a)
+{
+	const struct vhost_endpoint_config config = {
+	    .socket_mode = r->mode, .owner = r->owner, .group = r->group, .reason = &a->reason};
+	struct made *place = find_made(r->path);
+	struct vhost_listener l;
+
+	if (!place)
+		place = find_made("");
+	if (!place)
+		return -ENOSPC;
+	/* syscalls(helper): socket bind listen connect poll chmod lchown mkdir stat unlink close */
+	a->error = listener_open(&l, r->path, &config);
+	if (a->error) {
+		listener_close(&l);
+		return a->error;
+	}
+	snprintf(place->path, sizeof(place->path), "%s", r->path);
+	a->dev = place->dev = l.dev;
+	a->ino = place->ino = l.ino;
+	return l.fd;
+}
+
+static int serve_remove(const struct request *r)
+{
+	struct made *m = *r->path ? find_made(r->path) : NULL;
+
+	if (!m)
+		return -ENOENT;
+	remove_made(m);
+	return 0;
+}
+
+/* Returns a descriptor to be passed; -1: none, and a->error says how it went. */
+static int serve(const struct request *r, struct answer *a)
+{
+	int got = -EINVAL;
+
+	if (r->kind == HELPER_REMOVE) {
+		a->error = serve_remove(r);
+		return -1;
+	}
+	if (!may_work_at(r->path)) {
+		snprintf(a->reason.text, sizeof(a->reason.text),
+		    "%s: the switch may not use this directory; --socket-directory allows it",
+		    r->path);
+		got = -EACCES;
+	} else if (r->kind == HELPER_LISTEN) {
+		got = serve_listen(r, a);
+	} else if (r->kind == HELPER_CONNECT) {
+		got = socket_connect(r->path);
+	}
+	a->error = MIN(got, 0);
+	return got < 0 ? -1 : got;
+}
+
+union fd_message {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static void send_answer(int to, struct answer *a, int fd)
+{
+	struct iovec iov = {.iov_base = a, .iov_len = sizeof(*a)};
+	union fd_message control = {.bytes = ""};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		mh.msg_control = &control;
+		mh.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	/* syscalls(helper): sendmsg recvfrom */
+	while (sendmsg(to, &mh, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		; /* a signal */
+	if (fd >= 0)
+		close(fd);
+}
+
+static _Noreturn void end(void)
+{
+	for (unsigned i = 0; i < SOCKETS_MAX; i++) {
+		if (*made[i].path)
+			remove_made(&made[i]);
+	}
+	_exit(0);
+}
+
+static _Noreturn void serve_all(int fd)
+{
+	for (;;) {
+		struct request r;
+		struct answer a = {.error = -EBADMSG};
+		ssize_t n = recv(fd, &r, sizeof(r), 0);
+		int passed = -1;
+
+		if (n < 0 && errno == EINTR)
+			continue; /* a signal */
+		if (n <= 0)
+			end();
+		if (n == sizeof(r)) {
+			r.path[sizeof(r.path) - 1] = '\0';
+			a.number = r.number;
+			passed = serve(&r, &a);
+		}
+		send_answer(fd, &a, passed);
+	}
+}
+
+/* Only the socket, stdin, stdout and stderr stay open. */
+static int keep_only(int fd)
+{
+	if (dup2(fd, 3) < 0)
+		return -errno;
+	return syscall(SYS_close_range, 4, ~0U, 0) < 0 ? -errno : 3;
+}
+
+static _Noreturn void run(int fd, int (*enter)(void))
+{
+	static const int ignored[] = {
+	    SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTSTP};
+
+	/* A terminal sends signals to this process, too, but it must outlive the switch. */
+	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	prctl(PR_SET_NAME, "vswitchd-help");
+	fd = keep_only(fd);
+	if (fd < 0 || (enter && enter() < 0))
+		_exit(1);
+	/* syscalls(helper): write brk mmap munmap madvise futex fcntl fstat exit_group */
+	/* syscalls(helper): gettid getpid tgkill rt_sigaction rt_sigreturn rt_sigprocmask */
+	/* syscalls(helper): restart_syscall clock_gettime */
+	serve_all(fd);
+}
+
+int helper_start(int (*enter)(void))
+{
+	int pair[2], error;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	helper_pid = fork();
+	if (helper_pid == 0)
+		run(pair[1], enter);
+	error = helper_pid < 0 ? -errno : 0;
+	close(pair[1]);
+	if (error)
+		close(pair[0]);
+	else
+		helper_fd = pair[0];
+	return error;
+}
+
+void helper_stop(void)
+{
+	if (helper_fd < 0)
+		return;
+	close(helper_fd);
+	helper_fd = -1;
+	waitpid(helper_pid, NULL, 0);
+}
+
+bool helper_running(void)
+{
+	return helper_fd >= 0;
+}
+
+static void helper_lost(void)
+{
+	log_error("the helper process, vswitchd-help, has ended: ports that need its privileges "
+		  "cannot be added until vswitchd is restarted");
+	close(helper_fd);
+	helper_fd = -1;
+}
+
+/* Receive one answer. Its descriptor or -1 is in *ret_fd. 0, or a negative errno. */
+static int receive(struct answer *a, int *ret_fd)
+{
+	struct iovec iov = {.iov_base = a, .iov_len = sizeof(*a)};
+	union fd_message control;
+	struct msghdr mh = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	const struct cmsghdr *cmsg;
+	/* syscalls: sendto recvmsg poll close */
+	ssize_t n = recvmsg(helper_fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+	*ret_fd = -1;
+	if (n < 0)
+		return -errno;
+	cmsg = CMSG_FIRSTHDR(&mh);
+	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(cmsg), sizeof(*ret_fd));
+	return n == sizeof(*a) ? 0 : -EPIPE;
+}
+
+static int wait_for_answer(uint32_t number, struct answer *a, int *ret_fd)
+{
+	int64_t until = clock_ms() + HELPER_MS;
+
+	for (;;) {
+		struct pollfd wait = {.fd = helper_fd, .events = POLLIN};
+		int64_t left = until - clock_ms();
+		int error;
+
+		if (left <= 0 || poll(&wait, 1, (int)left) == 0)
+			return -ETIMEDOUT;
+		error = receive(a, ret_fd);
+		if (error == -EAGAIN || error == -EINTR)
+			continue; /* poll() was interrupted */
+		if (error || a->number == number)
+			return error;
+		if (*ret_fd >= 0)
+			close(*ret_fd); /* the answer to an older request */
+	}
+}
+
+/* The descriptor that came with the answer, or -1, is in *ret_fd. 0, or a negative errno. */
+static int ask(struct request *r, const char *path, struct answer *a, int *ret_fd)
+{
+	static uint32_t number;
+	int error;
+
+	*a = (struct answer){0};
+	*ret_fd = -1;
+	if (helper_fd < 0)
+		return -EPIPE;
+	if (strlen(path) >= sizeof(r->path))
+		return -ENAMETOOLONG;
+	memcpy(r->path, path, strlen(path) + 1);
+	r->number = ++number;
+	if (send(helper_fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		error = -EPIPE;
+	else
+		error = wait_for_answer(r->number, a, ret_fd);
+	if (error == -EPIPE)
+		helper_lost();
+	return error ? error : a->error;
+}
+
+/* The same for requests whose answer has a descriptor. Returns it. */
+static int ask_for_fd(struct request *r, const char *path, struct answer *a)
+{
+	int fd, error = ask(r, path, a, &fd);
+
+	if (!error && fd < 0)
+		error = -EPIPE;
+	return error ? error : fd;
+}
+
+int helper_listen(
+    struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config)
+{
+	struct request r = {.kind = HELPER_LISTEN,
+	    .mode = config->socket_mode,
+	    .owner = config->owner,
+	    .group = config->group};
+	struct answer a;
+	int fd = ask_for_fd(&r, path, &a);
+
+	if (fd < 0 && *a.reason.text)
+		return listener_refuse(
+		    config, fd, "%.*s", (int)sizeof(a.reason.text) - 1, a.reason.text);
+	if (fd < 0)
+		return listener_refuse(
+		    config, fd, "%s: cannot listen: the helper process: %s", path, error_text(-fd));
+	*l = (struct vhost_listener){
+	    .fd = fd, .path = path, .bound = true, .dev = a.dev, .ino = a.ino};
+	return 0;
+}
+
+int helper_connect(const char *path)
+{
+	struct request r = {.kind = HELPER_CONNECT};
+	struct answer a;
+
+	return ask_for_fd(&r, path, &a);
+}
+
+int helper_remove(const char *path)
+{
+	struct request r = {.kind = HELPER_REMOVE};
+	struct answer a;
+	int fd;
+
+	return ask(&r, path, &a, &fd);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The helper: a small process that keeps privileges which the switch gives up. It makes, reaches
+ * and removes socket files of ports that are added while the switch runs, if the switch itself may
+ * not: in a directory of another user, or for another owner.
+ *
+ * It takes requests of one fixed form, and answers with descriptors. It works only in directories
+ * that it was started with, replaces only sockets on which no process listens, and removes only
+ * sockets that it made. It never sees guest memory, frames or messages of front-ends.
+ *
+ * Threads: helper_start() is called while the process has one thread. The other functions are for
+ * the control thread, which waits at most HELPER_MS for an answer.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct vhost_endpoint_config;
+struct vhost_listener;
+
+#define HELPER_MS 1000
+
+/*
+ * Before the start: let it work in this directory, or in that of this socket. Relative names are
+ * those of now. -E2BIG: too many; -ENOMEM.
+ */
+int helper_allow(const char *directory);
+int helper_allow_beside(const char *socket);
+
+/* Start the helper. It first calls enter(), if enter is not NULL. 0 or a negative errno. */
+int helper_start(int (*enter)(void));
+
+/* End the helper before the program is executed anew. */
+void helper_stop(void);
+
+bool helper_running(void);
+
+/*
+ * listener_open(), socket_connect() and the removal of a socket file, by the helper. -ETIMEDOUT: it
+ * does not answer; -EPIPE: it has ended; -EACCES: it may not work in that directory.
+ */
+int helper_listen(
+    struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config);
+int helper_connect(const char *path);
+int helper_remove(const char *path);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The helper opens what the switch may not open itself, and nothing else. Needs root. */
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fake.h"
+#include "vhost/endpoint.h"
+#include "vhost/helper.h"
+#include "vhost/listener.h"
+
+#define NOBODY 65534
+
+static char allowed[32], other[32], path[108];
+static struct endpoint_reason reason;
+static struct vhost_listener l;
+
+static struct vhost_endpoint_config config(void)
+{
+	return (struct vhost_endpoint_config){
+	    .path = path, .socket_mode = 0640, .owner = 12345, .group = 54321, .reason = &reason};
+}
+
+/* This process may do nothing in either directory; the helper may. */
+static int begin(void **state)
+{
+	(void)state;
+	log_set_level(LOG_ERROR);
+	reason.text[0] = '\0';
+	snprintf(allowed, sizeof(allowed), "/tmp/helper-test-XXXXXX");
+	snprintf(other, sizeof(other), "/tmp/helper-other-XXXXXX");
+	assert_non_null(mkdtemp(allowed));
+	assert_non_null(mkdtemp(other));
+	snprintf(path, sizeof(path), "%s/socket", allowed);
+	assert_int_equal(helper_allow(allowed), 0);
+	assert_int_equal(helper_start(NULL), 0);
+	setfsuid(NOBODY); /* this takes CAP_DAC_OVERRIDE and CAP_CHOWN from file operations */
+	return 0;
+}
+
+static int finish(void **state)
+{
+	(void)state;
+	setfsuid(0);
+	helper_stop();
+	unlink(path);
+	assert_int_equal(rmdir(allowed), 0);
+	assert_int_equal(rmdir(other), 0);
+	return 0;
+}
+
+static int stat_as_root(struct stat *st)
+{
+	int error;
+
+	setfsuid(0);
+	error = lstat(path, st);
+	setfsuid(NOBODY);
+	return error;
+}
+
+static void a_socket_of_another_owner_is_made_and_removed(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	int listening = 0;
+	socklen_t len = sizeof(listening);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	assert_int_equal(stat_as_root(&st), 0);
+	assert_int_equal(st.st_uid, 12345);
+	assert_int_equal(st.st_gid, 54321);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(getsockopt(l.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len), 0);
+	assert_true(listening);
+	int fd = socket_connect(path);
+	assert_true(fd >= 0);
+	close(fd);
+	listener_close(&l);
+	assert_int_equal(stat_as_root(&st), -1);
+}
+
+static void other_directories_are_refused(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/socket", other);
+	assert_int_equal(listener_open(&l, path, &c), -EACCES);
+	assert_non_null(strstr(reason.text, "--socket-directory"));
+	snprintf(path, sizeof(path), "%s/../%s/socket", allowed, other + strlen("/tmp/"));
+	assert_int_equal(listener_open(&l, path, &c), -EACCES);
+	listener_close(&l);
+	snprintf(path, sizeof(path), "%s/socket", allowed);
+}
+
+static void only_own_sockets_are_removed(void **state)
+{
+	(void)state;
+	setfsuid(0);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fclose(f);
+	setfsuid(NOBODY);
+	assert_int_equal(helper_remove(path), -ENOENT);
+	assert_int_equal(helper_remove(""), -ENOENT);
+	const struct vhost_endpoint_config c = config();
+	assert_int_equal(listener_open(&l, path, &c), -EEXIST);
+	listener_close(&l);
+	struct stat st;
+	assert_int_equal(stat_as_root(&st), 0);
+}
+
+static void at_the_end_it_removes_what_is_left(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	assert_int_equal(stat_as_root(&st), 0);
+	helper_stop();
+	assert_int_equal(stat_as_root(&st), -1);
+	listener_close(&l);
+	assert_int_equal(helper_connect(path), -EPIPE);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, finish)
+	const struct CMUnitTest tests[] = {
+	    TEST(a_socket_of_another_owner_is_made_and_removed),
+	    TEST(other_directories_are_refused),
+	    TEST(only_own_sockets_are_removed),
+	    TEST(at_the_end_it_removes_what_is_left),
+	};
+
+	if (geteuid() != 0)
+		return 77; /* skipped */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
