@@ -515,6 +515,81 @@ static void nothing_is_left_of_many_ports(void **state)
 	must_balance();
 }
 
+/* All ports that the switch can have. */
+static struct {
+	unsigned n, removed;
+	int err;
+	char reason[256];
+	uint64_t forwardings;
+} many;
+
+static void add_many(void *arg)
+{
+	struct port_config config;
+	struct port_fault fault;
+	char where[96];
+
+	(void)arg;
+	vswitch_port_defaults(inside, &config);
+	config.path = where;
+	do {
+		snprintf(where, sizeof(where), "%s/many%u", inside_dir, many.n);
+		many.err = vswitch_port_add(inside, &config, NULL, &fault);
+	} while (many.err == 0 && many.n++ < PORTS_MAX);
+	snprintf(many.reason, sizeof(many.reason), "%s", fault.text);
+}
+
+static void count_removed(void *arg)
+{
+	(void)arg;
+	if (++many.removed == many.n)
+		many.forwardings = inside->forwardings - many.forwardings;
+}
+
+static void remove_many(void *arg)
+{
+	char where[96];
+
+	(void)arg;
+	many.forwardings = inside->forwardings;
+	for (unsigned i = 0; i < many.n; i++) {
+		snprintf(where, sizeof(where), "%s/many%u", inside_dir, i);
+		vswitch_port_del(inside, vswitch_port_find(inside, where), count_removed, NULL);
+	}
+}
+
+static void read_removed(void *arg)
+{
+	*(bool *)arg = many.removed == many.n;
+}
+
+static void many_removals_need_one_forwarding(void **state)
+{
+	struct usage before = usage_at_rest(), after;
+	uint64_t deadline;
+	bool all = false;
+
+	(void)state;
+	inside_call(add_many, NULL);
+	must_equal(many.n, PORTS_MAX - STEADY, "ports that were added");
+	must_equal(-many.err, ENOSPC, "errno of one port more");
+	must(strstr(many.reason, "more than 1024 ports") != NULL, "the reason");
+	streams_run(s, STEADY, 100);
+	inside_call(remove_many, NULL);
+	deadline = now_ns() + TIMEOUT_NS;
+	while (!all && now_ns() < deadline) {
+		streams_step(s, STEADY);
+		inside_call(read_removed, &all);
+	}
+	must(all, "the removals do not end");
+	streams_settle(s, STEADY);
+	must_equal(many.forwardings, 1, "forwardings for all removals");
+	after = usage_at_rest();
+	must_equal(after.fds, before.fds, "descriptors in the end");
+	must_equal(after.files, before.files, "files in the end");
+	must_be_in_state("steady1", "connected; running");
+}
+
 /* A third port that comes and goes, a step at a time. */
 static struct comer {
 	enum { ABSENT, COMING, HERE, GOING } step;
@@ -591,6 +666,7 @@ static int tests(void)
 	    cmocka_unit_test(a_connected_socket_is_a_port),
 	    cmocka_unit_test(an_index_has_another_generation_and_no_addresses),
 	    cmocka_unit_test(nothing_is_left_of_many_ports),
+	    cmocka_unit_test(many_removals_need_one_forwarding),
 	    cmocka_unit_test(two_others_notice_nothing),
 	};
 
