@@ -104,6 +104,7 @@ static void leave(struct switch_port *sp)
 	struct vhost_port *vp = of(sp);
 
 	vhost_endpoint_halt(vp->endpoint);
+	vhost_journal_leave(&vp->net.vhost);
 	net_device_leave(&vp->net);
 	calls_forget(vp);
 }

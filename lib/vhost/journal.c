@@ -100,16 +100,26 @@ static bool any_running(const struct vhost_journal *journal)
 	return false;
 }
 
+void vhost_journal_leave(struct vhost_device *dev)
+{
+	struct vhost_journal *journal = dev->journal;
+
+	if (!journal || !journal->path)
+		return;
+	if (!any_running(journal))
+		unlink(journal->path);
+	free(journal->path);
+	journal->path = NULL;
+}
+
 void vhost_journal_close(struct vhost_device *dev)
 {
 	struct vhost_journal *journal = dev->journal;
 
 	if (!journal)
 		return;
-	if (journal->path && !any_running(journal))
-		unlink(journal->path);
+	vhost_journal_leave(dev);
 	munmap(journal->pages, sizeof(*journal->pages));
-	free(journal->path);
 	free(journal);
 	dev->journal = NULL;
 }

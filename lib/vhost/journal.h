@@ -25,8 +25,13 @@
 int vhost_journal_open(struct vhost_device *dev, const char *path);
 
 /*
- * The file is removed if no ring runs. If a ring runs, another process may need the file to go on.
+ * Leave the file to the next device of this socket. It is removed if no ring runs. If a ring runs,
+ * the next device may need the file to go on. The ring's word in the file is correct when workers
+ * do not use the ring any more.
  */
+void vhost_journal_leave(struct vhost_device *dev);
+
+/* This leaves the file, too. */
 void vhost_journal_close(struct vhost_device *dev);
 
 /*

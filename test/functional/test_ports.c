@@ -440,6 +440,41 @@ static void an_index_has_another_generation_and_no_addresses(void **state)
 	must_balance();
 }
 
+static void replace_it(void *arg)
+{
+	remove_it(arg);
+	add_it(arg);
+}
+
+/* The next port with the name and the path is there before the removal has ended. */
+static void name_and_path_are_free_at_once(void **state)
+{
+	static const uint64_t features[] = {FEATURES_BASE, FEATURES_PACKED};
+	char journal[128];
+
+	(void)state;
+	snprintf(journal, sizeof(journal), "%s.rings", path[2]);
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+		struct job job = ask("third", path[2]);
+
+		add("third", path[2]);
+		nd[2] = connect_to(path[2], features[i]);
+		inside_call(replace_it, &job);
+		must_equal(-job.err, 0, job.fault.text);
+		wait_removed(&job);
+		must(access(path[2], F_OK) == 0, "the socket of the next port is gone");
+		must(access(journal, F_OK) == 0, "the ring positions of the next port are gone");
+		net_driver_destroy(nd[2]);
+		nd[2] = connect_to(path[2], FEATURES_PACKED);
+		must_be_in_state("third", "connected; running");
+		must_equal(-net_driver_stop(nd[2]), 0, "errno of stopping the rings");
+		net_driver_destroy(nd[2]);
+		del("third");
+		must(access(journal, F_OK) < 0, "ring positions that nothing needs are kept");
+	}
+	must_balance();
+}
+
 /* The front-end that is removed sends without an end, and others send to it. */
 static void talk(struct net_driver *third, unsigned n)
 {
@@ -665,6 +700,7 @@ static int tests(void)
 	    cmocka_unit_test(each_port_has_an_offer_of_its_own),
 	    cmocka_unit_test(a_connected_socket_is_a_port),
 	    cmocka_unit_test(an_index_has_another_generation_and_no_addresses),
+	    cmocka_unit_test(name_and_path_are_free_at_once),
 	    cmocka_unit_test(nothing_is_left_of_many_ports),
 	    cmocka_unit_test(many_removals_need_one_forwarding),
 	    cmocka_unit_test(two_others_notice_nothing),

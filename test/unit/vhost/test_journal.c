@@ -75,6 +75,31 @@ static void test_the_place_on_disk_is_taken_at_once(void **state)
 	unlink(path);
 }
 
+static void test_the_file_is_left_to_the_next_device(void **state)
+{
+	struct vhost_device before = {0}, after = {0};
+	uint64_t word, *running;
+
+	(void)state;
+	assert_int_equal(vhost_journal_open(&before, path), 0);
+	vhost_journal_leave(&before); /* no ring runs: the file is gone */
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(vhost_journal_open(&after, path), 0);
+	vhost_journal_close(&before);
+	assert_int_equal(access(path, F_OK), 0);
+	/* A worker still uses the ring for a moment. */
+	running = vhost_journal_start(&after, RING, DESC, SIZE);
+	vhost_journal_leave(&after);
+	assert_int_equal(vhost_journal_open(&before, path), 0);
+	*running = 9;
+	vhost_journal_close(&after);
+	assert_true(vhost_journal_recall(&before, RING, DESC, SIZE, &word));
+	assert_int_equal(word, 9);
+	vhost_journal_stop(&before, RING);
+	vhost_journal_close(&before);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void test_a_file_that_others_may_write_is_not_used(void **state)
 {
 	uint64_t word;
@@ -132,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_the_place_on_disk_is_taken_at_once),
+	    cmocka_unit_test(test_the_file_is_left_to_the_next_device),
 	    cmocka_unit_test(test_a_file_that_others_may_write_is_not_used),
 	    cmocka_unit_test(test_a_file_of_somebody_else_is_not_used),
 	    cmocka_unit_test(test_a_file_with_another_name_is_not_used),
