@@ -19,6 +19,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -136,9 +137,10 @@ static const int helper_calls[] = {SYSCALLS_HELPER(X)};
 /*
  * No memory becomes executable. Sockets are Unix sockets: a thread that may bind them reaches no
  * network. Only closers may create processes; other threads may create threads. The filter cannot
- * read the arguments of clone3. So clone3 fails with ENOSYS, and glibc uses clone instead.
+ * read the arguments of clone3. So clone3 fails with ENOSYS, and glibc uses clone instead. The
+ * helper cannot read or write files, although it has the capability for all files.
  */
-static int allow(scmp_filter_ctx filter, int call, bool forks)
+static int allow(scmp_filter_ctx filter, int call, const int calls[])
 {
 	bool protects = call == SCMP_SYS(mmap) || call == SCMP_SYS(mprotect);
 
@@ -148,9 +150,12 @@ static int allow(scmp_filter_ctx filter, int call, bool forks)
 	if (call == SCMP_SYS(socket))
 		return seccomp_rule_add(
 		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	if (call == SCMP_SYS(openat) && calls == helper_calls)
+		return seccomp_rule_add(
+		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_PATH, O_PATH));
 	if (call == SCMP_SYS(clone3))
 		return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0);
-	if (call == SCMP_SYS(clone) && !forks)
+	if (call == SCMP_SYS(clone) && calls != closer_calls)
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
 		    SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
@@ -162,7 +167,7 @@ static int load_filter(const int calls[], unsigned n)
 	int error = filter ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; i < n && !error; i++)
-		error = allow(filter, calls[i], calls == closer_calls);
+		error = allow(filter, calls[i], calls);
 	if (!error)
 		error = seccomp_load(filter);
 	if (filter)

@@ -8,6 +8,10 @@
  * is trusted, because the switch might have been taken over: a request of another size is answered
  * with an error, and a path ends with a zero in any case.
  *
+ * The owner of a directory may change links at any time. So the helper first goes to the directory
+ * of a path, looks where it has arrived, and then uses only the last part of the path. If that part
+ * is a link, it is not followed.
+ *
  * A request has a number. If an answer comes too late, its number shows that it belongs to an older
  * request, and its descriptor is closed.
  *
@@ -17,6 +21,7 @@
 #include "vhost/helper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -66,6 +71,7 @@ static pid_t helper_pid;
 /* In the helper. */
 static char *directories[DIRECTORIES_MAX];
 static unsigned n_directories;
+static int home; /* the directory in which the switch was started */
 static struct made {
 	char path[PATH_SIZE]; /* empty: this place is free */
 	dev_t dev;
@@ -83,7 +89,6 @@ static void real_directory(const char *path, char real[PATH_MAX])
 		slash[slash == name] = '\0';
 	else
 		snprintf(name, sizeof(name), ".");
-	/* syscalls(helper): readlink getcwd */
 	if (!realpath(name, real))
 		snprintf(real, PATH_MAX, "%s", name);
 }
@@ -97,12 +102,33 @@ static bool is_allowed(const char *real)
 	return false;
 }
 
-static bool may_work_at(const char *path)
+/* A missing directory that is allowed may be made. */
+static bool change_directory(const char *name)
 {
-	char real[PATH_MAX];
+	/* syscalls(helper): chdir mkdir fchdir getcwd */
+	if (chdir(name) == 0)
+		return true;
+	return errno == ENOENT && is_allowed(name) && listener_make_directory(name) == 0 &&
+	    chdir(name) == 0;
+}
 
-	real_directory(path, real);
-	return is_allowed(real);
+/*
+ * Go to the directory of path. Returns the rest of path. NULL: errno says why; EACCES: the helper
+ * may not work there.
+ */
+static const char *go_to(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int n = slash ? MAX(1, (int)(slash - path)) : 0;
+	char name[PATH_SIZE], here[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%.*s", n, path);
+	if (fchdir(home) < 0 || (slash && !change_directory(name)) || !getcwd(here, sizeof(here)))
+		return NULL;
+	errno = EACCES;
+	if (!is_allowed(here))
+		return NULL;
+	return slash ? slash + 1 : path;
 }
 
 int helper_allow_beside(const char *socket)
@@ -138,18 +164,20 @@ static struct made *find_made(const char *path)
 
 static void remove_made(struct made *m)
 {
+	const char *name = go_to(m->path);
 	struct stat st;
 
 	/* syscalls(helper): lstat newfstatat unlink */
-	if (lstat(m->path, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino)
-		unlink(m->path);
+	if (name && lstat(name, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino)
+		unlink(name);
 	*m = (struct made){.path = ""};
 }
 
-static int serve_listen(const struct request *r, struct answer *a)
+static int serve_listen(const struct request *r, const char *name, struct answer *a)
 {
+	struct endpoint_reason reason;
 	const struct vhost_endpoint_config config = {
-	    .socket_mode = r->mode, .owner = r->owner, .group = r->group, .reason = &a->reason};
+	    .socket_mode = r->mode, .owner = r->owner, .group = r->group, .reason = &reason};
 	struct made *place = find_made(r->path);
 	struct vhost_listener l;
 
@@ -157,16 +185,34 @@ static int serve_listen(const struct request *r, struct answer *a)
 		place = find_made("");
 	if (!place)
 		return -ENOSPC;
-	/* syscalls(helper): socket bind listen connect poll chmod lchown mkdir stat unlink close */
-	a->error = listener_open(&l, r->path, &config);
+	/* syscalls(helper): socket bind listen connect openat chmod fchownat stat unlink close */
+	a->error = listener_open(&l, name, &config);
 	if (a->error) {
 		listener_close(&l);
+		snprintf(a->reason.text, sizeof(a->reason.text), "%.*s%.140s",
+		    (int)(name - r->path), r->path, reason.text);
 		return a->error;
 	}
 	snprintf(place->path, sizeof(place->path), "%s", r->path);
 	a->dev = place->dev = l.dev;
 	a->ino = place->ino = l.ino;
 	return l.fd;
+}
+
+/* The name may be that of a link to a socket that the switch must not reach. */
+static int serve_connect(const char *name)
+{
+	int file = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC), fd = -ENOTSOCK;
+	struct stat st;
+	char itself[32];
+
+	if (file < 0)
+		return -errno;
+	snprintf(itself, sizeof(itself), "/proc/self/fd/%d", file);
+	if (fstat(file, &st) == 0 && S_ISSOCK(st.st_mode))
+		fd = socket_connect(itself);
+	close(file);
+	return fd;
 }
 
 static int serve_remove(const struct request *r)
@@ -179,25 +225,35 @@ static int serve_remove(const struct request *r)
 	return 0;
 }
 
+/* Returns a descriptor or a negative errno. */
+static int serve_in_directory(const struct request *r, struct answer *a)
+{
+	const char *name = go_to(r->path);
+	int error = -errno;
+
+	if (name && r->kind == HELPER_LISTEN)
+		return serve_listen(r, name, a);
+	if (name && r->kind == HELPER_CONNECT)
+		return serve_connect(name);
+	if (name)
+		return -EINVAL;
+	if (error == -EACCES)
+		snprintf(a->reason.text, sizeof(a->reason.text),
+		    "%s: the switch may not use this directory; --socket-directory allows it",
+		    r->path);
+	return error;
+}
+
 /* Returns a descriptor to be passed; -1: none, and a->error says how it went. */
 static int serve(const struct request *r, struct answer *a)
 {
-	int got = -EINVAL;
+	int got;
 
 	if (r->kind == HELPER_REMOVE) {
 		a->error = serve_remove(r);
 		return -1;
 	}
-	if (!may_work_at(r->path)) {
-		snprintf(a->reason.text, sizeof(a->reason.text),
-		    "%s: the switch may not use this directory; --socket-directory allows it",
-		    r->path);
-		got = -EACCES;
-	} else if (r->kind == HELPER_LISTEN) {
-		got = serve_listen(r, a);
-	} else if (r->kind == HELPER_CONNECT) {
-		got = socket_connect(r->path);
-	}
+	got = serve_in_directory(r, a);
 	a->error = MIN(got, 0);
 	return got < 0 ? -1 : got;
 }
@@ -276,7 +332,8 @@ static _Noreturn void run(int fd, int (*enter)(void))
 		signal(ignored[i], SIG_IGN);
 	prctl(PR_SET_NAME, "vswitchd-help");
 	fd = keep_only(fd);
-	if (fd < 0 || (enter && enter() < 0))
+	home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || home < 0 || (enter && enter() < 0))
 		_exit(1);
 	/* syscalls(helper): write brk mmap munmap madvise futex fcntl fstat exit_group */
 	/* syscalls(helper): gettid getpid tgkill rt_sigaction rt_sigreturn rt_sigprocmask */
@@ -340,10 +397,26 @@ static int receive(struct answer *a, int *ret_fd)
 	*ret_fd = -1;
 	if (n < 0)
 		return -errno;
+	if (mh.msg_flags & MSG_CTRUNC)
+		return -EMFILE; /* the descriptor is lost */
 	cmsg = CMSG_FIRSTHDR(&mh);
 	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
 		memcpy(ret_fd, CMSG_DATA(cmsg), sizeof(*ret_fd));
 	return n == sizeof(*a) ? 0 : -EPIPE;
+}
+
+/*
+ * An answer that came too late may hold the only descriptor of a socket that listens. It would be
+ * in the way if the same path is asked for again.
+ */
+static void drop_late_answers(void)
+{
+	struct answer late;
+	int fd;
+
+	while (receive(&late, &fd) == 0)
+		if (fd >= 0)
+			close(fd);
 }
 
 static int wait_for_answer(uint32_t number, struct answer *a, int *ret_fd)
@@ -380,6 +453,7 @@ static int ask(struct request *r, const char *path, struct answer *a, int *ret_f
 	if (strlen(path) >= sizeof(r->path))
 		return -ENAMETOOLONG;
 	memcpy(r->path, path, strlen(path) + 1);
+	drop_late_answers();
 	r->number = ++number;
 	if (send(helper_fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		error = -EPIPE;

@@ -6,11 +6,15 @@
  * use, we connect to it. If the connection is refused, no process listens. Only then is the file
  * replaced. At the end the file is removed only if it is the one that we made.
  *
+ * The directory may belong to another user, who can put a link in the place of our file at any
+ * time. So mode and owner are changed through a descriptor of the file, not through its name.
+ *
  * What this process may not do itself, it leaves to the helper (helper.h), if there is one.
  */
 #include "vhost/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -109,11 +113,7 @@ static int clear_path(const char *path, bool patient)
 	return 0;
 }
 
-/*
- * A directory is made only in /run, because /run is empty after each boot. Elsewhere the path is
- * more likely to be wrong.
- */
-static int make_directory(const char *directory)
+int listener_make_directory(const char *directory)
 {
 	static const char run[] = "/run/";
 	size_t n = strlen(run);
@@ -151,7 +151,7 @@ static int provide_directory(const char *path, const struct vhost_endpoint_confi
 	if (slash)
 		*slash = '\0';
 	if (slash && slash != directory && stat(directory, &st) < 0 && errno == ENOENT)
-		error = make_directory(directory);
+		error = listener_make_directory(directory);
 	if (error == -ENOENT)
 		listener_refuse(
 		    config, error, "%s: cannot listen: there is no directory %s", path, directory);
@@ -163,10 +163,34 @@ static int provide_directory(const char *path, const struct vhost_endpoint_confi
 	return error;
 }
 
+/* Returns a descriptor of the file that was bound, for nothing but its mode and owner. */
+static int open_file(struct vhost_listener *l)
+{
+	/* syscalls: openat fstat newfstatat close */
+	int fd = open(l->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int error = fd < 0 ? -errno : 0;
+	struct stat st;
+
+	if (!error && fstat(fd, &st) < 0)
+		error = -errno;
+	/* With another name (hard link) it is not the file that was just made. */
+	if (!error && (!S_ISSOCK(st.st_mode) || st.st_nlink != 1))
+		error = -EEXIST;
+	if (error) {
+		if (fd >= 0)
+			close(fd);
+		return error;
+	}
+	l->bound = true;
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return fd;
+}
+
+/* Returns a descriptor of the socket's file. */
 static int bind_socket(struct vhost_listener *l, bool patient)
 {
 	struct sockaddr_un address;
-	struct stat st;
 	int error = socket_address(l->path, &address);
 
 	if (!error)
@@ -176,25 +200,24 @@ static int bind_socket(struct vhost_listener *l, bool patient)
 	l->fd = create_socket();
 	if (l->fd < 0)
 		return l->fd;
-	/* syscalls: bind listen chmod lchown mkdir unlink */
-	if (bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    lstat(l->path, &st) < 0)
+	/* syscalls: bind listen chmod fchownat mkdir unlink */
+	if (bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
-	l->bound = true;
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
-	return 0;
+	error = open_file(l);
+	if (error < 0)
+		unlink(l->path);
+	return error;
 }
 
-/* This is done before listen(), so that no front-end can connect earlier. */
-static int set_owner(const char *path, const struct vhost_endpoint_config *config)
+static int set_owner(int file, const char *path, const struct vhost_endpoint_config *config)
 {
 	const uid_t no_owner = -1, owner = config->owner;
 	const gid_t no_group = -1, group = config->group;
 	char ids[64];
 	int error;
 
-	if ((owner == no_owner && group == no_group) || lchown(path, owner, group) == 0)
+	if ((owner == no_owner && group == no_group) ||
+	    fchownat(file, "", owner, group, AT_EMPTY_PATH) == 0)
 		return 0;
 	error = -errno;
 	if (owner == no_owner)
@@ -230,23 +253,35 @@ static int cannot_listen(
 	    config, error, "%s: cannot listen: %s", l->path, socket_error_text(error));
 }
 
+/* This is done before listen(), so that no front-end can connect earlier. */
+static int set_rights(
+    const struct vhost_listener *l, int file, const struct vhost_endpoint_config *config)
+{
+	int error = set_owner(file, l->path, config);
+	char name[32];
+
+	if (error || config->socket_mode < 0)
+		return error;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", file);
+	return chmod(name, config->socket_mode) < 0 ? cannot_listen(l, config, -errno) : 0;
+}
+
 static int open_here(
     struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config)
 {
-	int error;
+	int error, file;
 
 	*l = (struct vhost_listener){.fd = -1, .path = path};
 	error = provide_directory(path, config);
 	if (error)
 		return error;
-	error = bind_socket(l, config->patient);
-	if (error)
-		return cannot_listen(l, config, error);
-	error = set_owner(path, config);
+	file = bind_socket(l, config->patient);
+	if (file < 0)
+		return cannot_listen(l, config, file);
+	error = set_rights(l, file, config);
+	close(file);
 	if (error)
 		return error;
-	if (config->socket_mode >= 0 && chmod(path, config->socket_mode) < 0)
-		return cannot_listen(l, config, -errno);
 	return listen(l->fd, BACKLOG) < 0 ? cannot_listen(l, config, -errno) : 0;
 }
 
@@ -267,21 +302,24 @@ int listener_open(
 }
 
 /* The file may be in a directory of another user. */
-static void remove_file(const char *path)
+static void remove_file(const struct vhost_listener *l)
 {
-	if (unlink(path) < 0 && (errno == EACCES || errno == EPERM) && helper_running())
-		helper_remove(path);
+	struct stat st;
+	/* syscalls: lstat newfstatat unlink close */
+	int error = lstat(l->path, &st) < 0 ? errno : 0;
+
+	if (!error && (st.st_dev != l->dev || st.st_ino != l->ino))
+		return; /* another process has taken the path */
+	if (!error && unlink(l->path) < 0)
+		error = errno;
+	if ((error == EACCES || error == EPERM) && helper_running())
+		helper_remove(l->path);
 }
 
 void listener_close(struct vhost_listener *l)
 {
-	struct stat st;
-
-	/* syscalls: lstat newfstatat unlink close */
-	if (l->bound && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
-		remove_file(l->path);
-	else if (l->bound && errno == EACCES && helper_running())
-		helper_remove(l->path);
+	if (l->bound)
+		remove_file(l);
 	l->bound = false;
 	if (l->fd >= 0)
 		close(l->fd);

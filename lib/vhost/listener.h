@@ -28,6 +28,12 @@ int listener_open(
 /* Close the socket. Remove the file if it is still the file that listener_open() made. */
 void listener_close(struct vhost_listener *l);
 
+/*
+ * A directory is made only in /run, because /run is empty after each boot. Elsewhere the path is
+ * more likely to be wrong: -ENOENT.
+ */
+int listener_make_directory(const char *directory);
+
 /* A connected socket, or a negative errno. Connecting to a local socket never waits. */
 int socket_connect(const char *path);
 

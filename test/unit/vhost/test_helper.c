@@ -103,6 +103,92 @@ static void other_directories_are_refused(void **state)
 	snprintf(path, sizeof(path), "%s/socket", allowed);
 }
 
+/* The owner of a directory may put links there. */
+static void links_lead_nowhere(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	char target[64], by_link[64];
+	struct stat st;
+	int fd;
+
+	(void)state;
+	snprintf(target, sizeof(target), "%s/socket", other);
+	snprintf(by_link, sizeof(by_link), "%s/link", allowed);
+	setfsuid(0);
+	const struct vhost_endpoint_config plain = {
+	    .path = target, .socket_mode = -1, .owner = -1, .group = -1, .reason = &reason};
+	assert_int_equal(listener_open(&l, target, &plain), 0);
+	assert_int_equal(symlink(other, by_link), 0);
+	assert_int_equal(symlink(target, path), 0);
+	fd = socket_connect(path);
+	assert_true(fd >= 0);
+	close(fd);
+	setfsuid(NOBODY);
+	assert_int_equal(helper_connect(path), -ENOTSOCK);
+	struct vhost_listener second;
+	assert_int_equal(helper_listen(&second, path, &c), -EEXIST);
+	assert_non_null(strstr(reason.text, path));
+	strcat(by_link, "/socket");
+	assert_int_equal(helper_connect(by_link), -EACCES);
+	*strrchr(by_link, '/') = '\0';
+	setfsuid(0);
+	assert_int_equal(lstat(path, &st), 0); /* the link is still there */
+	listener_close(&l);
+	unlink(by_link);
+}
+
+/* A link that takes the place of the directory after the start. */
+static void a_directory_that_was_replaced_is_refused(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	char moved[64];
+
+	(void)state;
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	snprintf(moved, sizeof(moved), "%s.moved", allowed);
+	setfsuid(0);
+	assert_int_equal(rename(allowed, moved), 0);
+	assert_int_equal(symlink(other, allowed), 0);
+	setfsuid(NOBODY);
+	struct vhost_listener second;
+	assert_int_equal(helper_listen(&second, path, &c), -EACCES);
+	setfsuid(0);
+	unlink(allowed);
+	assert_int_equal(rename(moved, allowed), 0);
+	setfsuid(NOBODY);
+	listener_close(&l);
+}
+
+static pid_t helper_process(void)
+{
+	char name[64];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(name, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
+/* The late answer has a socket that listens; it is not in the way. */
+static void a_late_answer_is_dropped(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	pid_t helper = helper_process();
+
+	(void)state;
+	kill(helper, SIGSTOP);
+	assert_int_equal(listener_open(&l, path, &c), -ETIMEDOUT);
+	kill(helper, SIGCONT);
+	usleep(100000);
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	listener_close(&l);
+	assert_int_equal(helper_remove(path), -ENOENT);
+}
+
 static void only_own_sockets_are_removed(void **state)
 {
 	(void)state;
@@ -140,6 +226,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_socket_of_another_owner_is_made_and_removed),
 	    TEST(other_directories_are_refused),
+	    TEST(links_lead_nowhere),
+	    TEST(a_directory_that_was_replaced_is_refused),
+	    TEST(a_late_answer_is_dropped),
 	    TEST(only_own_sockets_are_removed),
 	    TEST(at_the_end_it_removes_what_is_left),
 	};
