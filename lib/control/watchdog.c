@@ -132,24 +132,10 @@ void watchdog_free_workers(void *arg)
 		vp->memory_lost |= vhost_postcopy_abort(&vp->net.vhost);
 }
 
-/* Does a guest arrive whose pages may be missing? */
-static bool any_postcopy(const struct vswitch *sw)
-{
-	const struct vhost_port *vp;
-
-	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
-		if (vp->net.vhost.postcopy.registered || vp->memory_lost)
-			return true;
-	}
-	return false;
-}
-
 static void end_lazy_postcopies(struct vswitch *sw)
 {
 	struct vhost_port *vp;
 
-	if (!any_postcopy(sw))
-		return;
 	if (workers_stand_still(sw->workers, STAND_STILL_LOOKS))
 		watchdog_free_workers(sw);
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));) {
@@ -163,20 +149,28 @@ static void end_lazy_postcopies(struct vswitch *sw)
 	}
 }
 
-static void offer_doorbells(struct vswitch *sw)
+/* Returns whether a guest arrives whose pages may be missing. */
+static bool look_at_port(struct vhost_port *vp, uint64_t now_ms)
 {
-	struct vhost_port *vp;
+	struct vhost_device *dev = &vp->net.vhost;
 
-	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
-		vhost_doorbell_service(&vp->net.vhost);
+	vhost_doorbell_service(dev);
+	net_queues_look_at_unused(&vp->net);
+	vhost_iommu_service(dev, now_ms);
+	return dev->postcopy.registered || vp->memory_lost;
 }
 
-static void look_at_unused_queues(struct vswitch *sw)
+/* One pass for everything, because the data of a thousand ports are not in the caches. */
+static void look_at_ports(struct vswitch *sw)
 {
+	uint64_t now = clock_ms();
 	struct vhost_port *vp;
+	bool arrives = false;
 
 	for (unsigned p = 0; (vp = vhost_port_next(sw, &p));)
-		net_queues_look_at_unused(&vp->net);
+		arrives |= look_at_port(vp, now);
+	if (arrives)
+		end_lazy_postcopies(sw);
 }
 
 /*
@@ -211,10 +205,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!event_pending(dog->call_timer, EV_TIMEOUT, NULL))
 		look_at_calls(dog);
-	offer_doorbells(sw);
-	end_lazy_postcopies(sw);
-	look_at_unused_queues(sw);
-	ask_for_translations(sw);
+	look_at_ports(sw);
 	if (++dog->looks % RING_LOOKS)
 		return;
 	closer_check(errand_close);
