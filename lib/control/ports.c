@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/ports.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "base/util.h"
 #include "control/leaving.h"
 #include "control/switch_port.h"
 #include "control/vhost_port.h"
 #include "control/vswitch.h"
 
-#define MTU_MIN 68
+#define MTU_MIN      68
+#define NAME_MAX_LEN 128
 
 void vswitch_port_defaults(const struct vswitch *sw, struct port_config *ret_config)
 {
@@ -47,6 +49,27 @@ static struct switch_port *find_path(const struct vswitch *sw, const char *path)
 	return NULL;
 }
 
+/* Would it break a line of the log? */
+static bool has_control(const char *text)
+{
+	while (*text && iscntrl((unsigned char)*text) == 0)
+		text++;
+	return *text != '\0';
+}
+
+static int check_name(const struct port_config *c, struct port_fault *fault)
+{
+	const char *field = c->name == c->path ? "path" : "name";
+
+	if (has_control(c->name) || (c->path && has_control(c->path)))
+		return refuse(fault, -EINVAL, has_control(c->name) ? field : "path",
+		    "a name or path has a control character");
+	/* Whether a path is too long for a socket is found out later. */
+	if (c->name != c->path && (!*c->name || strlen(c->name) > NAME_MAX_LEN))
+		return refuse(fault, -EINVAL, field, "a name has 1 to %u characters", NAME_MAX_LEN);
+	return 0;
+}
+
 static int check_values(const struct port_config *c, struct port_fault *fault)
 {
 	bool is_fd = c->mode == VHOST_ENDPOINT_FD;
@@ -67,7 +90,10 @@ static int check_values(const struct port_config *c, struct port_fault *fault)
 static int check(const struct vswitch *sw, const struct port_config *c, struct port_fault *fault)
 {
 	const struct switch_port *other = c->path ? find_path(sw, c->path) : NULL;
+	int err = check_name(c, fault);
 
+	if (err)
+		return err;
 	if (vswitch_port_find(sw, c->name))
 		return refuse(fault, -EEXIST, "name", "%s: there is a port of this name", c->name);
 	if (other)
@@ -123,7 +149,7 @@ int vswitch_port_add(struct vswitch *sw, const struct port_config *config,
 void vswitch_port_del(
     struct vswitch *sw, struct switch_port *sp, void (*done)(void *arg), void *arg)
 {
-	log_info("%s: the port is removed", sp->name);
+	log_limited(sp->limit, LOG_INFO, sp->name, "the port is removed");
 	sp->removed = done;
 	sp->removed_arg = arg;
 	leaving_begin(sp);

@@ -10,7 +10,11 @@
  *			turn of the event loop need one forwarding
  *	soon after	the front-end is disconnected, memory is unmapped, descriptors go to closers
  *	some ms later	the address table has no entry of the port; the port is freed, its index may
- *			be used again, and done() is called
+ *			be used again, and done() is called (a table for millions of addresses needs
+ *			up to some seconds)
+ *
+ * If packed rings ran, their positions stay in a file beside the socket (vhost/journal.h), for the
+ * next port with this path.
  *
  * Threads: the control thread only. Nothing here waits for a guest or a front-end.
  */
@@ -29,7 +33,7 @@ struct vswitch;
 
 /* What is asked of a port. Begin with vswitch_port_defaults(). Texts are copied. */
 struct port_config {
-	const char *name;              /* NULL: the path, or "fd N" */
+	const char *name; /* 1 to 128 bytes without control characters; NULL: the path, or "fd N" */
 	enum vhost_endpoint_mode mode; /* a socket that listens, one that connects, or fd */
 	const char *path;              /* of the socket; NULL with VHOST_ENDPOINT_FD */
 	int fd;          /* VHOST_ENDPOINT_FD: a stream socket. It is the port's, also on failure */
@@ -87,7 +91,7 @@ const char *vswitch_port_state(const struct switch_port *sp, char *text, size_t 
 
 enum port_event {
 	PORT_ADDED,
-	PORT_REMOVED, /* its name is free; the port still exists during the call */
+	PORT_REMOVED, /* also from a port that is up; the port still exists during the call */
 	PORT_UP,      /* workers know it */
 	PORT_DOWN,
 };

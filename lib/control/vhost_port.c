@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -272,6 +273,28 @@ static int keep_config(struct vhost_port *vp, const struct port_config *asked)
 	return asked->path && !vp->path ? -ENOMEM : 0;
 }
 
+/*
+ * Is the socket another port's, under another path? Otherwise it would count as another process's
+ * socket, and the question whether that process listens would disturb the other port.
+ */
+static int check_socket(const struct vhost_port *vp, struct endpoint_reason *reason)
+{
+	const struct vhost_port *other;
+	struct stat file;
+
+	/* syscalls: lstat newfstatat */
+	if (vp->config.mode != VHOST_ENDPOINT_SERVER || lstat(vp->path, &file) < 0)
+		return 0;
+	for (unsigned p = 0; (other = vhost_port_next(vp->port.sw, &p));) {
+		if (!vhost_endpoint_is(other->endpoint, &file))
+			continue;
+		snprintf(reason->text, sizeof(reason->text),
+		    "%.108s: the port %.100s has this path", vp->path, other->port.name);
+		return -EEXIST;
+	}
+	return 0;
+}
+
 static int endpoint_open(struct vhost_port *vp, int fd, struct endpoint_reason *reason)
 {
 	const struct port_config *asked = &vp->config;
@@ -310,7 +333,9 @@ static int create(struct vhost_port *vp, struct vswitch *sw, const struct port_c
 			close(asked->fd);
 		return err;
 	}
-	err = endpoint_open(vp, asked->fd, reason);
+	err = check_socket(vp, reason);
+	if (!err)
+		err = endpoint_open(vp, asked->fd, reason);
 	return err ? err : journal_open(vp, asked->path);
 }
 

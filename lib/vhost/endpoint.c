@@ -34,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -548,6 +549,13 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 	vhost_work_close();
 	free(ep->path);
 	free(ep);
+}
+
+bool vhost_endpoint_is(const struct vhost_endpoint *ep, const struct stat *file)
+{
+	const struct vhost_listener *l = &ep->listener;
+
+	return l->bound && l->dev == file->st_dev && l->ino == file->st_ino;
 }
 
 bool vhost_endpoint_connected(const struct vhost_endpoint *ep)

@@ -20,6 +20,7 @@
 #include "vhost/device.h"
 
 struct event_base;
+struct stat;
 struct vhost_endpoint;
 
 enum vhost_endpoint_mode {
@@ -71,6 +72,9 @@ void vhost_endpoint_destroy(struct vhost_endpoint *endpoint);
  * is all that may be done with it now.
  */
 void vhost_endpoint_halt(struct vhost_endpoint *endpoint);
+
+/* Is this file the socket on which it listens? Paths may differ. */
+bool vhost_endpoint_is(const struct vhost_endpoint *endpoint, const struct stat *file);
 
 bool vhost_endpoint_connected(const struct vhost_endpoint *endpoint);
 

@@ -282,6 +282,15 @@ static void a_port_that_cannot_be_leaves_nothing_behind(void **state)
 	fails(&job, -EEXIST, "name", "there is a port of this name");
 	job = ask("other", path[0]);
 	fails(&job, -EEXIST, "path", "the port steady0 has this path");
+	snprintf(long_path, sizeof(long_path), "%s/./0.sock", inside_dir);
+	job = ask("other", long_path);
+	fails(&job, -EEXIST, "path", "the port steady0 has this path");
+	job = ask("a\nb", path[2]);
+	fails(&job, -EINVAL, "name", "control character");
+	job = ask("", path[2]);
+	fails(&job, -EINVAL, "name", "1 to 128 characters");
+	job = ask("other", "a\rb");
+	fails(&job, -EINVAL, "path", "control character");
 	job = ask("other", "/nowhere/at/all.sock");
 	fails(&job, -ENOENT, "path", "there is no directory /nowhere/at");
 	memset(long_path, 'a', sizeof(long_path));
