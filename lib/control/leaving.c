@@ -10,7 +10,8 @@
 #include "control/switch_port.h"
 #include "control/vswitch.h"
 
-/* To unmap a guest's memory takes long, so no port is disconnected after this time of a turn. */
+/* To unmap a guest's memory takes long. So no step of a removal begins after this time of a turn.
+ */
 #define TURN_NS UINT64_C(2000000)
 /* How often to look whether addresses are forgotten. */
 #define LOOK_US 1000
@@ -69,28 +70,42 @@ static void look_again(struct vswitch *sw, bool soon)
 	event_add(sw->leave, &wait);
 }
 
+/* Do the next step of the port's removal, unless it has to wait. */
+static void go_on(struct switch_port *sp)
+{
+	switch (sp->stage) {
+	case PORT_STAYS:
+		break;
+	case PORT_LEAVES_WORKERS:
+		/* If it changed since the commit, it has just begun to leave. */
+		if (!sp->changed)
+			release(sp);
+		break;
+	case PORT_LEAVES_ADDRESSES:
+		if (!fdb_flush_pending(sp->sw->fdb, sp->index))
+			finish(sp);
+		break;
+	}
+}
+
 static void on_leave(evutil_socket_t fd, short what, void *arg)
 {
 	struct vswitch *sw = arg;
 	uint64_t until = clock_ns() + TURN_NS;
 	struct switch_port *sp;
-	bool more = false;
+	bool late = false;
 
 	(void)fd;
 	(void)what;
 	/* The end of the turn has done it, in most cases. */
 	vswitch_commit(sw);
-	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
-		/* A port that changed since the commit has just begun to leave. */
-		if (sp->stage == PORT_LEAVES_WORKERS && !sp->changed &&
-		    (uint64_t)clock_ns() < until)
-			release(sp);
-		more |= sp->stage == PORT_LEAVES_WORKERS;
-		if (sp->stage == PORT_LEAVES_ADDRESSES && !fdb_flush_pending(sw->fdb, sp->index))
-			finish(sp);
+	for (unsigned p = 0; !late && (sp = vswitch_next_port(sw, &p));) {
+		late = switch_port_leaves(sp) && (uint64_t)clock_ns() >= until;
+		if (!late)
+			go_on(sp);
 	}
 	if (sw->n_leaving)
-		look_again(sw, more);
+		look_again(sw, late);
 }
 
 void leaving_begin(struct switch_port *sp)
