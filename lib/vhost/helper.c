@@ -215,47 +215,35 @@ static int serve_connect(const char *name)
 	return fd;
 }
 
-static int serve_remove(const struct request *r)
+/* The switch may have made the socket before it gave up its privileges. */
+static int serve_remove(const struct request *r, const char *name)
 {
-	struct made *m = *r->path ? find_made(r->path) : NULL;
+	struct made *m = find_made(r->path);
 
 	if (!m)
-		return -ENOENT;
+		return listener_clear_path(name, false);
 	remove_made(m);
 	return 0;
 }
 
-/* Returns a descriptor or a negative errno. */
-static int serve_in_directory(const struct request *r, struct answer *a)
+/* *ret_fd: the descriptor to be passed; negative: none. */
+static int serve(const struct request *r, struct answer *a, int *ret_fd)
 {
 	const char *name = go_to(r->path);
-	int error = -errno;
+	int error = name ? -EINVAL : -errno;
 
+	*ret_fd = error;
+	if (name && r->kind == HELPER_REMOVE)
+		return serve_remove(r, name);
 	if (name && r->kind == HELPER_LISTEN)
-		return serve_listen(r, name, a);
-	if (name && r->kind == HELPER_CONNECT)
-		return serve_connect(name);
-	if (name)
-		return -EINVAL;
-	if (error == -EACCES)
+		*ret_fd = serve_listen(r, name, a);
+	else if (name && r->kind == HELPER_CONNECT)
+		*ret_fd = serve_connect(name);
+	else if (error == -EACCES)
 		snprintf(a->reason.text, sizeof(a->reason.text),
 		    "%s: the switch may not use this directory; --socket-directory allows it",
 		    r->path);
-	return error;
-}
-
-/* Returns a descriptor to be passed; -1: none, and a->error says how it went. */
-static int serve(const struct request *r, struct answer *a)
-{
-	int got;
-
-	if (r->kind == HELPER_REMOVE) {
-		a->error = serve_remove(r);
-		return -1;
-	}
-	got = serve_in_directory(r, a);
-	a->error = MIN(got, 0);
-	return got < 0 ? -1 : got;
+	return MIN(*ret_fd, 0);
 }
 
 union fd_message {
@@ -263,6 +251,7 @@ union fd_message {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
+/* fd negative: no descriptor is passed. */
 static void send_answer(int to, struct answer *a, int fd)
 {
 	struct iovec iov = {.iov_base = a, .iov_len = sizeof(*a)};
@@ -308,7 +297,7 @@ static _Noreturn void serve_all(int fd)
 		if (n == sizeof(r)) {
 			r.path[sizeof(r.path) - 1] = '\0';
 			a.number = r.number;
-			passed = serve(&r, &a);
+			a.error = serve(&r, &a, &passed);
 		}
 		send_answer(fd, &a, passed);
 	}
@@ -491,7 +480,7 @@ int helper_listen(
 		return listener_refuse(
 		    config, fd, "%s: cannot listen: the helper process: %s", path, error_text(-fd));
 	*l = (struct vhost_listener){
-	    .fd = fd, .path = path, .bound = true, .dev = a.dev, .ino = a.ino};
+	    .fd = fd, .path = path, .by_helper = true, .bound = true, .dev = a.dev, .ino = a.ino};
 	return 0;
 }
 

@@ -5,8 +5,8 @@
  * not: in a directory of another user, or for another owner.
  *
  * It takes requests of one fixed form, and answers with descriptors. It works only in directories
- * that it was started with, replaces only sockets on which no process listens, and removes only
- * sockets that it made. It never sees guest memory, frames or messages of front-ends.
+ * that it was started with. It replaces and removes only sockets that it made, and sockets on which
+ * no process listens. It never sees guest memory, frames or messages of front-ends.
  *
  * Threads: helper_start() is called while the process has one thread. The other functions are for
  * the control thread, which waits at most HELPER_MS for an answer.

@@ -82,8 +82,7 @@ static bool listener_ends(int fd)
 	return poll(&wait, 1, ENDING_WAIT_MS) == 1; /* syscalls: poll */
 }
 
-/* Make the path free. If there is a file, it must be a socket on which no process listens. */
-static int clear_path(const char *path, bool patient)
+int listener_clear_path(const char *path, bool patient)
 {
 	struct stat st;
 	unsigned tries = ENDING_TRIES;
@@ -194,7 +193,7 @@ static int bind_socket(struct vhost_listener *l, bool patient)
 	int error = socket_address(l->path, &address);
 
 	if (!error)
-		error = clear_path(l->path, patient);
+		error = listener_clear_path(l->path, patient);
 	if (error)
 		return error;
 	l->fd = create_socket();
@@ -305,9 +304,13 @@ int listener_open(
 static void remove_file(const struct vhost_listener *l)
 {
 	struct stat st;
-	/* syscalls: lstat newfstatat unlink close */
-	int error = lstat(l->path, &st) < 0 ? errno : 0;
+	int error;
 
+	/* What the helper has made, it removes, and forgets. */
+	if (l->by_helper && helper_remove(l->path) != -EPIPE)
+		return;
+	/* syscalls: lstat newfstatat unlink close */
+	error = lstat(l->path, &st) < 0 ? errno : 0;
 	if (!error && (st.st_dev != l->dev || st.st_ino != l->ino))
 		return; /* another process has taken the path */
 	if (!error && unlink(l->path) < 0)
@@ -318,10 +321,11 @@ static void remove_file(const struct vhost_listener *l)
 
 void listener_close(struct vhost_listener *l)
 {
-	if (l->bound)
-		remove_file(l);
-	l->bound = false;
+	/* The helper looks whether a process listens, so the socket is closed first. */
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
+	if (l->bound)
+		remove_file(l);
+	l->bound = false;
 }

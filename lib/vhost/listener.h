@@ -11,7 +11,8 @@ struct vhost_endpoint_config;
 struct vhost_listener {
 	int fd; /* non-blocking; -1: there is none */
 	const char *path;
-	bool bound; /* to the file with this device and inode */
+	bool by_helper; /* made by the helper */
+	bool bound;     /* to the file with this device and inode */
 	dev_t dev;
 	ino_t ino;
 };
@@ -24,6 +25,13 @@ struct vhost_listener {
  */
 int listener_open(
     struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config);
+
+/*
+ * Make path free for a socket. If there is a file, it is removed if it is a socket on which no
+ * process listens. -EADDRINUSE: one listens; -EEXIST: it is no socket; or another errno. patient:
+ * if the process that listens is ending, wait for its end.
+ */
+int listener_clear_path(const char *path, bool patient);
 
 /* Close the socket. Remove the file if it is still the file that listener_open() made. */
 void listener_close(struct vhost_listener *l);

@@ -58,6 +58,22 @@ static void no_port_is_taken_for_an_older_one(void **state)
 	assert_int_equal(take().generation, 1);
 }
 
+static bool first_is_busy(uint16_t index)
+{
+	return index == 0;
+}
+
+static void a_busy_index_waits(void **state)
+{
+	(void)state;
+	assert_int_equal(take().index, 0);
+	port_index_give_back(&indices, 0);
+	indices.busy = first_is_busy;
+	assert_int_equal(take().index, 1);
+	indices.busy = NULL;
+	assert_int_equal(take().index, 0);
+}
+
 static void when_all_are_taken_there_is_none(void **state)
 {
 	struct port_id id;
@@ -77,6 +93,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(the_lowest_free_index_is_taken),
 	    TEST(no_port_is_taken_for_an_older_one),
+	    TEST(a_busy_index_waits),
 	    TEST(when_all_are_taken_there_is_none),
 	};
 

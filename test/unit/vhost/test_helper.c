@@ -178,6 +178,7 @@ static void a_late_answer_is_dropped(void **state)
 {
 	const struct vhost_endpoint_config c = config();
 	pid_t helper = helper_process();
+	struct stat st;
 
 	(void)state;
 	kill(helper, SIGSTOP);
@@ -186,10 +187,43 @@ static void a_late_answer_is_dropped(void **state)
 	usleep(100000);
 	assert_int_equal(listener_open(&l, path, &c), 0);
 	listener_close(&l);
-	assert_int_equal(helper_remove(path), -ENOENT);
+	assert_int_equal(stat_as_root(&st), -1);
 }
 
-static void only_own_sockets_are_removed(void **state)
+/* The switch made it when it still might, and closes it now. */
+static void a_socket_from_the_start_is_removed(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	struct stat st;
+
+	(void)state;
+	setfsuid(0);
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	setfsuid(NOBODY);
+	assert_false(l.by_helper);
+	assert_int_equal(helper_remove(path), -EADDRINUSE);
+	assert_int_equal(stat_as_root(&st), 0);
+	listener_close(&l);
+	assert_int_equal(stat_as_root(&st), -1);
+}
+
+/* The helper forgets them, also if the switch may remove them itself. */
+static void any_number_of_sockets_may_come_and_go(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	char where[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 1500; i++) {
+		snprintf(where, sizeof(where), "%s/%u", allowed, i);
+		assert_int_equal(helper_listen(&l, where, &c), 0);
+		setfsuid(0);
+		listener_close(&l);
+		setfsuid(NOBODY);
+	}
+}
+
+static void other_files_are_not_removed(void **state)
 {
 	(void)state;
 	setfsuid(0);
@@ -197,8 +231,8 @@ static void only_own_sockets_are_removed(void **state)
 	assert_non_null(f);
 	fclose(f);
 	setfsuid(NOBODY);
-	assert_int_equal(helper_remove(path), -ENOENT);
-	assert_int_equal(helper_remove(""), -ENOENT);
+	assert_int_equal(helper_remove(path), -EEXIST);
+	assert_int_equal(helper_remove(""), -EACCES);
 	const struct vhost_endpoint_config c = config();
 	assert_int_equal(listener_open(&l, path, &c), -EEXIST);
 	listener_close(&l);
@@ -229,7 +263,9 @@ int main(void)
 	    TEST(links_lead_nowhere),
 	    TEST(a_directory_that_was_replaced_is_refused),
 	    TEST(a_late_answer_is_dropped),
-	    TEST(only_own_sockets_are_removed),
+	    TEST(a_socket_from_the_start_is_removed),
+	    TEST(any_number_of_sockets_may_come_and_go),
+	    TEST(other_files_are_not_removed),
 	    TEST(at_the_end_it_removes_what_is_left),
 	};
 
