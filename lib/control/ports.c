@@ -1,4 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * This file checks what is asked of a port, and keeps the list of ports. vhost_port.c makes a port,
+ * and leaving.c removes it. Each value is checked before anything is made. A port that is being
+ * removed still has its index, but its name and its path are free: all functions here that look for
+ * ports pass over it.
+ *
+ * Threads: the control thread.
+ */
 #include "control/ports.h"
 
 #include <ctype.h>

@@ -275,15 +275,6 @@ static void on_session(evutil_socket_t fd, short what, void *arg)
 		serve(ep);
 }
 
-/* The process that made the other end; 0: not known. */
-static pid_t peer_of(int fd)
-{
-	struct ucred peer = {0};
-	socklen_t len = sizeof(peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
-}
-
 /* Serve the front-end at the other end of fd. */
 static void open_session(struct vhost_endpoint *ep, int fd)
 {
@@ -291,7 +282,7 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 
 	ep->longest_ns = 0;
 	ep->told_to_rest = false;
-	ep->peer = peer_of(fd);
+	ep->peer = socket_peer(fd);
 	ep->since_ms = ep->awaited_since_ms = clock_ms();
 	ep->awaited = (struct vhost_awaited){.what = VHOST_AWAITS_FIRST};
 	ep->accept_due_ms = MAX(ep->accept_due_ms, ep->since_ms) + ACCEPT_MS;

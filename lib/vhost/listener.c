@@ -71,6 +71,15 @@ int socket_connect(const char *path)
 	return fd;
 }
 
+pid_t socket_peer(int fd)
+{
+	struct ucred peer = {0};
+	socklen_t len = sizeof(peer);
+
+	/* syscalls: getsockopt */
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+}
+
 /*
  * Does the process end that accepted this connection? It may be a switch that is just ending:
  * closers (closer.h) close its sockets a moment later. Then the connection is closed, too.

@@ -45,6 +45,9 @@ int listener_make_directory(const char *directory);
 /* A connected socket, or a negative errno. Connecting to a local socket never waits. */
 int socket_connect(const char *path);
 
+/* The process that made the other end of a connection; 0: not known. */
+pid_t socket_peer(int fd);
+
 /* Make the address of a socket at path. -EINVAL: an empty path; -ENAMETOOLONG. */
 int socket_address(const char *path, struct sockaddr_un *ret_address);
 
