@@ -149,7 +149,7 @@ static int allow(scmp_filter_ctx filter, int call, const int calls[])
 		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (call == SCMP_SYS(socket))
 		return seccomp_rule_add(
-		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	if (call == SCMP_SYS(openat) && calls == helper_calls)
 		return seccomp_rule_add(
 		    filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_PATH, O_PATH));
