@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What clients can subscribe to. */
+#pragma once
+
+/* X(id, name, when) */
+#define MANAGE_EVENTS(X) \
+	X(PORT_ADDED, "port.added", "a port was added") \
+	X(PORT_REMOVED, "port.removed", "a port was removed") \
+	X(PORT_UP, "port.up", "a guest's driver has started its rings") \
+	X(PORT_DOWN, "port.down", "a guest's rings have stopped, or its front-end has gone") \
+	X(QUEUE_MOVED, "queue.moved", "another worker polls a queue") \
+	X(OVERRUN, "overrun", \
+	    "this client reads too slowly and has lost events: it has to read everything again")
+
+enum manage_event {
+#define X(id, name, when) MANAGE_EVENT_##id,
+	MANAGE_EVENTS(X)
+#undef X
+	    MANAGE_EVENTS_N
+};

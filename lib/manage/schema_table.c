@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * These tables say what the switch can be asked. The order of fields is the order in which tables,
+ * help and reference show them; the key of an object comes first. "about" is one sentence without
+ * a full stop.
+ *
+ * What a method gives is described in the same way as what it takes, with SCHEMA_READ_ONLY. Tests
+ * check that answers are what is said here.
+ */
+#include "manage/schema.h"
+
+#include "base/log.h"
+#include "manage/events.h"
+
+#define ANY_NUMBER .type = SCHEMA_UINT, .max = SCHEMA_UINT_MAX
+#define TOLD       SCHEMA_READ_ONLY
+#define TOLD_SHOWN (SCHEMA_READ_ONLY | SCHEMA_COLUMN)
+#define END \
+	{ \
+		0 \
+	}
+
+static const char *const log_levels[] = {
+#define X(id, name) (name),
+    LOG_LEVELS(X)
+#undef X
+	NULL};
+
+static const char *const event_names[] = {
+#define X(id, name, about) (name),
+    MANAGE_EVENTS(X)
+#undef X
+	NULL};
+
+static const char *const ring_formats[] = {"split", "packed", NULL};
+static const char *const directions[] = {"ingress", "egress", NULL};
+static const char *const balance_modes[] = {"off", "dry-run", "on", "rotate", NULL};
+
+static const struct schema_field version_fields[] = {
+    {.name = "version", .type = SCHEMA_STRING, .flags = TOLD_SHOWN, .about = "version of vswitchd"},
+    {.name = "interface",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "number of this interface; it grows when something is removed or changes its "
+		 "meaning"},
+    END,
+};
+
+static const struct schema_field switch_fields[] = {
+    {.name = "version", .type = SCHEMA_STRING, .flags = TOLD_SHOWN, .about = "version of vswitchd"},
+    {.name = "pid", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "process of the switch"},
+    {.name = "uptime",
+	ANY_NUMBER,
+	.unit = "seconds",
+	.flags = TOLD_SHOWN,
+	.about = "time since "
+		 "the start"},
+    {.name = "ports", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "number of ports"},
+    {.name = "ports_up", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "ports with a running guest"},
+    {.name = "workers", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "threads that move frames"},
+    {.name = "addresses",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "MAC addresses in the address table"},
+    {.name = "addresses_max",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "MAC addresses that the table is made for"},
+    {.name = "addresses_moved",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "how often an address was seen on another port than before"},
+    {.name = "addresses_refused",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "how often an address was not learned, because its port had its share"},
+    {.name = "balance",
+	.type = SCHEMA_WORD,
+	.words = balance_modes,
+	.flags = TOLD_SHOWN,
+	.about = "whether queues move between workers"},
+    {.name = "queues_moved",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "queues that were moved to another worker"},
+    {.name = "log_level",
+	.type = SCHEMA_WORD,
+	.words = log_levels,
+	.flags = TOLD_SHOWN,
+	.about = "which lines the log has"},
+    END,
+};
+
+#define PORT_NAME \
+	{ \
+		.name = "name", .type = SCHEMA_STRING, .min = 1, .max = 128, .names = "port", \
+		.flags = SCHEMA_KEY | SCHEMA_COLUMN, .about = "name of the port" \
+	}
+
+static const struct schema_field port_fields[] = {
+    PORT_NAME,
+    {.name = "index",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "number of the port; a port that is removed leaves it to another port"},
+    {.name = "up",
+	.type = SCHEMA_BOOL,
+	.flags = TOLD_SHOWN,
+	.about = "a guest's driver runs rings, so frames pass"},
+    {.name = "connected", .type = SCHEMA_BOOL, .flags = TOLD, .about = "a front-end is connected"},
+    {.name = "state",
+	.type = SCHEMA_STRING,
+	.flags = TOLD_SHOWN,
+	.about = "what the port waits for, in words"},
+    {.name = "rings",
+	.type = SCHEMA_WORD,
+	.words = ring_formats,
+	.flags = TOLD | SCHEMA_NULL,
+	.about = "format of the rings that were negotiated"},
+    {.name = "queue_pairs", ANY_NUMBER, .flags = TOLD, .about = "queue pairs that the guest uses"},
+    {.name = "mtu",
+	ANY_NUMBER,
+	.unit = "bytes",
+	.flags = TOLD | SCHEMA_NULL,
+	.about = "MTU that the front-end told"},
+    {.name = "addresses",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "MAC addresses that were learned on this port"},
+    {.name = "in_frames", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "frames that the guest sent"},
+    {.name = "out_frames",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "frames that the guest was given"},
+    {.name = "drops",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "frames from or for this port that were dropped; port.stats has the reasons"},
+    {.name = "pid",
+	ANY_NUMBER,
+	.flags = TOLD | SCHEMA_NULL,
+	.about = "process of the front-end, if it is known"},
+    {.name = "connected_for",
+	ANY_NUMBER,
+	.unit = "seconds",
+	.flags = TOLD | SCHEMA_NULL,
+	.about = "time since the front-end connected"},
+    {.name = "memory",
+	ANY_NUMBER,
+	.unit = "bytes",
+	.flags = TOLD | SCHEMA_NULL,
+	.about = "guest memory that the front-end shares"},
+    {.name = "memory_page",
+	ANY_NUMBER,
+	.unit = "bytes",
+	.flags = TOLD | SCHEMA_NULL,
+	.about = "size of its smallest pages"},
+    {.name = "features",
+	.type = SCHEMA_STRING,
+	.flags = TOLD | SCHEMA_LIST,
+	.about = "virtio features that were negotiated"},
+    END,
+};
+
+static const struct schema_field drop_fields[] = {
+    {.name = "reason", .type = SCHEMA_STRING, .flags = TOLD_SHOWN, .about = "why, in one word"},
+    {.name = "frames", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "how many frames"},
+    END,
+};
+
+static const struct schema_field queue_fields[] = {
+    {.name = "index",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "number of the virtqueue: even ones take frames to the guest, odd ones from it"},
+    {.name = "direction",
+	.type = SCHEMA_WORD,
+	.words = directions,
+	.flags = TOLD_SHOWN,
+	.about = "seen from the switch: ingress queues carry what the guest sends"},
+    {.name = "enabled",
+	.type = SCHEMA_BOOL,
+	.flags = TOLD_SHOWN,
+	.about = "the guest uses the queue"},
+    {.name = "worker",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN | SCHEMA_NULL,
+	.about = "worker that polls the queue; only of ingress queues"},
+    {.name = "frames", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "frames that passed"},
+    {.name = "bytes",
+	ANY_NUMBER,
+	.unit = "bytes",
+	.flags = TOLD_SHOWN,
+	.about = "bytes of these frames"},
+    {.name = "unicast",
+	ANY_NUMBER,
+	.flags = TOLD,
+	.about = "frames that went to one port; 0 for egress queues"},
+    {.name = "flooded",
+	ANY_NUMBER,
+	.flags = TOLD,
+	.about = "frames that went to all other ports; 0 for egress queues"},
+    {.name = "calls",
+	ANY_NUMBER,
+	.flags = TOLD,
+	.about = "bursts after which the driver wanted an interrupt"},
+    {.name = "drops",
+	.type = SCHEMA_OBJECT,
+	.object = "drop",
+	.flags = TOLD_SHOWN | SCHEMA_LIST,
+	.about = "frames that were dropped, by reason"},
+    END,
+};
+
+static const struct schema_field port_stats_fields[] = {
+    PORT_NAME,
+    {.name = "queues",
+	.type = SCHEMA_OBJECT,
+	.object = "queue",
+	.flags = TOLD_SHOWN | SCHEMA_LIST,
+	.about = "queues that were in use since the start"},
+    END,
+};
+
+static const struct schema_field address_fields[] = {
+    {.name = "mac",
+	.type = SCHEMA_MAC,
+	.flags = SCHEMA_KEY | SCHEMA_COLUMN,
+	.about = "the MAC address"},
+    {.name = "port",
+	.type = SCHEMA_STRING,
+	.flags = TOLD_SHOWN,
+	.about = "port behind which it is"},
+    {.name = "age",
+	ANY_NUMBER,
+	.unit = "seconds",
+	.flags = TOLD_SHOWN,
+	.about = "time since a frame came from it, as a multiple of a tick of the table"},
+    END,
+};
+
+static const struct schema_field worker_fields[] = {
+    {.name = "index",
+	ANY_NUMBER,
+	.flags = SCHEMA_KEY | SCHEMA_COLUMN,
+	.about = "number of the worker"},
+    {.name = "cpu", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "CPU on which it runs"},
+    {.name = "node", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "NUMA node of this CPU"},
+    {.name = "asleep", .type = SCHEMA_BOOL, .flags = TOLD_SHOWN, .about = "it sleeps now"},
+    {.name = "busy",
+	.type = SCHEMA_UINT,
+	.max = 1000,
+	.unit = "thousandths",
+	.flags = TOLD_SHOWN,
+	.about = "part of the last interval in which it moved frames"},
+    {.name = "queues", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "queues that it polls"},
+    {.name = "frames", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "frames that it took from guests"},
+    {.name = "sleeps", ANY_NUMBER, .flags = TOLD, .about = "how often it slept"},
+    END,
+};
+
+static const struct schema_field event_fields[] = {
+    {.name = "event",
+	.type = SCHEMA_WORD,
+	.words = event_names,
+	.flags = TOLD_SHOWN,
+	.about = "what happened"},
+    {.name = "time",
+	ANY_NUMBER,
+	.unit = "milliseconds",
+	.flags = TOLD_SHOWN,
+	.about = "when, since 1970"},
+    {.name = "port",
+	.type = SCHEMA_STRING,
+	.flags = TOLD_SHOWN,
+	.about = "port that it happened to"},
+    {.name = "queue", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "virtqueue that was moved"},
+    {.name = "from", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "worker that polled it before"},
+    {.name = "to", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "worker that polls it now"},
+    {.name = "lost",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "events that this client did not get"},
+    END,
+};
+
+static const struct schema_object objects[] = {
+    {"version", "What answers", version_fields},
+    {"switch", "The switch as a whole", switch_fields},
+    {"port", "A port: a socket for the front-end of a guest", port_fields},
+    {"port_stats", "The counters of a port", port_stats_fields},
+    {"queue", "A queue of a port", queue_fields},
+    {"drop", "Frames that were dropped for one reason", drop_fields},
+    {"fdb", "An entry of the address table", address_fields},
+    {"worker", "A thread that moves frames, on a CPU of its own", worker_fields},
+    {"event", "Something that happened", event_fields},
+    END,
+};
+
+static const struct schema_field fdb_list_params[] = {
+    {.name = "port",
+	.type = SCHEMA_STRING,
+	.min = 1,
+	.max = 128,
+	.names = "port",
+	.about = "only addresses behind this port"},
+    {.name = "from",
+	.type = SCHEMA_UINT,
+	.max = UINT32_MAX,
+	.preset = "0",
+	.about = "where to go on: \"next\" of the answer before"},
+    {.name = "limit",
+	.type = SCHEMA_UINT,
+	.min = 16,
+	.max = 4096,
+	.preset = "1024",
+	.about = "the most entries of one answer; there may be fewer, and more may follow"},
+    END,
+};
+
+static const struct schema_field log_set_params[] = {
+    {.name = "level",
+	.type = SCHEMA_WORD,
+	.words = log_levels,
+	.flags = SCHEMA_REQUIRED,
+	.about = "lines of this level and of more severe ones are written"},
+    END,
+};
+
+static const struct schema_field subscribe_params[] = {
+    {.name = "events",
+	.type = SCHEMA_WORD,
+	.words = event_names,
+	.flags = SCHEMA_LIST,
+	.about = "which events; all of them if it is left out"},
+    END,
+};
+
+static const struct schema_method methods[] = {
+    {.name = "version",
+	.object = "version",
+	.gives = SCHEMA_GIVES_OBJECT,
+	.about = "Tell the version of the switch"},
+    {.name = "switch.show",
+	.object = "switch",
+	.gives = SCHEMA_GIVES_OBJECT,
+	.about = "Show the switch as a whole"},
+    {.name = "port.list", .object = "port", .gives = SCHEMA_GIVES_LIST, .about = "List all ports"},
+    {.name = "port.show",
+	.object = "port",
+	.takes = SCHEMA_TAKES_KEY,
+	.gives = SCHEMA_GIVES_OBJECT,
+	.about = "Show one port"},
+    {.name = "port.stats",
+	.object = "port_stats",
+	.takes = SCHEMA_TAKES_KEY,
+	.gives = SCHEMA_GIVES_OBJECT,
+	.about = "Show the counters of one port"},
+    {.name = "fdb.list",
+	.object = "fdb",
+	.params = fdb_list_params,
+	.gives = SCHEMA_GIVES_LIST,
+	.about = "List the address table, or a part of it"},
+    {.name = "worker.list",
+	.object = "worker",
+	.gives = SCHEMA_GIVES_LIST,
+	.about = "List the workers"},
+    {.name = "log.set", .params = log_set_params, .about = "Choose what the log has"},
+    {.name = "schema.get",
+	.gives = SCHEMA_GIVES_SCHEMA,
+	.about = "Describe all objects and methods as JSON Schema"},
+    {.name = "subscribe",
+	.params = subscribe_params,
+	.about = "Send notifications of events to this client from now on"},
+    {.name = "unsubscribe", .about = "Send no more notifications to this client"},
+    {.name = "shutdown", .about = "End the switch"},
+    END,
+};
+
+const struct schema schema_switch = {.objects = objects, .methods = methods};
