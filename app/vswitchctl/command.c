@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * The words are read from left to right. A word that the schema knows is found in a list of
+ * candidates, which is made for its place: first words, verbs of an object, parameters of a method,
+ * words of a value. If it is not found, the candidates say what was expected. Completion asks for
+ * the candidates of the place after the words that are there.
+ */
+#include "command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "manage/check.h"
+
+#define CANDIDATES_MAX 128
+
+/* What may stand at one place. */
+struct candidates {
+	unsigned n;
+	char text[CANDIDATES_MAX][SCHEMA_NAME_MAX];
+	const char *about[CANDIDATES_MAX];
+};
+
+static void add_candidate(struct candidates *c, const char *text, size_t len, const char *about)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (strlen(c->text[i]) == len && strncmp(c->text[i], text, len) == 0)
+			return;
+	if (c->n == CANDIDATES_MAX || len >= SCHEMA_NAME_MAX)
+		return;
+	memcpy(c->text[c->n], text, len);
+	c->text[c->n][len] = '\0';
+	c->about[c->n++] = about;
+}
+
+static bool begins(const char *text, const char *word)
+{
+	for (; *word; word++, text++) {
+		if ((*word == '-' ? '_' : *word) != (*text == '-' ? '_' : *text))
+			return false;
+	}
+	return true;
+}
+
+/* The candidate that is meant, or -1: no candidate, or several, begin with the word. */
+static int find(const struct candidates *c, const char *word)
+{
+	int found = -1;
+
+	for (unsigned i = 0; i < c->n; i++) {
+		if (schema_same_name(c->text[i], word))
+			return (int)i;
+		if (!*word || !begins(c->text[i], word))
+			continue; /* another word */
+		if (found >= 0)
+			found = -2;
+		else if (found == -1)
+			found = (int)i;
+	}
+	return MAX(found, -1);
+}
+
+static int fault_at(struct usage_fault *fault, int word, const char *expected)
+{
+	fault->word = word;
+	snprintf(fault->expected, sizeof(fault->expected), "%s", expected);
+	return -1;
+}
+
+static int fault_among(struct usage_fault *fault, int at, const struct candidates *c,
+    const char *word, const char *otherwise)
+{
+	const char *names[CANDIDATES_MAX], *nearest, *comma = c->n > 1 ? "one of " : "";
+	size_t room = sizeof(fault->expected), used = 0;
+
+	for (unsigned i = 0; i < c->n; i++) {
+		names[i] = c->text[i];
+		if (used < room)
+			used += (size_t)snprintf(
+			    fault->expected + used, room - used, "%s%s", comma, c->text[i]);
+		comma = ", ";
+	}
+	if (c->n == 0)
+		return fault_at(fault, at, otherwise);
+	nearest = word ? schema_nearest(word, names, c->n) : NULL;
+	if (nearest && used < room && find(c, word) < 0)
+		snprintf(fault->expected + used, room - used, "; did you mean %s?", nearest);
+	fault->word = at;
+	return -1;
+}
+
+bool command_hides(const struct schema_method *method)
+{
+	return strcmp(method->name, "subscribe") == 0 || strcmp(method->name, "unsubscribe") == 0;
+}
+
+static void first_words(const struct schema *schema, struct candidates *c)
+{
+	for (const struct schema_method *m = schema->methods; m->name; m++) {
+		size_t n = strcspn(m->name, ".");
+		const struct schema_object *o = schema_object(schema, m->object);
+
+		if (!command_hides(m))
+			add_candidate(c, m->name, n, m->name[n] && o ? o->about : m->about);
+	}
+}
+
+/* The verbs of an object. */
+static void verbs(const struct schema *schema, const char *object, struct candidates *c)
+{
+	size_t n = strlen(object);
+
+	for (const struct schema_method *m = schema->methods; m->name; m++)
+		if (strncmp(m->name, object, n) == 0 && m->name[n] == '.')
+			add_candidate(c, m->name + n + 1, strlen(m->name + n + 1), m->about);
+}
+
+static const struct schema_method *method_of(
+    const struct schema *schema, const char *object, const char *verb)
+{
+	char name[2 * SCHEMA_NAME_MAX + 2];
+
+	snprintf(name, sizeof(name), "%.*s%s%.*s", SCHEMA_NAME_MAX, object, verb ? "." : "",
+	    SCHEMA_NAME_MAX, verb ? verb : "");
+	return schema_method(schema, name);
+}
+
+static const struct schema_method *default_method(const struct schema *schema, const char *object)
+{
+	static const char *const usual[] = {"list", "show", "get"};
+	const struct schema_method *m = NULL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(usual) && !m; i++)
+		m = method_of(schema, object, usual[i]);
+	return m;
+}
+
+/* The method of the first words; *ret_used: how many words it took. NULL: *fault. */
+static const struct schema_method *find_method(const struct schema *schema, int n,
+    char *const words[], int *ret_used, struct usage_fault *fault)
+{
+	struct candidates objects = {0}, own = {0};
+	const struct schema_method *m;
+	int first, verb;
+
+	first_words(schema, &objects);
+	first = n ? find(&objects, words[0]) : -1;
+	if (first < 0) {
+		fault_among(fault, 0, &objects, n ? words[0] : NULL, "");
+		return NULL;
+	}
+	verbs(schema, objects.text[first], &own);
+	*ret_used = 1;
+	if (own.n == 0)
+		return method_of(schema, objects.text[first], NULL);
+	if (n > 1) {
+		verb = find(&own, words[1]);
+		*ret_used = 2;
+		if (verb >= 0)
+			return method_of(schema, objects.text[first], own.text[verb]);
+	}
+	m = default_method(schema, objects.text[first]);
+	if (n > 1 || !m) {
+		fault_among(fault, 1, &own, n > 1 ? words[1] : NULL, "");
+		return NULL;
+	}
+	return m;
+}
+
+/* The parameter that needs no name: the key of the object. */
+static const struct schema_field *key_of(
+    const struct schema *schema, const struct schema_method *method)
+{
+	const struct schema_field *f;
+	unsigned at = 0;
+	bool required;
+
+	while ((f = schema_next_param(schema, method, &at, &required)))
+		if (f->flags & SCHEMA_KEY)
+			return f;
+	return NULL;
+}
+
+/* Parameters that are not given yet; the key has no name. */
+static void open_params(const struct schema *schema, const struct schema_method *method,
+    const json_t *given, struct candidates *c)
+{
+	const struct schema_field *f;
+	unsigned at = 0;
+	bool required;
+
+	while ((f = schema_next_param(schema, method, &at, &required)))
+		if (!(f->flags & SCHEMA_KEY) && !json_object_get(given, f->name))
+			add_candidate(c, f->name, strlen(f->name), f->about);
+}
+
+static void value_words(const struct schema_field *f, struct candidates *c)
+{
+	for (const char *const *w = f->type == SCHEMA_WORD ? f->words : NULL; w && *w; w++)
+		add_candidate(c, *w, strlen(*w), NULL);
+	if (f->type == SCHEMA_BOOL) {
+		add_candidate(c, "true", 4, NULL);
+		add_candidate(c, "false", 5, NULL);
+	}
+}
+
+static json_t *number(const char *text)
+{
+	char *end;
+	unsigned long long n = strtoull(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n > INT64_MAX)
+		return json_string(text); /* it will be refused */
+	return json_integer((json_int_t)n);
+}
+
+static json_t *boolean(const char *text)
+{
+	static const char *const yes[] = {"true", "yes", "on"},
+				 *const no[] = {"false", "no", "off"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (strcmp(text, yes[i]) == 0)
+			return json_true();
+		if (strcmp(text, no[i]) == 0)
+			return json_false();
+	}
+	return NULL;
+}
+
+/* The switch has another working directory. */
+static json_t *path(const char *text)
+{
+	char *directory = text[0] == '/' ? NULL : getcwd(NULL, 0);
+	json_t *json = directory ? json_sprintf("%s/%s", directory, text) : json_string(text);
+
+	free(directory);
+	return json;
+}
+
+/* One value, or a part of a list. A text that is no such value stays a text. */
+static json_t *one_value(const struct schema_field *f, const char *text)
+{
+	struct candidates c = {0};
+	json_t *json = NULL;
+	int i;
+
+	switch (f->type) {
+	case SCHEMA_UINT:
+		return number(text);
+	case SCHEMA_BOOL:
+		json = boolean(text);
+		break;
+	case SCHEMA_PATH:
+		return path(text);
+	case SCHEMA_WORD:
+		value_words(f, &c);
+		i = find(&c, text);
+		if (i >= 0)
+			json = json_string(c.text[i]);
+		break;
+	default:
+		break;
+	}
+	return json ? json : json_string(text);
+}
+
+static json_t *value_of(const struct schema_field *f, const char *text)
+{
+	json_t *list;
+
+	if (!(f->flags & SCHEMA_LIST))
+		return one_value(f, text);
+	list = json_array();
+	while (*text) {
+		size_t n = strcspn(text, ",");
+		char *part = strndup(text, n);
+
+		json_array_append_new(list, one_value(f, part));
+		free(part);
+		text += n + (text[n] == ',');
+	}
+	return list;
+}
+
+/* Take the value at words[at]. 0 or -1 with *fault. */
+static int take_value(const struct schema *schema, const struct schema_field *f, int at,
+    const char *word, json_t *params, struct usage_fault *fault)
+{
+	json_t *value = value_of(f, word);
+	struct manage_error error = {0};
+	char expected[300];
+	int err;
+
+	if (!value)
+		return fault_at(fault, at, "a text in UTF-8");
+	err = check_value(schema, f, value, "", &error);
+	json_decref(error.data);
+	json_object_set_new(params, f->name, value);
+	if (err < 0)
+		return fault_at(fault, at, schema_expected(f, expected, sizeof(expected)));
+	return 0;
+}
+
+/* Take NAME VALUE. Returns how many words it took, or -1. */
+static int take_param(const struct schema *schema, const struct schema_method *method, int at,
+    int n, char *const words[], json_t *params, struct usage_fault *fault)
+{
+	struct candidates c = {0};
+	const struct schema_field *f;
+	char expected[300];
+	int i;
+
+	open_params(schema, method, params, &c);
+	i = find(&c, words[at]);
+	if (i < 0)
+		return fault_among(fault, at, &c, words[at], "no more words");
+	f = schema_param(schema, method, c.text[i]);
+	if (f->type == SCHEMA_BOOL && (at + 1 == n || !boolean(words[at + 1]))) {
+		json_object_set_new(params, f->name, json_true());
+		return 1;
+	}
+	if (at + 1 == n)
+		return fault_at(fault, n, schema_expected(f, expected, sizeof(expected)));
+	return take_value(schema, f, at + 1, words[at + 1], params, fault) < 0 ? -1 : 2;
+}
+
+/* Is anything missing? */
+static int check_whole(
+    const struct schema *schema, const struct command *command, int n, struct usage_fault *fault)
+{
+	const struct schema_field *f;
+	char expected[300];
+	unsigned at = 0;
+	bool required;
+
+	while ((f = schema_next_param(schema, command->method, &at, &required))) {
+		if (!required || json_object_get(command->params, f->name))
+			continue; /* it is not necessary, or it is there */
+		schema_expected(f, expected, sizeof(expected));
+		fault->word = n;
+		snprintf(fault->expected, sizeof(fault->expected), "%s%s%s",
+		    (f->flags & SCHEMA_KEY) ? f->about : f->name,
+		    (f->flags & SCHEMA_KEY) ? ": " : " and ", expected);
+		return -1;
+	}
+	return 0;
+}
+
+int command_parse(const struct schema *schema, int n, char *const words[], struct command *ret,
+    struct usage_fault *ret_fault)
+{
+	const struct schema_field *key;
+	int at = 0, took = 0;
+
+	ret->params = json_object();
+	ret->method = find_method(schema, n, words, &at, ret_fault);
+	if (!ret->method)
+		return -1;
+	key = key_of(schema, ret->method);
+	if (key && at < n) {
+		took = take_value(schema, key, at, words[at], ret->params, ret_fault);
+		at++;
+	}
+	while (took >= 0 && at < n) {
+		took = take_param(schema, ret->method, at, n, words, ret->params, ret_fault);
+		at += MAX(took, 0);
+	}
+	return took < 0 ? -1 : check_whole(schema, ret, n, ret_fault);
+}
+
+static void tell_all(const struct candidates *c,
+    void (*add)(const char *word, const char *about, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		add(c->text[i], c->about[i], arg);
+}
+
+/* What follows the method's words. The words there may be wrong, or incomplete at the end. */
+static const struct schema_field *continue_params(const struct schema *schema,
+    const struct schema_method *method, int n, char *const words[], struct candidates *c)
+{
+	const struct schema_field *key = key_of(schema, method), *f;
+	json_t *params = json_object();
+	struct usage_fault fault;
+	int at = 0, took = 1;
+
+	if (key && n == 0) {
+		json_decref(params);
+		return key;
+	}
+	at += key != NULL;
+	while (took > 0 && at < n) {
+		struct candidates open = {0};
+		int i;
+
+		open_params(schema, method, params, &open);
+		i = find(&open, words[at]);
+		f = i < 0 ? NULL : schema_param(schema, method, open.text[i]);
+		if (f && at + 1 == n && f->type != SCHEMA_BOOL) {
+			json_decref(params);
+			return f;
+		}
+		took = f ? take_param(schema, method, at, n, words, params, &fault) : 0;
+		at += MAX(took, 0);
+	}
+	if (took > 0)
+		open_params(schema, method, params, c);
+	json_decref(params);
+	return NULL;
+}
+
+void command_continue(const struct schema *schema, int n, char *const words[],
+    void (*add)(const char *word, const char *about, void *arg), void *arg,
+    const struct schema_field **ret_field)
+{
+	struct candidates c = {0};
+	struct usage_fault fault;
+	const struct schema_method *method;
+	int used = 0, first;
+
+	*ret_field = NULL;
+	first_words(schema, &c);
+	if (n == 0) {
+		tell_all(&c, add, arg);
+		return;
+	}
+	first = find(&c, words[0]);
+	if (first >= 0 && n == 1) {
+		struct candidates own = {0};
+
+		verbs(schema, c.text[first], &own);
+		tell_all(&own, add, arg);
+		if (own.n)
+			return;
+	}
+	method = find_method(schema, n, words, &used, &fault);
+	if (!method)
+		return;
+	c.n = 0;
+	*ret_field = continue_params(schema, method, n - used, words + used, &c);
+	if (*ret_field)
+		value_words(*ret_field, &c);
+	tell_all(&c, add, arg);
+}

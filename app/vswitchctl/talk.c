@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "talk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define DEFAULT_PATH "/run/vswitch/control.sock"
+#define TIMEOUT_S    10
+
+struct talk {
+	FILE *in;
+	int fd;
+	json_int_t id;
+};
+
+const char *talk_default_path(void)
+{
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+	const char *path = getenv("VSWITCH_CONTROL");
+
+	return path && *path ? path : DEFAULT_PATH;
+}
+
+static void set_timeout(int fd, time_t seconds)
+{
+	const struct timeval limit = {.tv_sec = seconds};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	set_timeout(fd, TIMEOUT_S);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+struct talk *talk_open(const char *path)
+{
+	struct talk *talk = calloc(1, sizeof(*talk));
+
+	if (!talk)
+		return NULL;
+	talk->fd = connect_to(path);
+	talk->in = talk->fd < 0 ? NULL : fdopen(talk->fd, "r");
+	if (!talk->in) {
+		free(talk);
+		return NULL;
+	}
+	return talk;
+}
+
+void talk_close(struct talk *talk)
+{
+	if (!talk)
+		return;
+	fclose(talk->in);
+	free(talk);
+}
+
+static int send_json(const struct talk *talk, const json_t *json)
+{
+	char *text = json_dumps(json, JSON_COMPACT);
+	size_t n = text ? strlen(text) : 0;
+	int err = text ? 0 : -1;
+
+	if (text)
+		text[n++] = '\n'; /* instead of the null byte */
+	for (size_t at = 0; !err && at < n;) {
+		ssize_t sent = send(talk->fd, text + at, n - at, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno != EINTR)
+			err = -1;
+		at += sent > 0 ? (size_t)sent : 0;
+	}
+	free(text);
+	return err;
+}
+
+static json_t *receive(struct talk *talk)
+{
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n = getline(&line, &room, talk->in);
+	json_t *json = n > 0 ? json_loadb(line, (size_t)n, 0, NULL) : NULL;
+
+	free(line);
+	return json;
+}
+
+json_t *talk_call(struct talk *talk, const char *method, const json_t *params, json_t **ret_error)
+{
+	json_t *request = json_pack("{s:s, s:I, s:s, s:O}", "jsonrpc", "2.0", "id", ++talk->id,
+	    "method", method, "params", params);
+	json_t *answer = NULL, *result;
+	int err = send_json(talk, request);
+
+	json_decref(request);
+	*ret_error = NULL;
+	while (!err && (answer = receive(talk)) && !json_object_get(answer, "id"))
+		json_decref(answer); /* an event */
+	result = json_incref(json_object_get(answer, "result"));
+	if (!result)
+		*ret_error = json_incref(json_object_get(answer, "error"));
+	json_decref(answer);
+	return result;
+}
+
+json_t *talk_event(struct talk *talk)
+{
+	json_t *line, *event;
+
+	set_timeout(talk->fd, 0);
+	line = receive(talk);
+	event = json_incref(json_object_get(line, "params"));
+	json_decref(line);
+	return event;
+}

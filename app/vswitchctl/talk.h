@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A connection to the control socket of a switch. It blocks, for at most ten seconds at a time. */
+#pragma once
+
+#include <jansson.h>
+
+struct talk;
+
+/* Where the socket is if the user does not say: $VSWITCH_CONTROL, or the usual place. */
+const char *talk_default_path(void);
+
+/* NULL: no switch is there; errno says why. */
+struct talk *talk_open(const char *path);
+void talk_close(struct talk *talk);
+
+/*
+ * Call a method. Returns the result, or NULL. Then *ret_error is the error object of the switch,
+ * which the caller releases, or NULL: the connection is broken.
+ */
+json_t *talk_call(struct talk *talk, const char *method, const json_t *params, json_t **ret_error);
+
+/* Wait for the next event for any time. NULL: the connection is closed. */
+json_t *talk_event(struct talk *talk);
