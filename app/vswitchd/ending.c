@@ -1,4 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A thread of its own waits for signals, because the control thread may hang in a system call. It
+ * tells the event loop by an eventfd, and rests for the longest time that an orderly end may take.
+ * If the process still exists then, the thread removes the sockets and ends the process. So it
+ * keeps a list of sockets, which the control thread fills. A client of the control socket can ask
+ * for the end, too: the thread gets a signal.
+ */
 #include "ending.h"
 
 #include <errno.h>
@@ -26,6 +35,7 @@
 #define SOCKET_PATH_MAX 108
 
 static struct {
+	pthread_t thread; /* waits for signals; it does not end before the process */
 	int fd;
 	sem_t ready; /* the thread has entered the sandbox */
 	int error;
@@ -42,7 +52,7 @@ static struct {
 		char path[SOCKET_PATH_MAX];
 		dev_t dev;
 		ino_t ino;
-	} socket[PORTS_MAX];
+	} socket[PORTS_MAX + 1]; /* the last one is the control socket */
 } ending;
 
 static void signals(sigset_t *ret)
@@ -95,7 +105,7 @@ static void remove_sockets(void)
 	struct stat st;
 
 	/* syscalls: lstat newfstatat unlink */
-	for (unsigned i = 0; i < PORTS_MAX; i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(ending.socket); i++) {
 		const struct socket *s = &ending.socket[i];
 
 		if (atomic_load(&s->taken) && lstat(s->path, &st) == 0 && st.st_dev == s->dev &&
@@ -130,11 +140,22 @@ static void *wait_for_signal(void *arg)
 	_exit(1);
 }
 
+static void note_socket(struct socket *s, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return;
+	snprintf(s->path, sizeof(s->path), "%s", path);
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	atomic_store(&s->taken, true);
+}
+
 void ending_note_port(struct switch_port *sp, enum port_event event, void *arg)
 {
 	const struct port_config *config = vswitch_port_config(sp);
 	struct socket *s = &ending.socket[sp->index];
-	struct stat st;
 
 	(void)arg;
 	if (event == PORT_REMOVED) {
@@ -144,30 +165,40 @@ void ending_note_port(struct switch_port *sp, enum port_event event, void *arg)
 	if (event != PORT_ADDED)
 		return;
 	atomic_fetch_add(&ending.n_ports, 1);
-	if (config->mode != VHOST_ENDPOINT_SERVER || lstat(config->path, &st) < 0)
-		return;
-	snprintf(s->path, sizeof(s->path), "%s", config->path);
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
-	atomic_store(&s->taken, true);
+	if (config->mode == VHOST_ENDPOINT_SERVER)
+		note_socket(s, config->path);
 }
 
 int ending_watch(void)
 {
-	pthread_t thread;
 	int error;
 
 	sem_init(&ending.ready, 0, 0);
 	ending.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	error = ending.fd < 0 ? errno : pthread_create(&thread, NULL, wait_for_signal, NULL);
+	error = ending.fd < 0 ? errno : pthread_create(&ending.thread, NULL, wait_for_signal, NULL);
 	if (error) {
 		log_error("cannot wait for signals: %s", error_text(error));
 		return -error;
 	}
 	/* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): no call fails with errno 0 */
-	pthread_detach(thread);
+	pthread_detach(ending.thread);
 	sem_wait(&ending.ready);
 	return ending.error ? ending.error : ending.fd;
+}
+
+void ending_note_control(const char *path)
+{
+	note_socket(&ending.socket[PORTS_MAX], path);
+}
+
+void ending_ask(void)
+{
+	/*
+	 * The thread waits for it. A second request comes when it does not wait any more: nothing
+	 * happens.
+	 */
+	/* NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread) */
+	pthread_kill(ending.thread, SIGTERM);
 }
 
 int ending_signal(void)

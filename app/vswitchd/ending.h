@@ -21,6 +21,12 @@ int ending_watch(void);
 /* For vswitch_port_listen(), before ports are added: a forced end removes their sockets. */
 void ending_note_port(struct switch_port *sp, enum port_event event, void *arg);
 
+/* A forced end removes the control socket, too. path stays. Call it before ending_watch(). */
+void ending_note_control(const char *path);
+
+/* End as if SIGTERM had come. For the control thread. */
+void ending_ask(void);
+
 /* The signal that was received; 0: none. */
 int ending_signal(void);
 

@@ -20,8 +20,10 @@
 #include "control/report.h"
 #include "control/ports.h"
 #include "control/vswitch.h"
+#include "manage/manage.h"
 #include "vhost/endpoint.h"
 #include "vhost/helper.h"
+#include "control_socket.h"
 #include "eal.h"
 #include "ending.h"
 #include "options.h"
@@ -34,6 +36,8 @@ struct daemon {
 	struct event_base *base;
 	struct event *report_signal, *end;
 	struct vswitch *sw;
+	struct manage *manage; /* NULL: there is no control socket */
+	struct control_socket control;
 };
 
 /* The longest time to print the table, while front-ends wait, and at the end. */
@@ -121,6 +125,30 @@ static int add_ports(struct daemon *d)
 		}
 	}
 	return 0;
+}
+
+static void ask_to_end(void *arg)
+{
+	(void)arg;
+	ending_ask();
+}
+
+/* The last socket that is opened, so a switch that answers on it serves its ports. */
+static int open_control(struct daemon *d)
+{
+	struct manage_config config = {
+	    .base = d->base, .sw = d->sw, .path = d->options.control, .shutdown = ask_to_end};
+	int err;
+
+	if (!config.path) {
+		if (!control_socket_path(&d->control))
+			return 0;
+		config.path = d->control.path;
+	}
+	err = manage_create(&config, &d->manage);
+	if (!err)
+		ending_note_control(config.path);
+	return err;
 }
 
 static void do_nothing(void *arg)
@@ -215,6 +243,8 @@ static int daemon_start(struct daemon *d)
 		return err;
 	err = add_ports(d);
 	if (!err)
+		err = open_control(d);
+	if (!err)
 		err = log_start(sandbox_enter_log);
 	if (!err)
 		err = sandbox_enter_interrupts();
@@ -228,8 +258,17 @@ static int daemon_start(struct daemon *d)
 	return err ? err : errand_run(do_nothing, NULL);
 }
 
+static void tell_ready(const struct daemon *d)
+{
+	if (!d->manage)
+		log_info("no control socket: %s; --control PATH chooses another place",
+		    d->control.why_not);
+	log_info("ready: %u ports, %u workers", d->options.n_ports, d->options.n_workers);
+}
+
 static void daemon_end(struct daemon *d)
 {
+	manage_destroy(d->manage);
 	vswitch_destroy(d->sw);
 	if (d->report_signal)
 		event_free(d->report_signal);
@@ -271,7 +310,7 @@ int main(int argc, char *argv[])
 	raise_file_limit();
 	err = daemon_start(&d);
 	if (!err) {
-		log_info("ready: %u ports, %u workers", d.options.n_ports, d.options.n_workers);
+		tell_ready(&d);
 		event_base_dispatch(d.base);
 		report(&d, PRINT_END_MS);
 	}

@@ -52,6 +52,14 @@ static enum options_outcome take_socket_path(struct options *o, const char *valu
 	return add_port(o, value, -1);
 }
 
+static enum options_outcome take_control(struct options *o, const char *value)
+{
+	if (*value == '\0')
+		return bad("control", value, "a path");
+	o->control = value;
+	return OPTIONS_RUN;
+}
+
 static enum options_outcome take_fd(struct options *o, const char *value)
 {
 	int type;
@@ -200,6 +208,9 @@ static const struct option_spec option_table[] = {
     {"socket-path", "PATH", "a port: a vhost-user socket at PATH; repeat for more",
 	TAKE(take_socket_path)},
     {"fd", "N", "a port: the socket that is open as descriptor N", TAKE(take_fd)},
+    {"control", "PATH",
+	"socket for vswitchctl and other programs (default: control.sock in /run/vswitch)",
+	TAKE(take_control)},
     {"client", NULL, "connect to the socket paths instead of listening on them", TAKE(take_client)},
     {"workers", "N", "how many CPUs move frames (default 1)",
 	NUMBER(n_workers, 1, 127, "a number from 1 to 127")},
@@ -423,7 +434,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	ret->argv = argv;
 	ret->eal_argc = argc - optind;
 	ret->eal_argv = argv + optind;
-	if (ret->n_ports == 0) {
+	if (ret->n_ports == 0 && !ret->control) {
 		log_error("no port is given: name at least one with --socket-path PATH");
 		return OPTIONS_BAD;
 	}

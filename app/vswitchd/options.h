@@ -41,6 +41,7 @@ struct options {
 	unsigned forget_after_s;
 	struct schedule_config schedule;
 	enum log_level log_level;
+	const char *control;    /* path of the control socket; NULL: the usual one */
 	const char *stats_json; /* or NULL */
 	int argc;               /* the whole command line */
 	char **argv;

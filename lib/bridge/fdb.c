@@ -340,17 +340,25 @@ bool fdb_flush_pending(const struct fdb *fdb, uint16_t port)
 	return fdb->flush[port] != 0;
 }
 
-void fdb_foreach_in(const struct fdb *fdb, uint32_t max_buckets, fdb_visit visit, void *arg)
+void fdb_foreach_from(
+    const struct fdb *fdb, uint32_t first, uint32_t max_buckets, fdb_visit visit, void *arg)
 {
-	uint32_t n = MIN(max_buckets, fdb_buckets(fdb));
+	uint32_t n = fdb_buckets(fdb);
 
-	for (uint32_t k = 0; k < n * FDB_BUCKET_SLOTS; k++) {
+	first = MIN(first, n);
+	n = first + MIN(max_buckets, n - first);
+	for (uint32_t k = first * FDB_BUCKET_SLOTS; k < n * FDB_BUCKET_SLOTS; k++) {
 		const struct fdb_bucket *bucket = &fdb->bucket[k / FDB_BUCKET_SLOTS];
 		uint64_t entry = slot_read(&bucket->slot[k % FDB_BUCKET_SLOTS]);
 
 		if (entry != 0)
 			visit(entry_mac(entry), entry_port(entry), entry_stamp(entry), arg);
 	}
+}
+
+void fdb_foreach_in(const struct fdb *fdb, uint32_t max_buckets, fdb_visit visit, void *arg)
+{
+	fdb_foreach_from(fdb, 0, max_buckets, visit, arg);
 }
 
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg)

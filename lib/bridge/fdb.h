@@ -222,6 +222,10 @@ void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg);
 /* The same for the first max_buckets buckets: a random sample, because the hash is random. */
 void fdb_foreach_in(const struct fdb *fdb, uint32_t max_buckets, fdb_visit visit, void *arg);
 
+/* The same for max_buckets buckets, beginning with number `first`: a part of a long list. */
+void fdb_foreach_from(
+    const struct fdb *fdb, uint32_t first, uint32_t max_buckets, fdb_visit visit, void *arg);
+
 /* How many seconds ago an entry with this stamp was confirmed, as a multiple of the tick. */
 unsigned fdb_stamp_age(const struct fdb *fdb, unsigned stamp, uint32_t now_s);
 

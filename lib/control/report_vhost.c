@@ -65,7 +65,7 @@ static json_t *feature_name(const char *name)
 	return json_stringn(text, n);
 }
 
-static json_t *feature_names(uint64_t features)
+json_t *report_features(uint64_t features)
 {
 	json_t *names = json_array();
 
@@ -88,7 +88,7 @@ static void report_frontend(const struct vhost_port *vp, json_t *port)
 	json_object_set_new(port, "frontend",
 	    json_pack(
 		"{s:i, s:I}", "pid", (int)peer.pid, "connected_s", (json_int_t)(peer.ms / 1000)));
-	json_object_set_new(port, "features", feature_names(dev->state.features));
+	json_object_set_new(port, "features", report_features(dev->state.features));
 	json_object_set_new(port, "rings",
 	    json_string(VIRTIO_HAS(dev->state.features, F_RING_PACKED) ? "packed" : "split"));
 	json_object_set_new(port, "mtu", json_integer(dev->state.mtu));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdint.h>
 
 struct vhost_port;
 
@@ -11,3 +12,6 @@ void report_vhost_port(const struct vhost_port *vp, json_t *port);
 
 /* Add to the object of a queue: its ring, and the ring's last events if events are recorded. */
 void report_vhost_queue(const struct vhost_port *vp, unsigned index, json_t *queue);
+
+/* The names of these features, as in log lines. */
+json_t *report_features(uint64_t features);

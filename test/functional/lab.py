@@ -156,6 +156,8 @@ class Switch(Process):
             argv += ["--no-huge"]
         if not as_installed:
             argv += ["--", "--file-prefix", f"{lab.dir.name}-{name}", *eal]
+        # The control socket is in the lab, too.
+        popen["env"] = {"RUNTIME_DIRECTORY": str(lab.dir), **(popen.get("env") or os.environ)}
         super().__init__(lab, name, argv, **popen)
         if wait:
             self.wait_ready()

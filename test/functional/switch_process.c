@@ -93,6 +93,7 @@ static void exec_switch(const struct switch_process *sw, int log_fd)
 	if (fd < 0)
 		fd = open(sw->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setenv("RUNTIME_DIRECTORY", sw->dir, 1); /* for the control socket */
 	dup2(fd, 2);
 	dup2(fd, 1);
 	snprintf(workers, sizeof(workers), "%u", sw->n_workers);

@@ -26,6 +26,7 @@ from lab import ROOT, VSWITCHD, Process, Switch, huge_pages_free, not_tested, wa
 
 BOOK = ROOT / "doc/operating.md"
 PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
+CTL = Path(VSWITCHD).resolve().parents[1] / "vswitchctl/vswitchctl"
 QEMU = "qemu-system-x86_64"
 LANGUAGES = {"sh", "ini", "xml", "json", "text"}
 
@@ -249,7 +250,18 @@ def check_look(_, words):
     assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 
+def check_ctl(lab, words):
+    """It asks a switch whose port has this name."""
+    words = [word.replace("/run/vswitch", str(lab.dir)) for word in words]
+    Switch(lab, ["vm1.sock"], "--control", lab.dir / "control.sock")
+    done = subprocess.run([CTL, *words[1:]], env={"VSWITCH_CONTROL": str(lab.dir / "control.sock")},
+                          capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
 CHECKS = [
+    (r"vswitchctl ", check_ctl),
     (r"vswitchd --", check_switch),
     (r"taskset -c [-0-9,]+ vswitchd --", check_switch),
     (QEMU, check_qemu),

@@ -568,6 +568,24 @@ static void a_busy_bucket_is_skipped_not_waited_for(void **state)
 	fdb_destroy(fdb);
 }
 
+static void slices_show_each_entry_once(void **state)
+{
+	struct fdb *fdb = table(5000);
+	uint32_t by_port[2] = {0};
+
+	(void)state;
+	learn_many(fdb, 1, 0, 4000, 1);
+	for (uint32_t first = 0; first < fdb_buckets(fdb) + 7; first += 7)
+		fdb_foreach_from(fdb, first, 7, tally, by_port);
+	assert_int_equal(by_port[1], 4000);
+	fdb_foreach_from(fdb, fdb_buckets(fdb), UINT32_MAX, tally, by_port);
+	fdb_foreach_from(fdb, UINT32_MAX, UINT32_MAX, tally, by_port);
+	assert_int_equal(by_port[1], 4000);
+	fdb_foreach_from(fdb, 0, UINT32_MAX, tally, by_port);
+	assert_int_equal(by_port[1], 8000);
+	fdb_destroy(fdb);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,6 +612,7 @@ int main(void)
 	    cmocka_unit_test(nobody_gives_way_to_an_equal),
 	    cmocka_unit_test(threads_learn_and_look_up_at_once),
 	    cmocka_unit_test(a_busy_bucket_is_skipped_not_waited_for),
+	    cmocka_unit_test(slices_show_each_entry_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

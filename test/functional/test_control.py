@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The control socket of a running switch: methods, wrong input, limits, clients that are slow or half open."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import ROOT, VSWITCHD, Lab, Process, Switch, wait_for
+
+sys.path.insert(0, str(ROOT / "python"))
+
+import vswitch  # noqa: E402
+
+PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
+LINE_MAX = 256 << 10
+CLIENTS_MAX = 64
+
+
+class Setting:
+    def __init__(self, lab):
+        self.lab = lab
+        self.path = lab.dir / "control.sock"
+        self.switch = Switch(lab, ["a.sock", "b.sock"], "--control", self.path)
+
+    def client(self, **more):
+        return vswitch.Client(self.path, **more)
+
+    def connect(self):
+        raw = socket.socket(socket.AF_UNIX)
+        raw.settimeout(10)
+        raw.connect(str(self.path))
+        return raw
+
+
+@pytest.fixture(scope="module")
+def setting():
+    with Lab() as lab:
+        yield Setting(lab)
+
+
+@pytest.fixture
+def client(setting):
+    with setting.client() as client:
+        yield client
+
+
+def exchange(raw, data):
+    """Send bytes, and read one line."""
+    raw.sendall(data)
+    return json.loads(raw.makefile("rb").readline())
+
+
+def test_the_socket_is_for_its_group(setting):
+    mode = setting.path.stat().st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o660
+
+
+def test_the_peer_is_logged(setting, client):
+    line = f"client connected: pid {os.getpid()}, uid {os.getuid()}, gid {os.getgid()}"
+    wait_for(lambda: line in setting.switch.err(), "line of the log")
+
+
+def test_what_is_shown(setting, client):
+    version = client.call("version")["version"]
+    shown = client.call("switch.show")
+    assert shown["version"] == version
+    assert (shown["pid"], shown["ports"], shown["ports_up"], shown["workers"]) == (setting.switch.pid, 2, 0, 1)
+    assert shown["addresses_max"] == 65536
+    ports = list(client.list("port.list"))
+    assert [port["name"] for port in ports] == [str(path) for path in setting.switch.paths]
+    assert [port["up"] for port in ports] == [False, False]
+    assert client.call("port.show", name=ports[0]["name"]).items() >= ports[0].items()
+    assert client.call("port.stats", name=ports[0]["name"]) == {"name": ports[0]["name"], "queues": []}
+    assert list(client.list("fdb.list")) == []
+    (worker,) = client.list("worker.list")
+    assert (worker["index"], worker["queues"]) == (0, 0)
+
+
+TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict, "null": type(None)}
+
+
+def assert_valid(schema, value, defs):
+    """A validator for as much of JSON Schema as schema.get uses."""
+    if "$ref" in schema:
+        schema = defs[schema["$ref"].rpartition("/")[2]]
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    assert type(value) in [TYPES[name] for name in types], (schema, value)
+    if "enum" in schema:
+        assert value in schema["enum"]
+    if "minimum" in schema and value is not None:
+        assert value >= schema["minimum"]
+    if schema["type"] == "array":
+        for item in value:
+            assert_valid(schema["items"], item, defs)
+    for name, member in value.items() if isinstance(value, dict) else ():
+        properties = schema.get("properties", {name: {"type": list(TYPES)}})
+        assert name in properties or schema.get("additionalProperties", True), name
+        if name in properties:
+            assert_valid(properties[name], member, defs)
+
+
+def test_every_answer_is_what_the_schema_says(setting, client):
+    schema = client.call("schema.get")
+    port = str(setting.switch.paths[0])
+    given = {"port.show": {"name": port}, "port.stats": {"name": port}, "log.set": {"level": "info"}}
+    assert {"version", "switch.show", "port.list", "fdb.list", "worker.list", "schema.get"} < set(schema["methods"])
+    for name, method in schema["methods"].items():
+        if name != "shutdown":
+            assert_valid(method["result"], client.call(name, **given.get(name, {})), schema["$defs"])
+
+
+def test_refusals_name_field_value_and_what_is_right(client):
+    with pytest.raises(vswitch.Error) as caught:
+        client.call("fdb.list", limit=7)
+    assert caught.value.code == -32602
+    assert caught.value.data == {"field": "limit", "value": 7, "expected": "a number from 16 to 4096"}
+    with pytest.raises(vswitch.Error, match='fdb.list: "limt" is not known; did you mean limit') as caught:
+        client.call("fdb.list", limt=7)
+    with pytest.raises(vswitch.Error) as caught:
+        client.call("port.show", name="nowhere")
+    assert caught.value.code == -32001
+    assert caught.value.data["field"] == "name" and caught.value.data["value"] == "nowhere"
+
+
+def test_log_level(setting, client):
+    client.call("log.set", level="warning")
+    before = setting.switch.err().count("client connected")
+    with setting.client() as other:
+        assert other.call("switch.show")["log_level"] == "warning"
+    assert setting.switch.err().count("client connected") == before
+    client.call("log.set", level="info")
+    assert client.call("switch.show")["log_level"] == "info"
+
+
+def test_batches_and_notifications(client):
+    shown, error, version = client.batch(("switch.show", {}), ("port.show", {"name": "x"}), ("version", {}))
+    assert shown["version"] == version["version"] and error.code == -32001
+    client.send({"jsonrpc": "2.0", "method": "version"})
+    client.send([{"jsonrpc": "2.0", "method": "version"}, {"jsonrpc": "2.0", "method": "no.such"}])
+    assert client.call("version") == version
+
+
+MALFORMED = [
+    b"{", b"}{", b"nonsense", b"\xff\xfe\x00", b'{"a":1,"a":2}', b"[" * 100000, b'{"a":' * 1000, b"[[1,2],3", b'"\\ud800"',
+    b"99999999999999999999999", b"{}", b"[]", b"7", b"null", b'{"jsonrpc":"2.0","id":{},"method":"version"}',
+    b'{"jsonrpc":"2.0","id":1,"method":7}', b'{"jsonrpc":"2.0","id":1,"method":"version","params":[1]}',
+    b'{"jsonrpc":"2.0","id":1,"method":"version","params":{"x":' + b"[" * 20 + b"]" * 20 + b"}}",
+    b'{"jsonrpc":"2.0","id":1,"method":"' + b"m" * 10000 + b'"}', b"[" + b"0," * 200 + b"0]", b"x" * (LINE_MAX + 9),
+    b"[" + b"0," * 40000 + b"0]",
+]
+
+
+@pytest.mark.parametrize("line", MALFORMED, ids=range(len(MALFORMED)))
+def test_malformed_lines_are_answered_and_forgotten(setting, line):
+    raw = setting.connect()
+    answer = exchange(raw, line + b"\n")
+    answers = answer if isinstance(answer, list) else [answer]
+    assert all("error" in one and one["error"]["code"] < 0 for one in answers)
+    good = json.dumps({"jsonrpc": "2.0", "id": 5, "method": "version"}).encode()
+    assert exchange(raw, good + b"\n")["id"] == 5
+    raw.close()
+
+
+def memory_kb(switch):
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{switch.pid}/status").read_text())[1])
+
+
+def descriptors(switch):
+    return len(os.listdir(f"/proc/{switch.pid}/fd"))
+
+
+def test_ten_thousand_malformed_requests(setting, client):
+    client.call("version")
+    fds, memory = descriptors(setting.switch), memory_kb(setting.switch)
+    lines = [line[:3000] for line in MALFORMED] * 5
+    for _ in range(100):
+        raw = setting.connect()
+        raw.sendall(b"".join(line + b"\n" for line in lines))
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.makefile("rb").read().count(b"\n") == len(lines)
+        raw.close()
+    assert client.call("version")
+    wait_for(lambda: descriptors(setting.switch) <= fds, "end of all connections")
+    assert memory_kb(setting.switch) < memory + 20000
+
+
+def typical_time(client):
+    """Of a request, in seconds: the median of 50."""
+    times = []
+    for _ in range(50):
+        begun = time.monotonic()
+        client.call("version")
+        times.append(time.monotonic() - begun)
+    return sorted(times)[25]
+
+
+def test_slow_and_half_open_clients_keep_nobody_waiting(setting):
+    """A hundred clients that send half a line, or do not read; then an operator comes."""
+    memory = memory_kb(setting.switch)
+    with setting.client() as operator:
+        usual = typical_time(operator)
+    crowd = []
+    asks = json.dumps([{"jsonrpc": "2.0", "id": n, "method": "schema.get"} for n in range(100)]).encode() + b"\n"
+    for number in range(100):
+        raw = socket.socket(socket.AF_UNIX)
+        raw.setblocking(False)
+        try:
+            raw.connect(str(setting.path))
+            raw.send(b'{"half":' if number % 2 else asks)
+        except BlockingIOError:
+            pass  # the backlog is full
+        crowd.append(raw)
+        time.sleep(0.02)
+    started = time.monotonic()
+    with setting.client(timeout=20) as operator:
+        assert operator.call("version")
+        assert time.monotonic() - started < 10 + 200 * usual
+        assert typical_time(operator) < 0.1 + 20 * usual
+    assert memory_kb(setting.switch) < memory + 40000
+    for raw in crowd:
+        raw.close()
+    with setting.client() as operator:
+        wait_for(lambda: descriptors(setting.switch) < CLIENTS_MAX, "end of all connections")
+        assert operator.call("version")
+
+
+def test_the_lines_of_clients_are_limited(setting):
+    before = setting.switch.err()
+    for _ in range(300):
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(str(setting.path))  # waits if the backlog is full
+    with setting.client() as client:
+        client.call("version")
+    wait_for(lambda: re.search(r"control socket: \d+ more lines", setting.switch.err()[len(before):]), "number", 10)
+    lines = setting.switch.err()[len(before):].splitlines()
+    assert 0 < len(lines) < 60, lines
+
+
+def linger():
+    """A socket that takes a minute to close, because it waits for its peer to read."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = socket.create_connection(server.getsockname())
+        peer, _ = server.accept()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+    held.setblocking(False)
+    try:
+        while True:
+            held.send(b"x" * 65536)
+    except BlockingIOError:
+        return held, peer
+
+
+@pytest.mark.parametrize("received", (True, False))
+def test_descriptors_of_clients_delay_nobody(setting, client, received):
+    """Whether the switch has read the message with the descriptor or not, when it disconnects the client."""
+    held, peer = linger()
+    raw = setting.connect()
+    asks = json.dumps([{"jsonrpc": "2.0", "id": n, "method": "schema.get"} for n in range(100)]).encode()
+    if not received:
+        raw.sendall(asks + b"\n")
+        time.sleep(0.5)
+    setting.switch.signal(signal.SIGSTOP)  # so that its descriptor is the last one
+    socket.send_fds(raw, [b"\n"], [held.fileno()])
+    held.close()
+    setting.switch.signal(signal.SIGCONT)
+    time.sleep(0.5)
+    raw.close()
+    started = time.monotonic()
+    assert client.call("version")
+    time.sleep(0.5)
+    assert client.call("version")
+    assert time.monotonic() - started < 5
+    peer.close()
+
+
+def test_a_client_that_shuts_down_is_still_answered(setting):
+    raw = setting.connect()
+    raw.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "version"}).encode() + b"\n")
+    raw.shutdown(socket.SHUT_WR)
+    assert b'"result"' in raw.makefile("rb").read()
+
+
+def test_ports_with_guests(lab):
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock", "b.sock", "c.sock"], "--control", path)
+    names = [str(port) for port in switch.paths]
+    ports = [word for name in names[:2] for word in ("--port", name)]
+    Process(lab, "pktgen", [PKTGEN, "--no-huge", *ports, "--rate", "50k", "--duration", 20])
+    with vswitch.Client(path) as client:
+        wait_for(lambda: len(list(client.list("fdb.list"))) >= 2, "addresses", 15, 0.2)
+        addresses = list(client.list("fdb.list", limit=16))
+        assert {entry["port"] for entry in addresses} == set(names[:2])
+        for name in names:
+            mine = {entry["mac"] for entry in client.list("fdb.list", port=name)}
+            assert mine == {entry["mac"] for entry in addresses if entry["port"] == name}
+            assert client.call("port.show", name=name)["addresses"] == len(mine)
+        first, _, third = client.list("port.list")
+        assert first["up"] and first["rings"] and first["in_frames"] > 0 and first["queue_pairs"] >= 1
+        assert not third["up"] and third["in_frames"] == 0
+        shown = client.call("port.show", name=names[0])
+        assert shown["memory"] > 0 and "version_1" in shown["features"]
+        queues = client.call("port.stats", name=names[0])["queues"]
+        assert {queue["direction"] for queue in queues} == {"ingress", "egress"}
+        assert sum(queue["frames"] for queue in queues if queue["direction"] == "ingress") >= first["in_frames"]
+        schema = client.call("schema.get")
+        for method, result in (("port.show", shown), ("port.stats", {"name": "x", "queues": queues})):
+            assert_valid(schema["methods"][method]["result"], result, schema["$defs"])
+        assert client.call("switch.show")["ports_up"] == 2
+        assert sum(worker["queues"] for worker in client.list("worker.list")) >= 2
+
+
+def test_shutdown_ends_the_switch(lab):
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock"], "--control", path)
+    with vswitch.Client(path) as client:
+        assert client.call("shutdown") == {}
+    assert switch.wait(5) == 0
+    assert not path.exists()
+    assert "ending on Terminated" in switch.err()
+
+
+def test_a_switch_without_ports(lab):
+    path = lab.dir / "control.sock"
+    Switch(lab, [], "--control", path)
+    with vswitch.Client(path) as client:
+        assert list(client.list("port.list")) == []
+
+
+def start_bare(lab, name, **environment):
+    """A switch that chooses its control socket itself."""
+    program = [VSWITCHD, "--no-huge", "--socket-path", lab.dir / f"{name}.sock"]
+    process = Process(lab, name, program, env={**os.environ, **environment})
+    wait_for(lambda: "ready:" in process.err() or not process.alive(), "ready switch", 20)
+    return process
+
+
+def test_the_usual_place(lab):
+    first = start_bare(lab, "first", RUNTIME_DIRECTORY=f"{lab.dir}:/elsewhere")
+    with vswitch.Client(lab.dir / "control.sock") as client:
+        assert client.call("switch.show")["pid"] == first.pid
+    second = start_bare(lab, "second", RUNTIME_DIRECTORY=str(lab.dir))
+    assert second.err().count("no control socket: another switch has") == 1
+    absent = start_bare(lab, "absent", RUNTIME_DIRECTORY=f"{lab.dir}/absent")
+    assert absent.err().count(f"no control socket: {lab.dir}/absent cannot be written") == 1
+    first.signal(signal.SIGTERM)
+    first.wait(5)
+    assert not (lab.dir / "control.sock").exists()
+
+
+def test_a_socket_that_cannot_be(lab):
+    done = subprocess.run([VSWITCHD, "--no-huge", "--control", lab.dir / "no" / "where"], capture_output=True, text=True,
+                          timeout=20)
+    assert done.returncode == 1
+    assert done.stderr == f"vswitchd: error: {lab.dir}/no/where: cannot listen: there is no directory {lab.dir}/no\n"

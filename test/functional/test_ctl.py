@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""vswitchctl beside a running switch: tables, JSON, carets, statuses, completion."""
+
+import json
+import re
+import shutil
+import subprocess
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lab import ROOT, VSWITCHD, Lab, Switch
+
+CTL = Path(VSWITCHD).resolve().parents[1] / "vswitchctl/vswitchctl"
+
+
+@pytest.fixture(scope="module")
+def switch():
+    with Lab() as lab:
+        yield Switch(lab, ["a.sock", "b.sock"], "--control", lab.dir / "control.sock")
+
+
+def ctl(switch, *words, path=None):
+    path = path or switch.paths[0].parent / "control.sock"
+    return subprocess.run([CTL, "-s", path, *words], capture_output=True, text=True, timeout=20)
+
+
+def test_the_command_line_prints_tables(switch):
+    done = ctl(switch, "port", "list")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:3] == ["NAME", "INDEX", "UP"]
+    assert [line.split()[0] for line in lines[1:]] == [str(path) for path in switch.paths]
+    assert ctl(switch, "po", "li").stdout == done.stdout
+    assert json.loads(ctl(switch, "-j", "port", "list").stdout)["entries"][0]["index"] == 0
+    shown = ctl(switch, "switch", "show").stdout
+    assert re.search(r"^ports +2$", shown, re.M)
+
+
+@pytest.mark.parametrize("words, column, expected", (
+    ("port lsit", 5, "one of list, show, stats; did you mean list?"),
+    ("fdb list limit 3", 15, "a number from 16 to 4096"),
+    ("fdb list prt x", 9, "did you mean port?"),
+    ("port show", 10, "name of the port"),
+    ("log set level lod", 14, "one of error, warning, info, debug"),
+    ("prt", 0, "did you mean port?"),
+))
+def test_a_caret_is_under_the_wrong_word(switch, words, column, expected):
+    done = ctl(switch, *words.split())
+    first, caret, last = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert first == f"vswitchctl: {words}"
+    assert caret == " " * (len("vswitchctl: ") + column) + "^"
+    assert last.startswith("expected: ") and expected in last
+
+
+def test_refused_and_absent(switch):
+    done = ctl(switch, "port", "show", "nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'vswitchctl: port.show: name: "nowhere" is not a port; port.list names all ports\n'
+    absent = switch.paths[0].parent / "absent"
+    done = ctl(switch, "port", "list", path=absent)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"vswitchctl: no switch at {absent}: No such file or directory\n"
+
+
+def test_completion(switch):
+    done = ctl(switch, "complete", "--", "port", "show", "")
+    assert done.stdout.splitlines() == [str(path) for path in switch.paths]
+    done = subprocess.run(["bash", "-c", 'source <("$0" completion bash); COMP_WORDS=(vswitchctl fdb l); COMP_CWORD=2;'
+                           ' PATH="$(dirname "$0"):$PATH"; _vswitchctl; echo "${COMPREPLY[@]}"', CTL],
+                          capture_output=True, text=True, timeout=20)
+    assert done.stdout == "list\n"
+
+
+def test_reference_and_manual_are_what_the_tables_say():
+    assert subprocess.run([ROOT / "scripts/reference-doc", "--check"], timeout=60).returncode == 0
+
+
+DUMMY = '    {.name = "dummy", .type = SCHEMA_UINT, .min = 3, .max = 7, .about = "field of a test"},\n'
+
+
+def test_a_new_field_is_everywhere(tmp_path):
+    """One row of the table is all that a field takes."""
+    for part in ("app/vswitchctl", "lib/base", "lib/manage", "scripts"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    table = tmp_path / "lib/manage/schema_table.c"
+    head, begin, tail = table.read_text().partition("fdb_list_params[] = {\n")
+    table.write_text(head + begin + DUMMY + tail)
+    loader = SourceFileLoader("reference_doc", str(tmp_path / "scripts/reference-doc"))
+    document = ModuleType(loader.name)
+    document.__file__ = loader.path
+    loader.exec_module(document)
+    program = document.build(tmp_path)
+
+    def run(*words):
+        return subprocess.run([program, "-s", tmp_path / "absent", *words], capture_output=True, text=True, timeout=20)
+
+    assert re.search(r"dummy +field of a test\n +\(a number from 3 to 7\)", run("help", "fdb", "list").stdout)
+    assert "dummy" in run("complete", "--", "fdb", "list", "").stdout.split()
+    schema = json.loads(run("describe").stdout)
+    field = schema["methods"]["fdb.list"]["params"]["properties"]["dummy"]
+    assert (field["minimum"], field["maximum"], field["description"]) == (3, 7, "field of a test")
+    assert "| `dummy` | 3 to 7 |  | field of a test |" in document.markdown(schema)
+    assert "\n\\fBdummy\\fR\nfield of a test.\n" in "\n".join(document.manual(schema))
+    refused = run("fdb", "list", "dummy", "8")
+    assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, "expected: a number from 3 to 7")
+    assert run("fdb", "list", "dummy", "7").returncode == 3
