@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * YAML (and so JSON) files, read by the tables of schema.h: each scalar has the type of its field.
+ * So "no" is a text where the field is a text, 010 is ten, and a MAC address needs no quotes.
+ *
+ * Refused are unknown names and names that are there twice, fields that only the switch tells,
+ * anchors, aliases, tags and more than one document, and files that are too large or too deep. The
+ * first fault is told with its line and column.
+ *
+ * Threads: functions without state.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "manage/schema.h"
+
+#define YAML_BYTES_MAX (1u << 20)
+#define YAML_DEPTH_MAX 8
+
+struct yaml_fault {
+	unsigned line, column; /* the first ones are 1 */
+	char message[400];
+};
+
+/*
+ * Read a text of n bytes, an object of this kind. Returns a new JSON object with
+ * the names of the table, without defaults; an empty file is an empty object. NULL: *ret_fault.
+ */
+json_t *yaml_read(const struct schema *schema, const struct schema_object *object, const char *text,
+    size_t n, struct yaml_fault *ret_fault);

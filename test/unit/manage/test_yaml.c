@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* YAML by the tables: what scalars mean, and where a fault is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/util.h"
+#include "manage/yaml.h"
+#include "small_schema.h"
+
+static json_t *read_text(const char *text, size_t n, struct yaml_fault *fault)
+{
+	/* A copy of this size, so that a sanitizer sees a read beyond it. */
+	char *exact = malloc(n + !n);
+	json_t *json;
+
+	assert_non_null(exact);
+	memcpy(exact, text, n);
+	json = yaml_read(&small_schema, schema_object(&small_schema, "thing"), exact, n, fault);
+	free(exact);
+	return json;
+}
+
+static void means(const char *text, const char *expected)
+{
+	struct yaml_fault fault;
+	json_t *json = read_text(text, strlen(text), &fault);
+	json_t *right = json_loads(expected, 0, NULL);
+
+	assert_non_null(right);
+	if (!json)
+		fail_msg("%s: %u:%u: %s", text, fault.line, fault.column, fault.message);
+	if (!json_equal(json, right))
+		fail_msg("%s means %s", text, json_dumps(json, 0));
+	json_decref(json);
+	json_decref(right);
+}
+
+static void faulty(const char *text, unsigned line, unsigned column, const char *message)
+{
+	struct yaml_fault fault;
+	json_t *json = read_text(text, strlen(text), &fault);
+
+	if (json)
+		fail_msg("%s passed", text);
+	if (fault.line != line || fault.column != column || !strstr(fault.message, message))
+		fail_msg("%s: %u:%u: %s", text, fault.line, fault.column, fault.message);
+}
+
+static void scalars_have_the_types_of_their_fields(void **state)
+{
+	(void)state;
+	means("name: no", "{\"name\": \"no\"}");
+	means("name: 010", "{\"name\": \"010\"}");
+	means("name: 1e3", "{\"name\": \"1e3\"}");
+	means("name: null", "{\"name\": \"null\"}");
+	means("name: \"~\"", "{\"name\": \"~\"}");
+	means("count: 010", "{\"count\": 10}");
+	means("on: no", "{\"on\": false}");
+	means("on: yes", "{\"on\": true}");
+	means("on: \"true\"", "{\"on\": true}");
+	means("mac: 52:54:00:00:00:01", "{\"mac\": \"52:54:00:00:00:01\"}");
+	means("mac: 11:22:33:44:55:06", "{\"mac\": \"11:22:33:44:55:06\"}");
+	means("trunk: 10", "{\"trunk\": \"10\"}");
+	means("trunk: 10,20-29", "{\"trunk\": \"10,20-29\"}");
+}
+
+static void objects_and_lists(void **state)
+{
+	(void)state;
+	means("", "{}");
+	means("# only a comment\n", "{}");
+	means("{}", "{}");
+	means("---\nname: a\n...\n", "{\"name\": \"a\"}");
+	means("{\"name\": \"a\", \"on\": true, \"parts\": [{\"size\": 3}, {}]}",
+	    "{\"name\": \"a\", \"on\": true, \"parts\": [{\"size\": 3}, {}]}");
+	means("name: a\nfile-name: /b\ncolours: [red, green]\nparts:\n  - size: 1\n  - {size: 2}\n",
+	    "{\"name\": \"a\", \"file_name\": \"/b\", \"colours\": [\"red\", \"green\"], "
+	    "\"parts\": [{\"size\": 1}, {\"size\": 2}]}");
+}
+
+static void faults_have_a_place(void **state)
+{
+	(void)state;
+	faulty("name: a\nnmae: b\n", 2, 1, "thing has no \"nmae\"; did you mean name?");
+	faulty("name: a\non: true\nname: b\n", 3, 1, "name is there twice");
+	faulty("file_name: /a\nfile-name: /b\n", 2, 1, "file_name is there twice");
+	faulty("name: a\ncount: 1\n", 2, 8, "count: \"1\" is not a number of bytes, 2 to 16");
+	faulty("count: 0x10", 1, 8, "is not a number");
+	faulty("count: -2", 1, 8, "is not a number");
+	faulty("count: 99999999999999999999", 1, 8, "is not a number");
+	faulty("count: \"\"", 1, 8, "is not a number");
+	faulty("on: maybe", 1, 5, "is not true or false");
+	faulty(
+	    "parts:\n  - size: 1\n  - sice: 2\n", 3, 5, "part has no \"sice\"; did you mean size?");
+	faulty("parts:\n  - size: 10\n", 2, 11, "size: \"10\" is not a number");
+	faulty("colours: red", 1, 10, "must be a list");
+	faulty("colours: [red, blue]", 1, 16, "\"blue\" is not one of red, green");
+	faulty("name: [a]", 1, 7, "name: here must be a text");
+	faulty("parts: [3]", 1, 9, "parts: here must be");
+	faulty("frames: 3", 1, 1, "thing has no \"frames\"");
+	faulty("- name: a", 1, 1, "here must be names with values");
+	faulty("just words", 1, 1, "here must be names with values");
+	faulty("[a]: b", 1, 1, "here must be a name");
+	faulty("name: a\n  on: true\n", 2, 5, "mapping values");
+	faulty("name: \"a\n", 2, 1, "");
+	faulty("\tname: a", 1, 1, "");
+	faulty("name: &x a\n", 1, 7, "anchors");
+	faulty("name: *x\n", 1, 7, "anchors");
+	faulty("name: !!str a\n", 1, 7, "anchors");
+	faulty("name: a\n---\nname: b\n", 2, 1, "second document");
+	faulty("name: \"a\\0b\"", 1, 7, "is not a text");
+	faulty("name: \"a\\nb\"", 1, 7, "is not a text without control characters");
+	faulty("\"na\\0me\": b", 1, 1, "here must be a name");
+}
+
+static void any_part_of_a_file_is_read_or_refused(void **state)
+{
+	static const char text[] =
+	    "name: a\nparts:\n  - size: 1\n  - {size: 2}\ncolours: [red, \"green\"]\nmac: "
+	    "'52:54:00:00:00:01'\n";
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(text); n++) {
+		struct yaml_fault fault;
+		json_t *json = read_text(text, n, &fault);
+
+		assert_true(json || fault.message[0]);
+		json_decref(json);
+	}
+}
+
+static void large_and_deep_files_are_refused(void **state)
+{
+	char *text = malloc(YAML_BYTES_MAX + 1);
+	struct yaml_fault fault;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '[', YAML_BYTES_MAX + 1);
+	assert_null(read_text(text, YAML_BYTES_MAX + 1, &fault));
+	assert_null(read_text(text, YAML_BYTES_MAX, &fault));
+	memcpy(text, "parts: ", 7);
+	assert_null(read_text(text, YAML_BYTES_MAX, &fault));
+	memset(text + 7, '{', YAML_BYTES_MAX - 7);
+	assert_null(read_text(text, YAML_BYTES_MAX, &fault));
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(scalars_have_the_types_of_their_fields),
+	    cmocka_unit_test(objects_and_lists),
+	    cmocka_unit_test(faults_have_a_place),
+	    cmocka_unit_test(any_part_of_a_file_is_read_or_refused),
+	    cmocka_unit_test(large_and_deep_files_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
