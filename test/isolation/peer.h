@@ -191,6 +191,15 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	X(descriptors, NEEDS_NOTHING, "as many descriptors as 256 rings can hold, and more") \
 	X(big_rings, NEEDS_NOTHING, "256 rings of 32,768 entries, and frames on each")
 
+#define PEERS_OF_CLIENTS(X) \
+	X(control_garbage, NEEDS_NOTHING, \
+	    "lines to the control socket that are too long, too deep or no requests") \
+	X(control_questions, NEEDS_NOTHING, "batches of 100 schema.get, answers read") \
+	X(control_addresses, NEEDS_NOTHING, "fdb.list and port.list as fast as it goes") \
+	X(control_connections, NEEDS_NOTHING, "connect to the control socket, ask, hang up") \
+	X(control_crowd, NEEDS_NOTHING, \
+	    "100 clients that send half a line, or do not read the answers to a batch")
+
 #define PEERS(X) \
 	PEERS_OF_RINGS(X) \
 	PEERS_OF_FRAMES(X) \
@@ -200,7 +209,8 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	PEERS_OF_FILES(X) \
 	PEERS_OF_PIPES(X) \
 	PEERS_OF_CONNECTIONS(X) \
-	PEERS_OF_RESOURCES(X)
+	PEERS_OF_RESOURCES(X) \
+	PEERS_OF_CLIENTS(X)
 
 #define X(name, needs, what) void peer_##name(struct peer_world *w);
 PEERS(X)
