@@ -268,8 +268,9 @@ static void tell_ready(const struct daemon *d)
 
 static void daemon_end(struct daemon *d)
 {
-	manage_destroy(d->manage);
 	vswitch_destroy(d->sw);
+	/* It is told of ports that go. */
+	manage_destroy(d->manage);
 	if (d->report_signal)
 		event_free(d->report_signal);
 	if (d->end)

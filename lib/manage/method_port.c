@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manage/methods.h"
 
-#include <string.h>
-
 #include "bridge/fdb.h"
 #include "control/report_vhost.h"
 #include "control/vhost_port.h"
@@ -31,14 +29,6 @@ static struct sums sum_up(const struct switch_port *sp)
 	return sums;
 }
 
-static const char *state_of(const struct switch_port *sp, bool connected)
-{
-	if (switch_port_up(sp))
-		return "up";
-	return connected ? "connected; its driver has not started the rings"
-			 : "waiting for a front-end";
-}
-
 static void add_frontend(const struct switch_port *sp, json_t *port)
 {
 	const struct vhost_port *vp = vhost_port_at(sp->sw, sp->index);
@@ -63,6 +53,7 @@ static json_t *port_json(const struct switch_port *sp)
 	bool connected = vp && vhost_endpoint_connected(vp->endpoint);
 	struct sums sums = sum_up(sp);
 	json_t *rings = json_null(), *mtu = json_null();
+	char state[128];
 
 	if (st && st->have_features)
 		rings = json_string(VIRTIO_HAS(st->features, F_RING_PACKED) ? "packed" : "split");
@@ -70,25 +61,52 @@ static json_t *port_json(const struct switch_port *sp)
 		mtu = json_integer(st->mtu);
 	return json_pack("{s:o, s:i, s:b, s:b, s:s, s:o, s:i, s:o, s:I, s:I, s:I, s:I}", "name",
 	    manage_text(sp->name), "index", (int)sp->index, "up", (int)switch_port_up(sp),
-	    "connected", (int)connected, "state", state_of(sp, connected), "rings", rings,
-	    "queue_pairs", sp->port ? (int)sp->port->n_egress : 0, "mtu", mtu, "addresses",
-	    (json_int_t)fdb_port_count(sp->sw->fdb, sp->index), "in_frames", (json_int_t)sums.in,
-	    "out_frames", (json_int_t)sums.out, "drops", (json_int_t)sums.drops);
+	    "connected", (int)connected, "state", vswitch_port_state(sp, state, sizeof(state)),
+	    "rings", rings, "pairs_used", sp->port ? (int)sp->port->n_egress : 0, "mtu", mtu,
+	    "addresses", (json_int_t)fdb_port_count(sp->sw->fdb, sp->index), "in_frames",
+	    (json_int_t)sums.in, "out_frames", (json_int_t)sums.out, "drops",
+	    (json_int_t)sums.drops);
 }
 
-const struct switch_port *manage_find_port(const struct rpc_call *call, const char *field)
+struct switch_port *manage_find_port(const struct rpc_call *call, const char *field)
 {
 	const struct manage *m = call->arg;
 	const json_t *name = json_object_get(call->params, field);
-	const struct switch_port *sp;
+	struct switch_port *sp = vswitch_port_find(m->config.sw, json_string_value(name));
 
-	for (unsigned p = 0; (sp = vswitch_next_port(m->config.sw, &p));) {
-		if (strcmp(sp->name, json_string_value(name)) == 0)
-			return sp;
+	if (!sp)
+		manage_fail_field(call->error, MANAGE_NOT_FOUND, call->method->name, field, name,
+		    "a port; port.list names all ports");
+	return sp;
+}
+
+/* As it was added. */
+static void add_config(const struct switch_port *sp, json_t *port)
+{
+	const struct port_config *c = vswitch_port_config(sp);
+	const struct net_offer *o = &c->offer;
+
+	json_object_set_new(port, "socket", c->path ? manage_text(c->path) : json_null());
+	json_object_set_new(port, "client", json_boolean(c->mode == VHOST_ENDPOINT_CLIENT));
+	json_object_set_new(port, "queue_pairs", json_integer(o->queue_pairs));
+	if (o->mtu)
+		json_object_set_new(port, "max_mtu", json_integer(o->mtu));
+	json_object_set_new(port, "iommu", json_boolean(o->iommu));
+	json_object_set_new(port, "postcopy", json_boolean(o->postcopy));
+	json_object_set_new(port, "host_notifier", json_boolean(o->host_notifier));
+	json_object_set_new(port, "inband", json_boolean(o->inband));
+	json_object_set_new(port, "guest_memory", json_string(o->memory_any ? "any" : "shared"));
+}
+
+json_t *manage_port(const struct switch_port *sp)
+{
+	json_t *port = port_json(sp);
+
+	if (port) {
+		add_config(sp, port);
+		add_frontend(sp, port);
 	}
-	manage_fail_field(call->error, MANAGE_NOT_FOUND, call->method->name, field, name,
-	    "a port; port.list names all ports");
-	return NULL;
+	return port;
 }
 
 json_t *method_port_list(const struct rpc_call *call)
@@ -97,7 +115,7 @@ json_t *method_port_list(const struct rpc_call *call)
 	const struct switch_port *sp;
 	json_t *entries = json_array();
 
-	for (unsigned p = 0; (sp = vswitch_next_port(m->config.sw, &p));)
+	for (unsigned p = 0; (sp = vswitch_port_next(m->config.sw, &p));)
 		json_array_append_new(entries, port_json(sp));
 	return manage_list(entries, NULL);
 }
@@ -105,11 +123,8 @@ json_t *method_port_list(const struct rpc_call *call)
 json_t *method_port_show(const struct rpc_call *call)
 {
 	const struct switch_port *sp = manage_find_port(call, "name");
-	json_t *port = sp ? port_json(sp) : NULL;
 
-	if (port)
-		add_frontend(sp, port);
-	return port;
+	return sp ? manage_port(sp) : NULL;
 }
 
 static json_t *drops_json(const struct queue_stats *s)

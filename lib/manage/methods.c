@@ -25,6 +25,8 @@
 const struct rpc_method manage_methods[] = {
     {"version", method_version},
     {"switch.show", method_switch_show},
+    {"port.add", method_port_add},
+    {"port.del", method_port_del},
     {"port.list", method_port_list},
     {"port.show", method_port_show},
     {"port.stats", method_port_stats},
@@ -83,7 +85,7 @@ static unsigned ports_up(const struct vswitch *sw, unsigned *ret_ports)
 	unsigned up = 0;
 
 	*ret_ports = 0;
-	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
+	for (unsigned p = 0; (sp = vswitch_port_next(sw, &p));) {
 		(*ret_ports)++;
 		up += switch_port_up(sp);
 	}
@@ -206,6 +208,21 @@ json_t *method_shutdown(const struct rpc_call *call)
 	return json_object();
 }
 
+static void on_port_event(struct switch_port *sp, enum port_event event, void *arg)
+{
+	static const enum manage_event told[] = {
+	    [PORT_ADDED] = MANAGE_EVENT_PORT_ADDED,
+	    [PORT_REMOVED] = MANAGE_EVENT_PORT_REMOVED,
+	    [PORT_UP] = MANAGE_EVENT_PORT_UP,
+	    [PORT_DOWN] = MANAGE_EVENT_PORT_DOWN,
+	};
+	const struct manage *m = arg;
+	struct rpc *rpc = m->server ? rpc_server_rpc(m->server) : NULL;
+
+	if (rpc && rpc_wanted(rpc, told[event]))
+		rpc_publish(rpc, told[event], json_pack("{s:o}", "port", manage_text(sp->name)));
+}
+
 int manage_create(const struct manage_config *config, struct manage **ret_manage)
 {
 	struct manage *m = calloc(1, sizeof(*m));
@@ -217,7 +234,10 @@ int manage_create(const struct manage_config *config, struct manage **ret_manage
 	m->config = *config;
 	m->started_ms = clock_ms();
 	err = rpc_server_create(config->base, config->path, &rpc, &m->server);
+	if (!err)
+		err = vswitch_port_listen(config->sw, on_port_event, m);
 	if (err) {
+		rpc_server_destroy(m->server);
 		free(m);
 		return err;
 	}

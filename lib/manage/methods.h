@@ -25,6 +25,8 @@ extern const struct rpc_method manage_methods[];
 #define MANAGE_HANDLERS(X) \
 	X(method_version) \
 	X(method_switch_show) \
+	X(method_port_add) \
+	X(method_port_del) \
 	X(method_port_list) \
 	X(method_port_show) \
 	X(method_port_stats) \
@@ -41,7 +43,10 @@ MANAGE_HANDLERS(X)
 #undef X
 
 /* The port that this parameter names. NULL: there is none, and the error says so. */
-const struct switch_port *manage_find_port(const struct rpc_call *call, const char *field);
+struct switch_port *manage_find_port(const struct rpc_call *call, const char *field);
+
+/* What port.show tells of a port. */
+json_t *manage_port(const struct switch_port *sp);
 
 /* A name that may be no UTF-8, because it is a path: then it is shown with question marks. */
 json_t *manage_text(const char *text);

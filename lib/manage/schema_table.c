@@ -99,8 +99,35 @@ static const struct schema_field switch_fields[] = {
 		.flags = SCHEMA_KEY | SCHEMA_COLUMN, .about = "name of the port" \
 	}
 
+static const char *const memory_kinds[] = {"shared", "any", NULL};
+
+#define AT_CREATION(field, its_type, ...) \
+	{ \
+		.name = field, .type = SCHEMA_##its_type, .flags = SCHEMA_CREATE, __VA_ARGS__ \
+	}
+
+/* What is not given to port.add is as the command line of the switch says for all ports. */
 static const struct schema_field port_fields[] = {
     PORT_NAME,
+    {.name = "socket",
+	.type = SCHEMA_PATH,
+	.flags = SCHEMA_CREATE | SCHEMA_REQUIRED | SCHEMA_NULL,
+	.about = "path of the socket for the front-end"},
+    AT_CREATION("client", BOOL, .about = "connect to the socket instead of listening on it"),
+    AT_CREATION("queue_pairs", UINT, .min = 1, .max = 128,
+	.about = "queue pairs to offer to front-ends that leave this to the switch"),
+    AT_CREATION("max_mtu", UINT, .min = 68, .max = 65535, .unit = "bytes",
+	.about = "largest MTU that the front-end may tell"),
+    AT_CREATION("offer", STRING, .min = 1, .max = 600,
+	.about = "virtio features to offer, as for --features: a set, or a list such as "
+		 "all,-ring_packed"),
+    AT_CREATION("iommu", BOOL, .about = "support a guest with a virtual IOMMU"),
+    AT_CREATION(
+	"postcopy", BOOL, .about = "let a migrating guest run before its memory has arrived"),
+    AT_CREATION("host_notifier", BOOL, .about = "offer the guest pages to kick"),
+    AT_CREATION("inband", BOOL, .about = "offer kicks and calls as messages"),
+    AT_CREATION("guest_memory", WORD, .words = memory_kinds,
+	.about = "map shared memory only, or files of any kind"),
     {.name = "index",
 	ANY_NUMBER,
 	.flags = TOLD_SHOWN,
@@ -119,7 +146,7 @@ static const struct schema_field port_fields[] = {
 	.words = ring_formats,
 	.flags = TOLD | SCHEMA_NULL,
 	.about = "format of the rings that were negotiated"},
-    {.name = "queue_pairs", ANY_NUMBER, .flags = TOLD, .about = "queue pairs that the guest uses"},
+    {.name = "pairs_used", ANY_NUMBER, .flags = TOLD, .about = "queue pairs that the guest uses"},
     {.name = "mtu",
 	ANY_NUMBER,
 	.unit = "bytes",
@@ -299,6 +326,22 @@ static const struct schema_object objects[] = {
     END,
 };
 
+static const struct schema_field port_add_params[] = {
+    {.name = "exist_ok",
+	.type = SCHEMA_BOOL,
+	.preset = "false",
+	.about = "it is no fault if the port is there already, with the same socket"},
+    END,
+};
+
+static const struct schema_field port_del_params[] = {
+    {.name = "missing_ok",
+	.type = SCHEMA_BOOL,
+	.preset = "false",
+	.about = "it is no fault if there is no such port"},
+    END,
+};
+
 static const struct schema_field fdb_list_params[] = {
     {.name = "port",
 	.type = SCHEMA_STRING,
@@ -347,6 +390,17 @@ static const struct schema_method methods[] = {
 	.object = "switch",
 	.gives = SCHEMA_GIVES_OBJECT,
 	.about = "Show the switch as a whole"},
+    {.name = "port.add",
+	.object = "port",
+	.takes = SCHEMA_TAKES_NEW,
+	.params = port_add_params,
+	.gives = SCHEMA_GIVES_OBJECT,
+	.about = "Add a port"},
+    {.name = "port.del",
+	.object = "port",
+	.takes = SCHEMA_TAKES_KEY,
+	.params = port_del_params,
+	.about = "Remove a port, and disconnect its front-end"},
     {.name = "port.list", .object = "port", .gives = SCHEMA_GIVES_LIST, .about = "List all ports"},
     {.name = "port.show",
 	.object = "port",

@@ -115,7 +115,7 @@ def test_every_answer_is_what_the_schema_says(setting, client):
     given = {"port.show": {"name": port}, "port.stats": {"name": port}, "log.set": {"level": "info"}}
     assert {"version", "switch.show", "port.list", "fdb.list", "worker.list", "schema.get"} < set(schema["methods"])
     for name, method in schema["methods"].items():
-        if name != "shutdown":
+        if name not in ("shutdown", "port.add", "port.del"):
             assert_valid(method["result"], client.call(name, **given.get(name, {})), schema["$defs"])
 
 
@@ -290,6 +290,85 @@ def test_a_client_that_shuts_down_is_still_answered(setting):
     assert b'"result"' in raw.makefile("rb").read()
 
 
+def names_of(client):
+    return [port["name"] for port in client.list("port.list")]
+
+
+def test_ports_come_and_go(setting, client):
+    path = setting.lab.dir / "new.sock"
+    before = names_of(client)
+    with setting.client() as watcher:
+        watcher.call("subscribe", events=["port.added", "port.removed"])
+        shown = client.call("port.add", name="new", socket=str(path), queue_pairs=2, offer="all,-ring_packed")
+        assert (shown["name"], shown["socket"], shown["queue_pairs"], shown["up"]) == ("new", str(path), 2, False)
+        assert stat.S_ISSOCK(path.stat().st_mode)
+        assert names_of(client) == [*before, "new"]
+        assert client.call("port.add", name="new", socket=str(path), exist_ok=True)["index"] == shown["index"]
+        for name, socket_path, field in (("new", path, "name"), ("other", path, "path"), ("new", "/elsewhere", "name")):
+            with pytest.raises(vswitch.Error, match="there is a port|has this path") as caught:
+                client.call("port.add", name=name, socket=str(socket_path), exist_ok=name == "other")
+            assert caught.value.code == -32002
+        assert client.call("port.del", name="new") == {}
+        assert not path.exists() and names_of(client) == before
+        assert client.call("port.del", name="new", missing_ok=True) == {}
+        with pytest.raises(vswitch.Error) as caught:
+            client.call("port.del", name="new")
+        assert caught.value.code == -32001
+        events = [watcher.receive()["params"] for _ in range(2)]
+        assert [(event["event"], event["port"]) for event in events] == [("port.added", "new"), ("port.removed", "new")]
+
+
+@pytest.mark.parametrize("wrong, code", (
+    ({"name": "new"}, -32602),
+    ({"name": "new", "socket": "relative"}, -32602),
+    ({"name": "new", "socket": "/nowhere/at/all.sock"}, -32003),
+    ({"name": "new", "socket": "/tmp/x.sock", "offer": "all,-packed"}, -32602),
+    ({"name": "new", "socket": None}, -32602),
+    ({"name": "new", "socket": "/tmp/x.sock", "queue_pairs": 129}, -32602),
+    ({"name": "new", "socket": "/tmp/" + "x" * 200}, -32003),
+    ({"name": "new", "socket": "/tmp/x.sock", "index": 3}, -32602),
+), ids=range(8))
+def test_ports_that_cannot_be_added(setting, client, wrong, code):
+    before = names_of(client)
+    with pytest.raises(vswitch.Error) as caught:
+        client.call("port.add", **wrong)
+    assert caught.value.code == code, str(caught.value)
+    assert names_of(client) == before
+
+
+def test_events_of_ports(lab):
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
+    names = {str(port) for port in switch.paths}
+    with vswitch.Client(path, timeout=20) as watcher:
+        watcher.call("subscribe", events=["port.up", "port.down"])
+        ports = [word for name in names for word in ("--port", name)]
+        guests = Process(lab, "pktgen", [PKTGEN, "--no-huge", *ports, "--rate", "1k", "--duration", 60])
+        ups = [watcher.receive()["params"] for _ in range(2)]
+        assert {(event["event"], event["port"]) for event in ups} == {("port.up", name) for name in names}
+        assert all(abs(event["time"] / 1000 - time.time()) < 60 for event in ups)
+        guests.signal(signal.SIGKILL)
+        last = {}
+        while set(last) < names or set(last.values()) != {"port.down"}:
+            event = watcher.receive()["params"]
+            last[event["port"]] = event["event"]
+
+
+def test_a_port_that_is_removed_while_its_guest_sends(lab):
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
+    ports = [word for name in switch.paths for word in ("--port", name)]
+    Process(lab, "pktgen", [PKTGEN, "--no-huge", *ports, "--rate", "50k", "--duration", 20])
+    name = str(switch.paths[0])
+    with vswitch.Client(path) as client:
+        wait_for(lambda: client.call("switch.show")["ports_up"] == 2, "guests", 15)
+        client.call("port.del", name=name)
+        assert names_of(client) == [str(switch.paths[1])]
+        wait_for(lambda: not list(client.list("fdb.list", limit=16)) or all(
+            entry["port"] != name for entry in client.list("fdb.list")), "end of its addresses")
+        wait_for(lambda: client.call("port.add", name=name, socket=name, exist_ok=True)["index"] in (0, 2), "port")
+
+
 def test_ports_with_guests(lab):
     path = lab.dir / "control.sock"
     switch = Switch(lab, ["a.sock", "b.sock", "c.sock"], "--control", path)
@@ -305,7 +384,7 @@ def test_ports_with_guests(lab):
             assert mine == {entry["mac"] for entry in addresses if entry["port"] == name}
             assert client.call("port.show", name=name)["addresses"] == len(mine)
         first, _, third = client.list("port.list")
-        assert first["up"] and first["rings"] and first["in_frames"] > 0 and first["queue_pairs"] >= 1
+        assert first["up"] and first["rings"] and first["in_frames"] > 0 and first["pairs_used"] >= 1
         assert not third["up"] and third["in_frames"] == 0
         shown = client.call("port.show", name=names[0])
         assert shown["memory"] > 0 and "version_1" in shown["features"]

@@ -40,7 +40,7 @@ def test_the_command_line_prints_tables(switch):
 
 
 @pytest.mark.parametrize("words, column, expected", (
-    ("port lsit", 5, "one of list, show, stats; did you mean list?"),
+    ("port lsit", 5, "one of add, del, list, show, stats; did you mean list?"),
     ("fdb list limit 3", 15, "a number from 16 to 4096"),
     ("fdb list prt x", 9, "did you mean port?"),
     ("port show", 10, "name of the port"),
