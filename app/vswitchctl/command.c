@@ -9,6 +9,7 @@
  */
 #include "command.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #include "base/util.h"
 #include "manage/check.h"
+#include "manage/yaml.h"
 
 #define CANDIDATES_MAX 128
 
@@ -172,7 +174,12 @@ static const struct schema_method *find_method(const struct schema *schema, int 
 	return m;
 }
 
-/* The parameter that needs no name: the key of the object. */
+bool command_is_bare(const struct schema_field *field)
+{
+	return (field->flags & SCHEMA_KEY) || field->type == SCHEMA_OBJECT;
+}
+
+/* The parameter that needs no name. */
 static const struct schema_field *key_of(
     const struct schema *schema, const struct schema_method *method)
 {
@@ -181,7 +188,7 @@ static const struct schema_field *key_of(
 	bool required;
 
 	while ((f = schema_next_param(schema, method, &at, &required)))
-		if (f->flags & SCHEMA_KEY)
+		if (command_is_bare(f))
 			return f;
 	return NULL;
 }
@@ -195,7 +202,7 @@ static void open_params(const struct schema *schema, const struct schema_method 
 	bool required;
 
 	while ((f = schema_next_param(schema, method, &at, &required)))
-		if (!(f->flags & SCHEMA_KEY) && !json_object_get(given, f->name))
+		if (!command_is_bare(f) && !json_object_get(given, f->name))
 			add_candidate(c, f->name, strlen(f->name), f->about);
 }
 
@@ -288,15 +295,56 @@ static json_t *value_of(const struct schema_field *f, const char *text)
 	return list;
 }
 
+/* Read the whole file. NULL: errno. */
+static char *read_file(const char *name, size_t *ret_n)
+{
+	FILE *file = fopen(name, "re");
+	char *text = file ? malloc(YAML_BYTES_MAX + 1) : NULL;
+
+	if (text)
+		*ret_n = fread(text, 1, YAML_BYTES_MAX + 1, file);
+	if (file)
+		fclose(file);
+	return text;
+}
+
+/* An object is written in a file. 0 or -1 with *fault. */
+static int take_file(const struct schema *schema, const struct schema_field *f, const char *name,
+    json_t *params, struct usage_fault *fault)
+{
+	struct yaml_fault wrong;
+	size_t n = 0;
+	char *text = read_file(name, &n);
+	json_t *json = NULL;
+
+	fault->word = -1;
+	if (text)
+		json = yaml_read(schema, schema_object(schema, f->object), text, n, &wrong);
+	if (!text)
+		snprintf(
+		    fault->expected, sizeof(fault->expected), "%s: %s", name, error_text(errno));
+	else if (!json)
+		snprintf(fault->expected, sizeof(fault->expected), "%s:%u:%u: %s", name, wrong.line,
+		    wrong.column, wrong.message);
+	free(text);
+	if (!json)
+		return -1;
+	json_object_set_new(params, f->name, json);
+	return 0;
+}
+
 /* Take the value at words[at]. 0 or -1 with *fault. */
 static int take_value(const struct schema *schema, const struct schema_field *f, int at,
     const char *word, json_t *params, struct usage_fault *fault)
 {
-	json_t *value = value_of(f, word);
 	struct manage_error error = {0};
 	char expected[300];
+	json_t *value;
 	int err;
 
+	if (f->type == SCHEMA_OBJECT && !(f->flags & SCHEMA_LIST))
+		return take_file(schema, f, word, params, fault);
+	value = value_of(f, word);
 	if (!value)
 		return fault_at(fault, at, "a text in UTF-8");
 	err = check_value(schema, f, value, "", &error);
@@ -344,9 +392,11 @@ static int check_whole(
 			continue; /* it is not necessary, or it is there */
 		schema_expected(f, expected, sizeof(expected));
 		fault->word = n;
+		if (f->type == SCHEMA_OBJECT)
+			snprintf(expected, sizeof(expected), "a file in YAML or JSON");
 		snprintf(fault->expected, sizeof(fault->expected), "%s%s%s",
-		    (f->flags & SCHEMA_KEY) ? f->about : f->name,
-		    (f->flags & SCHEMA_KEY) ? ": " : " and ", expected);
+		    command_is_bare(f) ? f->about : f->name, command_is_bare(f) ? ": " : " and ",
+		    expected);
 		return -1;
 	}
 	return 0;

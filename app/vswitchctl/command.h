@@ -2,7 +2,7 @@
 /*
  * From words to a request. The grammar is the schema:
  *
- *	OBJECT VERB [KEY] [NAME VALUE]...
+ *	OBJECT VERB [KEY | FILE] [NAME VALUE]...
  *
  * A method without an object is its verb. Without a verb "list", "show" or "get" is meant. Words
  * that the schema knows may be abbreviated if only one word begins so. A value of true or false may
@@ -16,7 +16,8 @@
 
 /* What is wrong with the words. */
 struct usage_fault {
-	int word;           /* its number; the number of words: something is missing at the end */
+	int word;           /* its number; the number of words: something is missing at the end;
+			     * -1: a file is wrong, and `expected` says what */
 	char expected[600]; /* what would be right */
 };
 
@@ -28,6 +29,9 @@ struct command {
 /* 0 or -1 with *ret_fault. */
 int command_parse(const struct schema *schema, int n, char *const words[], struct command *ret,
     struct usage_fault *ret_fault);
+
+/* Is it a value without a name: the key of an object, or a file? There is one such parameter. */
+bool command_is_bare(const struct schema_field *field);
 
 /* Methods that the command line has no words for: "monitor" does what they are for. */
 bool command_hides(const struct schema_method *method);

@@ -19,6 +19,11 @@
 	X("help", "Explain a command: help OBJECT [VERB]") \
 	X("completion", "Print a completion script: completion bash")
 
+static const char *bare_name(const struct schema_field *f)
+{
+	return f->type == SCHEMA_OBJECT ? "FILE" : "NAME";
+}
+
 static void print_words(const struct schema *schema, const struct schema_method *m, FILE *out)
 {
 	const struct schema_field *f;
@@ -28,8 +33,8 @@ static void print_words(const struct schema *schema, const struct schema_method 
 	for (const char *c = m->name; *c; c++)
 		fputc(*c == '.' ? ' ' : *c, out);
 	while ((f = schema_next_param(schema, m, &at, &required))) {
-		if (f->flags & SCHEMA_KEY)
-			fprintf(out, " NAME");
+		if (command_is_bare(f))
+			fprintf(out, " %s", bare_name(f));
 		else if (required)
 			fprintf(out, " %s VALUE", f->name);
 		else
@@ -42,7 +47,7 @@ static void print_param(const struct schema_field *f, FILE *out)
 	char expected[400];
 
 	schema_expected(f, expected, sizeof(expected));
-	fprintf(out, "  %-16s  %s\n", (f->flags & SCHEMA_KEY) ? "NAME" : f->name, f->about);
+	fprintf(out, "  %-16s  %s\n", command_is_bare(f) ? bare_name(f) : f->name, f->about);
 	fprintf(out, "  %-16s  (%s", "", expected);
 	if (f->preset)
 		fprintf(out, "; default %s", f->preset);

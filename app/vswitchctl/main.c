@@ -25,6 +25,12 @@ static int usage(int n, char *const words[], const struct usage_fault *fault)
 {
 	unsigned column = 0;
 
+	if (fault->word < 0) {
+		fputs("vswitchctl: ", stderr);
+		show_text(fault->expected, stderr);
+		fputc('\n', stderr);
+		return STATUS_REFUSED;
+	}
 	fputs("vswitchctl:", stderr);
 	for (int i = 0; i < n; i++) {
 		fputc(' ', stderr);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manage/methods.h"
 
+#include <stdio.h>
+
 #include "bridge/fdb.h"
 #include "control/report_vhost.h"
 #include "control/vhost_port.h"
@@ -80,22 +82,34 @@ struct switch_port *manage_find_port(const struct rpc_call *call, const char *fi
 	return sp;
 }
 
-/* As it was added. */
-static void add_config(const struct switch_port *sp, json_t *port)
+/* The names of features, with commas in between: a list for --features that offers only these. */
+static json_t *feature_list(uint64_t features)
 {
-	const struct port_config *c = vswitch_port_config(sp);
+	json_t *names = report_features(features), *name;
+	char text[640] = "";
+	size_t n = 0, i;
+
+	json_array_foreach(names, i, name)
+	{
+		if (n < sizeof(text))
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? "," : "",
+			    json_string_value(name));
+	}
+	json_decref(names);
+	return json_string(text);
+}
+
+json_t *manage_port_config(const struct port_config *c)
+{
 	const struct net_offer *o = &c->offer;
 
-	json_object_set_new(port, "socket", c->path ? manage_text(c->path) : json_null());
-	json_object_set_new(port, "client", json_boolean(c->mode == VHOST_ENDPOINT_CLIENT));
-	json_object_set_new(port, "queue_pairs", json_integer(o->queue_pairs));
-	if (o->mtu)
-		json_object_set_new(port, "max_mtu", json_integer(o->mtu));
-	json_object_set_new(port, "iommu", json_boolean(o->iommu));
-	json_object_set_new(port, "postcopy", json_boolean(o->postcopy));
-	json_object_set_new(port, "host_notifier", json_boolean(o->host_notifier));
-	json_object_set_new(port, "inband", json_boolean(o->inband));
-	json_object_set_new(port, "guest_memory", json_string(o->memory_any ? "any" : "shared"));
+	return json_pack("{s:o*, s:o*, s:b, s:i, s:o*, s:o, s:b, s:b, s:b, s:b, s:s}", "name",
+	    c->name ? manage_text(c->name) : NULL, "socket", c->path ? manage_text(c->path) : NULL,
+	    "client", c->mode == VHOST_ENDPOINT_CLIENT, "queue_pairs", (int)o->queue_pairs,
+	    "max_mtu", o->mtu ? json_integer(o->mtu) : NULL, "offer", feature_list(o->features),
+	    "iommu", (int)o->iommu, "postcopy", (int)o->postcopy, "host_notifier",
+	    (int)o->host_notifier, "inband", (int)o->inband, "guest_memory",
+	    o->memory_any ? "any" : "shared");
 }
 
 json_t *manage_port(const struct switch_port *sp)
@@ -103,7 +117,7 @@ json_t *manage_port(const struct switch_port *sp)
 	json_t *port = port_json(sp);
 
 	if (port) {
-		add_config(sp, port);
+		json_object_update_new(port, manage_port_config(vswitch_port_config(sp)));
 		add_frontend(sp, port);
 	}
 	return port;

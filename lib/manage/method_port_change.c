@@ -8,46 +8,48 @@
 #include "control/switch_port.h"
 #include "net/net_features.h"
 
-static const char *text_of(const struct rpc_call *call, const char *name)
+static const char *text_of(const json_t *port, const char *name)
 {
-	return json_string_value(json_object_get(call->params, name));
+	return json_string_value(json_object_get(port, name));
 }
 
 /* What is not given stays as it is. */
-static void take_bool(const struct rpc_call *call, const char *name, bool *value)
+static void take_bool(const json_t *port, const char *name, bool *value)
 {
-	const json_t *given = json_object_get(call->params, name);
+	const json_t *given = json_object_get(port, name);
 
 	if (given)
 		*value = json_is_true(given);
 }
 
-static bool take_offer(const struct rpc_call *call, struct net_offer *offer)
+static bool take_offer(
+    const char *about, const json_t *port, struct net_offer *offer, struct manage_error *error)
 {
-	const char *text = text_of(call, "offer");
+	const char *text = text_of(port, "offer");
 	char word[64], names[640];
 
-	take_bool(call, "iommu", &offer->iommu);
-	take_bool(call, "postcopy", &offer->postcopy);
-	take_bool(call, "host_notifier", &offer->host_notifier);
-	take_bool(call, "inband", &offer->inband);
+	take_bool(port, "iommu", &offer->iommu);
+	take_bool(port, "postcopy", &offer->postcopy);
+	take_bool(port, "host_notifier", &offer->host_notifier);
+	take_bool(port, "inband", &offer->inband);
 	if (!text || net_features_parse(text, &offer->features, word, sizeof(word)))
 		return true;
 	net_features_names(names, sizeof(names));
-	manage_fail_field(call->error, MANAGE_PARAMS, call->method->name, "offer",
-	    json_object_get(call->params, "offer"), names);
+	manage_fail_field(
+	    error, MANAGE_PARAMS, about, "offer", json_object_get(port, "offer"), names);
 	return false;
 }
 
-static bool take_config(const struct rpc_call *call, struct port_config *c)
+bool manage_read_port(
+    const char *about, const json_t *port, struct port_config *c, struct manage_error *error)
 {
-	const json_t *client = json_object_get(call->params, "client");
-	const json_t *pairs = json_object_get(call->params, "queue_pairs");
-	const json_t *mtu = json_object_get(call->params, "max_mtu");
-	const char *memory = text_of(call, "guest_memory");
+	const json_t *client = json_object_get(port, "client");
+	const json_t *pairs = json_object_get(port, "queue_pairs");
+	const json_t *mtu = json_object_get(port, "max_mtu");
+	const char *memory = text_of(port, "guest_memory");
 
-	c->name = text_of(call, "name");
-	c->path = text_of(call, "socket");
+	c->name = text_of(port, "name");
+	c->path = text_of(port, "socket");
 	if (client)
 		c->mode = json_is_true(client) ? VHOST_ENDPOINT_CLIENT : VHOST_ENDPOINT_SERVER;
 	if (pairs)
@@ -56,10 +58,11 @@ static bool take_config(const struct rpc_call *call, struct port_config *c)
 		c->offer.mtu = (uint16_t)json_integer_value(mtu);
 	if (memory)
 		c->offer.memory_any = strcmp(memory, "any") == 0;
-	return take_offer(call, &c->offer);
+	return take_offer(about, port, &c->offer, error);
 }
 
-static json_t *refuse(const struct rpc_call *call, int err, const struct port_fault *fault)
+static void refuse(
+    const char *about, int err, const struct port_fault *fault, struct manage_error *error)
 {
 	enum manage_error_code code = MANAGE_REFUSED;
 
@@ -67,13 +70,31 @@ static json_t *refuse(const struct rpc_call *call, int err, const struct port_fa
 		code = MANAGE_EXISTS;
 	else if (err == -ENOSPC || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 		code = MANAGE_NO_ROOM;
-	return manage_fail(call->error, code, "port.add: %s", fault->text);
+	manage_fail(error, code, "%s: %s", about, fault->text);
+}
+
+struct switch_port *manage_add_port(
+    struct vswitch *sw, const char *about, const json_t *port, struct manage_error *error)
+{
+	struct port_config config;
+	struct switch_port *sp;
+	struct port_fault fault;
+	int err;
+
+	vswitch_port_defaults(sw, &config);
+	if (!manage_read_port(about, port, &config, error))
+		return NULL;
+	err = vswitch_port_add(sw, &config, &sp, &fault);
+	if (!err)
+		return sp;
+	refuse(about, err, &fault, error);
+	return NULL;
 }
 
 /* Is it the port that is to be added? */
-static bool is_the_same(const struct switch_port *sp, const struct rpc_call *call)
+static bool is_the_same(const struct switch_port *sp, const json_t *port)
 {
-	const char *path = vswitch_port_config(sp)->path, *socket = text_of(call, "socket");
+	const char *path = vswitch_port_config(sp)->path, *socket = text_of(port, "socket");
 
 	return path && socket && strcmp(path, socket) == 0;
 }
@@ -81,25 +102,18 @@ static bool is_the_same(const struct switch_port *sp, const struct rpc_call *cal
 json_t *method_port_add(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call, "name"));
+	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 	bool exist_ok = json_is_true(json_object_get(call->params, "exist_ok"));
-	struct port_config config;
-	struct port_fault fault;
-	int err;
 
-	if (sp && exist_ok && is_the_same(sp, call))
-		return manage_port(sp);
-	vswitch_port_defaults(m->config.sw, &config);
-	if (!take_config(call, &config))
-		return NULL;
-	err = vswitch_port_add(m->config.sw, &config, &sp, &fault);
-	return err ? refuse(call, err, &fault) : manage_port(sp);
+	if (!sp || !exist_ok || !is_the_same(sp, call->params))
+		sp = manage_add_port(m->config.sw, call->method->name, call->params, call->error);
+	return sp ? manage_port(sp) : NULL;
 }
 
 json_t *method_port_del(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call, "name"));
+	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 
 	if (!sp && json_is_true(json_object_get(call->params, "missing_ok")))
 		return json_object();

@@ -33,6 +33,9 @@ const struct rpc_method manage_methods[] = {
     {"fdb.list", method_fdb_list},
     {"worker.list", method_worker_list},
     {"log.set", method_log_set},
+    {"config.get", method_config_get},
+    {"config.diff", method_config_diff},
+    {"config.apply", method_config_apply},
     {"schema.get", method_schema_get},
     {"subscribe", method_subscribe},
     {"unsubscribe", method_unsubscribe},
@@ -223,6 +226,17 @@ static void on_port_event(struct switch_port *sp, enum port_event event, void *a
 		rpc_publish(rpc, told[event], json_pack("{s:o}", "port", manage_text(sp->name)));
 }
 
+/* Ports that are there before the first client comes are from the command line. */
+static json_t *given_ports(const struct vswitch *sw)
+{
+	json_t *given = json_object();
+	const struct switch_port *sp;
+
+	for (unsigned p = 0; (sp = vswitch_port_next(sw, &p));)
+		json_object_set_new(given, sp->name, json_true());
+	return given;
+}
+
 int manage_create(const struct manage_config *config, struct manage **ret_manage)
 {
 	struct manage *m = calloc(1, sizeof(*m));
@@ -233,11 +247,13 @@ int manage_create(const struct manage_config *config, struct manage **ret_manage
 		return -ENOMEM;
 	m->config = *config;
 	m->started_ms = clock_ms();
+	m->given = given_ports(config->sw);
 	err = rpc_server_create(config->base, config->path, &rpc, &m->server);
 	if (!err)
 		err = vswitch_port_listen(config->sw, on_port_event, m);
 	if (err) {
 		rpc_server_destroy(m->server);
+		json_decref(m->given);
 		free(m);
 		return err;
 	}
@@ -250,5 +266,6 @@ void manage_destroy(struct manage *m)
 	if (!m)
 		return;
 	rpc_server_destroy(m->server);
+	json_decref(m->given);
 	free(m);
 }

@@ -15,8 +15,10 @@ struct manage {
 	bool ending; /* a client has asked for it */
 	struct rpc_server *server;
 	int64_t started_ms;
+	json_t *given; /* an object with the names of the ports that the command line gave */
 };
 
+struct port_config;
 struct switch_port;
 
 extern const struct rpc_method manage_methods[];
@@ -33,6 +35,9 @@ extern const struct rpc_method manage_methods[];
 	X(method_fdb_list) \
 	X(method_worker_list) \
 	X(method_log_set) \
+	X(method_config_get) \
+	X(method_config_diff) \
+	X(method_config_apply) \
 	X(method_schema_get) \
 	X(method_subscribe) \
 	X(method_unsubscribe) \
@@ -47,6 +52,27 @@ struct switch_port *manage_find_port(const struct rpc_call *call, const char *fi
 
 /* What port.show tells of a port. */
 json_t *manage_port(const struct switch_port *sp);
+
+/* The fields of a port that can be set; without a name and a socket if there is none. */
+json_t *manage_port_config(const struct port_config *config);
+
+/*
+ * What these checked fields say; *ret_config has the defaults. Texts are those of `port`. False:
+ * error.
+ */
+bool manage_read_port(const char *about, const json_t *port, struct port_config *ret_config,
+    struct manage_error *error);
+
+/* Add a port with these checked fields. `about` begins the message. NULL: error. */
+struct switch_port *manage_add_port(
+    struct vswitch *sw, const char *about, const json_t *port, struct manage_error *error);
+
+/*
+ * Make the switch what a configuration says, or only tell what that would change. Returns the list
+ * of changes, or NULL: nothing has changed, and *error says why.
+ */
+json_t *manage_apply(const struct manage *manage, const char *about, const json_t *config,
+    bool dry_run, struct manage_error *error);
 
 /* A name that may be no UTF-8, because it is a path: then it is shown with question marks. */
 json_t *manage_text(const char *text);

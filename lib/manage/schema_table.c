@@ -313,6 +313,32 @@ static const struct schema_field event_fields[] = {
     END,
 };
 
+static const char *const config_actions[] = {"add", "del", "set", "replace", NULL};
+
+static const struct schema_field config_fields[] = {
+    {.name = "ports",
+	.type = SCHEMA_OBJECT,
+	.object = "port",
+	.flags = SCHEMA_LIST,
+	.about = "all ports, with the fields that differ from the defaults"},
+    END,
+};
+
+static const struct schema_field change_fields[] = {
+    {.name = "action",
+	.type = SCHEMA_WORD,
+	.words = config_actions,
+	.flags = TOLD_SHOWN,
+	.about = "what is done; a port is replaced if a field changes that cannot change later"},
+    {.name = "object", .type = SCHEMA_STRING, .flags = TOLD_SHOWN, .about = "kind of object"},
+    {.name = "name", .type = SCHEMA_STRING, .flags = TOLD_SHOWN, .about = "its name"},
+    {.name = "because",
+	.type = SCHEMA_STRING,
+	.flags = TOLD_SHOWN | SCHEMA_NULL,
+	.about = "field that differs"},
+    END,
+};
+
 static const struct schema_object objects[] = {
     {"version", "What answers", version_fields},
     {"switch", "The switch as a whole", switch_fields},
@@ -323,6 +349,8 @@ static const struct schema_object objects[] = {
     {"fdb", "An entry of the address table", address_fields},
     {"worker", "A thread that moves frames, on a CPU of its own", worker_fields},
     {"event", "Something that happened", event_fields},
+    {"config", "A configuration", config_fields},
+    {"change", "A difference between a configuration and the running one", change_fields},
     END,
 };
 
@@ -360,6 +388,23 @@ static const struct schema_field fdb_list_params[] = {
 	.max = 4096,
 	.preset = "1024",
 	.about = "the most entries of one answer; there may be fewer, and more may follow"},
+    END,
+};
+
+#define CONFIG_PARAM \
+	{ \
+		.name = "config", .type = SCHEMA_OBJECT, .object = "config", \
+		.flags = SCHEMA_REQUIRED, .about = "the configuration" \
+	}
+
+static const struct schema_field config_diff_params[] = {CONFIG_PARAM, END};
+
+static const struct schema_field config_apply_params[] = {
+    CONFIG_PARAM,
+    {.name = "dry_run",
+	.type = SCHEMA_BOOL,
+	.preset = "false",
+	.about = "change nothing, and tell what would change"},
     END,
 };
 
@@ -422,6 +467,20 @@ static const struct schema_method methods[] = {
 	.gives = SCHEMA_GIVES_LIST,
 	.about = "List the workers"},
     {.name = "log.set", .params = log_set_params, .about = "Choose what the log has"},
+    {.name = "config.get",
+	.object = "config",
+	.gives = SCHEMA_GIVES_OBJECT,
+	.about = "Tell the running configuration"},
+    {.name = "config.diff",
+	.object = "change",
+	.params = config_diff_params,
+	.gives = SCHEMA_GIVES_LIST,
+	.about = "Tell how a configuration differs from the running one"},
+    {.name = "config.apply",
+	.object = "change",
+	.params = config_apply_params,
+	.gives = SCHEMA_GIVES_LIST,
+	.about = "Change what differs from a configuration, all or nothing"},
     {.name = "schema.get",
 	.gives = SCHEMA_GIVES_SCHEMA,
 	.about = "Describe all objects and methods as JSON Schema"},

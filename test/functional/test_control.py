@@ -112,7 +112,8 @@ def assert_valid(schema, value, defs):
 def test_every_answer_is_what_the_schema_says(setting, client):
     schema = client.call("schema.get")
     port = str(setting.switch.paths[0])
-    given = {"port.show": {"name": port}, "port.stats": {"name": port}, "log.set": {"level": "info"}}
+    given = {"port.show": {"name": port}, "port.stats": {"name": port}, "log.set": {"level": "info"},
+             "config.diff": {"config": {}}, "config.apply": {"config": {}}}
     assert {"version", "switch.show", "port.list", "fdb.list", "worker.list", "schema.get"} < set(schema["methods"])
     for name, method in schema["methods"].items():
         if name not in ("shutdown", "port.add", "port.del"):
@@ -334,6 +335,65 @@ def test_ports_that_cannot_be_added(setting, client, wrong, code):
         client.call("port.add", **wrong)
     assert caught.value.code == code, str(caught.value)
     assert names_of(client) == before
+
+
+def control_thread_time(switch):
+    """CPU time in seconds: the machine may do other things."""
+    words = Path(f"/proc/{switch.pid}/task/{switch.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_configuration_is_applied(lab):
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock"], "--control", path)
+    given = str(lab.dir / "a.sock")
+
+    def ports(*names, **more):
+        return {"ports": [{"name": name, "socket": f"{lab.dir}/{name}.sock", **more} for name in names]}
+
+    def changes(answer):
+        return [(entry["action"], entry["name"]) for entry in answer["entries"]]
+
+    with vswitch.Client(path) as client:
+        assert [port["name"] for port in client.call("config.get")["ports"]] == [given]
+        wanted = ports("one", "two")
+        assert changes(client.call("config.diff", config=wanted)) == [("add", "one"), ("add", "two")]
+        assert changes(client.call("config.apply", config=wanted, dry_run=True)) == [("add", "one"), ("add", "two")]
+        assert names_of(client) == [given]
+        assert changes(client.call("config.apply", config=wanted)) == [("add", "one"), ("add", "two")]
+        assert names_of(client) == [given, "one", "two"]
+        assert changes(client.call("config.apply", config=client.call("config.get"))) == []
+        wanted = {"ports": [*ports("two")["ports"], *ports("three", queue_pairs=3)["ports"]]}
+        assert changes(client.call("config.apply", config=wanted)) == [("del", "one"), ("add", "three")]
+        assert changes(client.call("config.diff", config=wanted)) == []
+        assert client.call("port.show", name="three")["queue_pairs"] == 3
+        wanted["ports"][1]["queue_pairs"] = 4
+        answer = client.call("config.apply", config=wanted)["entries"]
+        assert [(entry["action"], entry["because"]) for entry in answer] == [("replace", "queue_pairs")]
+        client.call("port.add", name="four", socket=f"{lab.dir}/four.sock", offer="dpdk-22.11", inband=True, max_mtu=1500)
+        before = sorted(client.call("config.get")["ports"], key=lambda port: port["name"])
+        assert changes(client.call("config.diff", config={"ports": before})) == []
+        wanted["ports"].append(next(port for port in before if port["name"] == "four"))
+        for wrong in (
+            {"ports": [*ports("five")["ports"], {"name": "six", "socket": "/nowhere/at/all.sock"}]},
+            {"ports": [{"name": "five", "socket": "relative"}]},
+            {"ports": [{"name": "five"}]},
+            {"ports": [{"name": "fi\nve", "socket": f"{lab.dir}/five.sock"}]},
+            ports(*[f"n{number}" for number in range(1025)]),
+            {"ports": [*ports("six", "six")["ports"]]},
+            {"ports": [*ports("four")["ports"], {"name": "two", "socket": "/nowhere/at/all.sock"}]},
+            {"prots": []},
+        ):
+            with pytest.raises(vswitch.Error):
+                client.call("config.apply", config=wrong)
+            after = sorted(client.call("config.get")["ports"], key=lambda port: port["name"])
+            assert after == before, wrong
+        began = control_thread_time(switch)
+        many = ports(*[f"n{number}" for number in range(500)])
+        assert len(client.call("config.apply", config=many)["entries"]) == 503
+        assert control_thread_time(switch) - began < 1
+        assert client.call("config.apply", config={"ports": []})
+        wait_for(lambda: names_of(client) == [given], "end of all others")
 
 
 def test_events_of_ports(lab):

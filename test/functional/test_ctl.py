@@ -24,7 +24,7 @@ def switch():
 
 def ctl(switch, *words, path=None):
     path = path or switch.paths[0].parent / "control.sock"
-    return subprocess.run([CTL, "-s", path, *words], capture_output=True, text=True, timeout=20)
+    return subprocess.run([CTL, "-s", path, *map(str, words)], capture_output=True, text=True, timeout=20)
 
 
 def test_the_command_line_prints_tables(switch):
@@ -64,6 +64,24 @@ def test_refused_and_absent(switch):
     done = ctl(switch, "port", "list", path=absent)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"vswitchctl: no switch at {absent}: No such file or directory\n"
+
+
+def test_configuration_files(switch, tmp_path):
+    file = tmp_path / "vswitchd.yaml"
+    file.write_text(f"ports:\n  - name: vm7\n    socket: {tmp_path}/vm7.sock\n")
+    assert "add" in ctl(switch, "config", "diff", file).stdout
+    assert ctl(switch, "config", "apply", file, "dry-run").returncode == 0
+    assert ctl(switch, "config", "apply", file).returncode == 0
+    assert ctl(switch, "port", "show", "vm7").returncode == 0
+    file.write_text("ports: []\n")
+    assert ctl(switch, "config", "apply", file).returncode == 0
+    file.write_text("ports:\n  - name: vm7\n    sokcet: /x\n")
+    done = ctl(switch, "config", "apply", file)
+    assert (done.returncode, done.stderr) == (
+        1, f'vswitchctl: {file}:3:5: port has no "sokcet"; did you mean socket?\n')
+    done = ctl(switch, "config", "apply", tmp_path / "absent")
+    assert (done.returncode, done.stderr) == (1, f"vswitchctl: {tmp_path}/absent: No such file or directory\n")
+    assert ctl(switch, "config", "diff").returncode == 2
 
 
 def test_completion(switch):
