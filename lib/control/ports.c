@@ -62,16 +62,16 @@ static struct switch_port *find_path(const struct vswitch *sw, const char *path)
 /* Would it break a line of the log? */
 static bool has_control(const char *text)
 {
-	while (*text && iscntrl((unsigned char)*text) == 0)
+	while (text && *text && iscntrl((unsigned char)*text) == 0)
 		text++;
-	return *text != '\0';
+	return text && *text;
 }
 
 static int check_name(const struct port_config *c, struct port_fault *fault)
 {
 	const char *field = c->name == c->path ? "path" : "name";
 
-	if (has_control(c->name) || (c->path && has_control(c->path)))
+	if (has_control(c->name) || has_control(c->path))
 		return refuse(fault, -EINVAL, has_control(c->name) ? field : "path",
 		    "a name or path has a control character");
 	/* Whether a path is too long for a socket is found out later. */

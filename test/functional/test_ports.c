@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -547,9 +548,9 @@ static void nothing_is_left_of_many_ports(void **state)
 	before = usage_at_rest();
 	start = now_ns();
 	churn(n);
-	printf("%u ports came and went in %u ms; %llu frames between two others, none lost\n", n,
-	    (unsigned)((now_ns() - start) / 1000000),
-	    (unsigned long long)(s[0].received + s[1].received));
+	printf("%u ports came and went in %u ms; %" PRIu64
+	       " frames between two others, none lost\n",
+	    n, (unsigned)((now_ns() - start) / 1000000), s[0].received + s[1].received);
 	after = usage_at_rest();
 	printf("heap %zu -> %zu, descriptors %u -> %u, mappings %u -> %u\n", before.heap,
 	    after.heap, before.fds, after.fds, before.maps, after.maps);

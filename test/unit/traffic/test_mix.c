@@ -128,10 +128,10 @@ static void a_wrong_file_is_refused(void **state)
 	assert_int_equal(mix_read(&p, "/nonexistent/mix", &line), -ENOENT);
 	assert_int_equal(mix_read(&p, "/dev/zero", &line), -EINVAL);
 	memset(text, '#', MIX_LINE_MAX);
-	strcpy(text + MIX_LINE_MAX - 2, "\n60 1\n");
+	memcpy(text + MIX_LINE_MAX - 2, "\n60 1\n", 7);
 	assert_int_equal(read_text(text, &line), 0);
 	text[MIX_LINE_MAX - 2] = '#';
-	strcpy(text + MIX_LINE_MAX - 1, "\n60 1\n");
+	memcpy(text + MIX_LINE_MAX - 1, "\n60 1\n", 7);
 	assert_int_equal(read_text(text, &line), -EINVAL);
 	assert_int_equal(line, 1);
 }
