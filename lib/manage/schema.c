@@ -2,9 +2,10 @@
 /*
  * Theory of operation
  *
- * This file has three parts. Tables are searched from the beginning: they are short, and few
- * requests come in a second. The parameters of a method are the fields of its object that the kind
- * of the method takes, and then its own. What a value must be is said in words made from the table,
+ * Tables are searched from the beginning: they are short, and few requests come in a second. A
+ * method has two sorts of parameters. First come fields of its object. The kind of the method says
+ * which: the key only, the fields of a new object, or the fields that can be changed. Then come
+ * parameters that only this method has. What a value must be is said in words made from the table,
  * so that messages and help agree.
  */
 #include "manage/schema.h"

@@ -48,9 +48,10 @@ struct command_header {
 static struct vring_batch burst;
 
 /*
- * These commands are answered with OK if their feature is negotiated and there is enough data.
- * Receive modes and address filters have no effect, because a switch sends a guest only frames that
- * are for this guest.
+ * The commands that the switch knows. A command gets an error if it is not in this table, if its
+ * feature is not negotiated, if it has too little data, or if it sets a wrong number of queue
+ * pairs. All others get OK. Receive modes and address filters have no effect, because a switch
+ * sends a guest only frames that are for this guest.
  */
 static const struct command {
 	uint8_t class, first, last;

@@ -32,8 +32,9 @@ struct stream_counts {
 	uint64_t sent, received, duplicates, reordered, corrupt, lost_requests, completed;
 	uint64_t sent_bytes, received_bytes;
 	/*
-	 * What received frames have more on a wire than their bytes and the overhead of one frame:
-	 * padding, and the headers and overheads of further segments.
+	 * Bytes on a wire beside received_bytes and one STREAM_WIRE_OVERHEAD per frame: padding of
+	 * short frames and, if a frame asks for segmentation, headers and overhead of each segment
+	 * after the first.
 	 */
 	uint64_t received_more;
 };

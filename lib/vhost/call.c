@@ -93,9 +93,10 @@ static void begin_trust(struct vhost_caller *c, unsigned slot, unsigned word)
 }
 
 /*
- * CPU time is measured, because real time includes waiting for a CPU. If the write fails, the
- * eventfd's counter may be full. Only a hostile front-end lets it become full. If it also makes the
- * eventfd blocking, the next write hangs. So such an eventfd is not trusted.
+ * A write is slow if it used much CPU time. Real time includes waiting for a CPU, so it counts only
+ * beyond LONG_NS. If the write fails, the eventfd's counter may be full. Only a hostile front-end
+ * lets it become full. If it also makes the eventfd blocking, the next write hangs. So such an
+ * eventfd is not trusted.
  */
 static void write_one(struct vhost_caller *c, unsigned slot, unsigned word, int fd)
 {

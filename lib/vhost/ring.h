@@ -44,8 +44,9 @@ void vhost_rings_forget(struct vhost_device *dev);
 uint32_t vhost_ring_base(const struct vhost_device *dev, unsigned index);
 
 /*
- * The negotiated ring format is about to change. Forget the positions, because they have the old
- * format.
+ * The negotiated ring format is about to change. Forget the positions at which rings stopped,
+ * because they have the old format. A position that the front-end has set for a ring that has not
+ * started since then is kept. It is decoded when the ring starts.
  */
 void vhost_rings_forget_positions(struct vhost_device *dev);
 

@@ -69,8 +69,9 @@ unsigned iotlb_count(const struct iotlb *tlb);
 unsigned iotlb_permission(const struct iotlb *tlb, uint64_t iova);
 
 /*
- * Make a view of the table, with the host addresses that memory has for each uaddr. Translations to
- * a uaddr that is not in memory are left out. memory NULL: an empty view. -ENOMEM.
+ * Make a view of the table. The host address of each translation is looked up in `memory` by its
+ * uaddr. What is outside the regions of `memory` is left out. If `memory` is NULL, the view is
+ * empty. Returns 0 or -ENOMEM.
  */
 int iotlb_view_create(
     const struct iotlb *tlb, const struct guest_memory *memory, struct iotlb_view **ret_view);

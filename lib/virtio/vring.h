@@ -460,9 +460,9 @@ struct vring_reservation {
 
 /*
  * The fast way for the usual case: reserve one buffer for each frame, in order, and stop at the
- * first frame whose buffer is too small or has several segments. Frame i gets chain i and segment
- * i. Returns how many frames got buffers. The caller completes these, then calls vring_reserve()
- * for the other frames.
+ * first frame whose buffer is too small. Frame i gets chain i and segment i. If one of the next n
+ * buffers is faulty or has several segments, no frame gets a buffer. Returns how many frames got
+ * buffers. The caller completes these, then calls vring_reserve() for the other frames.
  */
 unsigned vring_reserve_single(
     struct vring *vr, struct vring_batch *batch, const uint32_t len[], unsigned n);

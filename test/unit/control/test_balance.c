@@ -316,8 +316,8 @@ static void on_one_node_new_queues_are_shared_out(void **state)
 }
 
 /*
- * With random loads, moves never raise the highest load, and after some time no more moves are
- * found.
+ * With random loads, moves make no worker busier than the busiest worker was before, or than
+ * `busy` if this is more. After some time no more moves are found.
  */
 static void random_loads_settle(void **state)
 {

@@ -87,8 +87,8 @@ static void offer(struct lab *l)
 }
 
 /*
- * Are all slots as the driver leaves them on its first lap? Then the ring does not show the
- * device's position.
+ * Are all slots as the driver leaves them on its first lap? A new ring that is full looks like
+ * this, and so does a ring that was refilled at its end. vring_recover() treats both as new.
  */
 static bool looks_new(const struct lab *l)
 {
