@@ -113,6 +113,18 @@ static bool change_directory(const char *name)
 }
 
 /*
+ * Has the helper arrived in a directory that is allowed? glibc's getcwd() goes another way if the
+ * name is too long or unknown. It opens directories then, which the helper may not do. Such a
+ * directory cannot be allowed, because no name of it would fit.
+ */
+static bool is_here_allowed(void)
+{
+	char here[PATH_MAX];
+
+	return syscall(SYS_getcwd, here, sizeof(here)) > 0 && *here == '/' && is_allowed(here);
+}
+
+/*
  * Go to the directory of path. Returns the rest of path. NULL: errno says why; EACCES: the helper
  * may not work there.
  */
@@ -120,14 +132,15 @@ static const char *go_to(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	int n = slash ? MAX(1, (int)(slash - path)) : 0;
-	char name[PATH_SIZE], here[PATH_MAX];
+	char name[PATH_SIZE];
 
 	snprintf(name, sizeof(name), "%.*s", n, path);
-	if (fchdir(home) < 0 || (slash && !change_directory(name)) || !getcwd(here, sizeof(here)))
+	if (fchdir(home) < 0 || (slash && !change_directory(name)))
 		return NULL;
-	errno = EACCES;
-	if (!is_allowed(here))
+	if (!is_here_allowed()) {
+		errno = EACCES;
 		return NULL;
+	}
 	return slash ? slash + 1 : path;
 }
 

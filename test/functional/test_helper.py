@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The helper process inside its sandbox: sockets in directories that the switch may not enter. Needs root."""
+
+import os
+import pwd
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import ROOT, Lab, Switch, wait_for
+
+sys.path.insert(0, str(ROOT / "python"))
+
+import vswitch  # noqa: E402
+
+NOBODY = pwd.getpwnam("nobody").pw_uid
+
+
+class Setting:
+    """A switch, and a directory of another user in which it may add sockets."""
+
+    def __init__(self, lab, **popen):
+        self.dir = lab.dir / "others"
+        self.dir.mkdir(mode=0o700)
+        os.chown(self.dir, NOBODY, NOBODY)
+        self.control = lab.dir / "control.sock"
+        self.switch = Switch(lab, ["a.sock"], "--control", self.control, "--socket-directory", self.dir, **popen)
+
+    def children(self):
+        text = Path(f"/proc/{self.switch.pid}/task/{self.switch.pid}/children").read_text()
+        return {Path(f"/proc/{pid}/comm").read_text().strip(): int(pid) for pid in text.split()}
+
+    def add(self, name="new", path=None):
+        with vswitch.Client(self.control) as client:
+            return client.call("port.add", name=name, socket=str(path or self.dir / f"{name}.sock"))
+
+    def remove(self, name="new"):
+        with vswitch.Client(self.control) as client:
+            client.call("port.del", name=name)
+
+
+@pytest.fixture
+def lab():
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def setting(lab):
+    return Setting(lab)
+
+
+def test_it_adds_and_removes_sockets_in_a_directory_of_another_user(setting):
+    for _ in range(2):
+        setting.add()
+        assert stat.S_ISSOCK((setting.dir / "new.sock").stat().st_mode)
+        setting.remove()
+        assert not (setting.dir / "new.sock").exists()
+
+
+def make_deep(top, levels):
+    """Directories whose path is longer than any call takes. Returns a descriptor of the last one."""
+    fd = os.open(top, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d" * 250, dir_fd=fd)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    return fd
+
+
+def test_links_to_a_directory_whose_path_is_too_long_do_not_end_it(setting):
+    middle = "/".join(["d" * 250] * 12)
+    os.close(make_deep(setting.dir, 20))
+    top = os.open(setting.dir / middle, os.O_RDONLY)
+    os.symlink("/".join(["d" * 250] * 8), "next", dir_fd=top)
+    os.close(top)
+    (setting.dir / "deep").symlink_to(f"{middle}/next")
+    with pytest.raises(vswitch.Error, match="--socket-directory"):
+        setting.add(path=setting.dir / "deep/new.sock")
+    setting.add()
+    assert "vswitchd-help" in setting.children()
+    assert "has ended" not in setting.switch.err()
