@@ -29,7 +29,7 @@
 /* One write has whole lines and at most this many bytes, which a pipe takes in one piece. */
 #define PIECE 4096
 
-static enum log_level max_level = LOG_INFO;
+static int max_level = LOG_INFO; /* of enum log_level; -1: no line is written */
 
 static const char *const level_names[] = {
 #define X(id, name) [LOG_##id] = (name),
@@ -53,9 +53,14 @@ void log_set_level(enum log_level level)
 	max_level = level;
 }
 
+void log_silence(void)
+{
+	max_level = -1;
+}
+
 bool log_level_shown(enum log_level level)
 {
-	return level <= max_level;
+	return (int)level <= max_level;
 }
 
 bool log_level_parse(const char *name, enum log_level *ret_level)

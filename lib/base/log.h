@@ -29,6 +29,9 @@ enum log_level {
 /* Lines above this level are not written. Default: LOG_INFO. */
 void log_set_level(enum log_level level);
 
+/* Write no line any more. */
+void log_silence(void);
+
 bool log_level_shown(enum log_level level);
 
 /* Find the level of this name. False: there is none. */

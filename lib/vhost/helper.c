@@ -59,7 +59,8 @@ struct request {
 
 struct answer {
 	uint32_t number;
-	int32_t error; /* 0 or a negative errno */
+	int32_t error;                 /* 0 or a negative errno */
+	bool made_directory, replaced; /* also if there is an error */
 	uint64_t dev, ino;
 	struct endpoint_reason reason;
 };
@@ -71,7 +72,8 @@ static pid_t helper_pid;
 /* In the helper. */
 static char *directories[DIRECTORIES_MAX];
 static unsigned n_directories;
-static int home; /* the directory in which the switch was started */
+static int home;            /* the directory in which the switch was started */
+static bool made_directory; /* for this request */
 static struct made {
 	char path[PATH_SIZE]; /* empty: this place is free */
 	dev_t dev;
@@ -108,8 +110,10 @@ static bool change_directory(const char *name)
 	/* syscalls(helper): chdir mkdir fchdir getcwd */
 	if (chdir(name) == 0)
 		return true;
-	return errno == ENOENT && is_allowed(name) && listener_make_directory(name) == 0 &&
-	    chdir(name) == 0;
+	if (errno != ENOENT || !is_allowed(name) || listener_make_directory(name) < 0)
+		return false;
+	made_directory = true;
+	return chdir(name) == 0;
 }
 
 /*
@@ -200,6 +204,7 @@ static int serve_listen(const struct request *r, const char *name, struct answer
 		return -ENOSPC;
 	/* syscalls(helper): socket bind listen connect openat chmod fchownat stat unlink close */
 	a->error = listener_open(&l, name, &config);
+	a->replaced = l.replaced;
 	if (a->error) {
 		listener_close(&l);
 		snprintf(a->reason.text, sizeof(a->reason.text), "%.*s%.140s",
@@ -234,7 +239,7 @@ static int serve_remove(const struct request *r, const char *name)
 	struct made *m = find_made(r->path);
 
 	if (!m)
-		return listener_clear_path(name, false);
+		return MIN(listener_clear_path(name, false), 0);
 	remove_made(m);
 	return 0;
 }
@@ -310,7 +315,9 @@ static _Noreturn void serve_all(int fd)
 		if (n == sizeof(r)) {
 			r.path[sizeof(r.path) - 1] = '\0';
 			a.number = r.number;
+			made_directory = false;
 			a.error = serve(&r, &a, &passed);
+			a.made_directory = made_directory;
 		}
 		send_answer(fd, &a, passed);
 	}
@@ -337,6 +344,8 @@ static _Noreturn void run(int fd, int (*enter)(void))
 	home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || home < 0 || (enter && enter() < 0))
 		_exit(1);
+	/* Nobody may read stderr: the switch tells what happens here. */
+	log_silence();
 	/* syscalls(helper): write brk mmap munmap madvise futex fcntl fstat exit_group */
 	/* syscalls(helper): gettid getpid tgkill rt_sigaction rt_sigreturn rt_sigprocmask */
 	/* syscalls(helper): restart_syscall clock_gettime */
@@ -442,6 +451,15 @@ static int wait_for_answer(uint32_t number, struct answer *a, int *ret_fd)
 	}
 }
 
+/* The helper itself logs nothing. */
+static void tell_what_it_did(const char *path, const struct answer *a)
+{
+	if (a->made_directory)
+		log_info("made the directory %.*s", (int)(strrchr(path, '/') - path), path);
+	if (a->replaced)
+		log_info("%s: removed a stale socket", path);
+}
+
 /* The descriptor that came with the answer, or -1, is in *ret_fd. 0, or a negative errno. */
 static int ask(struct request *r, const char *path, struct answer *a, int *ret_fd)
 {
@@ -463,6 +481,8 @@ static int ask(struct request *r, const char *path, struct answer *a, int *ret_f
 		error = wait_for_answer(r->number, a, ret_fd);
 	if (error == -EPIPE)
 		helper_lost();
+	if (!error)
+		tell_what_it_did(path, a);
 	return error ? error : a->error;
 }
 

@@ -115,10 +115,9 @@ int listener_clear_path(const char *path, bool patient)
 		return 0;
 	if (fd != -ECONNREFUSED)
 		return fd;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	log_info("%s: removed a stale socket", path);
-	return 0;
+	if (unlink(path) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return 1;
 }
 
 int listener_make_directory(const char *directory)
@@ -203,8 +202,11 @@ static int bind_socket(struct vhost_listener *l, bool patient)
 
 	if (!error)
 		error = listener_clear_path(l->path, patient);
-	if (error)
+	if (error < 0)
 		return error;
+	l->replaced = error > 0;
+	if (l->replaced)
+		log_info("%s: removed a stale socket", l->path);
 	l->fd = create_socket();
 	if (l->fd < 0)
 		return l->fd;

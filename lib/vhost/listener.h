@@ -12,6 +12,7 @@ struct vhost_listener {
 	int fd; /* non-blocking; -1: there is none */
 	const char *path;
 	bool by_helper; /* made by the helper */
+	bool replaced;  /* a stale socket */
 	bool bound;     /* to the file with this device and inode */
 	dev_t dev;
 	ino_t ino;
@@ -28,8 +29,8 @@ int listener_open(
 
 /*
  * Make path free for a socket. If there is a file, it is removed if it is a socket on which no
- * process listens. -EADDRINUSE: one listens; -EEXIST: it is no socket; or another errno. patient:
- * if the process that listens is ending, wait for its end.
+ * process listens. 0: there was none; 1: it was removed; -EADDRINUSE: one listens; -EEXIST: it is
+ * no socket; or another errno. patient: if the process that listens is ending, wait for its end.
  */
 int listener_clear_path(const char *path, bool patient);
 

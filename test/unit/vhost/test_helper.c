@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The helper opens what the switch may not open itself, and nothing else. Needs root. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -189,6 +190,67 @@ static void a_late_answer_is_dropped(void **state)
 	assert_int_equal(stat_as_root(&st), -1);
 }
 
+static void fill(int pipe_in)
+{
+	static const char bytes[4096];
+
+	assert_int_equal(fcntl(pipe_in, F_SETFL, O_NONBLOCK), 0);
+	while (write(pipe_in, bytes, sizeof(bytes)) > 0)
+		; /* there was room */
+	assert_int_equal(fcntl(pipe_in, F_SETFL, 0), 0);
+}
+
+/* Start the helper anew, with stderr to a pipe that is full. */
+static void start_with_full_stderr(void)
+{
+	int before = dup(STDERR_FILENO), unread[2];
+
+	assert_int_equal(pipe(unread), 0);
+	fill(unread[1]);
+	setfsuid(0);
+	helper_stop();
+	dup2(unread[1], STDERR_FILENO);
+	assert_int_equal(helper_start(NULL), 0);
+	dup2(before, STDERR_FILENO);
+	setfsuid(NOBODY);
+	close(before);
+	close(unread[1]); /* the helper has the other end */
+}
+
+static void leave_stale_socket(void)
+{
+	const struct vhost_endpoint_config c = config();
+
+	setfsuid(0);
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	close(l.fd);
+	setfsuid(NOBODY);
+}
+
+/* The helper does not wait for the reader of stderr. The switch tells what the helper did. */
+static void it_does_not_hang_if_nobody_reads_stderr(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	int before = dup(STDERR_FILENO), told[2];
+	char text[256] = "";
+
+	(void)state;
+	log_set_level(LOG_INFO);
+	start_with_full_stderr();
+	leave_stale_socket();
+	assert_int_equal(pipe(told), 0);
+	dup2(told[1], STDERR_FILENO);
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	dup2(before, STDERR_FILENO);
+	close(told[1]);
+	assert_true(read(told[0], text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, path));
+	assert_non_null(strstr(text, ": removed a stale socket\n"));
+	listener_close(&l);
+	close(before);
+	close(told[0]);
+}
+
 /* The switch made it when it still might, and closes it now. */
 static void a_socket_from_the_start_is_removed(void **state)
 {
@@ -262,6 +324,7 @@ int main(void)
 	    TEST(links_lead_nowhere),
 	    TEST(a_directory_that_was_replaced_is_refused),
 	    TEST(a_late_answer_is_dropped),
+	    TEST(it_does_not_hang_if_nobody_reads_stderr),
 	    TEST(a_socket_from_the_start_is_removed),
 	    TEST(any_number_of_sockets_may_come_and_go),
 	    TEST(other_files_are_not_removed),
