@@ -12,13 +12,10 @@
  * of a path, looks where it has arrived, and then uses only the last part of the path. If that part
  * is a link, it is not followed.
  *
- * A request has a number. If an answer comes too late, its number shows that it belongs to an older
- * request, and its descriptor is closed.
- *
  * The helper ends when the switch has ended, and removes the sockets that it made and the switch
  * did not remove.
  */
-#include "vhost/helper.h"
+#include "vhost/helper_protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,49 +30,23 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "vhost/endpoint.h"
+#include "vhost/helper.h"
 #include "vhost/listener.h"
 
 #define DIRECTORIES_MAX 1200
 #define SOCKETS_MAX     1100
-#define PATH_SIZE       sizeof(((struct sockaddr_un *)0)->sun_path)
 
-enum kind { HELPER_LISTEN, HELPER_CONNECT, HELPER_REMOVE };
-
-struct request {
-	uint32_t number;
-	uint32_t kind;
-	int32_t mode;
-	uint32_t owner, group;
-	char path[PATH_SIZE];
-};
-
-struct answer {
-	uint32_t number;
-	int32_t error;                 /* 0 or a negative errno */
-	bool made_directory, replaced; /* also if there is an error */
-	uint64_t dev, ino;
-	struct endpoint_reason reason;
-};
-
-/* In the switch. */
-static int helper_fd = -1;
-static pid_t helper_pid;
-
-/* In the helper. */
 static char *directories[DIRECTORIES_MAX];
 static unsigned n_directories;
 static int home;            /* the directory in which the switch was started */
 static bool made_directory; /* for this request */
 static struct made {
-	char path[PATH_SIZE]; /* empty: this place is free */
+	char path[HELPER_PATH_SIZE]; /* empty: this place is free */
 	dev_t dev;
 	ino_t ino;
 } made[SOCKETS_MAX];
@@ -136,7 +107,7 @@ static const char *go_to(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	int n = slash ? MAX(1, (int)(slash - path)) : 0;
-	char name[PATH_SIZE];
+	char name[HELPER_PATH_SIZE];
 
 	snprintf(name, sizeof(name), "%.*s", n, path);
 	if (fchdir(home) < 0 || (slash && !change_directory(name)))
@@ -190,7 +161,7 @@ static void remove_made(struct made *m)
 	*m = (struct made){.path = ""};
 }
 
-static int serve_listen(const struct request *r, const char *name, struct answer *a)
+static int serve_listen(const struct helper_request *r, const char *name, struct helper_answer *a)
 {
 	struct endpoint_reason reason;
 	const struct vhost_endpoint_config config = {
@@ -234,7 +205,7 @@ static int serve_connect(const char *name)
 }
 
 /* The switch may have made the socket before it gave up its privileges. */
-static int serve_remove(const struct request *r, const char *name)
+static int serve_remove(const struct helper_request *r, const char *name)
 {
 	struct made *m = find_made(r->path);
 
@@ -245,7 +216,7 @@ static int serve_remove(const struct request *r, const char *name)
 }
 
 /* *ret_fd: the descriptor to be passed; negative: none. */
-static int serve(const struct request *r, struct answer *a, int *ret_fd)
+static int serve(const struct helper_request *r, struct helper_answer *a, int *ret_fd)
 {
 	const char *name = go_to(r->path);
 	int error = name ? -EINVAL : -errno;
@@ -264,16 +235,11 @@ static int serve(const struct request *r, struct answer *a, int *ret_fd)
 	return MIN(*ret_fd, 0);
 }
 
-union fd_message {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(sizeof(int))];
-};
-
 /* fd negative: no descriptor is passed. */
-static void send_answer(int to, struct answer *a, int fd)
+static void send_answer(int to, struct helper_answer *a, int fd)
 {
 	struct iovec iov = {.iov_base = a, .iov_len = sizeof(*a)};
-	union fd_message control = {.bytes = ""};
+	union helper_fd_message control = {.bytes = ""};
 	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (fd >= 0) {
@@ -303,8 +269,8 @@ static _Noreturn void end(void)
 static _Noreturn void serve_all(int fd)
 {
 	for (;;) {
-		struct request r;
-		struct answer a = {.error = -EBADMSG};
+		struct helper_request r;
+		struct helper_answer a = {.error = -EBADMSG};
 		ssize_t n = recv(fd, &r, sizeof(r), 0);
 		int passed = -1;
 
@@ -331,7 +297,7 @@ static int keep_only(int fd)
 	return syscall(SYS_close_range, 4, ~0U, 0) < 0 ? -errno : 3;
 }
 
-static _Noreturn void run(int fd, int (*enter)(void))
+_Noreturn void helper_run(int fd, int (*enter)(void))
 {
 	static const int ignored[] = {
 	    SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTSTP};
@@ -350,186 +316,4 @@ static _Noreturn void run(int fd, int (*enter)(void))
 	/* syscalls(helper): gettid getpid tgkill rt_sigaction rt_sigreturn rt_sigprocmask */
 	/* syscalls(helper): restart_syscall clock_gettime */
 	serve_all(fd);
-}
-
-int helper_start(int (*enter)(void))
-{
-	int pair[2], error;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	helper_pid = fork();
-	if (helper_pid == 0)
-		run(pair[1], enter);
-	error = helper_pid < 0 ? -errno : 0;
-	close(pair[1]);
-	if (error)
-		close(pair[0]);
-	else
-		helper_fd = pair[0];
-	return error;
-}
-
-void helper_stop(void)
-{
-	if (helper_fd < 0)
-		return;
-	close(helper_fd);
-	helper_fd = -1;
-	waitpid(helper_pid, NULL, 0);
-}
-
-bool helper_running(void)
-{
-	return helper_fd >= 0;
-}
-
-static void helper_lost(void)
-{
-	log_error("the helper process, vswitchd-help, has ended: ports that need its privileges "
-		  "cannot be added until vswitchd is restarted");
-	close(helper_fd);
-	helper_fd = -1;
-}
-
-/* Receive one answer. Its descriptor or -1 is in *ret_fd. 0, or a negative errno. */
-static int receive(struct answer *a, int *ret_fd)
-{
-	struct iovec iov = {.iov_base = a, .iov_len = sizeof(*a)};
-	union fd_message control;
-	struct msghdr mh = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
-	const struct cmsghdr *cmsg;
-	/* syscalls: sendto recvmsg poll close */
-	ssize_t n = recvmsg(helper_fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-
-	*ret_fd = -1;
-	if (n < 0)
-		return -errno;
-	if (mh.msg_flags & MSG_CTRUNC)
-		return -EMFILE; /* the descriptor is lost */
-	cmsg = CMSG_FIRSTHDR(&mh);
-	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(cmsg), sizeof(*ret_fd));
-	return n == sizeof(*a) ? 0 : -EPIPE;
-}
-
-/*
- * An answer that came too late may hold the only descriptor of a socket that listens. It would be
- * in the way if the same path is asked for again.
- */
-static void drop_late_answers(void)
-{
-	struct answer late;
-	int fd;
-
-	while (receive(&late, &fd) == 0)
-		if (fd >= 0)
-			close(fd);
-}
-
-static int wait_for_answer(uint32_t number, struct answer *a, int *ret_fd)
-{
-	int64_t until = clock_ms() + HELPER_MS;
-
-	for (;;) {
-		struct pollfd wait = {.fd = helper_fd, .events = POLLIN};
-		int64_t left = until - clock_ms();
-		int error;
-
-		if (left <= 0 || poll(&wait, 1, (int)left) == 0)
-			return -ETIMEDOUT;
-		error = receive(a, ret_fd);
-		if (error == -EAGAIN || error == -EINTR)
-			continue; /* poll() was interrupted */
-		if (error || a->number == number)
-			return error;
-		if (*ret_fd >= 0)
-			close(*ret_fd); /* the answer to an older request */
-	}
-}
-
-/* The helper itself logs nothing. */
-static void tell_what_it_did(const char *path, const struct answer *a)
-{
-	if (a->made_directory)
-		log_info("made the directory %.*s", (int)(strrchr(path, '/') - path), path);
-	if (a->replaced)
-		log_info("%s: removed a stale socket", path);
-}
-
-/* The descriptor that came with the answer, or -1, is in *ret_fd. 0, or a negative errno. */
-static int ask(struct request *r, const char *path, struct answer *a, int *ret_fd)
-{
-	static uint32_t number;
-	int error;
-
-	*a = (struct answer){0};
-	*ret_fd = -1;
-	if (helper_fd < 0)
-		return -EPIPE;
-	if (strlen(path) >= sizeof(r->path))
-		return -ENAMETOOLONG;
-	memcpy(r->path, path, strlen(path) + 1);
-	drop_late_answers();
-	r->number = ++number;
-	if (send(helper_fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		error = -EPIPE;
-	else
-		error = wait_for_answer(r->number, a, ret_fd);
-	if (error == -EPIPE)
-		helper_lost();
-	if (!error)
-		tell_what_it_did(path, a);
-	return error ? error : a->error;
-}
-
-/* The same for requests whose answer has a descriptor. Returns it. */
-static int ask_for_fd(struct request *r, const char *path, struct answer *a)
-{
-	int fd, error = ask(r, path, a, &fd);
-
-	if (!error && fd < 0)
-		error = -EPIPE;
-	return error ? error : fd;
-}
-
-int helper_listen(
-    struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config)
-{
-	struct request r = {.kind = HELPER_LISTEN,
-	    .mode = config->socket_mode,
-	    .owner = config->owner,
-	    .group = config->group};
-	struct answer a;
-	int fd = ask_for_fd(&r, path, &a);
-
-	if (fd < 0 && *a.reason.text)
-		return listener_refuse(
-		    config, fd, "%.*s", (int)sizeof(a.reason.text) - 1, a.reason.text);
-	if (fd < 0)
-		return listener_refuse(
-		    config, fd, "%s: cannot listen: the helper process: %s", path, error_text(-fd));
-	*l = (struct vhost_listener){
-	    .fd = fd, .path = path, .by_helper = true, .bound = true, .dev = a.dev, .ino = a.ino};
-	return 0;
-}
-
-int helper_connect(const char *path)
-{
-	struct request r = {.kind = HELPER_CONNECT};
-	struct answer a;
-
-	return ask_for_fd(&r, path, &a);
-}
-
-int helper_remove(const char *path)
-{
-	struct request r = {.kind = HELPER_REMOVE};
-	struct answer a;
-	int fd;
-
-	return ask(&r, path, &a, &fd);
 }
