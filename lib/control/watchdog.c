@@ -39,6 +39,7 @@
 #include "vhost/call.h"
 #include "vhost/doorbell.h"
 #include "vhost/guard.h"
+#include "vhost/helper.h"
 #include "vhost/iommu.h"
 #include "vhost/memory.h"
 #include "vhost/postcopy.h"
@@ -209,6 +210,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (++dog->looks % RING_LOOKS)
 		return;
 	closer_check(errand_close);
+	helper_check();
 	doubt_memory(sw);
 	/* Begin with another port each time: the limit may not allow a log line for every port. */
 	for (unsigned i = 0; i < sw->n_ports; i++) {

@@ -280,7 +280,6 @@ static _Noreturn void serve_all(int fd)
 			end();
 		if (n == sizeof(r)) {
 			r.path[sizeof(r.path) - 1] = '\0';
-			a.number = r.number;
 			made_directory = false;
 			a.error = serve(&r, &a, &passed);
 			a.made_directory = made_directory;

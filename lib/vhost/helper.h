@@ -9,7 +9,8 @@
  * no process listens. It never sees guest memory, frames or messages of front-ends.
  *
  * Threads: helper_start() is called while the process has one thread. The other functions are for
- * the control thread, which waits at most HELPER_MS for an answer.
+ * the control thread, which waits at most HELPER_MS for an answer. If the answer is late, it does
+ * not wait again before the answer has come.
  */
 #pragma once
 
@@ -36,10 +37,14 @@ void helper_stop(void);
 bool helper_running(void);
 
 /*
- * listener_open(), socket_connect() and the removal of a socket file, by the helper. -ETIMEDOUT: it
- * does not answer; -EPIPE: it has ended; -EACCES: it may not work in that directory.
+ * listener_open(), socket_connect() and the removal of a socket file, by the helper. -ETIMEDOUT,
+ * -EBUSY: it does not answer; -EPIPE: it has ended; -EACCES: it may not work in that directory. A
+ * removal for which the helper is busy is done later.
  */
 int helper_listen(
     struct vhost_listener *l, const char *path, const struct vhost_endpoint_config *config);
 int helper_connect(const char *path);
 int helper_remove(const char *path);
+
+/* Call this regularly: it does what was left for later, and notices the helper's end. */
+void helper_check(void);

@@ -19,7 +19,6 @@
 enum helper_kind { HELPER_LISTEN, HELPER_CONNECT, HELPER_REMOVE };
 
 struct helper_request {
-	uint32_t number;
 	uint32_t kind;
 	int32_t mode;
 	uint32_t owner, group;
@@ -27,7 +26,6 @@ struct helper_request {
 };
 
 struct helper_answer {
-	uint32_t number;
 	int32_t error;                 /* 0 or a negative errno */
 	bool made_directory, replaced; /* also if there is an error */
 	uint64_t dev, ino;

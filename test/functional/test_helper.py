@@ -3,8 +3,10 @@
 
 import os
 import pwd
+import signal
 import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,30 @@ def test_it_adds_and_removes_sockets_in_a_directory_of_another_user(setting):
         assert stat.S_ISSOCK((setting.dir / "new.sock").stat().st_mode)
         setting.remove()
         assert not (setting.dir / "new.sock").exists()
+
+
+def test_a_helper_that_hangs_delays_one_request(setting):
+    for i in range(5):
+        setting.add(f"p{i}")
+    helper = setting.children()["vswitchd-help"]
+    os.kill(helper, signal.SIGSTOP)
+    start = time.monotonic()
+    for i in range(5):
+        setting.remove(f"p{i}")
+    with pytest.raises(vswitch.Error, match="it does not answer"):
+        setting.add()
+    assert time.monotonic() - start < 2
+    os.kill(helper, signal.SIGCONT)
+    wait_for(lambda: not list(setting.dir.iterdir()), "removal of the sockets")
+    setting.add()
+
+
+def test_its_death_is_told_at_once_and_leaves_no_zombie(setting):
+    os.kill(setting.children()["vswitchd-help"], signal.SIGKILL)
+    wait_for(lambda: "the helper process, vswitchd-help, has ended" in setting.switch.err(), "line in the log")
+    wait_for(lambda: "vswitchd-help" not in setting.children(), "end of the zombie")
+    with pytest.raises(vswitch.Error, match="Permission denied"):
+        setting.add()
 
 
 def make_deep(top, levels):

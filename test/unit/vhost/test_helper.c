@@ -10,8 +10,10 @@
 #include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fake.h"
 #include "vhost/endpoint.h"
@@ -47,10 +49,26 @@ static int begin(void **state)
 	return 0;
 }
 
+static pid_t helper_process(void)
+{
+	char name[64];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(name, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
 static int finish(void **state)
 {
 	(void)state;
 	setfsuid(0);
+	if (helper_running())
+		kill(helper_process(), SIGCONT);
 	helper_stop();
 	unlink(path);
 	assert_int_equal(rmdir(allowed), 0);
@@ -159,18 +177,21 @@ static void a_directory_that_was_replaced_is_refused(void **state)
 	listener_close(&l);
 }
 
-static pid_t helper_process(void)
+/* The helper stops at once, but the kernel tells this a little later. */
+static void stop_helper(pid_t helper)
 {
-	char name[64];
-	int pid = 0;
-	FILE *f;
+	int status;
 
-	snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
-	f = fopen(name, "r");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%d", &pid), 1);
-	fclose(f);
-	return pid;
+	kill(helper, SIGSTOP);
+	assert_int_equal(waitpid(helper, &status, WUNTRACED), helper);
+}
+
+/* Let it answer what it was asked, and take the answer. */
+static void go_on(pid_t helper)
+{
+	kill(helper, SIGCONT);
+	usleep(100000);
+	helper_check();
 }
 
 /* The late answer has a socket that listens; it is not in the way. */
@@ -181,13 +202,112 @@ static void a_late_answer_is_dropped(void **state)
 	struct stat st;
 
 	(void)state;
-	kill(helper, SIGSTOP);
+	stop_helper(helper);
 	assert_int_equal(listener_open(&l, path, &c), -ETIMEDOUT);
 	kill(helper, SIGCONT);
 	usleep(100000);
 	assert_int_equal(listener_open(&l, path, &c), 0);
+	helper_check();
+	assert_int_equal(stat_as_root(&st), 0);
 	listener_close(&l);
 	assert_int_equal(stat_as_root(&st), -1);
+}
+
+static void a_socket_that_came_too_late_is_removed(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	pid_t helper = helper_process();
+	struct stat st;
+
+	(void)state;
+	stop_helper(helper);
+	assert_int_equal(listener_open(&l, path, &c), -ETIMEDOUT);
+	kill(helper, SIGCONT);
+	usleep(100000);
+	assert_int_equal(stat_as_root(&st), 0);
+	helper_check();
+	assert_int_equal(stat_as_root(&st), -1);
+}
+
+/* It costs one wait, however often it is asked, and it is not taken for dead. */
+static void a_helper_that_hangs_is_waited_for_once(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	pid_t helper = helper_process();
+	int64_t start;
+
+	(void)state;
+	stop_helper(helper);
+	assert_int_equal(helper_connect(path), -ETIMEDOUT);
+	start = clock_ms();
+	for (unsigned i = 0; i < 2000; i++) {
+		assert_int_equal(helper_connect(path), -EBUSY);
+		helper_check();
+	}
+	assert_int_equal(listener_open(&l, path, &c), -EBUSY);
+	assert_non_null(strstr(reason.text, "it does not answer"));
+	assert_true(clock_ms() - start < HELPER_MS / 2);
+	go_on(helper);
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	listener_close(&l);
+}
+
+static void what_a_helper_that_hangs_should_remove_it_removes_later(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	pid_t helper = helper_process();
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(listener_open(&l, path, &c), 0);
+	stop_helper(helper);
+	assert_int_equal(helper_connect(path), -ETIMEDOUT);
+	listener_close(&l);
+	assert_int_equal(stat_as_root(&st), 0);
+	go_on(helper);
+	assert_int_equal(stat_as_root(&st), -1);
+}
+
+static bool has_children(void)
+{
+	return waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD;
+}
+
+/* It is noticed although nothing is asked, and no zombie stays. */
+static void its_death_is_noticed(void **state)
+{
+	pid_t helper = helper_process();
+
+	(void)state;
+	log_silence();
+	helper_check();
+	assert_true(helper_running());
+	kill(helper, SIGKILL);
+	for (unsigned ms = 0; helper_running() && ms < 5000; ms++) {
+		helper_check();
+		usleep(1000);
+	}
+	assert_false(helper_running());
+	assert_false(has_children());
+	assert_int_equal(helper_connect(path), -EPIPE);
+}
+
+/* The kernel tells of the request that was not read. */
+static void its_death_before_an_answer_is_noticed(void **state)
+{
+	pid_t helper = helper_process();
+
+	(void)state;
+	log_silence();
+	stop_helper(helper);
+	assert_int_equal(helper_connect(path), -ETIMEDOUT);
+	kill(helper, SIGKILL);
+	for (unsigned ms = 0; has_children() && ms < 5000; ms++) {
+		helper_check();
+		usleep(1000);
+	}
+	assert_false(helper_running());
+	assert_int_equal(helper_connect(path), -EPIPE);
 }
 
 static void fill(int pipe_in)
@@ -324,6 +444,11 @@ int main(void)
 	    TEST(links_lead_nowhere),
 	    TEST(a_directory_that_was_replaced_is_refused),
 	    TEST(a_late_answer_is_dropped),
+	    TEST(a_socket_that_came_too_late_is_removed),
+	    TEST(a_helper_that_hangs_is_waited_for_once),
+	    TEST(what_a_helper_that_hangs_should_remove_it_removes_later),
+	    TEST(its_death_is_noticed),
+	    TEST(its_death_before_an_answer_is_noticed),
 	    TEST(it_does_not_hang_if_nobody_reads_stderr),
 	    TEST(a_socket_from_the_start_is_removed),
 	    TEST(any_number_of_sockets_may_come_and_go),
