@@ -214,7 +214,8 @@ static int bind_socket(struct vhost_listener *l, bool patient)
 	if (bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	error = open_file(l);
-	if (error < 0)
+	/* -EEXIST: another file has taken the place of ours. */
+	if (error < 0 && error != -EEXIST)
 		unlink(l->path);
 	return error;
 }
