@@ -194,10 +194,16 @@ static int allow_directories(const struct options *o)
 /* Without a privilege to keep it could do no more than this process. */
 static int start_helper(const struct options *o)
 {
+	const struct port_config *defaults = &o->port_defaults;
+	const struct helper_rights rights = {
+	    .owner = defaults->owner,
+	    .group = defaults->group,
+	    .connect = defaults->mode == VHOST_ENDPOINT_CLIENT,
+	};
 	int err = sandbox_takes_privileges() ? allow_directories(o) : 0;
 
 	if (!err && sandbox_takes_privileges())
-		err = helper_start(sandbox_enter_helper);
+		err = helper_start(&rights, sandbox_enter_helper);
 	if (err)
 		log_error("cannot start the helper process: %s", error_text(-err));
 	return err;

@@ -41,8 +41,13 @@
 #define DIRECTORIES_MAX 1200
 #define SOCKETS_MAX     1100
 
-static char *directories[DIRECTORIES_MAX];
+static struct directory {
+	char *path;
+	bool connect; /* also to sockets that others have made */
+} directories[DIRECTORIES_MAX];
 static unsigned n_directories;
+static const struct directory *here; /* where the helper is */
+static struct helper_rights rights;
 static int home;            /* the directory in which the switch was started */
 static bool made_directory; /* for this request */
 static struct made {
@@ -66,13 +71,13 @@ static void real_directory(const char *path, char real[PATH_MAX])
 		snprintf(real, PATH_MAX, "%s", name);
 }
 
-static bool is_allowed(const char *real)
+static struct directory *find_directory(const char *real)
 {
 	for (unsigned i = 0; i < n_directories; i++) {
-		if (strcmp(real, directories[i]) == 0)
-			return true;
+		if (strcmp(real, directories[i].path) == 0)
+			return &directories[i];
 	}
-	return false;
+	return NULL;
 }
 
 /* A missing directory that is allowed may be made. */
@@ -81,22 +86,23 @@ static bool change_directory(const char *name)
 	/* syscalls(helper): chdir mkdir fchdir getcwd */
 	if (chdir(name) == 0)
 		return true;
-	if (errno != ENOENT || !is_allowed(name) || listener_make_directory(name) < 0)
+	if (errno != ENOENT || !find_directory(name) || listener_make_directory(name) < 0)
 		return false;
 	made_directory = true;
 	return chdir(name) == 0;
 }
 
 /*
- * Has the helper arrived in a directory that is allowed? glibc's getcwd() goes another way if the
+ * The allowed directory in which the helper has arrived. glibc's getcwd() goes another way if the
  * name is too long or unknown. It opens directories then, which the helper may not do. Such a
  * directory cannot be allowed, because no name of it would fit.
  */
-static bool is_here_allowed(void)
+static const struct directory *look_where(void)
 {
-	char here[PATH_MAX];
+	char name[PATH_MAX];
+	bool known = syscall(SYS_getcwd, name, sizeof(name)) > 0 && *name == '/';
 
-	return syscall(SYS_getcwd, here, sizeof(here)) > 0 && *here == '/' && is_allowed(here);
+	return known ? find_directory(name) : NULL;
 }
 
 /*
@@ -112,24 +118,37 @@ static const char *go_to(const char *path)
 	snprintf(name, sizeof(name), "%.*s", n, path);
 	if (fchdir(home) < 0 || (slash && !change_directory(name)))
 		return NULL;
-	if (!is_here_allowed()) {
+	here = look_where();
+	if (!here) {
 		errno = EACCES;
 		return NULL;
 	}
 	return slash ? slash + 1 : path;
 }
 
-int helper_allow_beside(const char *socket)
+static int allow(const char *socket, bool connect)
 {
 	char real[PATH_MAX];
+	struct directory *d;
 
 	real_directory(socket, real);
-	if (is_allowed(real))
-		return 0;
-	if (n_directories == DIRECTORIES_MAX)
+	d = find_directory(real);
+	if (!d && n_directories == DIRECTORIES_MAX)
 		return -E2BIG;
-	directories[n_directories] = strdup(real);
-	return directories[n_directories++] ? 0 : -ENOMEM;
+	if (!d) {
+		d = &directories[n_directories];
+		d->path = strdup(real);
+		if (!d->path)
+			return -ENOMEM;
+		n_directories++;
+	}
+	d->connect |= connect;
+	return 0;
+}
+
+int helper_allow_beside(const char *socket)
+{
+	return allow(socket, false);
 }
 
 int helper_allow(const char *directory)
@@ -138,7 +157,7 @@ int helper_allow(const char *directory)
 
 	if (snprintf(path, sizeof(path), "%s/", directory) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	return helper_allow_beside(path);
+	return allow(path, true);
 }
 
 static struct made *find_made(const char *path)
@@ -161,14 +180,29 @@ static void remove_made(struct made *m)
 	*m = (struct made){.path = ""};
 }
 
+/* The owner and the group stay as they are, or become those of the start. */
+static bool may_give(const struct helper_request *r)
+{
+	const uid_t no_owner = -1;
+	const gid_t no_group = -1;
+
+	return (r->owner == no_owner || r->owner == rights.owner) &&
+	    (r->group == no_group || r->group == rights.group);
+}
+
 static int serve_listen(const struct helper_request *r, const char *name, struct helper_answer *a)
 {
 	struct endpoint_reason reason;
 	const struct vhost_endpoint_config config = {
-	    .socket_mode = r->mode, .owner = r->owner, .group = r->group, .reason = &reason};
+	    .socket_mode = r->mode < 0 ? -1 : r->mode & 0777,
+	    .owner = r->owner,
+	    .group = r->group,
+	    .reason = &reason};
 	struct made *place = find_made(r->path);
 	struct vhost_listener l;
 
+	if (!may_give(r))
+		return -EPERM;
 	if (!place)
 		place = find_made("");
 	if (!place)
@@ -227,7 +261,7 @@ static int serve(const struct helper_request *r, struct helper_answer *a, int *r
 	if (name && r->kind == HELPER_LISTEN)
 		*ret_fd = serve_listen(r, name, a);
 	else if (name && r->kind == HELPER_CONNECT)
-		*ret_fd = serve_connect(name);
+		*ret_fd = here->connect || rights.connect ? serve_connect(name) : -EACCES;
 	else if (error == -EACCES)
 		snprintf(a->reason.text, sizeof(a->reason.text),
 		    "%s: the switch may not use this directory; --socket-directory allows it",
@@ -296,7 +330,7 @@ static int keep_only(int fd)
 	return syscall(SYS_close_range, 4, ~0U, 0) < 0 ? -errno : 3;
 }
 
-_Noreturn void helper_run(int fd, int (*enter)(void))
+_Noreturn void helper_run(int fd, const struct helper_rights *given, int (*enter)(void))
 {
 	static const int ignored[] = {
 	    SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTSTP};
@@ -305,6 +339,7 @@ _Noreturn void helper_run(int fd, int (*enter)(void))
 	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
 		signal(ignored[i], SIG_IGN);
 	prctl(PR_SET_NAME, "vswitchd-help");
+	rights = *given;
 	fd = keep_only(fd);
 	home = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || home < 0 || (enter && enter() < 0))

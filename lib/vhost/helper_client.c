@@ -39,7 +39,7 @@ static bool late; /* the answer to it has not come in time, and has not come yet
 static char removals[REMOVALS_MAX][HELPER_PATH_SIZE]; /* to be asked for later */
 static unsigned n_removals;
 
-int helper_start(int (*enter)(void))
+int helper_start(const struct helper_rights *rights, int (*enter)(void))
 {
 	int pair[2], error;
 
@@ -47,7 +47,7 @@ int helper_start(int (*enter)(void))
 		return -errno;
 	helper_pid = fork();
 	if (helper_pid == 0)
-		helper_run(pair[1], enter);
+		helper_run(pair[1], rights, enter);
 	error = helper_pid < 0 ? -errno : 0;
 	close(pair[1]);
 	if (error)

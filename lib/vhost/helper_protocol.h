@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "vhost/endpoint.h"
+#include "vhost/helper.h"
 
 #define HELPER_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
@@ -38,4 +39,4 @@ union helper_fd_message {
 };
 
 /* Serve the switch at the other end of fd until it ends. First call enter(), if it is not NULL. */
-_Noreturn void helper_run(int fd, int (*enter)(void));
+_Noreturn void helper_run(int fd, const struct helper_rights *rights, int (*enter)(void));

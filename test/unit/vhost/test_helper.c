@@ -21,15 +21,18 @@
 #include "vhost/listener.h"
 
 #define NOBODY 65534
+#define OWNER  12345
+#define GROUP  54321
 
 static char allowed[32], other[32], path[108];
+static const struct helper_rights rights = {.owner = OWNER, .group = GROUP};
 static struct endpoint_reason reason;
 static struct vhost_listener l;
 
 static struct vhost_endpoint_config config(void)
 {
 	return (struct vhost_endpoint_config){
-	    .path = path, .socket_mode = 0640, .owner = 12345, .group = 54321, .reason = &reason};
+	    .path = path, .socket_mode = 0640, .owner = OWNER, .group = GROUP, .reason = &reason};
 }
 
 /* This process may do nothing in either directory; the helper may. */
@@ -44,7 +47,7 @@ static int begin(void **state)
 	assert_non_null(mkdtemp(other));
 	snprintf(path, sizeof(path), "%s/socket", allowed);
 	assert_int_equal(helper_allow(allowed), 0);
-	assert_int_equal(helper_start(NULL), 0);
+	assert_int_equal(helper_start(&rights, NULL), 0);
 	setfsuid(NOBODY); /* this takes CAP_DAC_OVERRIDE and CAP_CHOWN from file operations */
 	return 0;
 }
@@ -96,8 +99,8 @@ static void a_socket_of_another_owner_is_made_and_removed(void **state)
 	(void)state;
 	assert_int_equal(listener_open(&l, path, &c), 0);
 	assert_int_equal(stat_as_root(&st), 0);
-	assert_int_equal(st.st_uid, 12345);
-	assert_int_equal(st.st_gid, 54321);
+	assert_int_equal(st.st_uid, OWNER);
+	assert_int_equal(st.st_gid, GROUP);
 	assert_int_equal(st.st_mode & 07777, 0640);
 	assert_int_equal(getsockopt(l.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len), 0);
 	assert_true(listening);
@@ -120,6 +123,68 @@ static void other_directories_are_refused(void **state)
 	assert_int_equal(listener_open(&l, path, &c), -EACCES);
 	listener_close(&l);
 	snprintf(path, sizeof(path), "%s/socket", allowed);
+}
+
+/* Whatever the switch asks. */
+static void other_owners_are_refused(void **state)
+{
+	struct vhost_endpoint_config c = config();
+
+	(void)state;
+	c.owner = 0;
+	assert_int_equal(helper_listen(&l, path, &c), -EPERM);
+	c.owner = -1;
+	c.group = OWNER;
+	assert_int_equal(helper_listen(&l, path, &c), -EPERM);
+	c.group = -1;
+	assert_int_equal(helper_listen(&l, path, &c), 0);
+	listener_close(&l);
+}
+
+static void special_bits_are_left_out_of_the_mode(void **state)
+{
+	struct vhost_endpoint_config c = config();
+	struct stat st;
+
+	(void)state;
+	c.socket_mode = 07600;
+	assert_int_equal(helper_listen(&l, path, &c), 0);
+	assert_int_equal(stat_as_root(&st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	listener_close(&l);
+}
+
+/* Start the helper anew. It may make sockets beside a socket in the other directory. */
+static void start_beside(const char *socket, bool connect)
+{
+	const struct helper_rights may = {.owner = OWNER, .group = GROUP, .connect = connect};
+
+	setfsuid(0);
+	helper_stop();
+	assert_int_equal(helper_allow_beside(socket), 0);
+	assert_int_equal(helper_start(&may, NULL), 0);
+	setfsuid(NOBODY);
+}
+
+/* Only a client needs to reach sockets of others beside those of the command line. */
+static void it_connects_only_where_it_may(void **state)
+{
+	const struct vhost_endpoint_config c = config();
+	char beside[64];
+	int fd;
+
+	(void)state;
+	snprintf(beside, sizeof(beside), "%s/socket", other);
+	start_beside(beside, false);
+	assert_int_equal(helper_listen(&l, beside, &c), 0);
+	assert_int_equal(helper_connect(beside), -EACCES);
+	listener_close(&l);
+	start_beside(beside, true);
+	assert_int_equal(helper_listen(&l, beside, &c), 0);
+	fd = helper_connect(beside);
+	assert_true(fd >= 0);
+	close(fd);
+	listener_close(&l);
 }
 
 /* The owner of a directory may put links there. */
@@ -330,7 +395,7 @@ static void start_with_full_stderr(void)
 	setfsuid(0);
 	helper_stop();
 	dup2(unread[1], STDERR_FILENO);
-	assert_int_equal(helper_start(NULL), 0);
+	assert_int_equal(helper_start(&rights, NULL), 0);
 	dup2(before, STDERR_FILENO);
 	setfsuid(NOBODY);
 	close(before);
@@ -441,6 +506,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_socket_of_another_owner_is_made_and_removed),
 	    TEST(other_directories_are_refused),
+	    TEST(other_owners_are_refused),
+	    TEST(special_bits_are_left_out_of_the_mode),
+	    TEST(it_connects_only_where_it_may),
 	    TEST(links_lead_nowhere),
 	    TEST(a_directory_that_was_replaced_is_refused),
 	    TEST(a_late_answer_is_dropped),
