@@ -4,6 +4,7 @@
 import os
 import pwd
 import signal
+import socket
 import stat
 import sys
 import time
@@ -23,20 +24,22 @@ NOBODY = pwd.getpwnam("nobody").pw_uid
 class Setting:
     """A switch, and a directory of another user in which it may add sockets."""
 
-    def __init__(self, lab, **popen):
+    def __init__(self, lab, *options):
         self.dir = lab.dir / "others"
         self.dir.mkdir(mode=0o700)
         os.chown(self.dir, NOBODY, NOBODY)
         self.control = lab.dir / "control.sock"
-        self.switch = Switch(lab, ["a.sock"], "--control", self.control, "--socket-directory", self.dir, **popen)
+        self.switch = Switch(
+            lab, ["a.sock", "others/first.sock"], "--control", self.control, "--socket-directory", self.dir, *options
+        )
 
     def children(self):
         text = Path(f"/proc/{self.switch.pid}/task/{self.switch.pid}/children").read_text()
         return {Path(f"/proc/{pid}/comm").read_text().strip(): int(pid) for pid in text.split()}
 
-    def add(self, name="new", path=None):
+    def add(self, name="new", path=None, **more):
         with vswitch.Client(self.control) as client:
-            return client.call("port.add", name=name, socket=str(path or self.dir / f"{name}.sock"))
+            return client.call("port.add", name=name, socket=str(path or self.dir / f"{name}.sock"), **more)
 
     def remove(self, name="new"):
         with vswitch.Client(self.control) as client:
@@ -62,6 +65,53 @@ def test_it_adds_and_removes_sockets_in_a_directory_of_another_user(setting):
         assert not (setting.dir / "new.sock").exists()
 
 
+def test_it_gives_a_socket_the_owner_and_mode_of_the_command_line(lab):
+    setting = Setting(lab, "--socket-owner", "nobody", "--socket-mode", "0604")
+    setting.add()
+    found = (setting.dir / "new.sock").stat()
+    assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (NOBODY, 0o604)
+
+
+def test_it_removes_the_socket_of_a_port_from_the_start(setting):
+    setting.remove(str(setting.dir / "first.sock"))
+    assert not (setting.dir / "first.sock").exists()
+
+
+def test_it_replaces_a_stale_socket_and_the_switch_tells_it(setting):
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(setting.dir / "new.sock"))
+    setting.add()
+    wait_for(lambda: f"{setting.dir}/new.sock: removed a stale socket" in setting.switch.err(), "line in the log")
+
+
+def test_it_leaves_sockets_that_are_in_use_and_other_files(setting):
+    (setting.dir / "file").write_text("")
+    with pytest.raises(vswitch.Error, match=f"{setting.dir}/file: .*not a socket"):
+        setting.add(path=setting.dir / "file")
+    with socket.socket(socket.AF_UNIX) as used:
+        used.bind(str(setting.dir / "new.sock"))
+        used.listen()
+        with pytest.raises(vswitch.Error, match="another process is listening"):
+            setting.add()
+    assert {"file", "new.sock"} < {path.name for path in setting.dir.iterdir()}
+
+
+def test_a_client_added_later_reaches_a_socket_of_another_user(setting):
+    with socket.socket(socket.AF_UNIX) as front_end:
+        front_end.bind(str(setting.dir / "new.sock"))
+        front_end.listen()
+        front_end.settimeout(5)
+        setting.add(client=True)
+        front_end.accept()[0].close()
+    assert "vswitchd-help" in setting.children()
+
+
+def test_at_the_end_it_removes_what_it_made(setting):
+    setting.add()
+    setting.switch.signal(signal.SIGKILL)
+    wait_for(lambda: not (setting.dir / "new.sock").exists(), "removal of the socket")
+
+
 def test_a_helper_that_hangs_delays_one_request(setting):
     for i in range(5):
         setting.add(f"p{i}")
@@ -74,7 +124,7 @@ def test_a_helper_that_hangs_delays_one_request(setting):
         setting.add()
     assert time.monotonic() - start < 2
     os.kill(helper, signal.SIGCONT)
-    wait_for(lambda: not list(setting.dir.iterdir()), "removal of the sockets")
+    wait_for(lambda: not list(setting.dir.glob("p?.sock")), "removal of the sockets")
     setting.add()
 
 
