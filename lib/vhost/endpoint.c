@@ -517,7 +517,7 @@ void vhost_endpoint_halt(struct vhost_endpoint *ep)
 		if (all[i])
 			event_del(all[i]);
 	vhost_work_remove(&ep->work);
-	listener_close(&ep->listener);
+	listener_close_for(&ep->listener, ep->dev);
 }
 
 void vhost_endpoint_destroy(struct vhost_endpoint *ep)
@@ -532,9 +532,9 @@ void vhost_endpoint_destroy(struct vhost_endpoint *ep)
 		event_free(ep->listen_event);
 	if (ep->timer)
 		event_free(ep->timer);
-	listener_close(&ep->listener);
+	listener_close_for(&ep->listener, ep->dev);
 	if (ep->given_fd >= 0)
-		close(ep->given_fd);
+		vhost_fd_close(ep->dev, ep->given_fd);
 	if (connected && ep->connection_changed)
 		ep->connection_changed(ep->dev, false);
 	vhost_work_close();

@@ -28,6 +28,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "vhost/descriptor.h"
 #include "vhost/endpoint.h"
 #include "vhost/helper.h"
 
@@ -340,4 +341,15 @@ void listener_close(struct vhost_listener *l)
 	if (l->bound)
 		remove_file(l);
 	l->bound = false;
+}
+
+void listener_close_for(struct vhost_listener *l, const struct vhost_device *dev)
+{
+	/* It may be closed late, but refuses connections at once. */
+	if (l->fd >= 0 && l->bound)
+		vhost_fd_hang_up(dev, l->fd);
+	else if (l->fd >= 0)
+		vhost_fd_close(dev, l->fd); /* other processes may have it, too */
+	l->fd = -1;
+	listener_close(l);
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 struct sockaddr_un;
+struct vhost_device;
 struct vhost_endpoint_config;
 
 struct vhost_listener {
@@ -36,6 +37,12 @@ int listener_clear_path(const char *path, bool patient);
 
 /* Close the socket. Remove the file if it is still the file that listener_open() made. */
 void listener_close(struct vhost_listener *l);
+
+/*
+ * The same without waiting, for the listener of a device. Connections that were not accepted are
+ * closed with the socket, and so are the descriptors in their messages, which may take any time.
+ */
+void listener_close_for(struct vhost_listener *l, const struct vhost_device *dev);
 
 /*
  * A directory is made only in /run, because /run is empty after each boot. Elsewhere the path is

@@ -4,10 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "base/closer.h"
 #include "endpoint_fixture.h"
 #include "vhost/allowance.h"
+
+#include "../emulated.h"
 
 static bool exists(void)
 {
@@ -384,6 +389,70 @@ static void destroying_a_connected_endpoint_ends_the_connection(void **state)
 	close(fd);
 }
 
+static int hang(void *arg)
+{
+	(void)arg;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* Closers that never close anything. 0: all is right. */
+static int halt_while_closers_hang(void)
+{
+	int fd, more = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un a = address();
+	char byte;
+
+	if (closer_start(hang, NULL) < 0 || serve(t.path) < 0)
+		return 1;
+	fd = front_end();
+	vhost_endpoint_halt(t.endpoint);
+	if (closer_waiting(t.fake.dev->owner) != 1)
+		return 2; /* it was closed here, with all that front-ends have sent */
+	if (recv(fd, &byte, 1, MSG_DONTWAIT) != -1 || errno != EAGAIN)
+		return 3;
+	if (exists())
+		return 4;
+	vhost_endpoint_destroy(t.endpoint);
+	if (closer_waiting(t.fake.dev->owner) != 1)
+		return 5; /* it is closed twice */
+	if (serve(t.path) < 0 || connect(more, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return 6;
+	vhost_endpoint_destroy(t.endpoint);
+	closer_stop();
+	return 0;
+}
+
+/* To close the socket of a listener may take any time. */
+static void what_waits_in_the_backlog_is_left_to_closers(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	skip_if_emulated();
+	pid = fork();
+	if (pid == 0)
+		_exit(halt_while_closers_hang());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* The socket still listens for the process that has given it. */
+static void a_given_listener_is_not_shut_down(void **state)
+{
+	int fd = bound_socket(SOCK_STREAM, true), kept = dup(fd);
+
+	(void)state;
+	assert_int_equal(create_with(VHOST_ENDPOINT_FD, "given", fd, -1), 0);
+	vhost_endpoint_destroy(t.endpoint);
+	t.endpoint = NULL;
+	close(front_end());
+	close(kept);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,7 +475,9 @@ int main(void)
 	    TEST(a_given_listener_is_served),
 	    TEST(a_given_descriptor_must_be_a_stream_socket),
 	    TEST(destroying_a_connected_endpoint_ends_the_connection),
+	    TEST(what_waits_in_the_backlog_is_left_to_closers),
+	    TEST(a_given_listener_is_not_shut_down),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return emulated_result(cmocka_run_group_tests(tests, NULL, NULL));
 }
