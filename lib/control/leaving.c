@@ -10,7 +10,9 @@
 #include "control/switch_port.h"
 #include "control/vswitch.h"
 
-/* To unmap a guest's memory takes long. So no step of a removal begins after this time of a turn.
+/*
+ * To disconnect a front-end takes long, because the control thread itself unmaps small mappings
+ * (vhost/mapping.c). So no step of a removal but the first begins after this time of a turn.
  */
 #define TURN_NS UINT64_C(2000000)
 /* How often to look whether addresses are forgotten. */
@@ -91,18 +93,21 @@ static void go_on(struct switch_port *sp)
 static void on_leave(evutil_socket_t fd, short what, void *arg)
 {
 	struct vswitch *sw = arg;
-	uint64_t until = clock_ns() + TURN_NS;
 	struct switch_port *sp;
 	bool late = false;
+	uint64_t until;
 
 	(void)fd;
 	(void)what;
 	/* The end of the turn has done it, in most cases. */
 	vswitch_commit(sw);
+	/* The commit may have waited for a worker: that is no step. */
+	until = clock_ns() + TURN_NS;
 	for (unsigned p = 0; !late && (sp = vswitch_next_port(sw, &p));) {
-		late = switch_port_leaves(sp) && (uint64_t)clock_ns() >= until;
-		if (!late)
-			go_on(sp);
+		if (!switch_port_leaves(sp))
+			continue; /* it stays */
+		go_on(sp);
+		late = (uint64_t)clock_ns() >= until;
 	}
 	if (sw->n_leaving)
 		look_again(sw, late);

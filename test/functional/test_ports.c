@@ -19,6 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
 #include "bridge/fdb.h"
 #include "control/report.h"
 
@@ -636,6 +638,56 @@ static void many_removals_need_one_forwarding(void **state)
 	must_be_in_state("steady1", "connected; running");
 }
 
+/* A removal whose commit takes long. */
+static struct {
+	struct switch_port_ops ops;
+	void (*describe)(struct switch_port *sp, struct port *port);
+	struct switch_port *sp;
+	struct event *later;
+	int stage; /* at the end of the turn */
+} slow;
+
+static void describe_slowly(struct switch_port *sp, struct port *port)
+{
+	usleep(5000);
+	slow.describe(sp, port);
+}
+
+static void note_stage(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	slow.stage = slow.sp->stage;
+}
+
+/* The step of the removal comes before the commit that the end of the turn would do. */
+static void remove_slowly(void *arg)
+{
+	slow.sp = vswitch_port_find(inside, "third");
+	slow.ops = *slow.sp->ops;
+	slow.describe = slow.ops.describe;
+	slow.ops.describe = describe_slowly;
+	slow.later = event_new(inside->base, -1, 0, note_stage, NULL);
+	event_active(inside->leave, EV_READ, 0);
+	remove_it(arg);
+	slow.sp->ops = &slow.ops;
+	event_active(slow.later, EV_TIMEOUT, 0);
+}
+
+static void a_removal_goes_on_after_a_long_commit(void **state)
+{
+	struct job job = {.name = "third"};
+
+	(void)state;
+	add("third", path[2]);
+	inside_call(remove_slowly, &job);
+	must_equal(-job.err, 0, "errno of finding the port");
+	wait_removed(&job);
+	must_equal(slow.stage, PORT_LEAVES_ADDRESSES, "stage after one turn");
+	event_free(slow.later);
+}
+
 /* A third port that comes and goes, a step at a time. */
 static struct comer {
 	enum { ABSENT, COMING, HERE, GOING } step;
@@ -714,6 +766,7 @@ static int tests(void)
 	    cmocka_unit_test(name_and_path_are_free_at_once),
 	    cmocka_unit_test(nothing_is_left_of_many_ports),
 	    cmocka_unit_test(many_removals_need_one_forwarding),
+	    cmocka_unit_test(a_removal_goes_on_after_a_long_commit),
 	    cmocka_unit_test(two_others_notice_nothing),
 	};
 
