@@ -10,8 +10,10 @@
  * An index may be given back only after the workers use a forwarding without the port, and the
  * address table has no entry for the port.
  *
- * A free index is not taken while it is busy. The closers and pipes of an index have limits, and
- * another front-end must not find them used up.
+ * A removed port may leave something with its index: descriptors that are being closed, mappings
+ * that are being unmapped. They count towards limits of the index, and another front-end must not
+ * find these used up. So a free index with which nothing is left is taken first. But what hangs may
+ * stay for ever, so if all free indices have something, the one with the least is taken.
  *
  * Threads: the control thread only.
  */
@@ -25,11 +27,11 @@
 /* All zero: all indices are free. */
 struct port_indices {
 	bool taken[PORTS_MAX];
-	uint32_t generation[PORTS_MAX]; /* how often each index has been taken */
-	bool (*busy)(uint16_t index);   /* NULL: none is busy */
+	uint32_t generation[PORTS_MAX];   /* how often each index has been taken */
+	unsigned (*left)(uint16_t index); /* how much is left with it; NULL: nothing */
 };
 
-/* Take the lowest free index. -ENOSPC: none is free. */
+/* Take the lowest free index with the least that is left. -ENOSPC: none is free. */
 int port_index_take(struct port_indices *indices, struct port_id *ret_id);
 
 void port_index_give_back(struct port_indices *indices, uint16_t index);

@@ -123,6 +123,10 @@ static int add(struct vswitch *sw, const struct port_config *config, struct swit
 		return err;
 	}
 	err = vhost_port_create(sw, config, ret_port, fault->text, sizeof(fault->text));
+	if (err == -ENOSPC && vswitch_port_count(sw) < PORTS_MAX)
+		return refuse(fault, err, NULL,
+		    "%s: more than %u ports, with those whose removal has not ended", config->name,
+		    PORTS_MAX);
 	if (err == -ENOSPC)
 		return refuse(fault, err, NULL, "%s: more than %u ports", config->name, PORTS_MAX);
 	if (err && !*fault->text)

@@ -38,6 +38,7 @@
 #include "control/switch_port.h"
 #include "control/watchdog.h"
 #include "datapath/forwarding.h"
+#include "vhost/mapping.h"
 
 /* The whole address table is checked for old entries once in this many seconds. */
 #define AGE_TICKS 8
@@ -236,10 +237,12 @@ static int events_start(struct vswitch *sw)
 	return 0;
 }
 
-/* Are descriptors of the last port with this index still being closed? */
-static bool index_busy(uint16_t index)
+/* Descriptors and mappings of the last ports with this index that are still there. */
+static unsigned left_with_index(uint16_t index)
 {
-	return closer_waiting(net_device_closer(index)) > 0;
+	unsigned owner = net_device_closer(index);
+
+	return closer_waiting(owner) + vhost_mapping_count(owner);
 }
 
 int vswitch_create(
@@ -256,7 +259,7 @@ int vswitch_create(
 		goto fail;
 	sw->base = base;
 	sw->port_defaults = config->port_defaults;
-	sw->indices.busy = index_busy;
+	sw->indices.left = left_with_index;
 	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!sw->fdb)
 		goto fail;

@@ -70,6 +70,11 @@ void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len)
 	give_back(account_of(dev), len);
 }
 
+unsigned vhost_mapping_count(unsigned owner)
+{
+	return owner < CLOSER_OWNERS ? atomic_load(&accounts[owner].pieces) : 0;
+}
+
 /*
  * Unmap in small steps, because an mmap in another thread waits until a munmap has ended. If a page
  * is larger than a step, munmap fails, and the whole mapping is unmapped at once.

@@ -20,3 +20,6 @@ void vhost_mapping_disclaim(const struct vhost_device *dev, uint64_t len);
  * may take long, an errand does it. The mapping counts until it is unmapped.
  */
 void vhost_mapping_release(const struct vhost_device *dev, void *base, uint64_t len);
+
+/* How many mappings of devices with this owner (closer.h) count. */
+unsigned vhost_mapping_count(unsigned owner);

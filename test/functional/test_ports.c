@@ -23,6 +23,7 @@
 
 #include "bridge/fdb.h"
 #include "control/report.h"
+#include "vhost/mapping.h"
 
 #define STEADY     2
 #define TIMEOUT_NS UINT64_C(5000000000)
@@ -40,6 +41,7 @@ struct job {
 	_Atomic(bool) removed;
 };
 
+static struct vhost_device earlier;
 static struct net_driver *nd[STEADY + 1];
 static struct stream s[STEADY];
 static char path[STEADY + 1][96];
@@ -453,6 +455,36 @@ static void an_index_has_another_generation_and_no_addresses(void **state)
 	must_balance();
 }
 
+/* As if a mapping of an earlier port with the next index hung. */
+static void leave_mapping(void *arg)
+{
+	*(int *)arg = vhost_mapping_claim(&earlier, 4096);
+}
+
+static void take_mapping(void *arg)
+{
+	(void)arg;
+	vhost_mapping_disclaim(&earlier, 4096);
+}
+
+static void an_index_whose_mappings_are_left_is_taken_later(void **state)
+{
+	struct job job;
+	int err;
+
+	(void)state;
+	earlier.owner = net_device_closer(STEADY);
+	inside_call(leave_mapping, &err);
+	must_equal(-err, 0, "errno of the claim");
+	job = add("third", path[2]);
+	must_equal(job.index, STEADY + 1, "index of the next port");
+	del("third");
+	inside_call(take_mapping, NULL);
+	job = add("third", path[2]);
+	must_equal(job.index, STEADY, "index after the mapping is gone");
+	del("third");
+}
+
 static void replace_it(void *arg)
 {
 	remove_it(arg);
@@ -616,9 +648,14 @@ static void many_removals_need_one_forwarding(void **state)
 	struct usage before = usage_at_rest(), after;
 	uint64_t deadline;
 	bool all = false;
+	int err;
 
 	(void)state;
+	/* With one index something is left; it is the last to be taken. */
+	inside_call(leave_mapping, &err);
+	must_equal(-err, 0, "errno of the claim");
 	inside_call(add_many, NULL);
+	inside_call(take_mapping, NULL);
 	must_equal(many.n, PORTS_MAX - STEADY, "ports that were added");
 	must_equal(-many.err, ENOSPC, "errno of one port more");
 	must(strstr(many.reason, "more than 1024 ports") != NULL, "the reason");
@@ -763,6 +800,7 @@ static int tests(void)
 	    cmocka_unit_test(each_port_has_an_offer_of_its_own),
 	    cmocka_unit_test(a_connected_socket_is_a_port),
 	    cmocka_unit_test(an_index_has_another_generation_and_no_addresses),
+	    cmocka_unit_test(an_index_whose_mappings_are_left_is_taken_later),
 	    cmocka_unit_test(name_and_path_are_free_at_once),
 	    cmocka_unit_test(nothing_is_left_of_many_ports),
 	    cmocka_unit_test(many_removals_need_one_forwarding),

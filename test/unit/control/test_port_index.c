@@ -58,20 +58,40 @@ static void no_port_is_taken_for_an_older_one(void **state)
 	assert_int_equal(take().generation, 1);
 }
 
-static bool first_is_busy(uint16_t index)
+static unsigned left[PORTS_MAX];
+
+static unsigned left_with(uint16_t index)
 {
-	return index == 0;
+	return left[index];
 }
 
-static void a_busy_index_waits(void **state)
+static void an_index_with_which_something_is_left_waits(void **state)
 {
 	(void)state;
 	assert_int_equal(take().index, 0);
 	port_index_give_back(&indices, 0);
-	indices.busy = first_is_busy;
+	indices.left = left_with;
+	left[0] = 1;
 	assert_int_equal(take().index, 1);
-	indices.busy = NULL;
+	left[0] = 0;
 	assert_int_equal(take().index, 0);
+}
+
+/* What hangs may stay for ever. */
+static void if_all_have_something_the_one_with_the_least_is_taken(void **state)
+{
+	(void)state;
+	indices.left = left_with;
+	for (unsigned i = 0; i < PORTS_MAX; i++)
+		left[i] = 3;
+	left[7] = 2;
+	left[9] = 1;
+	assert_int_equal(take().index, 9);
+	assert_int_equal(take().index, 7);
+	assert_int_equal(take().index, 0);
+	assert_int_equal(take().index, 1);
+	memset(left, 0, sizeof(left));
+	assert_int_equal(take().index, 2);
 }
 
 static void when_all_are_taken_there_is_none(void **state)
@@ -93,7 +113,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(the_lowest_free_index_is_taken),
 	    TEST(no_port_is_taken_for_an_older_one),
-	    TEST(a_busy_index_waits),
+	    TEST(an_index_with_which_something_is_left_waits),
+	    TEST(if_all_have_something_the_one_with_the_least_is_taken),
 	    TEST(when_all_are_taken_there_is_none),
 	};
 
