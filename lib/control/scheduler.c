@@ -102,6 +102,9 @@ void scheduler_place(struct scheduler *s, struct switch_port *sp)
 {
 	struct balance_worker workers[RTE_MAX_LCORE];
 
+	/* Many ports may be removed at once, and what follows looks at all ports. */
+	if (sp->n_polled == 0)
+		return;
 	find_nodes(sp->polled, sp->n_polled);
 	describe_workers(s, workers);
 	for (unsigned i = 0; i < sp->n_polled; i++) {
