@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <rte_eal.h>
 
+#include "base/closer.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "functional.h"
@@ -119,8 +120,8 @@ int inside_run(int (*tests)(void))
 	snprintf(inside_dir, sizeof(inside_dir), "%s/vswitchd-test-XXXXXX",
 	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	base = event_base_new();
-	if (!mkdtemp(inside_dir) || start_eal() < 0 || pipe2(requests, O_CLOEXEC) < 0 ||
-	    vswitch_create(base, &config, &inside) < 0) {
+	if (!mkdtemp(inside_dir) || closer_start(NULL, NULL) < 0 || start_eal() < 0 ||
+	    pipe2(requests, O_CLOEXEC) < 0 || vswitch_create(base, &config, &inside) < 0) {
 		fprintf(stderr, "the switch does not start\n");
 		return 1;
 	}

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -595,12 +596,19 @@ static void nothing_is_left_of_many_ports(void **state)
 	must_balance();
 }
 
+#define MANY_CONNECTED 32
+#define TURN_MAX_NS    UINT64_C(30000000)
+
 /* All ports that the switch can have. */
 static struct {
 	unsigned n, removed;
 	int err;
 	char reason[256];
 	uint64_t forwardings;
+	struct switch_port *port[PORTS_MAX];
+	struct net_driver *driver[MANY_CONNECTED];
+	struct event *turn;     /* in each turn of the event loop */
+	uint64_t last, longest; /* CPU time of the control thread, in ns */
 } many;
 
 static void add_many(void *arg)
@@ -614,7 +622,7 @@ static void add_many(void *arg)
 	config.path = where;
 	do {
 		snprintf(where, sizeof(where), "%s/many%u", inside_dir, many.n);
-		many.err = vswitch_port_add(inside, &config, NULL, &fault);
+		many.err = vswitch_port_add(inside, &config, &many.port[many.n], &fault);
 	} while (many.err == 0 && many.n++ < PORTS_MAX);
 	snprintf(many.reason, sizeof(many.reason), "%s", fault.text);
 }
@@ -626,15 +634,60 @@ static void count_removed(void *arg)
 		many.forwardings = inside->forwardings - many.forwardings;
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval at_once = {0};
+	uint64_t now = cpu_ns();
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	many.longest = MAX(many.longest, now - many.last);
+	many.last = now;
+	event_add(many.turn, &at_once);
+}
+
 static void remove_many(void *arg)
 {
-	char where[96];
+	struct port_config config;
+	struct port_fault fault;
 
 	(void)arg;
 	many.forwardings = inside->forwardings;
-	for (unsigned i = 0; i < many.n; i++) {
+	many.turn = evtimer_new(inside->base, on_turn, NULL);
+	event_active(many.turn, EV_TIMEOUT, 0);
+	for (unsigned i = 0; i < many.n; i++)
+		vswitch_port_del(inside, many.port[i], count_removed, NULL);
+	vswitch_port_defaults(inside, &config);
+	config.path = path[2];
+	many.err = vswitch_port_add(inside, &config, NULL, &fault);
+	snprintf(many.reason, sizeof(many.reason), "%s", fault.text);
+	/* Callers remove ports one by one. What the switch does with all of them at once comes now.
+	 */
+	many.last = cpu_ns();
+}
+
+static void stop_turns(void *arg)
+{
+	(void)arg;
+	event_free(many.turn);
+}
+
+static void connect_many(void)
+{
+	char where[96];
+
+	for (unsigned i = 0; i < MANY_CONNECTED; i++) {
 		snprintf(where, sizeof(where), "%s/many%u", inside_dir, i);
-		vswitch_port_del(inside, vswitch_port_find(inside, where), count_removed, NULL);
+		many.driver[i] = connect_to(where, FEATURES_BASE);
 	}
 }
 
@@ -659,14 +712,23 @@ static void many_removals_need_one_forwarding(void **state)
 	must_equal(many.n, PORTS_MAX - STEADY, "ports that were added");
 	must_equal(-many.err, ENOSPC, "errno of one port more");
 	must(strstr(many.reason, "more than 1024 ports") != NULL, "the reason");
+	connect_many();
 	streams_run(s, STEADY, 100);
 	inside_call(remove_many, NULL);
+	must_equal(-many.err, ENOSPC, "errno of a port before the others are gone");
+	must(strstr(many.reason, "whose removal has not ended") != NULL, "the reason");
 	deadline = now_ns() + TIMEOUT_NS;
 	while (!all && now_ns() < deadline) {
 		streams_step(s, STEADY);
 		inside_call(read_removed, &all);
 	}
 	must(all, "the removals do not end");
+	inside_call(stop_turns, NULL);
+	for (unsigned i = 0; i < MANY_CONNECTED; i++)
+		net_driver_destroy(many.driver[i]);
+	printf("%u ports removed at once: the longest turn took %u us\n", many.n,
+	    (unsigned)(many.longest / 1000));
+	must(many.longest < TURN_MAX_NS, "a turn takes long");
 	streams_settle(s, STEADY);
 	must_equal(many.forwardings, 1, "forwardings for all removals");
 	after = usage_at_rest();
