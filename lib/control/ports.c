@@ -2,10 +2,10 @@
 /*
  * Theory of operation
  *
- * This file checks what is asked of a port, and keeps the list of ports. vhost_port.c makes a port,
- * and leaving.c removes it. Each value is checked before anything is made. A port that is being
- * removed still has its index, but its name and its path are free: all functions here that look for
- * ports pass over it.
+ * This file checks what is asked of a port, and finds ports. vswitch.c keeps the list of ports,
+ * vhost_port.c makes a port, and leaving.c removes it. Each value is checked before anything is
+ * made. A port that is being removed still has its index, but its name and its path are free: all
+ * functions here that look for ports pass over it.
  *
  * Threads: the control thread.
  */

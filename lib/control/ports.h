@@ -16,7 +16,11 @@
  * If packed rings ran, their positions stay in a file beside the socket (vhost/journal.h), for the
  * next port with this path.
  *
- * Threads: the control thread only. Nothing here waits for a guest or a front-end.
+ * Threads: the control thread only. Nothing here waits for a guest or a front-end, with these
+ * exceptions. A new forwarding waits for all workers: up to two seconds for a worker in a page that
+ * a postcopy front-end has not sent (watchdog.h). The helper process may need up to a second for a
+ * socket (vhost/helper.h). And a port's socket and journal are files: if the path leads into a file
+ * system whose server hangs, adding and removing the port hang, too.
  */
 #pragma once
 

@@ -10,7 +10,8 @@
  * Front-ends share the control thread. Front-ends that used much of its time (allowance.h) wait in
  * a queue. The event loop serves all other front-ends first, then one of the queue, and so on.
  *
- * Threads: the control thread only. Nothing blocks.
+ * Threads: the control thread only. Nothing blocks, but a socket for which the helper is needed
+ * takes up to HELPER_MS (helper.h), and file names may lead into a file system that hangs.
  */
 #pragma once
 

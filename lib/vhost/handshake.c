@@ -20,7 +20,7 @@ static bool any_enabled(const struct vhost_device *dev)
 	return false;
 }
 
-/* What the first ring lacks that was mentioned. No ring runs. */
+/* No ring runs. What is missing for the first ring that the front-end has mentioned? */
 static struct vhost_awaited ring_awaits(const struct vhost_device *dev)
 {
 	const struct vhost_vring_state *st;

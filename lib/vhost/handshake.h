@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How far a front-end is with telling a device what it needs to run. The messages may come in any
- * order; what is named is the first that lacks in the usual order.
+ * What a device still needs from its front-end before it runs. Messages may come in any order. If
+ * several are missing, the one that usually comes first is named.
  *
  * Threads: the control thread.
  */

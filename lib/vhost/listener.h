@@ -50,7 +50,10 @@ void listener_close_for(struct vhost_listener *l, const struct vhost_device *dev
  */
 int listener_make_directory(const char *directory);
 
-/* A connected socket, or a negative errno. Connecting to a local socket never waits. */
+/*
+ * A connected socket, or a negative errno. Connecting to a local socket does not wait. If the
+ * helper has to do it, it takes up to HELPER_MS (helper.h).
+ */
 int socket_connect(const char *path);
 
 /* The process that made the other end of a connection; 0: not known. */
