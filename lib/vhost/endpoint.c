@@ -592,6 +592,8 @@ const char *vhost_endpoint_state(const struct vhost_endpoint *ep, char *text, si
 	else if (ep->connect_failure)
 		snprintf(text, size, "trying to connect for %u s: %s", s,
 		    error_text(-ep->connect_failure));
+	else if (ep->mode == VHOST_ENDPOINT_FD && !ep->listen_event && ep->given_fd < 0)
+		snprintf(text, size, "the passed connection ended %u s ago", s);
 	else
 		snprintf(text, size, "waiting for a front-end for %u s", s);
 	return text;

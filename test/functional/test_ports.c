@@ -415,8 +415,10 @@ static void a_connected_socket_is_a_port(void **state)
 	driver->fe.fd = pair[1];
 	must_equal(-net_driver_start(driver), 0, "errno of net_driver_start");
 	must_be_in_state("passed", "connected; running");
-	del("passed");
 	net_driver_destroy(driver);
+	usleep(20000);
+	must_be_in_state("passed", "the passed connection ended 0 s ago");
+	del("passed");
 }
 
 /* Does a frame from steady0 to station 2 reach steady1, because its port is not known? */
