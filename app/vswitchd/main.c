@@ -177,12 +177,31 @@ static int start_closers(struct daemon *d)
 	return err;
 }
 
+/* systemd separates the directories by colons. */
+static int allow_runtime_directories(const char *list)
+{
+	int err = 0;
+
+	while (*list && !err) {
+		size_t n = strcspn(list, ":");
+		char *one = strndup(list, n);
+
+		if (!one)
+			return -ENOMEM;
+		if (n > 0)
+			err = helper_allow(one);
+		free(one);
+		list += n + (list[n] == ':');
+	}
+	return err;
+}
+
 /* The directories of sockets that the command line names, and of systemd's choice. */
 static int allow_directories(const struct options *o)
 {
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
 	const char *runtime = getenv("RUNTIME_DIRECTORY");
-	int err = runtime ? helper_allow(runtime) : 0;
+	int err = runtime ? allow_runtime_directories(runtime) : 0;
 
 	for (unsigned i = 0; i < o->n_directories && !err; i++)
 		err = helper_allow(o->directory[i]);

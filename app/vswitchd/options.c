@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 
 #include "base/util.h"
@@ -142,10 +143,14 @@ static enum options_outcome take_socket_group(struct options *o, const char *val
 
 static enum options_outcome take_socket_directory(struct options *o, const char *value)
 {
+	struct stat st;
+
 	if (o->n_directories == OPTION_DIRECTORIES_MAX) {
 		log_error("--socket-directory: more than %d directories", OPTION_DIRECTORIES_MAX);
 		return OPTIONS_BAD;
 	}
+	if (stat(value, &st) < 0 || !S_ISDIR(st.st_mode))
+		return bad("socket-directory", value, "a directory");
 	o->directory[o->n_directories++] = value;
 	return OPTIONS_RUN;
 }
