@@ -9,10 +9,12 @@
  * All or nothing: ports with sockets that no port has had are added first, because this is what can
  * fail. If it fails, they are removed again, and nothing has changed. Then ports are removed, and
  * ports are added whose names or sockets have become free. If one of these cannot be added, the
- * ports that were removed are added again, and their front-ends have to connect again.
+ * ports that were removed are added again, and their front-ends have to connect again. The error
+ * says so if one of them cannot be added again.
  *
  * The index of a port that is removed becomes free some milliseconds later. So there must be free
- * indices for all ports that are added, at the beginning.
+ * indices at the beginning: one for each port that is added, and one for each port that is removed
+ * if it may have to come back.
  */
 #include "manage/methods.h"
 
@@ -150,20 +152,52 @@ static json_t *sockets_of(const json_t *ports)
 	return sockets;
 }
 
-/* Is an index free for each port that has to be added? */
+/* Has a port that there is the socket of this one? */
+static bool has_socket(const struct job *job, const json_t *port)
+{
+	return json_object_get(job->sockets, json_string_value(json_object_get(port, "socket")));
+}
+
+/* Can it be added before ports are removed? */
+static bool comes_first(const struct job *job, const struct config_change *c)
+{
+	return c->action == CONFIG_ADD && !has_socket(job, c->then);
+}
+
+static unsigned free_indices(const struct port_indices *indices)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PORTS_MAX; i++)
+		n += !indices->taken[i] && !(indices->busy && indices->busy(i));
+	return n;
+}
+
+/* How many indices are needed, at worst? */
+static unsigned needed_indices(const struct job *job)
+{
+	unsigned added = 0, removed = 0;
+	bool may_come_back = false;
+
+	for (size_t i = 0; i < job->changes.n; i++) {
+		const struct config_change *c = &job->changes.change[i];
+
+		added += c->action != CONFIG_DEL;
+		removed += c->action != CONFIG_ADD;
+		may_come_back |= c->action != CONFIG_DEL && !comes_first(job, c);
+	}
+	return added + (may_come_back ? removed : 0);
+}
+
 static bool has_room(const struct job *job)
 {
-	unsigned taken = 0, added = 0;
+	unsigned needed = needed_indices(job), available = free_indices(&job->sw->indices);
 
-	for (unsigned p = 0; p < PORTS_MAX; p++)
-		taken += job->sw->port[p] != NULL;
-	for (size_t i = 0; i < job->changes.n; i++)
-		added += job->changes.change[i].action != CONFIG_DEL;
-	if (taken + added <= PORTS_MAX)
+	if (needed <= available)
 		return true;
 	manage_fail(job->error, MANAGE_NO_ROOM,
-	    "%s: %u ports have to be added or replaced; this is possible for %u at a time",
-	    job->about, added, PORTS_MAX - taken);
+	    "%s: this takes %u places for ports meanwhile; only %u are free now", job->about,
+	    needed, available);
 	return false;
 }
 
@@ -210,20 +244,13 @@ static void remove_port(struct vswitch *sw, const char *name)
 		vswitch_port_del(sw, sp, NULL, NULL);
 }
 
-/* Has a port that there is the socket of this one? */
-static bool has_socket(const struct job *job, const json_t *port)
-{
-	return json_object_get(job->sockets, json_string_value(json_object_get(port, "socket")));
-}
-
 /* Add ports: only_new: those with sockets that no port has. False: error. */
 static bool add_ports(struct job *job, bool only_new)
 {
 	for (size_t i = 0; i < job->changes.n; i++) {
 		const struct config_change *c = &job->changes.change[i];
-		bool new = c->action == CONFIG_ADD && !has_socket(job, c->then);
 
-		if (c->action == CONFIG_DEL || job->done[i] || (only_new && !new))
+		if (c->action == CONFIG_DEL || job->done[i] || (only_new && !comes_first(job, c)))
 			continue; /* nothing to add, or not yet */
 		if (!manage_add_port(job->sw, job->about, c->then, job->error))
 			return false;
@@ -242,10 +269,21 @@ static void remove_ports(struct job *job)
 	}
 }
 
+/* The message of the error also says that ports are lost. */
+static void tell_lost(struct manage_error *error, unsigned lost)
+{
+	const struct manage_error before = *error;
+
+	manage_fail(error, before.code, "%.240s; %u %s removed could not be added again",
+	    before.message, lost, lost == 1 ? "port that was" : "ports that were");
+	error->data = before.data;
+}
+
 /* Something could not be added: what was before comes back. */
 static void undo(struct job *job)
 {
 	struct manage_error error;
+	unsigned lost = 0;
 
 	for (size_t i = 0; i < job->changes.n; i++)
 		if (job->done[i])
@@ -257,7 +295,10 @@ static void undo(struct job *job)
 		log_error(
 		    "%s could not be added again: %s", job->changes.change[i].name, error.message);
 		json_decref(error.data);
+		lost++;
 	}
+	if (lost)
+		tell_lost(job->error, lost);
 }
 
 static bool carry_out(struct job *job)

@@ -69,7 +69,8 @@ struct switch_port *manage_add_port(
 
 /*
  * Make the switch what a configuration says, or only tell what that would change. Returns the list
- * of changes, or NULL: nothing has changed, and *error says why.
+ * of changes, or NULL: nothing has changed, and *error says why. It also says so if ports that were
+ * removed could not be added again.
  */
 json_t *manage_apply(const struct manage *manage, const char *about, const json_t *config,
     bool dry_run, struct manage_error *error);

@@ -396,6 +396,53 @@ def test_a_configuration_is_applied(lab):
         wait_for(lambda: names_of(client) == [given], "end of all others")
 
 
+def listen(path):
+    """A socket of another process."""
+    path.unlink(missing_ok=True)
+    other = socket.socket(socket.AF_UNIX)
+    other.bind(str(path))
+    other.listen()
+    return other
+
+
+def test_what_was_removed_comes_back(lab):
+    """A configuration that fails after ports were removed; two of them are up, and one cannot come back."""
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
+    ports = [word for name in switch.paths for word in ("--port", name)]
+    Process(lab, "pktgen", [PKTGEN, "--no-huge", *ports, "--rate", "1k", "--duration", 60])
+    with vswitch.Client(path) as client, listen(lab.dir / "busy.sock"):
+        wait_for(lambda: client.call("switch.show")["ports_up"] == 2, "guests", 15)
+        client.call("port.add", name="vm", socket=f"{lab.dir}/vm.sock")
+        before = client.call("config.get")
+        wanted = {"ports": [{**port, "max_mtu": 1500} for port in before["ports"]]}
+        wanted["ports"][-1]["socket"] = f"{lab.dir}/busy.sock"
+        with pytest.raises(vswitch.Error, match="busy.sock") as caught:
+            client.call("config.apply", config=wanted)
+        assert "could not be added again" not in str(caught.value)
+        assert client.call("config.get") == before
+        assert all(stat.S_ISSOCK(Path(port["socket"]).stat().st_mode) for port in before["ports"])
+        with listen(lab.dir / "vm.sock"):
+            with pytest.raises(vswitch.Error, match="busy.sock.*; 1 port that was removed could not be added again"):
+                client.call("config.apply", config=wanted)
+        assert names_of(client) == [str(path) for path in switch.paths]
+
+
+def test_there_is_room_to_come_back(lab):
+    path = lab.dir / "control.sock"
+    Switch(lab, [], "--control", path)
+    many = [{"name": f"n{number}", "socket": f"{lab.dir}/n{number}.sock"} for number in range(400)]
+    with vswitch.Client(path) as client:
+        client.call("config.apply", config={"ports": many})
+        more = [{**port, "name": f"m{port['name']}", "socket": f"{port['socket']}.m"} for port in many]
+        assert len(client.call("config.diff", config={"ports": more})["entries"]) == 800
+        wanted = [{**port, "max_mtu": 1500} for port in many]
+        assert len(client.call("config.diff", config={"ports": wanted[:300] + many[300:]})["entries"]) == 300
+        with pytest.raises(vswitch.Error, match="800 places for ports .* only 624 are free now") as caught:
+            client.call("config.diff", config={"ports": wanted})
+        assert caught.value.code == -32004
+
+
 def test_events_of_ports(lab):
     path = lab.dir / "control.sock"
     switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
