@@ -114,7 +114,7 @@ static void print_overview(const struct schema *schema, FILE *out)
 
 struct listing {
 	const struct schema *schema;
-	const char *first;
+	char first[SCHEMA_NAME_MAX + 1]; /* the object */
 	FILE *out;
 };
 
@@ -135,12 +135,10 @@ static void print_verb(const char *word, const char *about, void *arg)
 static void note_first(const char *word, const char *about, void *arg)
 {
 	struct listing *l = arg;
-	const char *given = l->first;
-	const char *found = word;
 
 	(void)about;
-	if (strncmp(found, given, strlen(given)) == 0)
-		l->first = found;
+	if (strncmp(word, l->first, strlen(l->first)) == 0)
+		snprintf(l->first, sizeof(l->first), "%s", word);
 }
 
 int help_print(const struct schema *schema, int n, char *const words[], FILE *out)
@@ -148,7 +146,7 @@ int help_print(const struct schema *schema, int n, char *const words[], FILE *ou
 	struct command command;
 	struct usage_fault fault;
 	const struct schema_field *field;
-	struct listing listing = {schema, n ? words[0] : "", out};
+	struct listing listing = {.schema = schema, .out = out};
 
 	if (n == 0) {
 		print_overview(schema, out);
@@ -159,6 +157,7 @@ int help_print(const struct schema *schema, int n, char *const words[], FILE *ou
 	if (n == 1 && (!command.method || strchr(command.method->name, '.'))) {
 		char *const none[] = {NULL};
 
+		snprintf(listing.first, sizeof(listing.first), "%s", words[0]);
 		command_continue(schema, 0, none, note_first, &listing, &field);
 		fputs("Commands:\n\n", out);
 		command_continue(schema, 1, words, print_verb, &listing, &field);

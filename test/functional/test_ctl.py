@@ -2,6 +2,7 @@
 """vswitchctl beside a running switch: tables, JSON, carets, statuses, completion."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -97,6 +98,23 @@ def test_reference_and_manual_are_what_the_tables_say():
     assert subprocess.run([ROOT / "scripts/reference-doc", "--check"], timeout=60).returncode == 0
 
 
+def load_reference_doc(root):
+    """scripts/reference-doc as a module: it can build vswitchctl."""
+    loader = SourceFileLoader("reference_doc", str(root / "scripts/reference-doc"))
+    document = ModuleType(loader.name)
+    document.__file__ = loader.path
+    loader.exec_module(document)
+    return document
+
+
+def test_help_uses_no_memory_of_functions_that_have_returned(tmp_path):
+    program = load_reference_doc(ROOT).build(tmp_path, "-fsanitize=address")
+    done = subprocess.run([program, "help", "fd"], capture_output=True, text=True, timeout=20,
+                          env={**os.environ, "ASAN_OPTIONS": "detect_stack_use_after_return=1"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  fdb list [port VALUE]" in done.stdout
+
+
 DUMMY = '    {.name = "dummy", .type = SCHEMA_UINT, .min = 3, .max = 7, .about = "field of a test"},\n'
 
 
@@ -107,10 +125,7 @@ def test_a_new_field_is_everywhere(tmp_path):
     table = tmp_path / "lib/manage/schema_table.c"
     head, begin, tail = table.read_text().partition("fdb_list_params[] = {\n")
     table.write_text(head + begin + DUMMY + tail)
-    loader = SourceFileLoader("reference_doc", str(tmp_path / "scripts/reference-doc"))
-    document = ModuleType(loader.name)
-    document.__file__ = loader.path
-    loader.exec_module(document)
+    document = load_reference_doc(tmp_path)
     program = document.build(tmp_path)
 
     def run(*words):
