@@ -8,7 +8,6 @@
 	X(PORT_REMOVED, "port.removed", "a port was removed") \
 	X(PORT_UP, "port.up", "a guest's driver has started its rings") \
 	X(PORT_DOWN, "port.down", "a guest's rings have stopped, or its front-end has gone") \
-	X(QUEUE_MOVED, "queue.moved", "another worker polls a queue") \
 	X(OVERRUN, "overrun", \
 	    "this client reads too slowly and has lost events: it has to read everything again")
 

@@ -461,6 +461,27 @@ def test_events_of_ports(lab):
             last[event["port"]] = event["event"]
 
 
+def test_every_event_has_a_cause(lab):
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
+    ports = [word for name in switch.paths for word in ("--port", name)]
+    vm = {"name": "v" * 100, "socket": f"{lab.dir}/vm.sock"}
+    with vswitch.Client(path) as client, vswitch.Client(path, timeout=20) as watcher:
+        promised = set(client.call("schema.get")["$defs"]["event"]["properties"]["event"]["enum"])
+        watcher.call("subscribe")
+        guests = Process(lab, "pktgen", [PKTGEN, "--no-huge", *ports, "--rate", "1k", "--duration", 60])
+        wait_for(lambda: client.call("switch.show")["ports_up"] == 2, "guests", 15)
+        guests.signal(signal.SIGKILL)
+        wait_for(lambda: client.call("switch.show")["ports_up"] == 0, "end of the guests", 15)
+        for _ in range(1200):  # more events than the buffers for a client that does not read
+            client.call("port.add", **vm)
+            client.call("port.del", name=vm["name"])
+        told = set()
+        while "overrun" not in told:
+            told.add(watcher.receive()["params"]["event"])
+        assert told == promised
+
+
 def test_a_port_that_is_removed_while_its_guest_sends(lab):
     path = lab.dir / "control.sock"
     switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
