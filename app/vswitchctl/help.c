@@ -108,7 +108,8 @@ static void print_overview(const struct schema *schema, FILE *out)
 	      "                       /run/vswitch/control.sock)\n"
 	      "  -h, --help           print this text\n"
 	      "  -V, --version        print the version\n\n"
-	      "Exit status: 0 done, 1 refused by the switch, 2 wrong words, 3 no switch there.\n",
+	      "Exit status: 0 done, 1 refused by the switch, 2 wrong words or a wrong file, 3 no "
+	      "switch there,\n4 no answer: it is not known whether the switch did it.\n",
 	    out);
 }
 

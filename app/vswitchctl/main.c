@@ -13,7 +13,7 @@
 #include "show.h"
 #include "talk.h"
 
-enum { STATUS_DONE, STATUS_REFUSED, STATUS_USAGE, STATUS_NO_SWITCH };
+enum { STATUS_DONE, STATUS_REFUSED, STATUS_USAGE, STATUS_NO_SWITCH, STATUS_NO_ANSWER };
 
 struct options {
 	const char *path;
@@ -29,7 +29,7 @@ static int usage(int n, char *const words[], const struct usage_fault *fault)
 		fputs("vswitchctl: ", stderr);
 		show_text(fault->expected, stderr);
 		fputc('\n', stderr);
-		return STATUS_REFUSED;
+		return STATUS_USAGE;
 	}
 	fputs("vswitchctl:", stderr);
 	for (int i = 0; i < n; i++) {
@@ -47,9 +47,26 @@ static int usage(int n, char *const words[], const struct usage_fault *fault)
 
 static int no_switch(const char *path, int error)
 {
+	if (error == EAGAIN) {
+		fprintf(stderr, "vswitchctl: the switch at %s does not answer\n", path);
+		return STATUS_NO_ANSWER;
+	}
 	fprintf(stderr, "vswitchctl: no switch at %s: %s\n", path,
 	    error ? error_text(error) : "the connection has ended");
 	return STATUS_NO_SWITCH;
+}
+
+/* The switch may have carried out the method. */
+static int no_answer(const char *path, int error, const char *method)
+{
+	const char *why = error ? error_text(error) : "the connection has ended";
+
+	if (error == EAGAIN)
+		why = "none came in time";
+	fprintf(stderr,
+	    "vswitchctl: no answer from the switch at %s: %s; it is not known whether it did %s\n",
+	    path, why, method);
+	return STATUS_NO_ANSWER;
 }
 
 static int refused(const json_t *error)
@@ -101,7 +118,8 @@ static int call(const struct options *o, struct talk *talk, const struct command
 	do {
 		result = talk_call(talk, command->method->name, command->params, &error);
 		if (!result) {
-			status = error ? refused(error) : no_switch(o->path, 0);
+			status = error ? refused(error)
+				       : no_answer(o->path, errno, command->method->name);
 			break;
 		}
 		more = go_on(command->params, result);
@@ -128,8 +146,10 @@ static int monitor(const struct options *o, struct talk *talk)
 {
 	json_t *params = json_object(), *error, *event;
 	json_t *result = talk_call(talk, "subscribe", params, &error);
-	int status = result ? STATUS_DONE : error ? refused(error) : no_switch(o->path, 0);
+	int status = STATUS_DONE;
 
+	if (!result)
+		status = error ? refused(error) : no_answer(o->path, errno, "subscribe");
 	json_decref(params);
 	json_decref(result);
 	json_decref(error);
@@ -145,7 +165,7 @@ static int monitor(const struct options *o, struct talk *talk)
 		}
 		json_decref(event);
 	}
-	return no_switch(o->path, 0);
+	return no_switch(o->path, errno);
 }
 
 static int run(const struct options *o, int n, char *const words[])

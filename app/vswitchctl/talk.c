@@ -80,7 +80,7 @@ static int send_json(const struct talk *talk, const json_t *json)
 {
 	char *text = json_dumps(json, JSON_COMPACT);
 	size_t n = text ? strlen(text) : 0;
-	int err = text ? 0 : -1;
+	int err = text ? 0 : -ENOMEM;
 
 	if (text)
 		text[n++] = '\n'; /* instead of the null byte */
@@ -88,21 +88,32 @@ static int send_json(const struct talk *talk, const json_t *json)
 		ssize_t sent = send(talk->fd, text + at, n - at, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno != EINTR)
-			err = -1;
+			err = -errno;
 		at += sent > 0 ? (size_t)sent : 0;
 	}
 	free(text);
 	return err;
 }
 
+/* NULL: errno says why; 0: the connection has ended. */
 static json_t *receive(struct talk *talk)
 {
 	char *line = NULL;
 	size_t room = 0;
-	ssize_t n = getline(&line, &room, talk->in);
-	json_t *json = n > 0 ? json_loadb(line, (size_t)n, 0, NULL) : NULL;
+	ssize_t n;
+	json_t *json = NULL;
+	int error = 0;
 
+	errno = 0;
+	n = getline(&line, &room, talk->in);
+	if (n > 0 && line[n - 1] == '\n') {
+		json = json_loadb(line, (size_t)n, 0, NULL);
+		error = EPROTO;
+	} else if (!feof(talk->in)) {
+		error = errno;
+	}
 	free(line);
+	errno = json ? 0 : error;
 	return json;
 }
 
@@ -117,10 +128,13 @@ json_t *talk_call(struct talk *talk, const char *method, const json_t *params, j
 	*ret_error = NULL;
 	while (!err && (answer = receive(talk)) && !json_object_get(answer, "id"))
 		json_decref(answer); /* an event */
+	if (!err && !answer)
+		err = -errno;
 	result = json_incref(json_object_get(answer, "result"));
 	if (!result)
 		*ret_error = json_incref(json_object_get(answer, "error"));
 	json_decref(answer);
+	errno = err == -EPIPE || err == -ECONNRESET ? 0 : -err;
 	return result;
 }
 

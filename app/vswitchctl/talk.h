@@ -9,15 +9,16 @@ struct talk;
 /* Where the socket is if the user does not say: $VSWITCH_CONTROL, or the usual place. */
 const char *talk_default_path(void);
 
-/* NULL: no switch is there; errno says why. */
+/* NULL: errno says why; EAGAIN: something is there, and takes no client for now. */
 struct talk *talk_open(const char *path);
 void talk_close(struct talk *talk);
 
 /*
  * Call a method. Returns the result, or NULL. Then *ret_error is the error object of the switch,
- * which the caller releases, or NULL: the connection is broken.
+ * which the caller releases, or NULL: there is no answer. Then errno says why; EAGAIN: none came in
+ * time; 0: the connection has ended.
  */
 json_t *talk_call(struct talk *talk, const char *method, const json_t *params, json_t **ret_error);
 
-/* Wait for the next event for any time. NULL: the connection is closed. */
+/* Wait for the next event for any time. NULL: errno says why; 0: the connection has ended. */
 json_t *talk_event(struct talk *talk);

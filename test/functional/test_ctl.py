@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -67,6 +68,36 @@ def test_refused_and_absent(switch):
     assert done.stderr == f"vswitchctl: no switch at {absent}: No such file or directory\n"
 
 
+def start_without_answer(tmp_path, name, backlog, *words):
+    """vswitchctl beside a socket that answers nothing."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / name))
+    listener.listen(backlog)
+    if backlog == 0:
+        socket.socket(socket.AF_UNIX).connect(str(tmp_path / name))
+    process = subprocess.Popen([CTL, "-s", tmp_path / name, *words], stderr=subprocess.PIPE, text=True)
+    return listener, process
+
+
+def test_no_answer(tmp_path):
+    silent, waits = start_without_answer(tmp_path, "silent", 8, "port", "del", "vm")
+    full, queues = start_without_answer(tmp_path, "full", 0, "port", "del", "vm")
+    ends, asks = start_without_answer(tmp_path, "ends", 8, "port", "del", "vm")
+    with ends.accept()[0] as peer:
+        peer.recv(1000)
+        peer.send(b'{"jsonrpc": "2.0"')
+    unknown = "it is not known whether it did port.del\n"
+    for process, expected in (
+        (waits, f"no answer from the switch at {tmp_path}/silent: none came in time; {unknown}"),
+        (queues, f"the switch at {tmp_path}/full does not answer\n"),
+        (asks, f"no answer from the switch at {tmp_path}/ends: the connection has ended; {unknown}"),
+    ):
+        assert process.communicate(timeout=30)[1] == f"vswitchctl: {expected}"
+        assert process.returncode == 4
+    for listener in (silent, full, ends):
+        listener.close()
+
+
 def test_configuration_files(switch, tmp_path):
     file = tmp_path / "vswitchd.yaml"
     file.write_text(f"ports:\n  - name: vm7\n    socket: {tmp_path}/vm7.sock\n")
@@ -79,9 +110,9 @@ def test_configuration_files(switch, tmp_path):
     file.write_text("ports:\n  - name: vm7\n    sokcet: /x\n")
     done = ctl(switch, "config", "apply", file)
     assert (done.returncode, done.stderr) == (
-        1, f'vswitchctl: {file}:3:5: port has no "sokcet"; did you mean socket?\n')
+        2, f'vswitchctl: {file}:3:5: port has no "sokcet"; did you mean socket?\n')
     done = ctl(switch, "config", "apply", tmp_path / "absent")
-    assert (done.returncode, done.stderr) == (1, f"vswitchctl: {tmp_path}/absent: No such file or directory\n")
+    assert (done.returncode, done.stderr) == (2, f"vswitchctl: {tmp_path}/absent: No such file or directory\n")
     assert ctl(switch, "config", "diff").returncode == 2
 
 
