@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "control/ports.h"
 #include "control/switch_port.h"
 #include "net/net_features.h"
@@ -22,6 +23,16 @@ static void take_bool(const json_t *port, const char *name, bool *value)
 		*value = json_is_true(given);
 }
 
+/* The data of an error: this field of the port, and what is right or else the message. */
+static void add_data(
+    struct manage_error *error, const json_t *port, const char *field, const char *expected)
+{
+	json_t *value = json_object_get(port, field);
+
+	error->data = json_pack("{s:s, s:O?, s:s}", "field", field, "value", value, "expected",
+	    expected ? expected : error->message);
+}
+
 static bool take_offer(
     const char *about, const json_t *port, struct net_offer *offer, struct manage_error *error)
 {
@@ -35,8 +46,9 @@ static bool take_offer(
 	if (!text || net_features_parse(text, &offer->features, word, sizeof(word)))
 		return true;
 	net_features_names(names, sizeof(names));
-	manage_fail_field(
-	    error, MANAGE_PARAMS, about, "offer", json_object_get(port, "offer"), names);
+	manage_fail(error, MANAGE_PARAMS, "%s: offer: there is no feature \"%s\"; it can be %s",
+	    about, word + strspn(word, "+-"), names);
+	add_data(error, port, "offer", names);
 	return false;
 }
 
@@ -61,8 +73,21 @@ bool manage_read_port(
 	return take_offer(about, port, &c->offer, error);
 }
 
-static void refuse(
-    const char *about, int err, const struct port_fault *fault, struct manage_error *error)
+/* The field of the schema that is this one of struct port_config. */
+static const char *schema_name(const char *field)
+{
+	static const struct {
+		const char *config, *schema;
+	} names[] = {{"path", "socket"}, {"mtu", "max_mtu"}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(names[i].config, field) == 0)
+			return names[i].schema;
+	return field;
+}
+
+static void refuse(const char *about, int err, const struct port_fault *fault, const json_t *port,
+    struct manage_error *error)
 {
 	enum manage_error_code code = MANAGE_REFUSED;
 
@@ -71,6 +96,8 @@ static void refuse(
 	else if (err == -ENOSPC || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 		code = MANAGE_NO_ROOM;
 	manage_fail(error, code, "%s: %s", about, fault->text);
+	if (fault->field)
+		add_data(error, port, schema_name(fault->field), NULL);
 }
 
 struct switch_port *manage_add_port(
@@ -87,7 +114,7 @@ struct switch_port *manage_add_port(
 	err = vswitch_port_add(sw, &config, &sp, &fault);
 	if (!err)
 		return sp;
-	refuse(about, err, &fault, error);
+	refuse(about, err, &fault, port, error);
 	return NULL;
 }
 

@@ -305,10 +305,12 @@ def test_ports_come_and_go(setting, client):
         assert stat.S_ISSOCK(path.stat().st_mode)
         assert names_of(client) == [*before, "new"]
         assert client.call("port.add", name="new", socket=str(path), exist_ok=True)["index"] == shown["index"]
-        for name, socket_path, field in (("new", path, "name"), ("other", path, "path"), ("new", "/elsewhere", "name")):
+        for name, socket_path, field in (("new", path, "name"), ("other", path, "socket"), ("new", "/else", "name")):
             with pytest.raises(vswitch.Error, match="there is a port|has this path") as caught:
                 client.call("port.add", name=name, socket=str(socket_path), exist_ok=name == "other")
             assert caught.value.code == -32002
+            assert caught.value.data["field"] == field
+            assert caught.value.data["value"] == {"name": name, "socket": str(socket_path)}[field]
         assert client.call("port.del", name="new") == {}
         assert not path.exists() and names_of(client) == before
         assert client.call("port.del", name="new", missing_ok=True) == {}
@@ -319,22 +321,29 @@ def test_ports_come_and_go(setting, client):
         assert [(event["event"], event["port"]) for event in events] == [("port.added", "new"), ("port.removed", "new")]
 
 
-@pytest.mark.parametrize("wrong, code", (
-    ({"name": "new"}, -32602),
-    ({"name": "new", "socket": "relative"}, -32602),
-    ({"name": "new", "socket": "/nowhere/at/all.sock"}, -32003),
-    ({"name": "new", "socket": "/tmp/x.sock", "offer": "all,-packed"}, -32602),
-    ({"name": "new", "socket": None}, -32602),
-    ({"name": "new", "socket": "/tmp/x.sock", "queue_pairs": 129}, -32602),
-    ({"name": "new", "socket": "/tmp/" + "x" * 200}, -32003),
-    ({"name": "new", "socket": "/tmp/x.sock", "index": 3}, -32602),
+@pytest.mark.parametrize("wrong, code, field", (
+    ({"name": "new"}, -32602, "socket"),
+    ({"name": "new", "socket": "relative"}, -32602, "socket"),
+    ({"name": "new", "socket": "/nowhere/at/all.sock"}, -32003, "socket"),
+    ({"name": "new", "socket": "/tmp/x.sock", "offer": "all,-packed"}, -32602, "offer"),
+    ({"name": "new", "socket": None}, -32602, "socket"),
+    ({"name": "new", "socket": "/tmp/x.sock", "queue_pairs": 129}, -32602, "queue_pairs"),
+    ({"name": "new", "socket": "/tmp/" + "x" * 200}, -32003, "socket"),
+    ({"name": "new", "socket": "/tmp/x.sock", "index": 3}, -32602, "index"),
 ), ids=range(8))
-def test_ports_that_cannot_be_added(setting, client, wrong, code):
+def test_ports_that_cannot_be_added(setting, client, wrong, code, field):
     before = names_of(client)
     with pytest.raises(vswitch.Error) as caught:
         client.call("port.add", **wrong)
-    assert caught.value.code == code, str(caught.value)
+    assert (caught.value.code, caught.value.data["field"]) == (code, field), str(caught.value)
     assert names_of(client) == before
+
+
+def test_a_feature_that_does_not_exist_is_named(setting, client):
+    with pytest.raises(vswitch.Error, match='port.add: offer: there is no feature "packed"; it can be ') as caught:
+        client.call("port.add", name="new", socket="/tmp/x.sock", offer="all,-packed")
+    assert caught.value.data["value"] == "all,-packed"
+    assert {"all", "dpdk-22.11", "ring_packed"} <= set(caught.value.data["expected"].split())
 
 
 def control_thread_time(switch):
