@@ -201,6 +201,59 @@ static bool has_room(const struct job *job)
 	return false;
 }
 
+static const char *text_of(const json_t *port, const char *field)
+{
+	return json_string_value(json_object_get(port, field));
+}
+
+/* The sockets that stay as they are, with words for what has them. */
+static json_t *kept_sockets(const struct job *job, const struct manage *m)
+{
+	json_t *kept = json_object(), *names = json_object(), *port;
+	size_t i;
+
+	json_object_set_new(kept, m->config.path, json_string("the switch listens there itself"));
+	json_array_foreach(job->then, i, port)
+	    json_object_set_new(names, text_of(port, "name"), json_true());
+	json_array_foreach(job->now, i, port)
+	{
+		const char *name = text_of(port, "name");
+
+		if (json_object_get(m->given, name) && !json_object_get(names, name))
+			json_object_set_new(kept, text_of(port, "socket"),
+			    json_sprintf("the port %s of the command line has it", name));
+	}
+	json_decref(names);
+	return kept;
+}
+
+/* Does each port of the configuration have a socket that nothing else has? */
+static bool sockets_differ(const struct job *job, const struct manage *m)
+{
+	json_t *taken = kept_sockets(job, m), *port;
+	bool differ = true;
+	char expected[320];
+	size_t i;
+
+	json_array_foreach(job->then, i, port)
+	{
+		const char *socket = text_of(port, "socket");
+		json_t *by = json_object_get(taken, socket);
+
+		if (by) {
+			snprintf(expected, sizeof(expected), "free: %s", json_string_value(by));
+			manage_fail_field(job->error, MANAGE_EXISTS, job->about, "socket",
+			    json_object_get(port, "socket"), expected);
+			differ = false;
+			break;
+		}
+		json_object_set_new(taken, socket,
+		    json_sprintf("the port %s of the configuration has it", text_of(port, "name")));
+	}
+	json_decref(taken);
+	return differ;
+}
+
 static int begin(struct job *job, const struct manage *m, const json_t *config)
 {
 	int err;
@@ -215,6 +268,8 @@ static int begin(struct job *job, const struct manage *m, const json_t *config)
 	    port_object(), job->now, job->then, NULL, job->about, &job->changes, job->error);
 	if (err)
 		return err;
+	if (!sockets_differ(job, m))
+		return -EEXIST;
 	keep_given(m, &job->changes);
 	if (!has_room(job))
 		return -ENOSPC;

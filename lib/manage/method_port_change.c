@@ -148,6 +148,8 @@ json_t *method_port_del(const struct rpc_call *call)
 		sp = manage_find_port(call, "name");
 	if (!sp)
 		return NULL;
+	/* A port that is added later with this name is not the command line's. */
+	json_object_del(m->given, sp->name);
 	vswitch_port_del(m->config.sw, sp, NULL, NULL);
 	return json_object();
 }

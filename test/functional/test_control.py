@@ -470,6 +470,30 @@ def test_events_of_ports(lab):
             last[event["port"]] = event["event"]
 
 
+def test_sockets_of_a_configuration_differ(lab):
+    path = lab.dir / "control.sock"
+    given = str(Switch(lab, ["a.sock"], "--control", path).paths[0])
+    with vswitch.Client(path) as client:
+        client.call("config.apply", config={"ports": [{"name": "vm", "socket": f"{lab.dir}/vm.sock"}]})
+        before = client.call("config.get")
+        for socket_path, other in ((f"{lab.dir}/one.sock", "port one of the configuration"), (given, f"port {given} of"),
+                                   (str(path), "switch listens there itself")):
+            ports = [{"name": "one", "socket": f"{lab.dir}/one.sock"}, {"name": "vm", "socket": socket_path}]
+            for method in ("config.diff", "config.apply"):
+                with pytest.raises(vswitch.Error, match=f"is not free: the {re.escape(other)}") as caught:
+                    client.call(method, config={"ports": ports})
+                assert (caught.value.data["field"], caught.value.data["value"]) == ("socket", socket_path)
+            assert client.call("config.get") == before
+        ports = [{"name": "vm", "socket": given}, {"name": given, "socket": f"{lab.dir}/vm.sock"}]
+        client.call("config.apply", config={"ports": ports})
+        assert {port["name"]: port["socket"] for port in client.call("config.get")["ports"]} == {
+            port["name"]: port["socket"] for port in ports}
+        client.call("port.del", name=given)
+        client.call("port.add", name=given, socket=f"{lab.dir}/later.sock")
+        client.call("config.apply", config={"ports": []})
+        assert names_of(client) == []
+
+
 def test_every_event_has_a_cause(lab):
     path = lab.dir / "control.sock"
     switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
