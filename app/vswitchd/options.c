@@ -12,9 +12,12 @@
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "bridge/fdb.h"
@@ -40,24 +43,44 @@ static enum options_outcome add_port(struct options *o, const char *path, int fd
 	return OPTIONS_RUN;
 }
 
+/*
+ * The path from the root, as a configuration has it, for as long as the process lives. A path that
+ * would become too long for a socket stays as it is.
+ */
+static const char *absolute(const char *path)
+{
+	char *directory = *path == '/' ? NULL : getcwd(NULL, 0), *whole = NULL;
+
+	if (!directory ||
+	    asprintf(&whole, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path) < 0)
+		whole = NULL;
+	free(directory);
+	if (whole && strlen(whole) < sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return whole;
+	free(whole);
+	return path;
+}
+
 static enum options_outcome take_socket_path(struct options *o, const char *value)
 {
+	const char *path = absolute(value);
+
 	if (*value == '\0')
 		return bad("socket-path", value, "a path");
 	for (unsigned i = 0; i < o->n_ports; i++) {
-		if (o->port[i].path && strcmp(o->port[i].path, value) == 0) {
+		if (o->port[i].path && strcmp(o->port[i].path, path) == 0) {
 			log_error("--socket-path: %s is given twice", value);
 			return OPTIONS_BAD;
 		}
 	}
-	return add_port(o, value, -1);
+	return add_port(o, path, -1);
 }
 
 static enum options_outcome take_control(struct options *o, const char *value)
 {
 	if (*value == '\0')
 		return bad("control", value, "a path");
-	o->control = value;
+	o->control = absolute(value);
 	return OPTIONS_RUN;
 }
 

@@ -470,6 +470,21 @@ def test_events_of_ports(lab):
             last[event["port"]] = event["event"]
 
 
+def test_relative_paths_can_be_applied_again(lab):
+    switch = Switch(lab, [], "--socket-path", "a.sock", "--control", "control.sock", cwd=lab.dir)
+    with vswitch.Client(lab.dir / "control.sock") as client:
+        (port,) = client.call("config.get")["ports"]
+        assert (port["name"], port["socket"]) == (f"{lab.dir}/a.sock", f"{lab.dir}/a.sock")
+        assert client.call("config.apply", config={"ports": [port]})["entries"] == []
+        client.call("port.del", name=port["name"])
+        assert [entry["action"] for entry in client.call("config.apply", config={"ports": [port]})["entries"]] == ["add"]
+    switch.stop()
+    deep = lab.dir / ("d" * 100)
+    deep.mkdir()
+    Switch(lab, [], "--socket-path", "a.sock", cwd=deep, name="deep")
+    assert stat.S_ISSOCK((deep / "a.sock").stat().st_mode)
+
+
 def test_sockets_of_a_configuration_differ(lab):
     path = lab.dir / "control.sock"
     given = str(Switch(lab, ["a.sock"], "--control", path).paths[0])
