@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control_socket.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,9 @@ bool control_socket_path(struct control_socket *ret)
 
 	choose_directory(directory, sizeof(directory));
 	if (access(directory, W_OK) < 0) {
-		snprintf(ret->why_not, sizeof(ret->why_not), "%s cannot be written", directory);
+		snprintf(ret->why_not, sizeof(ret->why_not),
+		    errno == ENOENT ? "there is no directory %s" : "%s cannot be written",
+		    directory);
 		return false;
 	}
 	if ((size_t)snprintf(ret->path, room, "%s/" FILE_NAME, directory) >= room) {
