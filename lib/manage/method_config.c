@@ -169,7 +169,7 @@ static unsigned free_indices(const struct port_indices *indices)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < PORTS_MAX; i++)
-		n += !indices->taken[i] && !(indices->busy && indices->busy(i));
+		n += !indices->taken[i];
 	return n;
 }
 
