@@ -306,9 +306,14 @@ static json_t *parse(const char *line, size_t n, unsigned *ret_values, struct ma
 	return json;
 }
 
+/* A line has no null byte at its end, and other lines may follow. */
 static bool is_blank(const char *line, size_t n)
 {
-	return strspn(line, " \t\r\n") >= n;
+	size_t i = 0;
+
+	while (i < n && (line[i] == ' ' || line[i] == '\t' || line[i] == '\r'))
+		i++;
+	return i == n;
 }
 
 static void take_line(struct rpc_session *s, const char *line, size_t n)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "manage/rpc.h"
 #include "small_schema.h"
@@ -176,6 +177,23 @@ static void several_lines_may_come_at_once_and_in_pieces(void **state)
 	assert_line(SHOWN("1"));
 	assert_line(SHOWN("2"));
 	assert_null(next_line());
+}
+
+/* 512 is the room of the buffer: nothing behind them may be read. Each must cost little. */
+static void lines_may_be_empty(void **state)
+{
+	static char lines[RPC_LINE_MAX];
+	int64_t start = clock_read(CLOCK_PROCESS_CPUTIME_ID);
+
+	(void)state;
+	memset(lines, '\n', sizeof(lines));
+	give(lines, 512);
+	give(lines, sizeof(lines));
+	give(" \t\r\n", 4);
+	assert_null(next_line());
+	assert_true(clock_read(CLOCK_PROCESS_CPUTIME_ID) - start < INT64_C(1000000000));
+	say("\v");
+	assert_fault(MANAGE_PARSE);
 }
 
 static void a_notification_is_not_answered(void **state)
@@ -460,6 +478,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_request_is_answered),
 	    TEST(several_lines_may_come_at_once_and_in_pieces),
+	    TEST(lines_may_be_empty),
 	    TEST(a_notification_is_not_answered),
 	    TEST(an_error_has_a_code_and_data),
 	    TEST(what_is_no_request_is_told),
