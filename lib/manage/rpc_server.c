@@ -14,7 +14,9 @@
  *
  * A client could pass descriptors, and to close one of them can take any time. Closers do it. They
  * close the sockets of clients, too, because descriptors that were not received are closed with
- * the socket. A client that passes descriptors is disconnected.
+ * the socket. A client that passes descriptors is disconnected. While RPC_CLOSING_MAX descriptors
+ * of clients are being closed, nothing is read and no client is accepted: a message could bring
+ * more of them, and to read it without them would close them here.
  */
 #include "manage/rpc_server.h"
 
@@ -41,12 +43,13 @@
 #define FDS_AT_ONCE   253 /* no message has more: SCM_MAX_FD of the kernel */
 #define WRITE_AT_ONCE 65536
 #define FULL_WAIT_MS  100
+#define CLOSER_OWNER  (CLOSER_OWNERS - 1) /* the numbers of ports are lower */
 
 struct client {
 	struct rpc_server *server;
 	TAILQ_ENTRY(client) next;
 	int fd;
-	struct event *readable, *writable;
+	struct event *readable, *writable, *later;
 	struct rpc_session *session;
 	struct allowance allowance;
 	struct vhost_work work;
@@ -65,7 +68,9 @@ struct rpc_server {
 	struct vhost_work accept;
 	bool has_work_queue;        /* vhost_work_open() was called */
 	struct allowance allowance; /* of all clients */
+	int64_t accept_due_ms;      /* RPC_ACCEPT_MS after the last client, if all came evenly */
 	struct log_limit limit;
+	bool told_flood;
 	unsigned n_clients;
 	TAILQ_HEAD(clients, client) clients;
 };
@@ -74,9 +79,14 @@ struct rpc_server {
 static void close_fd(int fd)
 {
 	if (closer_running())
-		errand_close(fd);
+		errand_close_for(CLOSER_OWNER, fd);
 	else
 		close(fd);
+}
+
+static bool is_flooded(void)
+{
+	return closer_waiting(CLOSER_OWNER) >= RPC_CLOSING_MAX;
 }
 
 static void close_client(struct client *c)
@@ -90,6 +100,8 @@ static void close_client(struct client *c)
 		event_free(c->readable);
 	if (c->writable)
 		event_free(c->writable);
+	if (c->later)
+		event_free(c->later);
 	rpc_session_close(c->session);
 	/* syscalls: shutdown close */
 	shutdown(c->fd, SHUT_RDWR);
@@ -163,7 +175,7 @@ static int read_some(struct client *c)
 	size_t room = MIN(rpc_session_room(c->session), sizeof(bytes));
 	ssize_t n;
 
-	if (c->ended || room == 0)
+	if (c->ended || room == 0 || is_flooded())
 		return 0;
 	n = receive(c->fd, bytes, room);
 	if (n > 0)
@@ -198,6 +210,14 @@ static bool write_some(struct client *c)
 	return n >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
+static void visit_later(struct client *c, uint64_t ms)
+{
+	const struct timeval later = {
+	    .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
+	event_add(c->later, &later);
+}
+
 static void arm(struct client *c)
 {
 	size_t waits;
@@ -205,7 +225,11 @@ static void arm(struct client *c)
 	rpc_session_output(c->session, &waits);
 	if (waits)
 		event_add(c->writable, NULL);
-	if (!c->ended && rpc_session_room(c->session))
+	if (c->ended || !rpc_session_room(c->session))
+		return;
+	if (is_flooded())
+		visit_later(c, FULL_WAIT_MS);
+	else
 		event_add(c->readable, NULL);
 }
 
@@ -290,6 +314,7 @@ static void on_client(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	event_del(c->readable);
 	event_del(c->writable);
+	event_del(c->later);
 	wait_for_turn(c->server, &c->work, &c->allowance);
 }
 
@@ -327,10 +352,11 @@ static void open_client(struct rpc_server *server, int fd)
 	c->active_ms = c->taken_ms = clock_ms();
 	c->readable = event_new(server->base, fd, EV_READ, on_client, c);
 	c->writable = event_new(server->base, fd, EV_WRITE, on_client, c);
+	c->later = evtimer_new(server->base, on_client, c);
 	TAILQ_INSERT_TAIL(&server->clients, c, next);
 	server->n_clients++;
-	if (!c->readable || !c->writable || rpc_session_open(server->rpc, c, &c->session) < 0 ||
-	    event_add(c->readable, NULL) < 0)
+	if (!c->readable || !c->writable || !c->later ||
+	    rpc_session_open(server->rpc, c, &c->session) < 0 || event_add(c->readable, NULL) < 0)
 		close_client(c);
 }
 
@@ -370,6 +396,14 @@ static void rest(struct rpc_server *server)
 	event_add(server->again, &later);
 }
 
+/* May no client be accepted now? */
+static bool must_rest(struct rpc_server *server)
+{
+	if (is_flooded() || server->accept_due_ms - RPC_ACCEPT_BURST * RPC_ACCEPT_MS > clock_ms())
+		return true;
+	return server->n_clients == RPC_CLIENTS_MAX && !make_room(server);
+}
+
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct rpc_server *server = arg;
@@ -386,12 +420,13 @@ static void take_client(void *arg)
 	bool none_free = false;
 	int fd;
 
-	if (server->n_clients == RPC_CLIENTS_MAX && !make_room(server)) {
+	if (must_rest(server)) {
 		rest(server);
 		return;
 	}
 	fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0) {
+		server->accept_due_ms = MAX(server->accept_due_ms, clock_ms()) + RPC_ACCEPT_MS;
 		tell_peer(server, fd);
 		open_client(server, fd);
 	} else {
@@ -423,6 +458,17 @@ static bool is_stuck(struct client *c, int64_t now)
 	return now - c->taken_ms >= RPC_STUCK_MS;
 }
 
+static void tell_flood(struct rpc_server *server)
+{
+	bool flooded = is_flooded();
+
+	if (flooded && !server->told_flood)
+		log_limited(&server->limit, LOG_WARN, NAME,
+		    "no request is read: %u descriptors that clients passed are not closed yet",
+		    closer_waiting(CLOSER_OWNER));
+	server->told_flood = flooded;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct rpc_server *server = arg;
@@ -432,6 +478,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	log_limit_service(&server->limit, NAME);
+	tell_flood(server);
 	for (c = TAILQ_FIRST(&server->clients); c; c = next) {
 		next = TAILQ_NEXT(c, next);
 		if (!is_stuck(c, now))

@@ -10,18 +10,24 @@
  * by lines that have no end or answers that they do not read, the client that holds most is
  * disconnected. So is a client that takes none of its output for RPC_STUCK_MS.
  *
+ * RPC_ACCEPT_BURST clients may connect at once, and then one in RPC_ACCEPT_MS. Nothing is read from
+ * clients while RPC_CLOSING_MAX of the descriptors that clients passed have not been closed.
+ *
  * Threads: the control thread.
  */
 #pragma once
 
 #include "manage/rpc.h"
 
-#define RPC_CLIENTS_MAX 64
-#define RPC_VISIT_STEPS 16
-#define RPC_VISIT_NS    UINT64_C(2000000)
-#define RPC_SILENT_MS   1000
-#define RPC_STUCK_MS    30000
-#define RPC_HELD_MAX    (16u << 20)
+#define RPC_CLIENTS_MAX  64
+#define RPC_VISIT_STEPS  16
+#define RPC_VISIT_NS     UINT64_C(2000000)
+#define RPC_SILENT_MS    1000
+#define RPC_STUCK_MS     30000
+#define RPC_HELD_MAX     (16u << 20)
+#define RPC_ACCEPT_BURST INT64_C(64)
+#define RPC_ACCEPT_MS    INT64_C(10)
+#define RPC_CLOSING_MAX  16
 
 struct event_base;
 struct rpc_server;

@@ -284,6 +284,34 @@ def test_descriptors_of_clients_delay_nobody(setting, client, received):
     peer.close()
 
 
+def test_descriptors_of_clients_have_a_limit(setting, client):
+    """They cannot use up all closers: no message is read while 16 descriptors are being closed."""
+    client.call("version")
+    before = descriptors(setting.switch)
+    pairs = [linger() for _ in range(40)]
+    crowd = [setting.connect() for _ in range(6)]
+    time.sleep(0.5)  # all are accepted
+    setting.switch.signal(signal.SIGSTOP)  # so that its descriptors are the last ones
+    for raw in crowd:
+        socket.send_fds(raw, [b"\n"], [held.fileno() for held, _ in pairs])
+    for held, _ in pairs:
+        held.close()
+    setting.switch.signal(signal.SIGCONT)
+    time.sleep(1)
+    try:
+        told = wait_for(lambda: re.search(r"no request is read: (\d+) desc", setting.switch.err()), "line of the log")
+        assert int(told[1]) <= 16 + len(pairs)  # the other messages were not read
+        with setting.client(timeout=1) as late, pytest.raises(OSError):
+            late.call("version")
+    finally:
+        for _, peer in pairs:
+            peer.close()
+    assert client.call("version")
+    for raw in crowd:
+        raw.close()
+    wait_for(lambda: descriptors(setting.switch) <= before, "end of all connections")
+
+
 def test_a_client_that_shuts_down_is_still_answered(setting):
     raw = setting.connect()
     raw.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "version"}).encode() + b"\n")

@@ -389,6 +389,22 @@ static void descriptors_are_not_taken(void **state)
 	}
 }
 
+static void clients_may_not_connect_too_often(void **state)
+{
+	const unsigned more = 100;
+	int64_t start = clock_ms();
+
+	(void)state;
+	for (unsigned i = 0; i < RPC_ACCEPT_BURST + more; i++) {
+		int fd = join();
+
+		send_text(fd, SHOW);
+		assert_answer(fd);
+		close(fd);
+	}
+	assert_true(clock_ms() - start >= more * RPC_ACCEPT_MS * 9 / 10);
+}
+
 static void a_crowd_of_silent_clients_makes_room(void **state)
 {
 	int fd[RPC_CLIENTS_MAX + 1], late;
@@ -462,6 +478,7 @@ int main(void)
 	    TEST(the_client_that_holds_most_memory_has_to_go),
 	    TEST(a_client_that_takes_nothing_for_long_has_to_go),
 	    TEST(descriptors_are_not_taken),
+	    TEST(clients_may_not_connect_too_often),
 	    TEST(a_crowd_of_silent_clients_makes_room),
 	    TEST(events_reach_subscribers),
 	    TEST(another_switch_keeps_its_socket),
