@@ -233,8 +233,8 @@ static int check_one(const struct schema *schema, const struct schema_field *fie
 	const struct schema_object *object = schema_object(schema, field->object);
 	char expected[200];
 
-	schema_expected(field, expected, sizeof(expected));
 	if (!fits(field, value) || has_control(value)) {
+		schema_expected(field, expected, sizeof(expected));
 		manage_fail_field(error, MANAGE_PARAMS, about, field->name, value,
 		    fits(field, value) ? "a text without control characters" : expected);
 		return -EINVAL;

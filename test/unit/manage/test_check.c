@@ -15,6 +15,17 @@
 #include "manage/check.h"
 #include "small_schema.h"
 
+static unsigned texts; /* made for errors */
+
+const char *__real_schema_expected(const struct schema_field *field, char *text, size_t room);
+const char *__wrap_schema_expected(const struct schema_field *field, char *text, size_t room);
+
+const char *__wrap_schema_expected(const struct schema_field *field, char *text, size_t room)
+{
+	texts++;
+	return __real_schema_expected(field, text, room);
+}
+
 static json_t *check(const char *method, const char *text, struct manage_error *ret_error)
 {
 	json_t *params = json_loads(text, JSON_DECODE_ANY, NULL), *out;
@@ -217,6 +228,24 @@ static void results_are_checked(void **state)
 	}
 }
 
+/* The text for an error costs more than a check. */
+static void right_values_cost_no_text(void **state)
+{
+	const struct schema_method *add = schema_method(&small_schema, "thing.add");
+	json_t *params = json_pack(
+	    "{s:s, s:i, s:[s, s, s]}", "name", "a", "count", 2, "colours", "red", "green", "red");
+	struct manage_error error = {0};
+	json_t *taken;
+
+	(void)state;
+	texts = 0;
+	taken = check_params(&small_schema, add, params, &error);
+	assert_non_null(taken);
+	assert_int_equal(texts, 0);
+	json_decref(taken);
+	json_decref(params);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +257,7 @@ int main(void)
 	    cmocka_unit_test(names_are_forgiving_and_checked),
 	    cmocka_unit_test(large_values_are_not_repeated),
 	    cmocka_unit_test(results_are_checked),
+	    cmocka_unit_test(right_values_cost_no_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
