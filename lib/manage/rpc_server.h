@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * JSON-RPC (rpc.h) on a Unix stream socket. Nothing here blocks, and no client can hold up the
- * event loop or another client: clients wait in the same queue as front-ends (vhost/work_queue.h),
- * and a visit ends after RPC_VISIT_STEPS steps or RPC_VISIT_NS.
+ * JSON-RPC (rpc.h) on a Unix stream socket. Nothing here waits for a client. Clients wait in the
+ * same queue as front-ends (vhost/work_queue.h), and a visit ends after RPC_VISIT_STEPS steps or
+ * RPC_VISIT_NS. A step is at most one request, and requests about many ports take longer.
  *
  * There are at most RPC_CLIENTS_MAX clients. If one more connects, the client that has been silent
  * for longest is disconnected, subscribers last, if it has been silent for RPC_SILENT_MS; otherwise
