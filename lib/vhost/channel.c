@@ -22,8 +22,13 @@
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"
 
-/* A send takes less CPU time than this, unless the front-end has made the socket slow. */
-#define SLOW_NS INT64_C(5000000)
+/*
+ * A send takes less CPU time than this, unless the front-end has made the socket slow. But if a
+ * hypervisor takes the CPU away during a send, this may count as CPU time. So a single slow send is
+ * no fault; a second one within SLOW_AGAIN_MS is.
+ */
+#define SLOW_NS       INT64_C(5000000)
+#define SLOW_AGAIN_MS 60000
 
 int vhost_channel_set(struct vhost_device *dev, int fd)
 {
@@ -53,7 +58,7 @@ void vhost_channel_forget(struct vhost_device *dev)
 	dev->channel = (struct vhost_channel){.fd = -1};
 }
 
-static const char slow[] = "a request took more than 5 ms to send";
+static const char slow[] = "two requests within a minute took more than 5 ms each to send";
 
 /* Close the channel, because its next bytes could not be understood. */
 static int give_up(struct vhost_device *dev, const char *why)
@@ -77,12 +82,20 @@ static int check_send(const struct vhost_device *dev, int fd, bool ask)
 	return ask && dev->channel.asked ? -EBUSY : 0;
 }
 
+static bool slow_again(struct vhost_channel *channel)
+{
+	int64_t last = channel->slow_ms;
+
+	channel->slow_ms = clock_ms();
+	return last && channel->slow_ms - last < SLOW_AGAIN_MS;
+}
+
 /*
- * Send the whole message or nothing. -EAGAIN: no room; -ETIME: the send took too much CPU time;
+ * Send the whole message or nothing. -EAGAIN: no room; -ETIME: sends took too much CPU time again;
  * -EIO.
  */
 static int transmit(
-    const struct vhost_device *dev, const struct vhost_header *header, const void *payload, int fd)
+    struct vhost_device *dev, const struct vhost_header *header, const void *payload, int fd)
 {
 	struct iovec iov[2] = {{(void *)(uintptr_t)header, sizeof(*header)},
 	    {(void *)(uintptr_t)payload, header->size}};
@@ -103,7 +116,7 @@ static int transmit(
 		memcpy(CMSG_DATA(&control.cmsg), &fd, sizeof(fd));
 	}
 	n = sendmsg(dev->channel.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (clock_read(CLOCK_THREAD_CPUTIME_ID) - start > SLOW_NS)
+	if (clock_read(CLOCK_THREAD_CPUTIME_ID) - start > SLOW_NS && slow_again(&dev->channel))
 		return -ETIME;
 	if (n == (ssize_t)(sizeof(*header) + header->size))
 		return 0;

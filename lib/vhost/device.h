@@ -103,6 +103,7 @@ struct vhost_channel {
 	uint32_t asked;      /* the request that has an outstanding answer; 0: none */
 	struct move *answer; /* reads the answer; NULL: nothing has come yet */
 	int64_t until_ms;    /* when the answer must have been read */
+	int64_t slow_ms;     /* when a send was slow; 0: none was */
 };
 
 /* Doorbell pages; see doorbell.h. */
