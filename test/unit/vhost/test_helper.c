@@ -255,7 +255,8 @@ static void stop_helper(pid_t helper)
 static void go_on(pid_t helper)
 {
 	kill(helper, SIGCONT);
-	usleep(100000);
+	for (unsigned i = 0; i < 500 && helper_connect("/") == -EBUSY; i++)
+		usleep(10000);
 	helper_check();
 }
 
@@ -265,13 +266,17 @@ static void a_late_answer_is_dropped(void **state)
 	const struct vhost_endpoint_config c = config();
 	pid_t helper = helper_process();
 	struct stat st;
+	int error = -EBUSY;
 
 	(void)state;
 	stop_helper(helper);
 	assert_int_equal(listener_open(&l, path, &c), -ETIMEDOUT);
 	kill(helper, SIGCONT);
-	usleep(100000);
-	assert_int_equal(listener_open(&l, path, &c), 0);
+	for (unsigned i = 0; i < 500 && error == -EBUSY; i++) {
+		usleep(10000);
+		error = listener_open(&l, path, &c);
+	}
+	assert_int_equal(error, 0);
 	helper_check();
 	assert_int_equal(stat_as_root(&st), 0);
 	listener_close(&l);
@@ -288,9 +293,13 @@ static void a_socket_that_came_too_late_is_removed(void **state)
 	stop_helper(helper);
 	assert_int_equal(listener_open(&l, path, &c), -ETIMEDOUT);
 	kill(helper, SIGCONT);
-	usleep(100000);
+	for (unsigned i = 0; i < 500 && stat_as_root(&st) < 0; i++)
+		usleep(10000);
 	assert_int_equal(stat_as_root(&st), 0);
-	helper_check();
+	for (unsigned i = 0; i < 500 && stat_as_root(&st) == 0; i++) {
+		helper_check();
+		usleep(10000);
+	}
 	assert_int_equal(stat_as_root(&st), -1);
 }
 
