@@ -21,6 +21,7 @@
 #include "manage/rpc_server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,6 +44,10 @@
 #define FDS_AT_ONCE   253 /* no message has more: SCM_MAX_FD of the kernel */
 #define WRITE_AT_ONCE 65536
 #define FULL_WAIT_MS  100
+#define TRIM_AFTER    (1u << 20)
+/* After this time of visits, no client is visited for as long as the visits took. */
+#define REST_AFTER_NS UINT64_C(1000000)
+#define REST_MAX_NS   UINT64_C(100000000)
 #define CLOSER_OWNER  (CLOSER_OWNERS - 1) /* the numbers of ports are lower */
 
 struct client {
@@ -68,6 +73,9 @@ struct rpc_server {
 	struct vhost_work accept;
 	bool has_work_queue;        /* vhost_work_open() was called */
 	struct allowance allowance; /* of all clients */
+	uint64_t used_ns;           /* by all clients since they rested last */
+	uint64_t rest_until_ns;     /* no client is visited before */
+	bool trim;                  /* clients have held much memory */
 	int64_t accept_due_ms;      /* RPC_ACCEPT_MS after the last client, if all came evenly */
 	struct log_limit limit;
 	bool told_flood;
@@ -107,6 +115,10 @@ static void close_client(struct client *c)
 	shutdown(c->fd, SHUT_RDWR);
 	close_fd(c->fd);
 	free(c);
+	if (server->n_clients == 0 && server->trim) {
+		malloc_trim(0); /* small blocks may lie behind what is free */
+		server->trim = false;
+	}
 }
 
 /* Put work into the queue. Clients that used much time together are due later. */
@@ -128,6 +140,11 @@ static void charge(struct rpc_server *server, struct allowance *own, uint64_t st
 	if (own)
 		allowance_charge(own, start, now, 0);
 	vhost_work_spend(now - start);
+	server->used_ns += now - start;
+	if (server->used_ns >= REST_AFTER_NS) {
+		server->rest_until_ns = now + MIN(server->used_ns, REST_MAX_NS);
+		server->used_ns = 0;
+	}
 }
 
 union passed {
@@ -271,6 +288,7 @@ static void limit_memory(struct rpc_server *server)
 		if (!most || held > rpc_session_held(most->session))
 			most = c;
 	}
+	server->trim |= sum > TRIM_AFTER;
 	if (sum <= RPC_HELD_MAX)
 		return;
 	log_limited(&server->limit, LOG_INFO, NAME,
@@ -284,10 +302,16 @@ static void visit(void *arg)
 	struct client *c = arg;
 	struct rpc_server *server = c->server;
 	uint64_t start = clock_ns();
-	int more = serve(c, start);
-	bool whole = write_some(c);
+	int more;
+	bool whole;
 	size_t waits;
 
+	if (start < server->rest_until_ns) {
+		visit_later(c, (server->rest_until_ns - start) / 1000000 + 1);
+		return;
+	}
+	more = serve(c, start);
+	whole = write_some(c);
 	/* Output that was taken lets requests be answered that had to wait for it. */
 	if (more == 0 && whole)
 		more = rpc_session_work(c->session);

@@ -2,7 +2,8 @@
 /*
  * JSON-RPC (rpc.h) on a Unix stream socket. Nothing here waits for a client. Clients wait in the
  * same queue as front-ends (vhost/work_queue.h), and a visit ends after RPC_VISIT_STEPS steps or
- * RPC_VISIT_NS. A step is at most one request, and requests about many ports take longer.
+ * RPC_VISIT_NS. A step is at most one request, and requests about many ports take longer. Clients
+ * together get half of the time: after visits that took a millisecond, none is visited for as long.
  *
  * There are at most RPC_CLIENTS_MAX clients. If one more connects, the client that has been silent
  * for longest is disconnected, subscribers last, if it has been silent for RPC_SILENT_MS; otherwise

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,7 @@ static void clients_are_answered(void **state)
 		assert_answer(fd[i]);
 	for (unsigned i = 0; i < RPC_CLIENTS_MAX; i++)
 		close(fd[i]);
-	turn(200);
+	run_ms(100);
 	assert_int_equal(count_fds(), idle_fds);
 }
 
@@ -288,11 +289,25 @@ static void a_client_that_does_not_read_costs_bounded_memory(void **state)
 	close(other);
 }
 
+static unsigned hung_up(const int fd[], unsigned n)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct pollfd p = {.fd = fd[i]};
+
+		count += poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+	}
+	return count;
+}
+
 /* Batches with large answers that nobody reads. */
 static void the_client_that_holds_most_memory_has_to_go(void **state)
 {
 	char line[8192];
 	int fd[12], small = join(), n_line = sprintf(line, "[");
+	/* Each of them will hold 2 to 4 MiB. */
+	const unsigned least = ARRAY_SIZE(fd) - (RPC_HELD_MAX >> 21);
 	unsigned gone = 0;
 
 	(void)state;
@@ -303,9 +318,11 @@ static void the_client_that_holds_most_memory_has_to_go(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(fd); i++) {
 		fd[i] = join();
 		send_text(fd[i], line);
-		turn(50);
+		run_ms(50);
 	}
-	turn(100);
+	for (unsigned i = 0; i < 400 && hung_up(fd, ARRAY_SIZE(fd)) < least; i++)
+		run_ms(50);
+	run_ms(500);
 	for (unsigned i = 0; i < ARRAY_SIZE(fd); i++) {
 		static char bytes[1 << 20];
 		ssize_t n;
@@ -316,8 +333,7 @@ static void the_client_that_holds_most_memory_has_to_go(void **state)
 		gone += n == 0 || errno == ECONNRESET;
 		close(fd[i]);
 	}
-	/* Each of them held 2 to 4 MiB. */
-	assert_in_range(gone, ARRAY_SIZE(fd) - (RPC_HELD_MAX >> 21), ARRAY_SIZE(fd) - 3);
+	assert_in_range(gone, least, ARRAY_SIZE(fd) - 3);
 	send_text(small, SHOW);
 	assert_answer(small);
 	close(small);
@@ -334,7 +350,7 @@ static void a_client_that_takes_nothing_for_long_has_to_go(void **state)
 		send_text(stuck, LIST);
 		send_text(slow, LIST);
 	}
-	run_ms(50);
+	run_ms(1000);
 	skipped_s += RPC_STUCK_MS / 1000 - 2;
 	assert_int_equal(recv(slow, bytes, sizeof(bytes), MSG_DONTWAIT), sizeof(bytes));
 	/* So much that the switch can send again. */
