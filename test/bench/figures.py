@@ -101,9 +101,11 @@ def ratio(above, below, key="runs"):
 
 
 def first_frames(runs, quantile):
-    """us that the first frame took in each run of the idle section, and a baseline wake beside it."""
+    """us that the first frame took in each run of the idle section, and a baseline wake beside it.
+
+    A run with too few frames to know the quantile is left out."""
     return [(run["wake"][quantile] / 1e3, sum(wake[quantile] for wake in run["baseline"]) / len(run["baseline"]) / 1e3)
-            for run in runs]
+            for run in runs if run["wake"][quantile] is not None]
 
 
 def fault_text(fault):

@@ -182,9 +182,10 @@ def first_frame(results, _):
 def beyond_wake(results, _):
     """What of it is ours, round by round."""
     runs = results.get("idle", {}).get("runs", [])
-    if not runs:
+    both = first_frames(runs, "p50")
+    if not both:
         return None
-    value = median(a - b for a, b in first_frames(runs, "p50"))
+    value = median(a - b for a, b in both)
     apart = median(abs(run["baseline"][0]["p50"] - run["baseline"][-1]["p50"]) / 1e3 for run in runs)
     return value, [f"noisy: baseline wakes before and after are {apart:.1f} us apart"] if apart > abs(value) else []
 

@@ -85,7 +85,10 @@ def idle_table(idle):
     runs = idle["runs"]
     lines = []
     for q in ("p50", "p90", "p99", "max"):
-        frame, baseline = (list(values) for values in zip(*first_frames(runs, q)))
+        both = first_frames(runs, q)
+        if not both:
+            continue  # too few frames
+        frame, baseline = (list(values) for values in zip(*both))
         lines.append([q, f"{median(frame):.1f}", f"{median(baseline):.1f}",
                       f"{median(a - b for a, b in zip(frame, baseline)):.1f}"])
     slept = median(run["sleeps"] / max(run["frames"], 1) for run in runs)
