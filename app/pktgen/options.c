@@ -156,7 +156,7 @@ enum option_kind {
 
 struct option_spec {
 	const char *name;
-	int letter; /* the letter of the short option; 0: the option has only a long name */
+	int letter; /* the short name; 0: there is none */
 	const char *argument, *help;
 	int group; /* of the help text */
 	enum option_kind kind;
@@ -340,7 +340,7 @@ static void take(
 	}
 }
 
-/* The number by which argp knows option i: its letter, or a number that is not a character. */
+/* The key of option i for argp: the short name, or a number that is no character. */
 static int key_of(unsigned i)
 {
 	return option_table[i].letter ? option_table[i].letter : 256 + (int)i;

@@ -131,8 +131,8 @@ bool schema_same_name(const char *a, const char *b)
 }
 
 /*
- * How many letters must be changed, added, left out or exchanged with the next one (the optimal
- * string alignment distance). Names are shorter than SCHEMA_NAME_MAX.
+ * The optimal string alignment distance of two names: how many characters must be changed, added,
+ * removed, or swapped with the next character. Names are shorter than SCHEMA_NAME_MAX.
  */
 static unsigned distance(const char *a, unsigned n_a, const char *b, unsigned n_b)
 {
@@ -159,7 +159,9 @@ static unsigned distance(const char *a, unsigned n_a, const char *b, unsigned n_
 	return last[n_b];
 }
 
-/* A third of the letters may differ, and at most three. The beginning of a name is like the name.
+/*
+ * A third of the characters may differ, but at most three. A word that begins a name is near the
+ * name, too.
  */
 const char *schema_nearest(const char *name, const char *const names[], unsigned n)
 {

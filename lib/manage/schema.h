@@ -7,7 +7,8 @@
  * To add a field, add a row in schema_table.c. To add a method, add a row there, and a function in
  * the table of methods.c.
  *
- * Names consist of lower-case letters, digits and "_". Where a person types a name, "-" means "_".
+ * Names consist of lower-case letters, digits and "_". In a name that a person types, "-" may stand
+ * for "_".
  *
  * Threads: tables are constant. All functions here may be called by any thread.
  */
