@@ -226,34 +226,41 @@ static void sum_up(struct traffic *t, struct trial_result *r)
 		r->broken += t->port[i]->ops->broken(t->port[i]);
 }
 
-/* How long to go on if no frame arrives. */
-static uint64_t drain_cycles(const struct traffic *t)
+/* The number of frames that the back-end has not taken yet. */
+static unsigned untaken_frames(const struct traffic *t)
 {
-	uint64_t ns = TRIAL_DRAIN_NS;
+	unsigned n = 0;
 
 	for (unsigned i = 0; i < t->n_ports; i++) {
 		const struct tport_ops *ops = t->port[i]->ops;
 
-		if (ops->untaken && ops->untaken(t->port[i]))
-			ns = TRIAL_TAKE_NS;
+		n += ops->untaken ? ops->untaken(t->port[i]) : 0;
 	}
-	return ns * (t->tsc_hz / 1e9);
+	return n;
 }
 
 /*
- * Receive until no frame of the streams has arrived for a while. Frames of other senders may never
- * stop, so the time has a limit.
+ * Receive until no frame of the streams has arrived, and the back-end has taken none, for a while.
+ * The while begins anew if the back-end takes frames, because they arrive later. Frames of other
+ * senders may never stop, so the time has a limit.
  */
 static void drain(struct traffic *t, struct trial_result *r)
 {
-	uint64_t longest = t->tsc_hz / 1e9 * TRIAL_DRAIN_NS * DRAIN_MAX;
-	uint64_t begin = cpu_clock(), last = begin;
+	const double cycles_per_ns = t->tsc_hz / 1e9;
+	const uint64_t longest = cycles_per_ns * TRIAL_DRAIN_NS * DRAIN_MAX;
+	uint64_t begin = cpu_clock(), last = begin, now = begin;
+	unsigned untaken = untaken_frames(t);
 
-	while (cpu_clock() - last < drain_cycles(t) && cpu_clock() - begin < longest) {
+	while (now - last < cycles_per_ns * (untaken ? TRIAL_TAKE_NS : TRIAL_DRAIN_NS) &&
+	    now - begin < longest) {
 		uint64_t foreign = r->foreign;
+		unsigned before = untaken;
+		bool progress = receive_all(t, r) > r->foreign - foreign;
 
-		if (receive_all(t, r) > r->foreign - foreign)
-			last = cpu_clock();
+		untaken = untaken_frames(t);
+		now = cpu_clock();
+		if (progress || untaken != before)
+			last = now;
 	}
 }
 

@@ -20,8 +20,9 @@
  * totals are known, and no latency.
  *
  * After the time, or after all frames, no frame is sent. The trial ends when no frame of it has
- * arrived for TRIAL_DRAIN_NS, or after 50 times that time. If frames still wait in the rings, the
- * back-end has got no CPU or has stopped: then the trial waits for TRIAL_TAKE_NS instead.
+ * arrived for TRIAL_DRAIN_NS, and the back-end has taken none for as long, or after 50 times that
+ * time. If frames still wait in the rings, the back-end has got no CPU or has stopped: then the
+ * trial waits for TRIAL_TAKE_NS instead.
  */
 #pragma once
 
