@@ -174,13 +174,27 @@ def test_checksums_that_arrive_are_right(pair):
         assert guest.counter("rx_errors") == 0
 
 
-def test_interrupts_are_not_late(pair):
-    """Workers call the drivers themselves: these front-ends' eventfds are not slow, however busy the machine is."""
-    queues = [queue for port in pair.switch.stats()["ports"] for queue in port["queues"]]
+def calls_made(switch):
+    """Calls, calls that were left to the control thread, and warnings that eventfds are slow."""
+    queues = [queue for port in switch.stats()["ports"] for queue in port["queues"]]
     calls, left = (sum(queue[name] for queue in queues) for name in ("calls", "calls_left"))
-    assert calls > 1000
-    assert left < calls / 10, (left, calls)
-    assert "eventfds take long" not in pair.switch.err()
+    return calls, left, switch.err().count("eventfds take long")
+
+
+def test_interrupts_are_not_late(pair):
+    """
+    Workers call the drivers themselves: these front-ends' eventfds are not slow, however busy the machine is.
+    A hypervisor that takes the CPU away makes a write look slow for some seconds, so there are four tries.
+    """
+    tries, before = [], (0, 0, 0)
+    while not tries or tries[-1][1] >= tries[-1][0] / 10 or tries[-1][2]:
+        assert len(tries) < 4, f"each time calls were late: {tries}"
+        if tries:
+            iperf(*pair.guests, seconds=2)
+        now = calls_made(pair.switch)
+        tries.append(tuple(new - old for new, old in zip(now, before)))
+        before = now
+        assert tries[-1][0] > 500, tries
 
 
 def test_queue_pairs_are_used(pair):
