@@ -141,6 +141,8 @@ static void judge_resources(struct outcome *o, const struct peer *p)
 	if (peak->shared_kib > before->shared_kib + SHARED_MORE_KIB)
 		miss(o, "%" PRIu64 " MiB more, shared",
 		    (peak->shared_kib - before->shared_kib) >> 10);
+	if (o->f.intruders)
+		miss(o, "%u threads may use the worker's CPU", o->f.intruders);
 	if (after->fds > before->fds)
 		miss(o, "%d descriptors stay", (int)(after->fds - before->fds));
 	if (after->threads > before->threads)
@@ -166,6 +168,8 @@ static void under_attack(
 	f->before = lab_usage_at_rest(l);
 	if (lab_start_peer(l, p))
 		measure(l, s->seconds * (p->needs & LASTS ? 8 : 1), f);
+	if (l->waits_fd >= 0 && sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		f->intruders = lab_intruders(l);
 	if (l->state->problem[0])
 		snprintf(f->problem, sizeof(f->problem), "%s", l->state->problem);
 	if (!l->foreign && !switch_alive(&l->sw)) {
@@ -250,19 +254,19 @@ static void run_peer(
 
 static void print_header(void)
 {
-	printf("%-22s %1s | %8s %8s %8s %6s %6s | %8s | %6s %6s %7s %7s %7s | %7s %9s | %s\n",
-	    "peer", "w", "p50 us", "p99 us", "max ms", "lost", "(late)", "answer", "log/s", "fds",
-	    "priv M", "shm M", "map G", "TERM ms", "steps/s", "verdict");
+	printf("%-22s %1s | %8s %8s %8s %6s %6s %6s | %8s | %6s %6s %7s %7s %7s | %7s %9s | %s\n",
+	    "peer", "w", "p50 us", "p99 us", "max ms", "lost", "(late)", "(cpu)", "answer", "log/s",
+	    "fds", "priv M", "shm M", "map G", "TERM ms", "steps/s", "verdict");
 }
 
 static void print_figures(const char *name, unsigned workers, const struct figures *f)
 {
 	printf("%-22s %1u | %8.1f %8.1f %8.2f %6" PRIu64
-	       " %6.1f | %8.2f | %6.1f %6u %7.1f %7.1f %7.0f | "
+	       " %6.1f %6.1f | %8.2f | %6.1f %6u %7.1f %7.1f %7.0f | "
 	       "%7.0f %9.0f | ",
-	    name, workers, f->p50, f->p99, f->max / 1e3, f->lost, f->timer_max / 1e3, f->answer_max,
-	    f->lines, f->peak.fds, f->peak.private_kib / 1024.0, f->peak.shared_kib / 1024.0,
-	    f->peak.mapped_kib / 1048576.0, f->term_ms, f->steps);
+	    name, workers, f->p50, f->p99, f->max / 1e3, f->lost, f->timer_max / 1e3, f->waits,
+	    f->answer_max, f->lines, f->peak.fds, f->peak.private_kib / 1024.0,
+	    f->peak.shared_kib / 1024.0, f->peak.mapped_kib / 1048576.0, f->term_ms, f->steps);
 }
 
 static void print_outcome(const struct outcome *o, bool open)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -157,10 +158,67 @@ static void make_way_for(pid_t tid, const char *name, void *cpus)
 	*(cpu_set_t *)cpus = left;
 }
 
+static void open_waits(pid_t tid, const char *name, void *lab)
+{
+	struct lab *l = lab;
+	char path[80];
+
+	if (!strstr(name, "worker") || l->waits_fd >= 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)l->sw.pid, (int)tid);
+	l->waits_fd = open(path, O_RDONLY | O_CLOEXEC);
+}
+
+uint64_t lab_worker_waits(const struct lab *l)
+{
+	char text[128];
+	unsigned long long ran, waited = 0;
+	ssize_t n = l->waits_fd >= 0 ? pread(l->waits_fd, text, sizeof(text) - 1, 0) : 0;
+
+	text[MAX(n, 0)] = '\0';
+	return sscanf(text, "%llu %llu", &ran, &waited) == 2 ? waited : 0;
+}
+
+/* The workers' CPUs, and the other threads of the switch that may use them. */
+struct intruders {
+	cpu_set_t cpus;
+	unsigned n;
+};
+
+static void add_worker_cpus(pid_t tid, const char *name, void *arg)
+{
+	struct intruders *i = arg;
+	cpu_set_t theirs;
+
+	if (strstr(name, "worker") && sched_getaffinity(tid, sizeof(theirs), &theirs) == 0)
+		CPU_OR(&i->cpus, &i->cpus, &theirs);
+}
+
+static void count_intruder(pid_t tid, const char *name, void *arg)
+{
+	struct intruders *i = arg;
+	cpu_set_t theirs;
+
+	if (strstr(name, "worker") || sched_getaffinity(tid, sizeof(theirs), &theirs) < 0)
+		return;
+	CPU_AND(&theirs, &theirs, &i->cpus);
+	i->n += CPU_COUNT(&theirs) > 0;
+}
+
+unsigned lab_intruders(const struct lab *l)
+{
+	struct intruders i = {.n = 0};
+
+	CPU_ZERO(&i.cpus);
+	each_thread(l, add_worker_cpus, &i);
+	each_thread(l, count_intruder, &i);
+	return i.n;
+}
+
 static cpu_set_t all_cpus;
 
 /* Let this process and its children use only CPUs that no worker has, if there are any. */
-static void make_way(const struct lab *l)
+static void make_way(struct lab *l)
 {
 	cpu_set_t cpus = all_cpus;
 	pid_t process = l->sw.pid;
@@ -173,6 +231,8 @@ static void make_way(const struct lab *l)
 	}
 	if (CPU_COUNT(&cpus) > 0)
 		sched_setaffinity(0, sizeof(cpus), &cpus);
+	if (!l->foreign && l->n_workers == 1)
+		each_thread(l, open_waits, l);
 }
 
 static void use_all_cpus(void)
@@ -232,7 +292,8 @@ static void set_options(unsigned needs)
 
 void lab_open(struct lab *l, unsigned n_workers, unsigned needs)
 {
-	*l = (struct lab){.n_workers = n_workers, .needs = needs, .state = shared_state()};
+	*l = (struct lab){
+	    .n_workers = n_workers, .needs = needs, .state = shared_state(), .waits_fd = -1};
 	use_all_cpus();
 	set_options(needs);
 	switch_log_unread(needs & NEEDS_PIPE);
@@ -273,7 +334,7 @@ static bool introduce_patiently(struct lab *l)
 
 bool lab_open_foreign(struct lab *l, const char *const paths[PORTS])
 {
-	*l = (struct lab){.n_workers = 1, .foreign = true, .state = shared_state()};
+	*l = (struct lab){.n_workers = 1, .foreign = true, .state = shared_state(), .waits_fd = -1};
 	use_all_cpus();
 	for (unsigned i = 0; i < PORTS; i++)
 		snprintf(l->sw.path[i], sizeof(l->sw.path[i]), "%s", paths[i]);
@@ -292,6 +353,8 @@ void lab_close(struct lab *l)
 		kill(l->sw.pid, SIGKILL);
 		waitpid(l->sw.pid, NULL, 0);
 	}
+	if (l->waits_fd >= 0)
+		close(l->waits_fd);
 	frontend_cleanup(&l->asker);
 	for (unsigned i = 0; i < 2; i++)
 		net_driver_destroy(l->nd[i]);

@@ -22,10 +22,11 @@ struct figures {
 	double p50, p99, max;
 	uint64_t sent, lost;
 	double answer_max;
-	unsigned answers;
+	unsigned answers, intruders;
 	double newcomer_ms; /* until the 4 GiB of a new front-end were mapped */
 	int newcomer;       /* negative errno of the new front-end */
 	double timer_max;   /* the longest time that the measuring thread itself was late, us */
+	double waits;       /* the time that the only worker waited for its CPU, ms */
 	double lines;       /* log lines per second */
 	double steps;       /* steps of the peer per second */
 	struct usage before, peak, after;
@@ -40,7 +41,8 @@ struct lab {
 	unsigned n_workers, needs;
 	bool foreign; /* another switch, of which only the sockets are known */
 	struct peer_state *state;
-	pid_t peer; /* 0: none */
+	pid_t peer;   /* 0: none */
+	int waits_fd; /* what the kernel counts of the only worker; -1: of none */
 };
 
 /* Start a switch as `needs` says, and connect the neighbours and the asker. */
@@ -52,6 +54,14 @@ void lab_poll(void);
 bool lab_open_foreign(struct lab *l, const char *const paths[PORTS]);
 /* End the lab. A switch that still runs is killed. */
 void lab_close(struct lab *l);
+
+/*
+ * The time that the only worker was ready to run, and another thread had its CPU, ns so far. 0: not
+ * known.
+ */
+uint64_t lab_worker_waits(const struct lab *l);
+/* How many threads of the switch may use a worker's CPU, and are no workers? */
+unsigned lab_intruders(const struct lab *l);
 
 /* Start and kill a peer. False: it could not attack. */
 bool lab_start_peer(struct lab *l, const struct peer *p);

@@ -3,7 +3,9 @@
  * Two threads measure, with a higher priority than all others on their CPU. They sleep in between,
  * because a thread that polls would disturb the switch. Each frame is sent at its time, whatever
  * happened to the frame before. If a thread itself was late while a frame was under way, this time
- * is subtracted. A frame or an answer that never arrives counts as late by the rest of the run.
+ * is subtracted. If there is only one worker, the time is subtracted, too, for which another
+ * process had the worker's CPU. (No other thread of the switch may use this CPU; isolation.c checks
+ * it.) A frame or an answer that never arrives counts as late by the rest of the run.
  */
 #include <errno.h>
 #include <poll.h>
@@ -71,14 +73,19 @@ static void go_first(void)
 
 struct stamp {
 	uint32_t magic;
-	uint64_t number, ns, late_sum;
+	uint64_t number, ns, late_sum, worker_waits;
 } __attribute__((packed));
 
 static void send_one(struct neighbours *n, unsigned way)
 {
 	struct direction *d = &n->way[way];
 	struct stamp stamp = {
-	    .magic = MAGIC + way, .number = d->sent, .ns = now_ns(), .late_sum = n->late_sum};
+	    .magic = MAGIC + way,
+	    .number = d->sent,
+	    .late_sum = n->late_sum,
+	    .worker_waits = lab_worker_waits(n->lab),
+	    .ns = now_ns(),
+	};
 
 	memcpy(d->frame + 14, &stamp, sizeof(stamp));
 	net_send(d->from, 0, d->frame, FRAME_LEN, NULL, NULL); /* without room it counts as lost */
@@ -97,6 +104,7 @@ static void take(struct neighbours *n, unsigned way, const struct net_frame *f)
 		return;
 	delay = now_ns() - stamp.ns;
 	delay -= MIN(delay, n->late_sum - stamp.late_sum);
+	delay -= MIN(delay, lab_worker_waits(n->lab) - stamp.worker_waits);
 	n->way[way].received++;
 	n->delay[n->n_delays++] = MIN(delay, UINT32_MAX);
 }
@@ -293,6 +301,7 @@ void measure(struct lab *l, double seconds, struct figures *f)
 	unsigned lines = count_lines(l);
 	struct asker asker = {.lab = l};
 	pthread_t thread[2];
+	uint64_t waits = lab_worker_waits(l);
 	struct neighbours n;
 
 	prepare(&n, l, seconds);
@@ -311,6 +320,7 @@ void measure(struct lab *l, double seconds, struct figures *f)
 	pthread_join(thread[0], NULL);
 	pthread_join(thread[1], NULL);
 	evaluate(&n, f);
+	f->waits = (lab_worker_waits(l) - waits) / 1e6;
 	free(n.delay);
 	f->answers = asker.answers;
 	f->answer_max = asker.max_ns / 1e6;
