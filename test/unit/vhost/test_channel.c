@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../emulated.h"
@@ -13,6 +15,26 @@
 #include "vhost/channel.h"
 
 #define SENT VHOST_USER_BACKEND_CONFIG_CHANGE_MSG
+
+/* Sends that take 6 ms of CPU time from now on, as if a front-end had made its socket slow. */
+static unsigned slow_sends;
+
+static void spend(clockid_t clock, int64_t ns)
+{
+	int64_t end = clock_read(clock) + ns;
+
+	while (clock_read(clock) < end)
+		;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	if (slow_sends) {
+		slow_sends--;
+		spend(CLOCK_THREAD_CPUTIME_ID, 6000000);
+	}
+	return syscall(SYS_sendmsg, fd, message, flags);
+}
 
 /* Give the device a channel. Returns the front-end's end of it. */
 static int open_channel(struct fake *f)
@@ -276,6 +298,29 @@ static void test_configuration_is_read_and_written_within_bounds(void **state)
 	assert_int_equal(fake_ask(f, VHOST_USER_SET_CONFIG, &config, 14, NULL, 0), 1);
 }
 
+static void test_a_second_slow_send_within_a_minute_ends_the_channel(void **state)
+{
+	struct fake *f = *state;
+	struct fake_log log;
+	int channel;
+
+	fake_negotiate(f);
+	channel = open_channel(f);
+	start_a_ring(f);
+	slow_sends = 1; /* a hypervisor may have taken the CPU away */
+	assert_int_equal(vhost_device_config_changed(f->dev), 0);
+	assert_int_equal(vhost_device_config_changed(f->dev), 0);
+	f->dev->channel.slow_ms -= 60001;
+	slow_sends = 1;
+	assert_int_equal(vhost_device_config_changed(f->dev), 0);
+	slow_sends = 1;
+	fake_log_begin(&log);
+	assert_int_equal(vhost_device_config_changed(f->dev), -EIO);
+	assert_int_equal(fake_log_end(&log, "took more than 5 ms"), 1);
+	assert_int_equal(vhost_device_config_changed(f->dev), -ENOTCONN);
+	close(channel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +335,9 @@ int main(void)
 		test_a_wrong_answer_ends_the_channel_not_the_port, fake_setup, fake_teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_a_front_end_that_does_not_read_loses_the_channel, fake_setup, fake_teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_a_second_slow_send_within_a_minute_ends_the_channel, fake_setup,
+		fake_teardown),
 	    cmocka_unit_test_setup_teardown(
 		test_only_a_local_stream_socket_will_do, fake_setup, fake_teardown),
 	    cmocka_unit_test_setup_teardown(
