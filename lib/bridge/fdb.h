@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The address table (filtering database, IEEE 802.1Q clause 8.8). It finds the port behind which a
- * MAC is.
+ * MAC is in a domain. A domain is a VLAN, or 0 for frames without a VLAN.
  *
- * Layout. An entry is one 64-bit word: 47 bits of MAC (the bit of group addresses is never set), 5
- * bits of stamp and 12 bits of port. A bucket is one cache line of eight entries. A MAC with hash h
- * may be in bucket h or in bucket h ^ 1. Its entry never moves to another slot. So a look-up reads
- * one line (rarely two adjacent lines), without a lock or a retry. It sees a whole entry or none.
- * The table has at least 2 * max_entries slots.
+ * Address. In this file an address is a number: the MAC as mac_load() returns it, and the domain
+ * above it (fdb_address()). So the MAC alone is its address in domain 0.
  *
- * The hash is the crc32 of a product: the MAC times a random odd number. Without the multiplication
- * the hash would be linear: a guest could choose addresses of the same bucket without knowing the
- * seed.
+ * Layout. A bucket is one cache line of eight entries, and an entry is one 64-bit word. An address
+ * with place x (see below) may be in bucket h, which is the low bits of x, or in bucket h ^ 1. Its
+ * entry never moves to another slot. So a look-up reads one line (rarely two adjacent lines),
+ * without a lock or a retry. It sees a whole entry or none. The table has at least 2 * max_entries
+ * slots, and at least FDB_BUCKETS_MIN buckets.
+ *
+ * Place. An address has 59 bits: 47 of the MAC (the bit of group addresses is never set) and 12 of
+ * the domain. The place is the product of the address and a random odd number, modulo 2^59. Then
+ * the crc32 of its high 27 bits is added (exclusive or) to its low 32 bits. Both steps can be
+ * undone, so two addresses never have the same place. Therefore an entry need not contain the low
+ * bits of the place: the number of its bucket says them, and one bit of the entry says whether it
+ * is in bucket h or h ^ 1. This leaves room in the word for the port, the stamp and the domain. A
+ * guest does not know the random number, so it cannot choose addresses of the same bucket. With the
+ * crc32 alone it could, because crc32 is linear. With the product alone, addresses that differ only
+ * in high bits would share a bucket.
  *
  * Stamp. The stamp says in which tick the entry was last confirmed. The ageing time has up to 16
- * ticks. MAC, stamp and port are in one word. So one comparison tells whether a source is known and
- * was confirmed in this tick. If so, nothing is stored. (If every frame caused a store, a million
- * active addresses would cause a million stores per second, and cache lines that all cores read
- * would move from core to core.)
+ * ticks. Address, stamp and port are in one word. So one comparison tells whether a source is known
+ * and was confirmed in this tick. If so, nothing is stored. (If every frame caused a store, a
+ * million active addresses would cause a million stores per second, and cache lines that all cores
+ * read would move from core to core.)
  *
  * Ages are counted in ticks. So an entry may be kept for two ticks longer than the ageing time. If
  * two entries were confirmed in the same tick, it is not known which of them is older.
@@ -31,15 +40,22 @@
  *     counted as refused;
  *   - if the table has max_entries, but the learning port has less than its share, which is
  *     max_entries / (ports with entries), and no port in the two buckets has more than this share,
- *     then an empty slot is used. The number of slots bounds this.
+ *     then an empty slot is used. The number of slots bounds this;
+ *   - if there is no victim in these two buckets, but a slot is empty, FDB_SEARCH other buckets are
+ *     searched for a victim by the same rules. Each search begins where the last one ended. (In a
+ *     small table most buckets are empty even if it has max_entries.)
  * So a port that invents MACs soon replaces only its own entries.
+ *
+ * Static entries. The control thread sets them. They are not aged, moved, flushed or pushed out.
+ * They count neither towards max_entries nor for their port.
  *
  * Threads. Any thread may look up, call fdb_known() and fdb_learn(), and read the counters, at any
  * time. A writer locks a pair of buckets for some tens of instructions. fdb_learn() only tries to
  * take the lock. If another thread holds it, nothing is learned until a later frame.
- * fdb_age_some(), fdb_flush_port(), fdb_flush_some() and fdb_destroy() are for one control thread;
- * ageing and flushing wait for the lock. fdb_foreach() takes no lock, so it may miss or show
- * entries that change meanwhile. No thread may use the table when it is destroyed.
+ * fdb_age_some(), fdb_flush_port(), fdb_flush_some(), fdb_static_set(), fdb_static_clear() and
+ * fdb_destroy() are for one control thread; except the last, they wait for the lock. fdb_foreach()
+ * takes no lock, so it may miss or show entries that change meanwhile. No thread may use the table
+ * when it is destroyed.
  */
 #pragma once
 
@@ -51,31 +67,46 @@
 #include "base/crc32c.h"
 #include "base/util.h"
 
-#define FDB_PORTS_MAX    4096
+#define FDB_PORTS_MAX    1024
 #define FDB_NONE         0xffff
+#define FDB_DOMAINS      4096
 #define FDB_BUCKET_SLOTS 8
+#define FDB_BUCKETS_MIN  8192
 #define FDB_ENTRIES_MAX  (UINT32_C(1) << 24)
 #define FDB_AGE_MAX_S    1000000 /* the largest ageing time of IEEE 802.1Q */
 /* Another thread's clock may be ahead by this many ticks. */
 #define FDB_TICKS_AHEAD 2
+#define FDB_SEARCH      16 /* buckets */
 
-/* The position of the stamp in a slot. Port and stamp together are below FDB_BELOW_MAC. */
-#define FDB_STAMP_SHIFT 12
+/* An entry, from its lowest bit on. Port, stamp and FDB_STATIC together are below FDB_BELOW_KEY. */
+#define FDB_STAMP_SHIFT 10
 #define FDB_STAMPS      UINT64_C(32)
-#define FDB_BELOW_MAC   (FDB_STAMPS << FDB_STAMP_SHIFT)
+#define FDB_STATIC      (UINT64_C(1) << 15)
+#define FDB_BELOW_KEY   (UINT64_C(1) << 16)
+#define FDB_USED        (UINT64_C(1) << 16) /* the slot is not empty; an empty slot is 0 */
+#define FDB_ASIDE       (UINT64_C(1) << 17) /* it is in bucket h ^ 1 */
+#define FDB_REST_SHIFT  18 /* of the place, without the bits that name the bucket */
+
+#define FDB_MAC_BITS    48
+#define FDB_MAC         ((UINT64_C(1) << FDB_MAC_BITS) - 1)
+#define FDB_PLACE_BITS  59
+#define FDB_PLACE_SHIFT (64 - FDB_PLACE_BITS)
+#define FDB_PLACE       ((UINT64_C(1) << FDB_PLACE_BITS) - 1)
 
 struct fdb_bucket {
-	uint64_t slot[FDB_BUCKET_SLOTS]; /* MAC << 16 | stamp << FDB_STAMP_SHIFT | port; 0: empty */
+	uint64_t slot[FDB_BUCKET_SLOTS];
 } CACHE_ALIGNED;
 
 /* Private; it is here for the inline functions below. */
 struct fdb {
 	/* Constant while threads use the table. */
 	struct fdb_bucket *bucket;
-	uint8_t *lock; /* one for each pair of buckets */
-	uint64_t multiplier;
+	uint8_t *lock;       /* one for each pair of buckets */
+	uint64_t multiplier; /* an odd number, shifted */
+	uint64_t inverse;    /* of the odd number */
 	uint32_t seed;
 	uint32_t bucket_mask;
+	unsigned bucket_bits;
 	uint32_t max_entries;
 	uint32_t tick_rate;      /* ticks in 2^32 seconds */
 	unsigned age_ticks;      /* an older entry is dropped */
@@ -87,7 +118,9 @@ struct fdb {
 	uint32_t active_ports; /* how many hold an entry */
 	uint64_t moves;
 	uint64_t refused;
+	uint32_t n_static; /* static entries */
 	uint32_t age_cursor;
+	uint32_t search_cursor; /* any thread changes it */
 
 	/* For the control thread. A pass over all buckets flushes the ports that waited for it. */
 	uint32_t flush_cursor;
@@ -123,15 +156,41 @@ static inline bool mac_is_group(uint64_t mac)
 struct fdb *fdb_create(uint32_t max_entries, unsigned age_s);
 void fdb_destroy(struct fdb *fdb);
 
-static inline uint32_t fdb_hash(const struct fdb *fdb, uint64_t mac)
+/* The address of a MAC in a domain, which is below FDB_DOMAINS. */
+static inline uint64_t fdb_address(uint64_t mac, uint16_t domain)
 {
-	return (uint32_t)crc32c_u64(fdb->seed, mac * fdb->multiplier) & fdb->bucket_mask;
+	return (uint64_t)domain << FDB_MAC_BITS | mac;
 }
 
-/* Prefetch the line that a look-up of mac reads first, as destination or as source. */
-static inline void fdb_prefetch(const struct fdb *fdb, uint64_t mac)
+/*
+ * The place of an address. The product has 59 bits above FDB_PLACE_SHIFT zeros, because the lowest
+ * bit of an address is 0, and the multiplier ends in zeros, too. See address_of() in fdb.c, which
+ * is the inverse.
+ */
+static inline uint64_t fdb_place(const struct fdb *fdb, uint64_t address)
 {
-	__builtin_prefetch(&fdb->bucket[fdb_hash(fdb, mac)]);
+	uint64_t product = address * fdb->multiplier;
+
+	return product >> FDB_PLACE_SHIFT ^
+	    crc32c_u64(fdb->seed, product >> (FDB_PLACE_SHIFT + 32));
+}
+
+/* The bucket in which a place is, or else the bucket is this number ^ 1. */
+static inline uint32_t fdb_home(const struct fdb *fdb, uint64_t place)
+{
+	return (uint32_t)place & fdb->bucket_mask;
+}
+
+/* What the entry of a place in its home bucket has above port, stamp and FDB_STATIC. */
+static inline uint64_t fdb_key(const struct fdb *fdb, uint64_t place)
+{
+	return place >> fdb->bucket_bits << FDB_REST_SHIFT | FDB_USED;
+}
+
+/* Prefetch the line that a look-up of a place reads first, as destination or as source. */
+static inline void fdb_prefetch(const struct fdb *fdb, uint64_t place)
+{
+	__builtin_prefetch(&fdb->bucket[fdb_home(fdb, place)]);
 }
 
 /*
@@ -143,19 +202,31 @@ static inline uint16_t fdb_bucket_match(const struct fdb_bucket *bucket, uint64_
 	for (unsigned i = 0; i < FDB_BUCKET_SLOTS; i++) {
 		uint64_t differ = __atomic_load_n(&bucket->slot[i], __ATOMIC_RELAXED) ^ key;
 
-		if (differ < FDB_BELOW_MAC)
+		if (differ < FDB_BELOW_KEY)
 			return differ % FDB_PORTS_MAX;
 	}
 	return FDB_NONE;
 }
 
-/* The port on which mac was last seen, or FDB_NONE. mac is neither 0 nor a group address. */
-static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t mac)
+/* See fdb_lookup(). place: of the address. */
+static inline uint16_t fdb_lookup_at(const struct fdb *fdb, uint64_t place)
 {
-	uint32_t h = fdb_hash(fdb, mac);
-	uint16_t port = fdb_bucket_match(&fdb->bucket[h], mac << 16);
+	uint32_t h = fdb_home(fdb, place);
+	uint64_t key = fdb_key(fdb, place);
+	uint16_t port = fdb_bucket_match(&fdb->bucket[h], key);
 
-	return LIKELY(port != FDB_NONE) ? port : fdb_bucket_match(&fdb->bucket[h ^ 1], mac << 16);
+	if (LIKELY(port != FDB_NONE))
+		return port;
+	return fdb_bucket_match(&fdb->bucket[h ^ 1], key | FDB_ASIDE);
+}
+
+/*
+ * The port on which the address was last seen, or FDB_NONE. Its MAC is neither 0 nor a group
+ * address.
+ */
+static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t address)
+{
+	return fdb_lookup_at(fdb, fdb_place(fdb, address));
 }
 
 /* The stamp of an entry that is confirmed in second now_s. */
@@ -164,37 +235,55 @@ static inline unsigned fdb_stamp(const struct fdb *fdb, uint32_t now_s)
 	return ((uint64_t)now_s * fdb->tick_rate >> 32) % FDB_STAMPS;
 }
 
-/* Stamp and port of an entry for port that is confirmed in second now_s; the rest is the MAC. */
+/* Stamp and port of an entry for port that is confirmed in second now_s; the rest is the key. */
 static inline uint64_t fdb_ending(const struct fdb *fdb, uint16_t port, uint32_t now_s)
 {
 	return (uint64_t)fdb_stamp(fdb, now_s) << FDB_STAMP_SHIFT | port;
 }
 
-/*
- * Is there an entry for mac with this ending? The function stores nothing. mac is neither 0 nor a
- * group address. ending is a result of fdb_ending() for a port below FDB_PORTS_MAX.
- */
-static inline bool fdb_known(const struct fdb *fdb, uint64_t mac, uint64_t ending)
+/* See fdb_known(). place: of the address. */
+static inline bool fdb_known_at(const struct fdb *fdb, uint64_t place, uint64_t ending)
 {
-	uint32_t h = fdb_hash(fdb, mac);
-	uint64_t entry = mac << 16 | ending;
+	uint32_t h = fdb_home(fdb, place);
+	uint64_t entry = fdb_key(fdb, place) | ending;
 
-	for (unsigned k = 0; k < 2 * FDB_BUCKET_SLOTS; k++) {
-		const struct fdb_bucket *bucket = &fdb->bucket[h ^ k / FDB_BUCKET_SLOTS];
-
-		if (__atomic_load_n(&bucket->slot[k % FDB_BUCKET_SLOTS], __ATOMIC_RELAXED) == entry)
+	for (unsigned i = 0; i < FDB_BUCKET_SLOTS; i++)
+		if (__atomic_load_n(&fdb->bucket[h].slot[i], __ATOMIC_RELAXED) == entry)
 			return true;
-	}
+	entry |= FDB_ASIDE;
+	for (unsigned i = 0; i < FDB_BUCKET_SLOTS; i++)
+		if (__atomic_load_n(&fdb->bucket[h ^ 1].slot[i], __ATOMIC_RELAXED) == entry)
+			return true;
 	return false;
 }
 
 /*
- * Learn that mac sent a frame from port in second now_s: add, move or confirm its entry. Call this
- * if fdb_known() returned false. Nothing is learned for MAC 0, for group addresses and for ports
- * from FDB_PORTS_MAX on. Nothing is learned, either, if fairness forbids it, or if another thread
- * has the lock.
+ * Is there an entry for the address with this ending, which is not static? The function stores
+ * nothing. The MAC is neither 0 nor a group address. ending is a result of fdb_ending() for a port
+ * below FDB_PORTS_MAX.
  */
-void fdb_learn(struct fdb *fdb, uint64_t mac, uint16_t port, uint32_t now_s);
+static inline bool fdb_known(const struct fdb *fdb, uint64_t address, uint64_t ending)
+{
+	return fdb_known_at(fdb, fdb_place(fdb, address), ending);
+}
+
+/*
+ * Learn that the address sent a frame from port in second now_s: add, move or confirm its entry.
+ * Call this if fdb_known() returned false. Nothing is learned for MAC 0, for group addresses and
+ * for ports from FDB_PORTS_MAX on. Nothing is learned, either, if the address has a static entry,
+ * if fairness forbids it, or if another thread has the lock.
+ */
+void fdb_learn(struct fdb *fdb, uint64_t address, uint16_t port, uint32_t now_s);
+
+/*
+ * Set a static entry; it replaces another entry of the address. -EEXIST: the address has a static
+ * entry for another port; -ENOSPC: both its buckets are full of static entries; -EINVAL: MAC 0, a
+ * group address, or no port.
+ */
+int fdb_static_set(struct fdb *fdb, uint64_t address, uint16_t port);
+
+/* Remove the static entry of the address for this port. -ENOENT: there is none. */
+int fdb_static_clear(struct fdb *fdb, uint64_t address, uint16_t port);
 
 /*
  * Drop entries that are too old from the next max_buckets buckets. After the last bucket comes the
@@ -215,8 +304,17 @@ bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets);
 /* Is a flush of this port not complete yet? */
 bool fdb_flush_pending(const struct fdb *fdb, uint16_t port);
 
+/* What a visitor sees of an entry. */
+struct fdb_entry {
+	uint64_t mac; /* as mac_load() returns it */
+	uint16_t domain;
+	uint16_t port;
+	unsigned stamp; /* see fdb_stamp_age(); static entries: 0 */
+	bool is_static;
+};
+
 /* Call visit for every entry. */
-typedef void (*fdb_visit)(uint64_t mac, uint16_t port, unsigned stamp, void *arg);
+typedef void (*fdb_visit)(const struct fdb_entry *entry, void *arg);
 void fdb_foreach(const struct fdb *fdb, fdb_visit visit, void *arg);
 
 /* The same for the first max_buckets buckets: a random sample, because the hash is random. */
@@ -230,7 +328,8 @@ void fdb_foreach_from(
 unsigned fdb_stamp_age(const struct fdb *fdb, unsigned stamp, uint32_t now_s);
 
 uint32_t fdb_buckets(const struct fdb *fdb);
-uint32_t fdb_count(const struct fdb *fdb);
+uint32_t fdb_count(const struct fdb *fdb); /* static entries not counted */
+uint32_t fdb_static_count(const struct fdb *fdb);
 uint32_t fdb_port_count(const struct fdb *fdb, uint16_t port);
 uint64_t fdb_moves(const struct fdb *fdb);   /* addresses seen on another port than before */
 uint64_t fdb_refused(const struct fdb *fdb); /* addresses not learned, for fairness */

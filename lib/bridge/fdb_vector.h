@@ -16,26 +16,27 @@
 _Static_assert(FDB_BUCKET_SLOTS == 8, "two registers of AVX2 hold a bucket");
 
 /*
- * A mask of the slots that have the MAC of key. *ret_differ: each slot XOR key, which is stamp and
- * port if the MAC is the same.
+ * A mask of the slots that have this key. *ret_differ: each slot XOR key, which is what is below
+ * the key if the keys are the same.
  */
 static ALWAYS_INLINE CPU_AVX512 __mmask8 fdb_match_avx512(
     const struct fdb_bucket *bucket, uint64_t key, __m512i *ret_differ)
 {
 	*ret_differ =
 	    _mm512_xor_si512(_mm512_load_si512(bucket), _mm512_set1_epi64((long long)key));
-	return _mm512_cmplt_epu64_mask(*ret_differ, _mm512_set1_epi64(FDB_BELOW_MAC));
+	return _mm512_cmplt_epu64_mask(*ret_differ, _mm512_set1_epi64(FDB_BELOW_KEY));
 }
 
-/* See fdb_lookup. */
-static inline CPU_AVX512 uint16_t fdb_lookup_avx512(const struct fdb *fdb, uint64_t mac)
+/* See fdb_lookup_at. */
+static inline CPU_AVX512 uint16_t fdb_lookup_at_avx512(const struct fdb *fdb, uint64_t place)
 {
-	uint32_t h = fdb_hash(fdb, mac);
+	uint32_t h = fdb_home(fdb, place);
+	uint64_t key = fdb_key(fdb, place);
 	__m512i differ;
-	__mmask8 match = fdb_match_avx512(&fdb->bucket[h], mac << 16, &differ);
+	__mmask8 match = fdb_match_avx512(&fdb->bucket[h], key, &differ);
 
 	if (UNLIKELY(!match)) {
-		match = fdb_match_avx512(&fdb->bucket[h ^ 1], mac << 16, &differ);
+		match = fdb_match_avx512(&fdb->bucket[h ^ 1], key | FDB_ASIDE, &differ);
 		if (!match)
 			return FDB_NONE;
 	}
@@ -44,14 +45,22 @@ static inline CPU_AVX512 uint16_t fdb_lookup_avx512(const struct fdb *fdb, uint6
 	return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(differ)) % FDB_PORTS_MAX;
 }
 
-/* See fdb_known. */
-static inline CPU_AVX512 bool fdb_known_avx512(const struct fdb *fdb, uint64_t mac, uint64_t ending)
+static ALWAYS_INLINE CPU_AVX512 bool fdb_holds_avx512(
+    const struct fdb_bucket *bucket, uint64_t entry)
 {
-	__m512i entry = _mm512_set1_epi64((long long)(mac << 16 | ending));
-	uint32_t h = fdb_hash(fdb, mac);
+	return _mm512_cmpeq_epi64_mask(
+	    _mm512_load_si512(bucket), _mm512_set1_epi64((long long)entry));
+}
 
-	return LIKELY(_mm512_cmpeq_epi64_mask(_mm512_load_si512(&fdb->bucket[h]), entry)) ||
-	    _mm512_cmpeq_epi64_mask(_mm512_load_si512(&fdb->bucket[h ^ 1]), entry);
+/* See fdb_known_at. */
+static inline CPU_AVX512 bool fdb_known_at_avx512(
+    const struct fdb *fdb, uint64_t place, uint64_t ending)
+{
+	uint64_t entry = fdb_key(fdb, place) | ending;
+	uint32_t h = fdb_home(fdb, place);
+
+	return LIKELY(fdb_holds_avx512(&fdb->bucket[h], entry)) ||
+	    fdb_holds_avx512(&fdb->bucket[h ^ 1], entry | FDB_ASIDE);
 }
 
 /* See fdb_match_avx512. */
@@ -59,14 +68,14 @@ static ALWAYS_INLINE CPU_AVX2 unsigned fdb_match_avx2(
     const struct fdb_bucket *bucket, uint64_t key, uint64_t ret_differ[])
 {
 	const __m256i *half = (const __m256i *)(const void *)bucket;
-	const __m256i mac = _mm256_set1_epi64x(-(long long)FDB_BELOW_MAC);
+	const __m256i above = _mm256_set1_epi64x(-(long long)FDB_BELOW_KEY);
 	unsigned match = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
 		__m256i differ = _mm256_xor_si256(
 		    _mm256_load_si256(&half[i]), _mm256_set1_epi64x((long long)key));
 		__m256i same =
-		    _mm256_cmpeq_epi64(_mm256_and_si256(differ, mac), _mm256_setzero_si256());
+		    _mm256_cmpeq_epi64(_mm256_and_si256(differ, above), _mm256_setzero_si256());
 
 		_mm256_storeu_si256((__m256i *)(void *)&ret_differ[4ul * i], differ);
 		match |= (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(same)) << 4 * i;
@@ -74,15 +83,16 @@ static ALWAYS_INLINE CPU_AVX2 unsigned fdb_match_avx2(
 	return match;
 }
 
-/* See fdb_lookup. */
-static inline CPU_AVX2 uint16_t fdb_lookup_avx2(const struct fdb *fdb, uint64_t mac)
+/* See fdb_lookup_at. */
+static inline CPU_AVX2 uint16_t fdb_lookup_at_avx2(const struct fdb *fdb, uint64_t place)
 {
 	uint64_t differ[FDB_BUCKET_SLOTS];
-	uint32_t h = fdb_hash(fdb, mac);
-	unsigned match = fdb_match_avx2(&fdb->bucket[h], mac << 16, differ);
+	uint32_t h = fdb_home(fdb, place);
+	uint64_t key = fdb_key(fdb, place);
+	unsigned match = fdb_match_avx2(&fdb->bucket[h], key, differ);
 
 	if (UNLIKELY(!match)) {
-		match = fdb_match_avx2(&fdb->bucket[h ^ 1], mac << 16, differ);
+		match = fdb_match_avx2(&fdb->bucket[h ^ 1], key | FDB_ASIDE, differ);
 		if (!match)
 			return FDB_NONE;
 	}
@@ -99,18 +109,19 @@ static ALWAYS_INLINE CPU_AVX2 bool fdb_holds_avx2(const struct fdb_bucket *bucke
 	return !_mm256_testz_si256(same, same);
 }
 
-/* See fdb_known. */
-static inline CPU_AVX2 bool fdb_known_avx2(const struct fdb *fdb, uint64_t mac, uint64_t ending)
+/* See fdb_known_at. */
+static inline CPU_AVX2 bool fdb_known_at_avx2(
+    const struct fdb *fdb, uint64_t place, uint64_t ending)
 {
-	uint64_t entry = mac << 16 | ending;
-	uint32_t h = fdb_hash(fdb, mac);
+	uint64_t entry = fdb_key(fdb, place) | ending;
+	uint32_t h = fdb_home(fdb, place);
 
 	return LIKELY(fdb_holds_avx2(&fdb->bucket[h], entry)) ||
-	    fdb_holds_avx2(&fdb->bucket[h ^ 1], entry);
+	    fdb_holds_avx2(&fdb->bucket[h ^ 1], entry | FDB_ASIDE);
 }
 #else
-#define fdb_lookup_avx2   fdb_lookup
-#define fdb_lookup_avx512 fdb_lookup
-#define fdb_known_avx2    fdb_known
-#define fdb_known_avx512  fdb_known
+#define fdb_lookup_at_avx2   fdb_lookup_at
+#define fdb_lookup_at_avx512 fdb_lookup_at
+#define fdb_known_at_avx2    fdb_known_at
+#define fdb_known_at_avx512  fdb_known_at
 #endif

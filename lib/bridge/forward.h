@@ -9,6 +9,8 @@
 
 #include "bridge/fdb.h"
 
+#define FORWARD_BURST 32
+
 /*
  * A verdict is the number of a port, or one of these values. The port is the one on which the
  * frame's destination address was learned.
@@ -33,9 +35,9 @@ enum forward_verdict {
 void forward_link_local_too(struct fdb *fdb);
 
 /*
- * Learn that the source addresses of n frames are on port in_port, and store a verdict for each
- * frame. The addresses dst[i] and src[i] are those of frame i, as mac_load() returns them. now_s is
- * the time in seconds.
+ * Learn that the source addresses of n frames (at most FORWARD_BURST) are on port in_port, and
+ * store a verdict for each frame. The addresses dst[i] and src[i] are those of frame i, both in the
+ * domain of the frame; see fdb_address(). now_s is the time in seconds.
  *
  * Any thread may call this at any time. The function writes to the table only for a source that is
  * new, has moved to in_port, or was not seen since the current tick began (see fdb.h).

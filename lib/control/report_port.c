@@ -19,9 +19,11 @@ struct address_lists {
 	json_t *list[]; /* by port */
 };
 
-static void list_address(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
+static void list_address(const struct fdb_entry *entry, void *arg)
 {
 	struct address_lists *lists = arg;
+	uint64_t mac = entry->mac;
+	uint16_t port = entry->port;
 	char text[18];
 
 	if (port >= lists->n_ports || json_object_size(lists->list[port]) >= lists->per_port)
@@ -29,8 +31,8 @@ static void list_address(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
 	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", (unsigned)mac & 0xff,
 	    (unsigned)(mac >> 8) & 0xff, (unsigned)(mac >> 16) & 0xff, (unsigned)(mac >> 24) & 0xff,
 	    (unsigned)(mac >> 32) & 0xff, (unsigned)(mac >> 40) & 0xff);
-	json_object_set_new(
-	    lists->list[port], text, json_integer(fdb_stamp_age(lists->fdb, stamp, lists->now_s)));
+	json_object_set_new(lists->list[port], text,
+	    json_integer(fdb_stamp_age(lists->fdb, entry->stamp, lists->now_s)));
 }
 
 struct address_lists *address_lists_create(const struct vswitch *sw)

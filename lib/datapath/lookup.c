@@ -11,6 +11,7 @@
 #include "base/bytes16.h"
 #include "bridge/forward.h"
 
+_Static_assert(BURST_FRAMES <= FORWARD_BURST, "a burst is looked up at once");
 _Static_assert(FORWARD_FLOOD == DEST_FLOOD, "a verdict to flood is a destination");
 
 /* Turn the bridge's verdict into a destination or a drop reason. */

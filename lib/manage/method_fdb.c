@@ -19,9 +19,11 @@ struct listing {
 	json_t *entries;
 };
 
-static void list_address(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
+static void list_address(const struct fdb_entry *entry, void *arg)
 {
 	const struct listing *l = arg;
+	uint64_t mac = entry->mac;
+	uint16_t port = entry->port;
 	const struct switch_port *sp = port < PORTS_MAX ? l->sw->port[port] : NULL;
 	char text[18];
 
@@ -32,7 +34,7 @@ static void list_address(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
 	    (unsigned)(mac >> 32) & 0xff, (unsigned)(mac >> 40) & 0xff);
 	json_array_append_new(l->entries,
 	    json_pack("{s:s, s:o, s:I}", "mac", text, "port", manage_text(sp->name), "age",
-		(json_int_t)fdb_stamp_age(l->sw->fdb, stamp, l->now_s)));
+		(json_int_t)fdb_stamp_age(l->sw->fdb, entry->stamp, l->now_s)));
 }
 
 /* List addresses from a bucket on. Returns the bucket to go on with. */

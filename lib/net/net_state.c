@@ -28,13 +28,12 @@ struct collection {
 	uint32_t count, max;
 };
 
-static void collect(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
+static void collect(const struct fdb_entry *entry, void *arg)
 {
 	struct collection *c = arg;
-	uint64_t bytes = htole64(mac);
+	uint64_t bytes = htole64(entry->mac);
 
-	(void)stamp;
-	if (port != c->port || c->count == c->max)
+	if (entry->port != c->port || entry->is_static || c->count == c->max)
 		return;
 	memcpy(c->at + (size_t)c->count * MAC_LEN, &bytes, MAC_LEN);
 	c->count++;

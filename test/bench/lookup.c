@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Measures the cost of the bridge for several numbers of learned addresses. It prints cycles for
- * three operations: a look-up; the verdict on a frame with the same source as the last frame; the
- * verdict on a frame with another source. Addresses are drawn at random, so that no branch and no
- * cache line can be predicted.
+ * Measures the cost of the bridge for several numbers of learned addresses, in one domain and in
+ * 100. It prints cycles for three operations: a look-up; the verdict on a frame with the same
+ * source as the last frame; the verdict on a frame with another source. Addresses are drawn at
+ * random, so that no branch and no cache line can be predicted.
  *
  * usage: vswitch-lookup [LEVEL]: limit the vector instructions to LEVEL, such as AVX2
  */
@@ -31,9 +31,13 @@ static uint64_t draw(uint64_t n)
 	return (state >> 11) % n;
 }
 
-static uint64_t mac_number(uint64_t i)
+static unsigned domains;
+
+static uint64_t address_number(uint64_t i)
 {
-	return (i * UINT64_C(0x9e3779b97f4a7c15) & UINT64_C(0xfffffffffffc)) | 2;
+	uint64_t mac = (i * UINT64_C(0x9e3779b97f4a7c15) & UINT64_C(0xfffffffffffc)) | 2;
+
+	return fdb_address(mac, i / 2 % domains);
 }
 
 /*
@@ -45,14 +49,14 @@ static uint64_t draw_known(const struct fdb *fdb, uint64_t macs, unsigned parity
 	uint64_t mac;
 
 	do
-		mac = mac_number(2 * draw(macs / 2) + parity);
+		mac = address_number(2 * draw(macs / 2) + parity);
 	while (fdb_lookup(fdb, mac) == FDB_NONE);
 	return mac;
 }
 
 /*
- * The address mac_number(i) is behind port 0, which sends the bursts, if i is odd, and behind one
- * of the other ports if i is even.
+ * The address address_number(i) is behind port 0, which sends the bursts, if i is odd, and behind
+ * one of the other ports if i is even.
  */
 static uint16_t port_of(uint64_t i)
 {
@@ -97,22 +101,26 @@ static ALWAYS_INLINE uint64_t look_up(
 	uint64_t sum = 0;
 
 	for (unsigned b = 0; b < BURSTS; b++) {
+		uint64_t place[BURST];
+
+		for (unsigned i = 0; i < BURST; i++) {
+			place[i] = fdb_place(fdb, dst[b * BURST + i]);
+			fdb_prefetch(fdb, place[i]);
+		}
 		for (unsigned i = 0; i < BURST; i++)
-			fdb_prefetch(fdb, dst[b * BURST + i]);
-		for (unsigned i = 0; i < BURST; i++)
-			sum += way(fdb, dst[b * BURST + i]);
+			sum += way(fdb, place[i]);
 	}
 	return sum;
 }
 
 static CPU_AVX2 uint64_t look_up_avx2(const struct fdb *fdb)
 {
-	return look_up(fdb, fdb_lookup_avx2);
+	return look_up(fdb, fdb_lookup_at_avx2);
 }
 
 static CPU_AVX512 uint64_t look_up_avx512(const struct fdb *fdb)
 {
-	return look_up(fdb, fdb_lookup_avx512);
+	return look_up(fdb, fdb_lookup_at_avx512);
 }
 
 static uint64_t look_up_all(const struct fdb *fdb)
@@ -121,7 +129,7 @@ static uint64_t look_up_all(const struct fdb *fdb)
 		return look_up_avx512(fdb);
 	if (fdb->level == CPU_LEVEL_AVX2)
 		return look_up_avx2(fdb);
-	return look_up(fdb, fdb_lookup);
+	return look_up(fdb, fdb_lookup_at);
 }
 
 static double measure_lookup(const struct fdb *fdb)
@@ -140,6 +148,32 @@ static double measure_lookup(const struct fdb *fdb)
 	return cycles[ROUNDS / 4];
 }
 
+/* Measure a table of so many addresses, and print the result. False: no memory. */
+static bool measure_table(unsigned macs)
+{
+	struct fdb *fdb = fdb_create(macs, 300);
+	double both, one, lookup;
+
+	if (!fdb)
+		return false;
+	for (uint64_t i = 0; i < macs; i++)
+		fdb_learn(fdb, address_number(i), port_of(i), 1);
+	for (unsigned i = 0; i < BURSTS * BURST; i++) {
+		dst[i] = draw_known(fdb, macs, 0);
+		src[i] = draw_known(fdb, macs, 1);
+	}
+	both = measure(fdb);
+	for (unsigned i = 0; i < BURSTS * BURST; i++)
+		src[i] = address_number(1);
+	one = measure(fdb);
+	lookup = measure_lookup(fdb);
+	printf("{\"macs\": %u, \"domains\": %u, \"lookup\": %.1f, \"destination\": %.1f, "
+	       "\"frame\": %.1f, \"level\": \"%s\"}\n",
+	    macs, domains, lookup, one, both, cpu_level_name(cpu_level()));
+	fdb_destroy(fdb);
+	return true;
+}
+
 int main(int argc, char *argv[])
 {
 	static const unsigned counts[] = {2, 1024, 16384, 262144, 1000000};
@@ -147,28 +181,10 @@ int main(int argc, char *argv[])
 	for (unsigned level = 0; level < CPU_LEVEL_COUNT; level++)
 		if (argc > 1 && strcmp(argv[1], cpu_level_name(level)) == 0)
 			cpu_allow_level(level);
-	for (unsigned c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
-		unsigned macs = counts[c];
-		struct fdb *fdb = fdb_create(macs, 300);
-		double both, one, lookup;
-
-		if (!fdb)
-			return 2;
-		for (uint64_t i = 0; i < macs; i++)
-			fdb_learn(fdb, mac_number(i), port_of(i), 1);
-		for (unsigned i = 0; i < BURSTS * BURST; i++) {
-			dst[i] = draw_known(fdb, macs, 0);
-			src[i] = draw_known(fdb, macs, 1);
-		}
-		both = measure(fdb);
-		for (unsigned i = 0; i < BURSTS * BURST; i++)
-			src[i] = mac_number(1);
-		one = measure(fdb);
-		lookup = measure_lookup(fdb);
-		printf("{\"macs\": %u, \"lookup\": %.1f, \"destination\": %.1f, \"frame\": %.1f, "
-		       "\"level\": \"%s\"}\n",
-		    macs, lookup, one, both, cpu_level_name(cpu_level()));
-		fdb_destroy(fdb);
+	for (domains = 1; domains <= 100; domains += 99) {
+		for (unsigned c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
+			if (!measure_table(counts[c]))
+				return 2;
 	}
 	return 0;
 }

@@ -84,6 +84,32 @@ static void each_rule_has_its_verdict(void **state)
 	fdb_destroy(fdb);
 }
 
+static void rules_and_addresses_hold_in_each_domain(void **state)
+{
+	static const uint16_t domains[] = {0, 1, 2, 4095};
+	struct fdb *fdb = table();
+
+	(void)state;
+	forward_link_local_too(fdb);
+	for (unsigned i = 0; i < ARRAY_SIZE(domains); i++)
+		fdb_learn(fdb, fdb_address(HOST(1), domains[i]), i, NOW_S);
+	for (unsigned i = 0; i < ARRAY_SIZE(domains); i++) {
+		uint64_t in = fdb_address(0, domains[i]);
+
+		assert_int_equal(forward_one(fdb, 9, in | HOST(1), in | HOST(9)), i);
+		assert_int_equal(forward_one(fdb, 9, in | HOST(2), in | HOST(9)), FORWARD_FLOOD);
+		assert_int_equal(forward_one(fdb, 9, in, in | HOST(9)), FORWARD_FLOOD);
+		assert_int_equal(forward_one(fdb, 9, in | BROADCAST, in | HOST(9)), FORWARD_FLOOD);
+		assert_int_equal(forward_one(fdb, 9, in | HOST(1), in), FORWARD_DROP_BAD_SOURCE);
+		assert_int_equal(
+		    forward_one(fdb, 9, in | MAC(0x01, 0x80, 0xc2, 0, 0, 1), in | HOST(9)),
+		    FORWARD_DROP_LINK_LOCAL);
+	}
+	assert_int_equal(
+	    forward_one(fdb, 9, fdb_address(HOST(1), 3), fdb_address(HOST(9), 3)), FORWARD_FLOOD);
+	fdb_destroy(fdb);
+}
+
 static void link_local_frames_are_flooded_if_asked_for_but_pause_never(void **state)
 {
 	(void)state;
@@ -165,11 +191,9 @@ static void a_bad_source_does_not_spoil_its_neighbours(void **state)
 	fdb_destroy(fdb);
 }
 
-static void see_stamp(uint64_t mac, uint16_t port, unsigned stamp, void *arg)
+static void see_stamp(const struct fdb_entry *entry, void *arg)
 {
-	(void)mac;
-	(void)port;
-	*(unsigned *)arg = stamp;
+	*(unsigned *)arg = entry->stamp;
 }
 
 static void a_source_is_confirmed_once_in_a_while(void **state)
@@ -192,7 +216,7 @@ static void a_source_is_confirmed_once_in_a_while(void **state)
 
 static void a_burst_of_strangers_agrees_with_one_by_one(void **state)
 {
-	enum { N = 64 };
+	enum { N = FORWARD_BURST };
 	uint64_t dst[N], src[N];
 	uint16_t verdict[N];
 	struct fdb *fdb = table();
@@ -253,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_rule_has_its_verdict),
+	    cmocka_unit_test(rules_and_addresses_hold_in_each_domain),
 	    cmocka_unit_test(link_local_frames_are_flooded_if_asked_for_but_pause_never),
 	    cmocka_unit_test(sources_are_learned_even_from_frames_not_forwarded),
 	    cmocka_unit_test(an_answer_reaches_the_asker),
