@@ -66,7 +66,10 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 	struct vswitch_polled polled;
 
 	if (vswitch_list_polled(sw, &polled) == 0 && ports) {
+		const struct bridge_setup bridge = {.fdb = sw->fdb};
 		struct forwarding_config config = {
+		    .n_bridges = 1,
+		    .bridge = &bridge,
 		    .n_ports = sw->n_ports,
 		    .n_workers = workers_count(sw->workers),
 		    .port = ports,
@@ -265,7 +268,6 @@ int vswitch_create(
 		goto fail;
 	if (config->forward_bpdu)
 		forward_link_local_too(sw->fdb);
-	workers.fdb = sw->fdb;
 	err = workers_start(&workers, &sw->workers);
 	if (err)
 		goto fail;

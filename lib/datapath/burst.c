@@ -11,8 +11,7 @@
 unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
     uint32_t now_s, unsigned max)
 {
-	b->source = source;
-	b->fwd = fwd;
+	burst_begin(b, fwd, source);
 	b->now_s = now_s;
 	b->retries = BURST_RETRIES;
 	b->work = BURST_WORK;
@@ -22,7 +21,7 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 		return 0;
 	if (READ_ONCE(source->enabled)) {
 		burst_snapshot(b);
-		if (UNLIKELY(source->port->policy->features))
+		if (UNLIKELY(b->policy->features))
 			burst_classify(b);
 		burst_lookup(b);
 		burst_forward(b);
@@ -36,14 +35,14 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 	return MAX(b->n, 1u);
 }
 
-int burst_create(struct fdb *fdb, struct burst **ret_burst)
+int burst_create(struct burst **ret_burst)
 {
 	size_t size = (sizeof(struct burst) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
 	struct burst *b = aligned_alloc(CACHE_LINE, size);
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct burst){.fdb = fdb, .level = cpu_level(), .slow_call = UINT64_MAX};
+	*b = (struct burst){.level = cpu_level(), .slow_call = UINT64_MAX};
 	b->fallback = fallback_create();
 	if (!b->fallback) {
 		free(b);

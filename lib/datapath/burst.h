@@ -7,6 +7,7 @@
  *	snapshot.c  first bytes of every frame into locals       burst_snapshot
  *	classify.c  the policy of the source port, if any        burst_classify
  *	lookup.c    learn the source, decide the destination     burst_lookup
+ *	            (lookup_policy.c if the port has a policy)
  *	group.c     by destination: flood, then unicast          burst_forward
  *	deliver.c   reserve, copy, complete                      deliver_group
  *	fallback.c  offloads that a destination does not take    deliver_fallback
@@ -108,8 +109,10 @@ struct group {
 struct burst {
 	struct queue *source;
 	const struct forwarding *fwd;
-	struct fdb *fdb;
+	const struct port_policy *policy; /* of the source, as it is in the forwarding */
+	const struct bridge_view *bridge; /* of the source */
 	uint32_t now_s;
+	uint16_t bridge_number;
 	unsigned n;
 	/*
 	 * True for the usual burst: each frame is in one segment, together with its net header,
@@ -123,6 +126,9 @@ struct burst {
 	uint16_t only_dest; /* the destination of all frames, or DEST_NONE if they differ */
 	struct frame frame[BURST_FRAMES];
 	struct head head[BURST_FRAMES];
+	/* With POLICY_VLAN. alike: all frames are in one domain, and all have the same tags. */
+	struct vlan_frame vlan[BURST_FRAMES];
+	bool alike;
 	unsigned n_groups;
 	struct group group[BURST_FRAMES];
 	/* What is left of BURST_RETRIES, BURST_WORK and BURST_FLOOD. */
@@ -147,7 +153,7 @@ struct burst {
 };
 
 /* Create the memory for one worker's bursts. -ENOMEM. No call is slow until slow_call is set. */
-int burst_create(struct fdb *fdb, struct burst **ret_burst);
+int burst_create(struct burst **ret_burst);
 void burst_destroy(struct burst *b);
 
 /*
@@ -169,8 +175,31 @@ void burst_lookup(struct burst *b);
 void burst_forward(struct burst *b);
 void burst_complete(struct burst *b);
 
-/* Turn a plain burst into a general burst: fill in all fields. */
+/* Turn a plain burst into a general burst: fill in all fields but `dest`. */
 void burst_fill_in(struct burst *b);
+
+/*
+ * Begin a burst: find the source's policy and bridge in the forwarding. The struct port of the
+ * queue may already be newer.
+ */
+static inline void burst_begin(struct burst *b, const struct forwarding *fwd, struct queue *source)
+{
+	const struct dest *self = &fwd->dest[source->port->index];
+
+	b->source = source;
+	b->fwd = fwd;
+	b->policy = self->port->policy;
+	b->bridge_number = self->bridge;
+	b->bridge = &fwd->bridge[self->bridge];
+}
+
+/* The port of a destination; NULL: it is down, or in another bridge than the source. */
+static inline const struct port *burst_dest_port(const struct burst *b, unsigned dest)
+{
+	const struct dest *d = &b->fwd->dest[dest];
+
+	return LIKELY(d->bridge == b->bridge_number) ? d->port : NULL;
+}
 
 /* Mark frame i as dropped. group.c counts it at the source, unless the frame goes back there. */
 static inline void burst_drop(struct burst *b, unsigned i, enum drop_reason reason)

@@ -2,17 +2,72 @@
 /*
  * Stage 3: apply the policy of the source port to its frames, before their destinations are looked
  * up.
+ *
+ * A burst stays plain if the policy drops none of its frames. The VLAN of each frame is decided
+ * here. With which tag a frame leaves is decided when its destination is known (edit.h).
  */
 #include "datapath/burst.h"
+#include "datapath/edit.h"
 
 const struct port_policy port_policy_none = {0};
 
-/* Policies have no features yet. Every feature may change frames, so a general burst is needed. */
+/* Drop frame i. A plain burst becomes general, because its frames have no destinations yet. */
+static void drop(struct burst *b, unsigned i, enum drop_reason reason)
+{
+	if (b->plain) {
+		burst_fill_in(b);
+		for (unsigned k = 0; k < b->n; k++)
+			b->frame[k].dest = DEST_FLOOD; /* until looked up */
+	}
+	burst_drop(b, i, reason);
+}
+
+/* Has an earlier stage dropped the frame? */
+static bool dropped(const struct burst *b, unsigned i)
+{
+	return !b->plain && b->frame[i].dest == DEST_NONE;
+}
+
+static bool same_vlan(const struct vlan_frame *a, const struct vlan_frame *b)
+{
+	return a->came == b->came && a->domain == b->domain && a->tag_follows == b->tag_follows;
+}
+
+/* Is no frame of a plain burst tagged? */
+static bool none_tagged(const struct burst *b)
+{
+	bool tagged = false;
+
+	for (unsigned i = 0; i < b->n; i++)
+		tagged |= ethertype_is_tag(load16(b->head[i].data + VLAN_TAG_AT));
+	return !tagged;
+}
+
+static void classify_vlan(struct burst *b)
+{
+	const struct vlan_port *port = &b->policy->vlan;
+
+	b->alike = true;
+	if (b->plain && port->untagged != VLAN_NONE && LIKELY(none_tagged(b))) {
+		for (unsigned i = 0; i < b->n; i++)
+			b->vlan[i] = (struct vlan_frame){.domain = port->untagged};
+		return;
+	}
+	for (unsigned i = 0; i < b->n; i++) {
+		if (UNLIKELY(dropped(b, i))) {
+			b->vlan[i] = (struct vlan_frame){0};
+			continue; /* with its reason */
+		}
+		if (UNLIKELY(!vlan_ingress(port, b->head[i].data, b->frame[i].len, &b->vlan[i])))
+			drop(b, i, DROP_VLAN);
+		else if (UNLIKELY(!edit_possible(b, i)))
+			drop(b, i, DROP_BAD_OFFLOAD);
+		b->alike &= same_vlan(&b->vlan[0], &b->vlan[i]);
+	}
+}
+
 void burst_classify(struct burst *b)
 {
-	if (!b->plain)
-		return;
-	burst_fill_in(b);
-	for (unsigned i = 0; i < b->n; i++)
-		b->frame[i].dest = DEST_FLOOD; /* until looked up */
+	if (b->policy->features & POLICY_VLAN)
+		classify_vlan(b);
 }

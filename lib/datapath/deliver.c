@@ -66,6 +66,17 @@ static ALWAYS_INLINE bool write_header(uint8_t *to, const struct virtio_net_hdr 
 	return true;
 }
 
+/* Copy a head of another length than HEAD_BYTES. It is longer if a tag was added. */
+static ALWAYS_INLINE void copy_head(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	if (LIKELY(n < HEAD_BYTES)) {
+		copy_short(to, from, n);
+		return;
+	}
+	memcpy(to, from, HEAD_BYTES);
+	memcpy(to + n - HEAD_BYTES, from + n - HEAD_BYTES, HEAD_BYTES);
+}
+
 /* Copy a frame into one segment: the common case. True: the net header was written. */
 static ALWAYS_INLINE bool copy_flat(
     const struct burst *b, const struct frame *f, const struct head *h, uint8_t *to, bool blind)
@@ -76,7 +87,7 @@ static ALWAYS_INLINE bool copy_flat(
 	if (LIKELY(f->head_len == HEAD_BYTES))
 		memcpy(to, h->data, HEAD_BYTES);
 	else
-		copy_short(to, h->data, f->head_len);
+		copy_head(to, h->data, f->head_len);
 	if (f->n_segments == 0)
 		return wrote;
 	to += f->head_len;

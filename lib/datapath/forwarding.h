@@ -4,7 +4,15 @@
 
 #include "datapath/port.h"
 
+/* A bridge. If it has VLANs, the policy of each of its ports has POLICY_VLAN. */
+struct bridge_setup {
+	struct fdb *fdb;
+	bool vlans;
+};
+
 struct forwarding_config {
+	unsigned n_bridges;
+	const struct bridge_setup *bridge; /* by number, as in struct port */
 	unsigned n_ports;
 	struct port *const *port;   /* NULL entries: down */
 	unsigned n_queues;          /* ingress queues; queue->worker polls it, if not WORKER_NONE */

@@ -20,6 +20,7 @@
 #include <rte_pause.h>
 
 #include "datapath/deliver.h"
+#include "datapath/edit.h"
 #include "datapath/flow_hash.h"
 #include "datapath/notify.h"
 
@@ -34,9 +35,15 @@ static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 	return ((uint64_t)b->frame[i].hash * to->n_egress) >> 32;
 }
 
-/* Add frame i to the group of its queue. `to` is the port of destination dest. */
+/*
+ * Add frame i to the group of its queue. `to` is the port of destination dest. The frame is edited
+ * first, so that a flow gets the same queue in floods.
+ */
 static struct group *group_add(struct burst *b, unsigned dest, const struct port *to, unsigned i)
 {
+	if (UNLIKELY(b->fwd->dest[dest].edit))
+		edit_frame(b, to, i);
+
 	unsigned k = choose_queue(b, to, i);
 	uint32_t slot = dest * PORT_QUEUES_MAX + k;
 	unsigned g = b->group_of_slot[slot];
@@ -158,7 +165,7 @@ static void groups_finish(struct burst *b)
 static void give_back(struct burst *b, unsigned keep)
 {
 	for (unsigned i = keep; i < b->n; i++)
-		b->bytes -= b->frame[i].len;
+		b->bytes -= edit_taken_len(b, i);
 	burst_keep(b, keep);
 }
 
@@ -172,25 +179,47 @@ static uint32_t copies_cost(const struct burst *b, const uint8_t frames[], unsig
 	return cost;
 }
 
+/* The domain of frame i, if the bridge has VLANs. */
+static uint16_t domain_of(const struct burst *b, unsigned i)
+{
+	return b->policy->features & POLICY_VLAN ? b->vlan[i].domain : 0;
+}
+
+/* The destinations of a flood of frame i. */
+static const struct members *flood_members(const struct burst *b, unsigned i)
+{
+	return bridge_members(b->bridge, domain_of(b, i));
+}
+
+/* The first member from id `dest` on; DESTS_MAX: there is none. */
+static unsigned next_member(const struct members *members, unsigned dest)
+{
+	while (dest < DESTS_MAX) {
+		uint64_t word = members->word[dest / 64] >> dest % 64;
+
+		if (word)
+			return dest + __builtin_ctzll(word);
+		dest = (dest / 64 + 1) * 64;
+	}
+	return DESTS_MAX;
+}
+
 /*
- * Copy the listed frames to every destination but those on the source's port. Returns the number of
- * copies of each frame. If the burst has only one frame, the flood may stop after some
- * destinations; the next visit goes on with the one after them.
+ * Copy the listed frames, which are in one domain, to every destination but those on the source's
+ * port. Returns the number of copies of each frame. If the burst has only one frame, the flood may
+ * stop after some destinations; the next visit goes on with the one after them.
  */
 static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 {
+	const struct members *members = flood_members(b, frames[0]);
 	uint32_t cost = copies_cost(b, frames, n);
-	const struct forwarding *fwd = b->fwd;
-	unsigned copies = 0;
+	unsigned copies = 0, dest = b->flood_next;
 
-	for (unsigned u = 0; u < fwd->n_up; u++) {
-		unsigned dest = fwd->up[u];
-		const struct port *to = fwd->dest[dest].port;
+	for (; (dest = next_member(members, dest)) < DESTS_MAX; dest++) {
+		const struct port *to = b->fwd->dest[dest].port;
 
 		if (to->index == b->source->port->index || to->n_egress == 0)
 			continue; /* not a destination of a flood */
-		if (dest < b->flood_next)
-			continue; /* it got the frame in an earlier visit */
 		if (UNLIKELY(b->flood < cost) && b->n == 1) {
 			b->source->flood_next = dest;
 			give_back(b, 0);
@@ -205,7 +234,8 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 	return copies;
 }
 
-static void flood(struct burst *b, const uint8_t frames[], unsigned n)
+/* Flood the listed frames, which are in one domain. */
+static void flood_domain(struct burst *b, const uint8_t frames[], unsigned n)
 {
 	struct queue_stats *stats = &b->source->stats;
 	unsigned copies = flood_copy(b, frames, n);
@@ -217,6 +247,25 @@ static void flood(struct burst *b, const uint8_t frames[], unsigned n)
 		stats->flooded += n;
 	else
 		stats->drops[DROP_NO_DESTINATION] += n;
+}
+
+/* Flood the listed frames, domain by domain. The list is used up. */
+static void flood(struct burst *b, uint8_t frames[], unsigned n)
+{
+	while (n) {
+		uint16_t domain = domain_of(b, frames[0]);
+		uint8_t together[BURST_FRAMES];
+		unsigned left = 0, k = 0;
+
+		for (unsigned i = 0; i < n; i++) {
+			if (domain_of(b, frames[i]) == domain)
+				together[k++] = frames[i];
+			else
+				frames[left++] = frames[i];
+		}
+		flood_domain(b, together, k);
+		n = left;
+	}
 }
 
 /*
@@ -244,7 +293,7 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 	for (unsigned i = 0; i < b->n; i++) {
 		if (LIKELY(b->frame[i].dest != DEST_FLOOD))
 			continue; /* nothing to flood */
-		cost += (uint64_t)b->fwd->n_up * (b->frame[i].len + FLOOD_COPY);
+		cost += (uint64_t)flood_members(b, i)->n * (b->frame[i].len + FLOOD_COPY);
 		if (UNLIKELY(cost > b->flood))
 			give_back(b, MAX(i, 1u));
 		if (i < b->n)
@@ -256,10 +305,12 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 /* Deliver all frames as one group, if the port has one queue. False: nothing was done. */
 static bool forward_all(struct burst *b, unsigned dest)
 {
-	const struct port *to = b->fwd->dest[dest].port;
+	const struct port *to = burst_dest_port(b, dest);
 	struct group *group = &b->group[0];
 
 	if (UNLIKELY(!to || to->n_egress != 1))
+		return false;
+	if (UNLIKELY(b->fwd->dest[dest].edit) && !(b->alike && !edit_needed(b, to, 0)))
 		return false;
 	*group = (struct group){.queue = to->egress[0], .slot = dest * PORT_QUEUES_MAX};
 	group->n = b->n;
@@ -280,6 +331,7 @@ static void forward_each(struct burst *b)
 	/* The destination of the previous frame, and its group if that port has only one queue. */
 	unsigned last_dest = DEST_NONE;
 	struct group *last = NULL;
+	const struct port *last_port = NULL;
 
 	if (UNLIKELY(b->flood_next))
 		flood_again(b);
@@ -291,6 +343,8 @@ static void forward_each(struct burst *b)
 		unsigned dest = b->frame[i].dest;
 
 		if (LIKELY(dest == last_dest && last)) {
+			if (UNLIKELY(fwd->dest[dest].edit))
+				edit_frame(b, last_port, i);
 			last->frame[last->n++] = i;
 			last->needs |= b->plain ? 0 : b->frame[i].needs;
 			n_unicast++;
@@ -300,7 +354,7 @@ static void forward_each(struct burst *b)
 			b->source->stats.drops[b->frame[i].hash]++;
 		if (UNLIKELY(dest >= DEST_NONE))
 			continue; /* dropped, or flooded above */
-		const struct port *to = dest < fwd->n_dests ? fwd->dest[dest].port : NULL;
+		const struct port *to = dest < fwd->n_dests ? burst_dest_port(b, dest) : NULL;
 
 		if (UNLIKELY(!to || to->n_egress == 0)) {
 			b->source->stats.drops[DROP_PORT_DOWN]++;
@@ -309,6 +363,7 @@ static void forward_each(struct burst *b)
 		struct group *group = group_add(b, dest, to, i);
 
 		last = to->n_egress == 1 ? group : NULL;
+		last_port = to;
 		last_dest = dest;
 		n_unicast++;
 	}

@@ -14,8 +14,7 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	if (!source->enabled || len < FRAME_MIN || len > INJECT_FRAME_MAX)
 		return;
 	memcpy(bytes + hdr_len, frame, len);
-	b->source = source;
-	b->fwd = fwd;
+	burst_begin(b, fwd, source);
 	b->now_s = now_s;
 	b->retries = BURST_RETRIES;
 	b->work = BURST_WORK;
@@ -32,7 +31,7 @@ void burst_inject(struct burst *b, const struct forwarding *fwd, struct queue *s
 	b->in.chain[0] = (struct vring_chain){.len = hdr_len + len, .n_segments = 1};
 	b->in.segment[0] = (struct vring_segment){.addr = bytes, .len = hdr_len + len};
 	burst_snapshot(b);
-	if (UNLIKELY(source->port->policy->features))
+	if (UNLIKELY(b->policy->features))
 		burst_classify(b);
 	burst_lookup(b);
 	burst_forward(b);

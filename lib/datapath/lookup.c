@@ -6,16 +6,14 @@
  * and the same destination address. Only the first frame of a train is looked up. Frames that an
  * earlier stage dropped keep their drop reason.
  */
-#include "datapath/burst.h"
+#include "datapath/lookup.h"
 
 #include "base/bytes16.h"
-#include "bridge/forward.h"
 
 _Static_assert(BURST_FRAMES <= FORWARD_BURST, "a burst is looked up at once");
 _Static_assert(FORWARD_FLOOD == DEST_FLOOD, "a verdict to flood is a destination");
 
-/* Turn the bridge's verdict into a destination or a drop reason. */
-static void take_verdict(struct burst *b, unsigned i, uint16_t verdict)
+void lookup_take_verdict(struct burst *b, unsigned i, uint16_t verdict)
 {
 	if (LIKELY(verdict < DESTS_MAX || verdict == FORWARD_FLOOD)) {
 		b->frame[i].dest = verdict;
@@ -40,8 +38,7 @@ static ALWAYS_INLINE bool addresses_differ(bytes16 a, bytes16 b)
 	return bytes16_meet(a ^ b, (bytes16){UINT64_MAX, UINT32_MAX});
 }
 
-/* Are all frames one train? This is so in the usual burst, and the check is quick. */
-static bool one_train(const struct burst *b)
+bool lookup_one_train(const struct burst *b)
 {
 	const bytes16 first = bytes16_load(b->head[0].data);
 	bytes16 last = bytes16_load(b->head[b->n - 1].data);
@@ -61,15 +58,15 @@ static bool lookup_together(struct burst *b)
 	uint64_t dst = mac_load(data), src = mac_load(data + 6);
 	uint16_t verdict;
 
-	if (!one_train(b))
+	if (!lookup_one_train(b))
 		return false;
-	forward_burst(b->fdb, b->source->port->index, b->now_s, 1, &dst, &src, &verdict);
+	forward_burst(b->bridge->fdb, b->source->port->index, b->now_s, 1, &dst, &src, &verdict);
 	if (LIKELY(verdict < DESTS_MAX)) {
 		b->only_dest = verdict;
 		return true;
 	}
 	for (unsigned i = 0; i < b->n; i++)
-		take_verdict(b, i, verdict);
+		lookup_take_verdict(b, i, verdict);
 	return true;
 }
 
@@ -114,12 +111,16 @@ void burst_lookup(struct burst *b)
 	unsigned n;
 
 	b->only_dest = DEST_NONE;
+	if (UNLIKELY(b->policy->features)) {
+		lookup_with_policy(b);
+		return;
+	}
 	if (plain && lookup_together(b))
 		return;
 	n = plain ? find_trains(b, true, dst, src, run) : find_trains(b, false, dst, src, run);
 	if (n == 0)
 		return;
-	forward_burst(b->fdb, b->source->port->index, b->now_s, n, dst, src, verdict);
+	forward_burst(b->bridge->fdb, b->source->port->index, b->now_s, n, dst, src, verdict);
 	if (plain && all_to_one_dest(verdict, n)) {
 		b->only_dest = verdict[0];
 		return;
@@ -127,6 +128,6 @@ void burst_lookup(struct burst *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		if (!plain && UNLIKELY(b->frame[i].dest == DEST_NONE))
 			continue; /* dropped by an earlier stage, with its reason */
-		take_verdict(b, i, verdict[run[i]]);
+		lookup_take_verdict(b, i, verdict[run[i]]);
 	}
 }

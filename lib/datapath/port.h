@@ -20,6 +20,7 @@
 
 #include "base/util.h"
 #include "datapath/drop.h"
+#include "datapath/policy.h"
 
 #define PORTS_MAX       1024
 #define PORT_QUEUES_MAX 128 /* of a port, in each direction */
@@ -59,6 +60,7 @@ struct queue_stats {
 	uint64_t busy_cycles;  /* TSC cycles of polls that found frames; see worker/sweep.h */
 };
 
+struct fdb;
 struct port;
 struct switch_port;
 struct queue_ops;
@@ -115,19 +117,9 @@ struct port_id {
 	uint16_t index;
 };
 
-/*
- * What is done with the frames that come from a port, besides forwarding them by their addresses.
- * A policy does not change after it was published. Several ports can share a policy.
- */
-struct port_policy {
-	uint32_t features; /* 0: none, and the stage "classify" is left out */
-};
-
-/* No features. */
-extern const struct port_policy port_policy_none;
-
 struct port {
 	uint16_t index;
+	uint16_t bridge;    /* the number of its bridge in the forwarding */
 	uint8_t hdr_len;    /* of the net header: 10 or 12 bytes */
 	bool sends_offload; /* net headers from its driver may ask for offloads */
 	uint16_t mtu;       /* negotiated with its driver; 0: none */
@@ -173,26 +165,49 @@ struct poll_list {
 };
 
 /* The change that is made to a frame on its way to a destination. */
-enum edit { EDIT_NONE };
+enum edit {
+	EDIT_NONE,
+	EDIT_VLAN, /* the outer tag becomes that of the port, see edit.h */
+};
 
 #define DESTS_MAX PORTS_MAX
 
 /*
- * What a verdict names: the egress queues of a port, and an edit. No two destinations have both in
- * common. Today there is one destination for each port, and its id is the index of the port. An id
- * means the same destination in each forwarding: an unfinished flood goes on by id.
+ * What a verdict names: the egress queues of a port, and an edit. There is one destination for each
+ * port, and its id is the index of the port. An id means the same destination in each forwarding:
+ * an unfinished flood goes on by id.
  */
 struct dest {
 	const struct port *port; /* NULL: down */
+	uint16_t bridge;         /* of the port */
 	uint16_t edit;           /* enum edit */
-	uint16_t domain;         /* its frames are learned and flooded in it; only one so far */
 };
+
+/* A set of destinations. */
+struct members {
+	uint32_t n;
+	uint64_t word[DESTS_MAX / 64]; /* by id */
+};
+
+/* A bridge as the workers see it. Frames never leave their bridge. */
+struct bridge_view {
+	struct fdb *fdb;
+	const struct members *members; /* whose ports are up; floods go to them */
+	const uint16_t *members_of;    /* by domain: index of members[]; NULL: always members[0] */
+};
+
+/* The destinations of floods in a domain. */
+static inline const struct members *bridge_members(
+    const struct bridge_view *bridge, uint16_t domain)
+{
+	return &bridge->members[bridge->members_of ? bridge->members_of[domain] : 0];
+}
 
 /* An immutable snapshot of the whole switch, in one allocation. See lib/worker. */
 struct forwarding {
 	unsigned n_dests;
 	struct dest *dest; /* by id */
-	unsigned n_up;
-	uint16_t *up; /* ids of destinations whose port is up, ascending: floods go to them */
+	unsigned n_bridges;
+	struct bridge_view *bridge; /* by number */
 	struct poll_list poll[];
 };

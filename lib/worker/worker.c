@@ -41,7 +41,6 @@
 #include "base/log.h"
 #include "base/nudge.h"
 #include "base/off_cpu.h"
-#include "bridge/fdb.h"
 #include "datapath/burst.h"
 #include "datapath/forwarding.h"
 #include "worker/idle.h"
@@ -74,7 +73,6 @@ struct worker {
 struct workers {
 	_Atomic(struct forwarding *) current;
 	atomic_bool stop;
-	struct fdb *fdb;
 	bool idle_sleep;
 	int (*enter)(void);
 	void (*stuck)(void *arg);
@@ -241,7 +239,7 @@ static int worker_main(void *arg)
 	 * This is done in the worker's thread, because memory comes from the node of the CPU that
 	 * first writes to it.
 	 */
-	error = burst_create(w->all->fdb, &w->burst);
+	error = burst_create(&w->burst);
 	if (!error)
 		error = sweep_init(&w->sweep, rte_get_tsc_hz());
 	if (!error)
@@ -327,7 +325,6 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	memset(all, 0, size);
 	all->n = n;
 	nudge_init();
-	all->fdb = config->fdb;
 	all->idle_sleep = config->idle_sleep;
 	all->enter = config->enter;
 	all->stuck = config->stuck;

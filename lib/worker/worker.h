@@ -20,11 +20,9 @@
 
 #include "datapath/port.h"
 
-struct fdb;
 struct workers;
 
 struct workers_config {
-	struct fdb *fdb;
 	bool idle_sleep;
 	/* Called by each worker before it begins. Not 0: workers_start() fails. May be NULL. */
 	int (*enter)(void);

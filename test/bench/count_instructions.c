@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/ethernet.h"
 #include "base/util.h"
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
@@ -46,25 +47,33 @@ static const struct bench_case {
 	unsigned targets, macs;
 	enum cpu_level level;
 	uint32_t first_len, len; /* of the first frame of a burst, and of the others */
+	enum way { NO_POLICY, ACCESS_TO_ACCESS, TAG_TO_TAG, PUSH, POP } way;
 } cases[] = {
-    {"split", false, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64},
-    {"split-in-order", false, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64},
-    {"packed", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64},
-    {"packed-in-order", true, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64},
-    {"packed-60", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 60},
-    {"packed-60-first", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 64},
-    {"packed-32-macs", true, false, 1, 32, CPU_LEVEL_BASELINE, 64, 64},
-    {"packed-16-targets", true, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64},
-    {"split-16-targets", false, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64},
-    {"split-avx2", false, false, 1, 1, CPU_LEVEL_AVX2, 64, 64},
-    {"packed-avx2", true, false, 1, 1, CPU_LEVEL_AVX2, 64, 64},
-    {"packed-32-macs-avx2", true, false, 1, 32, CPU_LEVEL_AVX2, 64, 64},
-    {"split-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64},
-    {"packed-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64},
-    {"split-60-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 60, 60},
-    {"packed-60-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 60},
-    {"packed-60-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 64},
-    {"packed-32-macs-avx512", true, false, 1, 32, CPU_LEVEL_AVX512, 64, 64},
+    {"split", false, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
+    {"split-in-order", false, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
+    {"packed", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
+    {"packed-in-order", true, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
+    {"packed-60", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 60, NO_POLICY},
+    {"packed-60-first", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 64, NO_POLICY},
+    {"packed-32-macs", true, false, 1, 32, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
+    {"packed-16-targets", true, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
+    {"split-16-targets", false, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
+    {"split-avx2", false, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY},
+    {"packed-avx2", true, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY},
+    {"packed-32-macs-avx2", true, false, 1, 32, CPU_LEVEL_AVX2, 64, 64, NO_POLICY},
+    {"split-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY},
+    {"packed-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY},
+    {"split-60-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY},
+    {"packed-60-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY},
+    {"packed-60-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 64, NO_POLICY},
+    {"packed-32-macs-avx512", true, false, 1, 32, CPU_LEVEL_AVX512, 64, 64, NO_POLICY},
+    {"access-to-access", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ACCESS_TO_ACCESS},
+    {"tag-to-tag", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, TAG_TO_TAG},
+    {"push", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, PUSH},
+    {"pop", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, POP},
+    {"access-to-access-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ACCESS_TO_ACCESS},
+    {"push-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH},
+    {"pop-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP},
 };
 
 struct bench_queue {
@@ -150,6 +159,31 @@ static void put_mac(uint8_t *at, unsigned port, unsigned mac)
 	memcpy(at, bytes, 6);
 }
 
+/* The VLAN of all frames, if there are VLANs. */
+#define VLAN 7
+
+/* Do frames come, or leave, with a tag? */
+static bool tagged(const struct bench_case *c, bool leave)
+{
+	return c->way == TAG_TO_TAG || c->way == (leave ? PUSH : POP);
+}
+
+static const struct port_policy *policy_of(const struct bench_case *c, bool leave)
+{
+	static struct port_policy policy[2];
+	struct vlan_config config = {.set = true, .mode = VLAN_ACCESS, .vlan = VLAN};
+
+	if (c->way == NO_POLICY)
+		return &port_policy_none;
+	if (tagged(c, leave)) {
+		config = (struct vlan_config){.set = true, .mode = VLAN_TRUNK};
+		vlan_set_add(&config.trunk, VLAN);
+	}
+	policy[leave] = (struct port_policy){.features = POLICY_VLAN};
+	vlan_port_init(&policy[leave].vlan, &config);
+	return &policy[leave];
+}
+
 static void fill(const struct bench_case *c)
 {
 	for (unsigned i = 0; i < (WARM_UP + 1) * FRAMES; i++) {
@@ -157,6 +191,8 @@ static void fill(const struct bench_case *c)
 
 		put_mac(buffer + 12, 1 + i % c->targets, i % c->macs);
 		put_mac(buffer + 18, 0, i % c->macs);
+		if (tagged(c, false))
+			store32(buffer + 24, UINT32_C(0x81000000) | VLAN);
 		offer(&w.ingress, buffer, VIRTIO_NET_HDR_LEN + (i % FRAMES ? c->len : c->first_len),
 		    false);
 	}
@@ -172,7 +208,7 @@ static void fill(const struct bench_case *c)
 			uint8_t mac[6];
 
 			put_mac(mac, t, m);
-			fdb_learn(w.fdb, mac_load(mac), t, 0);
+			fdb_learn(w.fdb, fdb_address(mac_load(mac), c->way ? VLAN : 0), t, 0);
 		}
 	}
 }
@@ -182,7 +218,10 @@ static void make_world(const struct bench_case *c)
 	const struct guest_region region = {.size = MEMORY, .uaddr = 1 << 20, .host = w.memory};
 	struct port *port[PORTS_TOP];
 	struct queue *ingress = &w.ingress.queue;
-	struct forwarding_config config = {.n_ports = c->targets + 1,
+	struct bridge_setup bridge;
+	struct forwarding_config config = {.n_bridges = 1,
+	    .bridge = &bridge,
+	    .n_ports = c->targets + 1,
 	    .port = port,
 	    .n_queues = 1,
 	    .queue = &ingress,
@@ -191,12 +230,12 @@ static void make_world(const struct bench_case *c)
 	w.used = 0;
 	memset(w.memory, 0, MEMORY);
 	w.fdb = fdb_create(65536, 300);
-	if (!w.fdb || guest_memory_create(&region, 1, &w.guest) < 0 ||
-	    burst_create(w.fdb, &w.burst) < 0)
+	if (!w.fdb || guest_memory_create(&region, 1, &w.guest) < 0 || burst_create(&w.burst) < 0)
 		abort();
+	bridge = (struct bridge_setup){.fdb = w.fdb, .vlans = c->way != NO_POLICY};
 	for (unsigned i = 0; i <= c->targets; i++) {
 		w.port[i] = (struct port){
-		    .index = i, .hdr_len = VIRTIO_NET_HDR_LEN, .policy = &port_policy_none};
+		    .index = i, .hdr_len = VIRTIO_NET_HDR_LEN, .policy = policy_of(c, i > 0)};
 		port[i] = &w.port[i];
 		start_queue(&w.egress[i], c, &w.port[i], 0, false);
 		w.port[i].n_egress = 1;

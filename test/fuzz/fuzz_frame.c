@@ -2,8 +2,9 @@
 /*
  * Frames go from one guest to another through the whole hot path. The input chooses everything: net
  * headers that agree with the frame or do not, the pieces of the frame, the offloads that the
- * receiver accepts, and the sizes of its buffers. The counters must balance, and no guest may get
- * an offload that it did not negotiate.
+ * receiver accepts, the VLANs of both ports, and the sizes of its buffers. The counters must
+ * balance. No guest may get an offload that it did not negotiate, or a frame of a VLAN that its
+ * port is not in.
  */
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
@@ -27,6 +28,7 @@ struct guest {
 };
 
 static struct guest from, to;
+static struct port_policy policy[2]; /* of the ports of both guests, with VLANs */
 static struct burst *burst;
 static struct fdb *fdb;
 
@@ -110,8 +112,12 @@ static void build_frame(struct input *in, uint8_t *frame, uint32_t len)
 
 	memset(frame, shape, len);
 	memcpy(frame, addresses[shape >> 2 & 1], 12);
-	for (unsigned tags = shape >> 3 & 3; tags > 1; tags--, l3 += 4)
-		memcpy(frame + l3 - 2, "\x81\0\0\x01", 4);
+	for (unsigned tags = shape >> 3 & 3; tags; tags--, l3 += 4) {
+		uint8_t tag = input_u8(in);
+
+		put16(frame + l3 - 2, tag & 8 ? 0x88a8 : 0x8100);
+		put16(frame + l3, (tag & 0xf0) << 8 | (tag & 7));
+	}
 	put16(frame + l3 - 2, ipv6 ? 0x86dd : 0x0800);
 	l4 = l3 + (ipv6 ? 40 : 20);
 	if (len < l4 + 20)
@@ -199,18 +205,58 @@ static void check_totals(void)
 	promise(in->unicast + in->flood_copies + in->gso_segments == out->frames + all_drops(out));
 }
 
+/* VLANs 1 to 3: the mode, the VLAN, and the list of a trunk. */
+static void draw_policy(struct input *in, struct port_policy *p)
+{
+	struct vlan_config c = {.set = input_below(in, 8) > 0, .mode = input_below(in, 3)};
+	uint8_t list = input_u8(in);
+
+	c.vlan = c.mode == VLAN_TRUNK ? input_below(in, 4) : 1 + input_below(in, 3);
+	for (uint16_t vlan = 1; vlan <= 3 && c.mode == VLAN_TRUNK; vlan++)
+		if (list >> vlan & 1)
+			vlan_set_add(&c.trunk, vlan);
+	if (c.mode == VLAN_TRUNK && (list & 1))
+		c.tpid = list & 2 ? 0x8100 : 0x88a8;
+	if (!c.set)
+		c = (struct vlan_config){0};
+	promise(vlan_config_valid(&c));
+	*p = (struct port_policy){.features = POLICY_VLAN};
+	vlan_port_init(&p->vlan, &c);
+}
+
+/* May the frame at the beginning of the sender's buffers reach the receiver? */
+static bool may_pass(void)
+{
+	const uint8_t *frame = from.buffers + VIRTIO_NET_HDR_LEN;
+	struct vlan_frame v;
+
+	return !to.port.policy->features ||
+	    (vlan_ingress(&from.port.policy->vlan, frame, 18, &v) &&
+		vlan_member(&to.port.policy->vlan, v.domain));
+}
+
 static void run(struct input *in)
 {
 	struct port *ports[2] = {&from.port, &to.port};
 	struct queue *polled[1] = {&from.queue};
-	struct forwarding_config config = {
-	    .n_ports = 2, .n_workers = 1, .n_queues = 1, .port = ports, .queue = polled};
+	struct bridge_setup bridge = {.fdb = fdb, .vlans = input_below(in, 2)};
+	struct forwarding_config config = {.n_bridges = 1,
+	    .bridge = &bridge,
+	    .n_ports = 2,
+	    .n_workers = 1,
+	    .n_queues = 1,
+	    .port = ports,
+	    .queue = polled};
 	struct forwarding *fwd;
 	uint32_t size = 64 + input_u16(in);
 
 	to.port.accepts = input_u8(in) & 0x7f;
 	to.port.egress[0] = &to.queue;
 	to.port.n_egress = 1;
+	for (unsigned i = 0; bridge.vlans && i < 2; i++) {
+		draw_policy(in, &policy[i]);
+		ports[i]->policy = &policy[i];
+	}
 	promise(forwarding_create(&config, &fwd) == 0);
 	for (unsigned i = 0; i < 32; i++)
 		offer(&to, i * (ROOM / 32), size, input_below(in, 8) ? size : 100,
@@ -220,8 +266,12 @@ static void run(struct input *in)
 		struct queue_stats before = to.queue.stats;
 		uint16_t used_before = used->idx;
 
+		bool passes;
+
 		send_frame(in);
+		passes = may_pass();
 		burst_run(burst, fwd, &from.queue, 1, BURST_FRAMES);
+		promise(passes || to.queue.stats.frames == before.frames);
 		check_delivered(&before, used_before);
 		check_totals();
 		if (to.vring.broken || from.vring.broken)
@@ -236,7 +286,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!burst) {
 		fdb = fdb_create(256, 300);
-		promise(fdb && burst_create(fdb, &burst) == 0);
+		promise(fdb && burst_create(&burst) == 0);
 	}
 	fdb_flush_port(fdb, 0);
 	fdb_flush_port(fdb, 1);

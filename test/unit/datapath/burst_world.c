@@ -46,8 +46,9 @@ static unsigned counted_fetch(struct vring *vr, struct vring_batch *batch, unsig
 static void start(struct end *e, struct port *port, bool receives)
 {
 	static struct port_calls calls;
-	uint64_t features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(NET_F_MRG_RXBUF);
-	struct vring_layout layout = vring_layout(RING, false);
+	uint64_t features = VIRTIO_BIT(F_VERSION_1) | VIRTIO_BIT(NET_F_MRG_RXBUF) |
+	    (w.packed ? VIRTIO_BIT(F_RING_PACKED) : 0);
+	struct vring_layout layout = vring_layout(RING, w.packed);
 	struct vring_config config = {
 	    .direction = receives ? VRING_TRANSMIT : VRING_RECEIVE,
 	    .features = features,
@@ -59,6 +60,7 @@ static void start(struct end *e, struct port *port, bool receives)
 	    .memory = w.guest,
 	};
 
+	e->position = vring_position_initial(w.packed);
 	assert_int_equal(vring_start(&e->ring, &config), 0);
 	assert_int_equal(
 	    driver_ring_init(&e->driver, features, RING, config.desc, config.driver, config.device),
@@ -73,28 +75,38 @@ static void start(struct end *e, struct port *port, bool receives)
 	vhost_queue_set(&e->queue, &e->ring);
 }
 
-void open_world(unsigned ports, uint32_t accepts)
+void open_world_with(const struct world_options *options)
 {
 	struct guest_region region = {.size = MEMORY};
 	struct port *port[PORTS_MAX];
 	struct queue *from = &w.from.queue;
-	struct forwarding_config config = {
-	    .n_ports = ports, .port = port, .n_queues = 1, .queue = &from, .n_workers = 1};
+	struct bridge_setup bridge[BRIDGES] = {0};
+	struct forwarding_config config = {.n_bridges = BRIDGES,
+	    .bridge = bridge,
+	    .n_ports = options->ports,
+	    .port = port,
+	    .n_queues = 1,
+	    .queue = &from,
+	    .n_workers = 1};
 
 	memset(&w, 0, sizeof(w));
-	w.ports = ports;
+	w.ports = options->ports;
+	w.packed = options->packed;
 	/* Not malloc(), which would touch all of the memory if MALLOC_PERTURB_ is set. */
 	w.memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(w.memory, MAP_FAILED);
 	region.host = w.memory;
 	assert_int_equal(guest_memory_create(&region, 1, &w.guest), 0);
 	w.fdb = fdb_create(1024, 300);
-	assert_int_equal(burst_create(w.fdb, &w.burst), 0);
-	for (unsigned i = 0; i < ports; i++) {
+	bridge[0] = (struct bridge_setup){.fdb = w.fdb, .vlans = options->vlans};
+	bridge[1] = (struct bridge_setup){.fdb = w.fdb};
+	assert_int_equal(burst_create(&w.burst), 0);
+	for (unsigned i = 0; i < w.ports; i++) {
 		w.port[i] = (struct port){.index = i,
-		    .policy = &port_policy_none,
+		    .bridge = options->bridge ? options->bridge[i] : 0,
+		    .policy = options->policy ? options->policy[i] : &port_policy_none,
 		    .hdr_len = VIRTIO_NET_HDR_LEN,
-		    .accepts = accepts,
+		    .accepts = options->accepts,
 		    .sends_offload = true,
 		    .n_egress = 1,
 		    .egress = {&w.to[i].queue}};
@@ -103,6 +115,11 @@ void open_world(unsigned ports, uint32_t accepts)
 	}
 	start(&w.from, &w.port[SENDER], true);
 	assert_int_equal(forwarding_create(&config, &w.fwd), 0);
+}
+
+void open_world(unsigned ports, uint32_t accepts)
+{
+	open_world_with(&(struct world_options){.ports = ports, .accepts = accepts});
 }
 
 void close_world(void)

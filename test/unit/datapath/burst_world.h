@@ -19,6 +19,7 @@
 #define RING      1024
 #define PORTS     20 /* for tests in which the number does not matter */
 #define SENDER    0
+#define BRIDGES   2 /* they share a table, as after a port has changed its bridge */
 #define MSS       1448
 #define HEADERS   (14 + 20 + 20)
 #define TSO_FRAME (HEADERS + 65000)
@@ -35,6 +36,7 @@ struct end {
 
 struct world {
 	unsigned ports;
+	bool packed;
 	uint8_t *memory;
 	size_t used;
 	struct guest_memory *guest;
@@ -54,6 +56,16 @@ uint8_t *take(size_t bytes);
 
 /* accepts: the offloads that all receivers accept. */
 void open_world(unsigned ports, uint32_t accepts);
+struct world_options {
+	unsigned ports;
+	uint32_t accepts;
+	bool packed;                             /* the rings; else split */
+	bool vlans;                              /* bridge 0 has VLANs */
+	const struct port_policy *const *policy; /* of each port; NULL: no features */
+	const uint16_t *bridge;                  /* of each port; NULL: 0 */
+};
+void open_world_with(const struct world_options *options);
+
 void close_world(void);
 
 /* Offer the same buffer n times. */

@@ -104,31 +104,6 @@ static void frames_for_a_ring_without_translations_are_not_for_a_full_one(void *
 	}
 }
 
-/* A burst without a policy stays plain, and a burst with one becomes general. */
-static void only_a_policy_with_features_is_applied(void **state)
-{
-	static const struct port_policy some = {.features = 1u << 31};
-	const struct port_policy *policy[] = {&port_policy_none, &some};
-
-	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		open_world(2, UINT32_MAX);
-		w.port[SENDER].policy = policy[i];
-		w.port[SENDER].sends_offload = false;
-		offer(&w.to[1], take(BUFFER), BUFFER, 10);
-		send_frames(1, 100, 0, 3);
-		assert_int_equal(run(), 3);
-		assert_int_equal(w.burst->plain, i == 0);
-		assert_int_equal(delivered(1), 3);
-		burst_inject(w.burst, w.fwd, &w.from.queue, 0,
-		    make_frame(1, 100, 0) + VIRTIO_NET_HDR_LEN, 100);
-		assert_int_equal(w.burst->plain, i == 0);
-		assert_int_equal(delivered(1), 4);
-		assert_balance();
-		close_world();
-	}
-}
-
 /* The net header in the first buffer tells the driver how many buffers the frame has. */
 static void a_frame_over_several_buffers_says_how_many(void **state)
 {
@@ -238,7 +213,6 @@ int main(void)
 	    cmocka_unit_test(frames_to_a_port_that_is_down_are_counted),
 	    cmocka_unit_test(copies_of_floods_are_counted),
 	    cmocka_unit_test(drivers_that_are_not_called_are_counted),
-	    cmocka_unit_test(only_a_policy_with_features_is_applied),
 	    cmocka_unit_test(frames_for_a_ring_without_translations_are_not_for_a_full_one),
 	    cmocka_unit_test(a_frame_over_several_buffers_says_how_many),
 	    cmocka_unit_test(of_the_flags_of_a_header_only_the_request_for_a_checksum_is_passed_on),

@@ -19,18 +19,38 @@ static struct queue queues[PORTS];
 static struct queue *queue[PORTS];
 static struct port *port[PORTS];
 
+static const struct port_policy none;
+
+/* The members of a domain are the ports in the mask. */
+static void assert_members(
+    const struct forwarding *fwd, unsigned bridge, uint16_t domain, uint64_t mask)
+{
+	const struct members *members = bridge_members(&fwd->bridge[bridge], domain);
+
+	assert_int_equal(members->n, __builtin_popcountll(mask));
+	assert_int_equal(members->word[0], mask);
+}
+
 /*
  * A forwarding in which port i has one queue: worker 0 polls the queues of even ports, worker 1
  * those of odd ports. Port 1 is down.
  */
 static struct forwarding *picture(void)
 {
+	const struct bridge_setup bridge = {0};
 	struct forwarding_config config = {
-	    .n_ports = PORTS, .port = port, .n_queues = PORTS, .queue = queue, .n_workers = 3};
+	    .n_bridges = 1,
+	    .bridge = &bridge,
+	    .n_ports = PORTS,
+	    .port = port,
+	    .n_queues = PORTS,
+	    .queue = queue,
+	    .n_workers = 3,
+	};
 	struct forwarding *fwd;
 
 	for (unsigned i = 0; i < PORTS; i++) {
-		ports[i].index = i;
+		ports[i] = (struct port){.index = i, .policy = &none};
 		port[i] = &ports[i];
 		queue[i] = &queues[i];
 		queues[i].port = &ports[i];
@@ -62,9 +82,8 @@ static void each_worker_polls_its_queues_in_order(void **state)
 		assert_ptr_equal(fwd->dest[i].port, port[i]);
 		assert_int_equal(fwd->dest[i].edit, EDIT_NONE);
 	}
-	assert_int_equal(fwd->n_up, 3);
-	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(fwd->up[i], i ? i + 1 : 0);
+	assert_members(fwd, 0, 0, 0xd);
+	assert_members(fwd, 0, 4095, 0xd);
 	forwarding_destroy(fwd);
 }
 
@@ -85,10 +104,64 @@ static void only_if_each_of_its_queues_kicks_a_worker_may_wait_for_kicks(void **
 	}
 }
 
+static struct port_policy vlan_policy(struct vlan_config config)
+{
+	struct port_policy policy = {.features = POLICY_VLAN};
+
+	assert_true(vlan_config_valid(&config));
+	vlan_port_init(&policy.vlan, &config);
+	return policy;
+}
+
+/* Bridge 0 has VLANs and ports 0 to 6, bridge 1 has ports 7 and 8. Port 6 is down. */
+static void each_vlan_of_each_bridge_has_its_members(void **state)
+{
+	enum { N = 9 };
+	struct vlan_config list = {.set = true}, native = {.set = true, .vlan = 5};
+	struct port_policy policy[N];
+	const struct bridge_setup bridge[] = {{.vlans = true}, {0}};
+	struct port ports9[N], *port9[N];
+	struct forwarding_config config = {
+	    .n_bridges = 2, .bridge = bridge, .n_ports = N, .port = port9, .n_workers = 1};
+	struct forwarding *fwd;
+
+	(void)state;
+	vlan_set_add(&list.trunk, 5);
+	vlan_set_add(&list.trunk, 4094);
+	for (uint16_t vlan = VLAN_MIN; vlan <= VLAN_MAX; vlan++)
+		vlan_set_add(&native.trunk, vlan);
+	policy[0] = vlan_policy((struct vlan_config){0});
+	policy[1] = vlan_policy((struct vlan_config){.set = true, .mode = VLAN_ACCESS, .vlan = 5});
+	policy[2] = vlan_policy((struct vlan_config){.set = true, .mode = VLAN_QINQ, .vlan = 64});
+	policy[3] = vlan_policy(list);
+	policy[4] = vlan_policy(native);
+	policy[5] = vlan_policy((struct vlan_config){.set = true, .mode = VLAN_ACCESS, .vlan = 5});
+	policy[6] = policy[5];
+	policy[7] = policy[8] = none;
+	for (unsigned i = 0; i < N; i++) {
+		ports9[i] = (struct port){.index = i, .policy = &policy[i], .bridge = i > 6};
+		port9[i] = i == 6 ? NULL : &ports9[i];
+	}
+	assert_int_equal(forwarding_create(&config, &fwd), 0);
+	assert_members(fwd, 0, 0, 0x01);
+	assert_members(fwd, 0, 1, 0x11);
+	assert_members(fwd, 0, 5, 0x3b);
+	assert_members(fwd, 0, 63, 0x11);
+	assert_members(fwd, 0, 64, 0x15);
+	assert_members(fwd, 0, 4094, 0x19);
+	assert_members(fwd, 1, 0, 0x180);
+	for (unsigned i = 0; i < N; i++) {
+		assert_int_equal(fwd->dest[i].edit, i < 6 ? EDIT_VLAN : EDIT_NONE);
+		assert_int_equal(fwd->dest[i].bridge, i > 6);
+	}
+	forwarding_destroy(fwd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_worker_polls_its_queues_in_order),
+	    cmocka_unit_test(each_vlan_of_each_bridge_has_its_members),
 	    cmocka_unit_test(only_if_each_of_its_queues_kicks_a_worker_may_wait_for_kicks),
 	};
 

@@ -76,8 +76,14 @@ static unsigned turn(void)
 static void publish(unsigned n, uint64_t number)
 {
 	struct port *port = &lab.port[0];
-	const struct forwarding_config config = {
-	    .n_ports = 1, .port = &port, .n_queues = n, .queue = lab.all, .n_workers = 1};
+	const struct bridge_setup bridge = {0};
+	const struct forwarding_config config = {.n_bridges = 1,
+	    .bridge = &bridge,
+	    .n_ports = 1,
+	    .port = &port,
+	    .n_queues = n,
+	    .queue = lab.all,
+	    .n_workers = 1};
 
 	forwarding_destroy(lab.fwd);
 	assert_int_equal(forwarding_create(&config, &lab.fwd), 0);
@@ -359,7 +365,10 @@ static void each_worker_has_its_queues_in_order(void **state)
 {
 	enum { WORKERS = 3 };
 	struct port *port = &lab.port[0];
-	const struct forwarding_config config = {.n_ports = 1,
+	const struct bridge_setup bridge = {0};
+	const struct forwarding_config config = {.n_bridges = 1,
+	    .bridge = &bridge,
+	    .n_ports = 1,
 	    .port = &port,
 	    .n_queues = QUEUES,
 	    .queue = lab.all,

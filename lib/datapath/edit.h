@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The change that is made to a frame on its way to a destination: its outer tag becomes the one
+ * with which it leaves there.
+ *
+ * The tag is in the head of the frame, which is private memory. So an edit moves some bytes there,
+ * and the offsets in the net header with them. The copy from guest to guest stays one copy.
+ */
+#pragma once
+
+#include "datapath/burst.h"
+
+/* Would frame i change on its way to the port? */
+static inline bool edit_needed(const struct burst *b, const struct port *to, unsigned i)
+{
+	return vlan_egress(&to->policy->vlan, &b->vlan[i]) != b->vlan[i].tag;
+}
+
+/* The length with which frame i came. */
+static inline uint32_t edit_taken_len(const struct burst *b, unsigned i)
+{
+	const struct vlan_frame *v = &b->vlan[i];
+
+	if (!(b->policy->features & POLICY_VLAN))
+		return b->frame[i].len;
+	return b->frame[i].len + (v->came && !v->tag ? VLAN_TAG_LEN : 0) -
+	    (v->tag && !v->came ? VLAN_TAG_LEN : 0);
+}
+
+/*
+ * Can frame i get and lose a tag? If not, the checksum that it asks for would begin in its tag, or
+ * at an offset that does not fit into the net header. Frames of a plain burst can.
+ */
+bool edit_possible(const struct burst *b, unsigned i);
+
+/* Give frame i the tag with which it leaves by the port. A plain burst becomes general. */
+void edit_frame(struct burst *b, const struct port *to, unsigned i);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 4 for a port with a policy: learn and look up each frame in its domain, and apply what
+ * depends on the destination. lookup.c explains trains and verdicts; here the frames of a train are
+ * in the same domain, too.
+ */
+#include "datapath/lookup.h"
+
+/* The addresses of the trains, with their domains, and the train of each frame. */
+struct trains {
+	unsigned n;
+	uint64_t dst[BURST_FRAMES], src[BURST_FRAMES];
+	uint16_t verdict[BURST_FRAMES];
+	uint8_t of[BURST_FRAMES];
+};
+
+static bool dropped(const struct burst *b, unsigned i)
+{
+	return !b->plain && b->frame[i].dest == DEST_NONE;
+}
+
+static uint16_t domain_of(const struct burst *b, unsigned i)
+{
+	return b->policy->features & POLICY_VLAN ? b->vlan[i].domain : 0;
+}
+
+/* Are all frames of the burst in one domain, with the same addresses? */
+static bool one_train(const struct burst *b)
+{
+	if ((b->policy->features & POLICY_VLAN) && !b->alike)
+		return false;
+	return b->plain && lookup_one_train(b);
+}
+
+static uint64_t address(const struct burst *b, unsigned i, unsigned at)
+{
+	return fdb_address(mac_load(b->head[i].data + at), domain_of(b, i));
+}
+
+static void find_trains(const struct burst *b, struct trains *t)
+{
+	unsigned n = one_train(b) ? 1 : b->n;
+
+	t->n = 0;
+	memset(t->of, 0, sizeof(t->of));
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t dst, src;
+
+		if (UNLIKELY(dropped(b, i)))
+			continue; /* with its reason */
+		dst = address(b, i, 0);
+		src = address(b, i, 6);
+		if (t->n == 0 || dst != t->dst[t->n - 1] || src != t->src[t->n - 1]) {
+			t->dst[t->n] = dst;
+			t->src[t->n] = src;
+			t->n++;
+		}
+		t->of[i] = t->n - 1;
+	}
+}
+
+/*
+ * An address may have been learned on the port before the port left the VLAN. Then its entry is
+ * about to be forgotten, and the address counts as unknown.
+ */
+static uint16_t check_member(const struct burst *b, uint16_t verdict, uint64_t dst)
+{
+	const struct port *to;
+
+	if (verdict >= b->fwd->n_dests || !(b->policy->features & POLICY_VLAN))
+		return verdict;
+	to = burst_dest_port(b, verdict);
+	if (to && !vlan_member(&to->policy->vlan, dst >> FDB_MAC_BITS))
+		return FORWARD_FLOOD;
+	return verdict;
+}
+
+static bool all_to_one_dest(const struct trains *t)
+{
+	for (unsigned i = 1; i < t->n; i++)
+		if (t->verdict[i] != t->verdict[0])
+			return false;
+	return t->n && t->verdict[0] < DESTS_MAX;
+}
+
+void lookup_with_policy(struct burst *b)
+{
+	struct trains t;
+
+	find_trains(b, &t);
+	forward_burst(
+	    b->bridge->fdb, b->source->port->index, b->now_s, t.n, t.dst, t.src, t.verdict);
+	for (unsigned k = 0; k < t.n; k++)
+		t.verdict[k] = check_member(b, t.verdict[k], t.dst[k]);
+	if (b->plain && all_to_one_dest(&t)) {
+		b->only_dest = t.verdict[0];
+		return;
+	}
+	for (unsigned i = 0; i < b->n; i++) {
+		if (UNLIKELY(dropped(b, i)))
+			continue; /* with its reason */
+		lookup_take_verdict(b, i, t.verdict[t.of[i]]);
+	}
+}
