@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bridge/fdb.h"
+#include "control/bridge.h"
 #include "control/vhost_port.h"
 
 /*
@@ -54,7 +55,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (fdb_flush_some(sw->fdb, SLICE_BUCKETS))
+	if (bridges_flush_some(sw, SLICE_BUCKETS))
 		event_add(sw->address_owners.flush, &wait);
 }
 
@@ -62,20 +63,25 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 static void forget(struct vhost_port *vp, const char *why)
 {
 	struct vswitch *sw = vp->port.sw;
-	uint32_t n = fdb_port_count(sw->fdb, vp->port.index);
+	uint32_t n = fdb_port_count(switch_port_fdb(&vp->port), vp->port.index);
 
 	vp->address_owner.gone = false;
 	if (n == 0)
 		return;
 	vhost_tell(&vp->net.vhost, LOG_INFO, "%u addresses are forgotten: %s", n, why);
-	fdb_flush_port(sw->fdb, vp->port.index);
+	fdb_flush_port(switch_port_fdb(&vp->port), vp->port.index);
+	address_owners_flush(sw);
+}
+
+void address_owners_flush(struct vswitch *sw)
+{
 	event_active(sw->address_owners.flush, 0, 0);
 }
 
 void address_owner_remove(struct switch_port *sp)
 {
-	fdb_flush_port(sp->sw->fdb, sp->index);
-	event_active(sp->sw->address_owners.flush, 0, 0);
+	fdb_flush_port(switch_port_fdb(sp), sp->index);
+	address_owners_flush(sp->sw);
 }
 
 void address_owner_arrived(struct vhost_port *vp)

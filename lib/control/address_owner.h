@@ -34,6 +34,9 @@ struct address_owners {
 int address_owners_create(struct vswitch *sw, unsigned forget_after_s);
 void address_owners_destroy(struct vswitch *sw);
 
+/* Addresses of a port are to be flushed: begin, or go on. */
+void address_owners_flush(struct vswitch *sw);
+
 /* Call it once a second. */
 void address_owners_tick(struct vswitch *sw);
 

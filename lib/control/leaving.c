@@ -6,7 +6,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
-#include "bridge/fdb.h"
+#include "control/bridge.h"
 #include "control/switch_port.h"
 #include "control/vswitch.h"
 
@@ -84,7 +84,7 @@ static void go_on(struct switch_port *sp)
 			release(sp);
 		break;
 	case PORT_LEAVES_ADDRESSES:
-		if (!fdb_flush_pending(sp->sw->fdb, sp->index))
+		if (!bridges_flush_pending(sp->sw, sp->index))
 			finish(sp);
 		break;
 	}

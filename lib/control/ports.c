@@ -33,8 +33,7 @@ void vswitch_port_defaults(const struct vswitch *sw, struct port_config *ret_con
 	*ret_config = sw->port_defaults;
 }
 
-static __attribute__((format(printf, 4, 5))) int refuse(
-    struct port_fault *fault, int error, const char *field, const char *format, ...)
+int vswitch_refuse(struct port_fault *fault, int error, const char *field, const char *format, ...)
 {
 	va_list args;
 
@@ -72,11 +71,12 @@ static int check_name(const struct port_config *c, struct port_fault *fault)
 	const char *field = c->name == c->path ? "path" : "name";
 
 	if (has_control(c->name) || has_control(c->path))
-		return refuse(fault, -EINVAL, has_control(c->name) ? field : "path",
+		return vswitch_refuse(fault, -EINVAL, has_control(c->name) ? field : "path",
 		    "a name or path has a control character");
 	/* Whether a path is too long for a socket is found out later. */
 	if (c->name != c->path && (!*c->name || strlen(c->name) > NAME_MAX_LEN))
-		return refuse(fault, -EINVAL, field, "a name has 1 to %u characters", NAME_MAX_LEN);
+		return vswitch_refuse(
+		    fault, -EINVAL, field, "a name has 1 to %u characters", NAME_MAX_LEN);
 	return 0;
 }
 
@@ -85,15 +85,16 @@ static int check_values(const struct port_config *c, struct port_fault *fault)
 	bool is_fd = c->mode == VHOST_ENDPOINT_FD;
 
 	if (is_fd && c->fd < 0)
-		return refuse(fault, -EINVAL, "fd", "%s: there is no descriptor", c->name);
+		return vswitch_refuse(fault, -EINVAL, "fd", "%s: there is no descriptor", c->name);
 	if (!is_fd && (!c->path || !*c->path))
-		return refuse(fault, -EINVAL, "path", "%s: there is no path", c->name);
+		return vswitch_refuse(fault, -EINVAL, "path", "%s: there is no path", c->name);
 	if (c->offer.queue_pairs == 0 || c->offer.queue_pairs > PORT_QUEUES_MAX)
-		return refuse(fault, -EINVAL, "queue_pairs", "%s: %u queue pairs are not 1 to %u",
-		    c->name, c->offer.queue_pairs, PORT_QUEUES_MAX);
+		return vswitch_refuse(fault, -EINVAL, "queue_pairs",
+		    "%s: %u queue pairs are not 1 to %u", c->name, c->offer.queue_pairs,
+		    PORT_QUEUES_MAX);
 	if (c->offer.mtu && c->offer.mtu < MTU_MIN)
-		return refuse(fault, -EINVAL, "mtu", "%s: an MTU of %u is not %u to %u", c->name,
-		    c->offer.mtu, MTU_MIN, UINT16_MAX);
+		return vswitch_refuse(fault, -EINVAL, "mtu", "%s: an MTU of %u is not %u to %u",
+		    c->name, c->offer.mtu, MTU_MIN, UINT16_MAX);
 	return 0;
 }
 
@@ -105,9 +106,10 @@ static int check(const struct vswitch *sw, const struct port_config *c, struct p
 	if (err)
 		return err;
 	if (vswitch_port_find(sw, c->name))
-		return refuse(fault, -EEXIST, "name", "%s: there is a port of this name", c->name);
+		return vswitch_refuse(
+		    fault, -EEXIST, "name", "%s: there is a port of this name", c->name);
 	if (other)
-		return refuse(
+		return vswitch_refuse(
 		    fault, -EEXIST, "path", "%s: the port %s has this path", c->path, other->name);
 	return check_values(c, fault);
 }
@@ -124,13 +126,14 @@ static int add(struct vswitch *sw, const struct port_config *config, struct swit
 	}
 	err = vhost_port_create(sw, config, ret_port, fault->text, sizeof(fault->text));
 	if (err == -ENOSPC && vswitch_port_count(sw) < PORTS_MAX)
-		return refuse(fault, err, NULL,
+		return vswitch_refuse(fault, err, NULL,
 		    "%s: more than %u ports, with those whose removal has not ended", config->name,
 		    PORTS_MAX);
 	if (err == -ENOSPC)
-		return refuse(fault, err, NULL, "%s: more than %u ports", config->name, PORTS_MAX);
+		return vswitch_refuse(
+		    fault, err, NULL, "%s: more than %u ports", config->name, PORTS_MAX);
 	if (err && !*fault->text)
-		return refuse(fault, err, NULL, "%s: %s", config->name, error_text(-err));
+		return vswitch_refuse(fault, err, NULL, "%s: %s", config->name, error_text(-err));
 	if (err)
 		fault->field = config->mode == VHOST_ENDPOINT_FD ? "fd" : "path";
 	return err;
@@ -153,6 +156,12 @@ int vswitch_port_add(struct vswitch *sw, const struct port_config *config,
 	err = add(sw, &named, &sp, ret_fault);
 	if (err)
 		return err;
+	err = vswitch_port_set(sp, &named.settings, ret_fault);
+	if (err) {
+		sp->ops->stop(sp);
+		sp->ops->destroy(sp);
+		return err;
+	}
 	vswitch_attach(sp);
 	vswitch_tell(sp, PORT_ADDED);
 	if (ret_port)

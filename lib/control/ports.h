@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "control/port_settings.h"
 #include "net/net_device.h"
 #include "vhost/endpoint.h"
 
@@ -46,6 +47,8 @@ struct port_config {
 	gid_t group;
 	bool patient;           /* see struct vhost_endpoint_config; only at the start */
 	struct net_offer offer; /* what the front-end is offered */
+	/* With which it is added; vswitch_port_settings() returns those of now. */
+	struct port_settings settings;
 };
 
 /* Why a port was not added. */
@@ -81,6 +84,10 @@ struct switch_port *vswitch_port_find(const struct vswitch *sw, const char *name
  * no more.
  */
 struct switch_port *vswitch_port_next(const struct vswitch *sw, unsigned *at);
+
+/* Fill in *fault with a formatted text. Returns error. */
+__attribute__((format(printf, 4, 5))) int vswitch_refuse(
+    struct port_fault *fault, int error, const char *field, const char *format, ...);
 
 unsigned vswitch_port_count(const struct vswitch *sw);
 

@@ -111,7 +111,7 @@ static json_t *port_json(
 	    sp->name, "path", config->path ? config->path : sp->name, "up", (int)switch_port_up(sp),
 	    "state", vswitch_port_state(sp, state, sizeof(state)), "queues", queues);
 	sp->ops->report(sp, port);
-	report_addresses(port, sp->sw->fdb, lists, sp->index);
+	report_addresses(port, switch_port_fdb(sp), lists, sp->index);
 	return port;
 }
 

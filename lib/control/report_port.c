@@ -12,7 +12,7 @@
 #define ADDRESSES_MAX 8192
 
 struct address_lists {
-	const struct fdb *fdb;
+	const struct fdb *fdb; /* that is being listed */
 	uint32_t now_s;
 	unsigned n_ports;
 	unsigned per_port;
@@ -39,16 +39,19 @@ struct address_lists *address_lists_create(const struct vswitch *sw)
 {
 	struct address_lists *lists =
 	    calloc(1, sizeof(*lists) + sw->n_ports * sizeof(lists->list[0]));
+	const struct bridge *bridge;
 
 	if (!lists)
 		return NULL;
-	lists->fdb = sw->fdb;
 	lists->now_s = workers_clock();
 	lists->n_ports = sw->n_ports;
 	lists->per_port = ADDRESSES_MAX / MAX(sw->n_ports, 1);
 	for (unsigned p = 0; p < sw->n_ports; p++)
 		lists->list[p] = json_object();
-	fdb_foreach_in(sw->fdb, BUCKETS_MAX, list_address, lists);
+	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));) {
+		lists->fdb = vswitch_bridge_fdb(bridge);
+		fdb_foreach_in(lists->fdb, BUCKETS_MAX / sw->n_bridges, list_address, lists);
+	}
 	return lists;
 }
 

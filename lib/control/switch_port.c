@@ -29,6 +29,8 @@ int switch_port_init(
 void switch_port_cleanup(struct switch_port *sp)
 {
 	if (sp->sw)
+		port_settings_drop(sp);
+	if (sp->sw)
 		port_index_give_back(&sp->sw->indices, sp->index);
 	free(sp->port);
 	free(sp->name);
@@ -43,18 +45,31 @@ static bool any_in_use(const struct switch_port *sp)
 	return false;
 }
 
+/* A port and its policy, in one allocation. */
+struct described {
+	struct port port;
+	struct port_policy policy CACHE_ALIGNED;
+};
+
+_Static_assert(offsetof(struct described, port) == 0, "free() gets the port");
+
 static struct port *port_create(struct switch_port *sp)
 {
-	struct port *port = aligned_alloc(CACHE_LINE, sizeof(*port));
+	struct described *d = aligned_alloc(CACHE_LINE, sizeof(*d));
 
-	if (!port) {
+	if (!d) {
 		log_limited(sp->limit, LOG_ERROR, sp->name,
 		    "out of memory: the port is down until its next change");
 		return NULL;
 	}
-	*port = (struct port){
-	    .index = sp->index, .generation = sp->generation, .policy = &port_policy_none};
-	return port;
+	d->port = (struct port){
+	    .index = sp->index,
+	    .bridge = sp->bridge->number,
+	    .generation = sp->generation,
+	    .policy = &d->policy,
+	};
+	port_settings_policy(sp, &d->policy);
+	return &d->port;
 }
 
 void switch_port_renew(struct switch_port *sp)

@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/bridge.h"
 #include "control/kicks.h"
+#include "control/port_settings.h"
 #include "control/scheduler.h"
 #include "datapath/port.h"
 
@@ -78,10 +80,13 @@ struct switch_port {
 	} stage;
 	void (*removed)(void *arg); /* called at the end of its removal; or NULL */
 	void *removed_arg;
-	struct log_limit *limit; /* of log lines; belongs to the kind */
-	struct port *port;       /* as published; NULL: down */
-	struct port *replaced;   /* the port before, until no worker uses it */
-	unsigned n_polled;       /* queues that workers poll */
+	struct port_settings settings;
+	struct bridge *bridge;             /* NULL: its settings are not in effect yet */
+	uint64_t forget[BRIDGES_MAX / 64]; /* bridges whose tables forget the port's addresses */
+	struct log_limit *limit;           /* of log lines; belongs to the kind */
+	struct port *port;                 /* as published; NULL: down */
+	struct port *replaced;             /* the port before, until no worker uses it */
+	unsigned n_polled;                 /* queues that workers poll */
 	struct queue *polled[PORT_QUEUES_MAX];
 	struct placement place[PORT_QUEUES_MAX]; /* of the polled queues, by pair */
 	struct kick kick[PORT_QUEUES_MAX];       /* of the polled queues, by pair */
@@ -121,6 +126,24 @@ int switch_port_init(struct switch_port *sp, const struct switch_port_ops *ops, 
  * A zeroed port is allowed, too.
  */
 void switch_port_cleanup(struct switch_port *sp);
+
+/* The table of the port's bridge. */
+static inline struct fdb *switch_port_fdb(const struct switch_port *sp)
+{
+	return sp->bridge->fdb;
+}
+
+/* The new settings have been committed: begin to forget addresses that were learned before. */
+void port_settings_committed(struct switch_port *sp);
+
+/* The port is about to be destroyed: it leaves its bridge. */
+void port_settings_drop(struct switch_port *sp);
+
+/* The policy that the settings ask for. */
+void port_settings_policy(const struct switch_port *sp, struct port_policy *ret);
+
+/* The domain of frames without a tag; 0 if they are not taken. */
+uint16_t port_settings_domain(const struct switch_port *sp);
 
 /*
  * Make the struct port that is to be published, from the queues in use. The old struct port stays

@@ -222,6 +222,12 @@ static void net_begins(struct net_device *nd, struct queue *q)
 	place_of(q)->node = NUMA_UNKNOWN;
 }
 
+static struct fdb *net_table(const struct net_device *nd, uint16_t *ret_domain)
+{
+	*ret_domain = port_settings_domain(nd->owner);
+	return switch_port_fdb(nd->owner);
+}
+
 static int net_send(struct net_device *nd, const uint8_t *frame, uint32_t len)
 {
 	const struct switch_port *sp = nd->owner;
@@ -239,11 +245,11 @@ static const struct net_host *host_of(struct vswitch *sw)
 {
 	sw->host = (struct net_host){
 	    .base = sw->base,
-	    .fdb = sw->fdb,
 	    .workers = sw->workers,
 	    .miss_fd = watchdog_miss_fd(sw->watchdog),
 	    .changed = net_changed,
 	    .publish = net_publish,
+	    .table = net_table,
 	    .begins = net_begins,
 	    .send = net_send,
 	};

@@ -33,7 +33,7 @@
 #include "base/closer.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "bridge/forward.h"
+#include "control/bridge.h"
 #include "control/leaving.h"
 #include "control/switch_port.h"
 #include "control/watchdog.h"
@@ -66,10 +66,10 @@ static struct forwarding *make_forwarding(const struct vswitch *sw)
 	struct vswitch_polled polled;
 
 	if (vswitch_list_polled(sw, &polled) == 0 && ports) {
-		const struct bridge_setup bridge = {.fdb = sw->fdb};
+		struct bridge_setup bridge[BRIDGES_MAX];
 		struct forwarding_config config = {
-		    .n_bridges = 1,
-		    .bridge = &bridge,
+		    .n_bridges = bridges_describe(sw, bridge),
+		    .bridge = bridge,
 		    .n_ports = sw->n_ports,
 		    .n_workers = workers_count(sw->workers),
 		    .port = ports,
@@ -128,9 +128,16 @@ void vswitch_commit(struct vswitch *sw)
 
 		sp->changed = false;
 		switch_port_settle(sp);
+		port_settings_committed(sp);
 		if (was_up != switch_port_up(sp) && !switch_port_leaves(sp))
 			vswitch_tell(sp, was_up ? PORT_DOWN : PORT_UP);
 	}
+}
+
+void vswitch_commit_bridges(struct vswitch *sw)
+{
+	sw->changed = true;
+	vswitch_commit(sw);
 }
 
 static void on_publish(evutil_socket_t fd, short what, void *arg)
@@ -225,7 +232,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	fdb_age_some(sw->fdb, workers_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
+	bridges_age(sw, AGE_TICKS);
 	address_owners_tick(sw);
 }
 
@@ -263,11 +270,15 @@ int vswitch_create(
 	sw->base = base;
 	sw->port_defaults = config->port_defaults;
 	sw->indices.left = left_with_index;
-	sw->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
-	if (!sw->fdb)
+	err = bridges_create(sw,
+	    &(struct bridge_config){
+		.name = BRIDGE_DEFAULT,
+		.fdb_entries = config->fdb_entries,
+		.fdb_age_s = config->fdb_age_s,
+		.forward_bpdu = config->forward_bpdu,
+	    });
+	if (err)
 		goto fail;
-	if (config->forward_bpdu)
-		forward_link_local_too(sw->fdb);
 	err = workers_start(&workers, &sw->workers);
 	if (err)
 		goto fail;
@@ -309,8 +320,10 @@ void vswitch_destroy(struct vswitch *sw)
 	stop_forwarding(sw);
 	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
 		sp->ops->stop(sp);
-	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
+		sw->port[sp->index] = NULL;
 		sp->ops->destroy(sp);
+	}
 	watchdog_destroy(sw->watchdog);
 	scheduler_destroy(sw->scheduler);
 	if (sw->tick)
@@ -319,7 +332,7 @@ void vswitch_destroy(struct vswitch *sw)
 	leaving_destroy(sw);
 	if (sw->publish)
 		event_free(sw->publish);
-	fdb_destroy(sw->fdb);
+	bridges_destroy(sw);
 	free(sw);
 }
 

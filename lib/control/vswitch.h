@@ -32,7 +32,9 @@ struct vswitch {
 	bool changed;          /* some port has changed since the last commit */
 	uint64_t forwardings;  /* forwardings published so far */
 	struct watchdog *watchdog;
-	struct fdb *fdb;
+	struct fdb *fdb;                    /* of the default bridge */
+	unsigned n_bridges;                 /* 1 + the highest number that a bridge has had */
+	struct bridge *bridge[BRIDGES_MAX]; /* by number; NULL: none has it */
 	struct workers *workers;
 	struct scheduler *scheduler;
 	struct port_config port_defaults;
@@ -93,6 +95,9 @@ void vswitch_changed(struct switch_port *sp);
  * turn, because they free, unmap or answer next. Each caller says why.
  */
 void vswitch_commit(struct vswitch *sw);
+
+/* The same after a bridge was removed, also if no port has changed. */
+void vswitch_commit_bridges(struct vswitch *sw);
 
 struct vswitch_polled {
 	unsigned n;

@@ -65,7 +65,7 @@ static json_t *port_json(const struct switch_port *sp)
 	    manage_text(sp->name), "index", (int)sp->index, "up", (int)switch_port_up(sp),
 	    "connected", (int)connected, "state", vswitch_port_state(sp, state, sizeof(state)),
 	    "rings", rings, "pairs_used", sp->port ? (int)sp->port->n_egress : 0, "mtu", mtu,
-	    "addresses", (json_int_t)fdb_port_count(sp->sw->fdb, sp->index), "in_frames",
+	    "addresses", (json_int_t)fdb_port_count(switch_port_fdb(sp), sp->index), "in_frames",
 	    (json_int_t)sums.in, "out_frames", (json_int_t)sums.out, "drops",
 	    (json_int_t)sums.drops);
 }

@@ -43,7 +43,6 @@ struct net_offer {
  */
 struct net_host {
 	struct event_base *base;
-	struct fdb *fdb;
 	struct workers *workers;
 	int miss_fd; /* an eventfd that workers write if a ring waits for a translation */
 	/*
@@ -56,6 +55,8 @@ struct net_host {
 	 * changes that must be complete before the caller frees, unmaps or answers.
 	 */
 	void (*publish)(struct net_device *nd);
+	/* The table of the port's addresses, and the domain of frames without a tag. */
+	struct fdb *(*table)(const struct net_device *nd, uint16_t *ret_domain);
 	/* The queue has got another ring, which no worker uses yet. */
 	void (*begins)(struct net_device *nd, struct queue *q);
 	/*

@@ -23,7 +23,7 @@ struct header {
 _Static_assert(sizeof(struct header) == 12, "format");
 
 struct collection {
-	uint16_t port;
+	uint16_t port, domain;
 	uint8_t *at;
 	uint32_t count, max;
 };
@@ -33,7 +33,8 @@ static void collect(const struct fdb_entry *entry, void *arg)
 	struct collection *c = arg;
 	uint64_t bytes = htole64(entry->mac);
 
-	if (entry->port != c->port || entry->is_static || c->count == c->max)
+	if (entry->port != c->port || entry->domain != c->domain || entry->is_static ||
+	    c->count == c->max)
 		return;
 	memcpy(c->at + (size_t)c->count * MAC_LEN, &bytes, MAC_LEN);
 	c->count++;
@@ -47,11 +48,13 @@ ssize_t net_state_save(struct vhost_device *dev, void *bytes, size_t room)
 	    .port = nd->index,
 	    .at = (uint8_t *)bytes + sizeof(header),
 	};
+	const struct fdb *fdb;
 
 	if (room < sizeof(header))
 		return -ENOSPC;
 	c.max = (room - sizeof(header)) / MAC_LEN;
-	fdb_foreach(nd->host->fdb, collect, &c);
+	fdb = nd->host->table(nd, &c.domain);
+	fdb_foreach(fdb, collect, &c);
 	header.count = htole32(c.count);
 	memcpy(bytes, &header, sizeof(header));
 	return sizeof(header) + (size_t)c.count * MAC_LEN;
@@ -83,11 +86,13 @@ static bool state_valid(const uint8_t *bytes, size_t len)
 int net_state_load(struct vhost_device *dev, const void *bytes, size_t len)
 {
 	const struct net_device *nd = dev->opaque;
+	uint16_t domain;
+	struct fdb *fdb = nd->host->table(nd, &domain);
 
 	if (!state_valid(bytes, len))
 		return -EINVAL;
 	for (size_t at = sizeof(struct header); at < len; at += MAC_LEN)
-		fdb_learn(nd->host->fdb, mac_load((const uint8_t *)bytes + at), nd->index,
-		    workers_clock());
+		fdb_learn(fdb, fdb_address(mac_load((const uint8_t *)bytes + at), domain),
+		    nd->index, workers_clock());
 	return 0;
 }

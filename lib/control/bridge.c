@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A bridge is an address table, and a number by which ports and forwardings name it. If the first
+ * port of a bridge gets a VLAN setting, or the last one loses it, the policies of all its ports
+ * change. So all of them are published again, with the same commit.
+ *
+ * A bridge is removed when it has no ports. Workers may still use its table, so a forwarding
+ * without the bridge is published first.
+ *
+ * Threads: the control thread.
+ */
+#include "control/bridge.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/fdb.h"
+#include "bridge/forward.h"
+#include "control/vswitch.h"
+
+static bool name_valid(const char *name)
+{
+	size_t n = strnlen(name, BRIDGE_NAME_MAX + 1);
+
+	for (size_t i = 0; i < n; i++)
+		if (isalnum((unsigned char)name[i]) == 0 && !strchr("-_.", name[i]))
+			return false;
+	return n >= 1 && n <= BRIDGE_NAME_MAX;
+}
+
+static int check(const struct vswitch *sw, const struct bridge_config *c, struct port_fault *fault)
+{
+	if (!name_valid(c->name))
+		return vswitch_refuse(fault, -EINVAL, "name",
+		    "the name of a bridge has 1 to %u letters, digits, \"-\", \"_\" or \".\"",
+		    BRIDGE_NAME_MAX);
+	if (vswitch_bridge_find(sw, c->name))
+		return vswitch_refuse(
+		    fault, -EEXIST, "name", "%s: there is a bridge of this name", c->name);
+	if (c->fdb_entries < 1 || c->fdb_entries > FDB_ENTRIES_MAX)
+		return vswitch_refuse(fault, -EINVAL, "fdb_entries",
+		    "%s: %u addresses are not 1 to %u", c->name, c->fdb_entries, FDB_ENTRIES_MAX);
+	if (c->fdb_age_s < 1 || c->fdb_age_s > FDB_AGE_MAX_S)
+		return vswitch_refuse(fault, -EINVAL, "fdb_age_s",
+		    "%s: an ageing time of %u s is not 1 to %u", c->name, c->fdb_age_s,
+		    FDB_AGE_MAX_S);
+	return 0;
+}
+
+static int create(struct vswitch *sw, uint16_t number, const struct bridge_config *config)
+{
+	struct bridge *bridge = calloc(1, sizeof(*bridge));
+	int err = -ENOMEM;
+
+	if (!bridge)
+		return err;
+	*bridge = (struct bridge){.config = *config, .number = number};
+	bridge->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
+	if (!bridge->fdb) {
+		err = -errno;
+		free(bridge);
+		return err;
+	}
+	if (config->forward_bpdu)
+		forward_link_local_too(bridge->fdb);
+	sw->bridge[number] = bridge;
+	sw->n_bridges = MAX(sw->n_bridges, number + 1U);
+	return 0;
+}
+
+static void destroy(struct bridge *bridge)
+{
+	fdb_destroy(bridge->fdb);
+	free(bridge);
+}
+
+int bridges_create(struct vswitch *sw, const struct bridge_config *config)
+{
+	int err = create(sw, 0, config);
+
+	if (!err)
+		sw->fdb = sw->bridge[0]->fdb;
+	return err;
+}
+
+void bridges_destroy(struct vswitch *sw)
+{
+	struct bridge *bridge;
+
+	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));)
+		destroy(bridge);
+	sw->n_bridges = 0;
+	sw->fdb = NULL;
+}
+
+unsigned bridges_describe(const struct vswitch *sw, struct bridge_setup ret[BRIDGES_MAX])
+{
+	for (unsigned i = 0; i < sw->n_bridges; i++) {
+		const struct bridge *bridge = sw->bridge[i];
+
+		ret[i] = (struct bridge_setup){0};
+		if (bridge)
+			ret[i] = (struct bridge_setup){
+			    .fdb = bridge->fdb, .vlans = bridge_has_vlans(bridge)};
+	}
+	return sw->n_bridges;
+}
+
+/* All ports of the bridge get other policies. */
+static void changed(struct vswitch *sw, const struct bridge *bridge)
+{
+	struct switch_port *sp;
+
+	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));)
+		if (sp->bridge == bridge)
+			vswitch_changed(sp);
+}
+
+void bridge_join(struct bridge *bridge, struct switch_port *sp)
+{
+	bridge->n_ports++;
+	bridge->n_vlan += sp->settings.vlan.set;
+	sp->bridge = bridge;
+	if (bridge->n_vlan == 1 && sp->settings.vlan.set)
+		changed(sp->sw, bridge);
+}
+
+void bridge_leave(struct bridge *bridge, struct switch_port *sp)
+{
+	sp->bridge = NULL;
+	bridge->n_ports--;
+	bridge->n_vlan -= sp->settings.vlan.set;
+	if (bridge->n_vlan == 0 && sp->settings.vlan.set)
+		changed(sp->sw, bridge);
+}
+
+void bridges_age(struct vswitch *sw, unsigned parts)
+{
+	const struct bridge *bridge;
+
+	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));)
+		fdb_age_some(bridge->fdb, workers_clock(), fdb_buckets(bridge->fdb) / parts + 1);
+}
+
+bool bridges_flush_some(struct vswitch *sw, uint32_t max_buckets)
+{
+	const struct bridge *bridge;
+	bool left = false;
+
+	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));)
+		left |= fdb_flush_some(bridge->fdb, max_buckets);
+	return left;
+}
+
+bool bridges_flush_pending(const struct vswitch *sw, uint16_t port)
+{
+	const struct bridge *bridge;
+	bool pending = false;
+
+	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));)
+		pending |= fdb_flush_pending(bridge->fdb, port);
+	return pending;
+}
+
+void vswitch_bridge_defaults(const struct vswitch *sw, struct bridge_config *ret_config)
+{
+	*ret_config = sw->bridge[0]->config;
+	ret_config->name[0] = '\0';
+	ret_config->drop_unknown = false;
+}
+
+int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
+    struct bridge **ret_bridge, struct port_fault *ret_fault)
+{
+	unsigned number = 0;
+	int err;
+
+	*ret_fault = (struct port_fault){0};
+	err = check(sw, config, ret_fault);
+	if (err)
+		return err;
+	while (number < BRIDGES_MAX && sw->bridge[number])
+		number++;
+	if (number == BRIDGES_MAX)
+		return vswitch_refuse(ret_fault, -ENOSPC, NULL, "%s: more than %u bridges",
+		    config->name, BRIDGES_MAX);
+	err = create(sw, number, config);
+	if (err)
+		return vswitch_refuse(ret_fault, err, NULL, "%s: %s", config->name, strerror(-err));
+	*ret_bridge = sw->bridge[number];
+	return 0;
+}
+
+int vswitch_bridge_del(struct vswitch *sw, struct bridge *bridge, struct port_fault *ret_fault)
+{
+	const char *name = bridge->config.name;
+
+	*ret_fault = (struct port_fault){0};
+	if (bridge->number == 0)
+		return vswitch_refuse(
+		    ret_fault, -EINVAL, "name", "%s: the default bridge stays", name);
+	if (bridge->n_ports)
+		return vswitch_refuse(ret_fault, -EBUSY, "name",
+		    "%s: the bridge has %u ports, with those whose removal has not ended", name,
+		    bridge->n_ports);
+	sw->bridge[bridge->number] = NULL;
+	/* Now, because the table is freed next. */
+	vswitch_commit_bridges(sw);
+	destroy(bridge);
+	return 0;
+}
+
+void vswitch_bridge_drop_unknown(struct vswitch *sw, struct bridge *bridge, bool drop_unknown)
+{
+	bridge->config.drop_unknown = drop_unknown;
+	changed(sw, bridge);
+}
+
+struct bridge *vswitch_bridge_find(const struct vswitch *sw, const char *name)
+{
+	struct bridge *bridge;
+
+	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));)
+		if (strcmp(bridge->config.name, *name ? name : BRIDGE_DEFAULT) == 0)
+			return bridge;
+	return NULL;
+}
+
+struct bridge *vswitch_bridge_next(const struct vswitch *sw, unsigned *at)
+{
+	struct bridge *bridge = NULL;
+
+	while (!bridge && *at < sw->n_bridges)
+		bridge = sw->bridge[(*at)++];
+	return bridge;
+}
+
+const struct bridge_config *vswitch_bridge_config(const struct bridge *bridge)
+{
+	return &bridge->config;
+}
+
+struct fdb *vswitch_bridge_fdb(const struct bridge *bridge)
+{
+	return bridge->fdb;
+}
+
+unsigned vswitch_bridge_ports(const struct bridge *bridge)
+{
+	return bridge->n_ports;
+}
