@@ -31,6 +31,13 @@ static bool mac_valid(const uint8_t mac[6])
 static int check_macs(
     const struct switch_port *sp, const struct port_settings *s, struct port_fault *fault)
 {
+	if (s->n_mac_allow > PORT_MACS_ALLOW_MAX)
+		return vswitch_refuse(fault, -EINVAL, "mac_allow",
+		    "%s: more than %u allowed addresses", sp->name, PORT_MACS_ALLOW_MAX);
+	for (unsigned i = 0; i < s->n_mac_allow; i++)
+		if (!mac_valid(s->mac_allow[i].mac))
+			return vswitch_refuse(fault, -EINVAL, "mac_allow",
+			    "%s: allowed address %u is 0 or a group address", sp->name, i + 1);
 	if (s->n_mac_static > PORT_MACS_STATIC_MAX)
 		return vswitch_refuse(fault, -EINVAL, "mac_static",
 		    "%s: more than %u static addresses", sp->name, PORT_MACS_STATIC_MAX);
@@ -56,8 +63,8 @@ static int check(const struct switch_port *sp, const struct port_settings *s,
 		return vswitch_refuse(fault, -EINVAL, "vlan",
 		    "%s: a VLAN is not %u to %u, or a TPID is not 0x8100 or 0x88a8", sp->name,
 		    VLAN_MIN, VLAN_MAX);
-	if (s->n_mac_allow || s->mac_limit || s->mac_move_guard || s->isolated ||
-	    s->storm_broadcast || s->storm_multicast || s->storm_unknown)
+	if (s->mac_limit || s->mac_move_guard || s->isolated || s->storm_broadcast ||
+	    s->storm_multicast || s->storm_unknown)
 		return vswitch_refuse(
 		    fault, -EOPNOTSUPP, "policy", "%s: ports have no policy yet", sp->name);
 	return check_macs(sp, s, fault);
@@ -183,7 +190,14 @@ const struct port_settings *vswitch_port_settings(const struct switch_port *sp)
 
 void port_settings_policy(const struct switch_port *sp, struct port_policy *ret)
 {
+	const struct port_settings *s = &sp->settings;
+
 	*ret = (struct port_policy){0};
+	for (unsigned i = 0; i < s->n_mac_allow; i++)
+		ret->allow[i] = mac_load(s->mac_allow[i].mac);
+	ret->n_allow = s->n_mac_allow;
+	if (ret->n_allow)
+		ret->features |= POLICY_MAC_ALLOW;
 	if (bridge_has_vlans(sp->bridge)) {
 		ret->features |= POLICY_VLAN;
 		vlan_port_init(&ret->vlan, &sp->settings.vlan);

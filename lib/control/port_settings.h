@@ -18,11 +18,12 @@
 #include <stdint.h>
 
 #include "bridge/vlan.h"
+#include "datapath/policy.h"
 
 #define BRIDGES_MAX          64 /* with the default bridge */
 #define BRIDGE_NAME_MAX      32 /* characters */
 #define BRIDGE_DEFAULT       "default"
-#define PORT_MACS_ALLOW_MAX  64
+#define PORT_MACS_ALLOW_MAX  POLICY_MACS_MAX
 #define PORT_MACS_STATIC_MAX 64
 #define PORT_MAC_LIMIT_MAX   (1u << 24)
 #define PORT_STORM_MAX       100000000 /* frames per second */

@@ -28,6 +28,31 @@ static bool dropped(const struct burst *b, unsigned i)
 	return !b->plain && b->frame[i].dest == DEST_NONE;
 }
 
+static bool mac_allowed(const struct port_policy *policy, uint64_t mac)
+{
+	for (unsigned k = 0; k < policy->n_allow; k++)
+		if (policy->allow[k] == mac)
+			return true;
+	return false;
+}
+
+/* Consecutive frames often have the same source: the list is searched once for them. */
+static void classify_mac_allow(struct burst *b)
+{
+	uint64_t last = 0; /* the source address that is allowed for certain */
+
+	for (unsigned i = 0; i < b->n; i++) {
+		uint64_t mac = mac_load(b->head[i].data + 6);
+
+		if (LIKELY(mac == last && last) || UNLIKELY(dropped(b, i)))
+			continue; /* allowed, or dropped with its reason */
+		if (mac_allowed(b->policy, mac))
+			last = mac;
+		else
+			drop(b, i, DROP_MAC_NOT_ALLOWED);
+	}
+}
+
 static bool same_vlan(const struct vlan_frame *a, const struct vlan_frame *b)
 {
 	return a->came == b->came && a->domain == b->domain && a->tag_follows == b->tag_follows;
@@ -68,6 +93,8 @@ static void classify_vlan(struct burst *b)
 
 void burst_classify(struct burst *b)
 {
+	if (b->policy->features & POLICY_MAC_ALLOW)
+		classify_mac_allow(b);
 	if (b->policy->features & POLICY_VLAN)
 		classify_vlan(b);
 }

@@ -19,6 +19,8 @@
 	X(LINK_LOCAL, "link-local", "a link-local protocol that bridges do not forward") \
 	X(HAIRPIN, "hairpin", "the destination is on the port it came from") \
 	X(NO_DESTINATION, "no-destination", "to be flooded, but no other port is up") \
+	X(MAC_NOT_ALLOWED, "mac-not-allowed", \
+	    "the source address is not one that the port may use") \
 	X(VLAN, "vlan", "a VLAN tag, or the lack of one, that the port does not take") \
 	X(PORT_DOWN, "port-down", "the destination port has no queue that takes frames") \
 	X(RING_FULL, "ring-full", "the guest offered no receive buffer in time") \

@@ -12,12 +12,17 @@
 #include "bridge/vlan.h"
 
 enum policy_feature {
-	POLICY_VLAN = 1 << 0, /* the port's bridge has VLANs */
+	POLICY_VLAN = 1 << 0,      /* the port's bridge has VLANs */
+	POLICY_MAC_ALLOW = 1 << 1, /* frames have one of these source addresses */
 };
 
+#define POLICY_MACS_MAX 64
+
 struct port_policy {
-	uint32_t features;     /* enum policy_feature */
-	struct vlan_port vlan; /* POLICY_VLAN */
+	uint32_t features;               /* enum policy_feature */
+	struct vlan_port vlan;           /* POLICY_VLAN */
+	unsigned n_allow;                /* POLICY_MAC_ALLOW */
+	uint64_t allow[POLICY_MACS_MAX]; /* as mac_load() returns them */
 };
 
 /* No features. */

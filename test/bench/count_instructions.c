@@ -47,7 +47,7 @@ static const struct bench_case {
 	unsigned targets, macs;
 	enum cpu_level level;
 	uint32_t first_len, len; /* of the first frame of a burst, and of the others */
-	enum way { NO_POLICY, ACCESS_TO_ACCESS, TAG_TO_TAG, PUSH, POP } way;
+	enum way { NO_POLICY, ACCESS_TO_ACCESS, TAG_TO_TAG, PUSH, POP, ALLOW } way;
 } cases[] = {
     {"split", false, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
     {"split-in-order", false, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
@@ -71,6 +71,8 @@ static const struct bench_case {
     {"tag-to-tag", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, TAG_TO_TAG},
     {"push", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, PUSH},
     {"pop", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, POP},
+    {"mac-allow", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ALLOW},
+    {"mac-allow-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ALLOW},
     {"access-to-access-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ACCESS_TO_ACCESS},
     {"push-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH},
     {"pop-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP},
@@ -162,6 +164,11 @@ static void put_mac(uint8_t *at, unsigned port, unsigned mac)
 /* The VLAN of all frames, if there are VLANs. */
 #define VLAN 7
 
+static bool has_vlans(const struct bench_case *c)
+{
+	return c->way != NO_POLICY && c->way != ALLOW;
+}
+
 /* Do frames come, or leave, with a tag? */
 static bool tagged(const struct bench_case *c, bool leave)
 {
@@ -173,8 +180,16 @@ static const struct port_policy *policy_of(const struct bench_case *c, bool leav
 	static struct port_policy policy[2];
 	struct vlan_config config = {.set = true, .mode = VLAN_ACCESS, .vlan = VLAN};
 
-	if (c->way == NO_POLICY)
+	if (!has_vlans(c) && (leave || c->way == NO_POLICY))
 		return &port_policy_none;
+	if (c->way == ALLOW) {
+		uint8_t mac[6];
+
+		put_mac(mac, 0, 0);
+		policy[0] = (struct port_policy){.features = POLICY_MAC_ALLOW, .n_allow = 4};
+		policy[0].allow[3] = mac_load(mac);
+		return &policy[0];
+	}
 	if (tagged(c, leave)) {
 		config = (struct vlan_config){.set = true, .mode = VLAN_TRUNK};
 		vlan_set_add(&config.trunk, VLAN);
@@ -208,7 +223,7 @@ static void fill(const struct bench_case *c)
 			uint8_t mac[6];
 
 			put_mac(mac, t, m);
-			fdb_learn(w.fdb, fdb_address(mac_load(mac), c->way ? VLAN : 0), t, 0);
+			fdb_learn(w.fdb, fdb_address(mac_load(mac), has_vlans(c) ? VLAN : 0), t, 0);
 		}
 	}
 }
@@ -232,7 +247,7 @@ static void make_world(const struct bench_case *c)
 	w.fdb = fdb_create(65536, 300);
 	if (!w.fdb || guest_memory_create(&region, 1, &w.guest) < 0 || burst_create(&w.burst) < 0)
 		abort();
-	bridge = (struct bridge_setup){.fdb = w.fdb, .vlans = c->way != NO_POLICY};
+	bridge = (struct bridge_setup){.fdb = w.fdb, .vlans = has_vlans(c)};
 	for (unsigned i = 0; i <= c->targets; i++) {
 		w.port[i] = (struct port){
 		    .index = i, .hdr_len = VIRTIO_NET_HDR_LEN, .policy = policy_of(c, i > 0)};

@@ -292,6 +292,11 @@ static void what_is_impossible_changes_nothing(void **state)
 	memset(bad.settings.bridge, 'a', sizeof(bad.settings.bridge));
 	must_fail(set_port, &bad, -ENOENT, "bridge");
 	bad = plain(2);
+	bad.settings.n_mac_allow = 1;
+	must_fail(set_port, &bad, -EINVAL, "mac_allow");
+	bad.settings.n_mac_allow = PORT_MACS_ALLOW_MAX + 1;
+	must_fail(set_port, &bad, -EINVAL, "mac_allow");
+	bad = plain(2);
 	bad.settings.n_mac_static = PORT_MACS_STATIC_MAX + 1;
 	must_fail(set_port, &bad, -EINVAL, "mac_static");
 	bad.settings.n_mac_static = 1;
@@ -351,6 +356,23 @@ static void a_static_address_is_its_ports(void **state)
 	streams_settle(s, STEADY);
 }
 
+static void a_port_sends_from_its_addresses_only(void **state)
+{
+	struct ask a = {.port = 2, .settings.n_mac_allow = 1};
+
+	(void)state;
+	start_over();
+	station_mac(a.settings.mac_allow[0].mac, 7, 0);
+	change(a);
+	send_from(2, 0);
+	must_get(3, 0, 0);
+	station_mac(a.settings.mac_allow[0].mac, 2, 0);
+	change(a);
+	send_from(2, 0);
+	must_get(3, 64, 0);
+	start_over();
+}
+
 static void read_report(void *arg)
 {
 	*(json_t **)arg = report_json(inside);
@@ -374,6 +396,7 @@ static int tests(void)
 	    cmocka_unit_test(a_bridge_keeps_its_frames),
 	    cmocka_unit_test(what_is_impossible_changes_nothing),
 	    cmocka_unit_test(a_static_address_is_its_ports),
+	    cmocka_unit_test(a_port_sends_from_its_addresses_only),
 	    cmocka_unit_test(the_counters_balance),
 	};
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Tests of policies without VLANs: which frames pass, with which reason others are dropped. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "burst_world.h"
+#include "datapath/inject.h"
+
+#define RECEIVERS 4
+
+static struct port_policy sender, receiver;
+
+/* A sender with the policy, and receivers with buffers; the odd receivers have their own policy. */
+static void open_with_policy(void)
+{
+	const struct port_policy *policy[RECEIVERS] = {
+	    &sender, &receiver, &port_policy_none, &receiver};
+
+	open_world_with(
+	    &(struct world_options){.ports = RECEIVERS, .accepts = UINT32_MAX, .policy = policy});
+	for (unsigned p = 1; p < RECEIVERS; p++)
+		offer(&w.to[p], take(BUFFER), BUFFER, 200);
+}
+
+/* Send a frame to `to` (255: to all) from the address with this last byte. */
+static void send_as(uint8_t to, uint8_t from)
+{
+	uint8_t *at = make_frame(to, 100, 0);
+
+	at[VIRTIO_NET_HDR_LEN + 11] = from;
+	offer(&w.from, at, VIRTIO_NET_HDR_LEN + 100, 1);
+}
+
+static uint64_t mac_as(uint8_t last)
+{
+	return mac_load((const uint8_t[]){2, 0, 0, 0, 0, last});
+}
+
+static uint64_t dropped(enum drop_reason reason)
+{
+	return w.from.queue.stats.drops[reason];
+}
+
+/* A burst stays plain as long as the policy drops nothing. */
+static void only_allowed_addresses_are_taken(void **state)
+{
+	(void)state;
+	for (unsigned strangers = 0; strangers < 3; strangers++) {
+		sender = (struct port_policy){.features = POLICY_MAC_ALLOW, .n_allow = 2};
+		sender.allow[0] = mac_as(8);
+		sender.allow[1] = mac_as(9);
+		open_with_policy();
+		fdb_learn(w.fdb, mac_as(1), 1, 0);
+		for (unsigned i = 0; i < 8; i++)
+			send_as(1, 8 + i / 4);
+		for (unsigned i = 0; i < strangers; i++)
+			send_as(i ? 255 : 1, 50);
+		assert_int_equal(run(), 8 + strangers);
+		assert_int_equal(delivered(1), 8);
+		assert_int_equal(delivered(2), 0);
+		assert_int_equal(dropped(DROP_MAC_NOT_ALLOWED), strangers);
+		assert_int_equal(w.burst->plain, strangers == 0);
+		assert_int_equal(fdb_lookup(w.fdb, mac_as(50)), FDB_NONE);
+		assert_int_equal(fdb_lookup(w.fdb, mac_as(9)), SENDER);
+		assert_balance();
+		close_world();
+	}
+}
+
+static void a_frame_of_our_own_obeys_the_policy(void **state)
+{
+	uint8_t frame[60] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 9};
+
+	(void)state;
+	sender = (struct port_policy){.features = POLICY_MAC_ALLOW, .n_allow = 1};
+	sender.allow[0] = mac_as(8);
+	open_with_policy();
+	burst_inject(w.burst, w.fwd, &w.from.queue, 0, frame, sizeof(frame));
+	assert_int_equal(dropped(DROP_MAC_NOT_ALLOWED), 1);
+	assert_balance();
+	close_world();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(only_allowed_addresses_are_taken),
+	    cmocka_unit_test(a_frame_of_our_own_obeys_the_policy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
