@@ -63,8 +63,8 @@ static int check(const struct switch_port *sp, const struct port_settings *s,
 		return vswitch_refuse(fault, -EINVAL, "vlan",
 		    "%s: a VLAN is not %u to %u, or a TPID is not 0x8100 or 0x88a8", sp->name,
 		    VLAN_MIN, VLAN_MAX);
-	if (s->mac_limit || s->mac_move_guard || s->isolated || s->storm_broadcast ||
-	    s->storm_multicast || s->storm_unknown)
+	if (s->mac_limit || s->mac_move_guard || s->storm_broadcast || s->storm_multicast ||
+	    s->storm_unknown)
 		return vswitch_refuse(
 		    fault, -EOPNOTSUPP, "policy", "%s: ports have no policy yet", sp->name);
 	return check_macs(sp, s, fault);
@@ -198,6 +198,10 @@ void port_settings_policy(const struct switch_port *sp, struct port_policy *ret)
 	ret->n_allow = s->n_mac_allow;
 	if (ret->n_allow)
 		ret->features |= POLICY_MAC_ALLOW;
+	if (s->isolated)
+		ret->features |= POLICY_ISOLATED;
+	if (sp->bridge->config.drop_unknown)
+		ret->features |= POLICY_DROP_UNKNOWN;
 	if (bridge_has_vlans(sp->bridge)) {
 		ret->features |= POLICY_VLAN;
 		vlan_port_init(&ret->vlan, &sp->settings.vlan);

@@ -21,6 +21,8 @@
 	X(NO_DESTINATION, "no-destination", "to be flooded, but no other port is up") \
 	X(MAC_NOT_ALLOWED, "mac-not-allowed", \
 	    "the source address is not one that the port may use") \
+	X(ISOLATED, "isolated", "both the source and the destination port are isolated") \
+	X(UNKNOWN, "unknown", "the destination address is unknown, and the bridge does not flood") \
 	X(VLAN, "vlan", "a VLAN tag, or the lack of one, that the port does not take") \
 	X(PORT_DOWN, "port-down", "the destination port has no queue that takes frames") \
 	X(RING_FULL, "ring-full", "the guest offered no receive buffer in time") \

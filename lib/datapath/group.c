@@ -220,6 +220,8 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 
 		if (to->index == b->source->port->index || to->n_egress == 0)
 			continue; /* not a destination of a flood */
+		if (UNLIKELY(b->policy->features & to->policy->features & POLICY_ISOLATED))
+			continue; /* both are isolated */
 		if (UNLIKELY(b->flood < cost) && b->n == 1) {
 			b->source->flood_next = dest;
 			give_back(b, 0);

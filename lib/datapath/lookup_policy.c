@@ -59,6 +59,10 @@ static void find_trains(const struct burst *b, struct trains *t)
 	}
 }
 
+/* Verdicts of this file, beside those of enum forward_verdict. */
+#define DROP_VERDICT_ISOLATED 0xfff0
+#define DROP_VERDICT_UNKNOWN  0xfff1
+
 /*
  * An address may have been learned on the port before the port left the VLAN. Then its entry is
  * about to be forgotten, and the address counts as unknown.
@@ -73,6 +77,38 @@ static uint16_t check_member(const struct burst *b, uint16_t verdict, uint64_t d
 	if (to && !vlan_member(&to->policy->vlan, dst >> FDB_MAC_BITS))
 		return FORWARD_FLOOD;
 	return verdict;
+}
+
+static uint16_t check_isolated(const struct burst *b, uint16_t verdict)
+{
+	const struct port *to;
+
+	if (verdict >= b->fwd->n_dests)
+		return verdict;
+	to = burst_dest_port(b, verdict);
+	return to && (to->policy->features & POLICY_ISOLATED) ? DROP_VERDICT_ISOLATED : verdict;
+}
+
+/* The verdict of a train by the policy. */
+static uint16_t check(const struct burst *b, uint16_t verdict, uint64_t dst)
+{
+	verdict = check_member(b, verdict, dst);
+	if (b->policy->features & POLICY_ISOLATED)
+		verdict = check_isolated(b, verdict);
+	if ((b->policy->features & POLICY_DROP_UNKNOWN) && verdict == FORWARD_FLOOD &&
+	    !mac_is_group(dst))
+		verdict = DROP_VERDICT_UNKNOWN;
+	return verdict;
+}
+
+static void take_verdict(struct burst *b, unsigned i, uint16_t verdict)
+{
+	if (UNLIKELY(verdict == DROP_VERDICT_ISOLATED))
+		burst_drop(b, i, DROP_ISOLATED);
+	else if (UNLIKELY(verdict == DROP_VERDICT_UNKNOWN))
+		burst_drop(b, i, DROP_UNKNOWN);
+	else
+		lookup_take_verdict(b, i, verdict);
 }
 
 static bool all_to_one_dest(const struct trains *t)
@@ -91,7 +127,7 @@ void lookup_with_policy(struct burst *b)
 	forward_burst(
 	    b->bridge->fdb, b->source->port->index, b->now_s, t.n, t.dst, t.src, t.verdict);
 	for (unsigned k = 0; k < t.n; k++)
-		t.verdict[k] = check_member(b, t.verdict[k], t.dst[k]);
+		t.verdict[k] = check(b, t.verdict[k], t.dst[k]);
 	if (b->plain && all_to_one_dest(&t)) {
 		b->only_dest = t.verdict[0];
 		return;
@@ -99,6 +135,6 @@ void lookup_with_policy(struct burst *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		if (UNLIKELY(dropped(b, i)))
 			continue; /* with its reason */
-		lookup_take_verdict(b, i, t.verdict[t.of[i]]);
+		take_verdict(b, i, t.verdict[t.of[i]]);
 	}
 }

@@ -12,8 +12,10 @@
 #include "bridge/vlan.h"
 
 enum policy_feature {
-	POLICY_VLAN = 1 << 0,      /* the port's bridge has VLANs */
-	POLICY_MAC_ALLOW = 1 << 1, /* frames have one of these source addresses */
+	POLICY_VLAN = 1 << 0,         /* the port's bridge has VLANs */
+	POLICY_MAC_ALLOW = 1 << 1,    /* frames have one of these source addresses */
+	POLICY_ISOLATED = 1 << 2,     /* no frames to or from other isolated ports */
+	POLICY_DROP_UNKNOWN = 1 << 3, /* no unicast frames to unknown addresses */
 };
 
 #define POLICY_MACS_MAX 64

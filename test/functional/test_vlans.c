@@ -373,6 +373,52 @@ static void a_port_sends_from_its_addresses_only(void **state)
 	start_over();
 }
 
+static void drop_unknown(void *arg)
+{
+	const struct ask *a = arg;
+	struct bridge *bridge = vswitch_bridge_find(inside, a->bridge.name);
+
+	vswitch_bridge_drop_unknown(inside, bridge, a->bridge.drop_unknown);
+}
+
+/* The steady ports know each other, so they lose nothing. */
+static void a_bridge_may_drop_frames_to_unknown_addresses(void **state)
+{
+	struct ask a = {.bridge.drop_unknown = true};
+	uint64_t random = 5;
+	uint8_t src[6], dst[6];
+
+	(void)state;
+	start_over();
+	station_mac(src, 2, 0);
+	station_mac(dst, 9, 0);
+	make_frame(frame, sizeof(frame), dst, src, &random);
+	for (unsigned round = 0; round < 2; round++, a.bridge.drop_unknown = false) {
+		inside_call(drop_unknown, &a);
+		streams_run(s, STEADY, 5);
+		send_surely(nd[2], 0, frame, sizeof(frame), NULL, NULL);
+		must_get(3, a.bridge.drop_unknown ? 0 : 64, 0);
+	}
+	start_over();
+}
+
+static void isolated_ports_do_not_meet(void **state)
+{
+	struct ask a = {.port = 2, .settings.isolated = true};
+
+	(void)state;
+	start_over();
+	change(a);
+	send_from(2, 0);
+	must_get(3, 64, 0);
+	a.port = 3;
+	change(a);
+	send_from(2, 0);
+	must_get(0, 64, 0);
+	must_get(3, 0, 0);
+	start_over();
+}
+
 static void read_report(void *arg)
 {
 	*(json_t **)arg = report_json(inside);
@@ -397,6 +443,8 @@ static int tests(void)
 	    cmocka_unit_test(what_is_impossible_changes_nothing),
 	    cmocka_unit_test(a_static_address_is_its_ports),
 	    cmocka_unit_test(a_port_sends_from_its_addresses_only),
+	    cmocka_unit_test(a_bridge_may_drop_frames_to_unknown_addresses),
+	    cmocka_unit_test(isolated_ports_do_not_meet),
 	    cmocka_unit_test(the_counters_balance),
 	};
 

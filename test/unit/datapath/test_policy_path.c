@@ -86,10 +86,63 @@ static void a_frame_of_our_own_obeys_the_policy(void **state)
 	close_world();
 }
 
+static void isolated_ports_reach_others_only(void **state)
+{
+	(void)state;
+	sender = receiver = (struct port_policy){.features = POLICY_ISOLATED};
+	open_with_policy();
+	for (uint8_t p = 1; p < RECEIVERS; p++) {
+		fdb_learn(w.fdb, mac_as(p), p, 0);
+		send_as(p, 8);
+	}
+	send_as(255, 8);
+	assert_int_equal(run(), RECEIVERS);
+	assert_int_equal(delivered(1), 0);
+	assert_int_equal(delivered(2), 2);
+	assert_int_equal(delivered(3), 0);
+	assert_int_equal(dropped(DROP_ISOLATED), 2);
+	assert_balance();
+	close_world();
+	/* A port that is not isolated reaches all. */
+	sender = (struct port_policy){.features = POLICY_DROP_UNKNOWN};
+	open_with_policy();
+	fdb_learn(w.fdb, mac_as(1), 1, 0);
+	send_as(1, 8);
+	send_as(255, 8);
+	assert_int_equal(run(), 2);
+	assert_int_equal(delivered(1), 2);
+	assert_int_equal(delivered(3), 1);
+	assert_balance();
+	close_world();
+	receiver = (struct port_policy){0};
+}
+
+static void unknown_addresses_are_not_flooded_if_the_bridge_says_so(void **state)
+{
+	(void)state;
+	sender = (struct port_policy){.features = POLICY_DROP_UNKNOWN};
+	open_with_policy();
+	fdb_learn(w.fdb, mac_as(1), 1, 0);
+	send_as(1, 8);
+	send_as(2, 8);
+	send_as(2, 8);
+	send_as(255, 8);
+	assert_int_equal(run(), 4);
+	assert_int_equal(delivered(1), 2);
+	assert_int_equal(delivered(2), 1);
+	assert_int_equal(dropped(DROP_UNKNOWN), 2);
+	/* It is learned as usual. */
+	assert_int_equal(fdb_lookup(w.fdb, mac_as(8)), SENDER);
+	assert_balance();
+	close_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(only_allowed_addresses_are_taken),
+	    cmocka_unit_test(isolated_ports_reach_others_only),
+	    cmocka_unit_test(unknown_addresses_are_not_flooded_if_the_bridge_says_so),
 	    cmocka_unit_test(a_frame_of_our_own_obeys_the_policy),
 	};
 
