@@ -156,6 +156,12 @@ static inline bool mac_is_group(uint64_t mac)
 struct fdb *fdb_create(uint32_t max_entries, unsigned age_s);
 void fdb_destroy(struct fdb *fdb);
 
+/* Can a station have this address? Not 0 or a group address. */
+static inline bool fdb_is_station(uint64_t address)
+{
+	return (address & FDB_MAC) != 0 && !mac_is_group(address);
+}
+
 /* The address of a MAC in a domain, which is below FDB_DOMAINS. */
 static inline uint64_t fdb_address(uint64_t mac, uint16_t domain)
 {

@@ -225,7 +225,7 @@ static void learn_again(struct fdb *fdb, uint64_t *slot, uint64_t entry, uint32_
 
 static bool can_have_entry(uint64_t address, uint16_t port)
 {
-	return (address & FDB_MAC) != 0 && !mac_is_group(address) && port < FDB_PORTS_MAX;
+	return fdb_is_station(address) && port < FDB_PORTS_MAX;
 }
 
 void fdb_learn(struct fdb *fdb, uint64_t address, uint16_t port, uint32_t now_s)

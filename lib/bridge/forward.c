@@ -8,11 +8,6 @@
 #define LINK_LOCAL_MASK UINT64_C(0xf0ffffffffff)
 #define PAUSE           UINT64_C(0x010000c28001)
 
-static bool source_valid(uint64_t address)
-{
-	return (address & FDB_MAC) != 0 && !mac_is_group(address);
-}
-
 /* The verdict for a group address or address 0. */
 static uint16_t decide_group(const struct fdb *fdb, uint64_t dst)
 {
@@ -85,7 +80,7 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
 	find_places(fdb, n, dst, src, &place);
 	for (unsigned i = 0; i < n; i++) {
 		if (UNLIKELY(src[i] != last_src || src[i] == 0)) {
-			if (!source_valid(src[i])) {
+			if (!fdb_is_station(src[i])) {
 				ret_verdict[i] = FORWARD_DROP_BAD_SOURCE;
 				continue;
 			}

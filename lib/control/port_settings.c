@@ -63,10 +63,13 @@ static int check(const struct switch_port *sp, const struct port_settings *s,
 		return vswitch_refuse(fault, -EINVAL, "vlan",
 		    "%s: a VLAN is not %u to %u, or a TPID is not 0x8100 or 0x88a8", sp->name,
 		    VLAN_MIN, VLAN_MAX);
-	if (s->mac_limit || s->mac_move_guard || s->storm_broadcast || s->storm_multicast ||
-	    s->storm_unknown)
+	if (s->storm_broadcast || s->storm_multicast || s->storm_unknown)
 		return vswitch_refuse(
 		    fault, -EOPNOTSUPP, "policy", "%s: ports have no policy yet", sp->name);
+	if (s->mac_limit > PORT_MAC_LIMIT_MAX)
+		return vswitch_refuse(fault, -EINVAL, "mac_limit",
+		    "%s: a limit of %u addresses is not 0 to %u", sp->name, s->mac_limit,
+		    PORT_MAC_LIMIT_MAX);
 	return check_macs(sp, s, fault);
 }
 
@@ -198,6 +201,11 @@ void port_settings_policy(const struct switch_port *sp, struct port_policy *ret)
 	ret->n_allow = s->n_mac_allow;
 	if (ret->n_allow)
 		ret->features |= POLICY_MAC_ALLOW;
+	ret->mac_limit = s->mac_limit;
+	if (s->mac_limit)
+		ret->features |= POLICY_MAC_LIMIT;
+	if (s->mac_move_guard)
+		ret->features |= POLICY_MAC_GUARD;
 	if (s->isolated)
 		ret->features |= POLICY_ISOLATED;
 	if (sp->bridge->config.drop_unknown)

@@ -21,6 +21,9 @@
 	X(NO_DESTINATION, "no-destination", "to be flooded, but no other port is up") \
 	X(MAC_NOT_ALLOWED, "mac-not-allowed", \
 	    "the source address is not one that the port may use") \
+	X(MAC_LIMIT, "mac-limit", \
+	    "the source address is new, and the port has as many as it may have") \
+	X(MAC_MOVE, "mac-move", "the source address is that of another port") \
 	X(ISOLATED, "isolated", "both the source and the destination port are isolated") \
 	X(UNKNOWN, "unknown", "the destination address is unknown, and the bridge does not flood") \
 	X(VLAN, "vlan", "a VLAN tag, or the lack of one, that the port does not take") \

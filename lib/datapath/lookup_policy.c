@@ -62,6 +62,8 @@ static void find_trains(const struct burst *b, struct trains *t)
 /* Verdicts of this file, beside those of enum forward_verdict. */
 #define DROP_VERDICT_ISOLATED 0xfff0
 #define DROP_VERDICT_UNKNOWN  0xfff1
+#define DROP_VERDICT_LIMIT    0xfff2
+#define DROP_VERDICT_MOVE     0xfff3
 
 /*
  * An address may have been learned on the port before the port left the VLAN. Then its entry is
@@ -103,12 +105,71 @@ static uint16_t check(const struct burst *b, uint16_t verdict, uint64_t dst)
 
 static void take_verdict(struct burst *b, unsigned i, uint16_t verdict)
 {
-	if (UNLIKELY(verdict == DROP_VERDICT_ISOLATED))
-		burst_drop(b, i, DROP_ISOLATED);
-	else if (UNLIKELY(verdict == DROP_VERDICT_UNKNOWN))
-		burst_drop(b, i, DROP_UNKNOWN);
+	static const uint8_t reasons[] = {
+	    [DROP_VERDICT_ISOLATED & 15] = DROP_ISOLATED,
+	    [DROP_VERDICT_UNKNOWN & 15] = DROP_UNKNOWN,
+	    [DROP_VERDICT_LIMIT & 15] = DROP_MAC_LIMIT,
+	    [DROP_VERDICT_MOVE & 15] = DROP_MAC_MOVE,
+	};
+
+	if (UNLIKELY(verdict >= DROP_VERDICT_ISOLATED && verdict <= DROP_VERDICT_MOVE))
+		burst_drop(b, i, reasons[verdict & 15]);
 	else
 		lookup_take_verdict(b, i, verdict);
+}
+
+/* Is each source known on this port? Then nothing is learned that the policy forbids. */
+static bool all_known(const struct burst *b, const struct trains *t)
+{
+	for (unsigned k = 0; k < t->n; k++)
+		if (fdb_lookup(b->bridge->fdb, t->src[k]) != b->source->port->index)
+			return false;
+	return true;
+}
+
+/* May this source, which is not known on the port, be learned? Returns 0, or the verdict. */
+static uint16_t check_source(const struct burst *b, uint16_t owner)
+{
+	const struct port_policy *p = b->policy;
+	const struct fdb *fdb = b->bridge->fdb;
+
+	if ((p->features & POLICY_MAC_GUARD) && owner < b->fwd->n_dests &&
+	    burst_dest_port(b, owner))
+		return DROP_VERDICT_MOVE;
+	if ((p->features & POLICY_MAC_LIMIT) &&
+	    fdb_port_count(fdb, b->source->port->index) >= p->mac_limit)
+		return DROP_VERDICT_LIMIT;
+	return 0;
+}
+
+/* Learn and look up train k alone, if the policy allows its source. */
+static uint16_t forward_one(struct burst *b, const struct trains *t, unsigned k)
+{
+	uint16_t self = b->source->port->index, owner, verdict = 0;
+	struct fdb *fdb = b->bridge->fdb;
+
+	if (fdb_is_station(t->src[k])) {
+		owner = fdb_lookup(fdb, t->src[k]);
+		if (owner != self)
+			verdict = check_source(b, owner);
+	}
+	if (!verdict)
+		forward_burst(fdb, self, b->now_s, 1, &t->dst[k], &t->src[k], &verdict);
+	return verdict;
+}
+
+/* Each source that is learned counts towards the limit, so new sources go one by one. */
+static void forward_trains(struct burst *b, struct trains *t)
+{
+	uint32_t careful = POLICY_MAC_LIMIT | POLICY_MAC_GUARD;
+
+	if ((b->policy->features & careful) && !all_known(b, t)) {
+		for (unsigned k = 0; k < t->n; k++)
+			t->verdict[k] = forward_one(b, t, k);
+		return;
+	}
+	forward_burst(
+	    b->bridge->fdb, b->source->port->index, b->now_s, t->n, t->dst, t->src, t->verdict);
 }
 
 static bool all_to_one_dest(const struct trains *t)
@@ -124,8 +185,7 @@ void lookup_with_policy(struct burst *b)
 	struct trains t;
 
 	find_trains(b, &t);
-	forward_burst(
-	    b->bridge->fdb, b->source->port->index, b->now_s, t.n, t.dst, t.src, t.verdict);
+	forward_trains(b, &t);
 	for (unsigned k = 0; k < t.n; k++)
 		t.verdict[k] = check(b, t.verdict[k], t.dst[k]);
 	if (b->plain && all_to_one_dest(&t)) {

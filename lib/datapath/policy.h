@@ -16,6 +16,8 @@ enum policy_feature {
 	POLICY_MAC_ALLOW = 1 << 1,    /* frames have one of these source addresses */
 	POLICY_ISOLATED = 1 << 2,     /* no frames to or from other isolated ports */
 	POLICY_DROP_UNKNOWN = 1 << 3, /* no unicast frames to unknown addresses */
+	POLICY_MAC_LIMIT = 1 << 4,    /* at most so many addresses */
+	POLICY_MAC_GUARD = 1 << 5,    /* no addresses of other ports that are up */
 };
 
 #define POLICY_MACS_MAX 64
@@ -23,6 +25,7 @@ enum policy_feature {
 struct port_policy {
 	uint32_t features;               /* enum policy_feature */
 	struct vlan_port vlan;           /* POLICY_VLAN */
+	uint32_t mac_limit;              /* POLICY_MAC_LIMIT */
 	unsigned n_allow;                /* POLICY_MAC_ALLOW */
 	uint64_t allow[POLICY_MACS_MAX]; /* as mac_load() returns them */
 };

@@ -137,12 +137,87 @@ static void unknown_addresses_are_not_flooded_if_the_bridge_says_so(void **state
 	close_world();
 }
 
+/* New sources of one burst count one by one. Known sources pass at the limit. */
+static void no_more_addresses_are_learned_than_the_limit(void **state)
+{
+	(void)state;
+	sender = (struct port_policy){.features = POLICY_MAC_LIMIT, .mac_limit = 3};
+	open_with_policy();
+	fdb_learn(w.fdb, mac_as(1), 1, 0);
+	for (unsigned i = 0; i < 5; i++)
+		send_as(1, 10 + i);
+	send_as(1, 10);
+	assert_int_equal(run(), 6);
+	assert_int_equal(delivered(1), 4);
+	assert_int_equal(dropped(DROP_MAC_LIMIT), 2);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(fdb_lookup(w.fdb, mac_as(10 + i)), i < 3 ? SENDER : FDB_NONE);
+	send_as(1, 12);
+	send_as(1, 11);
+	assert_int_equal(run(), 2);
+	assert_int_equal(delivered(1), 6);
+	/* A static address does not count, and it may send. */
+	assert_int_equal(fdb_static_set(w.fdb, mac_as(20), SENDER), 0);
+	send_as(1, 20);
+	send_as(1, 21);
+	assert_int_equal(run(), 2);
+	assert_int_equal(delivered(1), 7);
+	assert_int_equal(dropped(DROP_MAC_LIMIT), 3);
+	assert_balance();
+	close_world();
+}
+
+static void a_guarded_port_takes_no_address_of_another(void **state)
+{
+	(void)state;
+	sender = (struct port_policy){.features = POLICY_MAC_GUARD};
+	open_with_policy();
+	fdb_learn(w.fdb, mac_as(1), 1, 0);
+	fdb_learn(w.fdb, mac_as(2), 2, 0);
+	assert_int_equal(fdb_static_set(w.fdb, mac_as(3), 3), 0);
+	fdb_learn(w.fdb, mac_as(4), RECEIVERS + 1, 0); /* of a port that is down */
+	for (uint8_t from = 2; from <= 5; from++)
+		send_as(1, from);
+	assert_int_equal(run(), 4);
+	assert_int_equal(delivered(1), 2);
+	assert_int_equal(dropped(DROP_MAC_MOVE), 2);
+	assert_int_equal(fdb_lookup(w.fdb, mac_as(2)), 2);
+	assert_int_equal(fdb_lookup(w.fdb, mac_as(3)), 3);
+	assert_int_equal(fdb_lookup(w.fdb, mac_as(4)), SENDER);
+	assert_int_equal(fdb_lookup(w.fdb, mac_as(5)), SENDER);
+	assert_balance();
+	close_world();
+}
+
+/* The bit of group addresses must not make another address of it. */
+static void a_bad_source_stays_a_bad_source(void **state)
+{
+	uint8_t *frame;
+
+	(void)state;
+	sender =
+	    (struct port_policy){.features = POLICY_MAC_GUARD | POLICY_MAC_LIMIT, .mac_limit = 1};
+	open_with_policy();
+	fdb_learn(w.fdb, mac_as(2), 2, 0);
+	frame = make_frame(1, 100, 0);
+	frame[VIRTIO_NET_HDR_LEN + 6] |= 1;
+	frame[VIRTIO_NET_HDR_LEN + 11] = 2;
+	offer(&w.from, frame, VIRTIO_NET_HDR_LEN + 100, 1);
+	assert_int_equal(run(), 1);
+	assert_int_equal(dropped(DROP_BAD_SOURCE), 1);
+	assert_balance();
+	close_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(only_allowed_addresses_are_taken),
 	    cmocka_unit_test(isolated_ports_reach_others_only),
 	    cmocka_unit_test(unknown_addresses_are_not_flooded_if_the_bridge_says_so),
+	    cmocka_unit_test(no_more_addresses_are_learned_than_the_limit),
+	    cmocka_unit_test(a_guarded_port_takes_no_address_of_another),
+	    cmocka_unit_test(a_bad_source_stays_a_bad_source),
 	    cmocka_unit_test(a_frame_of_our_own_obeys_the_policy),
 	};
 
