@@ -63,9 +63,10 @@ static int check(const struct switch_port *sp, const struct port_settings *s,
 		return vswitch_refuse(fault, -EINVAL, "vlan",
 		    "%s: a VLAN is not %u to %u, or a TPID is not 0x8100 or 0x88a8", sp->name,
 		    VLAN_MIN, VLAN_MAX);
-	if (s->storm_broadcast || s->storm_multicast || s->storm_unknown)
-		return vswitch_refuse(
-		    fault, -EOPNOTSUPP, "policy", "%s: ports have no policy yet", sp->name);
+	if (s->storm_broadcast > PORT_STORM_MAX || s->storm_multicast > PORT_STORM_MAX ||
+	    s->storm_unknown > PORT_STORM_MAX)
+		return vswitch_refuse(fault, -EINVAL, "storm",
+		    "%s: a limit of frames per second is not 0 to %u", sp->name, PORT_STORM_MAX);
 	if (s->mac_limit > PORT_MAC_LIMIT_MAX)
 		return vswitch_refuse(fault, -EINVAL, "mac_limit",
 		    "%s: a limit of %u addresses is not 0 to %u", sp->name, s->mac_limit,
@@ -191,7 +192,19 @@ const struct port_settings *vswitch_port_settings(const struct switch_port *sp)
 	return &sp->settings;
 }
 
-void port_settings_policy(const struct switch_port *sp, struct port_policy *ret)
+static void storm_policy(struct switch_port *sp, struct port_policy *ret)
+{
+	const struct port_settings *s = &sp->settings;
+
+	ret->storm[STORM_BROADCAST] = s->storm_broadcast;
+	ret->storm[STORM_MULTICAST] = s->storm_multicast;
+	ret->storm[STORM_UNKNOWN] = s->storm_unknown;
+	ret->storm_count = &sp->storm_count;
+	if (s->storm_broadcast || s->storm_multicast || s->storm_unknown)
+		ret->features |= POLICY_STORM;
+}
+
+void port_settings_policy(struct switch_port *sp, struct port_policy *ret)
 {
 	const struct port_settings *s = &sp->settings;
 
@@ -206,6 +219,7 @@ void port_settings_policy(const struct switch_port *sp, struct port_policy *ret)
 		ret->features |= POLICY_MAC_LIMIT;
 	if (s->mac_move_guard)
 		ret->features |= POLICY_MAC_GUARD;
+	storm_policy(sp, ret);
 	if (s->isolated)
 		ret->features |= POLICY_ISOLATED;
 	if (sp->bridge->config.drop_unknown)

@@ -26,7 +26,7 @@
 #define PORT_MACS_ALLOW_MAX  POLICY_MACS_MAX
 #define PORT_MACS_STATIC_MAX 64
 #define PORT_MAC_LIMIT_MAX   (1u << 24)
-#define PORT_STORM_MAX       100000000 /* frames per second */
+#define PORT_STORM_MAX       1000000000 /* frames per second */
 
 struct port_config;
 struct port_fault;

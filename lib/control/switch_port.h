@@ -83,10 +83,11 @@ struct switch_port {
 	struct port_settings settings;
 	struct bridge *bridge;             /* NULL: its settings are not in effect yet */
 	uint64_t forget[BRIDGES_MAX / 64]; /* bridges whose tables forget the port's addresses */
-	struct log_limit *limit;           /* of log lines; belongs to the kind */
-	struct port *port;                 /* as published; NULL: down */
-	struct port *replaced;             /* the port before, until no worker uses it */
-	unsigned n_polled;                 /* queues that workers poll */
+	struct storm_count storm_count;
+	struct log_limit *limit; /* of log lines; belongs to the kind */
+	struct port *port;       /* as published; NULL: down */
+	struct port *replaced;   /* the port before, until no worker uses it */
+	unsigned n_polled;       /* queues that workers poll */
 	struct queue *polled[PORT_QUEUES_MAX];
 	struct placement place[PORT_QUEUES_MAX]; /* of the polled queues, by pair */
 	struct kick kick[PORT_QUEUES_MAX];       /* of the polled queues, by pair */
@@ -140,7 +141,7 @@ void port_settings_committed(struct switch_port *sp);
 void port_settings_drop(struct switch_port *sp);
 
 /* The policy that the settings ask for. */
-void port_settings_policy(const struct switch_port *sp, struct port_policy *ret);
+void port_settings_policy(struct switch_port *sp, struct port_policy *ret);
 
 /* The domain of frames without a tag; 0 if they are not taken. */
 uint16_t port_settings_domain(const struct switch_port *sp);

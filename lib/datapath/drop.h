@@ -24,6 +24,8 @@
 	X(MAC_LIMIT, "mac-limit", \
 	    "the source address is new, and the port has as many as it may have") \
 	X(MAC_MOVE, "mac-move", "the source address is that of another port") \
+	X(STORM, "storm", \
+	    "more broadcast, multicast or unknown frames per second than the port may send") \
 	X(ISOLATED, "isolated", "both the source and the destination port are isolated") \
 	X(UNKNOWN, "unknown", "the destination address is unknown, and the bridge does not flood") \
 	X(VLAN, "vlan", "a VLAN tag, or the lack of one, that the port does not take") \

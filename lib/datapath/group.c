@@ -282,6 +282,29 @@ static __attribute__((noinline)) void flood_again(struct burst *b)
 		b->frame[0].dest = DEST_FLOOD;
 }
 
+static enum storm_kind storm_kind(const uint8_t *head)
+{
+	uint64_t dst = mac_load(head);
+
+	if (!mac_is_group(dst))
+		return STORM_UNKNOWN;
+	return dst == FDB_MAC ? STORM_BROADCAST : STORM_MULTICAST;
+}
+
+/*
+ * May frame i be flooded? A frame whose flood goes on was counted before. A frame that goes back to
+ * the ring is not counted.
+ */
+static bool flood_allowed(const struct burst *b, unsigned i)
+{
+	const struct port_policy *policy = b->policy;
+	enum storm_kind kind = storm_kind(b->head[i].data);
+	uint32_t most = policy->storm[kind];
+
+	return !most || b->flood_next ||
+	    storm_allows(&policy->storm_count->window[kind], most, b->now_s);
+}
+
 /*
  * List the frames to flood. If a frame costs too much for this burst, it goes back to the ring,
  * with all later frames. But if it is the first frame, it stays in the burst, alone, and is flooded
@@ -298,7 +321,11 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 		cost += (uint64_t)flood_members(b, i)->n * (b->frame[i].len + FLOOD_COPY);
 		if (UNLIKELY(cost > b->flood))
 			give_back(b, MAX(i, 1u));
-		if (i < b->n)
+		if (i >= b->n)
+			break; /* given back */
+		if (UNLIKELY(b->policy->features & POLICY_STORM) && !flood_allowed(b, i))
+			burst_drop(b, i, DROP_STORM);
+		else
 			frames[n++] = i;
 	}
 	return n;

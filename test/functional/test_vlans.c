@@ -292,6 +292,9 @@ static void what_is_impossible_changes_nothing(void **state)
 	memset(bad.settings.bridge, 'a', sizeof(bad.settings.bridge));
 	must_fail(set_port, &bad, -ENOENT, "bridge");
 	bad = plain(2);
+	bad.settings.storm_unknown = PORT_STORM_MAX + 1;
+	must_fail(set_port, &bad, -EINVAL, "storm");
+	bad = plain(2);
 	bad.settings.mac_limit = PORT_MAC_LIMIT_MAX + 1;
 	must_fail(set_port, &bad, -EINVAL, "mac_limit");
 	bad = plain(2);

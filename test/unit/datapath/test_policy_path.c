@@ -209,6 +209,80 @@ static void a_bad_source_stays_a_bad_source(void **state)
 	close_world();
 }
 
+static unsigned run_at(uint32_t now_s)
+{
+	return burst_run(w.burst, w.fwd, &w.from.queue, now_s, BURST_FRAMES);
+}
+
+static void send_multicast(void)
+{
+	uint8_t *at = make_frame(7, 100, 0);
+
+	at[VIRTIO_NET_HDR_LEN] |= 1;
+	offer(&w.from, at, VIRTIO_NET_HDR_LEN + 100, 1);
+}
+
+/* Each kind has its own limit per second. Other frames are not counted. */
+static void a_storm_is_cut_to_its_limit(void **state)
+{
+	static struct storm_count count;
+
+	(void)state;
+	memset(&count, 0, sizeof(count));
+	sender = (struct port_policy){
+	    .features = POLICY_STORM, .storm = {3, 2, 1}, .storm_count = &count};
+	open_with_policy();
+	fdb_learn(w.fdb, mac_as(1), 1, 0);
+	for (uint32_t now_s = 10; now_s < 13; now_s++) {
+		uint64_t before = w.from.queue.stats.flooded;
+
+		for (unsigned i = 0; i < 5; i++) {
+			send_as(255, 8);
+			send_multicast();
+			send_as(9, 8);
+			send_as(1, 8);
+		}
+		assert_int_equal(run_at(now_s), 20);
+		assert_int_equal(w.from.queue.stats.flooded - before, 6);
+		assert_int_equal(dropped(DROP_STORM), (now_s - 9) * 9);
+		assert_balance();
+	}
+	/* A worker whose clock is behind does not begin the second anew. */
+	send_as(255, 8);
+	assert_int_equal(run_at(11), 1);
+	assert_int_equal(dropped(DROP_STORM), 28);
+	assert_int_equal(w.from.queue.stats.unicast, 15);
+	assert_balance();
+	close_world();
+}
+
+/* Frames that go back to the ring, because the flood is too long for a burst, are counted once. */
+static void a_flood_in_parts_is_no_storm(void **state)
+{
+	enum { MANY = 100, LONG = 65000, FRAMES = 3 };
+	static struct storm_count count;
+	const struct port_policy *policy[MANY];
+
+	(void)state;
+	memset(&count, 0, sizeof(count));
+	sender = (struct port_policy){
+	    .features = POLICY_STORM, .storm = {FRAMES, 0, 0}, .storm_count = &count};
+	for (unsigned p = 0; p < MANY; p++)
+		policy[p] = p == SENDER ? &sender : &port_policy_none;
+	open_world_with(
+	    &(struct world_options){.ports = MANY, .accepts = UINT32_MAX, .policy = policy});
+	for (unsigned p = 1; p < MANY; p++)
+		offer(&w.to[p], take(70000), 70000, FRAMES);
+	send_frames(255, LONG, 0, FRAMES);
+	while (run_at(10))
+		assert_balance();
+	assert_int_equal(w.from.queue.stats.flooded, FRAMES);
+	assert_int_equal(dropped(DROP_STORM), 0);
+	for (unsigned p = 1; p < MANY; p++)
+		assert_int_equal(delivered(p), FRAMES);
+	close_world();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +292,8 @@ int main(void)
 	    cmocka_unit_test(no_more_addresses_are_learned_than_the_limit),
 	    cmocka_unit_test(a_guarded_port_takes_no_address_of_another),
 	    cmocka_unit_test(a_bad_source_stays_a_bad_source),
+	    cmocka_unit_test(a_storm_is_cut_to_its_limit),
+	    cmocka_unit_test(a_flood_in_parts_is_no_storm),
 	    cmocka_unit_test(a_frame_of_our_own_obeys_the_policy),
 	};
 
