@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "bridge/fdb.h"
 #include "bridge/forward.h"
 #include "control/vswitch.h"
@@ -190,7 +191,8 @@ int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
 		    config->name, BRIDGES_MAX);
 	err = create(sw, number, config);
 	if (err)
-		return vswitch_refuse(ret_fault, err, NULL, "%s: %s", config->name, strerror(-err));
+		return vswitch_refuse(
+		    ret_fault, err, NULL, "%s: %s", config->name, error_text(-err));
 	*ret_bridge = sw->bridge[number];
 	return 0;
 }

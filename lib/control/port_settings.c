@@ -50,15 +50,16 @@ static int check_macs(
 	return 0;
 }
 
-static int check(const struct switch_port *sp, const struct port_settings *s,
-    struct bridge **ret_bridge, struct port_fault *fault)
+static struct bridge *find_bridge(const struct switch_port *sp, const struct port_settings *s)
 {
 	bool ends = memchr(s->bridge, '\0', sizeof(s->bridge));
 
-	*ret_bridge = ends ? vswitch_bridge_find(sp->sw, s->bridge) : NULL;
-	if (!*ret_bridge)
-		return vswitch_refuse(fault, -ENOENT, "bridge", "%s: there is no bridge %.*s",
-		    sp->name, BRIDGE_NAME_MAX, s->bridge);
+	return ends ? vswitch_bridge_find(sp->sw, s->bridge) : NULL;
+}
+
+static int check(
+    const struct switch_port *sp, const struct port_settings *s, struct port_fault *fault)
+{
 	if (!vlan_config_valid(&s->vlan))
 		return vswitch_refuse(fault, -EINVAL, "vlan",
 		    "%s: a VLAN is not %u to %u, or a TPID is not 0x8100 or 0x88a8", sp->name,
@@ -156,14 +157,18 @@ void port_settings_committed(struct switch_port *sp)
 int vswitch_port_set(
     struct switch_port *sp, const struct port_settings *s, struct port_fault *ret_fault)
 {
-	struct bridge *bridge, *before = sp->bridge;
+	struct bridge *bridge = find_bridge(sp, s), *before = sp->bridge;
 	struct port_settings old = sp->settings;
 	int err;
 
 	*ret_fault = (struct port_fault){0};
-	err = check(sp, s, &bridge, ret_fault);
-	if (!err)
-		err = set_static(sp, bridge->fdb, s, bridge == before ? &old : NULL, ret_fault);
+	if (!bridge)
+		return vswitch_refuse(ret_fault, -ENOENT, "bridge", "%s: there is no bridge %.*s",
+		    sp->name, BRIDGE_NAME_MAX, s->bridge);
+	err = check(sp, s, ret_fault);
+	if (err)
+		return err;
+	err = set_static(sp, bridge->fdb, s, bridge == before ? &old : NULL, ret_fault);
 	if (err)
 		return err;
 	if (before) {

@@ -186,8 +186,10 @@ void lookup_with_policy(struct burst *b)
 
 	find_trains(b, &t);
 	forward_trains(b, &t);
-	for (unsigned k = 0; k < t.n; k++)
+	for (unsigned k = 0; k < t.n; k++) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): forward_trains() set it */
 		t.verdict[k] = check(b, t.verdict[k], t.dst[k]);
+	}
 	if (b->plain && all_to_one_dest(&t)) {
 		b->only_dest = t.verdict[0];
 		return;
