@@ -116,12 +116,14 @@ struct burst {
 	unsigned n;
 	/*
 	 * True for the usual burst: each frame is in one segment, together with its net header,
-	 * chain i has segment i, and no frame asks for an offload. In a plain burst only some
-	 * fields are set: `len` of each frame, `data` of each head, and `dest` or `only_dest`.
-	 * Stages that need other fields call burst_fill_in() first.
+	 * chain i has segment i, and no frame asks for an offload but a checksum. In a plain burst
+	 * only some fields are set: `len` of each frame, `data` of each head, and `dest` or
+	 * `only_dest`. If plain_needs is not 0, `needs` of each frame and `net` of each head are
+	 * set, too. Stages that need other fields call burst_fill_in() first.
 	 */
 	bool plain;
-	bool shorts; /* in a plain burst: some frame has less than HEAD_BYTES */
+	bool shorts;          /* in a plain burst: some frame has less than HEAD_BYTES */
+	uint32_t plain_needs; /* in a plain burst: enum offload, of all frames together */
 	enum cpu_level level;
 	uint16_t only_dest; /* the destination of all frames, or DEST_NONE if they differ */
 	struct frame frame[BURST_FRAMES];

@@ -73,7 +73,7 @@ static void classify_vlan(struct burst *b)
 	const struct vlan_port *port = &b->policy->vlan;
 
 	b->alike = true;
-	if (b->plain && port->untagged != VLAN_NONE && LIKELY(none_tagged(b))) {
+	if (b->plain && !b->plain_needs && port->untagged != VLAN_NONE && LIKELY(none_tagged(b))) {
 		for (unsigned i = 0; i < b->n; i++)
 			b->vlan[i] = (struct vlan_frame){.domain = port->untagged};
 		return;

@@ -189,11 +189,11 @@ static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
 
 /*
  * Copy frames of a plain burst into buffers of one segment. frames: the indices of n frames; NULL:
- * the first n frames. shorts: some frames may be shorter than HEAD_BYTES. Returns how many headers
- * were written.
+ * the first n frames. shorts: some frames may be shorter than HEAD_BYTES. asks: some frames may ask
+ * for a checksum. Returns how many headers were written.
  */
 static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[], unsigned n,
-    bool blind, bool shorts, uint64_t *ret_bytes)
+    bool blind, bool shorts, bool asks, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
 	unsigned wrote = 0;
@@ -207,7 +207,7 @@ static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[]
 		uint32_t head = shorts ? MIN(len, HEAD_BYTES) : HEAD_BYTES, rest = len - head;
 
 		bytes += len;
-		wrote += write_header(to, &no_offload_header, blind);
+		wrote += write_header(to, asks ? &b->head[i].net : &no_offload_header, blind);
 		if (shorts)
 			copy_short(to + VIRTIO_NET_HDR_LEN, b->head[i].data, head);
 		else
@@ -224,12 +224,15 @@ static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[]
 static ALWAYS_INLINE unsigned copy_plain_ways(
     struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
+	if (b->plain_needs)
+		return b->shorts ? copy_plain(b, frames, n, blind, true, true, ret_bytes)
+				 : copy_plain(b, frames, n, blind, false, true, ret_bytes);
 	if (blind)
-		return copy_plain(b, frames, n, true, b->shorts, ret_bytes);
+		return copy_plain(b, frames, n, true, b->shorts, false, ret_bytes);
 	if (b->shorts)
-		return copy_plain(b, frames, n, false, true, ret_bytes);
-	return frames ? copy_plain(b, frames, n, false, false, ret_bytes)
-		      : copy_plain(b, NULL, n, false, false, ret_bytes);
+		return copy_plain(b, frames, n, false, true, false, ret_bytes);
+	return frames ? copy_plain(b, frames, n, false, false, false, ret_bytes)
+		      : copy_plain(b, NULL, n, false, false, false, ret_bytes);
 }
 
 static unsigned copy_plain_baseline(
@@ -381,7 +384,8 @@ static __attribute__((noinline)) void deliver_rest(struct burst *b, struct group
 void deliver_group(struct burst *b, struct group *g)
 {
 	struct queue *q = g->queue;
-	bool plain = b->plain && q->port->hdr_len == VIRTIO_NET_HDR_LEN;
+	bool plain = b->plain && q->port->hdr_len == VIRTIO_NET_HDR_LEN &&
+	    !(b->plain_needs & ~q->port->accepts);
 
 	if (q->shared)
 		rte_spinlock_lock(&q->lock);

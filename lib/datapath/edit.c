@@ -8,7 +8,7 @@ bool edit_possible(const struct burst *b, unsigned i)
 	const struct virtio_net_hdr *net = &b->head[i].net;
 	uint16_t least = ETH_LEN + (b->vlan[i].came ? VLAN_TAG_LEN : 0);
 
-	if (b->plain || !(net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+	if ((b->plain && !b->plain_needs) || !(net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
 		return true;
 	return net->csum_start >= least && net->csum_start <= UINT16_MAX - VLAN_TAG_LEN;
 }

@@ -29,7 +29,7 @@ static inline uint32_t edit_taken_len(const struct burst *b, unsigned i)
 
 /*
  * Can frame i get and lose a tag? If not, the checksum that it asks for would begin in its tag, or
- * at an offset that does not fit into the net header. Frames of a plain burst can.
+ * at an offset that does not fit into the net header. A frame that asks for no checksum can.
  */
 bool edit_possible(const struct burst *b, unsigned i);
 

@@ -62,7 +62,7 @@ static struct group *group_add(struct burst *b, unsigned dest, const struct port
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;
-	group->needs |= b->plain ? 0 : b->frame[i].needs;
+	group->needs |= b->plain ? b->plain_needs : b->frame[i].needs;
 	return group;
 }
 
@@ -343,6 +343,7 @@ static bool forward_all(struct burst *b, unsigned dest)
 		return false;
 	*group = (struct group){.queue = to->egress[0], .slot = dest * PORT_QUEUES_MAX};
 	group->n = b->n;
+	group->needs = b->plain_needs;
 	for (unsigned i = 0; i < BURST_FRAMES; i++)
 		group->frame[i] = i;
 	b->n_groups = 1;
@@ -375,7 +376,7 @@ static void forward_each(struct burst *b)
 			if (UNLIKELY(fwd->dest[dest].edit))
 				edit_frame(b, last_port, i);
 			last->frame[last->n++] = i;
-			last->needs |= b->plain ? 0 : b->frame[i].needs;
+			last->needs |= b->plain ? b->plain_needs : b->frame[i].needs;
 			n_unicast++;
 			continue; /* it has the same destination as the frame before */
 		}

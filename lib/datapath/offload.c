@@ -85,11 +85,10 @@ static void store_checksum(uint8_t *at, uint64_t sum, bool udp)
 
 int offload_check(const struct virtio_net_hdr *net, uint32_t len)
 {
-	uint32_t field = (uint32_t)net->csum_start + net->csum_offset;
 	uint8_t gso = net->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
 	bool partial = net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 
-	if (partial && (net->csum_start < ETH_LEN || field + 2 > len))
+	if (partial && !offload_checksum_fits(net, len))
 		return -EINVAL;
 	switch (gso) {
 	case VIRTIO_NET_HDR_GSO_NONE:

@@ -11,7 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ethernet.h"
 #include "virtio/virtio.h"
+
+/* Is the checksum that is asked for in a frame of len bytes, behind the addresses and the type? */
+static inline bool offload_checksum_fits(const struct virtio_net_hdr *net, uint32_t len)
+{
+	return net->csum_start >= ETH_LEN &&
+	    (uint32_t)net->csum_start + net->csum_offset + 2 <= len;
+}
 
 /*
  * Is this request possible for a frame of len bytes? -EINVAL: the checksum field is outside the

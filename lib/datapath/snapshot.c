@@ -18,33 +18,35 @@
 
 #define WHOLE_HEAD (VIRTIO_NET_HDR_LEN + HEAD_BYTES)
 
-/* Copy the heads of a plain burst. False: a frame asks for an offload. */
+/* Copy the heads of a plain burst. True: the net header of a frame has flags or a GSO type. */
 static ALWAYS_INLINE bool copy_plain_heads(struct burst *b, bool offloads, bool shorts)
 {
 	const struct vring_segment *segment = b->in.segment;
 	unsigned n = b->n;
+	uint16_t asked = 0; /* flags and gso_type, of all frames together */
 
 	for (unsigned i = 0; i < n; i++) {
-		uint16_t asked = 0; /* flags and gso_type */
+		uint16_t asks;
 
-		if (offloads)
-			memcpy(&asked, segment[i].addr, 2);
-		if (UNLIKELY(asked))
-			return false;
+		if (offloads) {
+			memcpy(&asks, segment[i].addr, 2);
+			asked |= asks;
+		}
 		if (shorts)
 			copy_short(b->head[i].data, segment[i].addr + VIRTIO_NET_HDR_LEN,
 			    MIN(b->frame[i].len, HEAD_BYTES));
 		else
 			memcpy(b->head[i].data, segment[i].addr + VIRTIO_NET_HDR_LEN, HEAD_BYTES);
 	}
-	return true;
+	return asked;
 }
 
 /*
- * Make the snapshot of a plain burst (see struct burst). A plain burst needs few checks. False: the
- * burst is not plain; then snapshot_any() must make the snapshot.
+ * Make the snapshot of a plain burst (see struct burst), without net headers. A plain burst needs
+ * few checks. False: the burst is not plain; then snapshot_any() must make the snapshot.
+ * *ret_asked: a frame may ask for an offload, so read_plain_headers() must follow.
  */
-static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
+static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads, bool *ret_asked)
 {
 	const struct vring_segment *segment = b->in.segment;
 	unsigned skip = offloads ? 0 : VIRTIO_NET_HDR_LEN, n = b->n;
@@ -52,6 +54,7 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 	uint64_t bytes = 0;
 
 	b->shorts = false;
+	b->plain_needs = 0;
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t len = segment[i].len - VIRTIO_NET_HDR_LEN;
 
@@ -68,32 +71,33 @@ static ALWAYS_INLINE bool snapshot_plain(struct burst *b, bool offloads)
 	if (UNLIKELY(bytes > BURST_BYTES))
 		return false;
 	b->bytes = bytes;
-	return b->shorts ? copy_plain_heads(b, offloads, true)
-			 : copy_plain_heads(b, offloads, false);
+	*ret_asked =
+	    b->shorts ? copy_plain_heads(b, offloads, true) : copy_plain_heads(b, offloads, false);
+	return true;
 }
 
-static bool snapshot_plain_baseline(struct burst *b, bool offloads)
+static bool snapshot_plain_baseline(struct burst *b, bool offloads, bool *ret_asked)
 {
-	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
+	return offloads ? snapshot_plain(b, true, ret_asked) : snapshot_plain(b, false, ret_asked);
 }
 
-static CPU_AVX2 bool snapshot_plain_avx2(struct burst *b, bool offloads)
+static CPU_AVX2 bool snapshot_plain_avx2(struct burst *b, bool offloads, bool *ret_asked)
 {
-	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
+	return offloads ? snapshot_plain(b, true, ret_asked) : snapshot_plain(b, false, ret_asked);
 }
 
-static CPU_AVX512 bool snapshot_plain_avx512(struct burst *b, bool offloads)
+static CPU_AVX512 bool snapshot_plain_avx512(struct burst *b, bool offloads, bool *ret_asked)
 {
-	return offloads ? snapshot_plain(b, true) : snapshot_plain(b, false);
+	return offloads ? snapshot_plain(b, true, ret_asked) : snapshot_plain(b, false, ret_asked);
 }
 
-static bool snapshot_if_plain(struct burst *b, bool offloads)
+static bool snapshot_if_plain(struct burst *b, bool offloads, bool *ret_asked)
 {
 	if (b->level == CPU_LEVEL_AVX512)
-		return snapshot_plain_avx512(b, offloads);
+		return snapshot_plain_avx512(b, offloads, ret_asked);
 	if (b->level == CPU_LEVEL_AVX2)
-		return snapshot_plain_avx2(b, offloads);
-	return snapshot_plain_baseline(b, offloads);
+		return snapshot_plain_avx2(b, offloads, ret_asked);
+	return snapshot_plain_baseline(b, offloads, ret_asked);
 }
 
 void burst_fill_in(struct burst *b)
@@ -104,9 +108,11 @@ void burst_fill_in(struct burst *b)
 	for (unsigned i = 0; i < b->n; i++) {
 		struct frame *f = &b->frame[i];
 
-		b->head[i].net = no_offload_header;
+		if (!b->plain_needs) {
+			b->head[i].net = no_offload_header;
+			f->needs = 0;
+		}
 		f->head_len = MIN(f->len, HEAD_BYTES);
-		f->needs = 0;
 		f->segment = i + (f->len <= HEAD_BYTES);
 		f->n_segments = f->len > HEAD_BYTES;
 		f->offset = WHOLE_HEAD;
@@ -212,6 +218,43 @@ static ALWAYS_INLINE int check_header(bool offloads, struct frame *f, struct hea
 }
 
 /*
+ * Check the net header of a frame that asks for a checksum or for nothing, and set fields without a
+ * meaning to 0. False: the header is wrong.
+ */
+static ALWAYS_INLINE bool check_plain_header(struct frame *f, struct virtio_net_hdr *net)
+{
+	f->needs = 0;
+	if (!(net->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)) {
+		*net = no_offload_header;
+		return true;
+	}
+	f->needs = OFFLOAD_CSUM;
+	net->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	net->gso_size = 0;
+	net->hdr_len = MIN(net->hdr_len, f->len);
+	net->num_buffers = 1;
+	return offload_checksum_fits(net, f->len);
+}
+
+/*
+ * Read the net headers of a plain burst in which some frame may ask for an offload. False: a frame
+ * asks for more than a checksum, or its header is wrong.
+ */
+static __attribute__((noinline)) bool read_plain_headers(struct burst *b)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		struct frame *f = &b->frame[i];
+		struct head *h = &b->head[i];
+
+		memcpy(&h->net, b->in.segment[i].addr, VIRTIO_NET_HDR_LEN);
+		if (UNLIKELY(h->net.gso_type) || UNLIKELY(!check_plain_header(f, &h->net)))
+			return false;
+		b->plain_needs |= f->needs;
+	}
+	return true;
+}
+
+/*
  * Drop a faulty chain, or a frame that is too short or too long. The bytes of a frame that is too
  * long are counted; the bytes of the others are not.
  */
@@ -305,9 +348,11 @@ static void snapshot_any(struct burst *b)
 void burst_snapshot(struct burst *b)
 {
 	const struct port *from = b->source->port;
+	bool asked;
 
 	b->plain = b->in.single_segment && from->hdr_len == VIRTIO_NET_HDR_LEN &&
-	    snapshot_if_plain(b, from->sends_offload);
+	    snapshot_if_plain(b, from->sends_offload, &asked) &&
+	    (LIKELY(!asked) || read_plain_headers(b));
 	if (UNLIKELY(!b->plain))
 		snapshot_any(b);
 }

@@ -40,6 +40,9 @@
 #define MEMORY    (8u << 20)
 #define TOLERANCE 1.03
 
+/* Which frames of a burst ask for a checksum. The port may ask for offloads except in NEVER. */
+enum asks { NEVER, NONE, FIRST, ALL };
+
 /* The frames of one port go to `targets` ports in turn. */
 static const struct bench_case {
 	const char *name;
@@ -48,34 +51,41 @@ static const struct bench_case {
 	enum cpu_level level;
 	uint32_t first_len, len; /* of the first frame of a burst, and of the others */
 	enum way { NO_POLICY, ACCESS_TO_ACCESS, TAG_TO_TAG, PUSH, POP, ALLOW } way;
+	enum asks asks;
 } cases[] = {
-    {"split", false, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
-    {"split-in-order", false, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
-    {"packed", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
-    {"packed-in-order", true, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
-    {"packed-60", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 60, NO_POLICY},
-    {"packed-60-first", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 64, NO_POLICY},
-    {"packed-32-macs", true, false, 1, 32, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
-    {"packed-16-targets", true, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
-    {"split-16-targets", false, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY},
-    {"split-avx2", false, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY},
-    {"packed-avx2", true, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY},
-    {"packed-32-macs-avx2", true, false, 1, 32, CPU_LEVEL_AVX2, 64, 64, NO_POLICY},
-    {"split-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY},
-    {"packed-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY},
-    {"split-60-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY},
-    {"packed-60-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY},
-    {"packed-60-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 64, NO_POLICY},
-    {"packed-32-macs-avx512", true, false, 1, 32, CPU_LEVEL_AVX512, 64, 64, NO_POLICY},
-    {"access-to-access", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ACCESS_TO_ACCESS},
-    {"tag-to-tag", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, TAG_TO_TAG},
-    {"push", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, PUSH},
-    {"pop", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, POP},
-    {"mac-allow", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ALLOW},
-    {"mac-allow-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ALLOW},
-    {"access-to-access-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ACCESS_TO_ACCESS},
-    {"push-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH},
-    {"pop-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP},
+    {"split", false, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
+    {"split-in-order", false, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
+    {"packed", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
+    {"packed-in-order", true, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
+    {"packed-60", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 60, NO_POLICY, NEVER},
+    {"packed-60-first", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 64, NO_POLICY, NEVER},
+    {"packed-csum", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, ALL},
+    {"packed-32-macs", true, false, 1, 32, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
+    {"packed-16-targets", true, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
+    {"split-16-targets", false, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
+    {"split-avx2", false, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER},
+    {"packed-avx2", true, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER},
+    {"packed-32-macs-avx2", true, false, 1, 32, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER},
+    {"split-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER},
+    {"packed-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER},
+    {"split-60-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY, NEVER},
+    {"packed-60-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY, NEVER},
+    {"packed-60-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 64, NO_POLICY, NEVER},
+    {"packed-offloads-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NONE},
+    {"packed-csum-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, FIRST},
+    {"packed-csum-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL},
+    {"split-csum-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL},
+    {"packed-32-macs-avx512", true, false, 1, 32, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER},
+    {"access-to-access", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ACCESS_TO_ACCESS, NEVER},
+    {"tag-to-tag", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, TAG_TO_TAG, NEVER},
+    {"push", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, PUSH, NEVER},
+    {"pop", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, POP, NEVER},
+    {"mac-allow", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ALLOW, NEVER},
+    {"mac-allow-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ALLOW, NEVER},
+    {"access-to-access-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ACCESS_TO_ACCESS,
+	NEVER},
+    {"push-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH, NEVER},
+    {"pop-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP, NEVER},
 };
 
 struct bench_queue {
@@ -199,11 +209,24 @@ static const struct port_policy *policy_of(const struct bench_case *c, bool leav
 	return &policy[leave];
 }
 
+/* The net header of the i-th frame of a burst. */
+static void put_header(uint8_t *at, const struct bench_case *c, unsigned i)
+{
+	const struct virtio_net_hdr asks = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+	    .csum_start = 34,
+	    .csum_offset = 16,
+	    .num_buffers = 1};
+
+	memcpy(at, c->asks == ALL || (c->asks == FIRST && i == 0) ? &asks : &no_offload_header,
+	    sizeof(asks));
+}
+
 static void fill(const struct bench_case *c)
 {
 	for (unsigned i = 0; i < (WARM_UP + 1) * FRAMES; i++) {
 		uint8_t *buffer = take(BUFFER);
 
+		put_header(buffer, c, i % FRAMES);
 		put_mac(buffer + 12, 1 + i % c->targets, i % c->macs);
 		put_mac(buffer + 18, 0, i % c->macs);
 		if (tagged(c, false))
@@ -213,11 +236,10 @@ static void fill(const struct bench_case *c)
 	}
 	for (unsigned t = 1; t <= c->targets; t++) {
 		for (unsigned i = 0; i < (WARM_UP + 1) * FRAMES; i++) {
-			/* The buffer contains the net header of an earlier frame. */
-			struct virtio_net_hdr *hdr = (void *)take(BUFFER);
+			uint8_t *buffer = take(BUFFER);
 
-			hdr->num_buffers = 1;
-			offer(&w.egress[t], (uint8_t *)hdr, BUFFER, true);
+			put_header(buffer, c, i % FRAMES); /* of an earlier frame */
+			offer(&w.egress[t], buffer, BUFFER, true);
 		}
 		for (unsigned m = 0; m < c->macs; m++) {
 			uint8_t mac[6];
@@ -249,8 +271,11 @@ static void make_world(const struct bench_case *c)
 		abort();
 	bridge = (struct bridge_setup){.fdb = w.fdb, .vlans = has_vlans(c)};
 	for (unsigned i = 0; i <= c->targets; i++) {
-		w.port[i] = (struct port){
-		    .index = i, .hdr_len = VIRTIO_NET_HDR_LEN, .policy = policy_of(c, i > 0)};
+		w.port[i] = (struct port){.index = i,
+		    .hdr_len = VIRTIO_NET_HDR_LEN,
+		    .sends_offload = c->asks != NEVER,
+		    .accepts = OFFLOAD_CSUM,
+		    .policy = policy_of(c, i > 0)};
 		port[i] = &w.port[i];
 		start_queue(&w.egress[i], c, &w.port[i], 0, false);
 		w.port[i].n_egress = 1;
