@@ -127,12 +127,19 @@ void burst_fill_in(struct burst *b)
 static ALWAYS_INLINE void prefetch_heads(const struct burst *b, unsigned skip)
 {
 	for (unsigned i = 0; i < b->n; i++) {
-		const uint8_t *p = b->in.segment[b->in.chain[i].segment].addr + skip;
+		const struct vring_chain *c = &b->in.chain[i];
+		const struct vring_segment *s = &b->in.segment[c->segment];
 
-		if (b->in.chain[i].n_segments == 0)
+		if (c->n_segments == 0)
 			continue; /* a faulty chain; dropped below */
-		rte_prefetch0(p);
-		rte_prefetch0(p + WHOLE_HEAD - skip - 1);
+		rte_prefetch0(s->addr + skip);
+		/* A net header may have a descriptor of its own. */
+		if (c->n_segments > 1 && s->len < WHOLE_HEAD) {
+			rte_prefetch0(s[1].addr);
+			rte_prefetch0(s[1].addr + HEAD_BYTES - 1);
+			continue; /* the second segment has the head */
+		}
+		rte_prefetch0(s->addr + WHOLE_HEAD - 1);
 	}
 }
 

@@ -266,6 +266,15 @@ static inline bool chain_postponed(
 enum vring_fault indirect_table(
     struct vring *vr, uint64_t addr, uint32_t len, const void **ret_table, uint32_t *ret_n);
 
+/* Prefetch an indirect table, if it is in the region of the last table. */
+static ALWAYS_INLINE void table_prefetch(const struct vring *vr, uint64_t addr)
+{
+	const struct guest_region *r = vr->last_table;
+
+	if (r && addr - r->gpa < r->size)
+		__builtin_prefetch(r->host + (addr - r->gpa));
+}
+
 /*
  * Append a chain that was in flight at a crash. Split: the chain begins with descriptor chain_head,
  * a number less than the ring's size. Packed: the chain has these n copies of descriptors; all

@@ -164,6 +164,46 @@ static __attribute__((noinline)) uint32_t fetch_any(
 	return chain->slots;
 }
 
+/*
+ * Append up to n available chains. The first one has an indirect table; d is a copy of its
+ * descriptor. The first descriptors of the chains are read before the first table is walked, and
+ * the tables are prefetched, so that their cache misses overlap. The function ends at the end of
+ * the ring, and after a chain of several slots; then *ret_more is set. Returns how many were
+ * appended.
+ */
+static __attribute__((noinline)) unsigned fetch_tables(
+    struct vring *vr, struct vring_batch *batch, unsigned n, struct descriptor d, bool *ret_more)
+{
+	struct vring_position *pos = vr->position;
+	const struct vring_packed_desc *desc = &vr->packed.desc[pos->avail];
+	struct descriptor first[VRING_BATCH_CHAINS];
+	uint32_t slot = pos->avail, slots = 1;
+	unsigned read, k;
+
+	n = MIN(n, vr->size - slot);
+	first[0] = d;
+	*ret_more = true;
+	for (read = 1; read < n && !(first[read - 1].fourth & VRING_DESC_F_NEXT); read++) {
+		first[read] = descriptor_read(&desc[read]);
+		*ret_more = packed_is_avail(first[read].fourth, pos->avail_wrap);
+		if (!*ret_more)
+			break;
+		if (first[read].fourth & VRING_DESC_F_INDIRECT)
+			table_prefetch(vr, first[read].addr);
+	}
+	for (k = 0; k < read && slots; k += slots != 0) {
+		slots = fetch_any(vr, batch, pos->avail + k, first[k]);
+		slot += slots;
+	}
+	if (slot >= vr->size) {
+		slot -= vr->size;
+		pos->avail_wrap = !pos->avail_wrap;
+	}
+	pos->avail = slot;
+	*ret_more &= slots != 0;
+	return k;
+}
+
 static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsigned max)
 {
 	const struct vring_packed_desc *desc = vr->packed.desc;
@@ -173,12 +213,13 @@ static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsign
 	bool wrap = pos->avail_wrap;
 	uint16_t simple = simple_flags(vr) | packed_avail_flags(wrap);
 	unsigned n = MIN(max, VRING_BATCH_CHAINS - batch->n), k;
+	struct descriptor d = {.fourth = 0};
+	bool tables = false, more;
 
 	if (UNLIKELY(vr->broken))
 		return 0;
 	for (k = 0; k < n; k++) {
-		struct descriptor d = descriptor_read(&desc[slot]);
-
+		d = descriptor_read(&desc[slot]);
 		if (LIKELY((d.fourth & (SIMPLE_MASK | PACKED_AVAIL_MASK)) == simple) &&
 		    LIKELY(append_simple(&cursor, d.addr, d.len, d.third))) {
 			slots = 1;
@@ -186,6 +227,9 @@ static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsign
 			if (!packed_is_avail(d.fourth, wrap))
 				break;
 			fetch_cursor_store(&cursor, batch);
+			tables = d.fourth & VRING_DESC_F_INDIRECT;
+			if (tables)
+				break;
 			slots = fetch_any(vr, batch, slot, d);
 			cursor = fetch_cursor(vr, batch);
 			if (!slots)
@@ -201,6 +245,10 @@ static unsigned packed_fetch(struct vring *vr, struct vring_batch *batch, unsign
 	fetch_cursor_store(&cursor, batch);
 	pos->avail = slot;
 	pos->avail_wrap = wrap;
+	if (UNLIKELY(tables)) {
+		k += fetch_tables(vr, batch, n - k, d, &more);
+		k += more && k < n ? packed_fetch(vr, batch, n - k) : 0;
+	}
 	return k;
 }
 

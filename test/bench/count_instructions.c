@@ -43,6 +43,13 @@
 /* Which frames of a burst ask for a checksum. The port may ask for offloads except in NEVER. */
 enum asks { NEVER, NONE, FIRST, ALL };
 
+/* How a frame that is sent lies in descriptors. */
+enum shape {
+	ONE,   /* with its net header in one */
+	TWO,   /* in a chain: the net header, the frame */
+	TABLE, /* the same two, in an indirect table */
+};
+
 /* The frames of one port go to `targets` ports in turn. */
 static const struct bench_case {
 	const char *name;
@@ -52,40 +59,47 @@ static const struct bench_case {
 	uint32_t first_len, len; /* of the first frame of a burst, and of the others */
 	enum way { NO_POLICY, ACCESS_TO_ACCESS, TAG_TO_TAG, PUSH, POP, ALLOW } way;
 	enum asks asks;
+	enum shape shape;
 } cases[] = {
-    {"split", false, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
-    {"split-in-order", false, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
-    {"packed", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
-    {"packed-in-order", true, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
-    {"packed-60", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 60, NO_POLICY, NEVER},
-    {"packed-60-first", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 64, NO_POLICY, NEVER},
-    {"packed-csum", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, ALL},
-    {"packed-32-macs", true, false, 1, 32, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
-    {"packed-16-targets", true, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
-    {"split-16-targets", false, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER},
-    {"split-avx2", false, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER},
-    {"packed-avx2", true, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER},
-    {"packed-32-macs-avx2", true, false, 1, 32, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER},
-    {"split-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER},
-    {"packed-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER},
-    {"split-60-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY, NEVER},
-    {"packed-60-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY, NEVER},
-    {"packed-60-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 64, NO_POLICY, NEVER},
-    {"packed-offloads-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NONE},
-    {"packed-csum-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, FIRST},
-    {"packed-csum-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL},
-    {"split-csum-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL},
-    {"packed-32-macs-avx512", true, false, 1, 32, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER},
-    {"access-to-access", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ACCESS_TO_ACCESS, NEVER},
-    {"tag-to-tag", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, TAG_TO_TAG, NEVER},
-    {"push", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, PUSH, NEVER},
-    {"pop", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, POP, NEVER},
-    {"mac-allow", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ALLOW, NEVER},
-    {"mac-allow-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ALLOW, NEVER},
+    {"split", false, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER, ONE},
+    {"split-in-order", false, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER, ONE},
+    {"packed", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER, ONE},
+    {"packed-in-order", true, true, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER, ONE},
+    {"packed-60", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 60, NO_POLICY, NEVER, ONE},
+    {"packed-60-first", true, false, 1, 1, CPU_LEVEL_BASELINE, 60, 64, NO_POLICY, NEVER, ONE},
+    {"packed-csum", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, ALL, ONE},
+    {"packed-32-macs", true, false, 1, 32, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER, ONE},
+    {"packed-16-targets", true, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER, ONE},
+    {"split-16-targets", false, false, 16, 1, CPU_LEVEL_BASELINE, 64, 64, NO_POLICY, NEVER, ONE},
+    {"split-avx2", false, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER, ONE},
+    {"packed-avx2", true, false, 1, 1, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER, ONE},
+    {"packed-32-macs-avx2", true, false, 1, 32, CPU_LEVEL_AVX2, 64, 64, NO_POLICY, NEVER, ONE},
+    {"split-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER, ONE},
+    {"packed-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER, ONE},
+    {"split-60-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY, NEVER, ONE},
+    {"packed-60-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, NO_POLICY, NEVER, ONE},
+    {"packed-60-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 64, NO_POLICY, NEVER, ONE},
+    {"packed-offloads-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NONE, ONE},
+    {"packed-csum-first-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, FIRST,
+	ONE},
+    {"packed-csum-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL, ONE},
+    {"split-csum-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL, ONE},
+    {"packed-32-macs-avx512", true, false, 1, 32, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, NEVER, ONE},
+    {"access-to-access", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ACCESS_TO_ACCESS, NEVER,
+	ONE},
+    {"tag-to-tag", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, TAG_TO_TAG, NEVER, ONE},
+    {"push", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, PUSH, NEVER, ONE},
+    {"pop", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, POP, NEVER, ONE},
+    {"mac-allow", true, false, 1, 1, CPU_LEVEL_BASELINE, 64, 64, ALLOW, NEVER, ONE},
+    {"mac-allow-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ALLOW, NEVER, ONE},
     {"access-to-access-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, ACCESS_TO_ACCESS,
-	NEVER},
-    {"push-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH, NEVER},
-    {"pop-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP, NEVER},
+	NEVER, ONE},
+    {"push-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH, NEVER, ONE},
+    {"pop-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP, NEVER, ONE},
+    {"split-chain-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL, TWO},
+    {"packed-chain-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL, TWO},
+    {"split-table-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL, TABLE},
+    {"packed-table-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL, TABLE},
 };
 
 struct bench_queue {
@@ -126,7 +140,8 @@ static void start_queue(struct bench_queue *q, const struct bench_case *c, struc
     unsigned index, bool ingress)
 {
 	uint64_t features = VIRTIO_BIT(F_VERSION_1) | (c->packed ? VIRTIO_BIT(F_RING_PACKED) : 0) |
-	    (c->in_order ? VIRTIO_BIT(F_IN_ORDER) : 0);
+	    (c->in_order ? VIRTIO_BIT(F_IN_ORDER) : 0) |
+	    (c->shape == TABLE ? VIRTIO_BIT(F_INDIRECT_DESC) : 0);
 	struct vring_layout layout = vring_layout(RING, c->packed);
 	struct vring_config config = {
 	    .direction = ingress ? VRING_TRANSMIT : VRING_RECEIVE,
@@ -162,6 +177,30 @@ static void offer(struct bench_queue *q, uint8_t *buffer, uint32_t len, bool wri
 	if (driver_ring_add(&q->driver, &b, !writable, writable, buffer) < 0)
 		abort();
 	driver_ring_publish(&q->driver);
+}
+
+/* Offer a frame to be sent, in the shape of the case. */
+static void offer_frame(const struct bench_case *c, uint8_t *buffer, uint32_t len)
+{
+	struct driver_ring *dr = &w.ingress.driver;
+	const struct driver_buffer two[] = {{gpa(buffer), VIRTIO_NET_HDR_LEN},
+	    {gpa(buffer) + VIRTIO_NET_HDR_LEN, len - VIRTIO_NET_HDR_LEN}};
+	int err;
+
+	if (c->shape == ONE) {
+		offer(&w.ingress, buffer, len, false);
+		return;
+	}
+	if (c->shape == TWO) {
+		err = driver_ring_add(dr, two, 2, 0, buffer);
+	} else {
+		uint8_t *table = take(2 * 16);
+
+		err = driver_ring_add_indirect(dr, two, 2, 0, table, gpa(table), buffer);
+	}
+	if (err < 0)
+		abort();
+	driver_ring_publish(dr);
 }
 
 static void put_mac(uint8_t *at, unsigned port, unsigned mac)
@@ -231,8 +270,7 @@ static void fill(const struct bench_case *c)
 		put_mac(buffer + 18, 0, i % c->macs);
 		if (tagged(c, false))
 			store32(buffer + 24, UINT32_C(0x81000000) | VLAN);
-		offer(&w.ingress, buffer, VIRTIO_NET_HDR_LEN + (i % FRAMES ? c->len : c->first_len),
-		    false);
+		offer_frame(c, buffer, VIRTIO_NET_HDR_LEN + (i % FRAMES ? c->len : c->first_len));
 	}
 	for (unsigned t = 1; t <= c->targets; t++) {
 		for (unsigned i = 0; i < (WARM_UP + 1) * FRAMES; i++) {
