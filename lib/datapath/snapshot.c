@@ -175,26 +175,31 @@ static void gather_head(const struct burst *b, const struct vring_chain *c, unsi
 	f->offset = offset;
 }
 
+/*
+ * The net header is alone in the first segment, or the frame begins behind it. If the head is not
+ * in one segment, gather_head() copies it.
+ */
 static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_chain *c,
     unsigned hdr_len, bool offloads, struct frame *f, struct head *h)
 {
 	const struct vring_segment *s = &b->in.segment[c->segment];
+	unsigned alone = c->n_segments > 1 && s->len == VIRTIO_NET_HDR_LEN;
+	uint32_t skip = alone ? 0 : VIRTIO_NET_HDR_LEN, head_end = skip + HEAD_BYTES;
+	unsigned left = c->n_segments - alone;
 
-	bool flat = s->len >= WHOLE_HEAD || c->n_segments == 1;
-
-	if (UNLIKELY(!flat || hdr_len != VIRTIO_NET_HDR_LEN)) {
+	if (UNLIKELY(hdr_len != VIRTIO_NET_HDR_LEN || (s[alone].len < head_end && left > 1))) {
 		gather_head(b, c, hdr_len, f, h);
 		return;
 	}
-	bool whole = s->len <= WHOLE_HEAD;
+	bool whole = s[alone].len <= head_end;
 
 	f->head_len = MIN(f->len, HEAD_BYTES);
-	copy_short(h->data, s->addr + VIRTIO_NET_HDR_LEN, f->head_len);
+	copy_short(h->data, s[alone].addr + skip, f->head_len);
 	if (offloads)
 		memcpy(&h->net, s->addr, VIRTIO_NET_HDR_LEN);
-	f->segment = c->segment + whole;
-	f->n_segments = c->n_segments - whole;
-	f->offset = whole ? 0 : WHOLE_HEAD;
+	f->segment = c->segment + alone + whole;
+	f->n_segments = left - whole;
+	f->offset = whole ? 0 : head_end;
 }
 
 /* Check the guest's net header. Set fields without a meaning to 0. */

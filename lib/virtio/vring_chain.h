@@ -76,13 +76,9 @@ static inline enum vring_fault chain_unmapped(struct vring *vr, uint64_t addr, u
 	return vr->translation.scout_pages ? VRING_FAULT_NONE : VRING_FAULT_MISS;
 }
 
-/*
- * Append the host ranges of the buffer [addr, addr + len) to the segments of the batch, and add
- * their length to the length of the chain. Usually there is one range. There are more if the buffer
- * lies in several regions.
- */
-static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_batch *batch,
-    struct vring_chain *chain, uint64_t addr, uint32_t len)
+/* chain_append() for any buffer. */
+static __attribute__((noinline, unused)) enum vring_fault chain_append_any(struct vring *vr,
+    struct vring_batch *batch, struct vring_chain *chain, uint64_t addr, uint32_t len)
 {
 	if (UNLIKELY(!len))
 		return VRING_FAULT_EMPTY;
@@ -102,6 +98,28 @@ static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vrin
 		addr += part;
 		len -= part;
 	}
+	return VRING_FAULT_NONE;
+}
+
+/*
+ * Append the host ranges of the buffer [addr, addr + len) to the segments of the batch, and add
+ * their length to the length of the chain. Usually there is one range, in the same region as the
+ * buffer before. There are more if the buffer lies in several regions.
+ */
+static ALWAYS_INLINE enum vring_fault chain_append(struct vring *vr, struct vring_batch *batch,
+    struct vring_chain *chain, uint64_t addr, uint32_t len)
+{
+	const struct guest_region *r = vr->last_region;
+	uint64_t offset = r ? addr - r->gpa : 0;
+
+	/* len 0 wraps to the largest number. */
+	if (UNLIKELY(!r || offset >= r->size || len > r->size - offset ||
+		len - 1 >= VRING_CHAIN_BYTES_MAX - chain->len ||
+		batch->n_segments == VRING_BATCH_SEGMENTS))
+		return chain_append_any(vr, batch, chain, addr, len);
+	batch->segment[batch->n_segments++] =
+	    (struct vring_segment){.addr = r->host + offset, .len = len};
+	chain->len += len;
 	return VRING_FAULT_NONE;
 }
 
