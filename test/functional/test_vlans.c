@@ -176,6 +176,14 @@ static void must_get(unsigned port, uint32_t len, uint16_t vlan)
 		must(memcmp(f.bytes, frame, 12) == 0, "addresses of the frame");
 }
 
+static uint32_t addresses_of(unsigned port)
+{
+	struct ask a = plain(port);
+
+	inside_call(count_addresses, &a);
+	return a.count;
+}
+
 static void start_over(void)
 {
 	change(plain(2));
@@ -249,6 +257,18 @@ static void vlans_change_while_others_lose_nothing(void **state)
 	send_from(2, 0);
 	must_get(3, 64, 0);
 	streams_settle(s, STEADY);
+}
+
+static void what_was_learned_in_another_vlan_is_forgotten(void **state)
+{
+	(void)state;
+	start_over();
+	send_from(2, 0);
+	must_get(3, 64, 0);
+	must_equal(addresses_of(2), 1, "addresses of the port");
+	change(access_to(2, 10));
+	must_equal(addresses_of(2), 0, "addresses after the change of the VLAN");
+	start_over();
 }
 
 static void a_bridge_keeps_its_frames(void **state)
@@ -445,6 +465,7 @@ static int tests(void)
 {
 	const struct CMUnitTest all[] = {
 	    cmocka_unit_test(vlans_change_while_others_lose_nothing),
+	    cmocka_unit_test(what_was_learned_in_another_vlan_is_forgotten),
 	    cmocka_unit_test(a_bridge_keeps_its_frames),
 	    cmocka_unit_test(what_is_impossible_changes_nothing),
 	    cmocka_unit_test(a_static_address_is_its_ports),
