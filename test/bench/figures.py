@@ -20,11 +20,13 @@ BOUND = 0.9  # busy for less of its time, a switch waits for the generator
 APART = 0.1  # ratios of cycles and of frames/s that differ by more are both told
 LOSSY = 0.001  # a share of frames lost that is worth a remark
 NOISY = 0.1  # the floor's spread from which a section is noisy
-WINDOW_SECTIONS = ("peers", "limit", "touch", "tso", "macs", "ports")
+WINDOW_SECTIONS = ("peers", "limit", "touch", "tso", "macs", "ports", "real")
 QUANTILES = ("p50", "p90", "p99", "p99.9", "max")
 
 
 def label(case):
+    if "row" in case:
+        return case["row"]
     words = [str(case["size"]), "packed" if case["packed"] else "split"]
     if case.get("tso"):
         words.append("TSO")
@@ -61,16 +63,24 @@ def present(runs):
     return [run for run in runs if run]
 
 
+def typical(counted, key):
+    """The median of a count that not every generator has; None if nobody has it."""
+    values = [counts[key] for counts in counted if key in counts]
+    return median(values) if values else None
+
+
 def of_runs(runs, delivered=()):
     """Of all runs of one subject and case, each a list of windows; delivered: what arrived in each."""
     windows = [w for run in runs for w in run]
     cycles = [w[0] for w in windows]
+    counted = present(delivered)
     return {
         "cycles": quartile(cycles), "rate": quartile((w[1] for w in windows), 0.75),
         "busy": median(w[2] for w in windows), "spread": spread(cycles),
         "runs": [quartile(w[0] for w in run) for run in runs],
         "run_rates": [quartile((w[1] for w in run), 0.75) for run in runs],
-        "lost": max([counts["lost"] for counts in present(delivered)], default=0),
+        "lost": max([counts["lost"] for counts in counted], default=0),
+        "bytes": typical(counted, "bytes"), "calls": typical(counted, "calls"),
     }
 
 

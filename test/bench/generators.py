@@ -69,6 +69,20 @@ def loop_counts(ports, size):
             "wrong_bytes": total["RX-bytes"] - size * total["RX-packets"], "under_way": UNDER_WAY}
 
 
+def pktgen_options(case):
+    """What a case means for vswitch-pktgen."""
+    argv = [] if "mix" in case else ["--size", case["size"]]
+    for name in ("in_order", "packed", "mergeable", "indirect", "calls", "csum", "touch_all"):
+        if case.get(name, name == "in_order"):
+            argv.append("--" + name.replace("_", "-"))
+    if "macs" in case:  # of both ports together
+        argv += ["--macs", max(case["macs"] // 2, 1)]
+    for name in ("rate", "flows", "ring-size", "test", "tso", "mix", "chain", "queues", "buffer", "pattern"):
+        if name in case:
+            argv += [f"--{name}", case[name]]
+    return argv
+
+
 class Pktgen:
     """vswitch-pktgen, as fast as it goes unless the case has a rate."""
 
@@ -76,19 +90,10 @@ class Pktgen:
 
     def __init__(self, lab, paths, case, seconds=60):
         self.report = lab.dir / "pktgen.json"
-        argv = ["taskset", "-c", str(CPU), PKTGEN, "--in-order", "--quiet", "--json", self.report,
-                "--duration", seconds, "--size", case["size"]]
+        argv = ["taskset", "-c", str(CPU), PKTGEN, "--quiet", "--json", self.report, "--duration", seconds]
         for path in paths:
             argv += ["--port", path]
-        if case["packed"]:
-            argv.append("--packed")
-        if case.get("touch_all"):
-            argv.append("--touch-all")
-        if "macs" in case:  # of both ports together
-            argv += ["--macs", max(case["macs"] // 2, 1)]
-        for name in ("rate", "flows", "ring-size", "test", "tso"):
-            if name in case:
-                argv += [f"--{name}", case[name]]
+        argv += pktgen_options(case)
         self.process = subprocess.Popen(
             [str(word) for word in argv], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )

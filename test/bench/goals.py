@@ -9,6 +9,7 @@ because a subject failed or spoiled frames, the verdict is a fault, not a gap.
 
 from typing import Callable, NamedTuple, Optional
 
+import real
 from figures import (
     APART, BOUND, FLOOR, LOSSY, NOISY, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, first_frames, median, pairs,
     present, quartile, ratio, spread, fault_text
@@ -20,6 +21,8 @@ FAULT = "FAULT"
 
 BELOW_FLOOR = 0.9  # less than this nobody believes
 FIRST_FRAME = 100  # us
+REAL_TIMES, REAL_TIMES_AIM, REAL_FLOOR = 1.5, 2.0, 1.25  # with each kind of traffic that guests send
+REAL_SHORT = 1.15  # frames of 60 bytes beside frames of 64
 
 
 class Goal(NamedTuple):
@@ -213,6 +216,22 @@ def ours(section, *cases):
     return section, cases or None, (OURS,)
 
 
+def real_goals():
+    """At most so much more than the floor, and so many times as fast as rte_vhost. A switch does more than
+    rte_vhost, so in rows that rte_vhost cannot carry OVS-DPDK takes its place."""
+    found = []
+    for row in real.ROWS:
+        subjects = row.subjects()
+        peers = [peer for peer in (RTE_VHOST, OVS) if peer in subjects][:1]
+        found += [times(row.name, real.SECTION, row.name, peer, REAL_TIMES, REAL_TIMES_AIM) for peer in peers]
+        if FLOOR in subjects:
+            found.append(floors(row.name, real.SECTION, row.name, REAL_FLOOR))
+    for short, usual in real.short_pairs():
+        found.append(at_most(short, f"of the cycles of {usual}", cost_ratio(real.SECTION, short, usual, usual),
+                             REAL_SHORT, of=ours(real.SECTION, short, usual)))
+    return found
+
+
 TSO = {rings: f"60000 packed TSO rings of {rings}" for rings in (256, 1024)}
 
 GOALS = [
@@ -258,6 +277,7 @@ GOALS = [
     at_most("idle, sleeping", "until the first frame is through (p50)", first_frame, FIRST_FRAME, unit=" us",
             of=ours("idle")),
     at_most("idle, sleeping", "of these beyond a baseline wake", beyond_wake, 50, 20, unit=" us", of=ours("idle")),
+    *real_goals(),
 ]
 
 

@@ -13,7 +13,7 @@ from generators import CPU as GENERATOR_CPU
 from generators import Pktgen
 from lab import Lab, LabError, Process, assert_balanced, dropped, queues, wait_for
 from plan import case
-from subjects import IDLE, LOOKUP, SWITCH_CPU, WAKE, FloorCopy, Ours, RteVhost
+from subjects import IDLE, LOOKUP, SWITCH_CPU, WAKE, FloorCopy, Ours, Ovs, RteVhost
 
 FIRST_FRAMES = 100000
 RING = 256          # of the loss section
@@ -25,6 +25,8 @@ DELIVERED = 0.5     # who delivers a smaller share does not do the work that is 
 QUICK_DELIVERED = 0.01  # a quick run compares nothing, and others may have the machine
 CLAIM, FEW = 0.01, 2000  # so many frames more than were sent a switch may claim
 MISCOUNTED = 0.9    # of what arrived a switch must have counted so much
+OFFLOADS = {"tso", "csum"}
+ETHERNET_HEADER, ETHERNET_MAX = 14, 1518
 CONTENT_RATE, CONTENT_SECONDS = 200000, 0.3
 
 
@@ -114,22 +116,41 @@ def wait_traffic(load, peer, wanted):
         time.sleep(0.1)
 
 
+def subject_options(subject, what):
+    """How a subject is started for a case."""
+    options = {"big": what["size"] > 9000}
+    if what.get("macs", 1) > 65536:
+        options["options"] = ("--mac-table", str(what["macs"]))
+    if "idle" in what or "ports" in what:
+        options["ports"] = what.get("ports", 2) + what.get("idle", 0)
+    if issubclass(subject, RteVhost):
+        options.update(offloads=bool(OFFLOADS & what.keys() or what.get("mix") == "linux-tcp"),
+                       queues=what.get("queues", 1))
+    if subject is Ovs and what["size"] > ETHERNET_MAX:
+        options["mtu"] = what["size"] - ETHERNET_HEADER
+    return options
+
+
+def counted(result, what):
+    """What is kept of the generator's counts: lost frames, bytes and calls per frame where it knows them."""
+    received = max(result["received"], 1)
+    found = {"lost": lost_share(result)}
+    if "streams" in result:
+        found["bytes"] = sum(stream["received_bytes"] for stream in result["streams"]) / received
+    if what.get("calls"):
+        found["calls"] = sum(port["calls"] for port in result["negotiated"]) / received
+    return found
+
+
 def windows(subject, generator, what, seconds, content=False):
     """Windows of one subject under one load, and what the generator counted meanwhile; content: look into
     frames as well, where the generator did not."""
     with Lab() as lab:
         try:
-            options = {}
-            if what.get("macs", 1) > 65536:
-                options["options"] = ("--mac-table", str(what["macs"]))
-            if what.get("idle"):
-                options["ports"] = 2 + what["idle"]
-            if what.get("tso") and issubclass(subject, RteVhost):
-                options["tso"] = True
-            peer = subject(lab, big=what["size"] > 9000, **options)
+            peer = subject(lab, **subject_options(subject, what))
             if what.get("idle"):
                 quiet_guests(lab, peer.other_paths)
-            load = generator(lab, peer.paths, what)
+            load = generator(lab, [*peer.paths, *peer.other_paths] if "ports" in what else peer.paths, what)
             # After two from every address of either port.
             wait_traffic(load, peer, FIRST_FRAMES * 64 / max(what["size"], 64) + 4 * what.get("macs", 0))
             time.sleep(0.1)
@@ -142,7 +163,7 @@ def windows(subject, generator, what, seconds, content=False):
             if content and generator is not Pktgen:
                 load.close()
                 check_content(lab, peer, what)
-            return samples, {"lost": lost_share(result)}
+            return samples, counted(result, what)
         except (LabError, TypeError):
             print(lab.story(), file=sys.stderr)
             raise

@@ -3,6 +3,8 @@
 
 from typing import NamedTuple
 
+import real
+from figures import OURS
 from generators import Pktgen, TestpmdLoop
 from subjects import Before, FloorCopy, FloorRing, Ours, Ovs, RteVhost, RteVhostChained
 
@@ -12,6 +14,7 @@ LIMIT = [FloorRing, FloorCopy, Ours]
 GENERATOR_COST = {Pktgen: 1.0, TestpmdLoop: 1.8}
 CONTENT_COST = 1.2  # see measure.check_content
 SIMD_COST = 2
+PORTS_PER_SECOND = 4  # that a mesh connects
 SUBJECT_COST = {Ovs: 3.0, RteVhost: 1.1, RteVhostChained: 1.1}
 # Those that are not made of windows: in all, and for each round.
 COST = {"latency": (7, 15), "loss": (60, 0), "idle": (0, 9), "lookup": (0, 1)}
@@ -23,22 +26,28 @@ class Section(NamedTuple):
     other; the others' rounds are spread over the whole time. share: of the rounds asked for."""
 
     name: str
-    generator: type
+    generator: type  # of cases that do not ask for testpmd's loop
     steps: list  # (case, subjects)
     together: bool = False
     share: float = 1
+
+    def guests(self, what):
+        return TestpmdLoop if what.get("loop") else self.generator
 
     def rounds(self, asked):
         return max(1, round(asked * self.share))
 
     def seconds(self, length, first=False):
         """What a round takes; in the first of them testpmd's frames are looked into."""
-        content = CONTENT_COST if first and self.generator is TestpmdLoop else 0
-        return sum(
-            length + GENERATOR_COST[self.generator] + SUBJECT_COST.get(subject, 0) + content
-            + case.get("macs", 0) / 500000 + case.get("idle", 0) / 350
-            for case, subjects in self.steps for subject in subjects if not subject.missing()
-        )
+        def cost(what, subject):
+            guests = self.guests(what)
+            content = CONTENT_COST if first and guests is TestpmdLoop else 0
+            return (length + GENERATOR_COST[guests] + SUBJECT_COST.get(subject, 0) + content
+                    + what.get("macs", 0) / 500000 + what.get("idle", 0) / 350
+                    + what.get("ports", 0) / PORTS_PER_SECOND)
+
+        return sum(cost(what, subject) for what, subjects in self.steps for subject in subjects
+                   if not subject.missing())
 
 
 def case(size, packed, **more):
@@ -57,6 +66,13 @@ def with_before(sections):
 
     return [section._replace(steps=[(what, both(subjects)) for what, subjects in section.steps])
             for section in sections]
+
+
+def real_steps(quick):
+    """In a quick run the peers show only that the first row works with them."""
+    by_name = {subject.name: subject for subject in PEERS}
+    return [(row.case, [by_name[name] for name in row.subjects() if name == OURS or not quick or row is real.ROWS[0]])
+            for row in real.ROWS]
 
 
 def plan(quick):
@@ -81,6 +97,7 @@ def plan(quick):
     sections += [
         Section("macs", Pktgen, with_floor(case(64, True, macs=m) for m in macs), together=True),
         Section("ports", Pktgen, with_floor(case(64, True, idle=n) for n in idle), together=True),
+        Section(real.SECTION, Pktgen, real_steps(quick), share=0.25),
     ]
     return sections
 

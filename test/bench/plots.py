@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Plots of the result: by frame size, by addresses, by ports, and the distribution of latency."""
+"""Plots of the result: by frame size, by addresses, by ports, by traffic, and the distribution of latency."""
 
 import matplotlib
 
+import real
 from figures import FLOOR, FLOOR_RING, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, median, present
 
 matplotlib.use("svg")
@@ -15,7 +16,14 @@ STYLE = {
     OURS: {"color": "C0"}, RTE_VHOST: {"color": "C1"}, RTE_VHOST_CHAINED: {"color": "C4"}, OVS: {"color": "C2"},
     FLOOR: {"color": "0.3", "linestyle": "--"}, FLOOR_RING: {"color": "0.6", "linestyle": ":"},
 }
+MARKERS = {OURS: "o", FLOOR: "|", RTE_VHOST: "s", OVS: "D"}
 TAIL = {"p99.9": 0.999, "p99.99": 0.9999, "p99.999": 0.99999}
+
+
+def save(figure, path):
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)
 
 
 def draw(path, title, xlabel, ylabel, lines, ticks=None, ylog=False, xscale="log"):
@@ -43,9 +51,29 @@ def draw(path, title, xlabel, ylabel, lines, ticks=None, ylog=False, xscale="log
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.grid(True, alpha=0.3)
     axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    pyplot.close(figure)
+    save(figure, path)
+
+
+def draw_rows(path, title, xlabel, rows):
+    """rows: [(name, {subject: x})], from top to bottom. Nothing to draw, no file."""
+    if not rows:
+        return
+    figure, axes = pyplot.subplots(figsize=(8, 1.6 + 0.26 * len(rows)))
+    for name, marker in MARKERS.items():
+        points = [(found[name], i) for i, (_, found) in enumerate(rows) if name in found]
+        if points:
+            axes.plot(*zip(*points), marker=marker, markersize=9 if marker == "|" else 5, markeredgewidth=1.6,
+                      label=name, **{**STYLE[name], "linestyle": "none"})
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
+    axes.minorticks_off()
+    axes.set_yticks(range(len(rows)), labels=[name for name, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set(title=title, xlabel=xlabel)
+    axes.grid(True, alpha=0.3)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.3, -0.5 / figure.get_figheight()), ncols=4, frameon=False)
+    save(figure, path)
 
 
 def over(cases, key, word, scale=1.0):
@@ -92,6 +120,9 @@ def plot(results, figs, folder, suffix="svg"):
              over(cases, "rate", word, 1e6), xscale=scale)
         draw(path(f"{section}-cycles"), f"Cost over {xlabel}", xlabel, "cycles per frame",
              over(cases, "cycles", word), xscale=scale)
+    draw_rows(path("real-cycles"), "Cycles per frame by traffic", "cycles of the switching core per frame",
+              [(case, {name: f["cycles"] for name, f in subjects.items()})
+               for case, subjects in figs.get(real.SECTION, {}).items() if subjects])
     latency = results.get("latency", {})
     if latency:
         ticks = {1: "0", 2: "50 %", 10: "90 %", 100: "99 %", 1e3: "99.9 %", 1e4: "99.99 %", 1e5: "99.999 %"}

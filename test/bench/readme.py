@@ -9,11 +9,12 @@ and writes the section from all records there.
 import json
 import re
 
+import real
 from figures import (
     BOUND, FLOOR, OURS, OVS, QUANTILES, RTE_VHOST, RTE_VHOST_CHAINED, unspoiled, median, present, ratio,
     summary, fault_text
 )
-from report import goal_table, processor, rows, simd_lines, verdict_line
+from report import LARGE, goal_table, processor, rows, simd_lines, verdict_line
 
 BEGIN = "<!-- performance: produced by scripts/bench --readme FOLDER -->"
 END = "<!-- end -->"
@@ -23,16 +24,17 @@ CASES = [("peers", "64 packed", "64 bytes, packed"), ("peers", "64 split", "64 b
          ("peers", "1518 packed", "1518 bytes, packed"), ("peers", "1518 split", "1518 bytes, split"),
          ("tso", "60000 packed TSO rings of 256", f"{TSO} 256"),
          ("tso", "60000 packed TSO rings of 1024", f"{TSO} 1,024")]
+TRAFFIC = [(real.SECTION, row.name, row.name) for row in real.ROWS]
 PEERS = (RTE_VHOST, RTE_VHOST_CHAINED, OVS, FLOOR)
 ONE_ONLY = ("So far only one processor was measured with this version of the bench. A run of it on another one and "
             "`scripts/bench --readme FOLDER` add that one's figures here.")
 
 
-def throughput(figs, faults):
-    """A line for each case: what was seen of us, and how many times our cycles the others take."""
+def throughput(figs, faults, cases):
+    """A line for each of these cases: what was seen of us, and how many times our cycles the others take."""
     at_fault = {(f["section"], f["case"], f["subject"]) for f in faults}
     lines = []
-    for section, case, title in CASES:
+    for section, case, title in cases:
         subjects = figs.get(section, {}).get(case, {})
         wrong = {name for name in (OURS, *PEERS) if (section, case, name) in at_fault and name not in subjects}
         if OURS not in subjects and OURS not in wrong:
@@ -40,7 +42,7 @@ def throughput(figs, faults):
         ours = subjects.get(OURS)
         lines.append({
             "title": title, "rate": ours and ours["rate"], "cycles": ours and ours["cycles"],
-            "waits": bool(ours) and ours["busy"] < BOUND, "faults": sorted(wrong),
+            "bytes": ours and ours["bytes"], "waits": bool(ours) and ours["busy"] < BOUND, "faults": sorted(wrong),
             "times": {name: ratio(subjects[name], ours) for name in PEERS if ours and name in subjects},
         })
     return lines
@@ -59,38 +61,60 @@ def record(everything):
     """What of a result goes to doc/bench."""
     faults = everything["faults"]
     results = unspoiled(everything["results"], faults)
+    figs = summary(results)
     noisy = {name: entry["spread"] for name, entry in everything["noise"].items() if entry["noisy"]}
     return {
         "machine": everything["machine"], "rounds": everything["rounds"], "seconds": everything["seconds"],
-        "took": everything["took"], "goals": everything["goals"], "throughput": throughput(summary(results), faults),
-        "latency": latency(results), "noisy": noisy, "left_out": everything["left_out"],
+        "took": everything["took"], "goals": everything["goals"], "throughput": throughput(figs, faults, CASES),
+        "traffic": throughput(figs, faults, TRAFFIC), "latency": latency(results), "noisy": noisy, "left_out": everything["left_out"],
         "faults": [fault_text(fault) for fault in faults],
     }
 
 
-def throughput_table(entry):
-    lines, name = entry["throughput"], processor(entry["machine"])
-    if not lines:
-        return ""
+def own_cells(line):
+    """What was seen of us: frames/s, cycles, and cycles per byte where frames are large."""
+    if line["rate"] is None:
+        return ["fault", "fault"]
+    size = line.get("bytes") or 0
+    per_byte = f" ({line['cycles'] / size:.3f} per byte)" if size >= LARGE else ""
+    return [f"{line['rate'] / 1e6:.1f}" + ("\\*" if line["waits"] else ""), f"{line['cycles']:.0f}{per_byte}"]
+
+
+def comparison(lines, guests):
+    """A table of lines from throughput()."""
     peers = [peer for peer in PEERS if any(peer in line["times"] or peer in line["faults"] for line in lines)]
 
     def cell(line, peer):
         times = line["times"].get(peer)
         return "fault" if peer in line["faults"] else "-" if times is None else f"{times:.2f}x"
 
-    body = []
-    for line in lines:
-        ours = ["fault", "fault"] if line["rate"] is None else [
-            f"{line['rate'] / 1e6:.1f}" + ("\\*" if line["waits"] else ""), f"{line['cycles']:.0f}"]
-        body.append([line["title"], *ours, *(cell(line, peer) for peer in peers)])
+    return rows([guests, "vswitchd, one core: M/s, upper quartile", "cycles per frame, lower quartile", *peers],
+                [[line["title"], *own_cells(line), *(cell(line, peer) for peer in peers)] for line in lines])
+
+
+def throughput_table(entry):
+    lines, name = entry["throughput"], processor(entry["machine"])
+    if not lines:
+        return ""
     note = (f"\n\nThe others' columns: how many times vswitchd's cycles they take on {name}, in the same run. The "
             "floor is the same rings joined by a loop that only copies.")
     if any(line["title"].startswith(TSO) for line in lines):
         note += " The guests that send TSO frames are vswitch-pktgen."
     if any(line["waits"] for line in lines):
         note += " \\* vswitchd waited for the generator."
-    return rows(["guests: testpmd", "vswitchd, one core: M/s, upper quartile", "cycles per frame, lower quartile",
-                 *peers], body) + note
+    return comparison(lines, "guests: testpmd") + note
+
+
+def traffic_table(entry):
+    """Traffic as guests send it; an older record has none."""
+    lines = entry.get("traffic")
+    if not lines:
+        return ""
+    note = "Traffic as guests send it, measured the same way; the guests are vswitch-pktgen, unless a row names testpmd."
+    if any(line["waits"] for line in lines):
+        note += " \\* vswitchd waited for the generator."
+    absent = [f"* {line}" for line in real.absences([line["title"] for line in lines])]
+    return "\n".join([note, "", comparison(lines, "traffic"), "", *absent]).rstrip()
 
 
 def latency_table(entry):
@@ -109,7 +133,7 @@ def section(entry):
             f"{verdict_line(entry['goals'])}")
     noisy = ", ".join(f"{name} {spread:.0%}" for name, spread in entry["noisy"].items())
     parts = [f"### {processor(m)}", head, simd_lines(m), goal_table(entry["goals"]), throughput_table(entry),
-             latency_table(entry),
+             traffic_table(entry), latency_table(entry),
              f"The machine was noisy; by so much did the floor itself spread: {noisy}." if noisy else "",
              *(f"{name} is left out: {why}." for name, why in entry["left_out"].items()),
              *(f"Failed: {fault}." for fault in entry["faults"])]

@@ -3,6 +3,7 @@
 
 import json
 
+import real
 from figures import (
     BOUND, LOSSY, NOISY, OURS, QUANTILES, first_frames, unspoiled, median, noise, present, quartile, ratio,
     summary
@@ -10,6 +11,8 @@ from figures import (
 from figures import fault_text
 from goals import judge
 from lab import not_tested
+
+LARGE = 1000  # mean bytes per frame from which the cost of a byte is shown, too
 
 TITLES = {
     "peers": "Beside the peers (testpmd's virtio-user as the guests)",
@@ -22,6 +25,7 @@ TITLES = {
     "loss": "Loss",
     "idle": "Idle",
     "lookup": "Look-ups",
+    real.SECTION: "Traffic as guests send it (vswitch-pktgen as the guests, unless a row names testpmd)",
 }
 
 
@@ -36,6 +40,10 @@ def window_cell(f, ours, is_ours, at_fault):
         return "**fault**" if at_fault else "-"
     times = ratio(f, ours) if ours and not is_ours else None
     remark = "" if times is None else f", {times:.2f}x"
+    if f["bytes"] and f["bytes"] >= LARGE:
+        remark += f", {f['cycles'] / f['bytes']:.3f} per byte"
+    if f["calls"] is not None:
+        remark += f", {1000 * f['calls']:.0f} calls per 1,000 frames"
     remark += f", {f['rate'] / 1e6:.2f} M/s"
     remark += f" (waits for the generator, busy {f['busy']:.0%})" if f["busy"] < BOUND else ""
     remark += f" ({f['lost']:.1%} lost)" if f["lost"] > LOSSY else ""
@@ -149,6 +157,11 @@ def verdict_line(goals):
     return f"Of {len(goals)} goals: " + ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())) + "."
 
 
+def absent_lines(section, cases):
+    """Why a cell has no figure, once for all rows."""
+    return "\n".join(f"* {line}" for line in real.absences(cases)) if section == real.SECTION else ""
+
+
 OTHER_TABLES = {"latency": latency_table, "loss": loss_table, "idle": idle_table, "lookup": lookup_table}
 
 
@@ -169,7 +182,8 @@ def report_text(everything, figs):
                         if fault["section"] == section and fault["case"]}
             body = OTHER_TABLES[section](results[section]) if section in OTHER_TABLES \
                 else window_table(figs[section], at_fault)
-            parts += [f"## {title}", body, noise_line(everything["noise"][section]["spread"])]
+            parts += [f"## {title}", body, absent_lines(section, results[section]),
+                      noise_line(everything["noise"][section]["spread"])]
     parts += [f"{name} is left out: {why}." for name, why in everything["left_out"].items()]
     parts += [f"Failed: {fault_text(fault)}." for fault in everything["faults"]]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -26,7 +26,7 @@ WAKE = FLOOR.with_name("vswitch-wake")
 OVS = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 WINDOW = 0.08
 SWITCH_CPU = 1
-BIG_MBUF = 62000  # what holds a frame of 60,000 bytes in one piece
+BIG_MBUF = 65500  # what holds any frame in one piece
 
 
 class Subject:
@@ -35,6 +35,7 @@ class Subject:
     needs = None
     window = WINDOW
     delivers = True
+    other_paths = ()
 
     @classmethod
     def missing(cls):
@@ -114,17 +115,18 @@ class FloorCopy(Floor):
 
 
 class RteVhost(Subject):
-    """testpmd forwards between two net_vhost ports: rte_vhost, and no look-up at all. tso: what guests
+    """testpmd forwards between two net_vhost ports: rte_vhost, and no look-up at all. offloads: what guests
     ask for in the net header goes through as well. Between two ports of its own it does so only with
     the flags of old, with which what was received says what has to be sent."""
 
     name, needs = figures.RTE_VHOST, "dpdk-testpmd"
 
-    def __init__(self, lab, big=False, tso=False):
+    def __init__(self, lab, big=False, offloads=False, queues=1):
         self.paths = [lab.dir / "a.sock", lab.dir / "b.sock"]
-        more = ",tso=1,legacy-ol-flags=1" if tso else ""
+        more = f",queues={queues}" + (",tso=1,legacy-ol-flags=1" if offloads else "")
         vdevs = [f"net_vhost{i},iface={path}{more}" for i, path in enumerate(self.paths)]
-        self.pmd = Testpmd(lab, vdevs, "--burst=64", *mbuf_options(big), lcores=f"0@0,1@{SWITCH_CPU}",
+        self.pmd = Testpmd(lab, vdevs, "--burst=64", f"--rxq={queues}", f"--txq={queues}", *mbuf_options(big),
+                           lcores=f"0@0,1@{SWITCH_CPU}",
                            memory=700 if big else None, mbufs=5000 if big else 40000, name="vhost")
         self.pmd.run("set record-core-cycles on")
         self.pmd.run("start")
@@ -147,17 +149,16 @@ class RteVhostChained(RteVhost):
 
     name = figures.RTE_VHOST_CHAINED
 
-    def __init__(self, lab, big=False, tso=False):
-        super().__init__(lab, big=False, tso=tso)
+    def __init__(self, lab, big=False, **options):
+        super().__init__(lab, big=False, **options)
 
 
 class Ovs(Subject):
-    """OVS-DPDK's NORMAL action: a learning switch."""
+    """OVS-DPDK's NORMAL action: a learning switch. mtu: of its ports, if frames are longer than usual."""
 
     name, needs = figures.OVS, OVS
-    ports = ("a", "b")
 
-    def __init__(self, lab, big=False):
+    def __init__(self, lab, big=False, ports=2, mtu=None):
         self.env = {
             **os.environ, "OVS_RUNDIR": str(lab.dir), "OVS_LOGDIR": str(lab.dir), "OVS_DBDIR": str(lab.dir)
         }
@@ -175,13 +176,16 @@ class Ovs(Subject):
                  f"other_config:pmd-cpu-mask={1 << SWITCH_CPU:#x}", "other_config:dpdk-socket-mem=512",
                  f'other_config:dpdk-extra="--no-pci --file-prefix={lab.dir.name}-ovs"')
         self.process = Process(lab, "ovs-vswitchd", [OVS, db, f"--unixctl={lab.dir}/ovs.ctl"], env=self.env)
-        ports = []
-        for port in self.ports:
-            ports += ["--", "add-port", "br0", port, "--", "set", "Interface", port, "type=dpdkvhostuser"]
+        names = [f"p{i}" for i in range(ports)]
+        added = []
+        for name in names:
+            added += ["--", "add-port", "br0", name, "--", "set", "Interface", name, "type=dpdkvhostuser"]
+            added += [f"mtu_request={mtu}"] if mtu else []
         self._do("ovs-vsctl", f"--db={db}", "--timeout=30", "add-br", "br0", "--", "set", "Bridge", "br0",
-                 "datapath_type=netdev", *ports)
-        self.paths = [lab.dir / port for port in self.ports]
-        for path in self.paths:
+                 "datapath_type=netdev", *added)
+        paths = [lab.dir / name for name in names]
+        self.paths, self.other_paths = paths[:2], paths[2:]
+        for path in paths:
             wait_for(path.exists, f"socket {path}")
 
     def _do(self, *argv):

@@ -20,9 +20,12 @@ sys.path.insert(0, str(ROOT / "test/bench"))
 
 import generators  # noqa: E402
 import measure  # noqa: E402
+import plan  # noqa: E402
+import real  # noqa: E402
 import simd  # noqa: E402
-from figures import OURS  # noqa: E402
+from figures import FLOOR, OURS, OVS, RTE_VHOST  # noqa: E402
 from lab import LabError  # noqa: E402
+from subjects import FloorCopy, Ours, Ovs, RteVhost  # noqa: E402
 
 
 def test_who_does_less_work_has_no_figure():
@@ -140,6 +143,62 @@ def test_windows_of_who_does_not_deliver_are_no_figure(fault, monkeypatch):
     monkeypatch.setattr(measure, "Pktgen", load_that_says(**looked_into))
     with pytest.raises(error, match=words):
         measure.windows(subject, load_that_says(**counts), what, 1, True)
+
+
+def options_of(name):
+    """vswitch-pktgen's options for a row of traffic, and {subject's name: how it is started}."""
+    what = next(row.case for row in real.ROWS if row.name == name)
+    subjects = {subject.name: measure.subject_options(subject, what) for subject in (FloorCopy, Ours, RteVhost, Ovs)}
+    return " ".join(str(word) for word in generators.pktgen_options(what)), subjects
+
+
+def test_a_row_of_traffic_is_sent_as_it_says():
+    assert generators.pktgen_options({"size": 64, "packed": True, "macs": 1000}) == [
+        "--size", 64, "--in-order", "--packed", "--macs", 500]
+    for name, words in (
+        ("Linux-like, 1,518 B, split", "--size 1518 --mergeable --indirect --calls --ring-size 256 --buffer 1518"),
+        ("60 B from vswitch-pktgen, packed", "--size 60 --in-order --packed"),
+        ("IMIX", "--in-order --packed --mix imix"),
+        ("IMIX with 3 % short frames", f"--in-order --packed --mix {real.SHORT_MIX}"),
+        ("TSO frames one way, ACKs back", "--in-order --packed --ring-size 256 --mix linux-tcp"),
+        ("partial checksums, 1,500 B", "--size 1500 --in-order --packed --csum"),
+        ("header and frame in a chain, 64 B, split", "--size 64 --mergeable --chain 1"),
+        ("mesh of 16 ports, 64 B", "--size 64 --in-order --packed --pattern mesh"),
+        ("4 queue pairs, 1,000 flows, 64 B", "--size 64 --in-order --packed --flows 1000 --queues 4"),
+    ):
+        assert options_of(name)[0] == words
+    sizes = dict(map(int, line.split()) for line in real.SHORT_MIX.read_text().splitlines() if line[0] != "#")
+    assert sum(n for size, n in sizes.items() if size < 60) * 100 == 3 * sum(sizes.values())
+    loops = {what["row"] for section in plan.plan(False) if section.name == real.SECTION
+             for what, _ in section.steps if section.guests(what) is generators.TestpmdLoop}
+    assert loops == {f"{size} B from testpmd, {ring}" for size in (60, 64) for ring in ("split", "packed")}
+
+
+def test_a_row_of_traffic_starts_who_carries_it():
+    _, started = options_of("TSO frames one way, ACKs back")
+    assert started[FLOOR] == started[OURS] == {"big": True}
+    assert started[RTE_VHOST] == {"big": True, "offloads": True, "queues": 1}
+    assert options_of("partial checksums, 64 B")[1][RTE_VHOST]["offloads"]
+    assert not options_of("IMIX")[1][RTE_VHOST]["offloads"]
+    assert options_of("4 queue pairs, 1,000 flows, 64 B")[1][RTE_VHOST]["queues"] == 4
+    assert options_of("9,000 B in buffers of 1,526 B")[1][OVS] == {"big": False, "mtu": 8986}
+    _, started = options_of("mesh of 16 ports, 64 B")
+    assert started[OURS]["ports"] == started[OVS]["ports"] == 16
+    # A subject without a reason is measured, also in a quick run where only the first row has all of them.
+    for quick in (False, True):
+        section, = (section for section in plan.plan(quick) if section.name == real.SECTION)
+        assert [what["row"] for what, _ in section.steps] == [row.name for row in real.ROWS]
+        for (_, subjects), row in zip(section.steps, real.ROWS):
+            names = [subject.name for subject in subjects]
+            assert names == (row.subjects() if not quick or row is real.ROWS[0] else [OURS])
+
+
+def test_bytes_and_calls_are_those_of_frames_that_arrived():
+    result = {"sent": 110, "received": 100, "streams": [{"received_bytes": 6000}, {"received_bytes": 400}],
+              "negotiated": [{"calls": 2}, {"calls": 3}]}
+    found = measure.counted(result, {"calls": True})
+    assert found == {"lost": 10 / 110, "bytes": 64, "calls": 0.05}
+    assert "calls" not in measure.counted(result, {})
 
 
 def test_who_uses_which_vector_instructions_is_known():

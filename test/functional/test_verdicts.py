@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "test/bench"))
 
 import goals  # noqa: E402
 import readme  # noqa: E402
+import real  # noqa: E402
 import report  # noqa: E402
 from figures import FLOOR, OURS, OVS, RTE_VHOST, RTE_VHOST_CHAINED, unspoiled, label, noise, ratio  # noqa: E402
 from figures import summary  # noqa: E402
@@ -40,6 +41,11 @@ def latency(p50, p99):
 
 def wakes(p50):
     return {"p50": p50, "p90": p50, "p99": 2 * p50, "max": 3 * p50}
+
+
+def guests_send(row):
+    cycles = {FLOOR: 48, OURS: 50, RTE_VHOST: 120, OVS: 180}
+    return {name: runs(cycles[name]) for name in row.subjects()}
 
 
 def good():
@@ -71,6 +77,7 @@ def good():
         "idle": {"ports": 10, "guests": 2,
                  "runs": [{"cpu": 0.01, "wake": wakes(60000), "baseline": [wakes(45000), wakes(51000)], "frames": 100,
                            "sleeps": 100}] * ROUNDS},
+        real.SECTION: {row.name: guests_send(row) for row in real.ROWS},
         "lookup": {macs: [{"lookup": 4, "destination": 6, "frame": 20}] for macs in ("16384", "1000000")},
     }
 
@@ -108,6 +115,11 @@ FAULTS = {
     ("60 KB TSO frames, rings of 256", f"times as fast as {RTE_VHOST}"): ("tso", goals.TSO[256], RTE_VHOST, 11000),
     ("1,000,000 addresses", "of the cycles with one"): ("macs", "64 packed 1000000 MACs", OURS, 101),
     ("1,000 idle ports", "of the cycles without them"): ("ports", "64 packed 1000 idle ports", OURS, 56),
+    ("Linux-like, 64 B, split", f"times as fast as {RTE_VHOST}"): (real.SECTION, "Linux-like, 64 B, split", OURS, 81),
+    ("IMIX", "of the floor's cycles"): (real.SECTION, "IMIX", OURS, 61),
+    ("mesh of 16 ports, 64 B", f"times as fast as {OVS}"): (real.SECTION, "mesh of 16 ports, 64 B", OURS, 121),
+    ("60 B from testpmd, split", "of the cycles of 64 B from testpmd, split"):
+        (real.SECTION, "60 B from testpmd, split", OURS, 58),
 }
 
 
@@ -207,6 +219,56 @@ def test_frames_that_were_lost_are_told():
     results["delivered"] = {"limit": {"64 packed": {OURS: [{"lost": 0}, {}, {"lost": 0.05}]}}}
     row = verdicts(results)["64 B packed, guests are vswitch-pktgen", "of the floor's cycles"]
     assert row["remarks"] == ["vswitchd lost up to 5.0% of its frames"]
+
+
+def test_every_row_of_traffic_has_a_goal_beside_who_carries_it():
+    """Beside the floor and rte_vhost; beside OVS-DPDK where rte_vhost carries nothing."""
+    rows = verdicts(good())
+    for row in real.ROWS:
+        figures = {figure for case, figure in rows if case == row.name}
+        assert ("of the floor's cycles" in figures) == (FLOOR not in row.without)
+        assert (f"times as fast as {RTE_VHOST}" in figures) == (RTE_VHOST not in row.without)
+        assert figures, row
+    assert f"times as fast as {OVS}" in {figure for case, figure in rows if case == "mesh of 4 ports, 64 B"}
+    assert len([figure for _, figure in rows if figure.startswith("of the cycles of 64 B from")]) == 4
+
+
+def test_missed_traffic_is_shown_as_missed(tmp_path, monkeypatch):
+    """In the report, with the generator that was the limit, the cost of a byte, and why others have no figure."""
+    monkeypatch.setitem(sys.modules, "plots", None)
+    results = good()
+    name = "9,000 B in buffers of 1,526 B"
+    results[real.SECTION][name] |= {OURS: runs(900, rate=1e6, busy=0.5), RTE_VHOST: runs(1300, rate=1e6)}
+    results["delivered"] = {real.SECTION: {
+        name: {OURS: [{"lost": 0, "bytes": 9000.0}]},
+        "calls wanted, 64 B, split": {OURS: [{"lost": 0, "bytes": 64.0, "calls": 0.0281}]},
+    }}
+    report.write(everything(results), tmp_path)
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    assert (f"| {name} | times as fast as {RTE_VHOST} | 1.44 | at least 1.50 | 2 | MISSED | 1.44x in cycles, 1.00x in "
+            "frames/s: the generator was the limit; vswitchd waits for the generator (busy 50%) |") in lines
+    assert (f"| {name} | - | 900.0, 0.100 per byte, 1.00 M/s (waits for the generator, busy 50%) | 1300.0, 1.44x, "
+            "1.00 M/s | 180.0, 0.20x, 2.78 M/s |") in lines
+    assert any("| 50.0, 28 calls per 1,000 frames, 10.00 M/s |" in line for line in lines)
+    assert lines.count(f"* {FLOOR} has no figure ({name}): {real.ONE_BUFFER}.") == 1
+    written = json.loads((tmp_path / "result.json").read_text())
+    row, = (goal for goal in written["goals"] if (goal["case"], goal["figure"]) == (name, f"times as fast as {RTE_VHOST}"))
+    assert row["verdict"] == goals.MISSED and row["seen"] == pytest.approx(1300 / 900)
+
+
+def test_traffic_is_drawn(tmp_path):
+    """All rows and all subjects are in one drawing. Without figures there is no file."""
+    try:
+        import plots
+    except ImportError:
+        pytest.skip("not tested: plots: python3-matplotlib is not installed")
+    plots.plot({}, summary(good()), tmp_path)
+    text = (tmp_path / "real-cycles.svg").read_text()
+    words = ["Cycles per frame by traffic", OURS, FLOOR, RTE_VHOST, OVS, *(row.name for row in real.ROWS)]
+    assert [word for word in words if f"<!-- {word} -->" not in text] == []
+    (tmp_path / "nothing").mkdir()
+    plots.plot({}, {}, tmp_path / "nothing")
+    assert not any((tmp_path / "nothing").iterdir())
 
 
 def test_the_most_expensive_of_all_sizes_is_judged():
@@ -354,6 +416,22 @@ def test_the_readme_leaves_nothing_out(page):
     assert "| 512 bytes, packed | 6.1 | 82 | 2.56x | - | fault |" in text
     assert "Failed: peers, 512 packed, OVS-DPDK, round 1: hardly a frame goes through." in text
     assert f"Of {len(goals.GOALS)} goals: 1 FAULT, 1 MISSED, " not in text and " MISSED" in text.split("|")[0]
+
+
+def test_the_readme_shows_traffic(page):
+    results = good()
+    results[real.SECTION]["IMIX"][OURS] = runs(50, rate=1e6, busy=0.5)
+    results["delivered"] = {real.SECTION: {"every byte touched, 1,518 B": {OURS: [{"lost": 0, "bytes": 1518.0}]}}}
+    text = page(everything(results, faults=[fault(real.SECTION, "1,000 addresses, 64 B", OVS)]))
+    assert "| IMIX | 1.0\\* | 50 | 2.40x | 3.60x | 0.96x |" in text
+    assert "| every byte touched, 1,518 B | 10.0 | 50 (0.033 per byte) | 2.40x | 3.60x | 0.96x |" in text
+    assert "| mesh of 4 ports, 64 B | 10.0 | 50 | - | 3.60x | - |" in text
+    absent = f"* {FLOOR} has no figure (mesh of 4 ports, 64 B; mesh of 16 ports, 64 B): {real.PAIR_ONLY}."
+    assert text.count(absent) == 1
+    # A record from before this section has no such table.
+    old = json.loads(next(page.path.parent.glob("kept/*.json")).read_text())
+    del old["traffic"]
+    assert "| IMIX |" not in readme.throughput_table(old) + readme.traffic_table(old)
 
 
 def test_the_readme_keeps_every_processors_figures(page):
