@@ -14,36 +14,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "base/clock.h"
 #include "base/util.h"
-#include "manage/buffer.h"
 #include "manage/check.h"
-
-/* An object of jansson with one member, in bytes of the heap. */
-#define VALUE_BYTES 256u
-
-struct rpc {
-	struct rpc_config config;
-	TAILQ_HEAD(, rpc_session) sessions;
-};
-
-struct rpc_session {
-	struct rpc *rpc;
-	void *opaque;
-	TAILQ_ENTRY(rpc_session) next;
-	struct buffer in, out;
-	size_t scanned; /* so many bytes of input have no end of line */
-	bool skipping;  /* the line was too long: its rest is ignored */
-	json_t *batch;  /* NULL: none is being answered */
-	size_t batch_at;
-	size_t batch_bytes;    /* of memory that it takes at most */
-	struct buffer answers; /* to the batch, so far */
-	uint64_t requests;
-	unsigned events; /* bit 1 << event */
-	uint64_t lost;   /* events, since all output was taken */
-};
+#include "manage/rpc_session.h"
 
 int rpc_create(const struct rpc_config *config, struct rpc **ret_rpc)
 {
@@ -89,6 +64,11 @@ void rpc_session_close(struct rpc_session *s)
 	if (!s)
 		return;
 	TAILQ_REMOVE(&s->rpc->sessions, s, next);
+	if (s->ticket) {
+		s->ticket->session = NULL;
+		json_decref(s->ticket->params);
+		s->ticket->params = NULL;
+	}
 	json_decref(s->batch);
 	buffer_free(&s->in);
 	buffer_free(&s->out);
@@ -115,8 +95,7 @@ static json_t *error_json(struct manage_error *error)
 	return out;
 }
 
-/* The answer to a request. Takes the reference to result; NULL: *error says why. */
-static json_t *answer_json(const json_t *id, json_t *result, struct manage_error *error)
+json_t *rpc_answer_json(const json_t *id, json_t *result, struct manage_error *error)
 {
 	json_t *copy = id ? json_deep_copy(id) : json_null();
 
@@ -166,12 +145,20 @@ static json_t *unknown_method(
 	    nearest ? nearest : "a method that schema.get names", nearest != NULL);
 }
 
+void rpc_tell_changed(const struct rpc *rpc, const struct rpc_peer *peer,
+    const struct schema_method *method, const json_t *params)
+{
+	if (method->changes && rpc->config.changed)
+		rpc->config.changed(rpc->config.arg, peer, method, params);
+}
+
 static json_t *call(struct rpc_session *s, const json_t *request, struct manage_error *error)
 {
 	const struct rpc_config *c = &s->rpc->config;
 	const char *name = method_name(request, error);
 	const struct schema_method *method = schema_method(c->schema, name);
 	rpc_handler handle = method ? rpc_handler_of(s->rpc, name) : NULL;
+	struct rpc_call call = {.arg = c->arg, .session = s, .method = method, .error = error};
 	json_t *params, *result = NULL;
 
 	if (!name)
@@ -179,13 +166,19 @@ static json_t *call(struct rpc_session *s, const json_t *request, struct manage_
 	if (!handle)
 		return unknown_method(c->schema, name, error);
 	params = check_params(c->schema, method, json_object_get(request, "params"), error);
+	call.params = params;
 	if (params)
-		result = handle(&(struct rpc_call){c->arg, s, method, params, error});
+		result = handle(&call);
+	if (result)
+		rpc_tell_changed(s->rpc, &s->peer, method, params);
 	json_decref(params);
 	return result;
 }
 
-/* The answer to a request, or to what should be one. NULL: it is a notification. */
+/*
+ * The answer to a request, or to what should be one. NULL: it is a notification, or it is answered
+ * later.
+ */
 static json_t *answer(struct rpc_session *s, const json_t *request)
 {
 	struct manage_error error = {.code = MANAGE_INTERNAL, .message = "out of memory"};
@@ -193,16 +186,20 @@ static json_t *answer(struct rpc_session *s, const json_t *request)
 	json_t *result = call(s, request, &error);
 
 	s->requests++;
+	if (s->ticket) {
+		s->ticket->id = id ? json_deep_copy(id) : NULL;
+		return NULL;
+	}
 	if (!result && error.code == MANAGE_REQUEST)
-		return answer_json(id && id_is_right(id) ? id : NULL, NULL, &error);
+		return rpc_answer_json(id && id_is_right(id) ? id : NULL, NULL, &error);
 	if (!id) {
 		json_decref(result ? result : error.data);
 		return NULL;
 	}
-	return answer_json(id, result, &error);
+	return rpc_answer_json(id, result, &error);
 }
 
-static void say(struct rpc_session *s, json_t *json)
+void rpc_say(struct rpc_session *s, json_t *json)
 {
 	if (json)
 		add_json(&s->out, json, "\n");
@@ -218,6 +215,17 @@ static void end_batch(struct rpc_session *s)
 	s->batch = NULL;
 }
 
+void rpc_add_to_batch(struct rpc_session *s, json_t *one)
+{
+	if (one) {
+		buffer_add(&s->answers, s->answers.n ? "," : "[", 1);
+		add_json(&s->answers, one, "");
+	}
+	json_decref(one);
+	if (!s->ticket && s->batch_at == json_array_size(s->batch))
+		end_batch(s);
+}
+
 static void answer_next(struct rpc_session *s)
 {
 	const json_t *request = json_array_get(s->batch, s->batch_at++);
@@ -229,15 +237,9 @@ static void answer_next(struct rpc_session *s)
 	} else {
 		manage_fail(&error, MANAGE_TOO_LARGE,
 		    "batch: the answers have more than %u bytes already", RPC_ANSWER_MAX);
-		one = answer_json(json_object_get(request, "id"), NULL, &error);
+		one = rpc_answer_json(json_object_get(request, "id"), NULL, &error);
 	}
-	if (one) {
-		buffer_add(&s->answers, s->answers.n ? "," : "[", 1);
-		add_json(&s->answers, one, "");
-	}
-	json_decref(one);
-	if (s->batch_at == json_array_size(s->batch))
-		end_batch(s);
+	rpc_add_to_batch(s, one);
 }
 
 /* Takes the reference. */
@@ -258,7 +260,7 @@ static void begin_batch(struct rpc_session *s, json_t *batch, unsigned values)
 		manage_fail(&error, MANAGE_TOO_LARGE,
 		    "batch: it has %zu requests; at most %u are allowed", n, RPC_BATCH_MAX);
 	json_decref(batch);
-	say(s, answer_json(NULL, NULL, &error));
+	rpc_say(s, rpc_answer_json(NULL, NULL, &error));
 }
 
 /* Scan a line. A line that is no JSON may pass; the parser will see. */
@@ -326,11 +328,12 @@ static void take_line(struct rpc_session *s, const char *line, size_t n)
 		return;
 	json = parse(line, n, &values, &error);
 	if (!json) {
-		say(s, answer_json(NULL, NULL, &error));
+		rpc_say(s, rpc_answer_json(NULL, NULL, &error));
 	} else if (json_is_array(json)) {
 		begin_batch(s, json, values);
 	} else {
-		say(s, answer(s, json));
+		rpc_say(s, answer(s, json));
+		s->batch_bytes = (size_t)values * VALUE_BYTES;
 		json_decref(json);
 	}
 }
@@ -341,7 +344,7 @@ static void refuse_line(struct rpc_session *s)
 
 	manage_fail(
 	    &error, MANAGE_TOO_LARGE, "request: the line has more than %u bytes", RPC_LINE_MAX);
-	say(s, answer_json(NULL, NULL, &error));
+	rpc_say(s, rpc_answer_json(NULL, NULL, &error));
 	s->skipping = true;
 }
 
@@ -360,7 +363,7 @@ bool rpc_session_work(struct rpc_session *s)
 {
 	const char *begin, *end;
 
-	if (s->out.n > RPC_OUTPUT_STOP)
+	if (s->ticket || s->out.n > RPC_OUTPUT_STOP)
 		return false;
 	if (s->batch) {
 		answer_next(s);
@@ -385,7 +388,7 @@ size_t rpc_session_room(const struct rpc_session *s)
 {
 	bool whole_line = s->scanned < s->in.n;
 
-	if (s->batch || s->out.n > RPC_OUTPUT_STOP || whole_line)
+	if (s->ticket || s->batch || s->out.n > RPC_OUTPUT_STOP || whole_line)
 		return 0;
 	return RPC_LINE_MAX + 1 - MIN(s->in.n, RPC_LINE_MAX);
 }
@@ -403,7 +406,18 @@ const char *rpc_session_output(const struct rpc_session *s, size_t *ret_n)
 
 size_t rpc_session_held(const struct rpc_session *s)
 {
-	return s->in.room + s->out.room + s->answers.room + (s->batch ? s->batch_bytes : 0);
+	return s->in.room + s->out.room + s->answers.room +
+	    (s->batch || s->ticket ? s->batch_bytes : 0);
+}
+
+void rpc_session_set_peer(struct rpc_session *s, const struct rpc_peer *peer)
+{
+	s->peer = *peer;
+}
+
+bool rpc_session_waits(const struct rpc_session *s)
+{
+	return s->ticket != NULL;
 }
 
 uint64_t rpc_session_requests(const struct rpc_session *s)

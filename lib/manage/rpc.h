@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "manage/error.h"
 #include "manage/events.h"
@@ -40,16 +41,27 @@
 
 struct rpc;
 struct rpc_session;
+struct rpc_ticket;
+
+/* The process at the other end of a session. All zero: it is not known. */
+struct rpc_peer {
+	pid_t pid;
+	uid_t uid;
+};
 
 struct rpc_call {
-	void *arg; /* from struct rpc_config */
-	struct rpc_session *session;
+	void *arg;                   /* from struct rpc_config */
+	struct rpc_session *session; /* NULL: it has been closed since the request was put off */
 	const struct schema_method *method;
 	const json_t *params; /* checked (check.h), with all defaults */
 	struct manage_error *error;
+	struct rpc_ticket *ticket; /* NULL: the request was not put off before */
 };
 
-/* Carry out a method. Returns the result, or NULL with *call->error filled. */
+/*
+ * Carry out a method. Returns the result, or NULL with *call->error filled, or NULL after
+ * rpc_later().
+ */
 typedef json_t *(*rpc_handler)(const struct rpc_call *call);
 
 struct rpc_method {
@@ -63,6 +75,12 @@ struct rpc_config {
 	void *arg; /* for handlers */
 	/* A session has output that was not caused by its own input. It may not be closed here. */
 	void (*output)(void *opaque);
+	/*
+	 * A method that changes the switch has succeeded. params NULL: the client has gone before.
+	 * May be NULL.
+	 */
+	void (*changed)(void *arg, const struct rpc_peer *peer, const struct schema_method *method,
+	    const json_t *params);
 };
 
 /* What all sessions share. config is copied. 0 or -ENOMEM. */
@@ -76,6 +94,27 @@ rpc_handler rpc_handler_of(const struct rpc *rpc, const char *method);
 /* 0 or -ENOMEM. opaque: for config.output. */
 int rpc_session_open(struct rpc *rpc, void *opaque, struct rpc_session **ret_session);
 void rpc_session_close(struct rpc_session *session);
+
+/* For config.changed. */
+void rpc_session_set_peer(struct rpc_session *session, const struct rpc_peer *peer);
+
+/*
+ * For a handler: the answer comes later, by rpc_answer() or rpc_again(). Until then the session
+ * reads and answers nothing else. NULL: no memory.
+ */
+struct rpc_ticket *rpc_later(const struct rpc_call *call);
+
+/* Is a request of this session answered later? */
+bool rpc_session_waits(const struct rpc_session *session);
+
+/* Answer, and free the ticket. Takes the reference to result; NULL: *error says why. */
+void rpc_answer(struct rpc_ticket *ticket, json_t *result, struct manage_error *error);
+
+/*
+ * Call the handler again. It answers, or puts the request off again. If the session has been
+ * closed, the request is forgotten.
+ */
+void rpc_again(struct rpc_ticket *ticket);
 
 /* How many bytes of input it takes now. 0: first there is work to do, or output to take. */
 size_t rpc_session_room(const struct rpc_session *session);

@@ -317,7 +317,8 @@ static void visit(void *arg)
 		more = rpc_session_work(c->session);
 	rpc_session_output(c->session, &waits);
 	note_requests(c);
-	if (more < 0 || !whole || (c->ended && more == 0 && waits == 0)) {
+	if (more < 0 || !whole ||
+	    (c->ended && more == 0 && waits == 0 && !rpc_session_waits(c->session))) {
 		close_client(c);
 		charge(server, NULL, start);
 		return;
@@ -350,15 +351,17 @@ static void on_output(void *opaque)
 	event_add(c->writable, NULL);
 }
 
-static void tell_peer(struct rpc_server *server, int fd)
+static void find_peer(struct client *c)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	/* syscalls: getsockopt accept4 */
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-		log_limited(&server->limit, LOG_INFO, NAME,
-		    "client connected: pid %d, uid %u, gid %u", (int)peer.pid, peer.uid, peer.gid);
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return;
+	rpc_session_set_peer(c->session, &(struct rpc_peer){.pid = peer.pid, .uid = peer.uid});
+	log_limited(&c->server->limit, LOG_INFO, NAME, "client connected: pid %d, uid %u, gid %u",
+	    (int)peer.pid, peer.uid, peer.gid);
 }
 
 /* Without memory the client is disconnected. */
@@ -382,6 +385,8 @@ static void open_client(struct rpc_server *server, int fd)
 	if (!c->readable || !c->writable || !c->later ||
 	    rpc_session_open(server->rpc, c, &c->session) < 0 || event_add(c->readable, NULL) < 0)
 		close_client(c);
+	else
+		find_peer(c);
 }
 
 /* Subscribers are silent because they wait for events, so they go last. */
@@ -451,7 +456,6 @@ static void take_client(void *arg)
 	fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0) {
 		server->accept_due_ms = MAX(server->accept_due_ms, clock_ms()) + RPC_ACCEPT_MS;
-		tell_peer(server, fd);
 		open_client(server, fd);
 	} else {
 		none_free = errno != EAGAIN && errno != ECONNABORTED;

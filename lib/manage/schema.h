@@ -91,6 +91,7 @@ struct schema_method {
 	const struct schema_field *params; /* further ones, name NULL at the end; NULL: none */
 	enum schema_gives gives;
 	const char *about;
+	bool changes; /* it changes the switch for others than its client */
 };
 
 struct schema {

@@ -44,7 +44,7 @@ static const struct schema_object objects[] = {
 };
 
 static const struct schema_method methods[] = {
-    {"thing.add", "thing", SCHEMA_TAKES_NEW, NULL, SCHEMA_GIVES_NOTHING, "Add"},
+    {"thing.add", "thing", SCHEMA_TAKES_NEW, NULL, SCHEMA_GIVES_NOTHING, .about = "Add"},
     {0},
 };
 

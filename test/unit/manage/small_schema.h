@@ -61,12 +61,16 @@ static const struct schema_field exist_ok[] = {
 };
 
 static const struct schema_method small_methods[] = {
-    {"thing.add", "thing", SCHEMA_TAKES_NEW, exist_ok, SCHEMA_GIVES_OBJECT, "Add a thing"},
-    {"thing.set", "thing", SCHEMA_TAKES_CHANGES, NULL, SCHEMA_GIVES_NOTHING, "Change a thing"},
-    {"thing.show", "thing", SCHEMA_TAKES_KEY, NULL, SCHEMA_GIVES_OBJECT, "Show a thing"},
-    {"thing.list", "thing", SCHEMA_TAKES_NONE, NULL, SCHEMA_GIVES_LIST, "List things"},
-    {"fail", NULL, SCHEMA_TAKES_NONE, NULL, SCHEMA_GIVES_NOTHING, "Fail"},
-    {"watch", NULL, SCHEMA_TAKES_NONE, NULL, SCHEMA_GIVES_NOTHING, "Subscribe to all events"},
+    {"thing.add", "thing", SCHEMA_TAKES_NEW, exist_ok, SCHEMA_GIVES_OBJECT, .about = "Add a thing"},
+    {"thing.set", "thing", SCHEMA_TAKES_CHANGES, NULL, SCHEMA_GIVES_NOTHING,
+	.about = "Change a thing"},
+    {"thing.show", "thing", SCHEMA_TAKES_KEY, NULL, SCHEMA_GIVES_OBJECT, .about = "Show a thing"},
+    {"thing.list", "thing", SCHEMA_TAKES_NONE, NULL, SCHEMA_GIVES_LIST, .about = "List things"},
+    {"fail", NULL, SCHEMA_TAKES_NONE, NULL, SCHEMA_GIVES_NOTHING, .about = "Fail"},
+    {"watch", NULL, SCHEMA_TAKES_NONE, NULL, SCHEMA_GIVES_NOTHING,
+	.about = "Subscribe to all events"},
+    {"slow", NULL, SCHEMA_TAKES_NONE, NULL, SCHEMA_GIVES_NOTHING, .about = "Take long",
+	.changes = true},
     {0},
 };
 

@@ -46,8 +46,31 @@ static json_t *handle_watch(const struct rpc_call *call)
 	return json_object();
 }
 
+static struct rpc_ticket *ticket;
+static unsigned slow_calls, slow_changes;
+
+/* It is put off twice, and a test ends it. */
+static json_t *handle_slow(const struct rpc_call *call)
+{
+	assert_ptr_equal(call->ticket, slow_calls++ ? ticket : NULL);
+	ticket = rpc_later(call);
+	assert_non_null(ticket);
+	return NULL;
+}
+
+static void on_changed(void *arg, const struct rpc_peer *peer, const struct schema_method *method,
+    const json_t *params)
+{
+	(void)params;
+	assert_ptr_equal(arg, &shown);
+	assert_string_equal(method->name, "slow");
+	assert_int_equal(peer->pid, 77);
+	slow_changes++;
+}
+
 static const struct rpc_method handlers[] = {{"thing.show", handle_show},
-    {"thing.list", handle_list}, {"fail", handle_fail}, {"watch", handle_watch}, {0}};
+    {"thing.list", handle_list}, {"fail", handle_fail}, {"watch", handle_watch},
+    {"slow", handle_slow}, {0}};
 
 static void on_output(void *opaque)
 {
@@ -60,13 +83,17 @@ static struct rpc_session *session;
 
 static int setup(void **state)
 {
-	const struct rpc_config config = {
-	    .schema = &small_schema, .methods = handlers, .arg = &shown, .output = on_output};
+	const struct rpc_config config = {.schema = &small_schema,
+	    .methods = handlers,
+	    .arg = &shown,
+	    .output = on_output,
+	    .changed = on_changed};
 
 	(void)state;
-	shown = outputs = 0;
+	shown = outputs = slow_calls = slow_changes = 0;
 	assert_int_equal(rpc_create(&config, &rpc), 0);
 	assert_int_equal(rpc_session_open(rpc, &outputs, &session), 0);
+	rpc_session_set_peer(session, &(struct rpc_peer){.pid = 77});
 	return 0;
 }
 
@@ -472,6 +499,78 @@ static void a_slow_subscriber_is_told_that_it_lost_events(void **state)
 	json_decref(line);
 }
 
+#define SLOW(id) CALL(id, "slow", "{}")
+#define DONE(id) "{\"jsonrpc\": \"2.0\", \"id\": " id ", \"result\": {}}"
+
+static void a_request_is_answered_later(void **state)
+{
+	static const char two[] = SLOW("1") "\n" CALL("2", "thing.show", "{\"name\": \"a\"}") "\n";
+	struct manage_error error;
+
+	(void)state;
+	give(two, strlen(two));
+	assert_true(rpc_session_waits(session));
+	assert_null(next_line());
+	assert_int_equal(rpc_session_room(session), 0);
+	rpc_again(ticket);
+	assert_int_equal(slow_calls, 2);
+	assert_int_equal(slow_changes, 0);
+	rpc_answer(ticket, json_object(), NULL);
+	assert_int_equal(slow_changes, 1);
+	assert_int_equal(outputs, 1);
+	assert_false(rpc_session_waits(session));
+	assert_line(DONE("1"));
+	work();
+	assert_line("{\"jsonrpc\": \"2.0\", \"id\": 2, \"result\": {\"name\": \"a\"}}");
+	slow_calls = 0;
+	say(SLOW("3"));
+	manage_fail(&error, MANAGE_REFUSED, "no");
+	rpc_answer(ticket, NULL, &error);
+	assert_line("{\"jsonrpc\": \"2.0\", \"id\": 3, "
+		    "\"error\": {\"code\": -32003, \"message\": \"no\"}}");
+	assert_int_equal(slow_changes, 1);
+	slow_calls = 0;
+	say(NOTIFY("slow", "{}"));
+	rpc_answer(ticket, json_object(), NULL);
+	assert_null(next_line());
+	assert_int_equal(slow_changes, 2);
+}
+
+static void a_batch_waits_for_what_is_answered_later(void **state)
+{
+	(void)state;
+	say("[" CALL("1", "thing.show", "{\"name\": \"a\"}") ", " SLOW("2") "]");
+	assert_null(next_line());
+	rpc_answer(ticket, json_object(), NULL);
+	assert_line(
+	    "[{\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {\"name\": \"a\"}}, " DONE("2") "]");
+	slow_calls = 0;
+	say("[" SLOW("3") ", " CALL("4", "thing.show", "{\"name\": \"a\"}") "]");
+	assert_null(next_line());
+	rpc_answer(ticket, json_object(), NULL);
+	work();
+	assert_line(
+	    "[" DONE("3") ", {\"jsonrpc\": \"2.0\", \"id\": 4, \"result\": {\"name\": \"a\"}}]");
+}
+
+/* valgrind and the address sanitizer see what is left behind. */
+static void a_session_may_end_before_its_answer(void **state)
+{
+	(void)state;
+	say(SLOW("1"));
+	rpc_session_close(session);
+	rpc_answer(ticket, json_object(), NULL);
+	assert_int_equal(slow_changes, 1);
+	slow_calls = 0;
+	assert_int_equal(rpc_session_open(rpc, &outputs, &session), 0);
+	say(SLOW("2"));
+	rpc_session_close(session);
+	rpc_again(ticket);
+	assert_int_equal(slow_calls, 1);
+	assert_int_equal(slow_changes, 1);
+	assert_int_equal(rpc_session_open(rpc, &outputs, &session), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -490,6 +589,9 @@ int main(void)
 	    TEST(a_client_that_does_not_read_is_not_read_from),
 	    TEST(events_go_to_subscribers),
 	    TEST(a_slow_subscriber_is_told_that_it_lost_events),
+	    TEST(a_request_is_answered_later),
+	    TEST(a_batch_waits_for_what_is_answered_later),
+	    TEST(a_session_may_end_before_its_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
