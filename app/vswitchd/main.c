@@ -20,6 +20,7 @@
 #include "control/report.h"
 #include "control/ports.h"
 #include "control/vswitch.h"
+#include "manage/config_file.h"
 #include "manage/manage.h"
 #include "vhost/endpoint.h"
 #include "vhost/helper.h"
@@ -34,9 +35,10 @@
 struct daemon {
 	struct options options;
 	struct event_base *base;
-	struct event *report_signal, *end;
+	struct event *report_signal, *reload_signal, *end;
 	struct vswitch *sw;
-	struct manage *manage; /* NULL: there is no control socket */
+	struct manage *manage;
+	struct config_file file; /* as it was at the start */
 	struct control_socket control;
 };
 
@@ -88,10 +90,25 @@ static void ignore_signals(void)
 			signal(strangers[i], SIG_IGN);
 }
 
-static int watch_reports(struct daemon *d)
+static void on_reload_signal(evutil_socket_t signum, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)signum;
+	(void)what;
+	manage_reload(d->manage);
+}
+
+/* Without a file SIGHUP stays ignored. */
+static int watch_signals(struct daemon *d)
 {
 	d->report_signal = evsignal_new(d->base, SIGUSR1, on_report_signal, d);
-	return d->report_signal && event_add(d->report_signal, NULL) == 0 ? 0 : -ENOMEM;
+	if (!d->report_signal || event_add(d->report_signal, NULL) < 0)
+		return -ENOMEM;
+	if (!d->options.config)
+		return 0;
+	d->reload_signal = evsignal_new(d->base, SIGHUP, on_reload_signal, d);
+	return d->reload_signal && event_add(d->reload_signal, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 static int watch_end(struct daemon *d)
@@ -133,20 +150,25 @@ static void ask_to_end(void *arg)
 	ending_ask();
 }
 
-/* The last socket that is opened, so a switch that answers on it serves its ports. */
-static int open_control(struct daemon *d)
+/*
+ * The control socket is the last socket that is opened, so a switch that answers on it serves its
+ * ports.
+ */
+static int start_management(struct daemon *d)
 {
-	struct manage_config config = {
-	    .base = d->base, .sw = d->sw, .path = d->options.control, .shutdown = ask_to_end};
+	struct manage_config config = {.base = d->base,
+	    .sw = d->sw,
+	    .path = d->options.control,
+	    .file = d->options.config,
+	    .loaded = d->options.config ? &d->file : NULL,
+	    .shutdown = ask_to_end};
 	int err;
 
-	if (!config.path) {
-		if (!control_socket_path(&d->control))
-			return 0;
+	if (!config.path && control_socket_path(&d->control))
 		config.path = d->control.path;
-	}
 	err = manage_create(&config, &d->manage);
-	if (!err)
+	config_file_free(&d->file);
+	if (!err && config.path)
 		ending_note_control(config.path);
 	return err;
 }
@@ -196,30 +218,40 @@ static int allow_runtime_directories(const char *list)
 	return err;
 }
 
-/* The directories of sockets that the command line names, and of systemd's choice. */
-static int allow_directories(const struct options *o)
+/* The directories of sockets that the command line or the file names, and of systemd's choice. */
+static int allow_directories(const struct daemon *d)
 {
+	const struct options *o = &d->options;
+	const json_t *port;
+	size_t i;
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
 	const char *runtime = getenv("RUNTIME_DIRECTORY");
 	int err = runtime ? allow_runtime_directories(runtime) : 0;
 
-	for (unsigned i = 0; i < o->n_directories && !err; i++)
+	for (i = 0; i < o->n_directories && !err; i++)
 		err = helper_allow(o->directory[i]);
-	for (unsigned i = 0; i < o->n_ports && !err; i++)
+	for (i = 0; i < o->n_ports && !err; i++)
 		err = o->port[i].path ? helper_allow_beside(o->port[i].path) : 0;
+	json_array_foreach(json_object_get(d->file.config, "ports"), i, port)
+	{
+		const char *path = json_string_value(json_object_get(port, "socket"));
+
+		if (path && !err)
+			err = helper_allow_beside(path);
+	}
 	return err;
 }
 
 /* Without a privilege to keep it could do no more than this process. */
-static int start_helper(const struct options *o)
+static int start_helper(const struct daemon *d)
 {
-	const struct port_config *defaults = &o->port_defaults;
+	const struct port_config *defaults = &d->options.port_defaults;
 	const struct helper_rights rights = {
 	    .owner = defaults->owner,
 	    .group = defaults->group,
 	    .connect = defaults->mode == VHOST_ENDPOINT_CLIENT,
 	};
-	int err = sandbox_takes_privileges() ? allow_directories(o) : 0;
+	int err = sandbox_takes_privileges() ? allow_directories(d) : 0;
 
 	if (!err && sandbox_takes_privileges())
 		err = helper_start(&rights, sandbox_enter_helper);
@@ -248,7 +280,7 @@ static int daemon_start(struct daemon *d)
 	int err = sandbox_init(!d->options.no_sandbox);
 
 	if (!err)
-		err = start_helper(&d->options);
+		err = start_helper(d);
 	if (!err)
 		err = start_closers(d);
 	if (!err)
@@ -258,7 +290,7 @@ static int daemon_start(struct daemon *d)
 	d->base = event_base_new();
 	if (!d->base)
 		return -ENOMEM;
-	err = watch_reports(d);
+	err = watch_signals(d);
 	if (err)
 		return err;
 	err = vswitch_create(d->base, &config, &d->sw);
@@ -268,7 +300,7 @@ static int daemon_start(struct daemon *d)
 		return err;
 	err = add_ports(d);
 	if (!err)
-		err = open_control(d);
+		err = start_management(d);
 	if (!err)
 		err = log_start(sandbox_enter_log);
 	if (!err)
@@ -285,10 +317,10 @@ static int daemon_start(struct daemon *d)
 
 static void tell_ready(const struct daemon *d)
 {
-	if (!d->manage)
+	if (*d->control.why_not)
 		log_info("no control socket: %s; --control PATH chooses another place",
 		    d->control.why_not);
-	log_info("ready: %u ports, %u workers", d->options.n_ports, d->options.n_workers);
+	log_info("ready: %u ports, %u workers", vswitch_port_count(d->sw), d->options.n_workers);
 }
 
 static void daemon_end(struct daemon *d)
@@ -298,6 +330,8 @@ static void daemon_end(struct daemon *d)
 	manage_destroy(d->manage);
 	if (d->report_signal)
 		event_free(d->report_signal);
+	if (d->reload_signal)
+		event_free(d->reload_signal);
 	if (d->end)
 		event_free(d->end);
 	if (d->base)
@@ -334,6 +368,8 @@ int main(int argc, char *argv[])
 	ignore_signals();
 	ending_hold_signals();
 	raise_file_limit();
+	if (d.options.config && config_file_read(d.options.config, "", &d.file) < 0)
+		return EXIT_FAILURE;
 	err = daemon_start(&d);
 	if (!err) {
 		tell_ready(&d);

@@ -10,6 +10,7 @@
 #include "options.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,9 +46,9 @@ static enum options_outcome add_port(struct options *o, const char *path, int fd
 
 /*
  * The path from the root, as a configuration has it, for as long as the process lives. A path that
- * would become too long for a socket stays as it is.
+ * would become longer than the room stays as it is.
  */
-static const char *absolute(const char *path)
+static const char *absolute_within(const char *path, size_t room)
 {
 	char *directory = *path == '/' ? NULL : getcwd(NULL, 0), *whole = NULL;
 
@@ -55,10 +56,16 @@ static const char *absolute(const char *path)
 	    asprintf(&whole, "%s/%s", strcmp(directory, "/") == 0 ? "" : directory, path) < 0)
 		whole = NULL;
 	free(directory);
-	if (whole && strlen(whole) < sizeof(((struct sockaddr_un *)NULL)->sun_path))
+	if (whole && strlen(whole) < room)
 		return whole;
 	free(whole);
 	return path;
+}
+
+/* Of a socket. */
+static const char *absolute(const char *path)
+{
+	return absolute_within(path, sizeof(((struct sockaddr_un *)NULL)->sun_path));
 }
 
 static enum options_outcome take_socket_path(struct options *o, const char *value)
@@ -81,6 +88,14 @@ static enum options_outcome take_control(struct options *o, const char *value)
 	if (*value == '\0')
 		return bad("control", value, "a path");
 	o->control = absolute(value);
+	return OPTIONS_RUN;
+}
+
+static enum options_outcome take_config(struct options *o, const char *value)
+{
+	if (*value == '\0')
+		return bad("config", value, "a path");
+	o->config = absolute_within(value, PATH_MAX);
 	return OPTIONS_RUN;
 }
 
@@ -236,6 +251,8 @@ static const struct option_spec option_table[] = {
     {"socket-path", "PATH", "a port: a vhost-user socket at PATH; repeat for more",
 	TAKE(take_socket_path)},
     {"fd", "N", "a port: the socket that is open as descriptor N", TAKE(take_fd)},
+    {"config", "FILE", "ports that FILE describes, in YAML; SIGHUP reads it again",
+	TAKE(take_config)},
     {"control", "PATH",
 	"socket for vswitchctl and other programs (default: control.sock in /run/vswitch)",
 	TAKE(take_control)},
@@ -312,7 +329,8 @@ static enum options_outcome take_help(struct options *o, const char *value)
 		    option_table[i].argument ? option_table[i].argument : "");
 		printf("  %-24s  %s\n", left, option_table[i].help);
 	}
-	puts("\nSIGUSR1 prints the table of ports; SIGTERM and SIGINT end the switch.");
+	puts("\nSIGUSR1 prints the table of ports; SIGHUP reads the file of --config again; "
+	     "SIGTERM and SIGINT end the switch.");
 	return OPTIONS_DONE;
 }
 
@@ -462,7 +480,7 @@ enum options_outcome options_parse(int argc, char *argv[], struct options *ret)
 	ret->argv = argv;
 	ret->eal_argc = argc - optind;
 	ret->eal_argv = argv + optind;
-	if (ret->n_ports == 0 && !ret->control) {
+	if (ret->n_ports == 0 && !ret->control && !ret->config) {
 		log_error("no port is given: name at least one with --socket-path PATH");
 		return OPTIONS_BAD;
 	}

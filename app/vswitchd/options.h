@@ -42,6 +42,7 @@ struct options {
 	struct schedule_config schedule;
 	enum log_level log_level;
 	const char *control;    /* path of the control socket; NULL: the usual one */
+	const char *config;     /* path of the configuration file; or NULL */
 	const char *stats_json; /* or NULL */
 	int argc;               /* the whole command line */
 	char **argv;

@@ -76,6 +76,9 @@ int vswitch_port_add(struct vswitch *sw, const struct port_config *config,
 void vswitch_port_del(
     struct vswitch *sw, struct switch_port *sp, void (*done)(void *arg), void *arg);
 
+/* Remove a port that was just added, because what it was a part of has failed. Nobody is told. */
+void vswitch_port_undo(struct vswitch *sw, struct switch_port *sp);
+
 /* The port with this name; NULL: there is none, or it is being removed. */
 struct switch_port *vswitch_port_find(const struct vswitch *sw, const char *name);
 

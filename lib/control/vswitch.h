@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log_limit.h"
 #include "control/port_index.h"
 #include "control/ports.h"
 #include "control/scheduler.h"
@@ -48,6 +49,7 @@ struct vswitch {
 	struct removed_ports {
 		unsigned n;
 		struct queue_stats ingress, egress; /* sums of their queues' counters */
+		struct log_limit limit;             /* of the lines about them */
 	} removed;
 	unsigned n_listeners;
 	struct port_listener {

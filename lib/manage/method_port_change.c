@@ -132,6 +132,8 @@ json_t *method_port_add(const struct rpc_call *call)
 	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 	bool exist_ok = json_is_true(json_object_get(call->params, "exist_ok"));
 
+	if (change_waits(call))
+		return NULL;
 	if (!sp || !exist_ok || !is_the_same(sp, call->params))
 		sp = manage_add_port(m->config.sw, call->method->name, call->params, call->error);
 	return sp ? manage_port(sp) : NULL;
@@ -142,6 +144,8 @@ json_t *method_port_del(const struct rpc_call *call)
 	const struct manage *m = call->arg;
 	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 
+	if (change_waits(call))
+		return NULL;
 	if (!sp && json_is_true(json_object_get(call->params, "missing_ok")))
 		return json_object();
 	if (!sp)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "bridge/fdb.h"
 #include "control/vswitch.h"
 #include "manage/rpc_server.h"
@@ -36,6 +36,7 @@ const struct rpc_method manage_methods[] = {
     {"config.get", method_config_get},
     {"config.diff", method_config_diff},
     {"config.apply", method_config_apply},
+    {"config.save", method_config_save},
     {"schema.get", method_schema_get},
     {"subscribe", method_subscribe},
     {"unsubscribe", method_unsubscribe},
@@ -237,28 +238,53 @@ static json_t *given_ports(const struct vswitch *sw)
 	return given;
 }
 
+/* Names of objects are the first field. */
+static void on_changed(void *arg, const struct rpc_peer *peer, const struct schema_method *method,
+    const json_t *params)
+{
+	const struct schema_object *object = schema_object(&schema_switch, method->object);
+	struct manage *m = arg;
+	const char *key =
+	    object ? json_string_value(json_object_get(params, object->fields[0].name)) : NULL;
+
+	if (json_is_true(json_object_get(params, "dry_run")))
+		return;
+	log_limited(rpc_server_change_limit(m->server), LOG_INFO, "control socket",
+	    "pid %d, uid %u: %s%s%s", (int)peer->pid, peer->uid, method->name, key ? " " : "",
+	    key ? key : "");
+}
+
+static int start(struct manage *m)
+{
+	const struct rpc_config rpc = {
+	    .schema = &schema_switch, .methods = manage_methods, .arg = m, .changed = on_changed};
+	int err = change_create(m);
+
+	if (!err && m->config.loaded)
+		err = change_load(m, m->config.loaded);
+	m->config.loaded = NULL;
+	if (!err && m->config.path)
+		err = rpc_server_create(m->config.base, m->config.path, &rpc, &m->server);
+	return err ? err : vswitch_port_listen(m->config.sw, on_port_event, m);
+}
+
 int manage_create(const struct manage_config *config, struct manage **ret_manage)
 {
 	struct manage *m = calloc(1, sizeof(*m));
-	struct rpc_config rpc = {.schema = &schema_switch, .methods = manage_methods, .arg = m};
 	int err;
 
 	if (!m)
 		return -ENOMEM;
 	m->config = *config;
+	m->change.done_fd = -1;
 	m->started_ms = clock_ms();
 	m->given = given_ports(config->sw);
-	err = rpc_server_create(config->base, config->path, &rpc, &m->server);
-	if (!err)
-		err = vswitch_port_listen(config->sw, on_port_event, m);
-	if (err) {
-		rpc_server_destroy(m->server);
-		json_decref(m->given);
-		free(m);
-		return err;
-	}
-	*ret_manage = m;
-	return 0;
+	err = start(m);
+	if (err)
+		manage_destroy(m);
+	else
+		*ret_manage = m;
+	return err;
 }
 
 void manage_destroy(struct manage *m)
@@ -266,6 +292,12 @@ void manage_destroy(struct manage *m)
 	if (!m)
 		return;
 	rpc_server_destroy(m->server);
+	change_destroy(m);
 	json_decref(m->given);
 	free(m);
+}
+
+void manage_reload(struct manage *m)
+{
+	change_reload(m);
 }

@@ -7,15 +7,35 @@
  */
 #pragma once
 
+#include <sys/queue.h>
+
+#include "manage/apply.h"
+#include "manage/change.h"
+#include "manage/config_file.h"
 #include "manage/manage.h"
 #include "manage/rpc.h"
 
+struct event;
+
+/* Of change.c: what is under way. */
+struct change {
+	struct apply *apply;       /* NULL: no configuration is being applied */
+	struct saving *saving;     /* NULL: no file is being written */
+	struct rpc_ticket *ticket; /* of the client that asked for it; NULL: the file did */
+	struct config_file file;   /* that is being applied */
+	bool reload;               /* the file is to be read after that */
+	struct event *slice, *done;
+	int done_fd; /* an eventfd: the file has been written */
+	STAILQ_HEAD(, waiting) waiting;
+};
+
 struct manage {
 	struct manage_config config;
-	bool ending; /* a client has asked for it */
-	struct rpc_server *server;
+	bool ending;               /* a client has asked for it */
+	struct rpc_server *server; /* NULL: there is no control socket */
 	int64_t started_ms;
 	json_t *given; /* an object with the names of the ports that the command line gave */
+	struct change change;
 };
 
 struct port_config;
@@ -38,6 +58,7 @@ extern const struct rpc_method manage_methods[];
 	X(method_config_get) \
 	X(method_config_diff) \
 	X(method_config_apply) \
+	X(method_config_save) \
 	X(method_schema_get) \
 	X(method_subscribe) \
 	X(method_unsubscribe) \
@@ -67,13 +88,11 @@ bool manage_read_port(const char *about, const json_t *port, struct port_config 
 struct switch_port *manage_add_port(
     struct vswitch *sw, const char *about, const json_t *port, struct manage_error *error);
 
-/*
- * Make the switch what a configuration says, or only tell what that would change. Returns the list
- * of changes, or NULL: nothing has changed, and *error says why. It also says so if ports that were
- * removed could not be added again.
- */
-json_t *manage_apply(const struct manage *manage, const char *about, const json_t *config,
-    bool dry_run, struct manage_error *error);
+/* The running configuration: what config.get gives. */
+json_t *manage_config(const struct manage *manage);
+
+/* The ports that a configuration can describe, with all fields, as an array. */
+json_t *apply_current_ports(const struct vswitch *sw);
 
 /* A name that may be no UTF-8, because it is a path: then it is shown with question marks. */
 json_t *manage_text(const char *text);

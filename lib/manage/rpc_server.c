@@ -30,10 +30,9 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
-#include "base/closer.h"
-#include "base/errand.h"
 #include "base/log_limit.h"
 #include "base/util.h"
+#include "manage/rpc_receive.h"
 #include "vhost/allowance.h"
 #include "vhost/endpoint.h"
 #include "vhost/listener.h"
@@ -41,14 +40,12 @@
 
 #define NAME          "control socket"
 #define READ_AT_ONCE  16384
-#define FDS_AT_ONCE   253 /* no message has more: SCM_MAX_FD of the kernel */
 #define WRITE_AT_ONCE 65536
 #define FULL_WAIT_MS  100
 #define TRIM_AFTER    (1u << 20)
 /* After this time of visits, no client is visited for as long as the visits took. */
 #define REST_AFTER_NS UINT64_C(1000000)
 #define REST_MAX_NS   UINT64_C(100000000)
-#define CLOSER_OWNER  (CLOSER_OWNERS - 1) /* the numbers of ports are lower */
 
 struct client {
 	struct rpc_server *server;
@@ -77,25 +74,11 @@ struct rpc_server {
 	uint64_t rest_until_ns;     /* no client is visited before */
 	bool trim;                  /* clients have held much memory */
 	int64_t accept_due_ms;      /* RPC_ACCEPT_MS after the last client, if all came evenly */
-	struct log_limit limit;
+	struct log_limit limit, change_limit;
 	bool told_flood;
 	unsigned n_clients;
 	TAILQ_HEAD(clients, client) clients;
 };
-
-/* Only tests run without closers. */
-static void close_fd(int fd)
-{
-	if (closer_running())
-		errand_close_for(CLOSER_OWNER, fd);
-	else
-		close(fd);
-}
-
-static bool is_flooded(void)
-{
-	return closer_waiting(CLOSER_OWNER) >= RPC_CLOSING_MAX;
-}
 
 static void close_client(struct client *c)
 {
@@ -113,7 +96,7 @@ static void close_client(struct client *c)
 	rpc_session_close(c->session);
 	/* syscalls: shutdown close */
 	shutdown(c->fd, SHUT_RDWR);
-	close_fd(c->fd);
+	rpc_close_fd(c->fd);
 	free(c);
 	if (server->n_clients == 0 && server->trim) {
 		malloc_trim(0); /* small blocks may lie behind what is free */
@@ -147,44 +130,6 @@ static void charge(struct rpc_server *server, struct allowance *own, uint64_t st
 	}
 }
 
-union passed {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(FDS_AT_ONCE * sizeof(int))];
-};
-
-/* Close the descriptors that came. False: there are none. */
-static bool close_passed(struct msghdr *mh)
-{
-	struct cmsghdr *part = CMSG_FIRSTHDR(mh);
-	bool rights = part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS;
-	size_t n = rights ? (part->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
-
-	for (size_t i = 0; i < n; i++) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(part) + i * sizeof(fd), sizeof(fd));
-		close_fd(fd);
-	}
-	return part || (mh->msg_flags & MSG_CTRUNC);
-}
-
-/* As recv(). -1 with EPROTO: descriptors came, which nobody needs. */
-static ssize_t receive(int fd, char *bytes, size_t room)
-{
-	struct iovec iov = {.iov_base = bytes, .iov_len = room};
-	union passed passed;
-	struct msghdr mh = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = &passed,
-	    .msg_controllen = sizeof(passed)};
-	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); /* syscalls: recvmsg */
-
-	if (n < 0 || !close_passed(&mh))
-		return n;
-	errno = EPROTO;
-	return -1;
-}
-
 /* Read once. 1: something came; 0: there is nothing; negative: the connection is broken. */
 static int read_some(struct client *c)
 {
@@ -192,9 +137,9 @@ static int read_some(struct client *c)
 	size_t room = MIN(rpc_session_room(c->session), sizeof(bytes));
 	ssize_t n;
 
-	if (c->ended || room == 0 || is_flooded())
+	if (c->ended || room == 0 || rpc_closing_full())
 		return 0;
-	n = receive(c->fd, bytes, room);
+	n = rpc_receive(c->fd, bytes, room);
 	if (n > 0)
 		return rpc_session_input(c->session, bytes, (size_t)n) < 0 ? -ENOMEM : 1;
 	if (n == 0)
@@ -244,7 +189,7 @@ static void arm(struct client *c)
 		event_add(c->writable, NULL);
 	if (c->ended || !rpc_session_room(c->session))
 		return;
-	if (is_flooded())
+	if (rpc_closing_full())
 		visit_later(c, FULL_WAIT_MS);
 	else
 		event_add(c->readable, NULL);
@@ -370,7 +315,7 @@ static void open_client(struct rpc_server *server, int fd)
 	struct client *c = calloc(1, sizeof(*c));
 
 	if (!c) {
-		close_fd(fd);
+		rpc_close_fd(fd);
 		return;
 	}
 	c->server = server;
@@ -428,7 +373,8 @@ static void rest(struct rpc_server *server)
 /* May no client be accepted now? */
 static bool must_rest(struct rpc_server *server)
 {
-	if (is_flooded() || server->accept_due_ms - RPC_ACCEPT_BURST * RPC_ACCEPT_MS > clock_ms())
+	if (rpc_closing_full() ||
+	    server->accept_due_ms - RPC_ACCEPT_BURST * RPC_ACCEPT_MS > clock_ms())
 		return true;
 	return server->n_clients == RPC_CLIENTS_MAX && !make_room(server);
 }
@@ -488,12 +434,12 @@ static bool is_stuck(struct client *c, int64_t now)
 
 static void tell_flood(struct rpc_server *server)
 {
-	bool flooded = is_flooded();
+	bool flooded = rpc_closing_full();
 
 	if (flooded && !server->told_flood)
 		log_limited(&server->limit, LOG_WARN, NAME,
 		    "no request is read: %u descriptors that clients passed are not closed yet",
-		    closer_waiting(CLOSER_OWNER));
+		    rpc_closing());
 	server->told_flood = flooded;
 }
 
@@ -506,6 +452,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	log_limit_service(&server->limit, NAME);
+	log_limit_service(&server->change_limit, NAME);
 	tell_flood(server);
 	for (c = TAILQ_FIRST(&server->clients); c; c = next) {
 		next = TAILQ_NEXT(c, next);
@@ -597,4 +544,9 @@ void rpc_server_destroy(struct rpc_server *server)
 struct rpc *rpc_server_rpc(const struct rpc_server *server)
 {
 	return server->rpc;
+}
+
+struct log_limit *rpc_server_change_limit(struct rpc_server *server)
+{
+	return &server->change_limit;
 }

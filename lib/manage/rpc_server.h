@@ -31,6 +31,7 @@
 #define RPC_CLOSING_MAX  16
 
 struct event_base;
+struct log_limit;
 struct rpc_server;
 
 /*
@@ -44,3 +45,6 @@ int rpc_server_create(struct event_base *base, const char *path, const struct rp
 void rpc_server_destroy(struct rpc_server *server);
 
 struct rpc *rpc_server_rpc(const struct rpc_server *server);
+
+/* The limit of log lines about what clients change: connections do not use it up. */
+struct log_limit *rpc_server_change_limit(struct rpc_server *server);

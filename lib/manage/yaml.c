@@ -25,6 +25,8 @@
 
 struct reader {
 	const struct schema *schema;
+	const char *text;
+	size_t n;
 	yaml_parser_t parser;
 	yaml_event_t event; /* the last one that was read */
 	bool has_event;
@@ -47,15 +49,53 @@ static json_t *fail(struct reader *r, const char *fmt, ...)
 	return NULL;
 }
 
+/* The place of a byte, for bytes that are no characters. */
+static void place_of_byte(struct reader *r, size_t offset)
+{
+	r->fault->line = r->fault->column = 1;
+	for (size_t i = 0; i < offset && i < r->n; i++) {
+		bool end = r->text[i] == '\n';
+
+		r->fault->line += end;
+		r->fault->column = end ? 1 : r->fault->column + ((r->text[i] & 0xc0) != 0x80);
+	}
+}
+
+/* Is there a tab in the indentation of this line? */
+static bool has_tab(const struct reader *r, size_t line)
+{
+	const char *at = r->text, *end = r->text + r->n;
+
+	for (; at && line; line--) {
+		at = memchr(at, '\n', (size_t)(end - at));
+		at += at != NULL;
+	}
+	while (at && at < end && *at == ' ')
+		at++;
+	return at && at < end && *at == '\t';
+}
+
 /* What libyaml says of a text that is no YAML. */
 static void fail_in_parser(struct reader *r)
 {
-	const yaml_mark_t *at = &r->parser.problem_mark;
+	const yaml_parser_t *p = &r->parser;
+	const char *problem = p->problem ? p->problem : "it is no YAML";
+	struct yaml_fault *f = r->fault;
 
-	r->fault->line = (unsigned)at->line + 1;
-	r->fault->column = (unsigned)at->column + 1;
-	snprintf(r->fault->message, sizeof(r->fault->message), "%s",
-	    r->parser.problem ? r->parser.problem : "it is no YAML");
+	f->line = (unsigned)p->problem_mark.line + 1;
+	f->column = (unsigned)p->problem_mark.column + 1;
+	if (p->error == YAML_READER_ERROR)
+		place_of_byte(r, p->problem_offset);
+	/* In brackets tabs are allowed, as in JSON. */
+	if (p->error == YAML_SCANNER_ERROR && has_tab(r, f->line - 1))
+		snprintf(
+		    f->message, sizeof(f->message), "a line begins with blanks, not with tabs");
+	else if (p->context)
+		snprintf(f->message, sizeof(f->message),
+		    "%s, %s that begins in line %zu; are indentation, quotes and brackets right?",
+		    problem, p->context, p->context_mark.line + 1);
+	else
+		snprintf(f->message, sizeof(f->message), "%s", problem);
 }
 
 static bool is_decorated(const yaml_event_t *e)
@@ -298,7 +338,7 @@ static json_t *read_document(struct reader *r, const struct schema_object *objec
 json_t *yaml_read(const struct schema *schema, const struct schema_object *object, const char *text,
     size_t n, struct yaml_fault *ret_fault)
 {
-	struct reader r = {.schema = schema, .fault = ret_fault};
+	struct reader r = {.schema = schema, .text = text, .n = n, .fault = ret_fault};
 	json_t *json;
 
 	*ret_fault = (struct yaml_fault){.line = 1, .column = 1, .message = "out of memory"};

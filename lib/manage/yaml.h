@@ -30,3 +30,17 @@ struct yaml_fault {
  */
 json_t *yaml_read(const struct schema *schema, const struct schema_object *object, const char *text,
     size_t n, struct yaml_fault *ret_fault);
+
+/*
+ * Find the place of a field in a text that yaml_read() has accepted: of the object with this index
+ * in this list. Only at->line and at->column are set. If the field is not there, the place is where
+ * the object begins; if the object is not there, that of the list, or 1:1.
+ */
+void yaml_locate(const char *text, size_t n, const char *list, size_t index, const char *field,
+    struct yaml_fault *at);
+
+/*
+ * An object as a text for yaml_read(). *ret_n becomes its length. The caller frees it; NULL: no
+ * memory.
+ */
+char *yaml_write(const json_t *object, size_t *ret_n);

@@ -30,7 +30,9 @@ class Setting:
     def __init__(self, lab):
         self.lab = lab
         self.path = lab.dir / "control.sock"
-        self.switch = Switch(lab, ["a.sock", "b.sock"], "--control", self.path)
+        self.file = lab.dir / "vswitchd.yaml"
+        self.file.write_text("ports: []\n")
+        self.switch = Switch(lab, ["a.sock", "b.sock"], "--control", self.path, "--config", self.file)
 
     def client(self, **more):
         return vswitch.Client(self.path, **more)

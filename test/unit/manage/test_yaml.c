@@ -109,7 +109,9 @@ static void faults_have_a_place(void **state)
 	faulty("[a]: b", 1, 1, "here must be a name");
 	faulty("name: a\n  on: true\n", 2, 5, "mapping values");
 	faulty("name: \"a\n", 2, 1, "");
-	faulty("\tname: a", 1, 1, "");
+	faulty("\tname: a", 1, 1, "not with tabs");
+	faulty("on: true\nparts:\n \t- size: 1", 3, 2, "not with tabs");
+	faulty("on: true\nname: \xc3\xa4\xff", 2, 8, "UTF-8");
 	faulty("name: &x a\n", 1, 7, "anchors");
 	faulty("name: *x\n", 1, 7, "anchors");
 	faulty("name: !!str a\n", 1, 7, "anchors");
@@ -152,6 +154,87 @@ static void large_and_deep_files_are_refused(void **state)
 	free(text);
 }
 
+static void located(
+    const char *text, size_t index, const char *field, unsigned line, unsigned column)
+{
+	struct yaml_fault at;
+
+	yaml_locate(text, strlen(text), "parts", index, field, &at);
+	if (at.line != line || at.column != column)
+		fail_msg("%zu, %s: %u:%u", index, field ? field : "", at.line, at.column);
+}
+
+static void places_are_found_again(void **state)
+{
+	static const char text[] = "name: a\n"
+				   "colours: [red, green]\n"
+				   "parts:\n"
+				   "  - size: 1\n"
+				   "    other: {a: [1, 2]}\n"
+				   "  - {other: 2, size: 3}\n";
+
+	(void)state;
+	located(text, 0, "size", 4, 11);
+	located(text, 1, "size", 6, 22);
+	located(text, 1, "other", 6, 13);
+	located(text, 1, "absent", 6, 5);
+	located(text, 1, NULL, 6, 5);
+	located(text, 2, "size", 4, 3);
+	located("name: a", 0, "size", 1, 1);
+	located("parts: 3", 0, "size", 1, 8);
+	located("", 0, "size", 1, 1);
+	located("parts: [", 0, "size", 1, 8);
+}
+
+/* What is written is read as the same. */
+static void written(const char *json, const char *expected)
+{
+	json_t *object = json_loads(json, 0, NULL), *again;
+	struct yaml_fault fault;
+	size_t n;
+	char *text;
+
+	assert_non_null(object);
+	text = yaml_write(object, &n);
+	assert_non_null(text);
+	assert_int_equal(strlen(text), n);
+	if (expected)
+		assert_string_equal(text, expected);
+	again = read_text(text, n, &fault);
+	if (!again)
+		fail_msg("%s: %u:%u: %s", text, fault.line, fault.column, fault.message);
+	assert_true(json_equal(object, again));
+	json_decref(object);
+	json_decref(again);
+	free(text);
+}
+
+static void objects_are_written_so_that_they_can_be_read(void **state)
+{
+	(void)state;
+	written("{\"name\": \"a: #b\", \"on\": false, \"count\": 7, \"parts\": [{\"size\": 1}, "
+		"{\"size\": 2}, "
+		"{}], \"colours\": [\"red\", \"green\"]}",
+	    "name: \"a: #b\"\n"
+	    "on: false\n"
+	    "count: 7\n"
+	    "parts:\n"
+	    "  - size: 1\n"
+	    "  - size: 2\n"
+	    "  - {}\n"
+	    "colours:\n"
+	    "  - \"red\"\n"
+	    "  - \"green\"\n");
+	written("{}", "");
+	written("{\"parts\": [], \"colours\": []}", "parts: []\ncolours: []\n");
+	written("{\"name\": \"\\u00e4\\u20ac\"}", "name: \"\\U000000e4\\U000020ac\"\n");
+	written("{\"file_name\": \"/\\ufffe\\uffff\\u2028\\ufeff\\\\\\\"'%-&*!\"}", NULL);
+	written("{\"name\": \"no\", \"file_name\": \"/ \"}", NULL);
+	written("{\"name\": \" - \"}", NULL);
+	written("{\"name\": \"\\ud83d\\ude00\"}", "name: \"\\U0001f600\"\n");
+	written("{\"name\": \"\\udbff\\udfff\"}", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +243,8 @@ int main(void)
 	    cmocka_unit_test(faults_have_a_place),
 	    cmocka_unit_test(any_part_of_a_file_is_read_or_refused),
 	    cmocka_unit_test(large_and_deep_files_are_refused),
+	    cmocka_unit_test(places_are_found_again),
+	    cmocka_unit_test(objects_are_written_so_that_they_can_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

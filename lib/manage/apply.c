@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A configuration is a list of ports. To apply one, it is compared with the ports that there are,
+ * and only the differences are carried out. A port of the command line that the configuration does
+ * not have stays. A port without a socket of its own (a descriptor) is not part of a configuration.
+ *
+ * All or nothing: ports with sockets that no port has had are added first, because this is what can
+ * fail. If it fails, they are removed again, and nothing has changed. Then ports are removed, and
+ * ports are added whose names or sockets have become free. If one of these cannot be added, the
+ * ports that were removed are added again, and their front-ends have to connect again. The error
+ * says so if one of them cannot be added again.
+ *
+ * The index of a port that is removed becomes free some milliseconds later. So there must be free
+ * indices at the beginning: one for each port that is added, and one for each port that is removed
+ * if it may have to come back.
+ *
+ * The work has stages. A stage does one port at a time, so it can be interrupted between two ports;
+ * only the comparison is one piece. Whoever calls sees to it that nothing else adds or removes
+ * ports meanwhile.
+ */
+#include "manage/apply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "control/ports.h"
+#include "control/switch_port.h"
+#include "control/vswitch.h"
+#include "manage/check.h"
+#include "manage/config.h"
+#include "manage/methods.h"
+
+/* X(id, function): what comes one after the other. A function does the step at *at. */
+#define STAGES(X) \
+	X(CHECK, check_next) \
+	X(COMPARE, compare) \
+	X(ADD_NEW, add_new) \
+	X(REMOVE, remove_old) \
+	X(ADD_FREED, add_freed) \
+	X(UNDO_ADDED, undo_added) \
+	X(UNDO_REMOVED, undo_removed) \
+	X(DONE, NULL)
+
+enum stage {
+#define X(id, function) STAGE_##id,
+	STAGES(X)
+#undef X
+};
+
+struct apply {
+	const struct manage *manage;
+	struct vswitch *sw;
+	const char *about;
+	bool dry_run;
+	enum stage stage;
+	size_t at;          /* the next port or change of this stage */
+	json_t *given;      /* ports of the configuration, as they are written there */
+	json_t *now, *then; /* ports with all fields */
+	json_t *sockets;    /* an object with the paths of the ports that there are */
+	struct config_changes changes;
+	bool *done;    /* by change: the new port was added */
+	bool *gone;    /* by change: the old port was removed */
+	unsigned lost; /* ports that were removed and could not be added again */
+	bool failed;
+	struct apply_outcome outcome;
+};
+
+static const char *text_of(const json_t *port, const char *field)
+{
+	return json_string_value(json_object_get(port, field));
+}
+
+static const struct schema_object *port_object(void)
+{
+	return schema_object(&schema_switch, "port");
+}
+
+/* A path that is no UTF-8, which only the command line can give, has no JSON. */
+static bool has_json(const struct port_config *config)
+{
+	json_t *path = config->path ? json_string(config->path) : NULL;
+	json_t *name = json_string(config->name);
+	bool both = path && name;
+
+	json_decref(path);
+	json_decref(name);
+	return both;
+}
+
+json_t *apply_current_ports(const struct vswitch *sw)
+{
+	json_t *ports = json_array();
+	const struct switch_port *sp;
+
+	for (unsigned p = 0; (sp = vswitch_port_next(sw, &p));) {
+		const struct port_config *config = vswitch_port_config(sp);
+
+		if (has_json(config))
+			json_array_append_new(ports, manage_port_config(config));
+	}
+	return ports;
+}
+
+/* The fault is at this port of the configuration. Returns false. */
+static bool fail_at(struct apply *a, size_t port)
+{
+	a->outcome.port = port;
+	a->failed = true;
+	return false;
+}
+
+/* A port with all fields, checked as for port.add. NULL: error. */
+static json_t *whole_port(struct apply *a, size_t index, const json_t *given)
+{
+	struct schema_method add = *schema_method(&schema_switch, "port.add");
+	const char *name = text_of(given, "name");
+	json_t *checked, *whole = NULL;
+	struct port_config config;
+	char about[128];
+
+	/* A message begins with the place of its port. */
+	snprintf(about, sizeof(about), "%s: port %zu%s%s", a->about, index + 1, name ? ", " : "",
+	    name ? name : "");
+	add.name = about;
+	checked = check_params(&schema_switch, &add, given, &a->outcome.error);
+	vswitch_port_defaults(a->sw, &config);
+	if (checked && manage_read_port(about, checked, &config, &a->outcome.error))
+		whole = manage_port_config(&config);
+	json_decref(checked);
+	return whole;
+}
+
+/* Each stage function does one step. False: the stage has ended, or there is a fault. */
+static bool check_next(struct apply *a)
+{
+	const json_t *given = json_array_get(a->given, a->at);
+	json_t *port = given ? whole_port(a, a->at, given) : NULL;
+
+	if (!given)
+		return false;
+	if (!port || json_array_append_new(a->then, port) < 0)
+		return fail_at(a, a->at);
+	return true;
+}
+
+/* Ports of the command line are not removed. */
+static void keep_given(const struct manage *m, struct config_changes *changes)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < changes->n; i++) {
+		const struct config_change *c = &changes->change[i];
+
+		if (c->action != CONFIG_DEL || !json_object_get(m->given, c->name))
+			changes->change[kept++] = *c;
+	}
+	changes->n = kept;
+}
+
+/* The paths of these ports, for has_socket(). */
+static json_t *sockets_of(const json_t *ports)
+{
+	json_t *sockets = json_object(), *entry;
+	size_t i;
+
+	json_array_foreach(ports, i, entry)
+	    json_object_set_new(sockets, text_of(entry, "socket"), json_true());
+	return sockets;
+}
+
+/* Can it be added before ports are removed? No port has its socket now. */
+static bool comes_first(const struct apply *a, const struct config_change *c)
+{
+	return c->action == CONFIG_ADD && !json_object_get(a->sockets, text_of(c->then, "socket"));
+}
+
+static unsigned free_indices(const struct port_indices *indices)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PORTS_MAX; i++)
+		n += !indices->taken[i];
+	return n;
+}
+
+/* How many indices are needed, at worst? */
+static unsigned needed_indices(const struct apply *a)
+{
+	unsigned added = 0, removed = 0;
+	bool may_come_back = false;
+
+	for (size_t i = 0; i < a->changes.n; i++) {
+		const struct config_change *c = &a->changes.change[i];
+
+		added += c->action != CONFIG_DEL;
+		removed += c->action != CONFIG_ADD;
+		may_come_back |= c->action != CONFIG_DEL && !comes_first(a, c);
+	}
+	return added + (may_come_back ? removed : 0);
+}
+
+static bool has_room(struct apply *a)
+{
+	unsigned needed = needed_indices(a), available = free_indices(&a->sw->indices);
+
+	if (needed <= available)
+		return true;
+	manage_fail(&a->outcome.error, MANAGE_NO_ROOM,
+	    "%s: this takes %u places for ports meanwhile; only %u are free now", a->about, needed,
+	    available);
+	return fail_at(a, APPLY_NO_PORT);
+}
+
+/* The sockets that stay as they are, with words for what has them. */
+static json_t *kept_sockets(const struct apply *a)
+{
+	json_t *kept = json_object(), *names = json_object(), *port;
+	const struct manage *m = a->manage;
+	size_t i;
+
+	if (m->config.path)
+		json_object_set_new(
+		    kept, m->config.path, json_string("the switch listens there itself"));
+	json_array_foreach(a->then, i, port)
+	    json_object_set_new(names, text_of(port, "name"), json_true());
+	json_array_foreach(a->now, i, port)
+	{
+		const char *name = text_of(port, "name");
+
+		if (json_object_get(m->given, name) && !json_object_get(names, name))
+			json_object_set_new(kept, text_of(port, "socket"),
+			    json_sprintf("the port %s of the command line has it", name));
+	}
+	json_decref(names);
+	return kept;
+}
+
+/* Does each port of the configuration have a socket that nothing else has? */
+static bool sockets_differ(struct apply *a)
+{
+	json_t *taken = kept_sockets(a), *port;
+	char expected[320];
+	size_t i;
+
+	json_array_foreach(a->then, i, port)
+	{
+		const char *socket = text_of(port, "socket");
+		json_t *by = json_object_get(taken, socket);
+
+		if (by) {
+			snprintf(expected, sizeof(expected), "free: %s", json_string_value(by));
+			manage_fail_field(&a->outcome.error, MANAGE_EXISTS, a->about, "socket",
+			    json_object_get(port, "socket"), expected);
+			fail_at(a, i);
+			break;
+		}
+		json_object_set_new(taken, socket,
+		    json_sprintf("the port %s of the configuration has it", text_of(port, "name")));
+	}
+	json_decref(taken);
+	return !a->failed;
+}
+
+/* Of the ports with the same name, the second one. */
+static size_t second_of_name(const json_t *ports)
+{
+	json_t *names = json_object(), *port;
+	size_t i, found = APPLY_NO_PORT;
+
+	json_array_foreach(ports, i, port)
+	{
+		if (found == APPLY_NO_PORT && json_object_get(names, text_of(port, "name")))
+			found = i;
+		json_object_set_new(names, text_of(port, "name"), json_true());
+	}
+	json_decref(names);
+	return found;
+}
+
+static bool compare(struct apply *a)
+{
+	a->now = apply_current_ports(a->sw);
+	a->sockets = sockets_of(a->now);
+	if (config_compare(
+		port_object(), a->now, a->then, NULL, a->about, &a->changes, &a->outcome.error) < 0)
+		return fail_at(a, second_of_name(a->then));
+	if (!sockets_differ(a))
+		return false;
+	keep_given(a->manage, &a->changes);
+	if (!has_room(a))
+		return false;
+	a->done = calloc(a->changes.n + 1, sizeof(bool));
+	a->gone = calloc(a->changes.n + 1, sizeof(bool));
+	if (a->done && a->gone)
+		return false;
+	manage_fail(&a->outcome.error, MANAGE_INTERNAL, "out of memory");
+	return fail_at(a, APPLY_NO_PORT);
+}
+
+/* Where the configuration has this port. */
+static size_t place_of_port(const struct apply *a, const json_t *then)
+{
+	json_t *port;
+	size_t i;
+
+	json_array_foreach(a->then, i, port) if (port == then) return i;
+	return APPLY_NO_PORT;
+}
+
+static bool add(struct apply *a, size_t i)
+{
+	const json_t *port = a->changes.change[i].then;
+
+	if (!manage_add_port(a->sw, a->about, port, &a->outcome.error))
+		return fail_at(a, place_of_port(a, port));
+	a->done[i] = true;
+	return true;
+}
+
+static bool add_new(struct apply *a)
+{
+	if (a->at == a->changes.n)
+		return false;
+	return !comes_first(a, &a->changes.change[a->at]) || add(a, a->at);
+}
+
+static bool add_freed(struct apply *a)
+{
+	if (a->at == a->changes.n)
+		return false;
+	return a->done[a->at] || a->changes.change[a->at].action == CONFIG_DEL || add(a, a->at);
+}
+
+static void remove_port(struct vswitch *sw, const char *name)
+{
+	struct switch_port *sp = vswitch_port_find(sw, name);
+
+	if (sp)
+		vswitch_port_del(sw, sp, NULL, NULL);
+}
+
+static bool remove_old(struct apply *a)
+{
+	if (a->at == a->changes.n)
+		return false;
+	if (a->changes.change[a->at].action != CONFIG_ADD) {
+		remove_port(a->sw, a->changes.change[a->at].name);
+		a->gone[a->at] = true;
+	}
+	return true;
+}
+
+/* Something could not be added: what was before comes back. */
+static bool undo_added(struct apply *a)
+{
+	if (a->at == a->changes.n)
+		return false;
+	if (a->done[a->at])
+		vswitch_port_undo(a->sw, vswitch_port_find(a->sw, a->changes.change[a->at].name));
+	return true;
+}
+
+static bool undo_removed(struct apply *a)
+{
+	const struct config_change *c = &a->changes.change[a->at];
+	struct manage_error error;
+
+	if (a->at == a->changes.n)
+		return false;
+	if (a->gone[a->at] && !manage_add_port(a->sw, a->about, c->now, &error)) {
+		log_error("%s could not be added again: %s", c->name, error.message);
+		json_decref(error.data);
+		a->lost++;
+	}
+	return true;
+}
+
+/* The message of the error also says that ports are lost. */
+static void tell_lost(struct manage_error *error, unsigned lost)
+{
+	const struct manage_error before = *error;
+
+	manage_fail(error, before.code, "%.240s; %u %s removed could not be added again",
+	    before.message, lost, lost == 1 ? "port that was" : "ports that were");
+	error->data = before.data;
+}
+
+static json_t *list_changes(const struct config_changes *changes)
+{
+	json_t *entries = json_array();
+
+	for (size_t i = 0; i < changes->n; i++) {
+		const struct config_change *c = &changes->change[i];
+
+		json_array_append_new(entries,
+		    json_pack("{s:s, s:s, s:o, s:s?}", "action", config_action_name(c->action),
+			"object", "port", "name", manage_text(c->name), "because", c->because));
+	}
+	return manage_list(entries, NULL);
+}
+
+static enum stage next_stage(const struct apply *a)
+{
+	bool has_changed = a->stage >= STAGE_ADD_NEW && a->stage <= STAGE_ADD_FREED;
+
+	if (a->stage >= STAGE_UNDO_ADDED)
+		return a->stage + 1;
+	if (a->failed)
+		return has_changed ? STAGE_UNDO_ADDED : STAGE_DONE;
+	if (a->stage == STAGE_ADD_FREED || (a->stage == STAGE_COMPARE && a->dry_run))
+		return STAGE_DONE;
+	return a->stage + 1;
+}
+
+static bool step(struct apply *a)
+{
+	static bool (*const functions[])(struct apply *) = {
+#define X(id, function) [STAGE_##id] = (function),
+	    STAGES(X)
+#undef X
+	};
+
+	if (functions[a->stage](a)) {
+		a->at++;
+		return true;
+	}
+	a->stage = next_stage(a);
+	a->at = 0;
+	return a->stage != STAGE_DONE;
+}
+
+bool apply_work(struct apply *a, int64_t ns)
+{
+	int64_t end = clock_ns() + ns;
+
+	while (a->stage != STAGE_DONE && step(a))
+		if (clock_ns() >= end)
+			return true;
+	return false;
+}
+
+struct apply_outcome apply_outcome(struct apply *a)
+{
+	if (a->lost)
+		tell_lost(&a->outcome.error, a->lost);
+	if (!a->failed)
+		a->outcome.changes = list_changes(&a->changes);
+	return a->outcome;
+}
+
+struct apply *apply_create(const struct manage *manage, const struct apply_request *request)
+{
+	struct apply *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->manage = manage;
+	a->sw = manage->config.sw;
+	a->about = request->about;
+	a->dry_run = request->dry_run;
+	a->outcome.port = APPLY_NO_PORT;
+	a->given = json_incref(json_object_get(request->config, "ports"));
+	a->then = json_array();
+	if (json_array_size(a->given) <= PORTS_MAX)
+		return a;
+	manage_fail(&a->outcome.error, MANAGE_NO_ROOM,
+	    "%s: it has %zu ports; at most %u are possible", a->about, json_array_size(a->given),
+	    PORTS_MAX);
+	fail_at(a, PORTS_MAX);
+	a->stage = STAGE_DONE;
+	return a;
+}
+
+void apply_destroy(struct apply *a)
+{
+	if (!a)
+		return;
+	json_decref(a->given);
+	json_decref(a->now);
+	json_decref(a->then);
+	json_decref(a->sockets);
+	free(a->changes.change);
+	free(a->done);
+	free(a->gone);
+	free(a);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * A configuration is applied for SLICE_NS, and goes on REST_MS later, so that front-ends are served
+ * in between. A file is written by an errand, because a disk may take any time; an eventfd tells
+ * that it is done. Meanwhile requests that change the switch are put off (rpc.h) and wait in a
+ * queue. A client has at most one such request, and what a client has asked is forgotten when it
+ * goes.
+ */
+#include "manage/change.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/errand.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "manage/config_file.h"
+#include "manage/methods.h"
+#include "manage/yaml.h"
+
+#define SLICE_NS INT64_C(2000000)
+#define REST_MS  1
+#define STAYS    "; the running configuration stays"
+
+struct waiting {
+	STAILQ_ENTRY(waiting) next;
+	struct rpc_ticket *ticket;
+};
+
+/* A file that is being written. The errand owns it until it writes the eventfd. */
+struct saving {
+	const char *path;
+	char *text;
+	size_t n;
+	int error;
+	int done_fd;
+};
+
+static bool is_busy(const struct change *c)
+{
+	return c->apply || c->saving;
+}
+
+bool change_waits(const struct rpc_call *call)
+{
+	struct manage *m = call->arg;
+	struct waiting *w;
+
+	if (!is_busy(&m->change))
+		return false;
+	w = calloc(1, sizeof(*w));
+	if (w)
+		w->ticket = rpc_later(call);
+	if (!w || !w->ticket) {
+		free(w);
+		manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
+		return true;
+	}
+	STAILQ_INSERT_TAIL(&m->change.waiting, w, next);
+	return true;
+}
+
+static void work_on(struct change *c)
+{
+	const struct timeval rest = {.tv_usec = REST_MS * 1000L};
+
+	event_add(c->slice, &rest);
+}
+
+/* A change has ended: begin what waits, until the next one is under way. */
+static void go_on(struct manage *m)
+{
+	struct waiting *w;
+
+	if (m->change.reload && !is_busy(&m->change))
+		change_reload(m);
+	while (!is_busy(&m->change) && (w = STAILQ_FIRST(&m->change.waiting))) {
+		struct rpc_ticket *ticket = w->ticket;
+
+		STAILQ_REMOVE_HEAD(&m->change.waiting, next);
+		free(w);
+		rpc_again(ticket);
+	}
+}
+
+static void tell_reloaded(const struct config_file *file, const struct apply_outcome *outcome)
+{
+	size_t n = json_array_size(json_object_get(outcome->changes, "entries"));
+
+	if (n)
+		log_info("%s: read again: %zu %s", file->path, n,
+		    n == 1 ? "port has changed" : "ports have changed");
+	else
+		log_info("%s: read again: nothing differs", file->path);
+}
+
+static const char about_file[] = "file";
+
+static void end_reload(struct change *c, struct apply_outcome *outcome)
+{
+	if (outcome->changes)
+		tell_reloaded(&c->file, outcome);
+	else
+		config_file_complain(&c->file, outcome, about_file, STAYS);
+	json_decref(outcome->changes ? outcome->changes : outcome->error.data);
+	config_file_free(&c->file);
+}
+
+static void on_slice(evutil_socket_t fd, short what, void *arg)
+{
+	struct manage *m = arg;
+	struct change *c = &m->change;
+	struct apply_outcome outcome;
+	struct rpc_ticket *ticket = c->ticket;
+
+	(void)fd;
+	(void)what;
+	if (apply_work(c->apply, SLICE_NS)) {
+		work_on(c);
+		return;
+	}
+	outcome = apply_outcome(c->apply);
+	apply_destroy(c->apply);
+	c->apply = NULL;
+	c->ticket = NULL;
+	if (ticket)
+		rpc_answer(ticket, outcome.changes, &outcome.error);
+	else
+		end_reload(c, &outcome);
+	go_on(m);
+}
+
+json_t *change_apply(const struct rpc_call *call, const json_t *config, bool dry_run)
+{
+	struct manage *m = call->arg;
+	const struct apply_request request = {
+	    .about = call->method->name, .config = config, .dry_run = dry_run};
+
+	if (change_waits(call))
+		return NULL;
+	m->change.apply = apply_create(m, &request);
+	if (!m->change.apply)
+		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
+	m->change.ticket = rpc_later(call);
+	if (m->change.ticket) {
+		event_active(m->change.slice, EV_TIMEOUT, 0);
+		return NULL;
+	}
+	apply_destroy(m->change.apply);
+	m->change.apply = NULL;
+	return NULL;
+}
+
+int change_load(struct manage *m, const struct config_file *file)
+{
+	const struct apply_request request = {.about = about_file, .config = file->config};
+	struct apply *apply = apply_create(m, &request);
+	struct apply_outcome outcome;
+
+	if (!apply)
+		return -ENOMEM;
+	while (apply_work(apply, SLICE_NS))
+		; /* nobody waits yet */
+	outcome = apply_outcome(apply);
+	if (!outcome.changes)
+		config_file_complain(file, &outcome, about_file, "");
+	apply_destroy(apply);
+	json_decref(outcome.changes ? outcome.changes : outcome.error.data);
+	return outcome.changes ? 0 : -EINVAL;
+}
+
+void change_reload(struct manage *m)
+{
+	struct change *c = &m->change;
+	struct apply_request request = {.about = about_file};
+
+	c->reload = is_busy(c);
+	if (c->reload || config_file_read(m->config.file, STAYS, &c->file) < 0)
+		return;
+	request.config = c->file.config;
+	c->apply = apply_create(m, &request);
+	if (c->apply)
+		event_active(c->slice, EV_TIMEOUT, 0);
+	else
+		config_file_free(&c->file);
+}
+
+/* In a thread of its own. */
+static void save(void *arg)
+{
+	struct saving *s = arg;
+
+	s->error = config_file_write(s->path, s->text, s->n);
+	eventfd_write(s->done_fd, 1);
+}
+
+static void saving_free(struct saving *s)
+{
+	free(s->text);
+	free(s);
+}
+
+static const char *save_error_text(int err)
+{
+	switch (err) {
+	case -ELOOP:
+		return "it is a link, which is not replaced";
+	case -EINVAL:
+		return "it is not a regular file";
+	default:
+		return error_text(-err);
+	}
+}
+
+static void on_saved(evutil_socket_t fd, short what, void *arg)
+{
+	struct manage *m = arg;
+	struct saving *s = m->change.saving;
+	struct rpc_ticket *ticket = m->change.ticket;
+	struct manage_error error;
+	eventfd_t count;
+
+	(void)what;
+	if (eventfd_read(fd, &count) < 0 || !s)
+		return;
+	m->change.saving = NULL;
+	m->change.ticket = NULL;
+	if (s->error)
+		manage_fail(&error, MANAGE_REFUSED, "config.save: %.200s: %s", s->path,
+		    save_error_text(s->error));
+	rpc_answer(ticket, s->error ? NULL : json_object(), &error);
+	saving_free(s);
+	go_on(m);
+}
+
+json_t *change_save(const struct rpc_call *call)
+{
+	struct manage *m = call->arg;
+	struct change *c = &m->change;
+	struct saving *s;
+	json_t *config;
+
+	if (change_waits(call))
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
+	config = manage_config(m);
+	*s = (struct saving){.path = m->config.file, .done_fd = c->done_fd};
+	s->text = yaml_write(config, &s->n);
+	json_decref(config);
+	c->ticket = s->text ? rpc_later(call) : NULL;
+	if (!c->ticket) {
+		saving_free(s);
+		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
+	}
+	c->saving = s;
+	if (errand_run(save, s) < 0) {
+		s->error = -ENOMEM;
+		eventfd_write(c->done_fd, 1);
+	}
+	return NULL;
+}
+
+int change_create(struct manage *m)
+{
+	struct change *c = &m->change;
+
+	STAILQ_INIT(&c->waiting);
+	c->slice = evtimer_new(m->config.base, on_slice, m);
+	/* syscalls: eventfd2 */
+	c->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->done = event_new(m->config.base, c->done_fd, EV_READ | EV_PERSIST, on_saved, m);
+	return c->slice && c->done && event_add(c->done, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+/* The errand may hang in a disk: what it works with stays. */
+void change_destroy(struct manage *m)
+{
+	struct change *c = &m->change;
+	struct manage_error error = {.data = NULL};
+	struct waiting *w;
+
+	while ((w = STAILQ_FIRST(&c->waiting))) {
+		STAILQ_REMOVE_HEAD(&c->waiting, next);
+		rpc_again(w->ticket);
+		free(w);
+	}
+	if (c->ticket)
+		rpc_answer(c->ticket, NULL, &error);
+	apply_destroy(c->apply);
+	config_file_free(&c->file);
+	if (c->slice)
+		event_free(c->slice);
+	if (c->done)
+		event_free(c->done);
+	if (c->done_fd >= 0 && !c->saving)
+		close(c->done_fd);
+}
