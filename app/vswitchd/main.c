@@ -29,6 +29,7 @@
 #include "ending.h"
 #include "options.h"
 #include "sandbox.h"
+#include "service.h"
 
 #define FDB_AGE_S 300
 
@@ -75,6 +76,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread names signals */
 	log_info("ending on %s", strsignal(ending_signal()));
+	service_stopping();
 	event_base_loopbreak(d->base);
 }
 
@@ -96,7 +98,14 @@ static void on_reload_signal(evutil_socket_t signum, short what, void *arg)
 
 	(void)signum;
 	(void)what;
+	service_reloading();
 	manage_reload(d->manage);
+}
+
+static void on_reloaded(void *arg)
+{
+	(void)arg;
+	service_reloaded();
 }
 
 /* Without a file SIGHUP stays ignored. */
@@ -161,7 +170,8 @@ static int start_management(struct daemon *d)
 	    .path = d->options.control,
 	    .file = d->options.config,
 	    .loaded = d->options.config ? &d->file : NULL,
-	    .shutdown = ask_to_end};
+	    .shutdown = ask_to_end,
+	    .reloaded = on_reloaded};
 	int err;
 
 	if (!config.path && control_socket_path(&d->control))
@@ -370,7 +380,10 @@ int main(int argc, char *argv[])
 	raise_file_limit();
 	if (d.options.config && config_file_read(d.options.config, "", &d.file) < 0)
 		return EXIT_FAILURE;
+	service_connect();
 	err = daemon_start(&d);
+	if (!err)
+		err = service_ready(d.base, d.sw);
 	if (!err) {
 		tell_ready(&d);
 		event_base_dispatch(d.base);

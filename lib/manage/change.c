@@ -102,14 +102,17 @@ static void tell_reloaded(const struct config_file *file, const struct apply_out
 
 static const char about_file[] = "file";
 
-static void end_reload(struct change *c, struct apply_outcome *outcome)
+static void end_reload(struct manage *m, struct apply_outcome *outcome)
 {
+	struct change *c = &m->change;
+
 	if (outcome->changes)
 		tell_reloaded(&c->file, outcome);
 	else
 		config_file_complain(&c->file, outcome, about_file, STAYS);
 	json_decref(outcome->changes ? outcome->changes : outcome->error.data);
 	config_file_free(&c->file);
+	m->config.reloaded(m->config.arg);
 }
 
 static void on_slice(evutil_socket_t fd, short what, void *arg)
@@ -132,7 +135,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 	if (ticket)
 		rpc_answer(ticket, outcome.changes, &outcome.error);
 	else
-		end_reload(c, &outcome);
+		end_reload(m, &outcome);
 	go_on(m);
 }
 
@@ -175,20 +178,31 @@ int change_load(struct manage *m, const struct config_file *file)
 	return outcome.changes ? 0 : -EINVAL;
 }
 
-void change_reload(struct manage *m)
+static bool begin_reload(struct manage *m)
 {
 	struct change *c = &m->change;
 	struct apply_request request = {.about = about_file};
 
-	c->reload = is_busy(c);
-	if (c->reload || config_file_read(m->config.file, STAYS, &c->file) < 0)
-		return;
+	if (config_file_read(m->config.file, STAYS, &c->file) < 0)
+		return false;
 	request.config = c->file.config;
 	c->apply = apply_create(m, &request);
-	if (c->apply)
+	if (!c->apply)
+		config_file_free(&c->file);
+	return c->apply != NULL;
+}
+
+void change_reload(struct manage *m)
+{
+	struct change *c = &m->change;
+
+	c->reload = is_busy(c);
+	if (c->reload)
+		return;
+	if (begin_reload(m))
 		event_active(c->slice, EV_TIMEOUT, 0);
 	else
-		config_file_free(&c->file);
+		m->config.reloaded(m->config.arg);
 }
 
 /* In a thread of its own. */
