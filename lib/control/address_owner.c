@@ -78,10 +78,15 @@ void address_owners_flush(struct vswitch *sw)
 	event_active(sw->address_owners.flush, 0, 0);
 }
 
-void address_owner_remove(struct switch_port *sp)
+void address_owner_flush(struct switch_port *sp)
 {
 	fdb_flush_port(switch_port_fdb(sp), sp->index);
 	address_owners_flush(sp->sw);
+}
+
+void address_owner_remove(struct switch_port *sp)
+{
+	address_owner_flush(sp);
 }
 
 void address_owner_arrived(struct vhost_port *vp)

@@ -46,6 +46,12 @@ void address_owners_tick(struct vswitch *sw);
  */
 void address_owner_remove(struct switch_port *sp);
 
+/*
+ * Forget the addresses of a port that stays. Its workers learn meanwhile, so an address from which
+ * a frame comes just then may stay.
+ */
+void address_owner_flush(struct switch_port *sp);
+
 /* A front-end has connected, or has disconnected. The port is down. */
 void address_owner_arrived(struct vhost_port *vp);
 void address_owner_left(struct vhost_port *vp);

@@ -278,25 +278,36 @@ static void on_interval(evutil_socket_t fd, short what, void *arg)
 	free(polled.queue);
 }
 
+static int start_timer(struct scheduler *s)
+{
+	const struct timeval interval = {.tv_sec = s->config.interval_ms / 1000,
+	    .tv_usec = s->config.interval_ms % 1000 * 1000L};
+
+	return event_add(s->timer, &interval) < 0 ? -ENOMEM : 0;
+}
+
+static void configure(struct scheduler *s, const struct schedule_config *config)
+{
+	s->config = *config;
+	s->balance = (struct balance){.limits = balance_usual};
+	s->balance.limits.busy = config->busy_percent * FULL / 100;
+}
+
 int scheduler_create(
     struct vswitch *sw, const struct schedule_config *config, struct scheduler **ret_scheduler)
 {
-	struct timeval interval = {
-	    .tv_sec = config->interval_ms / 1000, .tv_usec = config->interval_ms % 1000 * 1000L};
 	struct scheduler *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
 	s->sw = sw;
-	s->config = *config;
-	s->balance.limits = balance_usual;
-	s->balance.limits.busy = config->busy_percent * FULL / 100;
+	configure(s, config);
 	s->n_workers = workers_count(sw->workers);
 	s->last = rte_rdtsc();
 	for (unsigned w = 0; w < s->n_workers; w++)
 		s->worker[w].alive = true;
 	s->timer = event_new(sw->base, -1, EV_PERSIST, on_interval, s);
-	if (!s->timer || event_add(s->timer, &interval) < 0) {
+	if (!s->timer || start_timer(s) < 0) {
 		scheduler_destroy(s);
 		return -ENOMEM;
 	}
@@ -311,6 +322,30 @@ void scheduler_destroy(struct scheduler *s)
 	if (s->timer)
 		event_free(s->timer);
 	free(s);
+}
+
+void scheduler_set(struct scheduler *s, const struct schedule_config *config)
+{
+	configure(s, config);
+	/* The timer has its memory already, so this does not fail. */
+	start_timer(s);
+}
+
+int scheduler_move(struct scheduler *s, struct queue *queue, unsigned to)
+{
+	struct vswitch_move move = {.queue = queue, .to = (uint16_t)to};
+	int err;
+
+	if (queue->worker == to)
+		return 0;
+	if (!all_alive(s))
+		return -EBUSY;
+	err = vswitch_move(s->sw, &move, 1);
+	if (err)
+		return err;
+	s->counts.moved++;
+	s->balance.hold = s->balance.limits.hold_off;
+	return 0;
 }
 
 unsigned scheduler_load(const struct scheduler *s, unsigned worker)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct queue;
 struct switch_port;
 struct vswitch;
 struct scheduler;
@@ -58,6 +59,16 @@ void scheduler_place(struct scheduler *s, struct switch_port *sp);
  * queues.
  */
 void scheduler_forget(struct switch_port *sp);
+
+/* Go on in this way. The loads are measured anew. */
+void scheduler_set(struct scheduler *s, const struct schedule_config *config);
+
+/*
+ * Give an ingress queue of a port that is up to another worker. If queues are balanced, none moves
+ * for some intervals, so that the loads show the effect; after that it may move on. -EBUSY: a
+ * worker stands still; or what vswitch_move() returns.
+ */
+int scheduler_move(struct scheduler *s, struct queue *queue, unsigned to);
 
 /* The part of the last interval in which the worker was busy, in thousandths. */
 unsigned scheduler_load(const struct scheduler *s, unsigned worker);

@@ -68,3 +68,20 @@ json_t *method_fdb_list(const struct rpc_call *call)
 	next = list_from(&l, (uint32_t)MIN(from, (json_int_t)buckets), (size_t)limit);
 	return manage_list(l.entries, next < buckets ? json_integer(next) : NULL);
 }
+
+json_t *method_fdb_flush(const struct rpc_call *call)
+{
+	const struct manage *m = call->arg;
+	struct switch_port *sp;
+
+	if (json_object_get(call->params, "port")) {
+		sp = manage_find_port(call, "port");
+		if (!sp)
+			return NULL;
+		address_owner_flush(sp);
+		return json_object();
+	}
+	for (unsigned p = 0; (sp = vswitch_port_next(m->config.sw, &p));)
+		address_owner_flush(sp);
+	return json_object();
+}

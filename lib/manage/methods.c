@@ -8,13 +8,13 @@
  */
 #include "manage/methods.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log_limit.h"
-#include "bridge/fdb.h"
+#include "base/util.h"
 #include "control/vswitch.h"
 #include "manage/rpc_server.h"
 #include "manage/schema_json.h"
@@ -25,13 +25,16 @@
 const struct rpc_method manage_methods[] = {
     {"version", method_version},
     {"switch.show", method_switch_show},
+    {"switch.set", method_switch_set},
     {"port.add", method_port_add},
     {"port.del", method_port_del},
     {"port.list", method_port_list},
     {"port.show", method_port_show},
     {"port.stats", method_port_stats},
     {"fdb.list", method_fdb_list},
+    {"fdb.flush", method_fdb_flush},
     {"worker.list", method_worker_list},
+    {"worker.move", method_worker_move},
     {"log.set", method_log_set},
     {"config.get", method_config_get},
     {"config.diff", method_config_diff},
@@ -69,87 +72,6 @@ json_t *method_version(const struct rpc_call *call)
 {
 	(void)call;
 	return json_pack("{s:s, s:i}", "version", VSWITCHD_VERSION, "interface", INTERFACE);
-}
-
-static const char *shown_level(void)
-{
-	const char *name = "";
-
-#define X(id, text) \
-	if (log_level_shown(LOG_##id)) \
-		name = (text);
-	LOG_LEVELS(X)
-#undef X
-	return name;
-}
-
-static unsigned ports_up(const struct vswitch *sw, unsigned *ret_ports)
-{
-	const struct switch_port *sp;
-	unsigned up = 0;
-
-	*ret_ports = 0;
-	for (unsigned p = 0; (sp = vswitch_port_next(sw, &p));) {
-		(*ret_ports)++;
-		up += switch_port_up(sp);
-	}
-	return up;
-}
-
-json_t *method_switch_show(const struct rpc_call *call)
-{
-	static const char *const modes[] = SCHEDULE_MODES;
-	const struct manage *m = call->arg;
-	const struct vswitch *sw = m->config.sw;
-	unsigned ports, up = ports_up(sw, &ports);
-
-	return json_pack("{s:s, s:i, s:I, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:s, s:I, s:s}",
-	    "version", VSWITCHD_VERSION, "pid", (int)getpid(), "uptime",
-	    (json_int_t)((clock_ms() - m->started_ms) / 1000), "ports", (int)ports, "ports_up",
-	    (int)up, "workers", (int)workers_count(sw->workers), "addresses",
-	    (json_int_t)fdb_count(sw->fdb), "addresses_max", (json_int_t)sw->fdb->max_entries,
-	    "addresses_moved", (json_int_t)fdb_moves(sw->fdb), "addresses_refused",
-	    (json_int_t)fdb_refused(sw->fdb), "balance",
-	    modes[scheduler_config(sw->scheduler)->mode], "queues_moved",
-	    (json_int_t)scheduler_counts(sw->scheduler).moved, "log_level", shown_level());
-}
-
-/* How many queues each worker polls. */
-static void count_queues(const struct vswitch *sw, unsigned n, unsigned ret_queues[])
-{
-	const struct switch_port *sp;
-
-	memset(ret_queues, 0, n * sizeof(ret_queues[0]));
-	for (unsigned p = 0; (sp = vswitch_next_port(sw, &p));) {
-		for (unsigned i = 0; i < sp->n_polled; i++)
-			if (sp->polled[i]->worker < n)
-				ret_queues[sp->polled[i]->worker]++;
-	}
-}
-
-static json_t *worker_json(const struct vswitch *sw, unsigned w, unsigned queues)
-{
-	struct worker_stats s;
-
-	workers_read_stats(sw->workers, w, &s);
-	return json_pack("{s:i, s:i, s:i, s:b, s:i, s:i, s:I, s:I}", "index", (int)w, "cpu",
-	    (int)s.cpu, "node", (int)s.node, "asleep", (int)s.asleep, "busy",
-	    (int)MIN(scheduler_load(sw->scheduler, w), 1000u), "queues", (int)queues, "frames",
-	    (json_int_t)s.frames, "sleeps", (json_int_t)s.sleeps);
-}
-
-json_t *method_worker_list(const struct rpc_call *call)
-{
-	const struct manage *m = call->arg;
-	const struct vswitch *sw = m->config.sw;
-	unsigned n = workers_count(sw->workers), queues[RTE_MAX_LCORE];
-	json_t *entries = json_array();
-
-	n = MIN(n, ARRAY_SIZE(queues));
-	count_queues(sw, n, queues);
-	for (unsigned w = 0; w < n; w++)
-		json_array_append_new(entries, worker_json(sw, w, queues[w]));
-	return manage_list(entries, NULL);
 }
 
 json_t *method_log_set(const struct rpc_call *call)
@@ -238,20 +160,42 @@ static json_t *given_ports(const struct vswitch *sw)
 	return given;
 }
 
-/* Names of objects are the first field. */
+/* The parameters as in a command of vswitchctl; the key comes without its name. */
+static void show_params(
+    const struct schema_method *method, const json_t *params, char *text, size_t room)
+{
+	const struct schema_field *f;
+	unsigned next = 0;
+	bool required;
+	size_t at = 0;
+
+	text[0] = '\0';
+	while ((f = schema_next_param(&schema_switch, method, &next, &required)) && at < room) {
+		const json_t *value = json_object_get(params, f->name);
+		const char *name = f->flags & SCHEMA_KEY ? "" : f->name;
+
+		if (json_is_string(value))
+			at += (size_t)snprintf(text + at, room - at, "%s%s %s", *name ? " " : "",
+			    name, json_string_value(value));
+		else if (json_is_integer(value))
+			at += (size_t)snprintf(text + at, room - at, " %s %lld", name,
+			    (long long)json_integer_value(value));
+		else if (json_is_true(value))
+			at += (size_t)snprintf(text + at, room - at, " %s", name);
+	}
+}
+
 static void on_changed(void *arg, const struct rpc_peer *peer, const struct schema_method *method,
     const json_t *params)
 {
-	const struct schema_object *object = schema_object(&schema_switch, method->object);
-	struct manage *m = arg;
-	const char *key =
-	    object ? json_string_value(json_object_get(params, object->fields[0].name)) : NULL;
+	const struct manage *m = arg;
+	char text[400];
 
 	if (json_is_true(json_object_get(params, "dry_run")))
 		return;
+	show_params(method, params, text, sizeof(text));
 	log_limited(rpc_server_change_limit(m->server), LOG_INFO, "control socket",
-	    "pid %d, uid %u: %s%s%s", (int)peer->pid, peer->uid, method->name, key ? " " : "",
-	    key ? key : "");
+	    "pid %d, uid %u: %s%s", (int)peer->pid, peer->uid, method->name, text);
 }
 
 static int start(struct manage *m)

@@ -47,13 +47,16 @@ extern const struct rpc_method manage_methods[];
 #define MANAGE_HANDLERS(X) \
 	X(method_version) \
 	X(method_switch_show) \
+	X(method_switch_set) \
 	X(method_port_add) \
 	X(method_port_del) \
 	X(method_port_list) \
 	X(method_port_show) \
 	X(method_port_stats) \
 	X(method_fdb_list) \
+	X(method_fdb_flush) \
 	X(method_worker_list) \
+	X(method_worker_move) \
 	X(method_log_set) \
 	X(method_config_get) \
 	X(method_config_diff) \

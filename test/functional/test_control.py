@@ -118,7 +118,7 @@ def test_every_answer_is_what_the_schema_says(setting, client):
              "config.diff": {"config": {}}, "config.apply": {"config": {}}}
     assert {"version", "switch.show", "port.list", "fdb.list", "worker.list", "schema.get"} < set(schema["methods"])
     for name, method in schema["methods"].items():
-        if name not in ("shutdown", "port.add", "port.del"):
+        if name not in ("shutdown", "port.add", "port.del", "worker.move"):
             assert_valid(method["result"], client.call(name, **given.get(name, {})), schema["$defs"])
 
 
@@ -620,6 +620,149 @@ def test_ports_with_guests(lab):
         wait_for(lambda: client.call("switch.show")["ports_up"] == 0, "end of the guests", 15)
         reports = switch.quiet_stats()["ports"]
         assert_counters_agree(client, reports)
+
+
+def start_guests(setting, client, *options):
+    """Two guests that send to each other."""
+    ports = [word for name in setting.paths[:2] for word in ("--port", name)]
+    guests = Process(setting.lab, "pktgen", [PKTGEN, "--no-huge", *ports, "--json", setting.lab.dir / "result.json", *options])
+    wait_for(lambda: client.call("switch.show")["ports_up"] == 2, "guests", 15)
+    return guests
+
+
+class Guested:
+    """A switch of one test."""
+
+    def __init__(self, lab, *options):
+        self.lab = lab
+        self.path = lab.dir / "control.sock"
+        self.switch = Switch(lab, ["a.sock", "b.sock"], "--control", self.path, *options)
+        self.paths = self.switch.paths
+        self.names = [str(path) for path in self.paths]
+
+    def client(self):
+        return vswitch.Client(self.path)
+
+
+def test_addresses_can_be_forgotten(lab):
+    setting = Guested(lab, "--forget-after", "1000")
+    with setting.client() as client:
+        guests = start_guests(setting, client, "--rate", "1k", "--duration", 60, "--macs", 10)
+        wait_for(lambda: len(list(client.list("fdb.list"))) >= 20, "addresses", 15)
+        client.call("fdb.flush")
+        wait_for(lambda: len(list(client.list("fdb.list"))) >= 20, "addresses again", 15)
+        guests.signal(signal.SIGKILL)
+        wait_for(lambda: client.call("switch.show")["ports_up"] == 0, "end of the guests", 15)
+        others = [entry["mac"] for entry in client.list("fdb.list", port=setting.names[1])]
+        client.call("fdb.flush", port=setting.names[0])
+        wait_for(lambda: [entry["mac"] for entry in client.list("fdb.list")] == others != [], "end of its addresses", 5)
+        client.call("fdb.flush")
+        wait_for(lambda: not list(client.list("fdb.list")), "end of all addresses", 5)
+        with pytest.raises(vswitch.Error, match='fdb.flush: port: "x" is not a port'):
+            client.call("fdb.flush", port="x")
+
+
+@pytest.mark.parametrize("mode", ("off", "dry-run", "on", "rotate"))
+def test_queues_can_be_given_to_workers(lab, mode):
+    setting = Guested(lab, "--workers", "2", "--balance", mode, "--balance-interval", "3000")
+    port = setting.names[0]
+    with setting.client() as client:
+        with pytest.raises(vswitch.Error, match="queue: 1 is not an ingress queue that a worker polls"):
+            client.call("worker.move", port=port, queue=1, to=0)
+        guests = start_guests(setting, client, "--rate", "4k", "--ring-size", 4096, "--duration", 4)
+
+        def worker():
+            return next(queue["worker"] for queue in client.call("port.stats", name=port)["queues"] if queue["index"] == 1)
+
+        for _ in range(20):
+            other = 1 - worker()
+            moved = client.call("switch.show")["queues_moved"]
+            assert client.call("worker.move", port=port, queue=1, to=other) == {}
+            assert client.call("switch.show")["queues_moved"] in (moved + 1, moved + 2)
+            assert worker() == other or mode == "rotate"
+            client.call("worker.move", port=port, queue=1, to=worker())
+        for wrong, words in (
+            ({"queue": 0}, "queue: 0 is not an ingress queue"), ({"queue": 255}, "queue: 255 is not an ingress queue"),
+            ({"to": 2}, "to: 2 is not a worker; worker.list"), ({"to": -1}, "to: -1 is not a number from 0 to 127"),
+            ({"port": "x"}, 'port: "x" is not a port'), ({"worker": 1}, "not known"),
+        ):
+            with pytest.raises(vswitch.Error, match=words):
+                client.call("worker.move", **{"port": port, "queue": 1, "to": 0, **wrong})
+        assert guests.alive(), "all while frames flow"
+        guests.wait(30)
+    result = json.loads((lab.dir / "result.json").read_text())
+    assert result["received"] == result["sent"] > 5000 and result["reordered"] == result["corrupt"] == 0
+
+
+def test_the_switch_can_be_set(lab):
+    setting = Guested(lab, "--workers", "2", "--balance", "off")
+    with setting.client() as client:
+        before = client.call("switch.show")
+        assert (before["balance"], before["balance_interval"], before["balance_threshold"], before["forget_after"]) == (
+            "off", 1000, 70, 10)
+        assert client.call("switch.set", balance_threshold=60)["balance_threshold"] == 60
+        start_guests(setting, client, "--rate", "1k", "--duration", 60)
+        assert client.call("switch.show")["queues_moved"] == 0
+        client.call("switch.set", balance="rotate", balance_interval=20)
+        wait_for(lambda: client.call("switch.show")["queues_moved"] > 20, "moves")
+        client.call("switch.set", balance="off")
+        moved = client.call("switch.show")["queues_moved"]
+        time.sleep(0.2)
+        shown = client.call("switch.show")
+        assert shown["queues_moved"] == moved
+        assert (shown["balance"], shown["balance_interval"], shown["balance_threshold"], shown["forget_after"]) == (
+            "off", 20, 60, 10)
+        for wrong in ({"balance": "yes"}, {"balance_interval": 0}, {"balance_threshold": 101}, {"forget_after": 1000001},
+                      {"ports": 7}, {"version": "2"}):
+            with pytest.raises(vswitch.Error) as caught:
+                client.call("switch.set", **wrong)
+            assert caught.value.code == -32602
+        assert client.call("switch.set") | {"uptime": 0, "addresses": 0} == shown | {"uptime": 0, "addresses": 0}
+
+
+def test_how_long_addresses_stay_can_be_set(lab):
+    setting = Guested(lab, "--forget-after", "1000")
+    with setting.client() as client:
+        guests = start_guests(setting, client, "--rate", "1k", "--duration", 60)
+        wait_for(lambda: len(list(client.list("fdb.list"))) >= 2, "addresses", 15)
+        guests.signal(signal.SIGKILL)
+        wait_for(lambda: client.call("switch.show")["ports_up"] == 0, "end of the guests", 15)
+        time.sleep(2.5)
+        assert client.call("switch.show")["addresses"] >= 2
+        client.call("switch.set", forget_after=1)
+        wait_for(lambda: client.call("switch.show")["addresses"] == 0, "end of all addresses", 5)
+
+
+def test_the_log_tells_who_has_changed_what(setting, client):
+    before = len(setting.switch.err())
+    who = f"vswitchd: info: control socket: pid {os.getpid()}, uid {os.getuid()}: "
+    path = f"{setting.lab.dir}/logged.sock"
+    client.call("port.add", name="logged", socket=path, queue_pairs=2, iommu=True)
+    client.call("port.add", name="logged", socket=path, exist_ok=True)
+    client.call("fdb.flush", port="logged")
+    client.call("switch.set", balance="on")
+    client.call("port.show", name="logged")
+    client.call("config.apply", config={"ports": []}, dry_run=True)
+    client.call("config.apply", config={"ports": []})
+    with pytest.raises(vswitch.Error):
+        client.call("port.del", name="logged")
+    wait_for(lambda: who + "config.apply" in setting.switch.err()[before:], "line of the log")
+    told = [line.removeprefix(who) for line in setting.switch.err()[before:].splitlines() if line.startswith(who)]
+    assert told == [f"port.add logged socket {path} queue_pairs 2 iommu", f"port.add logged socket {path} exist_ok",
+                    "fdb.flush port logged", "switch.set balance on", "config.apply"]
+
+
+def test_the_lines_about_changes_are_limited(setting, client):
+    """Also those about ports that come and go, each of which has a limit of its own."""
+    before = len(setting.switch.err())
+    for number in range(400):
+        client.call("port.add", name=f"n{number}", socket=f"{setting.lab.dir}/n.sock")
+        client.call("port.del", name=f"n{number}")
+    assert client.call("version")
+    wait_for(lambda: re.search(r"control socket: \d+ more lines", setting.switch.err()[before:]), "number", 10)
+    wait_for(lambda: re.search(r"removed: \d+ more lines", setting.switch.err()[before:]), "number", 10)
+    lines = setting.switch.err()[before:].splitlines()
+    assert 0 < len(lines) < 150, lines
 
 
 def test_shutdown_ends_the_switch(lab):
