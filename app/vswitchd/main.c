@@ -25,6 +25,7 @@
 #include "vhost/endpoint.h"
 #include "vhost/helper.h"
 #include "control_socket.h"
+#include "directories.h"
 #include "eal.h"
 #include "ending.h"
 #include "options.h"
@@ -171,12 +172,15 @@ static int start_management(struct daemon *d)
 	    .file = d->options.config,
 	    .loaded = d->options.config ? &d->file : NULL,
 	    .shutdown = ask_to_end,
-	    .reloaded = on_reloaded};
+	    .reloaded = on_reloaded,
+	    .may_have_socket = directories_have};
 	int err;
 
 	if (!config.path && control_socket_path(&d->control))
 		config.path = d->control.path;
-	err = manage_create(&config, &d->manage);
+	err = config.path ? directories_add_beside(config.path) : 0;
+	if (!err)
+		err = manage_create(&config, &d->manage);
 	config_file_free(&d->file);
 	if (!err && config.path)
 		ending_note_control(config.path);
@@ -209,49 +213,6 @@ static int start_closers(struct daemon *d)
 	return err;
 }
 
-/* systemd separates the directories by colons. */
-static int allow_runtime_directories(const char *list)
-{
-	int err = 0;
-
-	while (*list && !err) {
-		size_t n = strcspn(list, ":");
-		char *one = strndup(list, n);
-
-		if (!one)
-			return -ENOMEM;
-		if (n > 0)
-			err = helper_allow(one);
-		free(one);
-		list += n + (list[n] == ':');
-	}
-	return err;
-}
-
-/* The directories of sockets that the command line or the file names, and of systemd's choice. */
-static int allow_directories(const struct daemon *d)
-{
-	const struct options *o = &d->options;
-	const json_t *port;
-	size_t i;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
-	const char *runtime = getenv("RUNTIME_DIRECTORY");
-	int err = runtime ? allow_runtime_directories(runtime) : 0;
-
-	for (i = 0; i < o->n_directories && !err; i++)
-		err = helper_allow(o->directory[i]);
-	for (i = 0; i < o->n_ports && !err; i++)
-		err = o->port[i].path ? helper_allow_beside(o->port[i].path) : 0;
-	json_array_foreach(json_object_get(d->file.config, "ports"), i, port)
-	{
-		const char *path = json_string_value(json_object_get(port, "socket"));
-
-		if (path && !err)
-			err = helper_allow_beside(path);
-	}
-	return err;
-}
-
 /* Without a privilege to keep it could do no more than this process. */
 static int start_helper(const struct daemon *d)
 {
@@ -261,9 +222,10 @@ static int start_helper(const struct daemon *d)
 	    .group = defaults->group,
 	    .connect = defaults->mode == VHOST_ENDPOINT_CLIENT,
 	};
-	int err = sandbox_takes_privileges() ? allow_directories(d) : 0;
+	bool helps = sandbox_takes_privileges();
+	int err = directories_collect(&d->options, d->file.config, helps);
 
-	if (!err && sandbox_takes_privileges())
+	if (!err && helps)
 		err = helper_start(&rights, sandbox_enter_helper);
 	if (err)
 		log_error("cannot start the helper process: %s", error_text(-err));

@@ -303,7 +303,7 @@ static const struct option_spec option_table[] = {
     {"socket-owner", "USER", "owner of the sockets", TAKE(take_socket_owner)},
     {"socket-group", "GROUP", "group of the sockets", TAKE(take_socket_group)},
     {"socket-directory", "DIR",
-	"keep the right to add sockets in DIR for as long as the switch runs",
+	"let clients of the control socket add sockets in DIR while the switch runs",
 	TAKE(take_socket_directory)},
     {"stats-json", "FILE", "write all counters to FILE on SIGUSR1 and at exit", TEXT(stats_json)},
     {"record-events", NULL, "record the last events of every ring; the JSON shows them",

@@ -38,6 +38,7 @@
 #include "control/switch_port.h"
 #include "control/watchdog.h"
 #include "datapath/forwarding.h"
+#include "vhost/listener.h"
 #include "vhost/mapping.h"
 
 /* The whole address table is checked for old entries once in this many seconds. */
@@ -235,6 +236,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	bridges_age(sw, AGE_TICKS);
 	address_owners_tick(sw);
 	log_limit_service(&sw->removed.limit, "ports that were removed");
+	listener_log_service();
 }
 
 static int events_start(struct vswitch *sw)

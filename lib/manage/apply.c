@@ -28,7 +28,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "control/ports.h"
 #include "control/switch_port.h"
 #include "control/vswitch.h"
@@ -57,7 +57,7 @@ struct apply {
 	const struct manage *manage;
 	struct vswitch *sw;
 	const char *about;
-	bool dry_run;
+	bool dry_run, any_socket;
 	enum stage stage;
 	size_t at;          /* the next port or change of this stage */
 	json_t *given;      /* ports of the configuration, as they are written there */
@@ -283,6 +283,30 @@ static size_t second_of_name(const json_t *ports)
 	return found;
 }
 
+/* Where the configuration has this port. */
+static size_t place_of_port(const struct apply *a, const json_t *then)
+{
+	json_t *port;
+	size_t i;
+
+	json_array_foreach(a->then, i, port) if (port == then) return i;
+	return APPLY_NO_PORT;
+}
+
+/* What a client asks for needs sockets that exist already, or are where it may put them. */
+static bool sockets_are_allowed(struct apply *a)
+{
+	for (size_t i = 0; i < a->changes.n && !a->any_socket; i++) {
+		const json_t *port = a->changes.change[i].then;
+
+		if (!port || json_object_get(a->sockets, text_of(port, "socket")) ||
+		    manage_allows_socket(a->manage, a->about, port, &a->outcome.error))
+			continue; /* no new socket, or in the right place */
+		return fail_at(a, place_of_port(a, port));
+	}
+	return true;
+}
+
 static bool compare(struct apply *a)
 {
 	a->now = apply_current_ports(a->sw);
@@ -293,7 +317,7 @@ static bool compare(struct apply *a)
 	if (!sockets_differ(a))
 		return false;
 	keep_given(a->manage, &a->changes);
-	if (!has_room(a))
+	if (!sockets_are_allowed(a) || !has_room(a))
 		return false;
 	a->done = calloc(a->changes.n + 1, sizeof(bool));
 	a->gone = calloc(a->changes.n + 1, sizeof(bool));
@@ -301,16 +325,6 @@ static bool compare(struct apply *a)
 		return false;
 	manage_fail(&a->outcome.error, MANAGE_INTERNAL, "out of memory");
 	return fail_at(a, APPLY_NO_PORT);
-}
-
-/* Where the configuration has this port. */
-static size_t place_of_port(const struct apply *a, const json_t *then)
-{
-	json_t *port;
-	size_t i;
-
-	json_array_foreach(a->then, i, port) if (port == then) return i;
-	return APPLY_NO_PORT;
 }
 
 static bool add(struct apply *a, size_t i)
@@ -374,7 +388,8 @@ static bool undo_removed(struct apply *a)
 	if (a->at == a->changes.n)
 		return false;
 	if (a->gone[a->at] && !manage_add_port(a->sw, a->about, c->now, &error)) {
-		log_error("%s could not be added again: %s", c->name, error.message);
+		log_limited(&a->sw->removed.limit, LOG_ERROR, c->name,
+		    "could not be added again: %s", error.message);
 		json_decref(error.data);
 		a->lost++;
 	}
@@ -464,16 +479,10 @@ struct apply *apply_create(const struct manage *manage, const struct apply_reque
 	a->sw = manage->config.sw;
 	a->about = request->about;
 	a->dry_run = request->dry_run;
+	a->any_socket = request->any_socket;
 	a->outcome.port = APPLY_NO_PORT;
 	a->given = json_incref(json_object_get(request->config, "ports"));
 	a->then = json_array();
-	if (json_array_size(a->given) <= PORTS_MAX)
-		return a;
-	manage_fail(&a->outcome.error, MANAGE_NO_ROOM,
-	    "%s: it has %zu ports; at most %u are possible", a->about, json_array_size(a->given),
-	    PORTS_MAX);
-	fail_at(a, PORTS_MAX);
-	a->stage = STAGE_DONE;
 	return a;
 }
 

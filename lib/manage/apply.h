@@ -23,6 +23,8 @@ struct apply_request {
 	const char *about;    /* begins the message; it stays */
 	const json_t *config; /* checked; it is kept */
 	bool dry_run;
+	bool any_socket; /* sockets may be in any directory, because the file says so, not a client
+			  */
 };
 
 struct apply_outcome {

@@ -162,7 +162,8 @@ json_t *change_apply(const struct rpc_call *call, const json_t *config, bool dry
 
 int change_load(struct manage *m, const struct config_file *file)
 {
-	const struct apply_request request = {.about = about_file, .config = file->config};
+	const struct apply_request request = {
+	    .about = about_file, .config = file->config, .any_socket = true};
 	struct apply *apply = apply_create(m, &request);
 	struct apply_outcome outcome;
 
@@ -181,7 +182,7 @@ int change_load(struct manage *m, const struct config_file *file)
 static bool begin_reload(struct manage *m)
 {
 	struct change *c = &m->change;
-	struct apply_request request = {.about = about_file};
+	struct apply_request request = {.about = about_file, .any_socket = true};
 
 	if (config_file_read(m->config.file, STAYS, &c->file) < 0)
 		return false;

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 struct event_base;
 struct manage;
 struct vswitch;
@@ -21,6 +23,8 @@ struct manage_config {
 	void (*shutdown)(void *arg);      /* a client asks the switch to end; it returns soon */
 	void (*reloaded)(void *arg);      /* the file was read again, and applied or refused */
 	void *arg;
+	/* May a client put the socket of a port there? */
+	bool (*may_have_socket)(const char *path);
 };
 
 /*

@@ -118,6 +118,18 @@ struct switch_port *manage_add_port(
 	return NULL;
 }
 
+bool manage_allows_socket(
+    const struct manage *m, const char *about, const json_t *port, struct manage_error *error)
+{
+	const json_t *path = json_object_get(port, "socket");
+
+	if (m->config.may_have_socket(json_string_value(path)))
+		return true;
+	manage_fail_field(error, MANAGE_REFUSED, about, "socket", path,
+	    "in a directory that the switch was started with; --socket-directory DIR allows more");
+	return false;
+}
+
 /* Is it the port that is to be added? */
 static bool is_the_same(const struct switch_port *sp, const json_t *port)
 {
@@ -131,11 +143,18 @@ json_t *method_port_add(const struct rpc_call *call)
 	const struct manage *m = call->arg;
 	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 	bool exist_ok = json_is_true(json_object_get(call->params, "exist_ok"));
+	struct port_config config;
 
 	if (change_waits(call))
 		return NULL;
-	if (!sp || !exist_ok || !is_the_same(sp, call->params))
-		sp = manage_add_port(m->config.sw, call->method->name, call->params, call->error);
+	if (sp && exist_ok && is_the_same(sp, call->params))
+		return manage_port(sp);
+	vswitch_port_defaults(m->config.sw, &config);
+	if (!manage_read_port(call->method->name, call->params, &config, call->error))
+		return NULL;
+	if (!sp && !manage_allows_socket(m, call->method->name, call->params, call->error))
+		return NULL;
+	sp = manage_add_port(m->config.sw, call->method->name, call->params, call->error);
 	return sp ? manage_port(sp) : NULL;
 }
 

@@ -97,6 +97,10 @@ json_t *manage_config(const struct manage *manage);
 /* The ports that a configuration can describe, with all fields, as an array. */
 json_t *apply_current_ports(const struct vswitch *sw);
 
+/* May a client put the socket of this port there? False: error. `about` begins the message. */
+bool manage_allows_socket(
+    const struct manage *manage, const char *about, const json_t *port, struct manage_error *error);
+
 /* A name that may be no UTF-8, because it is a path: then it is shown with question marks. */
 json_t *manage_text(const char *text);
 

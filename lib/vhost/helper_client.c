@@ -193,7 +193,7 @@ static void tell_what_it_did(const char *path, const struct helper_answer *a)
 	if (a->made_directory)
 		log_info("made the directory %.*s", (int)(strrchr(path, '/') - path), path);
 	if (a->replaced)
-		log_info("%s: removed a stale socket", path);
+		listener_log(path, "removed a stale socket");
 }
 
 /* Send `asked`, and wait for the answer. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/journal.h"
+#include "vhost/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/util.h"
 
 #define MAGIC UINT64_C(0x31736e6972737776) /* of this layout */
@@ -60,9 +60,10 @@ static struct pages *map_file(const char *path)
 		error = pages == MAP_FAILED ? -errno : 0;
 	}
 	if (error)
-		log_info("%s: cannot keep ring positions here: %s; packed rings will lose their "
-			 "positions in a restart",
-		    path, error_text(-error));
+		listener_log(path,
+		    "cannot keep ring positions here: %s; packed rings will lose their positions "
+		    "in a restart",
+		    error_text(-error));
 	if (fd >= 0)
 		close(fd);
 	return pages;

@@ -26,7 +26,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "base/util.h"
 #include "vhost/descriptor.h"
 #include "vhost/endpoint.h"
@@ -134,6 +134,24 @@ int listener_make_directory(const char *directory)
 	return 0;
 }
 
+static struct log_limit limit;
+
+void listener_log(const char *path, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_limited(&limit, LOG_INFO, path, "%s", text);
+}
+
+void listener_log_service(void)
+{
+	log_limit_service(&limit, "files of ports");
+}
+
 int listener_refuse(const struct vhost_endpoint_config *config, int error, const char *format, ...)
 {
 	struct endpoint_reason reason;
@@ -207,7 +225,7 @@ static int bind_socket(struct vhost_listener *l, bool patient)
 		return error;
 	l->replaced = error > 0;
 	if (l->replaced)
-		log_info("%s: removed a stale socket", l->path);
+		listener_log(l->path, "removed a stale socket");
 	l->fd = create_socket();
 	if (l->fd < 0)
 		return l->fd;

@@ -62,6 +62,13 @@ pid_t socket_peer(int fd);
 /* Make the address of a socket at path. -EINVAL: an empty path; -ENAMETOOLONG. */
 int socket_address(const char *path, struct sockaddr_un *ret_address);
 
+/*
+ * Log a line about the files of a port. All such lines have one limit, because each port that comes
+ * and goes can cause some. listener_log_service() is to be called about once per second.
+ */
+void listener_log(const char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void listener_log_service(void);
+
 /* Tell, as config says, why an endpoint cannot start. Returns error. */
 int listener_refuse(const struct vhost_endpoint_config *config, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

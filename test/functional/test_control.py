@@ -765,6 +765,39 @@ def test_the_lines_about_changes_are_limited(setting, client):
     assert 0 < len(lines) < 150, lines
 
 
+def test_clients_choose_sockets_only_where_the_switch_was_started_with(lab):
+    inside, outside, linked = lab.dir / "inside", lab.dir / "outside", lab.dir / "linked"
+    for directory in (inside, outside):
+        directory.mkdir()
+    linked.symlink_to(inside)
+    file = lab.dir / "vswitchd.yaml"
+    file.write_text("ports: []\n")
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock"], "--control", path, "--config", file, "--socket-directory", linked)
+    with vswitch.Client(path) as client:
+        for directory in (inside, linked, lab.dir):
+            client.call("port.add", name="new", socket=f"{directory}/new.sock")
+            client.call("port.del", name="new")
+        for wrong in (f"{outside}/x.sock", "/tmp/x.sock", "/x.sock", f"{inside}/../outside/x.sock", f"{lab.dir}/./x.sock",
+                      f"{lab.dir}//x.sock", f"{lab.dir}/inside/", f"{lab.dir}/..", str(lab.dir), f"{lab.dir}x/x.sock"):
+            config = {"ports": [{"name": "new", "socket": wrong}]}
+            for method, params in (
+                ("port.add", {"name": "new", "socket": wrong}), ("port.add", {"name": "new", "socket": wrong, "client": True}),
+                ("config.apply", {"config": config}), ("config.diff", {"config": config}),
+            ):
+                with pytest.raises(vswitch.Error, match="is not in a directory.*--socket-directory DIR allows more") as caught:
+                    client.call(method, **params)
+                assert caught.value.code == -32003
+                assert (caught.value.data["field"], caught.value.data["value"]) == ("socket", wrong)
+        file.write_text(f"ports: [{{name: new, socket: {outside}/new.sock}}]\n")
+        switch.signal(signal.SIGHUP)
+        wait_for(lambda: "new" in names_of(client), "port of the file")
+        config = client.call("config.get")
+        assert client.call("config.apply", config=config)["entries"] == [], "what is there may be asked for"
+        config["ports"][1]["max_mtu"] = 1500
+        assert [entry["action"] for entry in client.call("config.apply", config=config)["entries"]] == ["replace"]
+
+
 def test_shutdown_ends_the_switch(lab):
     path = lab.dir / "control.sock"
     switch = Switch(lab, ["a.sock"], "--control", path)

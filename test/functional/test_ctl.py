@@ -100,7 +100,7 @@ def test_no_answer(tmp_path):
 
 def test_configuration_files(switch, tmp_path):
     file = tmp_path / "vswitchd.yaml"
-    file.write_text(f"ports:\n  - name: vm7\n    socket: {tmp_path}/vm7.sock\n")
+    file.write_text(f"ports:\n  - name: vm7\n    socket: {switch.paths[0].parent}/vm7.sock\n")
     assert "add" in ctl(switch, "config", "diff", file).stdout
     assert ctl(switch, "config", "apply", file, "dry-run").returncode == 0
     assert ctl(switch, "config", "apply", file).returncode == 0

@@ -97,7 +97,7 @@ def test_a_reload_has_a_beginning_and_an_end(lab):
         begun = systemd.until("RELOADING")
         assert abs(int(begun["MONOTONIC_USEC"]) / 1e6 - time.monotonic()) < 5
         assert systemd.until("READY") == {"READY": "1"}
-        assert re.search("read again|stays", setting.switch.err())
+        wait_for(lambda: re.search("read again|stays", setting.switch.err()), "line of the log")
     setting.file.unlink()
     setting.switch.signal(signal.SIGHUP)
     assert systemd.until("RELOADING") and systemd.until("READY")
