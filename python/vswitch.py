@@ -74,7 +74,7 @@ class Client:
         return {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
 
     def send(self, document):
-        self.socket.sendall(json.dumps(document).encode() + b"\n")
+        self.socket.sendall(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
     def receive(self):
         """The next line: an answer, an event, or the answers to a batch."""

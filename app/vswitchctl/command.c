@@ -216,30 +216,6 @@ static void value_words(const struct schema_field *f, struct candidates *c)
 	}
 }
 
-static json_t *number(const char *text)
-{
-	char *end;
-	unsigned long long n = strtoull(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || n > INT64_MAX)
-		return json_string(text); /* it will be refused */
-	return json_integer((json_int_t)n);
-}
-
-static json_t *boolean(const char *text)
-{
-	static const char *const yes[] = {"true", "yes", "on"},
-				 *const no[] = {"false", "no", "off"};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (strcmp(text, yes[i]) == 0)
-			return json_true();
-		if (strcmp(text, no[i]) == 0)
-			return json_false();
-	}
-	return NULL;
-}
-
 /* The switch has another working directory. */
 static json_t *path(const char *text)
 {
@@ -259,9 +235,10 @@ static json_t *one_value(const struct schema_field *f, const char *text)
 
 	switch (f->type) {
 	case SCHEMA_UINT:
-		return number(text);
+		json = check_read_number(text);
+		break;
 	case SCHEMA_BOOL:
-		json = boolean(text);
+		json = check_read_bool(text);
 		break;
 	case SCHEMA_PATH:
 		return path(text);
@@ -369,7 +346,7 @@ static int take_param(const struct schema *schema, const struct schema_method *m
 	if (i < 0)
 		return fault_among(fault, at, &c, words[at], "no more words");
 	f = schema_param(schema, method, c.text[i]);
-	if (f->type == SCHEMA_BOOL && (at + 1 == n || !boolean(words[at + 1]))) {
+	if (f->type == SCHEMA_BOOL && (at + 1 == n || !check_read_bool(words[at + 1]))) {
 		json_object_set_new(params, f->name, json_true());
 		return 1;
 	}

@@ -183,17 +183,12 @@ static void complete(const char *word, const char *about, void *arg)
 		fprintf(c->out, "%s\n", word);
 }
 
-/* The names of live objects. */
-static void complete_names(const char *path, const struct schema_field *f, struct completion *c)
+/* Returns where the list goes on. The caller releases it; NULL: it has ended. */
+static json_t *complete_from(const json_t *result, struct completion *c)
 {
-	char method[SCHEMA_NAME_MAX + 8];
-	struct talk *talk = talk_open(path);
-	json_t *params = json_object(), *error = NULL, *result = NULL, *entry;
+	json_t *entry;
 	size_t i;
 
-	snprintf(method, sizeof(method), "%s.list", f->names);
-	if (talk)
-		result = talk_call(talk, method, params, &error);
 	json_array_foreach(json_object_get(result, "entries"), i, entry)
 	{
 		const char *name = json_string_value(json_object_get(entry, "name"));
@@ -201,9 +196,28 @@ static void complete_names(const char *path, const struct schema_field *f, struc
 		if (name)
 			complete(name, NULL, c);
 	}
-	json_decref(result);
-	json_decref(error);
-	json_decref(params);
+	entry = json_object_get(result, "next");
+	return json_is_integer(entry) ? json_incref(entry) : NULL;
+}
+
+/* The names of live objects. */
+static void complete_names(const char *path, const struct schema_field *f, struct completion *c)
+{
+	char method[SCHEMA_NAME_MAX + 8];
+	struct talk *talk = talk_open(path);
+	json_t *next = NULL;
+
+	snprintf(method, sizeof(method), "%s.list", f->names);
+	do {
+		json_t *params = next ? json_pack("{s:o}", "from", next) : json_object();
+		json_t *error = NULL,
+		       *result = talk ? talk_call(talk, method, params, &error) : NULL;
+
+		next = complete_from(result, c);
+		json_decref(result);
+		json_decref(error);
+		json_decref(params);
+	} while (next);
 	talk_close(talk);
 }
 

@@ -53,6 +53,8 @@ enum stage {
 #undef X
 };
 
+_Static_assert(PORTS_MAX == 1024, "as the schema says of the ports of a configuration");
+
 struct apply {
 	const struct manage *manage;
 	struct vswitch *sw;

@@ -19,6 +19,32 @@
 
 #define NAMES_MAX 64
 
+json_t *check_read_number(const char *text)
+{
+	uint64_t n = 0;
+
+	for (const char *c = text; *c; c++) {
+		if (*c < '0' || *c > '9' || n > (uint64_t)INT64_MAX / 10 - 1)
+			return NULL;
+		n = n * 10 + (uint64_t)(*c - '0');
+	}
+	return *text ? json_integer((json_int_t)n) : NULL;
+}
+
+json_t *check_read_bool(const char *text)
+{
+	static const char *const yes[] = {"true", "yes", "on"},
+				 *const no[] = {"false", "no", "off"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (strcmp(text, yes[i]) == 0)
+			return json_true();
+		if (strcmp(text, no[i]) == 0)
+			return json_false();
+	}
+	return NULL;
+}
+
 /* Two hexadecimal digits; -1: they are not. */
 static int hex_byte(const char *text)
 {
@@ -254,7 +280,8 @@ int check_value(const struct schema *schema, const struct schema_field *field, c
 		return 0;
 	if (!(field->flags & SCHEMA_LIST))
 		return check_one(schema, field, value, about, error);
-	if (!json_is_array(value)) {
+	if (!json_is_array(value) ||
+	    (field->list_max && json_array_size(value) > field->list_max)) {
 		schema_expected(field, expected, sizeof(expected));
 		manage_fail_field(error, MANAGE_PARAMS, about, field->name, value, expected);
 		return -EINVAL;

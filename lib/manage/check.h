@@ -37,6 +37,13 @@ int check_value(const struct schema *schema, const struct schema_field *field, c
 int check_result(const struct schema *schema, const struct schema_method *method,
     const json_t *result, struct manage_error *error);
 
+/*
+ * What people and files write, as JSON: digits; true, yes, on, false, no, off. NULL: the text is no
+ * such value.
+ */
+json_t *check_read_number(const char *text);
+json_t *check_read_bool(const char *text);
+
 /* "52:54:00:00:00:01" as a number, the first byte lowest. False: it is no MAC address. */
 bool check_mac(const char *text, uint64_t *ret_mac);
 

@@ -33,9 +33,21 @@ json_t *manage_config(const struct manage *m)
 	return json_pack("{s:o}", "ports", ports);
 }
 
+/* Room for the rest of a request that applies it. */
+#define AROUND 128
+
 json_t *method_config_get(const struct rpc_call *call)
 {
-	return manage_config(call->arg);
+	json_t *config = manage_config(call->arg);
+	size_t n = json_dumpb(config, NULL, 0, JSON_COMPACT);
+
+	if (n <= RPC_LINE_MAX - AROUND)
+		return config;
+	json_decref(config);
+	return manage_fail(call->error, MANAGE_TOO_LARGE,
+	    "config.get: the configuration has %zu bytes, more than a request of %u bytes could "
+	    "apply; config.save writes it to the file of --config, and port.show tells one port",
+	    n, RPC_LINE_MAX);
 }
 
 json_t *method_config_diff(const struct rpc_call *call)

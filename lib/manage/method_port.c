@@ -2,12 +2,14 @@
 #include "manage/methods.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "bridge/fdb.h"
 #include "control/report_vhost.h"
 #include "control/vhost_port.h"
 #include "control/vswitch.h"
 #include "datapath/drop.h"
+#include "net/net_features.h"
 #include "vhost/memory.h"
 #include "virtio/virtio.h"
 
@@ -82,21 +84,35 @@ struct switch_port *manage_find_port(const struct rpc_call *call, const char *fi
 	return sp;
 }
 
-/* The names of features, with commas in between: a list for --features that offers only these. */
-static json_t *feature_list(uint64_t features)
+/* Add the names of features to a text, each with this sign and with a comma before the second one.
+ */
+static size_t add_names(char *text, size_t n, size_t room, const char *sign, uint64_t features)
 {
 	json_t *names = report_features(features), *name;
-	char text[640] = "";
-	size_t n = 0, i;
+	size_t i;
 
 	json_array_foreach(names, i, name)
 	{
-		if (n < sizeof(text))
-			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? "," : "",
+		if (n < room)
+			n += (size_t)snprintf(text + n, room - n, "%s%s%s", n ? "," : "", sign,
 			    json_string_value(name));
 	}
 	json_decref(names);
-	return json_string(text);
+	return n;
+}
+
+/*
+ * A list for --features that offers only these, in one form: as a difference to "all", or as their
+ * names if that is shorter. A configuration of many ports has to fit into a line.
+ */
+static json_t *feature_list(uint64_t features)
+{
+	char names[640] = "", difference[640] = "all";
+	size_t n = add_names(names, 0, sizeof(names), "", features), m = strlen(difference);
+
+	m = add_names(difference, m, sizeof(difference), "-", NET_FEATURES_USUAL & ~features);
+	m = add_names(difference, m, sizeof(difference), "+", features & ~NET_FEATURES_USUAL);
+	return json_string(n && n < m ? names : difference);
 }
 
 json_t *manage_port_config(const struct port_config *c)
@@ -126,12 +142,16 @@ json_t *manage_port(const struct switch_port *sp)
 json_t *method_port_list(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
+	unsigned p = (unsigned)json_integer_value(json_object_get(call->params, "from")), next = p;
+	size_t limit = (size_t)json_integer_value(json_object_get(call->params, "limit"));
 	const struct switch_port *sp;
 	json_t *entries = json_array();
 
-	for (unsigned p = 0; (sp = vswitch_port_next(m->config.sw, &p));)
+	while ((sp = vswitch_port_next(m->config.sw, &p)) && json_array_size(entries) < limit) {
 		json_array_append_new(entries, port_json(sp));
-	return manage_list(entries, NULL);
+		next = p;
+	}
+	return manage_list(entries, sp ? json_integer(next) : NULL);
 }
 
 json_t *method_port_show(const struct rpc_call *call)

@@ -251,7 +251,9 @@ const char *schema_expected(const struct schema_field *field, char *text, size_t
 	text[0] = '\0';
 	if (!out)
 		return text; /* no memory: no explanation */
-	if (field->flags & SCHEMA_LIST)
+	if ((field->flags & SCHEMA_LIST) && field->list_max)
+		fprintf(out, "a list of at most %u; each part: ", field->list_max);
+	else if (field->flags & SCHEMA_LIST)
 		fputs("a list; each part: ", out);
 	expect(field, out);
 	fclose(out);

@@ -53,8 +53,9 @@ struct schema_field {
 	const char *name;
 	enum schema_type type;
 	unsigned flags;
-	uint64_t min, max;        /* of a number; of the length of a text, if max is not 0 */
-	const char *unit;         /* of a number; NULL: it is a plain number */
+	uint64_t min, max; /* of a number; of the length of a text, if max is not 0 */
+	unsigned list_max; /* of SCHEMA_LIST: the most parts that a request has; 0: any number */
+	const char *unit;  /* of a number; NULL: it is a plain number */
 	const char *const *words; /* of a word, NULL at the end */
 	const char *object;       /* name of the object that the value is */
 	const char *names;        /* the value is the key of an object of this name */

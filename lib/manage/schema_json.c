@@ -66,6 +66,8 @@ static json_t *field_json(const struct schema_field *f)
 
 	if (f->flags & SCHEMA_LIST)
 		out = json_pack("{s:s, s:o}", "type", "array", "items", out);
+	if (f->list_max)
+		json_object_set_new(out, "maxItems", json_integer(f->list_max));
 	json_object_set_new(out, "description", json_string(f->about));
 	if (f->preset)
 		json_object_set_new(out, "default", json_loads(f->preset, JSON_DECODE_ANY, NULL));

@@ -337,6 +337,7 @@ static const struct schema_field config_fields[] = {
 	.type = SCHEMA_OBJECT,
 	.object = "port",
 	.flags = SCHEMA_LIST,
+	.list_max = 1024,
 	.about = "all ports, with the fields that differ from the defaults"},
     END,
 };
@@ -384,6 +385,21 @@ static const struct schema_field port_del_params[] = {
 	.type = SCHEMA_BOOL,
 	.preset = "false",
 	.about = "it is no fault if there is no such port"},
+    END,
+};
+
+static const struct schema_field port_list_params[] = {
+    {.name = "from",
+	.type = SCHEMA_UINT,
+	.max = 1024,
+	.preset = "0",
+	.about = "where to go on: \"next\" of the answer before"},
+    {.name = "limit",
+	.type = SCHEMA_UINT,
+	.min = 1,
+	.max = 256,
+	.preset = "256",
+	.about = "the most entries of one answer; more may follow"},
     END,
 };
 
@@ -470,6 +486,7 @@ static const struct schema_field subscribe_params[] = {
 	.type = SCHEMA_WORD,
 	.words = event_names,
 	.flags = SCHEMA_LIST,
+	.list_max = MANAGE_EVENTS_N,
 	.about = "which events; all of them if it is left out"},
     END,
 };
@@ -502,7 +519,11 @@ static const struct schema_method methods[] = {
 	.params = port_del_params,
 	.about = "Remove a port, and disconnect its front-end",
 	.changes = true},
-    {.name = "port.list", .object = "port", .gives = SCHEMA_GIVES_LIST, .about = "List all ports"},
+    {.name = "port.list",
+	.object = "port",
+	.params = port_list_params,
+	.gives = SCHEMA_GIVES_LIST,
+	.about = "List all ports, or a part of them"},
     {.name = "port.show",
 	.object = "port",
 	.takes = SCHEMA_TAKES_KEY,

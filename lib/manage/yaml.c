@@ -142,40 +142,16 @@ static bool scalar_is_text(const struct reader *r)
 	return strlen(scalar(r)) == r->event.data.scalar.length;
 }
 
-/* Digits only. The JSON text stays a text if it is no number: it is refused later. */
-static json_t *number(const char *text)
-{
-	uint64_t n = 0;
-
-	for (const char *c = text; *c; c++) {
-		if (*c < '0' || *c > '9' || n > (uint64_t)INT64_MAX / 10 - 1)
-			return json_string(text);
-		n = n * 10 + (uint64_t)(*c - '0');
-	}
-	return *text ? json_integer((json_int_t)n) : json_string(text);
-}
-
-static json_t *boolean(const char *text)
-{
-	static const char *const yes[] = {"true", "yes", "on"},
-				 *const no[] = {"false", "no", "off"};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (strcmp(text, yes[i]) == 0)
-			return json_true();
-		if (strcmp(text, no[i]) == 0)
-			return json_false();
-	}
-	return json_string(text);
-}
-
+/* A text that is no such value stays a text: it is refused later. */
 static json_t *typed(const struct schema_field *f, const char *text)
 {
+	json_t *json = NULL;
+
 	if (f->type == SCHEMA_UINT)
-		return number(text);
+		json = check_read_number(text);
 	if (f->type == SCHEMA_BOOL)
-		return boolean(text);
-	return json_string(text);
+		json = check_read_bool(text);
+	return json ? json : json_string(text);
 }
 
 /* The last event is a scalar: the value of a field, or a part of a list. */
@@ -219,7 +195,10 @@ static json_t *read_list(struct reader *r, const struct schema_field *f)
 	json_t *list = json_array();
 
 	while (next(r) && r->event.type != YAML_SEQUENCE_END_EVENT) {
-		json_t *one = read_one(r, f);
+		bool full = f->list_max && json_array_size(list) == f->list_max;
+		json_t *one = full
+		    ? fail(r, "%s: more than %u are not possible", f->name, f->list_max)
+		    : read_one(r, f);
 
 		if (!one || json_array_append_new(list, one) < 0) {
 			json_decref(list);

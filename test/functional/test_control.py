@@ -650,6 +650,7 @@ def test_addresses_can_be_forgotten(lab):
         guests = start_guests(setting, client, "--rate", "1k", "--duration", 60, "--macs", 10)
         wait_for(lambda: len(list(client.list("fdb.list"))) >= 20, "addresses", 15)
         client.call("fdb.flush")
+        time.sleep(0.5)  # until no more are forgotten
         wait_for(lambda: len(list(client.list("fdb.list"))) >= 20, "addresses again", 15)
         guests.signal(signal.SIGKILL)
         wait_for(lambda: client.call("switch.show")["ports_up"] == 0, "end of the guests", 15)
@@ -796,6 +797,91 @@ def test_clients_choose_sockets_only_where_the_switch_was_started_with(lab):
         assert client.call("config.apply", config=config)["entries"] == [], "what is there may be asked for"
         config["ports"][1]["max_mtu"] = 1500
         assert [entry["action"] for entry in client.call("config.apply", config=config)["entries"]] == ["replace"]
+
+
+CTL = Path(VSWITCHD).resolve().parents[1] / "vswitchctl/vswitchctl"
+SOME_FEATURES = ("csum", "guest_csum", "gso", "mrg_rxbuf", "mq", "any_layout", "indirect_desc", "event_idx", "ring_packed",
+                 "in_order")
+
+
+def many_ports(lab, number, name, socket_name):
+    """Ports of which no two offer the same."""
+    offers = [[feature for bit, feature in enumerate(SOME_FEATURES) if n >> bit & 1] for n in range(number)]
+    return [{"name": name.format(n), "socket": f"{lab.dir}/" + socket_name.format(n),
+             "offer": "all" + "".join(f",-{feature}" for feature in offer)} for n, offer in enumerate(offers)]
+
+
+def test_a_thousand_ports_fit_into_lines(lab):
+    path = lab.dir / "control.sock"
+    Switch(lab, [], "--control", path)
+    ports = many_ports(lab, 1024, "n{}", "n{}.sock")
+    with vswitch.Client(path, timeout=60) as client:
+        assert len(client.call("config.apply", config={"ports": ports})["entries"]) == 1024
+        config = client.call("config.get")
+        wanted = [{key: value for key, value in port.items() if (key, value) != ("offer", "all")} for port in ports]
+        assert config["ports"] == wanted
+        assert client.call("config.apply", config=config)["entries"] == [], "and so does a request with all of them"
+        pages, start = [], 0
+        while start is not None:
+            client.send(client.request("port.list", {"from": start}))
+            line = client.file.readline()
+            assert len(line) < LINE_MAX
+            answer = json.loads(line)["result"]
+            pages.append([port["name"] for port in answer["entries"]])
+            start = answer["next"]
+        names = [f"n{number}" for number in range(1024)]
+        assert [len(page) for page in pages] == [256] * 4 and sum(pages, []) == names
+        assert names_of(client) == names
+        few = client.call("port.list", limit=3, **{"from": 1021})
+        assert [port["name"] for port in few["entries"]] == names[1021:] and few["next"] is None
+        few = client.call("port.list", limit=3, **{"from": 1020})
+        assert [port["name"] for port in few["entries"]] == names[1020:1023] and few["next"] == 1023
+    listed = subprocess.run([CTL, "-s", path, "port", "list"], capture_output=True, text=True, timeout=60)
+    assert [line.split()[0] for line in listed.stdout.splitlines() if line.startswith("n")] == names
+    done = subprocess.run([CTL, "-s", path, "complete", "--", "port", "show", ""], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == names
+
+
+def test_a_configuration_that_is_too_long_is_refused_and_not_cut_off(lab):
+    path, file = lab.dir / "control.sock", lab.dir / "vswitchd.yaml"
+    file.write_text("ports: []\n")
+    switch = Switch(lab, [], "--control", path, "--config", file)
+    with vswitch.Client(path, timeout=60) as client:
+        for port in many_ports(lab, 1000, "x" * 120 + "{}", "y" * 50 + "{}.sock"):
+            client.call("port.add", **port)
+        with pytest.raises(vswitch.Error, match="config.get: the configuration has [0-9]+ bytes.*config.save") as caught:
+            client.call("config.get")
+        assert caught.value.code == -32000
+        assert client.call("config.save") == {}
+        assert file.stat().st_size > LINE_MAX
+        switch.signal(signal.SIGHUP)
+        wait_for(lambda: "read again: nothing differs" in switch.err(), "line of the log")
+
+
+def test_lists_in_requests_have_a_limit(setting, client):
+    for method, params, words in (
+        ("subscribe", {"events": ["port.up"] * 6}, "a list of at most 5; each part: one of port.added"),
+        ("config.diff", {"config": {"ports": [{"name": f"n{n}", "socket": "/x"} for n in range(1025)]}}, "a list of at most 1024"),
+    ):
+        with pytest.raises(vswitch.Error, match=f"is not {words}") as caught:
+            client.call(method, **params)
+        assert caught.value.code == -32602
+
+
+def test_a_large_configuration_keeps_nobody_waiting(lab):
+    """Others are served in between, and it takes less than a second of the control thread."""
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, ["a.sock"], "--control", path)
+    with vswitch.Client(path) as client, vswitch.Client(path) as other:
+        client.send(client.request("config.apply", {"config": {"ports": many_ports(lab, 500, "n{}", "n{}.sock")}}))
+        served, ports = 0, 0
+        began = control_thread_time(switch)
+        while ports < 501:
+            ports = other.call("switch.show")["ports"]
+            served += 1
+        assert served > 50
+        assert control_thread_time(switch) - began < 1
+        assert len(client.receive()["result"]["entries"]) == 500
 
 
 def test_shutdown_ends_the_switch(lab):

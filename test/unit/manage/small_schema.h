@@ -33,6 +33,7 @@ static const struct schema_field thing_fields[] = {
     {.name = "colours",
 	.type = SCHEMA_WORD,
 	.flags = SCHEMA_LIST,
+	.list_max = 3,
 	.words = colours,
 	.about = "some colours"},
     {.name = "parts",

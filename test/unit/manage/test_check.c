@@ -246,6 +246,53 @@ static void right_values_cost_no_text(void **state)
 	json_decref(params);
 }
 
+static void reads(json_t *(*read)(const char *), const char *text, json_t *right)
+{
+	json_t *json = read(text);
+
+	if (right ? !json_equal(json, right) : json != NULL)
+		fail_msg("%s: %s", text, json_dumps(json, JSON_ENCODE_ANY));
+	json_decref(json);
+	json_decref(right);
+}
+
+static void numbers_and_words_are_read(void **state)
+{
+	(void)state;
+	reads(check_read_number, "0", json_integer(0));
+	reads(check_read_number, "010", json_integer(10));
+	reads(check_read_number, "900000000000000000", json_integer(900000000000000000));
+	for (const char *const *t =
+		 (const char *const[]){"", "-1", "+1", " 1", "1 ", "0x1", "1e3", "1.0",
+		     "9223372036854775808", "18446744073709551616", "99999999999999999999", NULL};
+	     *t; t++)
+		reads(check_read_number, *t, NULL);
+	for (const char *const *t = (const char *const[]){"true", "yes", "on", NULL}; *t; t++)
+		reads(check_read_bool, *t, json_true());
+	for (const char *const *t = (const char *const[]){"false", "no", "off", NULL}; *t; t++)
+		reads(check_read_bool, *t, json_false());
+	for (const char *const *t = (const char *const[]){"", "True", "1", "maybe", "o", NULL}; *t;
+	     t++)
+		reads(check_read_bool, *t, NULL);
+}
+
+static void a_list_has_a_limit(void **state)
+{
+	const struct schema_field *field = schema_object(&small_schema, "thing")->fields;
+	json_t *three = json_pack("[s, s, s]", "red", "red", "green");
+	struct manage_error error = {0};
+
+	(void)state;
+	while (strcmp(field->name, "colours") != 0)
+		field++;
+	assert_int_equal(check_value(&small_schema, field, three, "x", &error), 0);
+	json_array_append_new(three, json_string("red"));
+	assert_int_equal(check_value(&small_schema, field, three, "x", &error), -EINVAL);
+	assert_non_null(strstr(error.message, "is not a list of at most 3; each part: one of red"));
+	json_decref(error.data);
+	json_decref(three);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +305,8 @@ int main(void)
 	    cmocka_unit_test(large_values_are_not_repeated),
 	    cmocka_unit_test(results_are_checked),
 	    cmocka_unit_test(right_values_cost_no_text),
+	    cmocka_unit_test(numbers_and_words_are_read),
+	    cmocka_unit_test(a_list_has_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,7 @@ static void faults_have_a_place(void **state)
 	    "parts:\n  - size: 1\n  - sice: 2\n", 3, 5, "part has no \"sice\"; did you mean size?");
 	faulty("parts:\n  - size: 10\n", 2, 11, "size: \"10\" is not a number");
 	faulty("colours: red", 1, 10, "must be a list");
+	faulty("colours: [red, red, red, red]", 1, 26, "colours: more than 3 are not possible");
 	faulty("colours: [red, blue]", 1, 16, "\"blue\" is not one of red, green");
 	faulty("name: [a]", 1, 7, "name: here must be a text");
 	faulty("parts: [3]", 1, 9, "parts: here must be");
