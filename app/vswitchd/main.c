@@ -281,6 +281,8 @@ static int daemon_start(struct daemon *d)
 		err = watch_end(d);
 	if (!err)
 		err = sandbox_enter_control(d->options.port_defaults.mode == VHOST_ENDPOINT_CLIENT);
+	if (!err && d->options.config)
+		config_file_check(d->options.config);
 	if (!err && d->options.stats_json)
 		err = report_check(d->options.stats_json);
 	/* Start the first errand thread now, so that its memory is allocated. */

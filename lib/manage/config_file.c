@@ -50,6 +50,19 @@ static int read_text(const char *path, struct config_file *file)
 	return err;
 }
 
+void config_file_check(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		log_warn(
+		    "%s: SIGHUP will not be able to read it again: %s; the switch has given up "
+		    "the rights of its start",
+		    path, error_text(errno));
+	else
+		close(fd);
+}
+
 int config_file_read(const char *path, const char *otherwise, struct config_file *ret)
 {
 	struct yaml_fault fault;

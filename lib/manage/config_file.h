@@ -27,6 +27,9 @@ struct config_file {
 int config_file_read(const char *path, const char *otherwise, struct config_file *ret);
 void config_file_free(struct config_file *file);
 
+/* Can it be read again with the rights that the process has now? A line of the log says if not. */
+void config_file_check(const char *path);
+
 /* The same line for a fault that was found when the file was applied, with this `about`. */
 void config_file_complain(const struct config_file *file, const struct apply_outcome *outcome,
     const char *about, const char *otherwise);

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manage/methods.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "bridge/fdb.h"
 #include "control/report_vhost.h"
 #include "control/vhost_port.h"
 #include "control/vswitch.h"
 #include "datapath/drop.h"
-#include "net/net_features.h"
 #include "vhost/memory.h"
 #include "virtio/virtio.h"
 
@@ -82,50 +78,6 @@ struct switch_port *manage_find_port(const struct rpc_call *call, const char *fi
 		manage_fail_field(call->error, MANAGE_NOT_FOUND, call->method->name, field, name,
 		    "a port; port.list names all ports");
 	return sp;
-}
-
-/* Add the names of features to a text, each with this sign and with a comma before the second one.
- */
-static size_t add_names(char *text, size_t n, size_t room, const char *sign, uint64_t features)
-{
-	json_t *names = report_features(features), *name;
-	size_t i;
-
-	json_array_foreach(names, i, name)
-	{
-		if (n < room)
-			n += (size_t)snprintf(text + n, room - n, "%s%s%s", n ? "," : "", sign,
-			    json_string_value(name));
-	}
-	json_decref(names);
-	return n;
-}
-
-/*
- * A list for --features that offers only these, in one form: as a difference to "all", or as their
- * names if that is shorter. A configuration of many ports has to fit into a line.
- */
-static json_t *feature_list(uint64_t features)
-{
-	char names[640] = "", difference[640] = "all";
-	size_t n = add_names(names, 0, sizeof(names), "", features), m = strlen(difference);
-
-	m = add_names(difference, m, sizeof(difference), "-", NET_FEATURES_USUAL & ~features);
-	m = add_names(difference, m, sizeof(difference), "+", features & ~NET_FEATURES_USUAL);
-	return json_string(n && n < m ? names : difference);
-}
-
-json_t *manage_port_config(const struct port_config *c)
-{
-	const struct net_offer *o = &c->offer;
-
-	return json_pack("{s:o*, s:o*, s:b, s:i, s:o*, s:o, s:b, s:b, s:b, s:b, s:s}", "name",
-	    c->name ? manage_text(c->name) : NULL, "socket", c->path ? manage_text(c->path) : NULL,
-	    "client", c->mode == VHOST_ENDPOINT_CLIENT, "queue_pairs", (int)o->queue_pairs,
-	    "max_mtu", o->mtu ? json_integer(o->mtu) : NULL, "offer", feature_list(o->features),
-	    "iommu", (int)o->iommu, "postcopy", (int)o->postcopy, "host_notifier",
-	    (int)o->host_notifier, "inband", (int)o->inband, "guest_memory",
-	    o->memory_any ? "any" : "shared");
 }
 
 json_t *manage_port(const struct switch_port *sp)

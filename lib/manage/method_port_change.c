@@ -7,70 +7,19 @@
 #include "base/util.h"
 #include "control/ports.h"
 #include "control/switch_port.h"
-#include "net/net_features.h"
 
 static const char *text_of(const json_t *port, const char *name)
 {
 	return json_string_value(json_object_get(port, name));
 }
 
-/* What is not given stays as it is. */
-static void take_bool(const json_t *port, const char *name, bool *value)
-{
-	const json_t *given = json_object_get(port, name);
-
-	if (given)
-		*value = json_is_true(given);
-}
-
-/* The data of an error: this field of the port, and what is right or else the message. */
-static void add_data(
-    struct manage_error *error, const json_t *port, const char *field, const char *expected)
+/* The data of an error: this field of the port, and the message. */
+static void add_data(struct manage_error *error, const json_t *port, const char *field)
 {
 	json_t *value = json_object_get(port, field);
 
-	error->data = json_pack("{s:s, s:O?, s:s}", "field", field, "value", value, "expected",
-	    expected ? expected : error->message);
-}
-
-static bool take_offer(
-    const char *about, const json_t *port, struct net_offer *offer, struct manage_error *error)
-{
-	const char *text = text_of(port, "offer");
-	char word[64], names[640];
-
-	take_bool(port, "iommu", &offer->iommu);
-	take_bool(port, "postcopy", &offer->postcopy);
-	take_bool(port, "host_notifier", &offer->host_notifier);
-	take_bool(port, "inband", &offer->inband);
-	if (!text || net_features_parse(text, &offer->features, word, sizeof(word)))
-		return true;
-	net_features_names(names, sizeof(names));
-	manage_fail(error, MANAGE_PARAMS, "%s: offer: there is no feature \"%s\"; it can be %s",
-	    about, word + strspn(word, "+-"), names);
-	add_data(error, port, "offer", names);
-	return false;
-}
-
-bool manage_read_port(
-    const char *about, const json_t *port, struct port_config *c, struct manage_error *error)
-{
-	const json_t *client = json_object_get(port, "client");
-	const json_t *pairs = json_object_get(port, "queue_pairs");
-	const json_t *mtu = json_object_get(port, "max_mtu");
-	const char *memory = text_of(port, "guest_memory");
-
-	c->name = text_of(port, "name");
-	c->path = text_of(port, "socket");
-	if (client)
-		c->mode = json_is_true(client) ? VHOST_ENDPOINT_CLIENT : VHOST_ENDPOINT_SERVER;
-	if (pairs)
-		c->offer.queue_pairs = (unsigned)json_integer_value(pairs);
-	if (mtu)
-		c->offer.mtu = (uint16_t)json_integer_value(mtu);
-	if (memory)
-		c->offer.memory_any = strcmp(memory, "any") == 0;
-	return take_offer(about, port, &c->offer, error);
+	error->data = json_pack(
+	    "{s:s, s:O?, s:s}", "field", field, "value", value, "expected", error->message);
 }
 
 /* The field of the schema that is this one of struct port_config. */
@@ -97,7 +46,7 @@ static void refuse(const char *about, int err, const struct port_fault *fault, c
 		code = MANAGE_NO_ROOM;
 	manage_fail(error, code, "%s: %s", about, fault->text);
 	if (fault->field)
-		add_data(error, port, schema_name(fault->field), NULL);
+		add_data(error, port, schema_name(fault->field));
 }
 
 struct switch_port *manage_add_port(

@@ -220,6 +220,16 @@ def test_save_without_a_file_or_beside_one_that_must_stay(lab):
         assert "vm1" in setting.names(), "and it goes on"
 
 
+def test_a_file_that_cannot_be_read_again_is_told_at_the_start(setting):
+    """It needs root, and so does the sandbox to have something to give up."""
+    os.chown(setting.file, 65534, 65534)
+    setting.file.chmod(0o600)
+    switch = setting.start()
+    assert switch.err().count(f"{setting.file}: SIGHUP will not be able to read it again: Permission denied") == 1
+    assert setting.reload()[-1].endswith("Permission denied; the running configuration stays")
+    assert setting.names() == ["vm1", "vm2"]
+
+
 # Two lines of the file are in front of the first port.
 VALID = """# Two machines
 ports:
