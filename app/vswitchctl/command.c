@@ -176,7 +176,13 @@ static const struct schema_method *find_method(const struct schema *schema, int 
 
 bool command_is_bare(const struct schema_field *field)
 {
-	return (field->flags & SCHEMA_KEY) || field->type == SCHEMA_OBJECT;
+	return (field->flags & SCHEMA_KEY) ||
+	    (field->type == SCHEMA_OBJECT && !(field->flags & SCHEMA_LIST));
+}
+
+bool command_lacks(const struct schema_field *field)
+{
+	return field->type == SCHEMA_OBJECT && (field->flags & SCHEMA_LIST);
 }
 
 /* The parameter that needs no name. */
@@ -202,7 +208,7 @@ static void open_params(const struct schema *schema, const struct schema_method 
 	bool required;
 
 	while ((f = schema_next_param(schema, method, &at, &required)))
-		if (!command_is_bare(f) && !json_object_get(given, f->name))
+		if (!command_is_bare(f) && !command_lacks(f) && !json_object_get(given, f->name))
 			add_candidate(c, f->name, strlen(f->name), f->about);
 }
 

@@ -33,6 +33,9 @@ int command_parse(const struct schema *schema, int n, char *const words[], struc
 /* Is it a value without a name: the key of an object, or a file? There is one such parameter. */
 bool command_is_bare(const struct schema_field *field);
 
+/* Has a command no words for it? A list of objects can be written in a file only. */
+bool command_lacks(const struct schema_field *field);
+
 /* Methods that the command line has no words for: "monitor" does what they are for. */
 bool command_hides(const struct schema_method *method);
 

@@ -33,6 +33,8 @@ static void print_words(const struct schema *schema, const struct schema_method 
 	for (const char *c = m->name; *c; c++)
 		fputc(*c == '.' ? ' ' : *c, out);
 	while ((f = schema_next_param(schema, m, &at, &required))) {
+		if (command_lacks(f))
+			continue; /* only in files */
 		if (command_is_bare(f))
 			fprintf(out, " %s", bare_name(f));
 		else if (required)
@@ -67,7 +69,8 @@ static void print_method(const struct schema *schema, const struct schema_method
 	if (schema_next_param(schema, m, &at, &required))
 		fputc('\n', out);
 	for (at = 0; (f = schema_next_param(schema, m, &at, &required));)
-		print_param(f, out);
+		if (!command_lacks(f))
+			print_param(f, out);
 	if (!object || m->gives == SCHEMA_GIVES_NOTHING)
 		return;
 	fputs("\nIt shows:\n", out);

@@ -42,6 +42,7 @@
 	X(COMPARE, compare) \
 	X(ADD_NEW, add_new) \
 	X(REMOVE, remove_old) \
+	X(SET, set_next) \
 	X(ADD_FREED, add_freed) \
 	X(UNDO_ADDED, undo_added) \
 	X(UNDO_REMOVED, undo_removed) \
@@ -101,10 +102,10 @@ json_t *apply_current_ports(const struct vswitch *sw)
 	const struct switch_port *sp;
 
 	for (unsigned p = 0; (sp = vswitch_port_next(sw, &p));) {
-		const struct port_config *config = vswitch_port_config(sp);
+		const struct port_config config = manage_config_of(sp);
 
-		if (has_json(config))
-			json_array_append_new(ports, manage_port_config(config));
+		if (has_json(&config))
+			json_array_append_new(ports, manage_port_config(&config));
 	}
 	return ports;
 }
@@ -200,6 +201,8 @@ static unsigned needed_indices(const struct apply *a)
 	for (size_t i = 0; i < a->changes.n; i++) {
 		const struct config_change *c = &a->changes.change[i];
 
+		if (c->action == CONFIG_SET)
+			continue; /* the port keeps its place */
 		added += c->action != CONFIG_DEL;
 		removed += c->action != CONFIG_ADD;
 		may_come_back |= c->action != CONFIG_DEL && !comes_first(a, c);
@@ -353,6 +356,30 @@ static bool add_freed(struct apply *a)
 	return a->done[a->at] || a->changes.change[a->at].action == CONFIG_DEL || add(a, a->at);
 }
 
+/* Let a port have all settings of this one. */
+static bool set(const struct apply *a, const json_t *port, struct manage_error *error)
+{
+	struct switch_port *sp = vswitch_port_find(a->sw, text_of(port, "name"));
+	struct port_settings settings = {.n_mac_static = 0};
+
+	return manage_read_settings(a->about, port, &settings, error) &&
+	    manage_set_port(sp, a->about, &settings, error);
+}
+
+static bool set_next(struct apply *a)
+{
+	const struct config_change *c = &a->changes.change[a->at];
+
+	if (a->at == a->changes.n)
+		return false;
+	if (c->action != CONFIG_SET)
+		return true;
+	if (!set(a, c->then, &a->outcome.error))
+		return fail_at(a, place_of_port(a, c->then));
+	a->done[a->at] = true;
+	return true;
+}
+
 static void remove_port(struct vswitch *sw, const char *name)
 {
 	struct switch_port *sp = vswitch_port_find(sw, name);
@@ -365,7 +392,8 @@ static bool remove_old(struct apply *a)
 {
 	if (a->at == a->changes.n)
 		return false;
-	if (a->changes.change[a->at].action != CONFIG_ADD) {
+	if (a->changes.change[a->at].action == CONFIG_DEL ||
+	    a->changes.change[a->at].action == CONFIG_REPLACE) {
 		remove_port(a->sw, a->changes.change[a->at].name);
 		a->gone[a->at] = true;
 	}
@@ -375,10 +403,19 @@ static bool remove_old(struct apply *a)
 /* Something could not be added: what was before comes back. */
 static bool undo_added(struct apply *a)
 {
+	const struct config_change *c = &a->changes.change[a->at];
+	struct manage_error error = {.data = NULL};
+
 	if (a->at == a->changes.n)
 		return false;
-	if (a->done[a->at])
-		vswitch_port_undo(a->sw, vswitch_port_find(a->sw, a->changes.change[a->at].name));
+	if (!a->done[a->at])
+		return true;
+	if (c->action != CONFIG_SET)
+		vswitch_port_undo(a->sw, vswitch_port_find(a->sw, c->name));
+	else if (!set(a, c->now, &error))
+		log_limited(&a->sw->removed.limit, LOG_ERROR, c->name,
+		    "its settings of before are refused: %s", error.message);
+	json_decref(error.data);
 	return true;
 }
 

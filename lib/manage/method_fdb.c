@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "manage/methods.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "bridge/fdb.h"
 #include "control/vswitch.h"
@@ -14,6 +14,7 @@
 
 struct listing {
 	const struct vswitch *sw;
+	const struct fdb *fdb;
 	uint32_t now_s;
 	int only; /* the port's index; -1: all ports */
 	json_t *entries;
@@ -22,51 +23,125 @@ struct listing {
 static void list_address(const struct fdb_entry *entry, void *arg)
 {
 	const struct listing *l = arg;
-	uint64_t mac = entry->mac;
-	uint16_t port = entry->port;
-	const struct switch_port *sp = port < PORTS_MAX ? l->sw->port[port] : NULL;
-	char text[18];
+	const struct switch_port *sp = entry->port < PORTS_MAX ? l->sw->port[entry->port] : NULL;
+	unsigned age = entry->is_static ? 0 : fdb_stamp_age(l->fdb, entry->stamp, l->now_s);
+	unsigned byte[6];
 
-	if (!sp || (l->only >= 0 && port != l->only))
+	if (!sp || (l->only >= 0 && entry->port != l->only))
 		return;
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", (unsigned)mac & 0xff,
-	    (unsigned)(mac >> 8) & 0xff, (unsigned)(mac >> 16) & 0xff, (unsigned)(mac >> 24) & 0xff,
-	    (unsigned)(mac >> 32) & 0xff, (unsigned)(mac >> 40) & 0xff);
+	for (unsigned i = 0; i < ARRAY_SIZE(byte); i++)
+		byte[i] = (unsigned)(entry->mac >> 8 * i) & 0xff;
 	json_array_append_new(l->entries,
-	    json_pack("{s:s, s:o, s:I}", "mac", text, "port", manage_text(sp->name), "age",
-		(json_int_t)fdb_stamp_age(l->sw->fdb, entry->stamp, l->now_s)));
+	    json_pack("{s:o, s:o, s:o, s:i, s:b}", "mac",
+		json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", byte[0], byte[1], byte[2], byte[3],
+		    byte[4], byte[5]),
+		"vlan", entry->domain ? json_integer(entry->domain) : json_null(), "port",
+		manage_text(sp->name), "age", (int)age, "static", (int)entry->is_static));
 }
 
 /* List addresses from a bucket on. Returns the bucket to go on with. */
 static uint32_t list_from(struct listing *l, uint32_t from, size_t limit)
 {
-	uint32_t end = fdb_buckets(l->sw->fdb);
+	uint32_t end = fdb_buckets(l->fdb);
 
 	end = MIN(end, from + BUCKETS_AT_ONCE);
 	while (from < end && json_array_size(l->entries) + FDB_BUCKET_SLOTS <= limit)
-		fdb_foreach_from(l->sw->fdb, from++, 1, list_address, l);
+		fdb_foreach_from(l->fdb, from++, 1, list_address, l);
 	return from;
+}
+
+/* Which table and which port? False: error. */
+static bool choose(const struct rpc_call *call, struct listing *l)
+{
+	const struct bridge *bridge = manage_find_bridge(call, "bridge");
+	const struct switch_port *sp;
+
+	if (!bridge)
+		return false;
+	l->fdb = vswitch_bridge_fdb(bridge);
+	if (!json_object_get(call->params, "port"))
+		return true;
+	sp = manage_find_port(call, "port");
+	if (!sp)
+		return false;
+	l->only = sp->index;
+	l->fdb = switch_port_fdb(sp);
+	return true;
 }
 
 json_t *method_fdb_list(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	const char *port = json_string_value(json_object_get(call->params, "port"));
 	json_int_t from = json_integer_value(json_object_get(call->params, "from"));
 	json_int_t limit = json_integer_value(json_object_get(call->params, "limit"));
 	struct listing l = {.sw = m->config.sw, .now_s = workers_clock(), .only = -1};
-	uint32_t buckets = fdb_buckets(l.sw->fdb), next;
-	const struct switch_port *sp;
+	uint32_t buckets, next;
 
-	if (port) {
-		sp = manage_find_port(call, "port");
-		if (!sp)
-			return NULL;
-		l.only = sp->index;
-	}
+	if (!choose(call, &l))
+		return NULL;
+	buckets = fdb_buckets(l.fdb);
 	l.entries = json_array();
 	next = list_from(&l, (uint32_t)MIN(from, (json_int_t)buckets), (size_t)limit);
 	return manage_list(l.entries, next < buckets ? json_integer(next) : NULL);
+}
+
+/* The address that the parameters name. */
+static struct port_static address_of(const struct rpc_call *call)
+{
+	struct port_static a = {
+	    .vlan = (uint16_t)json_integer_value(json_object_get(call->params, "vlan"))};
+
+	manage_read_mac(json_string_value(json_object_get(call->params, "mac")), a.mac);
+	return a;
+}
+
+/* Where the port has this static address; n_mac_static: it does not have it. */
+static unsigned find_static(const struct port_settings *s, const struct port_static *a)
+{
+	unsigned i = 0;
+
+	while (i < s->n_mac_static &&
+	    (s->mac_static[i].vlan != a->vlan || memcmp(s->mac_static[i].mac, a->mac, 6) != 0))
+		i++;
+	return i;
+}
+
+json_t *method_fdb_add(const struct rpc_call *call)
+{
+	struct switch_port *sp = manage_find_port(call, "port");
+	const struct port_static a = address_of(call);
+	struct port_settings s;
+
+	if (!sp || change_waits(call))
+		return NULL;
+	s = *vswitch_port_settings(sp);
+	if (find_static(&s, &a) < s.n_mac_static)
+		return manage_fail_field(call->error, MANAGE_EXISTS, call->method->name, "mac",
+		    json_object_get(call->params, "mac"), "new: the port has it already");
+	if (s.n_mac_static == PORT_MACS_STATIC_MAX)
+		return manage_fail(call->error, MANAGE_NO_ROOM,
+		    "%s: the port has %u static addresses already", call->method->name,
+		    PORT_MACS_STATIC_MAX);
+	s.mac_static[s.n_mac_static++] = a;
+	return manage_set_port(sp, call->method->name, &s, call->error) ? json_object() : NULL;
+}
+
+json_t *method_fdb_del(const struct rpc_call *call)
+{
+	struct switch_port *sp = manage_find_port(call, "port");
+	const struct port_static a = address_of(call);
+	struct port_settings s;
+	unsigned i;
+
+	if (!sp || change_waits(call))
+		return NULL;
+	s = *vswitch_port_settings(sp);
+	i = find_static(&s, &a);
+	if (i == s.n_mac_static)
+		return manage_fail_field(call->error, MANAGE_NOT_FOUND, call->method->name, "mac",
+		    json_object_get(call->params, "mac"), "a static address of the port");
+	s.mac_static[i] = s.mac_static[--s.n_mac_static];
+	return manage_set_port(sp, call->method->name, &s, call->error) ? json_object() : NULL;
 }
 
 json_t *method_fdb_flush(const struct rpc_call *call)

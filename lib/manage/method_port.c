@@ -82,10 +82,11 @@ struct switch_port *manage_find_port(const struct rpc_call *call, const char *fi
 
 json_t *manage_port(const struct switch_port *sp)
 {
+	const struct port_config config = manage_config_of(sp);
 	json_t *port = port_json(sp);
 
 	if (port) {
-		json_object_update_new(port, manage_port_config(vswitch_port_config(sp)));
+		json_object_update_new(port, manage_port_config(&config));
 		add_frontend(sp, port);
 	}
 	return port;

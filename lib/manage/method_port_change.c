@@ -42,6 +42,8 @@ static void refuse(const char *about, int err, const struct port_fault *fault, c
 
 	if (err == -EEXIST)
 		code = MANAGE_EXISTS;
+	else if (err == -ENOENT && fault->field && strcmp(fault->field, "bridge") == 0)
+		code = MANAGE_NOT_FOUND;
 	else if (err == -ENOSPC || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 		code = MANAGE_NO_ROOM;
 	manage_fail(error, code, "%s: %s", about, fault->text);
@@ -65,6 +67,21 @@ struct switch_port *manage_add_port(
 		return sp;
 	refuse(about, err, &fault, port, error);
 	return NULL;
+}
+
+bool manage_set_port(struct switch_port *sp, const char *about,
+    const struct port_settings *settings, struct manage_error *error)
+{
+	struct port_fault fault;
+	int err = vswitch_port_set(sp, settings, &fault);
+	json_t *port;
+
+	if (!err)
+		return true;
+	port = manage_settings(settings);
+	refuse(about, err, &fault, port, error);
+	json_decref(port);
+	return false;
 }
 
 bool manage_allows_socket(
@@ -124,4 +141,18 @@ json_t *method_port_del(const struct rpc_call *call)
 	json_object_del(m->given, sp->name);
 	vswitch_port_del(m->config.sw, sp, NULL, NULL);
 	return json_object();
+}
+
+json_t *method_port_set(const struct rpc_call *call)
+{
+	struct switch_port *sp = manage_find_port(call, "name");
+	struct port_settings settings;
+
+	if (!sp || change_waits(call))
+		return NULL;
+	settings = *vswitch_port_settings(sp);
+	if (!manage_read_settings(call->method->name, call->params, &settings, call->error) ||
+	    !manage_set_port(sp, call->method->name, &settings, call->error))
+		return NULL;
+	return manage_port(sp);
 }

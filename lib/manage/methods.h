@@ -38,7 +38,9 @@ struct manage {
 	struct change change;
 };
 
+struct bridge;
 struct port_config;
+struct port_settings;
 struct switch_port;
 
 extern const struct rpc_method manage_methods[];
@@ -50,10 +52,17 @@ extern const struct rpc_method manage_methods[];
 	X(method_switch_set) \
 	X(method_port_add) \
 	X(method_port_del) \
+	X(method_port_set) \
 	X(method_port_list) \
 	X(method_port_show) \
 	X(method_port_stats) \
+	X(method_bridge_add) \
+	X(method_bridge_del) \
+	X(method_bridge_set) \
+	X(method_bridge_list) \
 	X(method_fdb_list) \
+	X(method_fdb_add) \
+	X(method_fdb_del) \
 	X(method_fdb_flush) \
 	X(method_worker_list) \
 	X(method_worker_move) \
@@ -74,6 +83,9 @@ MANAGE_HANDLERS(X)
 /* The port that this parameter names. NULL: there is none, and the error says so. */
 struct switch_port *manage_find_port(const struct rpc_call *call, const char *field);
 
+/* The bridge that this parameter names. NULL: there is none, and the error says so. */
+struct bridge *manage_find_bridge(const struct rpc_call *call, const char *field);
+
 /* What port.show tells of a port. */
 json_t *manage_port(const struct switch_port *sp);
 
@@ -86,6 +98,26 @@ json_t *manage_port_config(const struct port_config *config);
  */
 bool manage_read_port(const char *about, const json_t *port, struct port_config *ret_config,
     struct manage_error *error);
+
+/* The fields of these settings, all but those that are not set. */
+json_t *manage_settings(const struct port_settings *settings);
+
+/*
+ * Take what these checked fields say; what is not given stays. The bridge may not exist. False:
+ * error.
+ */
+bool manage_read_settings(const char *about, const json_t *port, struct port_settings *settings,
+    struct manage_error *error);
+
+/* A text that was checked. */
+void manage_read_mac(const char *text, uint8_t ret_mac[6]);
+
+/* Give a port other settings. False: error, and nothing has changed. `about` begins the message. */
+bool manage_set_port(struct switch_port *sp, const char *about,
+    const struct port_settings *settings, struct manage_error *error);
+
+/* How a port could be added so that it would be as it is now. */
+struct port_config manage_config_of(const struct switch_port *sp);
 
 /* Add a port with these checked fields. `about` begins the message. NULL: error. */
 struct switch_port *manage_add_port(

@@ -9,6 +9,14 @@
 #include "control/report_vhost.h"
 #include "net/net_features.h"
 
+struct port_config manage_config_of(const struct switch_port *sp)
+{
+	struct port_config config = *vswitch_port_config(sp);
+
+	config.settings = *vswitch_port_settings(sp);
+	return config;
+}
+
 static const char *text_of(const json_t *port, const char *name)
 {
 	return json_string_value(json_object_get(port, name));
@@ -48,14 +56,16 @@ static json_t *feature_list(uint64_t features)
 json_t *manage_port_config(const struct port_config *c)
 {
 	const struct net_offer *o = &c->offer;
+	json_t *port = json_pack("{s:o*, s:o*, s:b, s:i, s:o*, s:o, s:b, s:b, s:b, s:b, s:s}",
+	    "name", c->name ? manage_text(c->name) : NULL, "socket",
+	    c->path ? manage_text(c->path) : NULL, "client", c->mode == VHOST_ENDPOINT_CLIENT,
+	    "queue_pairs", (int)o->queue_pairs, "max_mtu", o->mtu ? json_integer(o->mtu) : NULL,
+	    "offer", feature_list(o->features), "iommu", (int)o->iommu, "postcopy",
+	    (int)o->postcopy, "host_notifier", (int)o->host_notifier, "inband", (int)o->inband,
+	    "guest_memory", o->memory_any ? "any" : "shared");
 
-	return json_pack("{s:o*, s:o*, s:b, s:i, s:o*, s:o, s:b, s:b, s:b, s:b, s:s}", "name",
-	    c->name ? manage_text(c->name) : NULL, "socket", c->path ? manage_text(c->path) : NULL,
-	    "client", c->mode == VHOST_ENDPOINT_CLIENT, "queue_pairs", (int)o->queue_pairs,
-	    "max_mtu", o->mtu ? json_integer(o->mtu) : NULL, "offer", feature_list(o->features),
-	    "iommu", (int)o->iommu, "postcopy", (int)o->postcopy, "host_notifier",
-	    (int)o->host_notifier, "inband", (int)o->inband, "guest_memory",
-	    o->memory_any ? "any" : "shared");
+	json_object_update_new(port, manage_settings(&c->settings));
+	return port;
 }
 
 /* What is not given stays as it is. */
@@ -105,5 +115,6 @@ bool manage_read_port(
 		c->offer.mtu = (uint16_t)json_integer_value(mtu);
 	if (memory)
 		c->offer.memory_any = strcmp(memory, "any") == 0;
-	return take_offer(about, port, &c->offer, error);
+	return take_offer(about, port, &c->offer, error) &&
+	    manage_read_settings(about, port, &c->settings, error);
 }

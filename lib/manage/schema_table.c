@@ -11,28 +11,7 @@
  */
 #include "manage/schema.h"
 
-#include "base/log.h"
-#include "manage/events.h"
-
-#define ANY_NUMBER .type = SCHEMA_UINT, .max = SCHEMA_UINT_MAX
-#define TOLD       SCHEMA_READ_ONLY
-#define TOLD_SHOWN (SCHEMA_READ_ONLY | SCHEMA_COLUMN)
-#define END \
-	{ \
-		0 \
-	}
-
-static const char *const log_levels[] = {
-#define X(id, name) (name),
-    LOG_LEVELS(X)
-#undef X
-	NULL};
-
-static const char *const event_names[] = {
-#define X(id, name, about) (name),
-    MANAGE_EVENTS(X)
-#undef X
-	NULL};
+#include "manage/schema_words.h"
 
 static const char *const ring_formats[] = {"split", "packed", NULL};
 static const char *const directions[] = {"ingress", "egress", NULL};
@@ -126,6 +105,56 @@ static const char *const memory_kinds[] = {"shared", "any", NULL};
 		.name = field, .type = SCHEMA_##its_type, .flags = SCHEMA_CREATE, __VA_ARGS__ \
 	}
 
+static const char *const vlan_modes[] = {"none", "trunk", "access", "qinq", NULL};
+static const char *const tpids[] = {"0x8100", "0x88a8", NULL};
+
+static const struct schema_field static_fields[] = {
+    {.name = "mac", .type = SCHEMA_MAC, .flags = SCHEMA_REQUIRED, .about = "the MAC address"},
+    {.name = "vlan",
+	.type = SCHEMA_UINT,
+	.min = 1,
+	.max = 4094,
+	.about = "the VLAN; without it that of frames without a tag"},
+    END,
+};
+
+static const struct schema_field bridge_fields[] = {
+    {.name = "name",
+	.type = SCHEMA_STRING,
+	.min = 1,
+	.max = 32,
+	.names = "bridge",
+	.flags = SCHEMA_KEY | SCHEMA_COLUMN,
+	.about = "name of the bridge: letters, digits, -, _ and ."},
+    {.name = "mac_table",
+	.type = SCHEMA_UINT,
+	.min = 1,
+	.max = 16777216,
+	.flags = SCHEMA_CREATE | SCHEMA_COLUMN,
+	.about = "number of MAC addresses to remember"},
+    {.name = "age",
+	.type = SCHEMA_UINT,
+	.min = 1,
+	.max = 1000000,
+	.unit = "seconds",
+	.flags = SCHEMA_CREATE | SCHEMA_COLUMN,
+	.about = "how long an address stays after its last frame"},
+    {.name = "forward_bpdu",
+	.type = SCHEMA_BOOL,
+	.flags = SCHEMA_CREATE,
+	.about = "forward link-local frames"},
+    {.name = "drop_unknown",
+	.type = SCHEMA_BOOL,
+	.flags = SCHEMA_COLUMN,
+	.about = "drop unicast frames to unknown addresses"},
+    {.name = "ports", ANY_NUMBER, .flags = TOLD_SHOWN, .about = "number of its ports"},
+    {.name = "addresses",
+	ANY_NUMBER,
+	.flags = TOLD_SHOWN,
+	.about = "MAC addresses in its address table"},
+    END,
+};
+
 /* What is not given to port.add is as the command line of the switch says for all ports. */
 static const struct schema_field port_fields[] = {
     PORT_NAME,
@@ -148,6 +177,34 @@ static const struct schema_field port_fields[] = {
     AT_CREATION("inband", BOOL, .about = "offer kicks and calls as messages"),
     AT_CREATION("guest_memory", WORD, .words = memory_kinds,
 	.about = "map shared memory only, or files of any kind"),
+    {.name = "bridge",
+	.type = SCHEMA_STRING,
+	.min = 1,
+	.max = 32,
+	.names = "bridge",
+	.about = "bridge that the port belongs to; the bridge default is always there"},
+    {.name = "vlan_mode",
+	.type = SCHEMA_WORD,
+	.words = vlan_modes,
+	.about = "what the port does with VLAN tags: it has no setting; frames have tags; frames "
+		 "have none and are in one VLAN; or all frames are in one VLAN whatever tags they "
+		 "have"},
+    {.name = "vlan",
+	.type = SCHEMA_UINT,
+	.min = 1,
+	.max = 4094,
+	.about = "the VLAN of access and qinq; of trunk: the VLAN of frames without a tag"},
+    {.name = "trunk", .type = SCHEMA_VLANS, .about = "of trunk: the VLANs whose frames have tags"},
+    {.name = "tpid",
+	.type = SCHEMA_WORD,
+	.words = tpids,
+	.about = "of trunk: the type of tags that the switch writes"},
+    {.name = "mac_static",
+	.type = SCHEMA_OBJECT,
+	.object = "static",
+	.flags = SCHEMA_LIST,
+	.list_max = 64,
+	.about = "addresses that are always on this port"},
     {.name = "index",
 	ANY_NUMBER,
 	.flags = TOLD_SHOWN,
@@ -276,6 +333,7 @@ static const struct schema_field address_fields[] = {
 	.type = SCHEMA_MAC,
 	.flags = SCHEMA_KEY | SCHEMA_COLUMN,
 	.about = "the MAC address"},
+    {.name = "vlan", ANY_NUMBER, .flags = TOLD_SHOWN | SCHEMA_NULL, .about = "VLAN in which it is"},
     {.name = "port",
 	.type = SCHEMA_STRING,
 	.flags = TOLD_SHOWN,
@@ -285,6 +343,10 @@ static const struct schema_field address_fields[] = {
 	.unit = "seconds",
 	.flags = TOLD_SHOWN,
 	.about = "time since a frame came from it, as a multiple of a tick of the table"},
+    {.name = "static",
+	.type = SCHEMA_BOOL,
+	.flags = TOLD_SHOWN,
+	.about = "it was given, and stays"},
     END,
 };
 
@@ -357,13 +419,15 @@ static const struct schema_field change_fields[] = {
     END,
 };
 
-static const struct schema_object objects[] = {
+const struct schema_object schema_objects[] = {
     {"version", "What answers", version_fields},
     {"switch", "The switch as a whole", switch_fields},
     {"port", "A port: a socket for the front-end of a guest", port_fields},
     {"port_stats", "The counters of a port", port_stats_fields},
     {"queue", "A queue of a port", queue_fields},
     {"drop", "Frames that were dropped for one reason", drop_fields},
+    {"bridge", "A bridge: ports that exchange frames, with an address table", bridge_fields},
+    {"static", "A MAC address that stays", static_fields},
     {"fdb", "An entry of the address table", address_fields},
     {"worker", "A thread that moves frames, on a CPU of its own", worker_fields},
     {"event", "Something that happened", event_fields},
@@ -372,216 +436,4 @@ static const struct schema_object objects[] = {
     END,
 };
 
-static const struct schema_field port_add_params[] = {
-    {.name = "exist_ok",
-	.type = SCHEMA_BOOL,
-	.preset = "false",
-	.about = "it is no fault if the port is there already, with the same socket"},
-    END,
-};
-
-static const struct schema_field port_del_params[] = {
-    {.name = "missing_ok",
-	.type = SCHEMA_BOOL,
-	.preset = "false",
-	.about = "it is no fault if there is no such port"},
-    END,
-};
-
-static const struct schema_field port_list_params[] = {
-    {.name = "from",
-	.type = SCHEMA_UINT,
-	.max = 1024,
-	.preset = "0",
-	.about = "where to go on: \"next\" of the answer before"},
-    {.name = "limit",
-	.type = SCHEMA_UINT,
-	.min = 1,
-	.max = 256,
-	.preset = "256",
-	.about = "the most entries of one answer; more may follow"},
-    END,
-};
-
-static const struct schema_field fdb_list_params[] = {
-    {.name = "port",
-	.type = SCHEMA_STRING,
-	.min = 1,
-	.max = 128,
-	.names = "port",
-	.about = "only addresses behind this port"},
-    {.name = "from",
-	.type = SCHEMA_UINT,
-	.max = UINT32_MAX,
-	.preset = "0",
-	.about = "where to go on: \"next\" of the answer before"},
-    {.name = "limit",
-	.type = SCHEMA_UINT,
-	.min = 16,
-	.max = 4096,
-	.preset = "1024",
-	.about = "the most entries of one answer; there may be fewer, and more may follow"},
-    END,
-};
-
-static const struct schema_field fdb_flush_params[] = {
-    {.name = "port",
-	.type = SCHEMA_STRING,
-	.min = 1,
-	.max = 128,
-	.names = "port",
-	.about = "only addresses behind this port"},
-    END,
-};
-
-static const struct schema_field worker_move_params[] = {
-    {.name = "port",
-	.type = SCHEMA_STRING,
-	.min = 1,
-	.max = 128,
-	.names = "port",
-	.flags = SCHEMA_REQUIRED,
-	.about = "the port, which is up"},
-    {.name = "queue",
-	.type = SCHEMA_UINT,
-	.max = 255,
-	.flags = SCHEMA_REQUIRED,
-	.about = "number of the ingress queue, as port.stats shows it: an odd one"},
-    {.name = "to",
-	.type = SCHEMA_UINT,
-	.max = 127,
-	.flags = SCHEMA_REQUIRED,
-	.about = "number of the worker that is to poll it"},
-    END,
-};
-
-#define CONFIG_PARAM \
-	{ \
-		.name = "config", .type = SCHEMA_OBJECT, .object = "config", \
-		.flags = SCHEMA_REQUIRED, .about = "the configuration" \
-	}
-
-static const struct schema_field config_diff_params[] = {CONFIG_PARAM, END};
-
-static const struct schema_field config_apply_params[] = {
-    CONFIG_PARAM,
-    {.name = "dry_run",
-	.type = SCHEMA_BOOL,
-	.preset = "false",
-	.about = "change nothing, and tell what would change"},
-    END,
-};
-
-static const struct schema_field log_set_params[] = {
-    {.name = "level",
-	.type = SCHEMA_WORD,
-	.words = log_levels,
-	.flags = SCHEMA_REQUIRED,
-	.about = "lines of this level and of more severe ones are written"},
-    END,
-};
-
-static const struct schema_field subscribe_params[] = {
-    {.name = "events",
-	.type = SCHEMA_WORD,
-	.words = event_names,
-	.flags = SCHEMA_LIST,
-	.list_max = MANAGE_EVENTS_N,
-	.about = "which events; all of them if it is left out"},
-    END,
-};
-
-static const struct schema_method methods[] = {
-    {.name = "version",
-	.object = "version",
-	.gives = SCHEMA_GIVES_OBJECT,
-	.about = "Tell the version of the switch"},
-    {.name = "switch.show",
-	.object = "switch",
-	.gives = SCHEMA_GIVES_OBJECT,
-	.about = "Show the switch as a whole"},
-    {.name = "switch.set",
-	.object = "switch",
-	.takes = SCHEMA_TAKES_CHANGES,
-	.gives = SCHEMA_GIVES_OBJECT,
-	.about = "Change how the switch works, until its end",
-	.changes = true},
-    {.name = "port.add",
-	.object = "port",
-	.takes = SCHEMA_TAKES_NEW,
-	.params = port_add_params,
-	.gives = SCHEMA_GIVES_OBJECT,
-	.about = "Add a port",
-	.changes = true},
-    {.name = "port.del",
-	.object = "port",
-	.takes = SCHEMA_TAKES_KEY,
-	.params = port_del_params,
-	.about = "Remove a port, and disconnect its front-end",
-	.changes = true},
-    {.name = "port.list",
-	.object = "port",
-	.params = port_list_params,
-	.gives = SCHEMA_GIVES_LIST,
-	.about = "List all ports, or a part of them"},
-    {.name = "port.show",
-	.object = "port",
-	.takes = SCHEMA_TAKES_KEY,
-	.gives = SCHEMA_GIVES_OBJECT,
-	.about = "Show one port"},
-    {.name = "port.stats",
-	.object = "port_stats",
-	.takes = SCHEMA_TAKES_KEY,
-	.gives = SCHEMA_GIVES_OBJECT,
-	.about = "Show the counters of one port"},
-    {.name = "fdb.list",
-	.object = "fdb",
-	.params = fdb_list_params,
-	.gives = SCHEMA_GIVES_LIST,
-	.about = "List the address table, or a part of it"},
-    {.name = "fdb.flush",
-	.params = fdb_flush_params,
-	.about = "Forget MAC addresses; they are learned again from the next frames",
-	.changes = true},
-    {.name = "worker.list",
-	.object = "worker",
-	.gives = SCHEMA_GIVES_LIST,
-	.about = "List the workers"},
-    {.name = "worker.move",
-	.params = worker_move_params,
-	.about = "Let another worker poll a queue, without a loss; the balancer may move it on",
-	.changes = true},
-    {.name = "log.set",
-	.params = log_set_params,
-	.about = "Choose what the log has",
-	.changes = true},
-    {.name = "config.get",
-	.object = "config",
-	.gives = SCHEMA_GIVES_OBJECT,
-	.about = "Tell the running configuration"},
-    {.name = "config.diff",
-	.object = "change",
-	.params = config_diff_params,
-	.gives = SCHEMA_GIVES_LIST,
-	.about = "Tell how a configuration differs from the running one"},
-    {.name = "config.apply",
-	.object = "change",
-	.params = config_apply_params,
-	.gives = SCHEMA_GIVES_LIST,
-	.about = "Change what differs from a configuration, all or nothing",
-	.changes = true},
-    {.name = "config.save",
-	.about = "Write the running configuration to the file of --config",
-	.changes = true},
-    {.name = "schema.get",
-	.gives = SCHEMA_GIVES_SCHEMA,
-	.about = "Describe all objects and methods as JSON Schema"},
-    {.name = "subscribe",
-	.params = subscribe_params,
-	.about = "Send notifications of events to this client from now on"},
-    {.name = "unsubscribe", .about = "Send no more notifications to this client"},
-    {.name = "shutdown", .about = "End the switch", .changes = true},
-    END,
-};
-
-const struct schema schema_switch = {.objects = objects, .methods = methods};
+const struct schema schema_switch = {.objects = schema_objects, .methods = schema_methods};

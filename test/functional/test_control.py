@@ -115,7 +115,9 @@ def test_every_answer_is_what_the_schema_says(setting, client):
     schema = client.call("schema.get")
     port = str(setting.switch.paths[0])
     given = {"port.show": {"name": port}, "port.stats": {"name": port}, "log.set": {"level": "info"},
-             "config.diff": {"config": {}}, "config.apply": {"config": {}}}
+             "config.diff": {"config": {}}, "config.apply": {"config": {}}, "port.set": {"name": port},
+             "bridge.add": {"name": "red"}, "bridge.set": {"name": "default"}, "bridge.del": {"name": "red"},
+             "fdb.add": {"mac": "52:54:00:00:00:0a", "port": port}, "fdb.del": {"mac": "52:54:00:00:00:0a", "port": port}}
     assert {"version", "switch.show", "port.list", "fdb.list", "worker.list", "schema.get"} < set(schema["methods"])
     for name, method in schema["methods"].items():
         if name not in ("shutdown", "port.add", "port.del", "worker.move"):

@@ -42,7 +42,7 @@ def test_the_command_line_prints_tables(switch):
 
 
 @pytest.mark.parametrize("words, column, expected", (
-    ("port lsit", 5, "one of add, del, list, show, stats; did you mean list?"),
+    ("port lsit", 5, "one of add, del, set, list, show, stats; did you mean list?"),
     ("fdb list limit 3", 15, "a number from 16 to 4096"),
     ("fdb list prt x", 9, "did you mean port?"),
     ("port show", 10, "name of the port"),
@@ -143,7 +143,7 @@ def test_help_uses_no_memory_of_functions_that_have_returned(tmp_path):
     done = subprocess.run([program, "help", "fd"], capture_output=True, text=True, timeout=20,
                           env={**os.environ, "ASAN_OPTIONS": "detect_stack_use_after_return=1"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert "  fdb list [port VALUE]" in done.stdout
+    assert "  fdb list [bridge VALUE] [port VALUE]" in done.stdout
 
 
 DUMMY = '    {.name = "dummy", .type = SCHEMA_UINT, .min = 3, .max = 7, .about = "field of a test"},\n'
@@ -153,7 +153,7 @@ def test_a_new_field_is_everywhere(tmp_path):
     """One row of the table is all that a field takes."""
     for part in ("app/vswitchctl", "lib/base", "lib/manage", "scripts"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    table = tmp_path / "lib/manage/schema_table.c"
+    table = tmp_path / "lib/manage/schema_methods.c"
     head, begin, tail = table.read_text().partition("fdb_list_params[] = {\n")
     table.write_text(head + begin + DUMMY + tail)
     document = load_reference_doc(tmp_path)
