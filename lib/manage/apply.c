@@ -16,11 +16,13 @@
  * indices at the beginning: one for each port that is added, and one for each port that is removed
  * if it may have to come back.
  *
+ * Bridges are added before ports and removed after them (apply_bridges.c).
+ *
  * The work has stages. A stage does one port at a time, so it can be interrupted between two ports;
  * only the comparison is one piece. Whoever calls sees to it that nothing else adds or removes
  * ports meanwhile.
  */
-#include "manage/apply.h"
+#include "manage/apply_job.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,46 +35,9 @@
 #include "control/switch_port.h"
 #include "control/vswitch.h"
 #include "manage/check.h"
-#include "manage/config.h"
 #include "manage/methods.h"
 
-/* X(id, function): what comes one after the other. A function does the step at *at. */
-#define STAGES(X) \
-	X(CHECK, check_next) \
-	X(COMPARE, compare) \
-	X(ADD_NEW, add_new) \
-	X(REMOVE, remove_old) \
-	X(SET, set_next) \
-	X(ADD_FREED, add_freed) \
-	X(UNDO_ADDED, undo_added) \
-	X(UNDO_REMOVED, undo_removed) \
-	X(DONE, NULL)
-
-enum stage {
-#define X(id, function) STAGE_##id,
-	STAGES(X)
-#undef X
-};
-
 _Static_assert(PORTS_MAX == 1024, "as the schema says of the ports of a configuration");
-
-struct apply {
-	const struct manage *manage;
-	struct vswitch *sw;
-	const char *about;
-	bool dry_run, any_socket;
-	enum stage stage;
-	size_t at;          /* the next port or change of this stage */
-	json_t *given;      /* ports of the configuration, as they are written there */
-	json_t *now, *then; /* ports with all fields */
-	json_t *sockets;    /* an object with the paths of the ports that there are */
-	struct config_changes changes;
-	bool *done;    /* by change: the new port was added */
-	bool *gone;    /* by change: the old port was removed */
-	unsigned lost; /* ports that were removed and could not be added again */
-	bool failed;
-	struct apply_outcome outcome;
-};
 
 static const char *text_of(const json_t *port, const char *field)
 {
@@ -110,12 +75,17 @@ json_t *apply_current_ports(const struct vswitch *sw)
 	return ports;
 }
 
-/* The fault is at this port of the configuration. Returns false. */
-static bool fail_at(struct apply *a, size_t port)
+bool apply_fail_at(struct apply *a, const char *list, size_t index)
 {
-	a->outcome.port = port;
+	a->outcome.list = list;
+	a->outcome.index = index;
 	a->failed = true;
 	return false;
+}
+
+static bool fail_at(struct apply *a, size_t port)
+{
+	return apply_fail_at(a, "ports", port);
 }
 
 /* A port with all fields, checked as for port.add. NULL: error. */
@@ -219,7 +189,7 @@ static bool has_room(struct apply *a)
 	manage_fail(&a->outcome.error, MANAGE_NO_ROOM,
 	    "%s: this takes %u places for ports meanwhile; only %u are free now", a->about, needed,
 	    available);
-	return fail_at(a, APPLY_NO_PORT);
+	return fail_at(a, APPLY_NO_PLACE);
 }
 
 /* The sockets that stay as they are, with words for what has them. */
@@ -272,15 +242,14 @@ static bool sockets_differ(struct apply *a)
 	return !a->failed;
 }
 
-/* Of the ports with the same name, the second one. */
-static size_t second_of_name(const json_t *ports)
+size_t apply_second_of_name(const json_t *ports)
 {
 	json_t *names = json_object(), *port;
-	size_t i, found = APPLY_NO_PORT;
+	size_t i, found = APPLY_NO_PLACE;
 
 	json_array_foreach(ports, i, port)
 	{
-		if (found == APPLY_NO_PORT && json_object_get(names, text_of(port, "name")))
+		if (found == APPLY_NO_PLACE && json_object_get(names, text_of(port, "name")))
 			found = i;
 		json_object_set_new(names, text_of(port, "name"), json_true());
 	}
@@ -295,7 +264,7 @@ static size_t place_of_port(const struct apply *a, const json_t *then)
 	size_t i;
 
 	json_array_foreach(a->then, i, port) if (port == then) return i;
-	return APPLY_NO_PORT;
+	return APPLY_NO_PLACE;
 }
 
 /* What a client asks for needs sockets that exist already, or are where it may put them. */
@@ -314,11 +283,13 @@ static bool sockets_are_allowed(struct apply *a)
 
 static bool compare(struct apply *a)
 {
+	if (!apply_compare_bridges(a))
+		return false;
 	a->now = apply_current_ports(a->sw);
 	a->sockets = sockets_of(a->now);
 	if (config_compare(
 		port_object(), a->now, a->then, NULL, a->about, &a->changes, &a->outcome.error) < 0)
-		return fail_at(a, second_of_name(a->then));
+		return fail_at(a, apply_second_of_name(a->then));
 	if (!sockets_differ(a))
 		return false;
 	keep_given(a->manage, &a->changes);
@@ -329,7 +300,7 @@ static bool compare(struct apply *a)
 	if (a->done && a->gone)
 		return false;
 	manage_fail(&a->outcome.error, MANAGE_INTERNAL, "out of memory");
-	return fail_at(a, APPLY_NO_PORT);
+	return fail_at(a, APPLY_NO_PLACE);
 }
 
 static bool add(struct apply *a, size_t i)
@@ -445,29 +416,35 @@ static void tell_lost(struct manage_error *error, unsigned lost)
 	error->data = before.data;
 }
 
-static json_t *list_changes(const struct config_changes *changes)
+static void add_changes(json_t *entries, const char *object, const struct config_changes *changes)
 {
-	json_t *entries = json_array();
-
 	for (size_t i = 0; i < changes->n; i++) {
 		const struct config_change *c = &changes->change[i];
 
 		json_array_append_new(entries,
 		    json_pack("{s:s, s:s, s:o, s:s?}", "action", config_action_name(c->action),
-			"object", "port", "name", manage_text(c->name), "because", c->because));
+			"object", object, "name", manage_text(c->name), "because", c->because));
 	}
+}
+
+static json_t *list_changes(const struct apply *a)
+{
+	json_t *entries = json_array();
+
+	add_changes(entries, "bridge", &a->bridge_changes);
+	add_changes(entries, "port", &a->changes);
 	return manage_list(entries, NULL);
 }
 
 static enum stage next_stage(const struct apply *a)
 {
-	bool has_changed = a->stage >= STAGE_ADD_NEW && a->stage <= STAGE_ADD_FREED;
+	bool has_changed = a->stage >= STAGE_ADD_BRIDGES && a->stage <= STAGE_DEL_BRIDGES;
 
 	if (a->stage >= STAGE_UNDO_ADDED)
 		return a->stage + 1;
 	if (a->failed)
 		return has_changed ? STAGE_UNDO_ADDED : STAGE_DONE;
-	if (a->stage == STAGE_ADD_FREED || (a->stage == STAGE_COMPARE && a->dry_run))
+	if (a->stage == STAGE_DEL_BRIDGES || (a->stage == STAGE_COMPARE && a->dry_run))
 		return STAGE_DONE;
 	return a->stage + 1;
 }
@@ -481,7 +458,7 @@ static bool step(struct apply *a)
 	};
 
 	if (functions[a->stage](a)) {
-		a->at++;
+		a->at += !a->again;
 		return true;
 	}
 	a->stage = next_stage(a);
@@ -493,8 +470,9 @@ bool apply_work(struct apply *a, int64_t ns)
 {
 	int64_t end = clock_ns() + ns;
 
+	a->again = false;
 	while (a->stage != STAGE_DONE && step(a))
-		if (clock_ns() >= end)
+		if (a->again || clock_ns() >= end)
 			return true;
 	return false;
 }
@@ -504,7 +482,7 @@ struct apply_outcome apply_outcome(struct apply *a)
 	if (a->lost)
 		tell_lost(&a->outcome.error, a->lost);
 	if (!a->failed)
-		a->outcome.changes = list_changes(&a->changes);
+		a->outcome.changes = list_changes(a);
 	return a->outcome;
 }
 
@@ -519,7 +497,10 @@ struct apply *apply_create(const struct manage *manage, const struct apply_reque
 	a->about = request->about;
 	a->dry_run = request->dry_run;
 	a->any_socket = request->any_socket;
-	a->outcome.port = APPLY_NO_PORT;
+	a->at_once = request->at_once;
+	a->given_bridges = json_incref(json_object_get(request->config, "bridges"));
+	a->then_bridges = json_array();
+	a->outcome.index = APPLY_NO_PLACE;
 	a->given = json_incref(json_object_get(request->config, "ports"));
 	a->then = json_array();
 	return a;
@@ -533,6 +514,11 @@ void apply_destroy(struct apply *a)
 	json_decref(a->now);
 	json_decref(a->then);
 	json_decref(a->sockets);
+	json_decref(a->given_bridges);
+	json_decref(a->now_bridges);
+	json_decref(a->then_bridges);
+	free(a->bridge_changes.change);
+	free(a->bridge_done);
 	free(a->changes.change);
 	free(a->done);
 	free(a->gone);

@@ -16,21 +16,23 @@
 struct apply;
 struct manage;
 
-/* The fault is at no port of the configuration. */
-#define APPLY_NO_PORT SIZE_MAX
+/* The fault has no place in the configuration. */
+#define APPLY_NO_PLACE SIZE_MAX
 
 struct apply_request {
 	const char *about;    /* begins the message; it stays */
 	const json_t *config; /* checked; it is kept */
 	bool dry_run;
-	bool any_socket; /* sockets may be in any directory, because the file says so, not a client
-			  */
+	/* Sockets may be in any directory, because the file says so, not a client. */
+	bool any_socket;
+	bool at_once; /* there is no event loop yet, so there is nothing to wait for */
 };
 
 struct apply_outcome {
 	json_t *changes; /* the answer of config.apply; NULL: nothing has changed, see error */
 	struct manage_error error;
-	size_t port; /* which port of the configuration is wrong; or APPLY_NO_PORT */
+	const char *list; /* "ports" or "bridges": where the fault is */
+	size_t index;     /* in this list; or APPLY_NO_PLACE */
 };
 
 /* NULL: no memory. */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -89,13 +90,26 @@ static void go_on(struct manage *m)
 	}
 }
 
+static size_t count_changes(const struct apply_outcome *outcome, const char *object)
+{
+	const json_t *entries = json_object_get(outcome->changes, "entries"), *entry;
+	size_t i, n = 0;
+
+	json_array_foreach(entries, i, entry) n +=
+	    strcmp(json_string_value(json_object_get(entry, "object")), object) == 0;
+	return n;
+}
+
 static void tell_reloaded(const struct config_file *file, const struct apply_outcome *outcome)
 {
-	size_t n = json_array_size(json_object_get(outcome->changes, "entries"));
+	size_t ports = count_changes(outcome, "port"), bridges = count_changes(outcome, "bridge");
 
-	if (n)
-		log_info("%s: read again: %zu %s", file->path, n,
-		    n == 1 ? "port has changed" : "ports have changed");
+	if (bridges)
+		log_info("%s: read again: %zu ports and %zu bridges have changed", file->path,
+		    ports, bridges);
+	else if (ports)
+		log_info("%s: read again: %zu %s", file->path, ports,
+		    ports == 1 ? "port has changed" : "ports have changed");
 	else
 		log_info("%s: read again: nothing differs", file->path);
 }
@@ -163,7 +177,7 @@ json_t *change_apply(const struct rpc_call *call, const json_t *config, bool dry
 int change_load(struct manage *m, const struct config_file *file)
 {
 	const struct apply_request request = {
-	    .about = about_file, .config = file->config, .any_socket = true};
+	    .about = about_file, .config = file->config, .any_socket = true, .at_once = true};
 	struct apply *apply = apply_create(m, &request);
 	struct apply_outcome outcome;
 

@@ -103,11 +103,11 @@ void config_file_complain(const struct config_file *file, const struct apply_out
 	/* The place says it better. */
 	if (strncmp(message, about, n) == 0 && strncmp(message + n, ": ", 2) == 0)
 		message += n + 2;
-	if (outcome->port == APPLY_NO_PORT) {
+	if (outcome->index == APPLY_NO_PLACE) {
 		log_error("%s: %s%s", file->path, message, otherwise);
 		return;
 	}
-	yaml_locate(file->text, file->n, "ports", outcome->port, field, &at);
+	yaml_locate(file->text, file->n, outcome->list, outcome->index, field, &at);
 	log_error("%s:%u:%u: %s%s", file->path, at.line, at.column, message, otherwise);
 }
 

@@ -9,14 +9,20 @@
 #include "control/ports.h"
 #include "control/vswitch.h"
 
+json_t *manage_bridge_config(const struct bridge_config *c)
+{
+	return json_pack("{s:s, s:i, s:i, s:b, s:b}", "name", c->name, "mac_table",
+	    (int)c->fdb_entries, "age", (int)c->fdb_age_s, "forward_bpdu", (int)c->forward_bpdu,
+	    "drop_unknown", (int)c->drop_unknown);
+}
+
 static json_t *bridge_json(const struct bridge *bridge)
 {
-	const struct bridge_config *c = vswitch_bridge_config(bridge);
+	json_t *json = manage_bridge_config(vswitch_bridge_config(bridge));
 
-	return json_pack("{s:s, s:i, s:i, s:b, s:b, s:i, s:I}", "name", c->name, "mac_table",
-	    (int)c->fdb_entries, "age", (int)c->fdb_age_s, "forward_bpdu", (int)c->forward_bpdu,
-	    "drop_unknown", (int)c->drop_unknown, "ports", (int)vswitch_bridge_ports(bridge),
-	    "addresses", (json_int_t)fdb_count(vswitch_bridge_fdb(bridge)));
+	json_object_set_new(json, "ports", json_integer(vswitch_bridge_ports(bridge)));
+	json_object_set_new(json, "addresses", json_integer(fdb_count(vswitch_bridge_fdb(bridge))));
+	return json;
 }
 
 struct bridge *manage_find_bridge(const struct rpc_call *call, const char *field)
@@ -51,11 +57,24 @@ static void take_bool(const json_t *params, const char *name, bool *value)
 		*value = json_is_true(json_object_get(params, name));
 }
 
+void manage_read_bridge(const json_t *bridge, struct bridge_config *config)
+{
+	const json_t *entries = json_object_get(bridge, "mac_table");
+	const json_t *age = json_object_get(bridge, "age");
+
+	snprintf(config->name, sizeof(config->name), "%s",
+	    json_string_value(json_object_get(bridge, "name")));
+	if (entries)
+		config->fdb_entries = (uint32_t)json_integer_value(entries);
+	if (age)
+		config->fdb_age_s = (unsigned)json_integer_value(age);
+	take_bool(bridge, "forward_bpdu", &config->forward_bpdu);
+	take_bool(bridge, "drop_unknown", &config->drop_unknown);
+}
+
 json_t *method_bridge_add(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	const json_t *entries = json_object_get(call->params, "mac_table");
-	const json_t *age = json_object_get(call->params, "age");
 	struct bridge_config config;
 	struct port_fault fault;
 	struct bridge *bridge;
@@ -64,14 +83,7 @@ json_t *method_bridge_add(const struct rpc_call *call)
 	if (change_waits(call))
 		return NULL;
 	vswitch_bridge_defaults(m->config.sw, &config);
-	snprintf(config.name, sizeof(config.name), "%s",
-	    json_string_value(json_object_get(call->params, "name")));
-	if (entries)
-		config.fdb_entries = (uint32_t)json_integer_value(entries);
-	if (age)
-		config.fdb_age_s = (unsigned)json_integer_value(age);
-	take_bool(call->params, "forward_bpdu", &config.forward_bpdu);
-	take_bool(call->params, "drop_unknown", &config.drop_unknown);
+	manage_read_bridge(call->params, &config);
 	err = vswitch_bridge_add(m->config.sw, &config, &bridge, &fault);
 	return err ? refuse(call, err, &fault) : bridge_json(bridge);
 }

@@ -14,23 +14,52 @@ static json_t *port_defaults(const struct vswitch *sw)
 	return manage_port_config(&config);
 }
 
+/* What is as the defaults say is left out. */
+static void leave_out(json_t *object, const json_t *defaults)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)defaults, name, value)
+	{
+		if (json_equal(json_object_get(object, name), value))
+			json_object_del(object, name);
+	}
+}
+
+/* The default bridge is left out, too, if it is as the command line says. */
+static json_t *bridges(const struct vswitch *sw)
+{
+	json_t *all = manage_bridges(sw), *listed = json_array(), *bridge, *defaults;
+	struct bridge_config config;
+	size_t i;
+
+	vswitch_bridge_defaults(sw, &config);
+	defaults = manage_bridge_config(&config);
+	json_array_foreach(all, i, bridge)
+	{
+		leave_out(bridge, defaults);
+		if (i > 0 || json_object_size(bridge) > 1)
+			json_array_append(listed, bridge);
+	}
+	json_decref(all);
+	json_decref(defaults);
+	return listed;
+}
+
 json_t *manage_config(const struct manage *m)
 {
 	json_t *ports = apply_current_ports(m->config.sw), *defaults = port_defaults(m->config.sw);
-	json_t *entry, *value;
-	const char *name;
+	json_t *entry, *config = json_object(), *listed = bridges(m->config.sw);
 	size_t i;
 
-	json_array_foreach(ports, i, entry)
-	{
-		json_object_foreach(defaults, name, value)
-		{
-			if (json_equal(json_object_get(entry, name), value))
-				json_object_del(entry, name);
-		}
-	}
+	json_array_foreach(ports, i, entry) leave_out(entry, defaults);
 	json_decref(defaults);
-	return json_pack("{s:o}", "ports", ports);
+	if (json_array_size(listed))
+		json_object_set(config, "bridges", listed);
+	json_decref(listed);
+	json_object_set_new(config, "ports", ports);
+	return config;
 }
 
 /* Room for the rest of a request that applies it. */

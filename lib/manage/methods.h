@@ -39,6 +39,7 @@ struct manage {
 };
 
 struct bridge;
+struct bridge_config;
 struct port_config;
 struct port_settings;
 struct switch_port;
@@ -98,6 +99,13 @@ json_t *manage_port_config(const struct port_config *config);
  */
 bool manage_read_port(const char *about, const json_t *port, struct port_config *ret_config,
     struct manage_error *error);
+
+/* The fields of a bridge that can be set, from struct bridge_config and back. */
+json_t *manage_bridge_config(const struct bridge_config *config);
+void manage_read_bridge(const json_t *bridge, struct bridge_config *config);
+
+/* All bridges with these fields, as an array. */
+json_t *manage_bridges(const struct vswitch *sw);
 
 /* The fields of these settings, all but those that are not set. */
 json_t *manage_settings(const struct port_settings *settings);

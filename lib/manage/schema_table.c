@@ -395,6 +395,12 @@ static const struct schema_field event_fields[] = {
 static const char *const config_actions[] = {"add", "del", "set", "replace", NULL};
 
 static const struct schema_field config_fields[] = {
+    {.name = "bridges",
+	.type = SCHEMA_OBJECT,
+	.object = "bridge",
+	.flags = SCHEMA_LIST,
+	.list_max = 64,
+	.about = "all bridges, with the fields that differ from the defaults"},
     {.name = "ports",
 	.type = SCHEMA_OBJECT,
 	.object = "port",

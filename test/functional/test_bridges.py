@@ -198,7 +198,7 @@ def test_a_configuration_sets_ports_without_replacing_them(setting, client):
         wrong["ports"][0]["trunk"] = "8"
         wrong["ports"].append({"name": "more", "socket": f"{setting.lab.dir}/more.sock"})
         wrong["ports"][port][field] = value
-        with pytest.raises(vswitch.Error, match="there is no bridge green"):
+        with pytest.raises(vswitch.Error, match='bridge: "green" is not a bridge of the configuration'):
             client.call("config.apply", config=wrong)
         assert client.call("config.get") == before, "all or nothing"
 
@@ -219,10 +219,77 @@ def test_a_fault_of_a_setting_has_a_place(setting, client):
     text = f"ports:\n  - name: new\n    socket: {setting.lab.dir}/new.sock\n    vlan_mode: access\n    vlan: 5\n"
     for wrong, place in (
         (text.replace("vlan: 5", "trunk: 5"), '5:12: port 1, new: trunk: "5" is not used without vlan_mode trunk'),
-        (text + "    bridge: green\n", "6:13: new: there is no bridge green"),
+        (text + "    bridge: green\n", '6:13: bridge: "green" is not a bridge of the configuration'),
         (text + "    mac_static:\n      - mac: 1:2\n", '7:14: mac: "1:2" is not a MAC address'),
     ):
         setting.file.write_text(wrong)
         setting.switch.signal(signal.SIGHUP)
         wait_for(lambda: f"{setting.file}:{place}" in setting.switch.err(), place, 5)
     setting.file.write_text("ports: []\n")
+
+
+def test_a_configuration_has_bridges(setting, client):
+    new = {"name": "new", "socket": f"{setting.lab.dir}/new.sock", "bridge": "red"}
+    wanted = {"bridges": [{"name": "red", "mac_table": 100, "drop_unknown": True}, {"name": "blue"}], "ports": [new]}
+    answer = client.call("config.apply", config=wanted)["entries"]
+    assert sorted((entry["action"], entry["object"], entry["name"]) for entry in answer) == [
+        ("add", "bridge", "blue"), ("add", "bridge", "red"), ("add", "port", "new")]
+    got = client.call("config.get")
+    assert got["bridges"] == wanted["bridges"] and got["ports"][-1] == new
+    assert client.call("config.apply", config=got)["entries"] == []
+    client.call("config.save")
+    # A bridge goes with its port, which is some milliseconds later; another one is set.
+    wanted = {"bridges": [{"name": "red", "mac_table": 100}], "ports": []}
+    answer = client.call("config.apply", config=wanted)["entries"]
+    assert sorted((entry["action"], entry["object"], entry["name"]) for entry in answer) == [
+        ("del", "bridge", "blue"), ("del", "port", "new"), ("set", "bridge", "red")]
+    assert client.call("config.apply", config={"ports": []})["entries"][0]["name"] == "red"
+    assert [bridge["name"] for bridge in client.list("bridge.list")] == ["default"]
+    setting.switch.signal(signal.SIGHUP)
+    wait_for(lambda: client.call("config.get")["bridges"] == got["bridges"] if len(list(client.list("bridge.list"))) == 3
+             else False, "bridges of the file")
+    assert client.call("config.apply", config={"bridges": [{"name": "default", "drop_unknown": True}]})
+    assert client.call("config.get")["bridges"] == [{"name": "default", "drop_unknown": True}]
+    assert client.call("config.apply", config={"ports": []})
+    assert "bridges" not in client.call("config.get")
+    setting.file.write_text("ports: []\n")
+
+
+def test_a_port_and_its_bridge_are_removed_at_once(setting, client):
+    """The bridge is removed when the removal of the port has ended; a fault brings both back."""
+    port = {"name": "new", "socket": f"{setting.lab.dir}/new.sock", "bridge": "red"}
+    wanted = {"bridges": [{"name": "red"}], "ports": [port]}
+    for _ in range(20):
+        client.call("config.apply", config=wanted)
+        client.call("config.apply", config={"ports": []})
+        assert [bridge["name"] for bridge in client.list("bridge.list")] == ["default"]
+    client.call("config.apply", config=wanted)
+    before = client.call("config.get")
+    wrong = {"bridges": [{"name": "blue"}], "ports": [{**port, "bridge": "blue"}, {
+        "name": "bad", "socket": f"{setting.lab.dir}/{'x' * 100}.sock"}]}
+    with pytest.raises(vswitch.Error, match="too long"):
+        client.call("config.apply", config=wrong)
+    assert client.call("config.get") == before
+    assert "the bridge stays" not in setting.switch.err()
+
+
+def test_bridges_of_a_configuration_that_are_refused(setting, client):
+    client.call("config.apply", config={"bridges": [{"name": "red"}]})
+    client.call("port.set", name=setting.names[0], bridge="red")
+    before = client.call("config.get")
+    for bridges, ports, words in (
+        ([{"name": "red", "mac_table": 7}], [], "mac_table: 7 is not what the bridge has, and cannot change"),
+        ([{"name": "red"}, {"name": "red"}], [], 'name: "red" is not there once'),
+        ([{"name": "red"}, {"name": "a b"}], [], "a b"),
+        ([{"mac_table": 7}], [], "bridge 1: name is missing"),
+        ([{"name": "red", "ports": 7}], [], "not known"),
+        ([], [], "the bridge red is not in the configuration, but the port .*a.sock of the command line belongs to it"),
+        ([{"name": "red"}], [{"name": "new", "socket": f"{setting.lab.dir}/new.sock", "bridge": "blue"}],
+         'bridge: "blue" is not a bridge of the configuration'),
+    ):
+        for method in ("config.diff", "config.apply"):
+            if "a b" in words and method == "config.diff":
+                continue  # only the switch knows which names it takes
+            with pytest.raises(vswitch.Error, match=words):
+                client.call(method, config={"bridges": bridges, "ports": ports})
+            assert client.call("config.get") == before
