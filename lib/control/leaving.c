@@ -118,6 +118,7 @@ void leaving_begin(struct switch_port *sp)
 	struct vswitch *sw = sp->sw;
 
 	sp->ops->leave(sp);
+	port_settings_leave(sp);
 	vswitch_changed(sp);
 	sp->stage = PORT_LEAVES_WORKERS;
 	if (sw->n_leaving++ == 0)

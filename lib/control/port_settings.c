@@ -184,6 +184,13 @@ int vswitch_port_set(
 	return 0;
 }
 
+void port_settings_leave(struct switch_port *sp)
+{
+	if (sp->bridge)
+		clear_static(sp, sp->bridge->fdb, &sp->settings, sp->settings.n_mac_static, NULL);
+	sp->settings.n_mac_static = 0;
+}
+
 void port_settings_drop(struct switch_port *sp)
 {
 	if (!sp->bridge)

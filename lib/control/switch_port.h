@@ -137,6 +137,9 @@ static inline struct fdb *switch_port_fdb(const struct switch_port *sp)
 /* The new settings have been committed: begin to forget addresses that were learned before. */
 void port_settings_committed(struct switch_port *sp);
 
+/* The port is being removed: its static addresses are free at once, as its name is. */
+void port_settings_leave(struct switch_port *sp);
+
 /* The port is about to be destroyed: it leaves its bridge. */
 void port_settings_drop(struct switch_port *sp);
 

@@ -293,3 +293,16 @@ def test_bridges_of_a_configuration_that_are_refused(setting, client):
             with pytest.raises(vswitch.Error, match=words):
                 client.call(method, config={"bridges": bridges, "ports": ports})
             assert client.call("config.get") == before
+
+
+def test_static_addresses_move_with_a_port_that_is_replaced(setting, client):
+    """The port that is removed still exists for some milliseconds."""
+    ports = [{"name": f"n{n}", "socket": f"{setting.lab.dir}/n{n}.sock", "mac_static": [{"mac": f"52:54:00:00:01:{n:02x}"}]}
+             for n in range(20)]
+    client.call("config.apply", config={"ports": ports})
+    for mtu in range(1500, 1510):
+        answer = client.call("config.apply", config={"ports": [{**port, "max_mtu": mtu} for port in ports]})["entries"]
+        assert [entry["action"] for entry in answer] == ["replace"] * 20
+    client.call("port.del", name="n0")
+    client.call("fdb.add", mac="52:54:00:00:01:00", port="n1")
+    assert len([entry for entry in client.list("fdb.list") if entry["static"]]) == 20
