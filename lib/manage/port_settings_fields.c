@@ -97,15 +97,69 @@ static json_t *statics_json(const struct port_settings *s)
 	return list;
 }
 
+static json_t *allowed_json(const struct port_settings *s)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < s->n_mac_allow; i++)
+		json_array_append_new(list, mac_json(s->mac_allow[i].mac));
+	return list;
+}
+
+/* X(name): members of struct port_settings, with the names of the schema. */
+#define POLICY_NUMBERS(X) \
+	X(mac_limit) \
+	X(storm_broadcast) \
+	X(storm_multicast) \
+	X(storm_unknown)
+#define POLICY_FLAGS(X) \
+	X(mac_move_guard) \
+	X(isolated)
+
+static void add_policy(const struct port_settings *s, json_t *port)
+{
+	if (s->n_mac_allow)
+		json_object_set_new(port, "mac_allow", allowed_json(s));
+#define X(name) json_object_set_new(port, #name, json_integer(s->name));
+	POLICY_NUMBERS(X)
+#undef X
+#define X(name) json_object_set_new(port, #name, json_boolean(s->name));
+	POLICY_FLAGS(X)
+#undef X
+}
+
+static void take_policy(const json_t *port, struct port_settings *s)
+{
+	const json_t *list = json_object_get(port, "mac_allow"), *mac;
+	size_t i;
+
+	if (list)
+		s->n_mac_allow = 0;
+	json_array_foreach(list, i, mac)
+	    manage_read_mac(json_string_value(mac), s->mac_allow[s->n_mac_allow++].mac);
+#define X(name) \
+	if (json_object_get(port, #name)) \
+		s->name = (uint32_t)json_integer_value(json_object_get(port, #name));
+	POLICY_NUMBERS(X)
+#undef X
+#define X(name) \
+	if (json_object_get(port, #name)) \
+		s->name = json_is_true(json_object_get(port, #name));
+	POLICY_FLAGS(X)
+#undef X
+}
+
 json_t *manage_settings(const struct port_settings *s)
 {
 	const struct vlan_config *v = &s->vlan;
-
-	return json_pack("{s:s, s:s, s:o*, s:o*, s:o*, s:o*}", "bridge",
+	json_t *port = json_pack("{s:s, s:s, s:o*, s:o*, s:o*, s:o*}", "bridge",
 	    *s->bridge ? s->bridge : BRIDGE_DEFAULT, "vlan_mode", mode_name(v), "vlan",
 	    v->vlan ? json_integer(v->vlan) : NULL, "trunk", vlans_text(&v->trunk), "tpid",
 	    v->tpid ? json_sprintf("0x%04x", v->tpid) : NULL, "mac_static",
 	    s->n_mac_static ? statics_json(s) : NULL);
+
+	add_policy(s, port);
+	return port;
 }
 
 static bool refuse(const char *about, const char *field, const json_t *value, const char *expected,
@@ -183,5 +237,6 @@ bool manage_read_settings(
 
 	if (bridge)
 		snprintf(s->bridge, sizeof(s->bridge), "%s", bridge);
+	take_policy(port, s);
 	return take_vlan(about, port, &s->vlan, error) && take_statics(about, port, s, error);
 }

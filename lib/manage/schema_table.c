@@ -155,6 +155,12 @@ static const struct schema_field bridge_fields[] = {
     END,
 };
 
+#define POLICY_STORM(field, kind) \
+	{ \
+		.name = field, .type = SCHEMA_UINT, .max = 100000000, .unit = "frames per second", \
+		.about = kind " that may enter in a second; 0 is no limit" \
+	}
+
 /* What is not given to port.add is as the command line of the switch says for all ports. */
 static const struct schema_field port_fields[] = {
     PORT_NAME,
@@ -205,6 +211,24 @@ static const struct schema_field port_fields[] = {
 	.flags = SCHEMA_LIST,
 	.list_max = 64,
 	.about = "addresses that are always on this port"},
+    {.name = "mac_allow",
+	.type = SCHEMA_MAC,
+	.flags = SCHEMA_LIST,
+	.list_max = 64,
+	.about = "the only source addresses that may send; an empty list allows all"},
+    {.name = "mac_limit",
+	.type = SCHEMA_UINT,
+	.max = 16777216,
+	.about = "most addresses that are learned on the port; 0 is no limit"},
+    {.name = "mac_move_guard",
+	.type = SCHEMA_BOOL,
+	.about = "drop frames from addresses that are known on other ports that are up"},
+    {.name = "isolated",
+	.type = SCHEMA_BOOL,
+	.about = "exchange no frame with other isolated ports of the bridge"},
+    POLICY_STORM("storm_broadcast", "broadcasts"),
+    POLICY_STORM("storm_multicast", "multicasts"),
+    POLICY_STORM("storm_unknown", "unicast frames to unknown addresses"),
     {.name = "index",
 	ANY_NUMBER,
 	.flags = TOLD_SHOWN,

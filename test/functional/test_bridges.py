@@ -18,6 +18,10 @@ import vswitch  # noqa: E402
 PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
 
 
+NO_POLICY = {"mac_limit": 0, "mac_move_guard": False, "isolated": False, "storm_broadcast": 0, "storm_multicast": 0,
+             "storm_unknown": 0}
+
+
 class Setting:
     def __init__(self, lab):
         self.lab = lab
@@ -51,7 +55,8 @@ def client(setting):
     with setting.client() as client:
         yield client
         for name in setting.names:
-            client.call("port.set", name=name, bridge="default", vlan_mode="none", mac_static=[])
+            client.call("port.set", name=name, bridge="default", vlan_mode="none", mac_static=[], mac_allow=[],
+                        **NO_POLICY)
         client.call("config.apply", config={"ports": []})
 
 
@@ -306,3 +311,36 @@ def test_static_addresses_move_with_a_port_that_is_replaced(setting, client):
     client.call("port.del", name="n0")
     client.call("fdb.add", mac="52:54:00:00:01:00", port="n1")
     assert len([entry for entry in client.list("fdb.list") if entry["static"]]) == 20
+
+
+def test_a_port_has_a_policy(setting, client):
+    first, second = setting.names
+    policy = {"mac_limit": 5, "mac_move_guard": True, "isolated": True, "storm_broadcast": 6, "storm_multicast": 7,
+              "storm_unknown": 8}
+    assert client.call("port.show", name=first).items() >= NO_POLICY.items()
+    macs = ["52:54:00:00:00:0a", "52:54:00:00:00:0b"]
+    assert client.call("port.set", name=first, mac_allow=macs, **policy).items() >= {**policy, "mac_allow": macs}.items()
+    config = client.call("config.get")
+    assert config["ports"][0] == {"name": first, "socket": first, "mac_allow": macs, **policy}
+    assert client.call("config.apply", config=config)["entries"] == []
+    client.call("port.set", name=first, mac_allow=[], **NO_POLICY)
+    assert [entry["action"] for entry in client.call("config.apply", config=config)["entries"]] == ["set"]
+    assert client.call("config.get") == config
+    for wrong in ({"mac_limit": 16777217}, {"storm_unknown": -1}, {"mac_allow": ["x"]}, {"mac_allow": macs * 33}, {"isolated": 1}):
+        refused(client, "port.set", -32602, "is not", name=first, **wrong)
+    assert client.call("config.get") == config
+
+
+def test_policies_are_in_effect(setting, client):
+    first, second = setting.names
+    for name in setting.names:
+        client.call("port.set", name=name, isolated=True)
+    received, sent = setting.send()
+    assert received == 0 and sent > 100
+    client.call("port.set", name=second, isolated=False)
+    client.call("port.set", name=first, mac_allow=["52:54:00:00:00:0a"])
+    received, sent = setting.send()
+    assert received == 0 and sent > 100
+    client.call("port.set", name=first, mac_allow=[])
+    received, sent = setting.send()
+    assert received == sent > 100
