@@ -16,90 +16,22 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "candidates.h"
 #include "manage/check.h"
 #include "manage/yaml.h"
-
-#define CANDIDATES_MAX 128
-
-/* What may stand at one place. */
-struct candidates {
-	unsigned n;
-	char text[CANDIDATES_MAX][SCHEMA_NAME_MAX];
-	const char *about[CANDIDATES_MAX];
-};
-
-static void add_candidate(struct candidates *c, const char *text, size_t len, const char *about)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		if (strlen(c->text[i]) == len && strncmp(c->text[i], text, len) == 0)
-			return;
-	if (c->n == CANDIDATES_MAX || len >= SCHEMA_NAME_MAX)
-		return;
-	memcpy(c->text[c->n], text, len);
-	c->text[c->n][len] = '\0';
-	c->about[c->n++] = about;
-}
-
-static bool begins(const char *text, const char *word)
-{
-	for (; *word; word++, text++) {
-		if ((*word == '-' ? '_' : *word) != (*text == '-' ? '_' : *text))
-			return false;
-	}
-	return true;
-}
-
-/* The candidate that is meant, or -1: no candidate, or several, begin with the word. */
-static int find(const struct candidates *c, const char *word)
-{
-	int found = -1;
-
-	for (unsigned i = 0; i < c->n; i++) {
-		if (schema_same_name(c->text[i], word))
-			return (int)i;
-		if (!*word || !begins(c->text[i], word))
-			continue; /* another word */
-		if (found >= 0)
-			found = -2;
-		else if (found == -1)
-			found = (int)i;
-	}
-	return MAX(found, -1);
-}
-
-static int fault_at(struct usage_fault *fault, int word, const char *expected)
-{
-	fault->word = word;
-	snprintf(fault->expected, sizeof(fault->expected), "%s", expected);
-	return -1;
-}
-
-static int fault_among(struct usage_fault *fault, int at, const struct candidates *c,
-    const char *word, const char *otherwise)
-{
-	const char *names[CANDIDATES_MAX], *nearest, *comma = c->n > 1 ? "one of " : "";
-	size_t room = sizeof(fault->expected), used = 0;
-
-	for (unsigned i = 0; i < c->n; i++) {
-		names[i] = c->text[i];
-		if (used < room)
-			used += (size_t)snprintf(
-			    fault->expected + used, room - used, "%s%s", comma, c->text[i]);
-		comma = ", ";
-	}
-	if (c->n == 0)
-		return fault_at(fault, at, otherwise);
-	nearest = word ? schema_nearest(word, names, c->n) : NULL;
-	if (nearest && used < room && find(c, word) < 0)
-		snprintf(fault->expected + used, room - used, "; did you mean %s?", nearest);
-	fault->word = at;
-	return -1;
-}
 
 bool command_hides(const struct schema_method *method)
 {
 	return strcmp(method->name, "subscribe") == 0 || strcmp(method->name, "unsubscribe") == 0;
 }
+
+static const struct {
+	const char *name, *method, *about;
+} locals[] = {
+#define X(id, name, usage, method, about) {name, method, about},
+    COMMAND_LOCALS(X)
+#undef X
+};
 
 static void first_words(const struct schema *schema, struct candidates *c)
 {
@@ -108,8 +40,45 @@ static void first_words(const struct schema *schema, struct candidates *c)
 		const struct schema_object *o = schema_object(schema, m->object);
 
 		if (!command_hides(m))
-			add_candidate(c, m->name, n, m->name[n] && o ? o->about : m->about);
+			candidates_add(c, m->name, n, m->name[n] && o ? o->about : m->about);
 	}
+	for (unsigned i = 0; i < ARRAY_SIZE(locals); i++)
+		candidates_add(c, locals[i].name, strlen(locals[i].name), locals[i].about);
+}
+
+enum command_local command_local(const struct schema *schema, const char *word)
+{
+	struct candidates c = {0};
+	int found;
+
+	first_words(schema, &c);
+	found = candidates_find(&c, word);
+	for (unsigned i = 0; found >= 0 && i < ARRAY_SIZE(locals); i++)
+		if (strcmp(c.text[found], locals[i].name) == 0)
+			return (enum command_local)i;
+	return COMMAND_NONE;
+}
+
+static int local_of(const struct schema_method *method)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(locals); i++)
+		if (locals[i].method && strcmp(locals[i].method, method->name) == 0)
+			return (int)i;
+	return -1;
+}
+
+const char *command_name(const struct schema_method *method)
+{
+	int local = local_of(method);
+
+	return local < 0 ? method->name : locals[local].name;
+}
+
+const char *command_about(const struct schema_method *method)
+{
+	int local = local_of(method);
+
+	return local < 0 ? method->about : locals[local].about;
 }
 
 /* The verbs of an object. */
@@ -119,7 +88,7 @@ static void verbs(const struct schema *schema, const char *object, struct candid
 
 	for (const struct schema_method *m = schema->methods; m->name; m++)
 		if (strncmp(m->name, object, n) == 0 && m->name[n] == '.')
-			add_candidate(c, m->name + n + 1, strlen(m->name + n + 1), m->about);
+			candidates_add(c, m->name + n + 1, strlen(m->name + n + 1), m->about);
 }
 
 static const struct schema_method *method_of(
@@ -127,6 +96,9 @@ static const struct schema_method *method_of(
 {
 	char name[2 * SCHEMA_NAME_MAX + 2];
 
+	for (unsigned i = 0; !verb && i < ARRAY_SIZE(locals); i++)
+		if (strcmp(object, locals[i].name) == 0)
+			return schema_method(schema, locals[i].method);
 	snprintf(name, sizeof(name), "%.*s%s%.*s", SCHEMA_NAME_MAX, object, verb ? "." : "",
 	    SCHEMA_NAME_MAX, verb ? verb : "");
 	return schema_method(schema, name);
@@ -142,18 +114,45 @@ static const struct schema_method *default_method(const struct schema *schema, c
 	return m;
 }
 
-/* The method of the first words; *ret_used: how many words it took. NULL: *fault. */
-static const struct schema_method *find_method(const struct schema *schema, int n,
-    char *const words[], int *ret_used, struct usage_fault *fault)
+const struct schema_method *command_object(const struct schema *schema, const char *word)
+{
+	const struct schema_method *m = schema->methods;
+	struct candidates c = {0};
+	int first;
+
+	first_words(schema, &c);
+	first = candidates_find(&c, word);
+	if (first < 0)
+		return NULL;
+	while (m->name &&
+	    (strncmp(m->name, c.text[first], strlen(c.text[first])) != 0 ||
+		m->name[strlen(c.text[first])] != '.'))
+		m++;
+	return m->name ? m : NULL;
+}
+
+const char *command_expected(const struct schema_field *f, char *text, size_t room)
+{
+	if (f->type == SCHEMA_OBJECT && !(f->flags & SCHEMA_LIST))
+		snprintf(text, room, "a file in YAML or JSON");
+	else if (f->type == SCHEMA_PATH && !(f->flags & SCHEMA_LIST))
+		snprintf(text, room, "a path");
+	else
+		schema_expected(f, text, room);
+	return text;
+}
+
+const struct schema_method *command_method(const struct schema *schema, int n, char *const words[],
+    int *ret_used, struct usage_fault *fault)
 {
 	struct candidates objects = {0}, own = {0};
 	const struct schema_method *m;
 	int first, verb;
 
 	first_words(schema, &objects);
-	first = n ? find(&objects, words[0]) : -1;
+	first = n ? candidates_find(&objects, words[0]) : -1;
 	if (first < 0) {
-		fault_among(fault, 0, &objects, n ? words[0] : NULL, "");
+		candidates_fault(fault, 0, &objects, n ? words[0] : NULL, "");
 		return NULL;
 	}
 	verbs(schema, objects.text[first], &own);
@@ -161,14 +160,14 @@ static const struct schema_method *find_method(const struct schema *schema, int 
 	if (own.n == 0)
 		return method_of(schema, objects.text[first], NULL);
 	if (n > 1) {
-		verb = find(&own, words[1]);
+		verb = candidates_find(&own, words[1]);
 		*ret_used = 2;
 		if (verb >= 0)
 			return method_of(schema, objects.text[first], own.text[verb]);
 	}
 	m = default_method(schema, objects.text[first]);
 	if (n > 1 || !m) {
-		fault_among(fault, 1, &own, n > 1 ? words[1] : NULL, "");
+		candidates_fault(fault, 1, &own, n > 1 ? words[1] : NULL, "");
 		return NULL;
 	}
 	return m;
@@ -203,16 +202,16 @@ static void open_params(const struct schema *schema, const struct schema_method 
 
 	while ((f = schema_next_param(schema, method, &at, &required)))
 		if (!command_is_bare(f) && !json_object_get(given, f->name))
-			add_candidate(c, f->name, strlen(f->name), f->about);
+			candidates_add(c, f->name, strlen(f->name), f->about);
 }
 
 static void value_words(const struct schema_field *f, struct candidates *c)
 {
 	for (const char *const *w = f->type == SCHEMA_WORD ? f->words : NULL; w && *w; w++)
-		add_candidate(c, *w, strlen(*w), NULL);
+		candidates_add(c, *w, strlen(*w), NULL);
 	if (f->type == SCHEMA_BOOL) {
-		add_candidate(c, "true", 4, NULL);
-		add_candidate(c, "false", 5, NULL);
+		candidates_add(c, "true", 4, NULL);
+		candidates_add(c, "false", 5, NULL);
 	}
 }
 
@@ -267,7 +266,7 @@ static json_t *one_value(const struct schema_field *f, const char *text)
 		return path(text);
 	case SCHEMA_WORD:
 		value_words(f, &c);
-		i = find(&c, text);
+		i = candidates_find(&c, text);
 		if (i >= 0)
 			json = json_string(c.text[i]);
 		break;
@@ -346,12 +345,13 @@ static int take_value(const struct schema *schema, const struct schema_field *f,
 		return take_file(schema, f, word, params, fault);
 	value = value_of(f, word);
 	if (!value)
-		return fault_at(fault, at, "a text in UTF-8");
+		return candidates_fault_at(fault, at, "a text in UTF-8");
 	err = check_value(schema, f, value, "", &error);
 	json_decref(error.data);
 	json_object_set_new(params, f->name, value);
 	if (err < 0)
-		return fault_at(fault, at, schema_expected(f, expected, sizeof(expected)));
+		return candidates_fault_at(
+		    fault, at, command_expected(f, expected, sizeof(expected)));
 	return 0;
 }
 
@@ -365,16 +365,17 @@ static int take_param(const struct schema *schema, const struct schema_method *m
 	int i;
 
 	open_params(schema, method, params, &c);
-	i = find(&c, words[at]);
+	i = candidates_find(&c, words[at]);
 	if (i < 0)
-		return fault_among(fault, at, &c, words[at], "no more words");
+		return candidates_fault(fault, at, &c, words[at], "no more words");
 	f = schema_param(schema, method, c.text[i]);
 	if (f->type == SCHEMA_BOOL && (at + 1 == n || !boolean(words[at + 1]))) {
 		json_object_set_new(params, f->name, json_true());
 		return 1;
 	}
 	if (at + 1 == n)
-		return fault_at(fault, n, schema_expected(f, expected, sizeof(expected)));
+		return candidates_fault_at(
+		    fault, n, command_expected(f, expected, sizeof(expected)));
 	return take_value(schema, f, at + 1, words[at + 1], params, fault) < 0 ? -1 : 2;
 }
 
@@ -390,10 +391,8 @@ static int check_whole(
 	while ((f = schema_next_param(schema, command->method, &at, &required))) {
 		if (!required || json_object_get(command->params, f->name))
 			continue; /* it is not necessary, or it is there */
-		schema_expected(f, expected, sizeof(expected));
+		command_expected(f, expected, sizeof(expected));
 		fault->word = n;
-		if (f->type == SCHEMA_OBJECT)
-			snprintf(expected, sizeof(expected), "a file in YAML or JSON");
 		snprintf(fault->expected, sizeof(fault->expected), "%s%s%s",
 		    command_is_bare(f) ? f->about : f->name, command_is_bare(f) ? ": " : " and ",
 		    expected);
@@ -409,7 +408,7 @@ int command_parse(const struct schema *schema, int n, char *const words[], struc
 	int at = 0, took = 0;
 
 	ret->params = json_object();
-	ret->method = find_method(schema, n, words, &at, ret_fault);
+	ret->method = command_method(schema, n, words, &at, ret_fault);
 	if (!ret->method)
 		return -1;
 	key = key_of(schema, ret->method);
@@ -450,7 +449,7 @@ static const struct schema_field *continue_params(const struct schema *schema,
 		int i;
 
 		open_params(schema, method, params, &open);
-		i = find(&open, words[at]);
+		i = candidates_find(&open, words[at]);
 		f = i < 0 ? NULL : schema_param(schema, method, open.text[i]);
 		if (f && at + 1 == n && f->type != SCHEMA_BOOL) {
 			json_decref(params);
@@ -480,7 +479,7 @@ void command_continue(const struct schema *schema, int n, char *const words[],
 		tell_all(&c, add, arg);
 		return;
 	}
-	first = find(&c, words[0]);
+	first = candidates_find(&c, words[0]);
 	if (first >= 0 && n == 1) {
 		struct candidates own = {0};
 
@@ -489,7 +488,7 @@ void command_continue(const struct schema *schema, int n, char *const words[],
 		if (own.n)
 			return;
 	}
-	method = find_method(schema, n, words, &used, &fault);
+	method = command_method(schema, n, words, &used, &fault);
 	if (!method)
 		return;
 	c.n = 0;
