@@ -161,6 +161,7 @@ static void print_line(const struct schema *schema, const struct schema_method *
 static void print_options(FILE *out)
 {
 	fputs("\n"
+	      "Without a command, on a terminal, it is a shell with completion and history.\n\n"
 	      "  -j, --json           print results as JSON\n"
 	      "  -s, --socket PATH    the control socket (default: $VSWITCH_CONTROL, else\n"
 	      "                       /run/vswitch/control.sock)\n"

@@ -4,8 +4,10 @@
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "client.h"
+#include "shell.h"
 #include "talk.h"
 
 /* UTF-8 is what the switch speaks. A locale without it cannot tell how wide its characters are. */
@@ -46,6 +48,8 @@ int main(int argc, char *argv[])
 	}
 	if (optind < argc)
 		status = (int)client_run(&client, argc - optind, argv + optind);
+	else if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+		status = shell_run(&client);
 	else
 		status = (int)client_run_word(&client, "help");
 	client_close(&client);
