@@ -149,26 +149,45 @@ def test_help_uses_no_memory_of_functions_that_have_returned(tmp_path):
 DUMMY = '    {.name = "dummy", .type = SCHEMA_UINT, .min = 3, .max = 7, .about = "field of a test"},\n'
 
 
+def add_row(table, before, row):
+    """Put a row behind the only place in a table that has this text."""
+    head, begin, tail = table.read_text().partition(before)
+    assert begin and before not in tail
+    table.write_text(head + begin + row + tail)
+
+
 def test_a_new_field_is_everywhere(tmp_path):
-    """One row of the table is all that a field takes."""
-    for part in ("app/vswitchctl", "lib/base", "lib/manage", "scripts"):
+    """One row of the table is all that a field takes, of a method and of an object."""
+    for part in ("app/vswitchctl", "lib/base", "lib/manage", "scripts", "doc"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    table = tmp_path / "lib/manage/schema_table.c"
-    head, begin, tail = table.read_text().partition("fdb_list_params[] = {\n")
-    table.write_text(head + begin + DUMMY + tail)
+    check = [tmp_path / "scripts/reference-doc", "--check"]
+    assert subprocess.run(check, timeout=60).returncode == 0
+    add_row(tmp_path / "lib/manage/schema_table.c", "fdb_list_params[] = {\n", DUMMY)
+    add_row(tmp_path / "lib/manage/schema_table.c", "port_fields[] = {\n    PORT_NAME,\n", DUMMY)
+    stale = subprocess.run(check, timeout=60, capture_output=True, text=True)
+    assert stale.returncode == 1
+    assert "doc/reference.md is out of date" in stale.stdout and "doc/vswitchctl.8 is out of date" in stale.stdout
     document = load_reference_doc(tmp_path)
     program = document.build(tmp_path)
 
     def run(*words):
         return subprocess.run([program, "-s", tmp_path / "absent", *words], capture_output=True, text=True, timeout=20)
 
-    assert re.search(r"dummy +field of a test\n +\(a number from 3 to 7\)", run("help", "fdb", "list").stdout)
-    assert "dummy" in run("complete", "--", "fdb", "list", "").stdout.split()
     schema = json.loads(run("describe").stdout)
-    field = schema["methods"]["fdb.list"]["params"]["properties"]["dummy"]
-    assert (field["minimum"], field["maximum"], field["description"]) == (3, 7, "field of a test")
-    assert "| `dummy` | 3 to 7 |  | field of a test |" in document.markdown(schema)
-    assert "\n\\fBdummy\\fR\nfield of a test.\n" in "\n".join(document.manual(schema))
-    refused = run("fdb", "list", "dummy", "8")
-    assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, "expected: a number from 3 to 7")
-    assert run("fdb", "list", "dummy", "7").returncode == 3
+    reference, manual = list(document.markdown(schema)), "\n".join(document.manual(schema))
+    assert reference.count("| `dummy` | 3 to 7 |  | field of a test |") == 3  # two methods and the object
+    for method, words in (("fdb.list", []), ("port.add", ["vm", "socket", "/vm"])):
+        assert re.search(r"\[dummy NUMBER\].*dummy +field of a test\n +\(a number from 3 to 7\)",
+                         run("help", *method.split(".")).stdout, re.S)
+        assert "dummy" in run("complete", "--", *method.split("."), *words, "").stdout.split()
+        field = schema["methods"][method]["params"]["properties"]["dummy"]
+        assert (field["minimum"], field["maximum"], field["description"]) == (3, 7, "field of a test")
+        refused = run(*method.split("."), *words, "dummy", "8")
+        assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, "expected: a number from 3 to 7")
+        assert run(*method.split("."), *words, "dummy", "7").returncode == 3
+    assert manual.count("\n\\fBdummy\\fR\nfield of a test.\n") == 2
+    file = tmp_path / "ports.yaml"
+    for value, status, said in (("7", 3, "no switch at"), ("8", 2, f"{file}:4:12: dummy: .* is not a number from 3 to 7")):
+        file.write_text(f"ports:\n  - name: vm\n    socket: /vm\n    dummy: {value}\n")
+        done = run("config", "apply", file)
+        assert done.returncode == status and re.search(said, done.stderr), done.stderr
