@@ -44,6 +44,16 @@ int candidates_find(const struct candidates *c, const char *word)
 	return MAX(found, -1);
 }
 
+/* How many begin with the word. */
+static unsigned count(const struct candidates *c, const char *word)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->n; i++)
+		n += candidates_begins(c->text[i], word);
+	return n;
+}
+
 int candidates_fault_at(struct usage_fault *fault, int word, const char *expected)
 {
 	fault->word = word;
@@ -54,19 +64,23 @@ int candidates_fault_at(struct usage_fault *fault, int word, const char *expecte
 int candidates_fault(struct usage_fault *fault, int at, const struct candidates *c,
     const char *word, const char *otherwise)
 {
-	const char *names[CANDIDATES_MAX], *nearest, *comma = c->n > 1 ? "one of " : "";
+	const char *names[CANDIDATES_MAX], *nearest = NULL, *comma = "one of ";
 	size_t room = sizeof(fault->expected), used = 0;
+	bool several = word && *word && count(c, word) > 1;
 
-	for (unsigned i = 0; i < c->n; i++) {
-		names[i] = c->text[i];
-		if (used < room)
-			used += (size_t)snprintf(
-			    fault->expected + used, room - used, "%s%s", comma, c->text[i]);
-		comma = ", ";
-	}
 	if (c->n == 0)
 		return candidates_fault_at(fault, at, otherwise);
-	nearest = word ? schema_nearest(word, names, c->n) : NULL;
+	for (unsigned i = 0; i < c->n; i++) {
+		names[i] = c->text[i];
+		if (several && !candidates_begins(c->text[i], word))
+			continue; /* the word does not mean it */
+		if (used < room)
+			used += (size_t)snprintf(fault->expected + used, room - used, "%s%s",
+			    c->n > 1 ? comma : "", c->text[i]);
+		comma = ", ";
+	}
+	if (word && !several)
+		nearest = schema_nearest(word, names, c->n);
 	if (nearest && used < room && candidates_find(c, word) < 0)
 		snprintf(fault->expected + used, room - used, "; did you mean %s?", nearest);
 	fault->word = at;

@@ -34,8 +34,8 @@ bool candidates_begins(const char *text, const char *word);
 int candidates_fault_at(struct usage_fault *fault, int word, const char *expected);
 
 /*
- * Fill *fault: the word (NULL: none is there) is not one of the candidates. If there are none,
- * `otherwise` is expected. Returns -1.
+ * Fill *fault: the word (NULL: none is there) is not one of the candidates, or several begin with
+ * it. If there are none, `otherwise` is expected. Returns -1.
  */
 int candidates_fault(struct usage_fault *fault, int at, const struct candidates *c,
     const char *word, const char *otherwise);

@@ -194,10 +194,17 @@ static enum client_status failed(struct client *c, json_t *error, const char *me
 	return status;
 }
 
+/* Is the result printed as JSON? It is if it can be given to another command, in a file. */
+static bool is_json(const struct client *c, const struct schema_method *m)
+{
+	return c->json || m->gives == SCHEMA_GIVES_SCHEMA ||
+	    (m->gives == SCHEMA_GIVES_OBJECT && command_is_document(&schema_switch, m->object));
+}
+
 static enum client_status call(struct client *c, const struct command *command)
 {
 	const struct schema_method *method = command->method;
-	bool json = c->json || method->gives == SCHEMA_GIVES_SCHEMA;
+	bool json = is_json(c, method);
 	bool table = method->gives == SCHEMA_GIVES_LIST && !json;
 	json_t *error = NULL, *result;
 
@@ -312,10 +319,27 @@ static bool for_scripts(struct client *c, int n, char *const words[])
 	return true;
 }
 
+static bool asks_for_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* The words of a command, and an option at the end. */
+static enum client_status help_at_end(const struct client *c, int n, char *const words[])
+{
+	struct usage_fault fault;
+
+	if (help_print(&schema_switch, n - 1, words, c->shell, stdout, &fault) == 0)
+		return CLIENT_DONE;
+	return usage(n, words, &fault);
+}
+
 enum client_status client_run(struct client *c, int n, char *const words[])
 {
 	enum command_local local = command_local(&schema_switch, words[0]);
 
+	if (asks_for_help(words[n - 1]) && strcmp(words[0], "complete") != 0)
+		return help_at_end(c, n, words);
 	if (local == COMMAND_HELP)
 		return help(c, n, words);
 	if (local == COMMAND_COMPLETION)

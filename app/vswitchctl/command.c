@@ -173,6 +173,16 @@ const struct schema_method *command_method(const struct schema *schema, int n, c
 	return m;
 }
 
+bool command_is_document(const struct schema *schema, const char *object)
+{
+	for (const struct schema_method *m = schema->methods; object && m->name; m++)
+		for (const struct schema_field *f = m->params; f && f->name; f++)
+			if (f->type == SCHEMA_OBJECT && !(f->flags & SCHEMA_LIST) &&
+			    strcmp(f->object, object) == 0)
+				return true;
+	return false;
+}
+
 bool command_is_bare(const struct schema_field *field)
 {
 	return (field->flags & SCHEMA_KEY) || field->type == SCHEMA_OBJECT;

@@ -37,6 +37,9 @@ const struct schema_method *command_object(const struct schema *schema, const ch
 /* What a value must be, as schema_expected(), for a person who types it. */
 const char *command_expected(const struct schema_field *field, char *text, size_t room);
 
+/* Is the object something that is written in a file, which another method takes? */
+bool command_is_document(const struct schema *schema, const char *object);
+
 /* Is it a value without a name: the key of an object, or a file? There is one such parameter. */
 bool command_is_bare(const struct schema_field *field);
 

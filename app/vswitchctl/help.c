@@ -137,7 +137,8 @@ static void print_method(
 		return;
 	fputs("\nIt shows:\n", out);
 	for (f = object->fields; f->name; f++)
-		fprintf(out, "  %-16s  %s\n", f->name, f->about);
+		fprintf(out, f->unit ? "  %-16s  %s, in %s\n" : "  %-16s  %s\n", f->name, f->about,
+		    f->unit);
 }
 
 static void print_line(const struct schema *schema, const struct schema_method *m, FILE *out)

@@ -48,6 +48,11 @@ def test_the_command_line_prints_tables(switch):
     ("port show", 10, "name of the port"),
     ("log set level lod", 14, "one of error, warning, info, debug"),
     ("prt", 0, "did you mean port?"),
+    ("port s", 5, "expected: one of show, stats"),
+    ("port add vm queue_pairs", 24, "a number from 1 to 128"),
+    ("config apply", 13, "the configuration: a file in YAML or JSON"),
+    ("monitor events port.pu", 15, "port.up"),
+    ("prt --help", 0, "did you mean port?"),
 ))
 def test_a_caret_is_under_the_wrong_word(switch, words, column, expected):
     done = ctl(switch, *words.split())
@@ -55,7 +60,7 @@ def test_a_caret_is_under_the_wrong_word(switch, words, column, expected):
     assert (done.returncode, done.stdout) == (2, "")
     assert first == f"vswitchctl: {words}"
     assert caret == " " * (len("vswitchctl: ") + column) + "^"
-    assert last.startswith("expected: ") and expected in last
+    assert last == expected if expected.startswith("expected: ") else expected in last and last.startswith("expected: ")
 
 
 def test_refused_and_absent(switch):
@@ -116,6 +121,24 @@ def test_configuration_files(switch, tmp_path):
     assert ctl(switch, "config", "diff").returncode == 2
 
 
+def test_what_a_new_user_tries(switch):
+    """--help behind a command, help for an abbreviation, units; and the configuration is a file that can be applied."""
+    usage = "usage: vswitchctl port del NAME [missing_ok]"
+    for words in ("help port del", "help po de", "port del --help", "po de -h"):
+        done = ctl(switch, *words.split())
+        assert (done.returncode, done.stdout.splitlines()[0]) == (0, usage)
+    assert "Commands:\n  port add NAME socket PATH [...]" in ctl(switch, "port", "--help").stdout
+    assert re.search(r"busy +part of .*, in thousandths\n", ctl(switch, "help", "worker", "list").stdout)
+    assert ctl(switch, "help", "monitor").stdout.splitlines()[0] == "usage: vswitchctl monitor"
+    assert "NAME  name of the port\n" in ctl(switch, "help", "port", "add").stdout.replace(" " * 12, "")
+    overview = ctl(switch, "help").stdout.splitlines()
+    assert max(map(len, overview)) <= 100
+    file = switch.paths[0].parent / "running.yaml"
+    file.write_text(ctl(switch, "config", "get").stdout)
+    done = ctl(switch, "config", "apply", file)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_completion(switch):
     done = ctl(switch, "complete", "--", "port", "show", "")
     assert done.stdout.splitlines() == [str(path) for path in switch.paths]
@@ -123,6 +146,21 @@ def test_completion(switch):
                            ' PATH="$(dirname "$0"):$PATH"; _vswitchctl; echo "${COMPREPLY[@]}"', CTL],
                           capture_output=True, text=True, timeout=20)
     assert done.stdout == "list\n"
+    assert ctl(switch, "complete", "--", "-j", "-s", switch.paths[0].parent / "control.sock", "port", "show",
+               "").stdout.splitlines() == [str(path) for path in switch.paths]
+    assert ctl(switch, "complete", "monitor", "events", "port.up,port.a").stdout == "port.up,port.added\n"
+    assert ctl(switch, "complete", "help", "fdb", "").stdout == "list\n"
+
+
+def test_bash_gets_names_that_it_cannot_run(switch):
+    name = "$(touch /tmp/evil) *"
+    assert ctl(switch, "port", "add", name, "socket", switch.paths[0].parent / "evil.sock").returncode == 0
+    done = subprocess.run(["bash", "-c", 'source <("$0" completion bash); COMP_WORDS=(vswitchctl port show \'$(to\'); '
+                           'COMP_CWORD=3; PATH="$(dirname "$0"):$PATH"; _vswitchctl; printf "%s\n" "${COMPREPLY[@]}"; '
+                           'eval "printf %s ${COMPREPLY[0]}"', CTL], capture_output=True, text=True, timeout=20,
+                          env={**os.environ, "VSWITCH_CONTROL": str(switch.paths[0].parent / "control.sock")})
+    assert done.stdout.splitlines()[1:] == [name]
+    assert ctl(switch, "port", "del", name).returncode == 0
 
 
 def test_reference_and_manual_are_what_the_tables_say():
