@@ -163,12 +163,11 @@ int vswitch_port_add(struct vswitch *sw, const struct port_config *config,
 void vswitch_port_del(
     struct vswitch *sw, struct switch_port *sp, void (*done)(void *arg), void *arg)
 {
-	log_limited(sp->limit, LOG_INFO, sp->name, "the port is removed");
+	log_limited(&sw->removed.limit, LOG_INFO, sp->name, "the port is removed");
 	sp->removed = done;
 	sp->removed_arg = arg;
 	leaving_begin(sp);
 	vswitch_tell(sp, PORT_REMOVED);
-	(void)sw;
 }
 
 struct switch_port *vswitch_port_next(const struct vswitch *sw, unsigned *at)

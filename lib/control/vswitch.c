@@ -224,6 +224,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	fdb_age_some(sw->fdb, workers_clock(), fdb_buckets(sw->fdb) / AGE_TICKS + 1);
 	address_owners_tick(sw);
+	leaving_tick(sw);
+	log_limit_service(&sw->removed.limit, "ports that were removed");
 }
 
 static int events_start(struct vswitch *sw)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log_limit.h"
 #include "control/port_index.h"
 #include "control/ports.h"
 #include "control/scheduler.h"
@@ -41,11 +42,13 @@ struct vswitch {
 	bool calls_left;      /* some calls could not be handed over */
 	struct address_owners address_owners;
 	struct port_indices indices;
-	unsigned n_leaving; /* ports that are being removed */
+	unsigned n_leaving;   /* ports that are being removed */
+	unsigned n_untrimmed; /* ports whose memory was not given back to the kernel */
 	struct event *leave;
 	struct removed_ports {
 		unsigned n;
 		struct queue_stats ingress, egress; /* sums of their queues' counters */
+		struct log_limit limit;             /* of the lines about them */
 	} removed;
 	unsigned n_listeners;
 	struct port_listener {
