@@ -101,8 +101,11 @@ static int wait_for_key(EditLine *el)
 		let_signals(false);
 		if (pressed || !wakes)
 			break;
-		el_resize(el);               /* another size, or the shell was stopped: */
-		el_set(el, EL_PREP_TERM, 1); /* then the terminal was used by others */
+		/* The size is another one, or the shell was stopped and others used the terminal.
+		 */
+		el_resize(el);
+		el_set(el, EL_PREP_TERM, 0);
+		el_set(el, EL_PREP_TERM, 1);
 		el_set(el, EL_REFRESH);
 	}
 	if (!pressed)

@@ -17,7 +17,7 @@ from test_ctl import load_reference_doc
 
 CTL = Path(VSWITCHD).resolve().parents[1] / "vswitchctl/vswitchctl"
 PROMPT = "vswitchctl> "
-TAB, CTRL_C, CTRL_D, UP = "\t", "\x03", "\x04", "\x1b[A"
+TAB, CTRL_C, CTRL_D, CTRL_Z, UP = "\t", "\x03", "\x04", "\x1a", "\x1b[A"
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,29 @@ def test_ctrl_c_during_monitor_returns_to_the_prompt(switch, shells, tmp_path):
     shell.expect(PROMPT)
     shell.type("version\n")
     shell.expect(r"version +\d.*" + PROMPT)
+
+
+def test_it_can_be_stopped_and_continued(switch, shells, tmp_path):
+    """The shell that started it has changed the terminal meanwhile."""
+    bash = Terminal(["bash", "--norc", "-i"], HOME=str(tmp_path), PS1="bash> ")
+    try:
+        bash.expect("bash> ")
+        bash.type(f"{CTL} -s {switch.control}\n")
+        bash.expect(PROMPT)
+        bash.type("port sh")
+        bash.expect("port sh")
+        bash.type(CTRL_Z)
+        bash.expect("Stopped.*bash> ")
+        bash.type("fg\n")
+        bash.expect(PROMPT + "port sh")
+        bash.type(TAB)
+        bash.expect("ow ")  # without a line's end
+        bash.type("vm-a" + TAB + "\n")
+        bash.expect(r"name +vm-alpha\r\n.*" + PROMPT)
+        bash.type("exit\n")
+        bash.expect("bash> ")
+    finally:
+        bash.close()
 
 
 def test_ctrl_c_ends_a_wait_for_an_answer(shells, tmp_path):
