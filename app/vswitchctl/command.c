@@ -142,6 +142,25 @@ const char *command_expected(const struct schema_field *f, char *text, size_t ro
 	return text;
 }
 
+/*
+ * The method of this name, or NULL. What acts on the switch as a whole must be typed in full: "sh"
+ * may not be "shutdown".
+ */
+static const struct schema_method *whole_method(
+    const struct schema *schema, const char *name, const char *word, struct usage_fault *fault)
+{
+	const struct schema_method *m = schema_method(schema, name);
+	char expected[SCHEMA_NAME_MAX + 16];
+
+	if (!m)
+		return method_of(schema, name, NULL);
+	if (m->object || m->gives != SCHEMA_GIVES_NOTHING || schema_same_name(name, word))
+		return m;
+	snprintf(expected, sizeof(expected), "%s, in full", name);
+	candidates_fault_at(fault, 0, expected);
+	return NULL;
+}
+
 const struct schema_method *command_method(const struct schema *schema, int n, char *const words[],
     int *ret_used, struct usage_fault *fault)
 {
@@ -158,7 +177,7 @@ const struct schema_method *command_method(const struct schema *schema, int n, c
 	verbs(schema, objects.text[first], &own);
 	*ret_used = 1;
 	if (own.n == 0)
-		return method_of(schema, objects.text[first], NULL);
+		return whole_method(schema, objects.text[first], words[0], fault);
 	if (n > 1) {
 		verb = candidates_find(&own, words[1]);
 		*ret_used = 2;
@@ -404,7 +423,7 @@ static int check_whole(
 		command_expected(f, expected, sizeof(expected));
 		fault->word = n;
 		snprintf(fault->expected, sizeof(fault->expected), "%s%s%s",
-		    command_is_bare(f) ? f->about : f->name, command_is_bare(f) ? ": " : " and ",
+		    command_is_bare(f) ? f->about : f->name, command_is_bare(f) ? ": " : ", then ",
 		    expected);
 		return -1;
 	}

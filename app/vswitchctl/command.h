@@ -5,8 +5,8 @@
  *	OBJECT VERB [KEY | FILE] [NAME VALUE]...
  *
  * A method without an object is its verb. Without a verb "list", "show" or "get" is meant. Words
- * that the schema knows may be abbreviated if only one word begins so. A value of true or false may
- * be left out: then it is true. Lists are separated by commas.
+ * that the schema knows may be abbreviated if only one word begins so; "shutdown" may not. A value
+ *of true or false may be left out: then it is true. Lists are separated by commas.
  */
 #pragma once
 

@@ -191,8 +191,8 @@ static void print_overview(const struct schema *schema, bool shell, FILE *out)
 	if (shell)
 		fprintf(out, "  %-32s  %s\n", "exit", "Leave this shell, as ctrl-D does");
 	fprintf(out,
-	    "\n[...] may be left out: \"%shelp OBJECT VERB\" explains it. Words may be "
-	    "abbreviated.\n",
+	    "\n[...] may be left out: \"%shelp OBJECT VERB\" explains it.\n"
+	    "Words may be abbreviated, except shutdown.\n",
 	    shell ? "" : "vswitchctl ");
 	if (!shell)
 		print_options(out);

@@ -333,7 +333,8 @@ static bool take_line(struct shell *s, const char *line)
 {
 	struct words words;
 	int fault = words_split(line, strlen(line), false, &words);
-	bool ends = !fault && words.n == 1 && strcmp(words.list[0], "exit") == 0;
+	bool one = !fault && words.n == 1;
+	bool ends = one && (!strcmp(words.list[0], "exit") || !strcmp(words.list[0], "quit"));
 
 	remember(s, line);
 	if (fault > 0)

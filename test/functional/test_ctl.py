@@ -52,6 +52,8 @@ def test_the_command_line_prints_tables(switch):
     ("port add vm queue_pairs", 24, "a number from 1 to 128"),
     ("config apply", 13, "the configuration: a file in YAML or JSON"),
     ("monitor events port.pu", 15, "port.up"),
+    ("shut", 0, "expected: shutdown, in full"),
+    ("port add vm", 12, "expected: socket, then a path"),
     ("prt --help", 0, "did you mean port?"),
 ))
 def test_a_caret_is_under_the_wrong_word(switch, words, column, expected):

@@ -64,7 +64,7 @@ def test_a_shell_answers_until_it_ends(switch, shells):
     shell.type("exit\n")
     shell.end()
     assert shell.status == 0
-    for ending in (CTRL_D, "  exit \n"):
+    for ending in (CTRL_D, "  exit \n", "quit\n"):
         other = shells(switch.control)
         other.expect(PROMPT)
         other.type(ending)
