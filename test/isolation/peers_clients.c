@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Clients of the control socket that send nonsense, ask too much, or do not read. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +14,7 @@
 #define CLIENTS     100
 #define REQUESTS    100
 #define SUBSCRIBERS 60
-#define PREPARED    100
+#define PREPARED    80
 
 #define REQUEST(method) "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"" method "\"}"
 
@@ -188,8 +189,8 @@ void peer_control_half_lines(struct peer_world *w)
 	}
 }
 
-/* A request with a configuration of n ports, which fails. The last port is in another directory. */
-static size_t wrong_ports(char *text, unsigned n, const char *directory, const char *last)
+/* A request with a configuration of n ports. */
+static size_t configuration(char *text, unsigned n, const char *directory)
 {
 	size_t at = (size_t)sprintf(text,
 	    "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"config.apply\", \"params\": "
@@ -199,8 +200,22 @@ static size_t wrong_ports(char *text, unsigned n, const char *directory, const c
 	for (unsigned i = 0; i < n; i++)
 		at +=
 		    (size_t)sprintf(text + at, "%s{\"name\": \"n%u\", \"socket\": \"%s/n%u.sock\"}",
-			i ? "," : "", i, i + 1 < n ? directory : last, i);
+			i ? "," : "", i, directory, i);
 	return at + (size_t)sprintf(text + at, "]}}}\n");
+}
+
+/* The same in the switch's directory. All ports but the last one can be added: a file is there. */
+static size_t half_wrong(struct peer_world *w, char *text, unsigned n)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.90s/n%u.sock", w->dir, n - 1);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	if (fd < 0)
+		peer_fail(w, "a file", -errno);
+	close(fd);
+	return configuration(text, n, w->dir);
 }
 
 /*
@@ -211,7 +226,7 @@ void peer_control_subscribers(struct peer_world *w)
 {
 	static const char subscribe[] = REQUEST("subscribe") "\n";
 	static char text[10000];
-	size_t n = wrong_ports(text, 20, w->dir, "/nowhere/at/all");
+	size_t n = half_wrong(w, text, 20);
 
 	for (unsigned i = 0; i < SUBSCRIBERS; i++)
 		send(join(w, SOCK_NONBLOCK), subscribe, strlen(subscribe), MSG_NOSIGNAL);
@@ -225,9 +240,9 @@ void peer_control_subscribers(struct peer_world *w)
 void peer_control_configurations(struct peer_world *w)
 {
 	static char text[600000];
-	size_t n = wrong_ports(text, 1024, "relative", "relative");
+	size_t n = configuration(text, 1024, "relative");
 
-	n += wrong_ports(text + n, 1024, "/nowhere/at/all", "/nowhere/at/all");
-	n += wrong_ports(text + n, PREPARED, w->dir, "/nowhere/at/all");
+	n += configuration(text + n, 1024, "/nowhere/at/all");
+	n += half_wrong(w, text + n, PREPARED);
 	repeat(w, text, n);
 }
