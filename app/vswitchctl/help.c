@@ -14,8 +14,8 @@
 #include "client.h"
 #include "command.h"
 
-#define WIDTH  80
-#define INDENT 8
+#define WIDTH 100
+#define NAMES 32 /* columns for the words of a command */
 
 static const char *bare_name(const struct schema_field *f)
 {
@@ -73,14 +73,14 @@ static void print_words(
 }
 
 /* Print words on lines of at most WIDTH columns. \xa0 is a blank at which no line ends. */
-static void print_wrapped(const char *text, unsigned column, FILE *out)
+static void print_wrapped(const char *text, unsigned column, unsigned indent, FILE *out)
 {
 	while (*text) {
 		size_t n = strcspn(text, " ");
 
 		if (column + 1 + n > WIDTH) {
-			fprintf(out, "\n%*s", INDENT, "");
-			column = INDENT;
+			fprintf(out, "\n%*s", (int)indent, "");
+			column = indent;
 		}
 		fputc(' ', out);
 		for (size_t i = 0; i < n; i++)
@@ -104,7 +104,7 @@ static void print_usage(
 	fclose(text);
 	words[sizeof(words) - 1] = '\0';
 	fputs(begin, out);
-	print_wrapped(words, (unsigned)strlen(begin), out);
+	print_wrapped(words, (unsigned)strlen(begin), 8, out);
 }
 
 static void print_param(const struct schema_field *f, bool required, FILE *out)
@@ -153,10 +153,11 @@ static void print_line(const struct schema *schema, const struct schema_method *
 	words[sizeof(words) - 1] = '\0';
 	for (char *c = words; (c = strchr(c, '\xa0'));)
 		*c = ' ';
-	if (strlen(words) > 32)
-		fprintf(out, "  %s\n  %-32s  %s\n", words, "", m->about);
+	if (strlen(words) > NAMES)
+		fprintf(out, "  %s\n  %-*s ", words, NAMES, "");
 	else
-		fprintf(out, "  %-32s  %s\n", words, m->about);
+		fprintf(out, "  %-*s ", NAMES, words);
+	print_wrapped(m->about, NAMES + 3, NAMES + 3, out);
 }
 
 static void print_options(FILE *out)

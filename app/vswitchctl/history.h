@@ -8,7 +8,7 @@
 #pragma once
 
 #define HISTORY_LINES     1000
-#define HISTORY_BYTES_MAX 4096 /* of a line; longer ones are not kept */
+#define HISTORY_BYTES_MAX 2000 /* of a line; longer ones are not kept */
 
 /* The path of the file, and make its directory. NULL: there is none. The owner releases it. */
 char *history_path(void);

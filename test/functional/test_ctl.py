@@ -131,7 +131,7 @@ def test_what_a_new_user_tries(switch):
         assert (done.returncode, done.stdout.splitlines()[0]) == (0, usage)
     assert "Commands:\n  port add NAME socket PATH [...]" in ctl(switch, "port", "--help").stdout
     assert re.search(r"busy +part of .*, in thousandths\n", ctl(switch, "help", "worker", "list").stdout)
-    assert ctl(switch, "help", "monitor").stdout.splitlines()[0] == "usage: vswitchctl monitor"
+    assert ctl(switch, "help", "monitor").stdout.startswith("usage: vswitchctl monitor [events port.added|")
     assert "NAME  name of the port\n" in ctl(switch, "help", "port", "add").stdout.replace(" " * 12, "")
     overview = ctl(switch, "help").stdout.splitlines()
     assert max(map(len, overview)) <= 100
@@ -151,7 +151,7 @@ def test_completion(switch):
     assert ctl(switch, "complete", "--", "-j", "-s", switch.paths[0].parent / "control.sock", "port", "show",
                "").stdout.splitlines() == [str(path) for path in switch.paths]
     assert ctl(switch, "complete", "monitor", "events", "port.up,port.a").stdout == "port.up,port.added\n"
-    assert ctl(switch, "complete", "help", "fdb", "").stdout == "list\n"
+    assert "list" in ctl(switch, "complete", "help", "fdb", "").stdout.splitlines()
 
 
 def test_bash_gets_names_that_it_cannot_run(switch):

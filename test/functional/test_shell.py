@@ -143,7 +143,7 @@ def test_the_history_is_kept_for_its_owner(switch, shells, tmp_path):
     shell.expect("worker list")
     shell.type("\n")
     shell.expect("INDEX.*" + PROMPT)
-    shell.type("x" * 5000 + "\n")
+    shell.type("x" * 3000 + "\n")
     shell.expect("expected: .*" + PROMPT)
     for number in range(3):
         shell.type(f"version {'y' * 900}{number}\n")
@@ -203,15 +203,15 @@ def test_it_can_be_stopped_and_continued(switch, shells, tmp_path):
         bash.expect("bash> ")
         bash.type(f"{CTL} -s {switch.control}\n")
         bash.expect(PROMPT)
-        bash.type("port sh")
-        bash.expect("port sh")
+        bash.type("port sh" + TAB)
+        bash.expect("ow ")  # so the input was read, which ctrl-Z would throw away
         bash.type(CTRL_Z)
         bash.expect("Stopped.*bash> ")
         bash.type("fg\n")
-        bash.expect(PROMPT + "port sh")
-        bash.type(TAB)
-        bash.expect("ow ")  # without a line's end
-        bash.type("vm-a" + TAB + "\n")
+        bash.expect(PROMPT + "port show ")
+        bash.type("vm-a" + TAB)
+        bash.expect("lpha ")  # without a line's end
+        bash.type("\n")
         bash.expect(r"name +vm-alpha\r\n.*" + PROMPT)
         bash.type("exit\n")
         bash.expect("bash> ")
