@@ -9,97 +9,26 @@
  */
 #include "command.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/util.h"
+#include "candidates.h"
 #include "manage/check.h"
-#include "manage/yaml.h"
-
-#define CANDIDATES_MAX 128
-
-/* What may stand at one place. */
-struct candidates {
-	unsigned n;
-	char text[CANDIDATES_MAX][SCHEMA_NAME_MAX];
-	const char *about[CANDIDATES_MAX];
-};
-
-static void add_candidate(struct candidates *c, const char *text, size_t len, const char *about)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		if (strlen(c->text[i]) == len && strncmp(c->text[i], text, len) == 0)
-			return;
-	if (c->n == CANDIDATES_MAX || len >= SCHEMA_NAME_MAX)
-		return;
-	memcpy(c->text[c->n], text, len);
-	c->text[c->n][len] = '\0';
-	c->about[c->n++] = about;
-}
-
-static bool begins(const char *text, const char *word)
-{
-	for (; *word; word++, text++) {
-		if ((*word == '-' ? '_' : *word) != (*text == '-' ? '_' : *text))
-			return false;
-	}
-	return true;
-}
-
-/* The candidate that is meant, or -1: no candidate, or several, begin with the word. */
-static int find(const struct candidates *c, const char *word)
-{
-	int found = -1;
-
-	for (unsigned i = 0; i < c->n; i++) {
-		if (schema_same_name(c->text[i], word))
-			return (int)i;
-		if (!*word || !begins(c->text[i], word))
-			continue; /* another word */
-		if (found >= 0)
-			found = -2;
-		else if (found == -1)
-			found = (int)i;
-	}
-	return MAX(found, -1);
-}
-
-static int fault_at(struct usage_fault *fault, int word, const char *expected)
-{
-	fault->word = word;
-	snprintf(fault->expected, sizeof(fault->expected), "%s", expected);
-	return -1;
-}
-
-static int fault_among(struct usage_fault *fault, int at, const struct candidates *c,
-    const char *word, const char *otherwise)
-{
-	const char *names[CANDIDATES_MAX], *nearest, *comma = c->n > 1 ? "one of " : "";
-	size_t room = sizeof(fault->expected), used = 0;
-
-	for (unsigned i = 0; i < c->n; i++) {
-		names[i] = c->text[i];
-		if (used < room)
-			used += (size_t)snprintf(
-			    fault->expected + used, room - used, "%s%s", comma, c->text[i]);
-		comma = ", ";
-	}
-	if (c->n == 0)
-		return fault_at(fault, at, otherwise);
-	nearest = word ? schema_nearest(word, names, c->n) : NULL;
-	if (nearest && used < room && find(c, word) < 0)
-		snprintf(fault->expected + used, room - used, "; did you mean %s?", nearest);
-	fault->word = at;
-	return -1;
-}
+#include "value.h"
 
 bool command_hides(const struct schema_method *method)
 {
 	return strcmp(method->name, "subscribe") == 0 || strcmp(method->name, "unsubscribe") == 0;
 }
+
+static const struct {
+	const char *name, *method, *about;
+} locals[] = {
+#define X(id, name, usage, method, about) {name, method, about},
+    COMMAND_LOCALS(X)
+#undef X
+};
 
 static void first_words(const struct schema *schema, struct candidates *c)
 {
@@ -108,8 +37,45 @@ static void first_words(const struct schema *schema, struct candidates *c)
 		const struct schema_object *o = schema_object(schema, m->object);
 
 		if (!command_hides(m))
-			add_candidate(c, m->name, n, m->name[n] && o ? o->about : m->about);
+			candidates_add(c, m->name, n, m->name[n] && o ? o->about : m->about);
 	}
+	for (unsigned i = 0; i < ARRAY_SIZE(locals); i++)
+		candidates_add(c, locals[i].name, strlen(locals[i].name), locals[i].about);
+}
+
+enum command_local command_local(const struct schema *schema, const char *word)
+{
+	struct candidates c = {0};
+	int found;
+
+	first_words(schema, &c);
+	found = candidates_find(&c, word);
+	for (unsigned i = 0; found >= 0 && i < ARRAY_SIZE(locals); i++)
+		if (strcmp(c.text[found], locals[i].name) == 0)
+			return (enum command_local)i;
+	return COMMAND_NONE;
+}
+
+static int local_of(const struct schema_method *method)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(locals); i++)
+		if (locals[i].method && strcmp(locals[i].method, method->name) == 0)
+			return (int)i;
+	return -1;
+}
+
+const char *command_name(const struct schema_method *method)
+{
+	int local = local_of(method);
+
+	return local < 0 ? method->name : locals[local].name;
+}
+
+const char *command_about(const struct schema_method *method)
+{
+	int local = local_of(method);
+
+	return local < 0 ? method->about : locals[local].about;
 }
 
 /* The verbs of an object. */
@@ -119,7 +85,7 @@ static void verbs(const struct schema *schema, const char *object, struct candid
 
 	for (const struct schema_method *m = schema->methods; m->name; m++)
 		if (strncmp(m->name, object, n) == 0 && m->name[n] == '.')
-			add_candidate(c, m->name + n + 1, strlen(m->name + n + 1), m->about);
+			candidates_add(c, m->name + n + 1, strlen(m->name + n + 1), m->about);
 }
 
 static const struct schema_method *method_of(
@@ -127,6 +93,9 @@ static const struct schema_method *method_of(
 {
 	char name[2 * SCHEMA_NAME_MAX + 2];
 
+	for (unsigned i = 0; !verb && i < ARRAY_SIZE(locals); i++)
+		if (strcmp(object, locals[i].name) == 0)
+			return schema_method(schema, locals[i].method);
 	snprintf(name, sizeof(name), "%.*s%s%.*s", SCHEMA_NAME_MAX, object, verb ? "." : "",
 	    SCHEMA_NAME_MAX, verb ? verb : "");
 	return schema_method(schema, name);
@@ -142,36 +111,92 @@ static const struct schema_method *default_method(const struct schema *schema, c
 	return m;
 }
 
-/* The method of the first words; *ret_used: how many words it took. NULL: *fault. */
-static const struct schema_method *find_method(const struct schema *schema, int n,
-    char *const words[], int *ret_used, struct usage_fault *fault)
+const struct schema_method *command_object(const struct schema *schema, const char *word)
+{
+	const struct schema_method *m = schema->methods;
+	struct candidates c = {0};
+	int first;
+
+	first_words(schema, &c);
+	first = candidates_find(&c, word);
+	if (first < 0)
+		return NULL;
+	while (m->name &&
+	    (strncmp(m->name, c.text[first], strlen(c.text[first])) != 0 ||
+		m->name[strlen(c.text[first])] != '.'))
+		m++;
+	return m->name ? m : NULL;
+}
+
+const char *command_expected(const struct schema_field *f, char *text, size_t room)
+{
+	if (f->type == SCHEMA_OBJECT && !(f->flags & SCHEMA_LIST))
+		snprintf(text, room, "a file in YAML or JSON");
+	else if (f->type == SCHEMA_PATH && !(f->flags & SCHEMA_LIST))
+		snprintf(text, room, "a path");
+	else
+		schema_expected(f, text, room);
+	return text;
+}
+
+/*
+ * The method of this name, or NULL. What acts on the switch as a whole must be typed in full: "sh"
+ * may not be "shutdown".
+ */
+static const struct schema_method *whole_method(
+    const struct schema *schema, const char *name, const char *word, struct usage_fault *fault)
+{
+	const struct schema_method *m = schema_method(schema, name);
+	char expected[SCHEMA_NAME_MAX + 16];
+
+	if (!m)
+		return method_of(schema, name, NULL);
+	if (m->object || m->gives != SCHEMA_GIVES_NOTHING || schema_same_name(name, word))
+		return m;
+	snprintf(expected, sizeof(expected), "%s, in full", name);
+	candidates_fault_at(fault, 0, expected);
+	return NULL;
+}
+
+const struct schema_method *command_method(const struct schema *schema, int n, char *const words[],
+    int *ret_used, struct usage_fault *fault)
 {
 	struct candidates objects = {0}, own = {0};
 	const struct schema_method *m;
 	int first, verb;
 
 	first_words(schema, &objects);
-	first = n ? find(&objects, words[0]) : -1;
+	first = n ? candidates_find(&objects, words[0]) : -1;
 	if (first < 0) {
-		fault_among(fault, 0, &objects, n ? words[0] : NULL, "");
+		candidates_fault(fault, 0, &objects, n ? words[0] : NULL, "");
 		return NULL;
 	}
 	verbs(schema, objects.text[first], &own);
 	*ret_used = 1;
 	if (own.n == 0)
-		return method_of(schema, objects.text[first], NULL);
+		return whole_method(schema, objects.text[first], words[0], fault);
 	if (n > 1) {
-		verb = find(&own, words[1]);
+		verb = candidates_find(&own, words[1]);
 		*ret_used = 2;
 		if (verb >= 0)
 			return method_of(schema, objects.text[first], own.text[verb]);
 	}
 	m = default_method(schema, objects.text[first]);
 	if (n > 1 || !m) {
-		fault_among(fault, 1, &own, n > 1 ? words[1] : NULL, "");
+		candidates_fault(fault, 1, &own, n > 1 ? words[1] : NULL, "");
 		return NULL;
 	}
 	return m;
+}
+
+bool command_is_document(const struct schema *schema, const char *object)
+{
+	for (const struct schema_method *m = schema->methods; object && m->name; m++)
+		for (const struct schema_field *f = m->params; f && f->name; f++)
+			if (f->type == SCHEMA_OBJECT && !(f->flags & SCHEMA_LIST) &&
+			    strcmp(f->object, object) == 0)
+				return true;
+	return false;
 }
 
 bool command_is_bare(const struct schema_field *field)
@@ -209,111 +234,7 @@ static void open_params(const struct schema *schema, const struct schema_method 
 
 	while ((f = schema_next_param(schema, method, &at, &required)))
 		if (!command_is_bare(f) && !command_lacks(f) && !json_object_get(given, f->name))
-			add_candidate(c, f->name, strlen(f->name), f->about);
-}
-
-static void value_words(const struct schema_field *f, struct candidates *c)
-{
-	for (const char *const *w = f->type == SCHEMA_WORD ? f->words : NULL; w && *w; w++)
-		add_candidate(c, *w, strlen(*w), NULL);
-	if (f->type == SCHEMA_BOOL) {
-		add_candidate(c, "true", 4, NULL);
-		add_candidate(c, "false", 5, NULL);
-	}
-}
-
-/* The switch has another working directory. */
-static json_t *path(const char *text)
-{
-	char *directory = text[0] == '/' ? NULL : getcwd(NULL, 0);
-	json_t *json = directory ? json_sprintf("%s/%s", directory, text) : json_string(text);
-
-	free(directory);
-	return json;
-}
-
-/* One value, or a part of a list. A text that is no such value stays a text. */
-static json_t *one_value(const struct schema_field *f, const char *text)
-{
-	struct candidates c = {0};
-	json_t *json = NULL;
-	int i;
-
-	switch (f->type) {
-	case SCHEMA_UINT:
-		json = check_read_number(text);
-		break;
-	case SCHEMA_BOOL:
-		json = check_read_bool(text);
-		break;
-	case SCHEMA_PATH:
-		return path(text);
-	case SCHEMA_WORD:
-		value_words(f, &c);
-		i = find(&c, text);
-		if (i >= 0)
-			json = json_string(c.text[i]);
-		break;
-	default:
-		break;
-	}
-	return json ? json : json_string(text);
-}
-
-static json_t *value_of(const struct schema_field *f, const char *text)
-{
-	json_t *list;
-
-	if (!(f->flags & SCHEMA_LIST))
-		return one_value(f, text);
-	list = json_array();
-	while (*text) {
-		size_t n = strcspn(text, ",");
-		char *part = strndup(text, n);
-
-		json_array_append_new(list, one_value(f, part));
-		free(part);
-		text += n + (text[n] == ',');
-	}
-	return list;
-}
-
-/* Read the whole file. NULL: errno. */
-static char *read_file(const char *name, size_t *ret_n)
-{
-	FILE *file = fopen(name, "re");
-	char *text = file ? malloc(YAML_BYTES_MAX + 1) : NULL;
-
-	if (text)
-		*ret_n = fread(text, 1, YAML_BYTES_MAX + 1, file);
-	if (file)
-		fclose(file);
-	return text;
-}
-
-/* An object is written in a file. 0 or -1 with *fault. */
-static int take_file(const struct schema *schema, const struct schema_field *f, const char *name,
-    json_t *params, struct usage_fault *fault)
-{
-	struct yaml_fault wrong;
-	size_t n = 0;
-	char *text = read_file(name, &n);
-	json_t *json = NULL;
-
-	fault->word = -1;
-	if (text)
-		json = yaml_read(schema, schema_object(schema, f->object), text, n, &wrong);
-	if (!text)
-		snprintf(
-		    fault->expected, sizeof(fault->expected), "%s: %s", name, error_text(errno));
-	else if (!json)
-		snprintf(fault->expected, sizeof(fault->expected), "%s:%u:%u: %s", name, wrong.line,
-		    wrong.column, wrong.message);
-	free(text);
-	if (!json)
-		return -1;
-	json_object_set_new(params, f->name, json);
-	return 0;
+			candidates_add(c, f->name, strlen(f->name), f->about);
 }
 
 /* Take the value at words[at]. 0 or -1 with *fault. */
@@ -326,15 +247,16 @@ static int take_value(const struct schema *schema, const struct schema_field *f,
 	int err;
 
 	if (f->type == SCHEMA_OBJECT && !(f->flags & SCHEMA_LIST))
-		return take_file(schema, f, word, params, fault);
+		return value_take_file(schema, f, word, params, fault);
 	value = value_of(f, word);
 	if (!value)
-		return fault_at(fault, at, "a text in UTF-8");
+		return candidates_fault_at(fault, at, "a text in UTF-8");
 	err = check_value(schema, f, value, "", &error);
 	json_decref(error.data);
 	json_object_set_new(params, f->name, value);
 	if (err < 0)
-		return fault_at(fault, at, schema_expected(f, expected, sizeof(expected)));
+		return candidates_fault_at(
+		    fault, at, command_expected(f, expected, sizeof(expected)));
 	return 0;
 }
 
@@ -348,16 +270,17 @@ static int take_param(const struct schema *schema, const struct schema_method *m
 	int i;
 
 	open_params(schema, method, params, &c);
-	i = find(&c, words[at]);
+	i = candidates_find(&c, words[at]);
 	if (i < 0)
-		return fault_among(fault, at, &c, words[at], "no more words");
+		return candidates_fault(fault, at, &c, words[at], "no more words");
 	f = schema_param(schema, method, c.text[i]);
 	if (f->type == SCHEMA_BOOL && (at + 1 == n || !check_read_bool(words[at + 1]))) {
 		json_object_set_new(params, f->name, json_true());
 		return 1;
 	}
 	if (at + 1 == n)
-		return fault_at(fault, n, schema_expected(f, expected, sizeof(expected)));
+		return candidates_fault_at(
+		    fault, n, command_expected(f, expected, sizeof(expected)));
 	return take_value(schema, f, at + 1, words[at + 1], params, fault) < 0 ? -1 : 2;
 }
 
@@ -373,12 +296,10 @@ static int check_whole(
 	while ((f = schema_next_param(schema, command->method, &at, &required))) {
 		if (!required || json_object_get(command->params, f->name))
 			continue; /* it is not necessary, or it is there */
-		schema_expected(f, expected, sizeof(expected));
+		command_expected(f, expected, sizeof(expected));
 		fault->word = n;
-		if (f->type == SCHEMA_OBJECT)
-			snprintf(expected, sizeof(expected), "a file in YAML or JSON");
 		snprintf(fault->expected, sizeof(fault->expected), "%s%s%s",
-		    command_is_bare(f) ? f->about : f->name, command_is_bare(f) ? ": " : " and ",
+		    command_is_bare(f) ? f->about : f->name, command_is_bare(f) ? ": " : ", then ",
 		    expected);
 		return -1;
 	}
@@ -392,7 +313,7 @@ int command_parse(const struct schema *schema, int n, char *const words[], struc
 	int at = 0, took = 0;
 
 	ret->params = json_object();
-	ret->method = find_method(schema, n, words, &at, ret_fault);
+	ret->method = command_method(schema, n, words, &at, ret_fault);
 	if (!ret->method)
 		return -1;
 	key = key_of(schema, ret->method);
@@ -433,7 +354,7 @@ static const struct schema_field *continue_params(const struct schema *schema,
 		int i;
 
 		open_params(schema, method, params, &open);
-		i = find(&open, words[at]);
+		i = candidates_find(&open, words[at]);
 		f = i < 0 ? NULL : schema_param(schema, method, open.text[i]);
 		if (f && at + 1 == n && f->type != SCHEMA_BOOL) {
 			json_decref(params);
@@ -463,7 +384,7 @@ void command_continue(const struct schema *schema, int n, char *const words[],
 		tell_all(&c, add, arg);
 		return;
 	}
-	first = find(&c, words[0]);
+	first = candidates_find(&c, words[0]);
 	if (first >= 0 && n == 1) {
 		struct candidates own = {0};
 
@@ -472,7 +393,7 @@ void command_continue(const struct schema *schema, int n, char *const words[],
 		if (own.n)
 			return;
 	}
-	method = find_method(schema, n, words, &used, &fault);
+	method = command_method(schema, n, words, &used, &fault);
 	if (!method)
 		return;
 	c.n = 0;

@@ -2,9 +2,11 @@
 /*
  * Theory of operation
  *
- * All cells of a table are made first, as texts. A column is as wide as its widest cell. If the
- * table is wider than the terminal, the widest column of text is cut, down to CUT_MIN. Numbers are
- * never cut.
+ * A column is as wide as its widest cell. If the table is wider than the terminal, the widest
+ * column of text is cut, down to CUT_MIN. Numbers are never cut. If the table is still too wide,
+ * each entry is printed as lines, one for each column.
+ *
+ * A long list comes in parts. The columns of a part are at least as wide as in the parts before.
  */
 #include "show.h"
 
@@ -16,16 +18,10 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "text.h"
 
-#define COLUMNS_MAX 32
-#define CUT_MIN     8
-#define GAP         2
-
-struct column {
-	const struct schema_field *field;
-	unsigned width;
-	bool right; /* numbers stand on the right */
-};
+#define CUT_MIN 8
+#define GAP     2
 
 unsigned show_width(FILE *out)
 {
@@ -34,22 +30,6 @@ unsigned show_width(FILE *out)
 	if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) < 0)
 		return 0;
 	return size.ws_col;
-}
-
-/* A character of UTF-8 is one wide; control characters become question marks. */
-static unsigned text_width(const char *text)
-{
-	unsigned n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
-void show_text(const char *text, FILE *out)
-{
-	for (; *text; text++)
-		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, out);
 }
 
 static void print_value(const json_t *value, FILE *out);
@@ -113,127 +93,173 @@ static char *cell_text(const json_t *value)
 	return text;
 }
 
-static unsigned find_columns(
-    const struct schema_object *object, const json_t *entries, struct column columns[])
+static const json_t *cell_of(const json_t *entry, const struct show_column *c)
 {
-	unsigned n = 0;
+	return json_object_get(entry, c->field->name);
+}
+
+static void widen(struct show_table *t, const json_t *entries)
+{
 	size_t i;
 	json_t *entry;
 
-	for (const struct schema_field *f = object->fields; f->name && n < COLUMNS_MAX; f++) {
-		if (!(f->flags & SCHEMA_COLUMN))
-			continue; /* only in the object itself */
-		columns[n] = (struct column){f, text_width(f->name), f->type == SCHEMA_UINT};
-		json_array_foreach(entries, i, entry)
-		{
-			char *text = cell_text(json_object_get(entry, f->name));
+	json_array_foreach(entries, i, entry)
+	{
+		for (unsigned k = 0; k < t->n; k++) {
+			char *text = cell_text(cell_of(entry, &t->columns[k]));
 
-			columns[n].width = MAX(columns[n].width, text_width(text));
+			t->columns[k].width = MAX(t->columns[k].width, text_width(text));
 			free(text);
 		}
-		n++;
 	}
-	return n;
 }
 
 /* Cut the widest column of text by one. False: there is none. */
-static bool cut_one(struct column columns[], unsigned n)
+static bool cut_one(struct show_table *t)
 {
-	struct column *widest = NULL;
+	struct show_column *widest = NULL;
 
-	for (unsigned i = 0; i < n; i++) {
-		if (!columns[i].right && columns[i].width > CUT_MIN &&
-		    (!widest || columns[i].width > widest->width))
-			widest = &columns[i];
+	for (unsigned i = 0; i < t->n; i++) {
+		struct show_column *c = &t->columns[i];
+
+		if (!c->right && c->width > CUT_MIN && (!widest || c->width > widest->width))
+			widest = c;
 	}
 	if (widest)
 		widest->width--;
 	return widest != NULL;
 }
 
-static void fit(struct column columns[], unsigned n, unsigned limit)
+/* Make the columns fit. False: they cannot. */
+static bool fit(struct show_table *t)
 {
-	unsigned sum = n ? (n - 1) * GAP : 0;
+	unsigned limit = show_width(t->out), sum = t->n ? (t->n - 1) * GAP : 0;
 
-	for (unsigned i = 0; i < n; i++)
-		sum += columns[i].width;
-	while (limit && sum > limit && cut_one(columns, n))
+	for (unsigned i = 0; i < t->n; i++)
+		sum += t->columns[i].width;
+	while (limit && sum > limit && cut_one(t))
 		sum--;
+	return !limit || sum <= limit;
 }
 
-/* A cell that is cut shows its end if it is a path, because the beginnings are alike. */
-static void print_cell(const struct column *c, const char *text, bool last, FILE *out)
+/*
+ * Print at most `width` columns; a path is cut at its beginning, because the beginnings are alike.
+ * Returns how many columns it printed.
+ */
+static unsigned print_cut(const char *text, unsigned width, FILE *out)
 {
-	unsigned width = text_width(text), pad = c->width > width ? c->width - width : 0;
+	bool end = text[0] == '/';
+	unsigned used;
+
+	if (text_width(text) <= width)
+		return text_print_part(text, width, false, out);
+	if (end)
+		fputc('~', out);
+	used = text_print_part(text, width - 1, end, out) + 1;
+	if (!end)
+		fputc('~', out);
+	return used;
+}
+
+static void print_cell(const struct show_column *c, const char *text, bool last, FILE *out)
+{
+	unsigned used = c->right ? MIN(text_width(text), c->width) : 0;
 
 	if (c->right)
-		fprintf(out, "%*s", (int)pad, "");
-	if (width > c->width) {
-		bool end = text[0] == '/';
-		unsigned skip = end ? width - c->width + 1 : 0, keep = c->width - 1;
-
-		if (end)
-			fputs("~", out);
-		for (; *text && keep; text++) {
-			bool begins = ((unsigned char)*text & 0xc0) != 0x80;
-
-			if (skip) {
-				skip -= begins;
-				continue; /* in front of what is shown */
-			}
-			show_text((char[2]){*text}, out);
-			keep -= begins;
-		}
-		if (!end)
-			fputs("~", out);
-	} else {
-		show_text(text, out);
-	}
+		fprintf(out, "%*s", (int)(c->width - used), "");
+	used = print_cut(text, c->width, out);
 	if (!last)
-		fprintf(out, "%*s", (int)(c->right ? 0 : pad) + GAP, "");
+		fprintf(out, "%*s", (int)(c->right ? 0 : c->width - used) + GAP, "");
 }
 
-static void print_heading(const struct column columns[], unsigned n, FILE *out)
+static void print_heading(const struct show_table *t)
 {
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < t->n; i++) {
 		char name[SCHEMA_NAME_MAX];
 		size_t k;
 
-		for (k = 0; columns[i].field->name[k] && k + 1 < sizeof(name); k++)
-			name[k] = (char)toupper((unsigned char)columns[i].field->name[k]);
+		for (k = 0; t->columns[i].field->name[k] && k + 1 < sizeof(name); k++)
+			name[k] = (char)toupper((unsigned char)t->columns[i].field->name[k]);
 		name[k] = '\0';
-		print_cell(&columns[i], name, i + 1 == n, out);
+		print_cell(&t->columns[i], name, i + 1 == t->n, t->out);
 	}
-	fputc('\n', out);
+	fputc('\n', t->out);
 }
 
-void show_list(const struct schema *schema, const struct schema_object *object,
-    const json_t *entries, bool with_heading, FILE *out)
+static void print_line(const struct show_table *t, const json_t *entry)
 {
-	struct column columns[COLUMNS_MAX];
-	unsigned n = find_columns(object, entries, columns);
+	for (unsigned k = 0; k < t->n; k++) {
+		char *text = cell_text(cell_of(entry, &t->columns[k]));
+
+		print_cell(&t->columns[k], text, k + 1 == t->n, t->out);
+		free(text);
+	}
+	fputc('\n', t->out);
+}
+
+/* For a narrow terminal. */
+static void print_lines(const struct show_table *t, const json_t *entry)
+{
+	unsigned names = 0, limit = show_width(t->out);
+
+	for (unsigned k = 0; k < t->n; k++)
+		names = MAX(names, (unsigned)strlen(t->columns[k].field->name));
+	for (unsigned k = 0; k < t->n; k++) {
+		char *text = cell_text(cell_of(entry, &t->columns[k]));
+
+		fprintf(t->out, "%-*s  ", (int)names, t->columns[k].field->name);
+		print_cut(text, MAX(limit, names + GAP + CUT_MIN) - names - GAP, t->out);
+		fputc('\n', t->out);
+		free(text);
+	}
+}
+
+void show_begin(struct show_table *t, const struct schema_object *object, FILE *out)
+{
+	*t = (struct show_table){.out = out};
+	for (const struct schema_field *f = object->fields; f->name && t->n < SHOW_COLUMNS; f++)
+		if (f->flags & SCHEMA_COLUMN)
+			t->columns[t->n++] =
+			    (struct show_column){f, text_width(f->name), f->type == SCHEMA_UINT};
+}
+
+void show_entries(struct show_table *t, const json_t *entries)
+{
 	size_t i;
 	json_t *entry;
 
-	(void)schema;
-	fit(columns, n, show_width(out));
-	if (with_heading)
-		print_heading(columns, n, out);
+	widen(t, entries);
+	if (!t->lines)
+		t->lines = !fit(t);
+	if (!t->lines && !t->begun)
+		print_heading(t);
 	json_array_foreach(entries, i, entry)
 	{
-		for (unsigned k = 0; k < n; k++) {
-			char *text = cell_text(json_object_get(entry, columns[k].field->name));
-
-			print_cell(&columns[k], text, k + 1 == n, out);
-			free(text);
+		if (!t->lines) {
+			print_line(t, entry);
+			continue; /* the table fits */
 		}
-		fputc('\n', out);
+		if (t->begun)
+			fputc('\n', t->out);
+		print_lines(t, entry);
+		t->begun = true;
 	}
+	t->begun = true;
 }
 
 static bool is_table(const struct schema_field *f)
 {
 	return f->type == SCHEMA_OBJECT && (f->flags & SCHEMA_LIST);
+}
+
+static void show_table(
+    const struct schema *schema, const struct schema_field *f, const json_t *entries, FILE *out)
+{
+	struct show_table table;
+
+	fprintf(out, "\n%s\n", f->name);
+	show_begin(&table, schema_object(schema, f->object), out);
+	show_entries(&table, entries);
 }
 
 void show_object(
@@ -252,7 +278,7 @@ void show_object(
 			continue; /* the switch did not tell it, or it comes below */
 		text = cell_text(value);
 		fprintf(out, "%-*s  ", (int)width, f->name);
-		show_text(text, out);
+		text_print(text, out);
 		fprintf(out, "%s%s\n", f->unit && json_is_integer(value) ? " " : "",
 		    f->unit && json_is_integer(value) ? f->unit : "");
 		free(text);
@@ -260,10 +286,34 @@ void show_object(
 	for (const struct schema_field *f = object->fields; f->name; f++) {
 		const json_t *value = json_object_get(json, f->name);
 
-		if (!is_table(f) || json_array_size(value) == 0)
-			continue; /* no table, or an empty one */
-		fprintf(out, "\n%s\n", f->name);
-		show_list(schema, schema_object(schema, f->object), value, true, out);
+		if (is_table(f) && json_array_size(value) > 0)
+			show_table(schema, f, value, out);
+	}
+}
+
+/* Events that were lost are said in a sentence. */
+static void print_event(const json_t *event, FILE *out)
+{
+	const char *name = json_string_value(json_object_get(event, "event")), *key;
+	const json_t *lost = json_object_get(event, "lost");
+	json_t *value;
+
+	if (name && strcmp(name, "overrun") == 0 && json_is_integer(lost)) {
+		fprintf(out, SHOW_OVERRUN, json_integer_value(lost));
+		return;
+	}
+	text_print(name ? name : "?", out);
+	json_object_foreach((json_t *)(uintptr_t)event, key, value)
+	{
+		char *cell = cell_text(value);
+
+		if (strcmp(key, "event") != 0 && strcmp(key, "time") != 0) {
+			fputc(' ', out);
+			text_print(key, out);
+			fputc(' ', out);
+			text_print(cell, out);
+		}
+		free(cell);
 	}
 }
 
@@ -273,23 +323,11 @@ void show_event(const json_t *event, FILE *out)
 	time_t seconds = (time_t)(ms / 1000);
 	struct tm when;
 	char text[32] = "";
-	const char *key;
-	json_t *value;
 
 	if (localtime_r(&seconds, &when))
 		strftime(text, sizeof(text), "%H:%M:%S", &when);
 	fprintf(out, "%s.%03d ", text, (int)(ms % 1000));
-	show_text(json_string_value(json_object_get(event, "event")), out);
-	json_object_foreach((json_t *)(uintptr_t)event, key, value)
-	{
-		char *cell = cell_text(value);
-
-		if (strcmp(key, "event") != 0 && strcmp(key, "time") != 0) {
-			fprintf(out, " %s ", key);
-			show_text(cell, out);
-		}
-		free(cell);
-	}
+	print_event(event, out);
 	fputc('\n', out);
 	fflush(out);
 }

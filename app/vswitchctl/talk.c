@@ -2,6 +2,7 @@
 #include "talk.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,20 @@ struct talk {
 	int fd;
 	json_int_t id;
 };
+
+/* For talk_interrupt(): the descriptor of the connection, or -1, and whether it was called. */
+static volatile sig_atomic_t current = -1, interrupted;
+
+/*
+ * A signal can come just before a call that waits. So it is not enough that it ends a call: the
+ * connection must end, too.
+ */
+void talk_interrupt(void)
+{
+	interrupted = 1;
+	if (current >= 0)
+		shutdown(current, SHUT_RDWR);
+}
 
 const char *talk_default_path(void)
 {
@@ -47,8 +62,11 @@ static int connect_to(const char *path)
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	set_timeout(fd, TIMEOUT_S);
+	interrupted = 0;
+	current = fd;
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
+	current = -1;
 	close(fd);
 	return -1;
 }
@@ -72,8 +90,17 @@ void talk_close(struct talk *talk)
 {
 	if (!talk)
 		return;
+	current = -1;
 	fclose(talk->in);
 	free(talk);
+}
+
+bool talk_alive(const struct talk *talk)
+{
+	char byte;
+	ssize_t n = recv(talk->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 static int send_json(const struct talk *talk, const json_t *json)
@@ -87,7 +114,7 @@ static int send_json(const struct talk *talk, const json_t *json)
 	for (size_t at = 0; !err && at < n;) {
 		ssize_t sent = send(talk->fd, text + at, n - at, MSG_NOSIGNAL);
 
-		if (sent < 0 && errno != EINTR)
+		if (sent < 0 && (errno != EINTR || interrupted))
 			err = -errno;
 		at += sent > 0 ? (size_t)sent : 0;
 	}
@@ -135,6 +162,8 @@ json_t *talk_call(struct talk *talk, const char *method, const json_t *params, j
 		*ret_error = json_incref(json_object_get(answer, "error"));
 	json_decref(answer);
 	errno = err == -EPIPE || err == -ECONNRESET ? 0 : -err;
+	if (!result && interrupted)
+		errno = EINTR;
 	return result;
 }
 
@@ -144,7 +173,9 @@ json_t *talk_event(struct talk *talk)
 
 	set_timeout(talk->fd, 0);
 	line = receive(talk);
-	event = json_incref(json_object_get(line, "params"));
+	event = interrupted ? NULL : json_incref(json_object_get(line, "params"));
 	json_decref(line);
+	if (interrupted)
+		errno = EINTR;
 	return event;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct talk;
 
@@ -12,6 +13,15 @@ const char *talk_default_path(void);
 /* NULL: errno says why; EAGAIN: something is there, and takes no client for now. */
 struct talk *talk_open(const char *path);
 void talk_close(struct talk *talk);
+
+/* False: the switch has closed the connection. */
+bool talk_alive(const struct talk *talk);
+
+/*
+ * End what talk_open(), talk_call() or talk_event() waits for. They return NULL with EINTR then,
+ * and the connection cannot be used any more. For signal handlers without SA_RESTART.
+ */
+void talk_interrupt(void);
 
 /*
  * Call a method. Returns the result, or NULL. Then *ret_error is the error object of the switch,

@@ -2,6 +2,7 @@
 #include "control/leaving.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #include <event2/event.h>
 
@@ -15,6 +16,8 @@
  * (vhost/mapping.c). So no step of a removal but the first begins after this time of a turn.
  */
 #define TURN_NS UINT64_C(2000000)
+/* After so many removals, memory is given back to the kernel. A port takes some 50 KB. */
+#define TRIM_PORTS 8
 /* How often to look whether addresses are forgotten. */
 #define LOOK_US 1000
 
@@ -60,6 +63,7 @@ static void finish(struct switch_port *sp)
 
 	sw->port[sp->index] = NULL;
 	sw->n_leaving--;
+	sw->n_untrimmed++;
 	sp->ops->destroy(sp);
 	if (removed)
 		removed(arg);
@@ -123,6 +127,15 @@ void leaving_begin(struct switch_port *sp)
 	sp->stage = PORT_LEAVES_WORKERS;
 	if (sw->n_leaving++ == 0)
 		look_again(sw, true);
+}
+
+/* Not at once, because what a port had is freed when workers have seen that it is gone. */
+void leaving_tick(struct vswitch *sw)
+{
+	if (sw->n_untrimmed < TRIM_PORTS)
+		return;
+	sw->n_untrimmed = 0;
+	malloc_trim(0); /* small blocks may lie behind what is free */
 }
 
 int leaving_create(struct vswitch *sw)

@@ -235,6 +235,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	bridges_age(sw, AGE_TICKS);
 	address_owners_tick(sw);
+	leaving_tick(sw);
 	log_limit_service(&sw->removed.limit, "ports that were removed");
 	listener_log_service();
 }

@@ -44,7 +44,8 @@ struct vswitch {
 	bool calls_left;      /* some calls could not be handed over */
 	struct address_owners address_owners;
 	struct port_indices indices;
-	unsigned n_leaving; /* ports that are being removed */
+	unsigned n_leaving;   /* ports that are being removed */
+	unsigned n_untrimmed; /* ports whose memory was not given back to the kernel */
 	struct event *leave;
 	struct removed_ports {
 		unsigned n;

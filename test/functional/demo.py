@@ -2,23 +2,39 @@
 """The demonstration of scripts/quickstart: guests that talk, then the number of frames per second."""
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 from guest import Guest, ping
-from lab import Lab, LabError, Switch, assert_balanced, dropped, queues
+from lab import VSWITCHD, Lab, LabError, Switch, assert_balanced, dropped, queues
 from testpmd import Testpmd, virtio_user
 
 STARTED = time.monotonic()
+CTL = Path(VSWITCHD).resolve().parents[1] / "vswitchctl/vswitchctl"
 
 
 def say(text):
     print(f"   {time.monotonic() - STARTED:5.1f}s  {text}", flush=True)
 
 
+def ask(lab, *commands):
+    """What an operator types, and what the switch answers."""
+    text = ""
+    for command in commands:
+        done = subprocess.run([CTL, *command.split()], capture_output=True, text=True, timeout=20,
+                              env={**os.environ, "VSWITCH_CONTROL": str(lab.dir / "control.sock")})
+        if done.returncode:
+            raise LabError(f"vswitchctl {command}: {done.stderr}")
+        text += f"$ vswitchctl {command}\n{done.stdout}\n"
+    return text
+
+
 def show_guests(lab):
-    """Two Linux virtual machines; returns (ping text, bits per second there and back)."""
+    """Two Linux virtual machines; returns (pings, bits per second there and back, counters, what the switch says)."""
     switch = Switch(lab, ["vm1.sock", "vm2.sock"], name="vswitchd-guests")
     say(f"vswitchd listens on {switch.paths[0]} and {switch.paths[1]}")
     say("booting two Linux guests in QEMU, one on each socket (no KVM is needed, so they are slow)")
@@ -37,12 +53,13 @@ def show_guests(lab):
         text = source.run(f"iperf3 -J -c {target.ip} -t 3", timeout=40)
         rates.append(json.loads(text)["end"]["sum_received"]["bits_per_second"])
         say(f"iperf3 from {source.ip} to {target.ip}: {rates[-1] / 1e6:.0f} Mbit/s of TCP")
+    said = ask(lab, "port list", "fdb list")
     for guest in (one, two):
         guest.close()
     stats = switch.quiet_stats()
     assert_balanced(stats)
     switch.stop(limit=5)
-    return (sent, received), rates, stats, switch.out()[switch.out().rindex("port  link") :]
+    return (sent, received), rates, stats, said
 
 
 def show_throughput(lab, packed, seconds=4):
@@ -78,7 +95,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with Lab() as lab:
         try:
-            pings, rates, stats, table = show_guests(lab)
+            pings, rates, stats, said = show_guests(lab)
             say("guests are done; now DPDK's testpmd as generator, 64-byte frames round and round")
             speed = {}
             for packed in (False, True):
@@ -91,8 +108,6 @@ def main():
             return 1
     frames = sum(q["frames"] for q in queues(stats, "egress"))
     lost = sum(dropped(stats).values())
-    print("\nThe switch's own table of the guests' ports:\n")
-    print(table.rstrip())
     print(f"""
 Summary
   ping          {pings[1]} of {pings[0]} came back
@@ -100,6 +115,10 @@ Summary
   guests        {frames} frames delivered, {lost} dropped, counters balanced
   64-byte rate  split rings {speed['split'][0] / 1e6:.2f} M frames/s at {speed['split'][1]:.0f} cycles each
                 packed rings {speed['packed'][0] / 1e6:.2f} M frames/s at {speed['packed'][1]:.0f} cycles each
+
+The switch while the guests ran:
+
+{said.rstrip()}
 """)
     return 0
 

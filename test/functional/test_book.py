@@ -16,6 +16,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import textwrap
 import time
 import xml.etree.ElementTree as tree
 from pathlib import Path
@@ -28,7 +29,7 @@ BOOK = ROOT / "doc/operating.md"
 PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
 CTL = Path(VSWITCHD).resolve().parents[1] / "vswitchctl/vswitchctl"
 QEMU = "qemu-system-x86_64"
-LANGUAGES = {"sh", "ini", "xml", "json", "text"}
+LANGUAGES = {"sh", "ini", "xml", "json", "text", "yaml"}
 
 
 # The book's parts.
@@ -255,10 +256,22 @@ def check_ctl(lab, words):
     words = [word.replace("/run/vswitch", str(lab.dir)) for word in words]
     Switch(lab, ["vm1.sock"], "--control", lab.dir / "control.sock")
     words += ["missing_ok"] if "del" in words else []
-    done = subprocess.run([CTL, *words[1:]], env={"VSWITCH_CONTROL": str(lab.dir / "control.sock")},
+    if words[-1] == "ports.yaml":
+        (file,) = [body for name, body in fences(section("### Ports at run time")) if name == "yaml"]
+        (lab.dir / words[-1]).write_text(file.replace("/run/vswitch", str(lab.dir)))
+    done = subprocess.run([CTL, *words[1:]], cwd=lab.dir, env={"VSWITCH_CONTROL": str(lab.dir / "control.sock")},
                           capture_output=True, text=True, timeout=10)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout or "del" in words
+
+
+def test_the_file_of_the_readme_can_be_applied(lab):
+    (file,) = re.findall(r"(?:^    (?:ports:| .*)\n)+", (ROOT / "README.md").read_text(), re.M)[:1]
+    assert len(file.splitlines()) == 6
+    (lab.dir / "file").write_text(textwrap.dedent(file).replace("/run/vswitch", str(lab.dir)))
+    Switch(lab, [], "--control", lab.dir / "control.sock")
+    subprocess.run([CTL, "-s", lab.dir / "control.sock", "config", "apply", lab.dir / "file"], check=True, timeout=10)
+    assert all((lab.dir / f"vm{number}.sock").is_socket() for number in (1, 2))
 
 
 CHECKS = [

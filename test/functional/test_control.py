@@ -437,6 +437,25 @@ def test_a_configuration_is_applied(lab):
         wait_for(lambda: names_of(client) == [given], "end of all others")
 
 
+def private_kb(switch):
+    return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{switch.pid}/status").read_text())[1])
+
+
+def test_removed_ports_leave_neither_memory_nor_many_lines(lab):
+    path = lab.dir / "control.sock"
+    switch = Switch(lab, [], "--control", path)
+    many = [{"name": f"n{number}", "socket": f"{lab.dir}/n{number}.sock"} for number in range(300)]
+    with vswitch.Client(path) as client:
+        before = private_kb(switch)
+        client.call("config.apply", config={"ports": many})
+        with_ports = private_kb(switch)
+        client.call("config.apply", config={"ports": []})
+        assert with_ports > before + 8000
+        wait_for(lambda: private_kb(switch) < before + 2000, "end of their memory")
+        wait_for(lambda: re.search(r"ports that were removed: \d+ more lines", switch.err()), "number of lines")
+    assert switch.err().count("the port is removed") < 30
+
+
 def listen(path):
     """A socket of another process."""
     path.unlink(missing_ok=True)

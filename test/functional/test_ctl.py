@@ -48,6 +48,13 @@ def test_the_command_line_prints_tables(switch):
     ("port show", 10, "name of the port"),
     ("log set level lod", 14, "one of error, warning, info, debug"),
     ("prt", 0, "did you mean port?"),
+    ("port s", 5, "expected: one of show, stats"),
+    ("port add vm queue_pairs", 24, "a number from 1 to 128"),
+    ("config apply", 13, "the configuration: a file in YAML or JSON"),
+    ("monitor events port.pu", 15, "port.up"),
+    ("shut", 0, "expected: shutdown, in full"),
+    ("port add vm", 12, "expected: socket, then a path"),
+    ("prt --help", 0, "did you mean port?"),
 ))
 def test_a_caret_is_under_the_wrong_word(switch, words, column, expected):
     done = ctl(switch, *words.split())
@@ -55,7 +62,7 @@ def test_a_caret_is_under_the_wrong_word(switch, words, column, expected):
     assert (done.returncode, done.stdout) == (2, "")
     assert first == f"vswitchctl: {words}"
     assert caret == " " * (len("vswitchctl: ") + column) + "^"
-    assert last.startswith("expected: ") and expected in last
+    assert last == expected if expected.startswith("expected: ") else expected in last and last.startswith("expected: ")
 
 
 def test_refused_and_absent(switch):
@@ -116,6 +123,24 @@ def test_configuration_files(switch, tmp_path):
     assert ctl(switch, "config", "diff").returncode == 2
 
 
+def test_what_a_new_user_tries(switch):
+    """--help behind a command, help for an abbreviation, units; and the configuration is a file that can be applied."""
+    usage = "usage: vswitchctl port del NAME [missing_ok]"
+    for words in ("help port del", "help po de", "port del --help", "po de -h"):
+        done = ctl(switch, *words.split())
+        assert (done.returncode, done.stdout.splitlines()[0]) == (0, usage)
+    assert "Commands:\n  port add NAME socket PATH [...]" in ctl(switch, "port", "--help").stdout
+    assert re.search(r"busy +part of .*, in thousandths\n", ctl(switch, "help", "worker", "list").stdout)
+    assert ctl(switch, "help", "monitor").stdout.startswith("usage: vswitchctl monitor [events port.added|")
+    assert "NAME  name of the port\n" in ctl(switch, "help", "port", "add").stdout.replace(" " * 12, "")
+    overview = ctl(switch, "help").stdout.splitlines()
+    assert max(map(len, overview)) <= 100
+    file = switch.paths[0].parent / "running.yaml"
+    file.write_text(ctl(switch, "config", "get").stdout)
+    done = ctl(switch, "config", "apply", file)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_completion(switch):
     done = ctl(switch, "complete", "--", "port", "show", "")
     assert done.stdout.splitlines() == [str(path) for path in switch.paths]
@@ -123,6 +148,21 @@ def test_completion(switch):
                            ' PATH="$(dirname "$0"):$PATH"; _vswitchctl; echo "${COMPREPLY[@]}"', CTL],
                           capture_output=True, text=True, timeout=20)
     assert done.stdout == "list\n"
+    assert ctl(switch, "complete", "--", "-j", "-s", switch.paths[0].parent / "control.sock", "port", "show",
+               "").stdout.splitlines() == [str(path) for path in switch.paths]
+    assert ctl(switch, "complete", "monitor", "events", "port.up,port.a").stdout == "port.up,port.added\n"
+    assert "list" in ctl(switch, "complete", "help", "fdb", "").stdout.splitlines()
+
+
+def test_bash_gets_names_that_it_cannot_run(switch):
+    name = "$(touch /tmp/evil) *"
+    assert ctl(switch, "port", "add", name, "socket", switch.paths[0].parent / "evil.sock").returncode == 0
+    done = subprocess.run(["bash", "-c", 'source <("$0" completion bash); COMP_WORDS=(vswitchctl port show \'$(to\'); '
+                           'COMP_CWORD=3; PATH="$(dirname "$0"):$PATH"; _vswitchctl; printf "%s\n" "${COMPREPLY[@]}"; '
+                           'eval "printf %s ${COMPREPLY[0]}"', CTL], capture_output=True, text=True, timeout=20,
+                          env={**os.environ, "VSWITCH_CONTROL": str(switch.paths[0].parent / "control.sock")})
+    assert done.stdout.splitlines()[1:] == [name]
+    assert ctl(switch, "port", "del", name).returncode == 0
 
 
 def test_reference_and_manual_are_what_the_tables_say():
@@ -143,32 +183,51 @@ def test_help_uses_no_memory_of_functions_that_have_returned(tmp_path):
     done = subprocess.run([program, "help", "fd"], capture_output=True, text=True, timeout=20,
                           env={**os.environ, "ASAN_OPTIONS": "detect_stack_use_after_return=1"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert "  fdb list [bridge VALUE] [port VALUE]" in done.stdout
+    assert "  fdb list [...]" in done.stdout
 
 
 DUMMY = '    {.name = "dummy", .type = SCHEMA_UINT, .min = 3, .max = 7, .about = "field of a test"},\n'
 
 
+def add_row(table, before, row):
+    """Put a row behind the only place in a table that has this text."""
+    head, begin, tail = table.read_text().partition(before)
+    assert begin and before not in tail
+    table.write_text(head + begin + row + tail)
+
+
 def test_a_new_field_is_everywhere(tmp_path):
-    """One row of the table is all that a field takes."""
-    for part in ("app/vswitchctl", "lib/base", "lib/manage", "scripts"):
+    """One row of the table is all that a field takes, of a method and of an object."""
+    for part in ("app/vswitchctl", "lib/base", "lib/manage", "scripts", "doc"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    table = tmp_path / "lib/manage/schema_methods.c"
-    head, begin, tail = table.read_text().partition("fdb_list_params[] = {\n")
-    table.write_text(head + begin + DUMMY + tail)
+    check = [tmp_path / "scripts/reference-doc", "--check"]
+    assert subprocess.run(check, timeout=60).returncode == 0
+    add_row(tmp_path / "lib/manage/schema_methods.c", "fdb_list_params[] = {\n", DUMMY)
+    add_row(tmp_path / "lib/manage/schema_table.c", "port_fields[] = {\n    PORT_NAME,\n", DUMMY)
+    stale = subprocess.run(check, timeout=60, capture_output=True, text=True)
+    assert stale.returncode == 1
+    assert "doc/reference.md is out of date" in stale.stdout and "doc/vswitchctl.8 is out of date" in stale.stdout
     document = load_reference_doc(tmp_path)
     program = document.build(tmp_path)
 
     def run(*words):
         return subprocess.run([program, "-s", tmp_path / "absent", *words], capture_output=True, text=True, timeout=20)
 
-    assert re.search(r"dummy +field of a test\n +\(a number from 3 to 7\)", run("help", "fdb", "list").stdout)
-    assert "dummy" in run("complete", "--", "fdb", "list", "").stdout.split()
     schema = json.loads(run("describe").stdout)
-    field = schema["methods"]["fdb.list"]["params"]["properties"]["dummy"]
-    assert (field["minimum"], field["maximum"], field["description"]) == (3, 7, "field of a test")
-    assert "| `dummy` | 3 to 7 |  | field of a test |" in document.markdown(schema)
-    assert "\n\\fBdummy\\fR\nfield of a test.\n" in "\n".join(document.manual(schema))
-    refused = run("fdb", "list", "dummy", "8")
-    assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, "expected: a number from 3 to 7")
-    assert run("fdb", "list", "dummy", "7").returncode == 3
+    reference, manual = list(document.markdown(schema)), "\n".join(document.manual(schema))
+    assert reference.count("| `dummy` | 3 to 7 |  | field of a test |") == 3  # two methods and the object
+    for method, words in (("fdb.list", []), ("port.add", ["vm", "socket", "/vm"])):
+        assert re.search(r"\[dummy NUMBER\].*dummy +field of a test\n +\(a number from 3 to 7\)",
+                         run("help", *method.split(".")).stdout, re.S)
+        assert "dummy" in run("complete", "--", *method.split("."), *words, "").stdout.split()
+        field = schema["methods"][method]["params"]["properties"]["dummy"]
+        assert (field["minimum"], field["maximum"], field["description"]) == (3, 7, "field of a test")
+        refused = run(*method.split("."), *words, "dummy", "8")
+        assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, "expected: a number from 3 to 7")
+        assert run(*method.split("."), *words, "dummy", "7").returncode == 3
+    assert manual.count("\n\\fBdummy\\fR\nfield of a test.\n") == 2
+    file = tmp_path / "ports.yaml"
+    for value, status, said in (("7", 3, "no switch at"), ("8", 2, f"{file}:4:12: dummy: .* is not a number from 3 to 7")):
+        file.write_text(f"ports:\n  - name: vm\n    socket: /vm\n    dummy: {value}\n")
+        done = run("config", "apply", file)
+        assert done.returncode == status and re.search(said, done.stderr), done.stderr

@@ -41,7 +41,6 @@
 #define THREADS_MORE     4
 #define PRIVATE_MORE_KIB (32 * 1024)
 #define SHARED_MORE_KIB  (160 * 1024)
-#define LEFT_KIB         1280 /* a port's counters and queues stay */
 #define QUIET_EVERY      10
 
 static const struct peer busy_guest = {"busy_guest", "", 0, peer_self_addressed};

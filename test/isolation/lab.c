@@ -99,9 +99,14 @@ struct usage lab_usage_again(const struct lab *l, const struct usage *before)
 	uint64_t end = now_ns() + REST_NS;
 	struct usage now = lab_usage(l);
 
-	/* Wait, because errand threads and closers end only some time after their last job. */
-	while ((now.fds > before->fds || now.threads > before->threads ||
-		   now.mapped_kib > before->mapped_kib + MAPPED_LEFT_KIB) &&
+	/*
+	 * Wait, because errand threads and closers end only some time after their last job, and
+	 * memory is given back only once per second.
+	 */
+	while (
+	    (now.fds > before->fds || now.threads > before->threads ||
+		now.mapped_kib > before->mapped_kib + MAPPED_LEFT_KIB ||
+		(!(l->needs & NEEDS_CROWD) && now.private_kib > before->private_kib + LEFT_KIB)) &&
 	    now_ns() < end) {
 		usleep(20000);
 		now = lab_usage(l);

@@ -16,6 +16,7 @@ struct usage {
 
 /* The address space that may stay mapped: malloc keeps 64 MiB for each of a few threads. */
 #define MAPPED_LEFT_KIB (4 * 65536 + 4096)
+#define LEFT_KIB        1280 /* of private memory: a port's counters and queues stay */
 
 /* The figures of one run. Delays are in us, answers in ms. */
 struct figures {

@@ -193,12 +193,18 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 
 #define PEERS_OF_CLIENTS(X) \
 	X(control_garbage, NEEDS_NOTHING, \
-	    "lines to the control socket that are too long, too deep or no requests") \
+	    "lines to the control socket that are too long, too deep, too many or no requests") \
+	X(control_wrong, NEEDS_NOTHING, "batches of 100 requests that are refused, answers read") \
 	X(control_questions, NEEDS_NOTHING, "batches of 100 schema.get, answers read") \
 	X(control_addresses, NEEDS_NOTHING, "fdb.list and port.list as fast as it goes") \
 	X(control_connections, NEEDS_NOTHING, "connect to the control socket, ask, hang up") \
 	X(control_crowd, NEEDS_NOTHING, \
-	    "100 clients that send half a line, or do not read the answers to a batch")
+	    "100 clients that send half a line, or do not read the answers to a batch") \
+	X(control_half_lines, NEEDS_NOTHING, "100 clients that send a line without end, slowly") \
+	X(control_subscribers, NEEDS_NOTHING, \
+	    "60 clients that do not read events; ports added and removed as fast as it goes") \
+	X(control_configurations, NEEDS_NOTHING, \
+	    "config.apply of 1,024 wrong ports, and of many of which the last is wrong")
 
 #define PEERS(X) \
 	PEERS_OF_RINGS(X) \

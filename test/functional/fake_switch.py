@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A control socket that answers what a test wants, for tests of clients."""
+
+import json
+import socket
+import threading
+
+
+class FakeSwitch:
+    """It answers each method with a given result, and knows nothing else."""
+
+    def __init__(self, path, **results):
+        self.path, self.results, self.asked = path, results, []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.peers = []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            self.peers.append(peer)
+            threading.Thread(target=self.answer, args=(peer,), daemon=True).start()
+
+    def answer(self, peer):
+        for line in peer.makefile("rb"):
+            request = json.loads(line)
+            self.asked.append(request["method"])
+            answer = {"jsonrpc": "2.0", "id": request["id"]}
+            answer |= self.results.get(request["method"].replace(".", "_"), {"result": {}})
+            self.send(peer, answer)
+
+    def send(self, peer, document):
+        peer.sendall(json.dumps(document, ensure_ascii=False).encode() + b"\n")
+
+    def event(self, **params):
+        self.send(self.peers[-1], {"jsonrpc": "2.0", "method": "event", "params": params})
+
+    def hang_up(self):
+        for peer in self.peers:
+            peer.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.hang_up()
