@@ -48,7 +48,7 @@ def test_the_command_line_prints_tables(switch):
     ("port show", 10, "name of the port"),
     ("log set level lod", 14, "one of error, warning, info, debug"),
     ("prt", 0, "did you mean port?"),
-    ("port s", 5, "expected: one of show, stats"),
+    ("port s", 5, "expected: one of set, show, stats"),
     ("port add vm queue_pairs", 24, "a number from 1 to 128"),
     ("config apply", 13, "the configuration: a file in YAML or JSON"),
     ("monitor events port.pu", 15, "port.up"),
@@ -215,7 +215,7 @@ def test_a_new_field_is_everywhere(tmp_path):
 
     schema = json.loads(run("describe").stdout)
     reference, manual = list(document.markdown(schema)), "\n".join(document.manual(schema))
-    assert reference.count("| `dummy` | 3 to 7 |  | field of a test |") == 3  # two methods and the object
+    assert reference.count("| `dummy` | 3 to 7 |  | field of a test |") == 4  # three methods and the object
     for method, words in (("fdb.list", []), ("port.add", ["vm", "socket", "/vm"])):
         assert re.search(r"\[dummy NUMBER\].*dummy +field of a test\n +\(a number from 3 to 7\)",
                          run("help", *method.split(".")).stdout, re.S)
@@ -225,7 +225,7 @@ def test_a_new_field_is_everywhere(tmp_path):
         refused = run(*method.split("."), *words, "dummy", "8")
         assert (refused.returncode, refused.stderr.splitlines()[-1]) == (2, "expected: a number from 3 to 7")
         assert run(*method.split("."), *words, "dummy", "7").returncode == 3
-    assert manual.count("\n\\fBdummy\\fR\nfield of a test.\n") == 2
+    assert manual.count("\n\\fBdummy\\fR\nfield of a test.\n") == 3
     file = tmp_path / "ports.yaml"
     for value, status, said in (("7", 3, "no switch at"), ("8", 2, f"{file}:4:12: dummy: .* is not a number from 3 to 7")):
         file.write_text(f"ports:\n  - name: vm\n    socket: /vm\n    dummy: {value}\n")
