@@ -155,10 +155,10 @@ static const struct schema_field bridge_fields[] = {
     END,
 };
 
-#define POLICY_STORM(field, kind) \
+#define POLICY_STORM(field, its_about) \
 	{ \
-		.name = field, .type = SCHEMA_UINT, .max = 100000000, .unit = "frames per second", \
-		.about = kind " that may enter in a second; 0 is no limit" \
+		.name = (field), .type = SCHEMA_UINT, .max = 100000000, \
+		.unit = "frames per second", .about = (its_about) \
 	}
 
 /* What is not given to port.add is as the command line of the switch says for all ports. */
@@ -226,9 +226,10 @@ static const struct schema_field port_fields[] = {
     {.name = "isolated",
 	.type = SCHEMA_BOOL,
 	.about = "exchange no frame with other isolated ports of the bridge"},
-    POLICY_STORM("storm_broadcast", "broadcasts"),
-    POLICY_STORM("storm_multicast", "multicasts"),
-    POLICY_STORM("storm_unknown", "unicast frames to unknown addresses"),
+    POLICY_STORM("storm_broadcast", "broadcasts that may enter in a second; 0 is no limit"),
+    POLICY_STORM("storm_multicast", "multicasts that may enter in a second; 0 is no limit"),
+    POLICY_STORM("storm_unknown",
+	"unicast frames to unknown addresses that may enter in a second; 0 is no limit"),
     {.name = "index",
 	ANY_NUMBER,
 	.flags = TOLD_SHOWN,
