@@ -179,9 +179,11 @@ static bool take_vlan(
 
 	if (mode)
 		take_mode(json_string_value(mode), vlan);
+	else if (!vlan->set && (trunk || tpid || number))
+		take_mode(trunk || tpid ? "trunk" : "access", vlan);
 	is_trunk = vlan->set && vlan->mode == VLAN_TRUNK;
 	if (number && !vlan->set)
-		return refuse(about, "vlan", number, "used without a vlan_mode", error);
+		return refuse(about, "vlan", number, "used with vlan_mode none", error);
 	if ((trunk || tpid) && !is_trunk)
 		return refuse(about, trunk ? "trunk" : "tpid", trunk ? trunk : tpid,
 		    "used without vlan_mode trunk", error);

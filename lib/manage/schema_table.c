@@ -192,9 +192,9 @@ static const struct schema_field port_fields[] = {
     {.name = "vlan_mode",
 	.type = SCHEMA_WORD,
 	.words = vlan_modes,
-	.about = "what the port does with VLAN tags: it has no setting; frames have tags; frames "
-		 "have none and are in one VLAN; or all frames are in one VLAN whatever tags they "
-		 "have"},
+	.about = "VLAN tags of frames: none: any; trunk: they have tags; access: they have none; "
+		 "qinq: any, and all frames are in one VLAN. If it is not given, trunk means "
+		 "trunk, and vlan alone means access"},
     {.name = "vlan",
 	.type = SCHEMA_UINT,
 	.min = 1,

@@ -140,9 +140,19 @@ def test_what_is_set_is_told_and_what_is_not_given_stays(setting, client):
     assert settings_of(client, name) == usual
 
 
+def test_a_mode_that_is_not_given_follows_from_the_vlans(setting, client):
+    name = setting.names[0]
+    for given, mode in (({"vlan": 5}, "access"), ({"trunk": "7"}, "trunk"), ({"trunk": "7", "vlan": 5}, "trunk"),
+                        ({"tpid": "0x88a8"}, "trunk")):
+        client.call("port.set", name=name, **given)
+        assert settings_of(client, name) | given == settings_of(client, name)
+        assert settings_of(client, name)["vlan_mode"] == mode
+        client.call("port.set", name=name, vlan_mode="none")
+
+
 @pytest.mark.parametrize("params, code, words", (
-    ({"vlan": 5}, -32602, "vlan: 5 is not used without a vlan_mode"),
-    ({"trunk": "5"}, -32602, "trunk: .* is not used without vlan_mode trunk"),
+    ({"vlan_mode": "none", "vlan": 5}, -32602, "vlan: 5 is not used with vlan_mode none"),
+    ({"vlan_mode": "none", "trunk": "5"}, -32602, "trunk: .* is not used without vlan_mode trunk"),
     ({"vlan_mode": "access", "vlan": 5, "trunk": "5"}, -32602, "trunk: .* is not used without"),
     ({"vlan_mode": "qinq", "vlan": 5, "tpid": "0x8100"}, -32602, "tpid: .* is not used without"),
     ({"vlan_mode": "access"}, -32602, "vlan is missing: vlan_mode access and qinq need the VLAN"),
