@@ -25,7 +25,7 @@
 #define END_S       2
 #define FDS_EACH    10
 #define FDS_MORE    64 /* descriptors that the switch needs besides those of its ports */
-#define PRIVATE_KIB (UINT64_C(75) * 1000 * 1000 / 1024)
+#define PRIVATE_KIB (UINT64_C(80) * 1000 * 1000 / 1024)
 
 struct crowd {
 	struct switch_process sw;
