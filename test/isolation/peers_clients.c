@@ -189,19 +189,22 @@ void peer_control_half_lines(struct peer_world *w)
 	}
 }
 
-/* A request with a configuration of n ports. */
+/* The most bytes of a port in a configuration, and of what is before and behind the ports. */
+#define PIECE 200
+
+/* A request with a configuration of n ports. The text has room for n + 2 pieces. */
 static size_t configuration(char *text, unsigned n, const char *directory)
 {
-	size_t at = (size_t)sprintf(text,
+	size_t at = (size_t)snprintf(text, PIECE,
 	    "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"config.apply\", \"params\": "
 	    "{\"config\": "
 	    "{\"ports\": [");
 
 	for (unsigned i = 0; i < n; i++)
-		at +=
-		    (size_t)sprintf(text + at, "%s{\"name\": \"n%u\", \"socket\": \"%s/n%u.sock\"}",
-			i ? "," : "", i, directory, i);
-	return at + (size_t)sprintf(text + at, "]}}}\n");
+		at += (size_t)snprintf(text + at, PIECE,
+		    "%s{\"name\": \"n%u\", \"socket\": \"%s/n%u.sock\"}", i ? "," : "", i,
+		    directory, i);
+	return at + (size_t)snprintf(text + at, PIECE, "]}}}\n");
 }
 
 /* The same in the switch's directory. All ports but the last one can be added: a file is there. */
