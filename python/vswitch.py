@@ -19,6 +19,11 @@ import json
 import os
 import socket
 import struct
+import time
+
+LINE_MAX = 16 << 20  # bytes of a line, as much as the switch holds for all its clients
+WAITING_MAX = 64 << 20  # bytes of events before an answer
+NEXT_MAX = 1 << 24  # no list of a switch goes on behind it
 
 DEFAULT_PATH = "/run/vswitch/control.sock"
 
@@ -56,6 +61,7 @@ class Client:
         self.socket.settimeout(timeout)
         self.file = self.socket.makefile("rb")
         self.last_id = 0
+        self.received = 0  # bytes
         self.waiting = []  # events that came before an answer
 
     def close(self):
@@ -78,14 +84,24 @@ class Client:
 
     def receive(self):
         """The next line: an answer, an event, or the answers to a batch."""
-        line = self.file.readline()
+        line = self.file.readline(LINE_MAX)
+        self.received += len(line)
+        if len(line) == LINE_MAX and not line.endswith(b"\n"):
+            self.close()
+            raise ConnectionError(f"the switch has sent a line that is longer than {LINE_MAX} bytes")
         if not line.endswith(b"\n"):
             raise ConnectionError("the switch has closed the connection")
         return json.loads(line)
 
     def answer(self):
         """The next line that is no event. Events are kept for events()."""
+        timeout, stop = self.socket.gettimeout(), self.received + WAITING_MAX
+        end = None if timeout is None else time.monotonic() + timeout
         while True:
+            if self.received > stop:
+                raise ConnectionError("the switch sends events without an end, and no answer")
+            if end is not None and time.monotonic() > end:
+                raise TimeoutError("timed out: the switch sends events, and no answer")
             document = self.receive()
             if not (isinstance(document, dict) and document.get("method") == "event"):
                 return document
@@ -117,6 +133,9 @@ class Client:
             yield from answer["entries"]
             if answer["next"] is None:
                 return
+            grows = isinstance(answer["next"], int) and answer["next"] > params.get("from", 0)
+            if not grows or answer["next"] > NEXT_MAX:
+                raise ConnectionError(f"the switch has sent a list without an end: next is {answer['next']}")
             params["from"] = answer["next"]
 
     def events(self, *names):

@@ -22,6 +22,11 @@
 #include "talk.h"
 #include "text.h"
 
+/* What is taken of a list. No list of a switch has a larger "next". */
+#define LIST_NEXT_MAX      ((json_int_t)1 << 24)
+#define LIST_BYTES_MAX     (UINT64_C(4) << 30)
+#define COMPLETE_BYTES_MAX (UINT64_C(8) << 20)
+
 static void complain(const char *text)
 {
 	fputs("vswitchctl: ", stderr);
@@ -68,18 +73,32 @@ static enum client_status no_switch(const char *path, int error)
 	return CLIENT_NO_SWITCH;
 }
 
+static const char *why_no_answer(int error)
+{
+	switch (error) {
+	case 0:
+		return "the connection has ended";
+	case EAGAIN:
+		return "none came in time";
+	case EINTR:
+		return "interrupted";
+	case EPROTO:
+		return "what came is not JSON";
+	case EMSGSIZE:
+		return "a line is longer than 16 MiB";
+	case EOVERFLOW:
+		return "the list has no end, or is too long";
+	default:
+		return error_text(error);
+	}
+}
+
 /* The switch may have carried out the method. */
 static enum client_status no_answer(const char *path, int error, const char *method)
 {
-	const char *why = error ? error_text(error) : "the connection has ended";
-
-	if (error == EAGAIN)
-		why = "none came in time";
-	if (error == EINTR)
-		why = "interrupted";
 	complain("no answer from the switch at ");
 	text_print(path, stderr);
-	fprintf(stderr, ": %s; it is not known whether it did %s\n", why, method);
+	fprintf(stderr, ": %s; it is not known whether it did %s\n", why_no_answer(error), method);
 	return CLIENT_NO_ANSWER;
 }
 
@@ -115,23 +134,35 @@ void client_close(struct client *c)
 	c->talk = NULL;
 }
 
-/* Is there more? Then the parameters say where to go on. */
-static bool go_on(json_t *params, const json_t *result)
+/*
+ * Is there more? Then the parameters say where to go on. A switch that is wrong or hostile could
+ * let a client ask for ever: negative errno.
+ */
+static int go_on(json_t *params, const json_t *result)
 {
 	json_t *next = json_object_get(result, "next");
+	json_int_t from = json_integer_value(json_object_get(params, "from"));
 
 	if (!json_is_integer(next))
-		return false;
+		return 0;
+	if (json_integer_value(next) <= from || json_integer_value(next) > LIST_NEXT_MAX)
+		return -EOVERFLOW;
 	json_object_set(params, "from", next);
-	return true;
+	return 1;
 }
 
-/* The whole of a list that comes in parts. As talk_call(). */
-static json_t *call_all(struct talk *talk, const char *method, json_t *params, json_t **ret_error)
+/*
+ * The whole of a list that comes in parts, and of which no more than some bytes are kept. As
+ * talk_call().
+ */
+static json_t *call_all(
+    struct talk *talk, const char *method, json_t *params, uint64_t bytes_max, json_t **ret_error)
 {
+	uint64_t end = talk_received(talk) + bytes_max;
 	json_t *whole = talk_call(talk, method, params, ret_error), *result;
+	int more;
 
-	while (go_on(params, whole)) {
+	while ((more = go_on(params, whole)) > 0 && talk_received(talk) < end) {
 		result = talk_call(talk, method, params, ret_error);
 		if (!result) {
 			json_decref(whole);
@@ -142,7 +173,11 @@ static json_t *call_all(struct talk *talk, const char *method, json_t *params, j
 		json_object_set(whole, "next", json_object_get(result, "next"));
 		json_decref(result);
 	}
-	return whole;
+	if (more == 0)
+		return whole;
+	json_decref(whole);
+	errno = EOVERFLOW;
+	return NULL;
 }
 
 json_t *client_ask(struct client *c, const char *method)
@@ -150,7 +185,7 @@ json_t *client_ask(struct client *c, const char *method)
 	json_t *params = json_object(), *error = NULL, *result = NULL;
 
 	if (connected(c) == 0)
-		result = call_all(c->talk, method, params, &error);
+		result = call_all(c->talk, method, params, COMPLETE_BYTES_MAX, &error);
 	if (!result && !error)
 		client_close(c);
 	json_decref(error);
@@ -164,7 +199,7 @@ static json_t *call_table(struct talk *talk, const struct command *command, json
 	const struct schema_method *method = command->method;
 	struct show_table table;
 	json_t *result;
-	bool more;
+	int more;
 
 	show_begin(&table, schema_object(&schema_switch, method->object), stdout);
 	do {
@@ -175,8 +210,9 @@ static json_t *call_table(struct talk *talk, const struct command *command, json
 		more = go_on(command->params, result);
 		if (more)
 			json_decref(result);
-	} while (more);
-	return result;
+	} while (more > 0);
+	errno = -more;
+	return more ? NULL : result;
 }
 
 /* There is no result. Takes the reference to the error; NULL: errno says why. */
@@ -209,7 +245,7 @@ static enum client_status call(struct client *c, const struct command *command)
 	json_t *error = NULL, *result;
 
 	result = table ? call_table(c->talk, command, &error)
-		       : call_all(c->talk, method->name, command->params, &error);
+		       : call_all(c->talk, method->name, command->params, LIST_BYTES_MAX, &error);
 	if (!result)
 		return failed(c, error, method->name);
 	if (json)

@@ -11,13 +11,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/util.h"
+
 #define DEFAULT_PATH "/run/vswitch/control.sock"
 #define TIMEOUT_S    10
+#define PART_BYTES   ((size_t)64 << 10)
 
 struct talk {
-	FILE *in;
 	int fd;
 	json_int_t id;
+	uint64_t received;
+	char *in; /* n bytes in room ones, which begin with the next line */
+	size_t n, room;
 };
 
 /* For talk_interrupt(): the descriptor of the connection, or -1, and whether it was called. */
@@ -78,8 +84,7 @@ struct talk *talk_open(const char *path)
 	if (!talk)
 		return NULL;
 	talk->fd = connect_to(path);
-	talk->in = talk->fd < 0 ? NULL : fdopen(talk->fd, "r");
-	if (!talk->in) {
+	if (talk->fd < 0) {
 		free(talk);
 		return NULL;
 	}
@@ -91,7 +96,8 @@ void talk_close(struct talk *talk)
 	if (!talk)
 		return;
 	current = -1;
-	fclose(talk->in);
+	close(talk->fd);
+	free(talk->in);
 	free(talk);
 }
 
@@ -122,26 +128,72 @@ static int send_json(const struct talk *talk, const json_t *json)
 	return err;
 }
 
-/* NULL: errno says why; 0: the connection has ended. */
-static json_t *receive(struct talk *talk)
+/* Room for the next part of a line. 0 or errno. */
+static int make_room(struct talk *talk)
 {
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
-	json_t *json = NULL;
-	int error = 0;
+	size_t room = MIN(MAX(2 * talk->room, PART_BYTES), (size_t)TALK_LINE_MAX);
+	char *in;
 
-	errno = 0;
-	n = getline(&line, &room, talk->in);
-	if (n > 0 && line[n - 1] == '\n') {
-		json = json_loadb(line, (size_t)n, 0, NULL);
-		error = EPROTO;
-	} else if (!feof(talk->in)) {
-		error = errno;
+	if (talk->n < talk->room)
+		return 0;
+	if (talk->n >= TALK_LINE_MAX)
+		return EMSGSIZE;
+	in = realloc(talk->in, room);
+	if (!in)
+		return ENOMEM;
+	talk->in = in;
+	talk->room = room;
+	return 0;
+}
+
+/* Receive some bytes. Negative: errno says why; 0: the connection has ended. */
+static ssize_t receive_part(struct talk *talk, int64_t end_ns)
+{
+	ssize_t n;
+
+	errno = make_room(talk);
+	if (!errno && clock_ns() > end_ns)
+		errno = EAGAIN;
+	if (errno)
+		return -1;
+	n = recv(talk->fd, talk->in + talk->n, MIN(talk->room - talk->n, PART_BYTES), 0);
+	if (n > 0) {
+		talk->n += (size_t)n;
+		talk->received += (size_t)n;
 	}
-	free(line);
-	errno = json ? 0 : error;
+	return n;
+}
+
+static json_t *take_line(struct talk *talk, size_t n)
+{
+	json_t *json = json_loadb(talk->in, n, 0, NULL);
+
+	talk->n -= n;
+	memmove(talk->in, talk->in + n, talk->n);
+	errno = json ? 0 : EPROTO;
 	return json;
+}
+
+/* NULL: errno says why; 0: the connection has ended. */
+static json_t *receive(struct talk *talk, int64_t end_ns)
+{
+	const char *end = talk->n ? memchr(talk->in, '\n', talk->n) : NULL;
+
+	while (!end) {
+		size_t seen = talk->n;
+		ssize_t n = receive_part(talk, end_ns);
+
+		if (n == 0)
+			errno = 0;
+		if (n <= 0)
+			return NULL;
+		end = memchr(talk->in + seen, '\n', (size_t)n);
+	}
+	if (clock_ns() > end_ns) {
+		errno = EAGAIN;
+		return NULL;
+	}
+	return take_line(talk, (size_t)(end - talk->in) + 1);
 }
 
 json_t *talk_call(struct talk *talk, const char *method, const json_t *params, json_t **ret_error)
@@ -149,11 +201,12 @@ json_t *talk_call(struct talk *talk, const char *method, const json_t *params, j
 	json_t *request = json_pack("{s:s, s:I, s:s, s:O}", "jsonrpc", "2.0", "id", ++talk->id,
 	    "method", method, "params", params);
 	json_t *answer = NULL, *result;
+	int64_t end_ns = clock_ns() + TIMEOUT_S * INT64_C(1000000000);
 	int err = send_json(talk, request);
 
 	json_decref(request);
 	*ret_error = NULL;
-	while (!err && (answer = receive(talk)) && !json_object_get(answer, "id"))
+	while (!err && (answer = receive(talk, end_ns)) && !json_object_get(answer, "id"))
 		json_decref(answer); /* an event */
 	if (!err && !answer)
 		err = -errno;
@@ -167,12 +220,17 @@ json_t *talk_call(struct talk *talk, const char *method, const json_t *params, j
 	return result;
 }
 
+uint64_t talk_received(const struct talk *talk)
+{
+	return talk->received;
+}
+
 json_t *talk_event(struct talk *talk)
 {
 	json_t *line, *event;
 
 	set_timeout(talk->fd, 0);
-	line = receive(talk);
+	line = receive(talk, INT64_MAX);
 	event = interrupted ? NULL : json_incref(json_object_get(line, "params"));
 	json_decref(line);
 	if (interrupted)

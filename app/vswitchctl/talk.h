@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A connection to the control socket of a switch. It blocks, for at most ten seconds at a time. */
+/*
+ * A connection to the control socket of a switch. It blocks, for at most ten seconds at a time. The
+ * switch is not trusted: the whole answer has to come in ten seconds (twenty, if it is silent in
+ * the end), and no line is longer than TALK_LINE_MAX.
+ */
 #pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#define TALK_LINE_MAX (16u << 20) /* as much as the switch holds for all its clients */
 
 struct talk;
 
@@ -26,9 +33,12 @@ void talk_interrupt(void);
 /*
  * Call a method. Returns the result, or NULL. Then *ret_error is the error object of the switch,
  * which the caller releases, or NULL: there is no answer. Then errno says why; EAGAIN: none came in
- * time; 0: the connection has ended.
+ * time; EMSGSIZE: a line is too long; EPROTO: a line is not JSON; 0: the connection has ended.
  */
 json_t *talk_call(struct talk *talk, const char *method, const json_t *params, json_t **ret_error);
 
 /* Wait for the next event for any time. NULL: errno says why; 0: the connection has ended. */
 json_t *talk_event(struct talk *talk);
+
+/* All bytes that have come from the switch. */
+uint64_t talk_received(const struct talk *talk);

@@ -7,7 +7,10 @@ import threading
 
 
 class FakeSwitch:
-    """It answers each method with a given result, and knows nothing else."""
+    """It answers each method with a given result, and knows nothing else.
+
+    A result may be a function of the connection and the parameters, which returns the result.
+    """
 
     def __init__(self, path, **results):
         self.path, self.results, self.asked = path, results, []
@@ -31,8 +34,11 @@ class FakeSwitch:
             request = json.loads(line)
             self.asked.append(request["method"])
             answer = {"jsonrpc": "2.0", "id": request["id"]}
-            answer |= self.results.get(request["method"].replace(".", "_"), {"result": {}})
-            self.send(peer, answer)
+            given = self.results.get(request["method"].replace(".", "_"), {"result": {}})
+            try:
+                self.send(peer, answer | (given(peer, request["params"]) if callable(given) else given))
+            except OSError:
+                return  # the client has gone
 
     def send(self, peer, document):
         peer.sendall(json.dumps(document, ensure_ascii=False).encode() + b"\n")
