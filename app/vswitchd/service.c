@@ -6,6 +6,11 @@
  * message, from inside of the sandbox, and it brings libraries for compression and encryption into
  * the process. So this file connects one socket before the sandbox closes, and writes to it.
  *
+ * The queue at the other end is shared by all services, and may be full. The switch does not wait
+ * then: what has to be told stays due, and the timer of the status tells it. RELOADING is told
+ * before the READY that ends it, even if the reload has ended long since: systemd, which has asked
+ * for the reload, waits for both.
+ *
  * The watchdog looks at the workers four times in the period of systemd. If each worker has made a
  * turn since the last look, or sleeps, systemd is told that the switch lives. The control thread
  * tells it, so it lives, too. A worker that stands still for a whole period lets systemd end and
@@ -42,26 +47,41 @@ static struct {
 	int fd;
 	struct event *status, *watchdog;
 	struct vswitch *sw;
-	char told[64];                  /* the last status */
+	char told[64];                  /* the last status that was sent */
+	int64_t reload_us;              /* when the last reload was asked for */
+	bool reloading_due, ready_due;  /* have to be told, in this order */
 	bool stuck;                     /* has been logged */
 	uint64_t cycles[RTE_MAX_LCORE]; /* of each worker at the last look */
 } service = {.fd = -1};
 
-/* Never waits: if systemd does not read, the message is lost. */
-static void tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Never waits. False: systemd does not read, and the message has not been sent. */
+static bool tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-static void tell(const char *fmt, ...)
+static bool tell(const char *fmt, ...)
 {
 	char text[160];
 	va_list args;
 	int n;
 
+	if (service.fd < 0)
+		return true;
 	va_start(args, fmt);
 	n = vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	/* syscalls: sendto */
-	if (service.fd >= 0 && send(service.fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		log_debug("cannot tell systemd %s: %s", text, error_text(errno));
+	if (send(service.fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	log_debug("cannot tell systemd %s: %s", text, error_text(errno));
+	return false;
+}
+
+static void tell_due(void)
+{
+	if (service.reloading_due)
+		service.reloading_due =
+		    !tell("RELOADING=1\nMONOTONIC_USEC=%" PRId64, service.reload_us);
+	if (service.ready_due && !service.reloading_due)
+		service.ready_due = !tell("READY=1");
 }
 
 /* A name that begins with @ is abstract. */
@@ -106,10 +126,8 @@ static void tell_status(void)
 	for (unsigned p = 0; (sp = vswitch_port_next(service.sw, &p)); ports++)
 		up += switch_port_up(sp);
 	snprintf(text, sizeof(text), "%u ports, %u with a running guest", ports, up);
-	if (strcmp(text, service.told) == 0)
-		return;
-	memcpy(service.told, text, sizeof(text));
-	tell("STATUS=%s", text);
+	if (strcmp(text, service.told) != 0 && tell("STATUS=%s", text))
+		memcpy(service.told, text, sizeof(text));
 }
 
 /* The CPU of a worker that has made no turn since the last look; -1: all have, or sleep. */
@@ -153,6 +171,7 @@ static void on_status(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
+	tell_due();
 	tell_status();
 }
 
@@ -196,19 +215,24 @@ int service_ready(struct event_base *base, struct vswitch *sw)
 	if (!service.status || (period && !service.watchdog))
 		return -ENOMEM;
 	find_stuck();
-	tell("READY=1");
+	service.ready_due = true;
+	tell_due();
 	tell_status();
 	return 0;
 }
 
 void service_reloading(void)
 {
-	tell("RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_ns() / 1000);
+	service.reload_us = clock_ns() / 1000;
+	service.reloading_due = true;
+	service.ready_due = false;
+	tell_due();
 }
 
 void service_reloaded(void)
 {
-	tell("READY=1");
+	service.ready_due = true;
+	tell_due();
 }
 
 void service_stopping(void)

@@ -18,6 +18,7 @@ void service_connect(void);
 /* All sockets listen. From now on the status and the watchdog are told regularly. 0 or -ENOMEM. */
 int service_ready(struct event_base *base, struct vswitch *sw);
 
+/* A reload was asked for, perhaps again. One service_reloaded() is to follow. */
 void service_reloading(void);
 void service_reloaded(void);
 

@@ -126,7 +126,8 @@ static void end_reload(struct manage *m, struct apply_outcome *outcome)
 		config_file_complain(&c->file, outcome, about_file, STAYS);
 	json_decref(outcome->changes ? outcome->changes : outcome->error.data);
 	config_file_free(&c->file);
-	m->config.reloaded(m->config.arg);
+	if (!c->reload) /* otherwise the next one follows at once */
+		m->config.reloaded(m->config.arg);
 }
 
 static void on_slice(evutil_socket_t fd, short what, void *arg)

@@ -21,7 +21,7 @@ struct manage_config {
 	const char *file;                 /* of the configuration; NULL: there is none */
 	const struct config_file *loaded; /* what the file says at the start; needed only there */
 	void (*shutdown)(void *arg);      /* a client asks the switch to end; it returns soon */
-	void (*reloaded)(void *arg);      /* the file was read again, and applied or refused */
+	void (*reloaded)(void *arg);      /* no reload is under way any more */
 	void *arg;
 	/* May a client put the socket of a port there? */
 	bool (*may_have_socket)(const char *path);

@@ -43,6 +43,16 @@ class Systemd:
             if name in message:
                 return message
 
+    def names(self, seconds):
+        """The first name of each message that comes in this time."""
+        end, names = time.monotonic() + seconds, []
+        while (left := end - time.monotonic()) > 0:
+            try:
+                names.append(next(iter(self.receive(left))))
+            except TimeoutError:
+                break
+        return names
+
     def count(self, name, seconds):
         """How many messages with this name come in this time."""
         end, n = time.monotonic() + seconds, 0
@@ -93,14 +103,80 @@ def test_a_reload_has_a_beginning_and_an_end(lab):
     systemd.until("READY")
     for text in (setting.ports("vm1"), "wrong"):
         setting.write(text)
+        before = len(setting.switch.err())
         setting.switch.signal(signal.SIGHUP)
         begun = systemd.until("RELOADING")
         assert abs(int(begun["MONOTONIC_USEC"]) / 1e6 - time.monotonic()) < 5
         assert systemd.until("READY") == {"READY": "1"}
-        wait_for(lambda: re.search("read again|stays", setting.switch.err()), "line of the log")
+        wait_for(lambda: re.search("read again|stays", setting.switch.err()[before:]), "line of the log")
     setting.file.unlink()
     setting.switch.signal(signal.SIGHUP)
     assert systemd.until("RELOADING") and systemd.until("READY")
+
+
+def test_reloads_that_follow_each_other_have_one_end(lab):
+    systemd = Systemd(lab)
+    setting = Setting(lab)
+    setting.start(env=systemd.environment)
+    systemd.until("READY")
+    with setting.client() as watcher:
+        watcher.call("subscribe", events=["port.added"])
+        setting.write(setting.ports(*[f"n{number}" for number in range(1000)]))
+        setting.switch.signal(signal.SIGHUP)
+        watcher.receive()
+        for _ in range(2):
+            setting.switch.signal(signal.SIGHUP)
+            time.sleep(0.01)
+    wait_for(lambda: setting.switch.err().count("read again") == 2, "end of the second reload", 30)
+    told = [name for name in systemd.names(1.5) if name != "STATUS"]
+    assert told == ["RELOADING"] * 3 + ["READY"]
+
+
+class Full:
+    """The queue of a systemd that does not read, full with messages of other services."""
+
+    def __init__(self, systemd):
+        self.systemd, self.count = systemd, 0
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            other.connect(systemd.address.replace("@", "\0", 1))
+            try:
+                while True:
+                    other.send(b"OTHER=1")
+                    self.count += 1
+            except BlockingIOError:
+                pass
+
+    def drain(self):
+        for _ in range(self.count):
+            assert self.systemd.receive(0) == {"OTHER": "1"}
+
+
+def test_ready_and_the_status_are_told_when_systemd_reads_again(lab):
+    systemd = Systemd(lab)
+    full = Full(systemd)
+    switch = Switch(lab, ["a.sock"], env=systemd.environment)
+    time.sleep(1.5)  # more than the time between two attempts
+    full.drain()
+    assert systemd.receive(3) == {"READY": "1"}
+    assert systemd.receive(1) == {"STATUS": "1 ports, 0 with a running guest"}
+    assert systemd.names(2.5) == [], "it is told once"
+    switch.stop()
+
+
+def test_a_reload_that_systemd_did_not_hear_of_is_told_later(lab):
+    systemd = Systemd(lab)
+    setting = Setting(lab)
+    setting.start(env=systemd.environment)
+    assert systemd.names(1.5) == ["READY", "STATUS"]
+    full = Full(systemd)
+    before = time.monotonic()
+    setting.reload()
+    after = time.monotonic()
+    full.drain()
+    assert before < int(systemd.receive(3)["MONOTONIC_USEC"]) / 1e6 < after
+    assert systemd.receive(1) == {"READY": "1"}
+    assert systemd.names(2.5) == []
 
 
 class Stopped:
