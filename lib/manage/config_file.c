@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include "manage/apply.h"
 #include "manage/yaml.h"
 
-/* syscalls: openat fstat newfstatat lstat read close write fsync fchmod rename unlink getrandom */
+/* syscalls: openat fstat newfstatat lstat read close write fsync fchmod linkat rename unlink */
 
 static int read_all(int fd, char *text, size_t *ret_n)
 {
@@ -126,18 +127,26 @@ static int write_all(int fd, const char *text, size_t n)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* The new name has to survive a crash, too, on file systems that can sync a directory. */
-static void sync_directory(const char *path)
+/* Open the directory that the file is in. */
+static int open_directory(const char *path, int flags)
 {
 	const char *slash = strrchr(path, '/');
 	char *copy = slash ? strndup(path, (size_t)MAX(slash - path, (ptrdiff_t)1)) : strdup(".");
-	int fd = copy ? open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int fd = copy ? open(copy, flags | O_CLOEXEC, 0600) : -1;
+
+	free(copy);
+	return fd;
+}
+
+/* The new name has to survive a crash, too, on file systems that can sync a directory. */
+static void sync_directory(const char *path)
+{
+	int fd = open_directory(path, O_RDONLY | O_DIRECTORY);
 
 	if (fd >= 0) {
 		fsync(fd);
 		close(fd);
 	}
-	free(copy);
 }
 
 /* The mode of the new file. Negative: it must not be replaced. */
@@ -152,23 +161,58 @@ static int mode_of(const char *path)
 	return S_ISREG(st.st_mode) ? (int)(st.st_mode & 07777) : -EINVAL;
 }
 
+/* Give a file without a name this one. */
+static int link_file(int fd, const char *name)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+static int write_new(const char *name, bool named, int fd, mode_t mode, const char *text, size_t n)
+{
+	int err = write_all(fd, text, n);
+
+	if (!err && fchmod(fd, mode) < 0)
+		err = -errno;
+	return err || named ? err : link_file(fd, name);
+}
+
+/* 0 or a negative errno. `named`: the file has the name from the beginning. */
+static int make_new(const char *name, bool named, mode_t mode, const char *text, size_t n)
+{
+	int fd = named ? open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
+		       : open_directory(name, O_WRONLY | O_TMPFILE);
+	int err = fd < 0 ? -errno : write_new(name, named, fd, mode, text, n);
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/*
+ * The new file has no name while it is written, so it is gone if the process ends meanwhile. Not
+ * all file systems have such files, and /proc may be missing. Then the file is written with its
+ * name, and the next save removes what is left of it.
+ */
 int config_file_write(const char *path, const char *text, size_t n)
 {
-	int mode = mode_of(path), fd, err;
+	int mode = mode_of(path), err;
 	char *name;
 
 	if (mode < 0)
 		return mode;
-	if (asprintf(&name, "%s.XXXXXX", path) < 0)
+	if (asprintf(&name, "%s.saving", path) < 0)
 		return -ENOMEM;
-	fd = mkostemp(name, O_CLOEXEC);
-	err = fd < 0 ? -errno : write_all(fd, text, n);
-	if (!err && (fchmod(fd, (mode_t)mode) < 0 || rename(name, path) < 0))
+	unlink(name);
+	err = make_new(name, false, (mode_t)mode, text, n);
+	if (err)
+		err = make_new(name, true, (mode_t)mode, text, n);
+	if (!err && rename(name, path) < 0)
 		err = -errno;
-	if (err && fd >= 0)
+	if (err)
 		unlink(name);
-	if (fd >= 0)
-		close(fd);
 	free(name);
 	if (!err)
 		sync_directory(path);

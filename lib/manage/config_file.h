@@ -35,7 +35,9 @@ void config_file_complain(const struct config_file *file, const struct apply_out
     const char *about, const char *otherwise);
 
 /*
- * Replace the file in one step: after a crash it is the old one or the new one. It keeps its mode.
+ * Replace the file in one step: after a crash it is the old one or the new one. It keeps its mode,
+ * and gets the owner and the group of the process. If the process ends while it writes, nothing is
+ * left behind, or FILE.saving on a file system that has no files without a name.
  * 0; -ELOOP: it is a link; -EINVAL: it is no regular file; or an errno.
  */
 int config_file_write(const char *path, const char *text, size_t n);

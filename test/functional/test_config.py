@@ -196,6 +196,76 @@ def test_save_restart_and_get_is_the_identity(setting):
     assert [path.name for path in setting.lab.dir.glob("vswitchd.yaml*")] == ["vswitchd.yaml"], "nothing is left behind"
 
 
+SLOW = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+int fsync(int fd) { (void)fd; if (write(2, "slow fsync\\n", 11)) sleep(60); return 0; }
+int open64(const char *path, int flags, ...)
+{
+	int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open64");
+	va_list args;
+	va_start(args, flags);
+	mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	if ((flags & O_TMPFILE) == O_TMPFILE && getenv("NO_TMPFILE")) { errno = EOPNOTSUPP; return -1; }
+	return real(path, flags, mode);
+}
+int open(const char *path, int flags, ...)
+{
+	va_list args;
+	va_start(args, flags);
+	mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	return open64(path, flags, mode);
+}
+"""
+
+
+def has_files_without_a_name(directory):
+    try:
+        os.close(os.open(directory, os.O_TMPFILE | os.O_WRONLY))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("unnamed", (True, False), ids=("unnamed", "named"))
+def test_a_switch_that_ends_while_it_saves_keeps_the_file(setting, unnamed):
+    library = setting.lab.dir / "slow.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", library], input=SLOW, text=True, check=True)
+    before, saving = setting.file.read_text(), f"{setting.file.name}.saving"
+    environment = {**os.environ, "LD_PRELOAD": str(library), **({} if unnamed else {"NO_TMPFILE": "1"})}
+    switch = setting.start("--no-sandbox", env=environment)
+    with setting.client() as client:
+        client.send(client.request("config.save", {}))
+        wait_for(lambda: "slow fsync" in switch.err(), "fsync")
+        left = not unnamed or not has_files_without_a_name(setting.lab.dir)
+        files = [setting.file.name, *([saving] if left else [])]
+        assert sorted(path.name for path in setting.lab.dir.glob("vswitchd.yaml*")) == files
+        switch.signal(signal.SIGKILL)
+        wait_for(lambda: not switch.alive(), "end")
+    assert setting.file.read_text() == before
+    assert sorted(path.name for path in setting.lab.dir.glob("vswitchd.yaml*")) == files
+    setting.lab.renew()
+
+
+@pytest.mark.parametrize("left", ("nothing", "a file that was left"))
+def test_a_save_leaves_nothing_behind(setting, left):
+    setting.start()
+    saving = Path(f"{setting.file}.saving")
+    if left != "nothing":
+        saving.write_text("half of a fi")
+    with setting.client() as client:
+        assert client.call("config.save") == {}
+    assert not saving.exists() and "half" not in setting.file.read_text()
+    assert setting.reload()[-1].endswith("nothing differs")
+
+
 def test_save_without_a_file_or_beside_one_that_must_stay(lab):
     control = lab.dir / "control.sock"
     Switch(lab, ["a.sock"], "--control", control)
