@@ -9,7 +9,9 @@
  *
  * Both TPIDs, 0x8100 and 0x88a8, are tags on every port. A frame of which a receiver could read
  * another VLAN than the frame's does not leave: this is why a port takes no frame with a priority
- * tag (VLAN 0) before another tag, and why a native VLAN is tagged if a tag follows.
+ * tag (VLAN 0) before another tag, and why a native VLAN is tagged if a tag follows. This is about
+ * outer tags, and about receivers that are trunks. Inner tags are payload, which QinQ carries: a
+ * frame leaves an access or a QinQ port without its outer tag, and an inner tag is the first then.
  *
  * Threads: values only.
  */
@@ -28,7 +30,10 @@
 enum vlan_mode {
 	/* Frames have the tags of their VLANs. Untagged frames are in the native VLAN. */
 	VLAN_TRUNK,
-	/* Frames have no tag. All are in one VLAN. A frame that comes with a tag is dropped. */
+	/*
+	 * Frames have no tag of their VLAN. All are in one VLAN. A frame that comes with a tag is
+	 * dropped. An inner tag stays in a frame that leaves.
+	 */
 	VLAN_ACCESS,
 	/* A tunnel (802.1ad): all frames are in one VLAN, whatever tags they have. */
 	VLAN_QINQ,
