@@ -2,9 +2,14 @@
 /*
  * Stage 2: make a private copy of the bytes on which decisions are made.
  *
- * The first HEAD_BYTES of every frame are read once, into b->head. The net header is read, too, if
- * the port may ask for offloads. After that these bytes are never read from the guest again. The
- * decisions use the copy, and the copy is delivered.
+ * The first HEAD_BYTES of every frame are copied into b->head. The net header is copied, too, if
+ * the port may ask for offloads. After this stage these bytes are never read from the guest again.
+ * The decisions use the copy, and the copy is delivered.
+ *
+ * Within the stage they can be read more than once. First a burst is taken for a plain one. If a
+ * frame asks for an offload, the net headers are read in a second pass. If the burst is not plain
+ * after all, everything is read anew. The guest may have changed it meanwhile. So each pass checks
+ * what it has read itself, and overwrites what it replaces; only the last copy is used.
  */
 #include "datapath/burst.h"
 
