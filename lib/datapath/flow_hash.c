@@ -33,9 +33,12 @@ static uint64_t mix_ports(
     uint64_t hash, const uint8_t *frame, uint32_t at, uint32_t len, uint8_t proto)
 {
 	hash = crc32c_u8(hash, proto);
-	if (has_ports(proto) && at + PORTS_LEN <= len)
-		hash = mix_bytes(hash, frame + at, PORTS_LEN);
-	return hash;
+	if (!has_ports(proto))
+		return hash;
+	if (at + PORTS_LEN <= len)
+		return mix_bytes(hash, frame + at, PORTS_LEN);
+	/* Behind a tag that stays when another one is removed, only the source port is left. */
+	return at + 2 <= len ? mix_bytes(hash, frame + at, 2) : hash;
 }
 
 static uint64_t mix_ipv4(uint64_t hash, const uint8_t *frame, uint32_t at, uint32_t len)

@@ -29,10 +29,14 @@
 /* Choose the queue of the port for a frame. All frames of a flow get the same queue. */
 static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 {
+	struct frame *f = &b->frame[i];
+	uint32_t len;
+
 	if (LIKELY(to->n_egress == 1))
 		return 0;
-	b->frame[i].hash = flow_hash(b->head[i].data, MIN(b->frame[i].len, HEAD_BYTES));
-	return ((uint64_t)b->frame[i].hash * to->n_egress) >> 32;
+	len = b->plain ? MIN(f->len, HEAD_BYTES) : f->head_len;
+	f->hash = flow_hash(b->head[i].data, len);
+	return ((uint64_t)f->hash * to->n_egress) >> 32;
 }
 
 /*

@@ -111,6 +111,25 @@ static void addresses_and_ports_tell_flows_apart(void **state)
 	}
 }
 
+/* The ports of an IPv6 frame with a tag, from whose head another tag was removed, end behind it. */
+static void the_source_port_counts_if_the_head_ends_behind_it(void **state)
+{
+	struct shape s = {.ipv6 = true, .tags = 1, .sport = 1, .dport = 2}, t = s;
+	uint8_t a[FRAME_LEN], b[FRAME_LEN];
+	unsigned end = build(a, &s) - 2;
+
+	(void)state;
+	t.sport = 3;
+	build(b, &t);
+	assert_int_equal(end, 60);
+	assert_int_not_equal(flow_hash(a, end), flow_hash(b, end));
+	assert_int_equal(flow_hash(a, end - 1), flow_hash(b, end - 1));
+	t = s;
+	t.dport = 3;
+	build(b, &t);
+	assert_int_equal(flow_hash(a, end), flow_hash(b, end));
+}
+
 static void macs_tags_and_payload_do_not_split_an_ip_flow(void **state)
 {
 	uint8_t frame[FRAME_LEN];
@@ -269,6 +288,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(addresses_and_ports_tell_flows_apart),
+	    cmocka_unit_test(the_source_port_counts_if_the_head_ends_behind_it),
 	    cmocka_unit_test(macs_tags_and_payload_do_not_split_an_ip_flow),
 	    cmocka_unit_test(ports_are_found_behind_options),
 	    cmocka_unit_test(all_fragments_of_a_datagram_stay_together),
