@@ -3,9 +3,9 @@
  * Two threads measure, with a higher priority than all others on their CPU. They sleep in between,
  * because a thread that polls would disturb the switch. Each frame is sent at its time, whatever
  * happened to the frame before. If a thread itself was late while a frame was under way, this time
- * is subtracted. If there is only one worker, the time is subtracted, too, for which another
- * process had the worker's CPU. (No other thread of the switch may use this CPU; isolation.c checks
- * it.) A frame or an answer that never arrives counts as late by the rest of the run.
+ * is subtracted, or, if there is only one worker, the time for which another process had the
+ * worker's CPU, if that is longer. (No other thread of the switch may use this CPU; isolation.c
+ * checks it.) A frame or an answer that never arrives counts as late by the rest of the run.
  */
 #include <errno.h>
 #include <poll.h>
@@ -95,7 +95,7 @@ static void send_one(struct neighbours *n, unsigned way)
 static void take(struct neighbours *n, unsigned way, const struct net_frame *f)
 {
 	struct stamp stamp;
-	uint64_t delay;
+	uint64_t delay, late, waits;
 
 	if (f->len != FRAME_LEN)
 		return;
@@ -103,8 +103,10 @@ static void take(struct neighbours *n, unsigned way, const struct net_frame *f)
 	if (stamp.magic != MAGIC + way || n->n_delays == n->room)
 		return;
 	delay = now_ns() - stamp.ns;
-	delay -= MIN(delay, n->late_sum - stamp.late_sum);
-	delay -= MIN(delay, lab_worker_waits(n->lab) - stamp.worker_waits);
+	/* Both can have the same cause. So only the longer one is no fault of the switch. */
+	late = n->late_sum - stamp.late_sum;
+	waits = lab_worker_waits(n->lab) - stamp.worker_waits;
+	delay -= MIN(delay, MAX(late, waits));
 	n->way[way].received++;
 	n->delay[n->n_delays++] = MIN(delay, UINT32_MAX);
 }

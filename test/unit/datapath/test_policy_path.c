@@ -280,6 +280,11 @@ static void a_flood_in_parts_is_no_storm(void **state)
 	assert_int_equal(dropped(DROP_STORM), 0);
 	for (unsigned p = 1; p < MANY; p++)
 		assert_int_equal(delivered(p), FRAMES);
+	send_frames(255, LONG, 0, 1);
+	assert_int_equal(run_at(10), 1);
+	assert_int_equal(dropped(DROP_STORM), 1);
+	assert_int_equal(w.from.queue.stats.flooded, FRAMES);
+	assert_balance();
 	close_world();
 }
 
