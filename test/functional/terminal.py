@@ -50,6 +50,11 @@ class Terminal:
         self.shown = self.shown[match.end():]
         return match
 
+    def shows(self, pattern):
+        """Is the pattern there now, or very soon? Nothing is forgotten."""
+        self.read(0.1)
+        return re.search(pattern, self.shown, re.S)
+
     def type(self, text):
         os.write(self.fd, text.encode())
 

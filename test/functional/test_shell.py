@@ -178,16 +178,22 @@ def test_there_is_no_history_without_a_home_of_ones_own(switch, shells, tmp_path
     assert os.listdir(foreign) == os.listdir(tmp_path / "home") == []
 
 
+def come_and_go(switch, name):
+    """A port, which is seen by a monitor only after its subscription."""
+    subprocess.run([CTL, "-s", switch.control, "port", "add", name, "exist_ok", "socket",
+                    switch.control.parent / name], check=True, capture_output=True, timeout=10)
+    subprocess.run([CTL, "-s", switch.control, "port", "del", name], check=True, timeout=10)
+    return True
+
+
 def test_ctrl_c_during_monitor_returns_to_the_prompt(switch, shells):
     shell = shells(switch.control)
     shell.expect(PROMPT)
     for name in ("m1", "m2"):
         shell.type("monitor\n")
-        for _ in range(2):
-            subprocess.run([CTL, "-s", switch.control, "port", "add", name, "exist_ok", "socket",
-                            switch.control.parent / name], check=True, capture_output=True, timeout=10)
-            subprocess.run([CTL, "-s", switch.control, "port", "del", name], check=True, timeout=10)
-        shell.expect(rf"\d\d:\d\d:\d\d\.\d{{3}} port.added port {name}\r\n")
+        event = rf"\d\d:\d\d:\d\d\.\d{{3}} port.added port {name}\r\n"
+        wait_for(lambda name=name, event=event: come_and_go(switch, name) and shell.shows(event), "event", 30)
+        shell.expect(event)
         shell.type(CTRL_C)
         shell.expect(PROMPT)
     shell.type("port sh" + CTRL_C)
