@@ -61,8 +61,8 @@ struct port_settings {
 	 */
 	uint32_t mac_limit;
 	/*
-	 * An address that is known on another port that is up is not moved here. Frames that say so
-	 * are dropped (mac-move).
+	 * An address that is known on another port is not moved here, even while that port is down.
+	 * Frames that say so are dropped (mac-move).
 	 */
 	bool mac_move_guard;
 	bool isolated; /* it exchanges no frame with other isolated ports of its bridge */

@@ -133,8 +133,8 @@ static uint16_t check_source(const struct burst *b, uint16_t owner)
 	const struct port_policy *p = b->policy;
 	const struct fdb *fdb = b->bridge->fdb;
 
-	if ((p->features & POLICY_MAC_GUARD) && owner < b->fwd->n_dests &&
-	    burst_dest_port(b, owner))
+	/* Also if the owner is down: it is back soon, or its addresses are forgotten. */
+	if ((p->features & POLICY_MAC_GUARD) && owner != FDB_NONE)
 		return DROP_VERDICT_MOVE;
 	if ((p->features & POLICY_MAC_LIMIT) &&
 	    fdb_port_count(fdb, b->source->port->index) >= p->mac_limit)

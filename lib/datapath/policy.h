@@ -19,7 +19,7 @@ enum policy_feature {
 	POLICY_ISOLATED = 1 << 2,     /* no frames to or from other isolated ports */
 	POLICY_DROP_UNKNOWN = 1 << 3, /* no unicast frames to unknown addresses */
 	POLICY_MAC_LIMIT = 1 << 4,    /* at most so many addresses */
-	POLICY_MAC_GUARD = 1 << 5,    /* no addresses of other ports that are up */
+	POLICY_MAC_GUARD = 1 << 5,    /* no addresses of other ports */
 	POLICY_STORM = 1 << 6,        /* so many flooded frames per second */
 };
 
