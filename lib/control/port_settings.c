@@ -244,5 +244,9 @@ void port_settings_policy(struct switch_port *sp, struct port_policy *ret)
 
 uint16_t port_settings_domain(const struct switch_port *sp)
 {
-	return bridge_has_vlans(sp->bridge) ? untagged_domain(&sp->settings) : 0;
+	const struct vlan_config *vlan = &sp->settings.vlan;
+
+	if (!bridge_has_vlans(sp->bridge) || !vlan->set)
+		return 0;
+	return vlan->vlan ? vlan->vlan : VLAN_NONE;
 }

@@ -146,7 +146,7 @@ void port_settings_drop(struct switch_port *sp);
 /* The policy that the settings ask for. */
 void port_settings_policy(struct switch_port *sp, struct port_policy *ret);
 
-/* The domain of frames without a tag; 0 if they are not taken. */
+/* The domain of frames without a tag; VLAN_NONE: they are not taken. */
 uint16_t port_settings_domain(const struct switch_port *sp);
 
 /*

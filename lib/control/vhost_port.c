@@ -228,6 +228,11 @@ static struct fdb *net_table(const struct net_device *nd, uint16_t *ret_domain)
 	return switch_port_fdb(nd->owner);
 }
 
+static void net_policy(const struct net_device *nd, struct port_policy *ret)
+{
+	port_settings_policy(nd->owner, ret);
+}
+
 static int net_send(struct net_device *nd, const uint8_t *frame, uint32_t len)
 {
 	const struct switch_port *sp = nd->owner;
@@ -250,6 +255,7 @@ static const struct net_host *host_of(struct vswitch *sw)
 	    .changed = net_changed,
 	    .publish = net_publish,
 	    .table = net_table,
+	    .policy = net_policy,
 	    .begins = net_begins,
 	    .send = net_send,
 	};

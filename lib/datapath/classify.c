@@ -28,14 +28,6 @@ static bool dropped(const struct burst *b, unsigned i)
 	return !b->plain && b->frame[i].dest == DEST_NONE;
 }
 
-static bool mac_allowed(const struct port_policy *policy, uint64_t mac)
-{
-	for (unsigned k = 0; k < policy->n_allow; k++)
-		if (policy->allow[k] == mac)
-			return true;
-	return false;
-}
-
 /* Consecutive frames often have the same source: the list is searched once for them. */
 static void classify_mac_allow(struct burst *b)
 {
@@ -46,7 +38,7 @@ static void classify_mac_allow(struct burst *b)
 
 		if (LIKELY(mac == last && last) || UNLIKELY(dropped(b, i)))
 			continue; /* allowed, or dropped with its reason */
-		if (mac_allowed(b->policy, mac))
+		if (policy_lists_mac(b->policy, mac))
 			last = mac;
 		else
 			drop(b, i, DROP_MAC_NOT_ALLOWED);

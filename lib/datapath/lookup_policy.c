@@ -127,19 +127,26 @@ static bool all_known(const struct burst *b, const struct trains *t)
 	return true;
 }
 
-/* May this source, which is not known on the port, be learned? Returns 0, or the verdict. */
-static uint16_t check_source(const struct burst *b, uint16_t owner)
+/* May this source, which is not known on port `self`, be learned? Returns 0, or the verdict. */
+static uint16_t check_source(
+    const struct port_policy *policy, const struct fdb *fdb, uint16_t self, uint16_t owner)
 {
-	const struct port_policy *p = b->policy;
-	const struct fdb *fdb = b->bridge->fdb;
-
 	/* Also if the owner is down: it is back soon, or its addresses are forgotten. */
-	if ((p->features & POLICY_MAC_GUARD) && owner != FDB_NONE)
+	if ((policy->features & POLICY_MAC_GUARD) && owner != FDB_NONE)
 		return DROP_VERDICT_MOVE;
-	if ((p->features & POLICY_MAC_LIMIT) &&
-	    fdb_port_count(fdb, b->source->port->index) >= p->mac_limit)
+	if ((policy->features & POLICY_MAC_LIMIT) && fdb_port_count(fdb, self) >= policy->mac_limit)
 		return DROP_VERDICT_LIMIT;
 	return 0;
+}
+
+bool policy_may_learn(
+    const struct port_policy *policy, const struct fdb *fdb, uint16_t self, uint64_t address)
+{
+	uint16_t owner = fdb_lookup(fdb, address);
+
+	if ((policy->features & POLICY_MAC_ALLOW) && !policy_lists_mac(policy, address & FDB_MAC))
+		return false;
+	return owner == self || check_source(policy, fdb, self, owner) == 0;
 }
 
 /* Learn and look up train k alone, if the policy allows its source. */
@@ -151,7 +158,7 @@ static uint16_t forward_one(struct burst *b, const struct trains *t, unsigned k)
 	if (fdb_is_station(t->src[k])) {
 		owner = fdb_lookup(fdb, t->src[k]);
 		if (owner != self)
-			verdict = check_source(b, owner);
+			verdict = check_source(b->policy, fdb, self, owner);
 	}
 	if (!verdict)
 		forward_burst(fdb, self, b->now_s, 1, &t->dst[k], &t->src[k], &verdict);

@@ -13,6 +13,8 @@
 
 #include "bridge/vlan.h"
 
+struct fdb;
+
 enum policy_feature {
 	POLICY_VLAN = 1 << 0,         /* the port's bridge has VLANs */
 	POLICY_MAC_ALLOW = 1 << 1,    /* frames have one of these source addresses */
@@ -63,6 +65,22 @@ static inline bool storm_allows(_Atomic uint64_t *window, uint32_t most, uint32_
 	    window, &was, is, memory_order_relaxed, memory_order_relaxed));
 	return true;
 }
+
+/* Is it one of the source addresses of POLICY_MAC_ALLOW? mac: as mac_load() returns it. */
+static inline bool policy_lists_mac(const struct port_policy *policy, uint64_t mac)
+{
+	for (unsigned k = 0; k < policy->n_allow; k++)
+		if (policy->allow[k] == mac)
+			return true;
+	return false;
+}
+
+/*
+ * Does the policy of port `self` let the port learn the address, as from a frame? An address that
+ * the port has already may stay. Any thread.
+ */
+bool policy_may_learn(
+    const struct port_policy *policy, const struct fdb *fdb, uint16_t self, uint64_t address);
 
 /* No features. */
 extern const struct port_policy port_policy_none;

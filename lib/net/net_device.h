@@ -55,8 +55,13 @@ struct net_host {
 	 * changes that must be complete before the caller frees, unmaps or answers.
 	 */
 	void (*publish)(struct net_device *nd);
-	/* The table of the port's addresses, and the domain of frames without a tag. */
+	/*
+	 * The table of the port's addresses, and the domain of frames without a tag; VLAN_NONE: the
+	 * port does not take such frames.
+	 */
 	struct fdb *(*table)(const struct net_device *nd, uint16_t *ret_domain);
+	/* Which addresses the port may have. */
+	void (*policy)(const struct net_device *nd, struct port_policy *ret);
 	/* The queue has got another ring, which no worker uses yet. */
 	void (*begins)(struct net_device *nd, struct queue *q);
 	/*

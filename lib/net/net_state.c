@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bridge/fdb.h"
+#include "datapath/policy.h"
 #include "net/net_device.h"
 #include "worker/worker.h"
 
@@ -80,19 +81,26 @@ static bool state_valid(const uint8_t *bytes, size_t len)
 }
 
 /*
- * The address table limits learning in the same way as for frames. So this state has no more effect
- * than frames from these addresses.
+ * Front-ends are not trusted. So an address is learned only if the port may learn it from a frame
+ * without a tag. The address table limits learning in the same way as for frames.
  */
 int net_state_load(struct vhost_device *dev, const void *bytes, size_t len)
 {
 	const struct net_device *nd = dev->opaque;
+	struct port_policy policy;
 	uint16_t domain;
 	struct fdb *fdb = nd->host->table(nd, &domain);
 
 	if (!state_valid(bytes, len))
 		return -EINVAL;
-	for (size_t at = sizeof(struct header); at < len; at += MAC_LEN)
-		fdb_learn(fdb, fdb_address(mac_load((const uint8_t *)bytes + at), domain),
-		    nd->index, workers_clock());
+	if (domain == VLAN_NONE)
+		return 0; /* the port takes no frames without a tag */
+	nd->host->policy(nd, &policy);
+	for (size_t at = sizeof(struct header); at < len; at += MAC_LEN) {
+		uint64_t address = fdb_address(mac_load((const uint8_t *)bytes + at), domain);
+
+		if (policy_may_learn(&policy, fdb, nd->index, address))
+			fdb_learn(fdb, address, nd->index, workers_clock());
+	}
 	return 0;
 }
