@@ -86,6 +86,12 @@ static void add_special(
 		add_member(&set[set_of[first + __builtin_ctzll(vlans)]], id);
 }
 
+/* The VLANs of a port in word k of its list, without domain 0. */
+static uint64_t vlans_in_word(const struct vlan_port *port, unsigned k)
+{
+	return port->member.word[k] & (k ? UINT64_MAX : ~UINT64_C(1));
+}
+
 static void number_sets(const struct plan *plan, uint16_t set_of[])
 {
 	unsigned n = 1;
@@ -94,7 +100,11 @@ static void number_sets(const struct plan *plan, uint16_t set_of[])
 		set_of[vlan] = vlan_set_has(&plan->special, vlan) ? n++ : 0;
 }
 
-/* Fill the sets of a bridge with VLANs. The set of all other VLANs is set[0]. */
+/*
+ * Fill the sets of a bridge with VLANs. The set of all other VLANs is set[0]. Most ports are
+ * members of all VLANs. They are added to set[0] only, of which the sets of special VLANs are
+ * copies at first. Domain 0 has set[1]; a port that is in all VLANs need not be in it.
+ */
 static void fill_vlan_sets(const struct forwarding_config *config, unsigned bridge,
     const struct plan *plan, struct members set[], uint16_t set_of[])
 {
@@ -104,9 +114,16 @@ static void fill_vlan_sets(const struct forwarding_config *config, unsigned brid
 
 		if (port && port->all)
 			add_member(&set[0], i);
-		for (unsigned k = 0; port && k < ARRAY_SIZE(plan->special.word); k++)
-			add_special(
-			    set, set_of, port->member.word[k] & plan->special.word[k], 64 * k, i);
+		if (port && vlan_member(port, 0))
+			add_member(&set[set_of[0]], i);
+	}
+	for (unsigned n = 2; n < plan->n_sets; n++)
+		set[n] = set[0];
+	for (unsigned i = 0; i < config->n_ports; i++) {
+		const struct vlan_port *port = port_in(config, i, bridge);
+
+		for (unsigned k = 0; port && !port->all && k < ARRAY_SIZE(port->member.word); k++)
+			add_special(set, set_of, vlans_in_word(port, k), 64 * k, i);
 	}
 }
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "datapath/forwarding.h"
 
 #define PORTS 4
@@ -157,11 +158,67 @@ static void each_vlan_of_each_bridge_has_its_members(void **state)
 	forwarding_destroy(fwd);
 }
 
+#define WIDE_MAX 4093
+
+static struct port_policy wide_policy(void)
+{
+	struct vlan_config wide = {.set = true};
+
+	for (uint16_t vlan = VLAN_MIN; vlan <= WIDE_MAX; vlan++)
+		vlan_set_add(&wide.trunk, vlan);
+	return vlan_policy(wide);
+}
+
+/* The shortest time to make a forwarding in which the last port has another policy. */
+static uint64_t time_to_create(const struct port_policy *usual, const struct port_policy *last)
+{
+	static struct port many[PORTS_MAX], *port_of[PORTS_MAX];
+	const struct bridge_setup bridge = {.vlans = true};
+	const struct forwarding_config config = {
+	    .n_bridges = 1,
+	    .bridge = &bridge,
+	    .n_ports = PORTS_MAX,
+	    .port = port_of,
+	    .n_workers = 1,
+	};
+	uint64_t best = UINT64_MAX;
+
+	for (unsigned i = 0; i < PORTS_MAX; i++) {
+		many[i] = (struct port){.index = i, .policy = i < PORTS_MAX - 1 ? usual : last};
+		port_of[i] = &many[i];
+	}
+	for (unsigned i = 0; i < 20; i++) {
+		struct forwarding *fwd;
+		uint64_t from = clock_ns();
+
+		assert_int_equal(forwarding_create(&config, &fwd), 0);
+		best = MIN(best, clock_ns() - from);
+		assert_int_equal(bridge_members(fwd->bridge, WIDE_MAX)->n, PORTS_MAX);
+		assert_int_equal(
+		    bridge_members(fwd->bridge, WIDE_MAX + 1)->n, PORTS_MAX - !last->vlan.all);
+		forwarding_destroy(fwd);
+	}
+	return best;
+}
+
+/* Each start or stop of a ring makes a forwarding. */
+static void one_wide_trunk_does_not_make_all_ports_dear(void **state)
+{
+	struct port_policy usual = vlan_policy((struct vlan_config){0}), wide = wide_policy();
+	uint64_t plain = time_to_create(&usual, &usual), with = time_to_create(&usual, &wide);
+
+	(void)state;
+	print_message(
+	    "%lu ns, with a wide trunk %lu ns\n", (unsigned long)plain, (unsigned long)with);
+	assert_true(with - MIN(with, plain) < 2000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_worker_polls_its_queues_in_order),
 	    cmocka_unit_test(each_vlan_of_each_bridge_has_its_members),
+	    cmocka_unit_test(one_wide_trunk_does_not_make_all_ports_dear),
 	    cmocka_unit_test(only_if_each_of_its_queues_kicks_a_worker_may_wait_for_kicks),
 	};
 
