@@ -75,13 +75,10 @@ static int check(
 	return check_macs(sp, s, fault);
 }
 
-/* The domain of frames without a tag, and of static addresses without a VLAN. */
+/* The domain of static addresses without a VLAN: that of frames without a tag, if it has a VLAN. */
 static uint16_t untagged_domain(const struct port_settings *s)
 {
-	struct vlan_port vlan;
-
-	vlan_port_init(&vlan, &s->vlan);
-	return vlan.untagged == VLAN_NONE ? 0 : vlan.untagged;
+	return s->vlan.set ? s->vlan.vlan : 0;
 }
 
 static uint64_t static_address(const struct port_settings *s, unsigned i)
