@@ -307,6 +307,9 @@ void fdb_age_some(struct fdb *fdb, uint32_t now_s, uint32_t max_buckets);
 void fdb_flush_port(struct fdb *fdb, uint16_t port);
 bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets);
 
+/* Has fdb_flush_some() anything to do? */
+bool fdb_flush_waits(const struct fdb *fdb);
+
 /* Is a flush of this port not complete yet? */
 bool fdb_flush_pending(const struct fdb *fdb, uint16_t port);
 

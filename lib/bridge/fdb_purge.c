@@ -86,6 +86,11 @@ bool fdb_flush_some(struct fdb *fdb, uint32_t max_buckets)
 	return fdb->flush_pass;
 }
 
+bool fdb_flush_waits(const struct fdb *fdb)
+{
+	return fdb->flush_pass || fdb->flush_waiting;
+}
+
 bool fdb_flush_pending(const struct fdb *fdb, uint16_t port)
 {
 	return fdb->flush[port] != 0;

@@ -52,6 +52,23 @@ static int check(const struct vswitch *sw, const struct bridge_config *c, struct
 	return 0;
 }
 
+/* Do the tables of all bridges but the default bridge leave room for another one? */
+static int check_room(
+    const struct vswitch *sw, const struct bridge_config *c, struct port_fault *fault)
+{
+	const struct bridge *bridge;
+	uint32_t sum = 0;
+
+	for (unsigned at = 1; (bridge = vswitch_bridge_next(sw, &at));)
+		sum += bridge->config.fdb_entries;
+	if (c->fdb_entries > BRIDGES_ENTRIES_MAX - sum)
+		return vswitch_refuse(fault, -ENOSPC, "fdb_entries",
+		    "%s: %u addresses, but all bridges besides the default bridge may have %u "
+		    "together, and %u are in use",
+		    c->name, c->fdb_entries, BRIDGES_ENTRIES_MAX, sum);
+	return 0;
+}
+
 static int create(struct vswitch *sw, uint16_t number, const struct bridge_config *config)
 {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
@@ -150,10 +167,13 @@ void bridges_age(struct vswitch *sw, unsigned parts)
 bool bridges_flush_some(struct vswitch *sw, uint32_t max_buckets)
 {
 	const struct bridge *bridge;
+	unsigned n = 0;
 	bool left = false;
 
 	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));)
-		left |= fdb_flush_some(bridge->fdb, max_buckets);
+		n += fdb_flush_waits(bridge->fdb);
+	for (unsigned at = 0; n && (bridge = vswitch_bridge_next(sw, &at));)
+		left |= fdb_flush_some(bridge->fdb, MAX(max_buckets / n, 1u));
 	return left;
 }
 
@@ -189,6 +209,9 @@ int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
 	if (number == BRIDGES_MAX)
 		return vswitch_refuse(ret_fault, -ENOSPC, NULL, "%s: more than %u bridges",
 		    config->name, BRIDGES_MAX);
+	err = check_room(sw, config, ret_fault);
+	if (err)
+		return err;
 	err = create(sw, number, config);
 	if (err)
 		return vswitch_refuse(

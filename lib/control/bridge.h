@@ -45,7 +45,10 @@ void bridge_leave(struct bridge *bridge, struct switch_port *sp);
 /* Drop entries that are too old: in all tables, one of `parts` parts of each. */
 void bridges_age(struct vswitch *sw, unsigned parts);
 
-/* Drop entries of ports that are flushed, in a slice of each table. False: nothing is left. */
+/*
+ * Drop entries of ports that are flushed, in about max_buckets buckets of all tables together.
+ * False: nothing is left.
+ */
 bool bridges_flush_some(struct vswitch *sw, uint32_t max_buckets);
 
 /* Does a table have entries of the port that are to be flushed? */

@@ -20,8 +20,9 @@
 #include "bridge/vlan.h"
 #include "datapath/policy.h"
 
-#define BRIDGES_MAX          64 /* with the default bridge */
-#define BRIDGE_NAME_MAX      32 /* characters */
+#define BRIDGES_MAX          64           /* with the default bridge */
+#define BRIDGES_ENTRIES_MAX  (64 * 65536) /* addresses of all bridges but the default bridge */
+#define BRIDGE_NAME_MAX      32           /* characters */
 #define BRIDGE_DEFAULT       "default"
 #define PORT_MACS_ALLOW_MAX  POLICY_MACS_MAX
 #define PORT_MACS_STATIC_MAX 64
@@ -102,7 +103,7 @@ struct bridge;
 /* The values of the default bridge as the command line gave them, for bridges that say nothing. */
 void vswitch_bridge_defaults(const struct vswitch *sw, struct bridge_config *ret_config);
 
-/* -EEXIST; -ENOSPC: BRIDGES_MAX; -EINVAL; -ENOMEM. *ret_fault says why. */
+/* -EEXIST; -ENOSPC: BRIDGES_MAX, BRIDGES_ENTRIES_MAX; -EINVAL; -ENOMEM. *ret_fault says why. */
 int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
     struct bridge **ret_bridge, struct port_fault *ret_fault);
 

@@ -131,7 +131,8 @@ static const struct schema_field bridge_fields[] = {
 	.min = 1,
 	.max = 16777216,
 	.flags = SCHEMA_CREATE | SCHEMA_COLUMN,
-	.about = "number of MAC addresses to remember"},
+	.about = "number of MAC addresses to remember; all bridges but the default have at most "
+		 "4194304 together"},
     {.name = "age",
 	.type = SCHEMA_UINT,
 	.min = 1,

@@ -346,6 +346,25 @@ static void what_is_impossible_changes_nothing(void **state)
 	must_get(0, 64, 0);
 }
 
+/* The default bridge is not counted. A bridge that is removed leaves room. */
+static void the_tables_of_all_bridges_have_a_limit(void **state)
+{
+	struct ask large = {
+	    .bridge = {.name = "large", .fdb_entries = BRIDGES_ENTRIES_MAX, .fdb_age_s = 60}};
+	struct ask small = {.bridge = {.name = "small", .fdb_entries = 1, .fdb_age_s = 60}};
+	struct ask most = {
+	    .bridge = {.name = "most", .fdb_entries = FDB_ENTRIES_MAX, .fdb_age_s = 60}};
+
+	(void)state;
+	must_fail(add_bridge, &most, -ENOSPC, "fdb_entries");
+	must_work(add_bridge, &large);
+	must_fail(add_bridge, &small, -ENOSPC, "fdb_entries");
+	must_work(del_bridge, &large);
+	must_work(add_bridge, &small);
+	must_fail(add_bridge, &large, -ENOSPC, "fdb_entries");
+	must_work(del_bridge, &small);
+}
+
 static struct ask with_static(unsigned port, unsigned station)
 {
 	struct ask a = {.port = port, .settings.n_mac_static = 1};
@@ -468,6 +487,7 @@ static int tests(void)
 	    cmocka_unit_test(what_was_learned_in_another_vlan_is_forgotten),
 	    cmocka_unit_test(a_bridge_keeps_its_frames),
 	    cmocka_unit_test(what_is_impossible_changes_nothing),
+	    cmocka_unit_test(the_tables_of_all_bridges_have_a_limit),
 	    cmocka_unit_test(a_static_address_is_its_ports),
 	    cmocka_unit_test(a_port_sends_from_its_addresses_only),
 	    cmocka_unit_test(a_bridge_may_drop_frames_to_unknown_addresses),

@@ -324,11 +324,14 @@ static void flush_takes_slices_and_ports_that_come_later_a_pass_of_theirs(void *
 	uint32_t slices = 0, half = fdb_buckets(fdb) / 2;
 
 	(void)state;
+	assert_false(fdb_flush_waits(fdb));
 	assert_false(fdb_flush_some(fdb, 1)); /* nothing to do */
 	for (uint16_t port = 1; port <= 3; port++)
 		learn_many(fdb, port, 0, 200, 10);
 	fdb_flush_port(fdb, 1);
+	assert_true(fdb_flush_waits(fdb));
 	assert_true(fdb_flush_some(fdb, half));
+	assert_true(fdb_flush_waits(fdb));
 	assert_in_range(found(fdb, 1, 0, 200), 1, 199);
 	/*
 	 * During the pass two more flushes begin: of another port, and of the first port again. The
@@ -347,6 +350,7 @@ static void flush_takes_slices_and_ports_that_come_later_a_pass_of_theirs(void *
 	assert_counts_true(fdb);
 	/* Addresses that are learned afterwards stay. */
 	learn_many(fdb, 1, 0, 200, 10);
+	assert_false(fdb_flush_waits(fdb));
 	assert_false(fdb_flush_some(fdb, UINT32_MAX));
 	assert_int_equal(found(fdb, 1, 0, 200), 200);
 	fdb_destroy(fdb);
