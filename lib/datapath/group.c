@@ -208,10 +208,18 @@ static unsigned next_member(const struct members *members, unsigned dest)
 	return DESTS_MAX;
 }
 
+/* Is the flood that goes on in another bridge or domain than it began in? */
+static bool flood_has_moved(const struct burst *b, unsigned i)
+{
+	return b->source->flood_bridge != b->bridge_number ||
+	    b->source->flood_domain != domain_of(b, i);
+}
+
 /*
  * Copy the listed frames, which are in one domain, to every destination but those on the source's
  * port. Returns the number of copies of each frame. If the burst has only one frame, the flood may
- * stop after some destinations; the next visit goes on with the one after them.
+ * stop after some destinations; the next visit goes on with the one after them. But it ends there
+ * if the port's bridge or the frame's domain has changed, so that no frame is in two of them.
  */
 static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 {
@@ -219,6 +227,8 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 	uint32_t cost = copies_cost(b, frames, n);
 	unsigned copies = 0, dest = b->flood_next;
 
+	if (UNLIKELY(dest) && flood_has_moved(b, frames[0]))
+		return 0;
 	for (; (dest = next_member(members, dest)) < DESTS_MAX; dest++) {
 		const struct port *to = b->fwd->dest[dest].port;
 
@@ -228,6 +238,8 @@ static unsigned flood_copy(struct burst *b, const uint8_t frames[], unsigned n)
 			continue; /* both are isolated */
 		if (UNLIKELY(b->flood < cost) && b->n == 1) {
 			b->source->flood_next = dest;
+			b->source->flood_bridge = b->bridge_number;
+			b->source->flood_domain = domain_of(b, frames[0]);
 			give_back(b, 0);
 			break;
 		}

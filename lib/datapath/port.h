@@ -89,6 +89,8 @@ struct queue {
 	atomic_bool call_left; /* the driver wants a call that is left to the control thread */
 	struct queue_stats stats;
 	int miss_fd; /* virtqueues: an eventfd, written when the ring waits for a translation */
+	/* Ingress queues, if flood_next is not 0: where the flood began. */
+	uint16_t flood_bridge, flood_domain;
 	/* Ingress queues, for the control thread: */
 	bool kicks;                  /* a kick wakes the worker */
 	uint32_t tenure;             /* changes if the ring starts anew or another worker gets it */

@@ -151,6 +151,75 @@ static void a_flood_in_parts_goes_on_by_destination(void **state)
 	close_world();
 }
 
+/* The flood of a frame to 99 ports has begun, and something has changed. It must end. */
+static void must_end(unsigned copies)
+{
+	const struct queue_stats *s = &w.from.queue.stats;
+
+	assert_int_equal(run(), 1);
+	assert_int_equal(s->flooded, 1);
+	assert_int_equal(s->flood_copies, copies);
+	assert_int_equal(w.from.queue.flood_next, 0);
+	assert_int_equal(delivered_to_all(), copies);
+	assert_balance();
+	/* The next frame goes to all ports of the new bridge or domain. */
+	send_frames(255, 100, 0, 1);
+	assert_int_equal(run(), 1);
+	assert_int_equal(s->flooded, 2);
+	assert_true(s->flood_copies > copies);
+	assert_int_equal(run(), 0);
+	assert_balance();
+	close_world();
+}
+
+static void a_flood_in_parts_does_not_go_on_in_another_bridge(void **state)
+{
+	enum { MANY = 100 };
+	uint16_t bridge[MANY];
+	uint8_t *at;
+
+	(void)state;
+	for (unsigned p = 0; p < MANY; p++)
+		bridge[p] = p >= MANY / 2;
+	open_world_with(
+	    &(struct world_options){.ports = MANY, .accepts = UINT32_MAX, .bridge = bridge});
+	at = take(70000);
+	for (unsigned p = 1; p < MANY; p++)
+		offer(&w.to[p], at, 70000, 2);
+	send_frames(255, LARGE, 0, 1);
+	assert_int_equal(run(), 1);
+	assert_int_equal(delivered_to_all(), REACH);
+	w.fwd->dest[0].bridge = 1;
+	must_end(REACH);
+}
+
+static void a_flood_in_parts_does_not_go_on_in_another_domain(void **state)
+{
+	enum { MANY = 100 };
+	static struct port_policy sender, trunk;
+	const struct port_policy *policy[MANY];
+	uint8_t *at;
+
+	(void)state;
+	sender = trunk = (struct port_policy){.features = POLICY_VLAN};
+	vlan_port_init(&trunk.vlan, &(struct vlan_config){0});
+	vlan_port_init(
+	    &sender.vlan, &(struct vlan_config){.set = true, .mode = VLAN_ACCESS, .vlan = 10});
+	for (unsigned p = 0; p < MANY; p++)
+		policy[p] = p ? &trunk : &sender;
+	open_world_with(&(struct world_options){
+	    .ports = MANY, .accepts = UINT32_MAX, .vlans = true, .policy = policy});
+	at = take(70000);
+	for (unsigned p = 1; p < MANY; p++)
+		offer(&w.to[p], at, 70000, 2);
+	send_frames(255, LARGE, 0, 1);
+	assert_int_equal(run(), 1);
+	assert_int_equal(delivered_to_all(), REACH);
+	vlan_port_init(
+	    &sender.vlan, &(struct vlan_config){.set = true, .mode = VLAN_ACCESS, .vlan = 20});
+	must_end(REACH);
+}
+
 /* Meanwhile the guest has changed the destination, and the new destination is known. */
 static void a_flood_in_parts_goes_on_whatever_the_frame_becomes(void **state)
 {
@@ -224,6 +293,8 @@ int main(void)
 	    cmocka_unit_test(what_is_behind_a_flood_that_has_to_wait_waits_too),
 	    cmocka_unit_test(a_frame_that_costs_more_than_a_burst_is_flooded_in_parts),
 	    cmocka_unit_test(a_flood_in_parts_goes_on_by_destination),
+	    cmocka_unit_test(a_flood_in_parts_does_not_go_on_in_another_bridge),
+	    cmocka_unit_test(a_flood_in_parts_does_not_go_on_in_another_domain),
 	    cmocka_unit_test(a_flood_in_parts_goes_on_whatever_the_frame_becomes),
 	    cmocka_unit_test(a_flood_in_parts_ends_if_the_frame_is_dropped),
 	    cmocka_unit_test(buffers_in_crumbs_count_too),
