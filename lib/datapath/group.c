@@ -332,6 +332,8 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < b->n; i++) {
+		uint64_t before = cost;
+
 		if (LIKELY(b->frame[i].dest != DEST_FLOOD))
 			continue; /* nothing to flood */
 		cost += (uint64_t)flood_members(b, i)->n * (b->frame[i].len + FLOOD_COPY);
@@ -339,10 +341,12 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 			give_back(b, MAX(i, 1u));
 		if (i >= b->n)
 			break; /* given back */
-		if (UNLIKELY(b->policy->features & POLICY_STORM) && !flood_allowed(b, i))
+		if (UNLIKELY(b->policy->features & POLICY_STORM) && !flood_allowed(b, i)) {
 			burst_drop(b, i, DROP_STORM);
-		else
+			cost = before; /* nothing is copied */
+		} else {
 			frames[n++] = i;
+		}
 	}
 	return n;
 }

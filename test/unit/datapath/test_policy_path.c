@@ -257,6 +257,34 @@ static void a_storm_is_cut_to_its_limit(void **state)
 	close_world();
 }
 
+/* Nothing is copied for them, so one burst takes them all. */
+static void frames_above_the_limit_cost_no_flood(void **state)
+{
+	enum { MANY = 100, LEN = 1000, FRAMES = 32 };
+	static struct storm_count count;
+	const struct port_policy *policy[MANY];
+
+	(void)state;
+	assert_true(FRAMES * MANY * (LEN + FLOOD_COPY) > BURST_FLOOD);
+	memset(&count, 0, sizeof(count));
+	sender = (struct port_policy){
+	    .features = POLICY_STORM, .storm = {2, 0, 0}, .storm_count = &count};
+	for (unsigned p = 0; p < MANY; p++)
+		policy[p] = p == SENDER ? &sender : &port_policy_none;
+	open_world_with(
+	    &(struct world_options){.ports = MANY, .accepts = UINT32_MAX, .policy = policy});
+	for (unsigned p = 1; p < MANY; p++)
+		offer(&w.to[p], take(BUFFER), BUFFER, FRAMES);
+	send_frames(255, LEN, 0, FRAMES);
+	assert_int_equal(run_at(10), FRAMES);
+	assert_int_equal(w.from.queue.stats.flooded, 2);
+	assert_int_equal(dropped(DROP_STORM), FRAMES - 2);
+	for (unsigned p = 1; p < MANY; p++)
+		assert_int_equal(delivered(p), 2);
+	assert_balance();
+	close_world();
+}
+
 /* Frames that go back to the ring, because the flood is too long for a burst, are counted once. */
 static void a_flood_in_parts_is_no_storm(void **state)
 {
@@ -300,6 +328,7 @@ int main(void)
 	    cmocka_unit_test(a_bad_source_stays_a_bad_source),
 	    cmocka_unit_test(a_storm_is_cut_to_its_limit),
 	    cmocka_unit_test(a_flood_in_parts_is_no_storm),
+	    cmocka_unit_test(frames_above_the_limit_cost_no_flood),
 	    cmocka_unit_test(a_frame_of_our_own_obeys_the_policy),
 	};
 
