@@ -112,7 +112,7 @@ void rpc_answer(struct rpc_ticket *ticket, json_t *result, struct manage_error *
 
 /*
  * Call the handler again. It answers, or puts the request off again. If the session has been
- * closed, the request is forgotten.
+ * closed, the request is forgotten; this may be done after rpc_destroy(), too.
  */
 void rpc_again(struct rpc_ticket *ticket);
 

@@ -63,18 +63,20 @@ void rpc_answer(struct rpc_ticket *t, json_t *result, struct manage_error *error
 void rpc_again(struct rpc_ticket *t)
 {
 	struct manage_error error = {.code = MANAGE_INTERNAL, .message = "out of memory"};
-	struct rpc_call call = {.arg = t->rpc->config.arg,
+	struct rpc_call call;
+	json_t *result;
+
+	/* What all sessions share may be gone, too. */
+	if (!t->session) {
+		ticket_free(t);
+		return;
+	}
+	call = (struct rpc_call){.arg = t->rpc->config.arg,
 	    .session = t->session,
 	    .method = t->method,
 	    .params = t->params,
 	    .error = &error,
 	    .ticket = t};
-	json_t *result;
-
-	if (!t->session) {
-		ticket_free(t);
-		return;
-	}
 	t->later = false;
 	result = rpc_handler_of(t->rpc, t->method->name)(&call);
 	if (!t->later)

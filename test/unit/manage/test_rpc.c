@@ -571,6 +571,17 @@ static void a_session_may_end_before_its_answer(void **state)
 	assert_int_equal(rpc_session_open(rpc, &outputs, &session), 0);
 }
 
+/* The address sanitizer sees a use of what was freed. */
+static void a_request_may_be_forgotten_after_the_end(void **state)
+{
+	say(SLOW("1"));
+	rpc_session_close(session);
+	rpc_destroy(rpc);
+	rpc_again(ticket);
+	assert_int_equal(slow_calls, 1);
+	assert_int_equal(setup(state), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -592,6 +603,7 @@ int main(void)
 	    TEST(a_request_is_answered_later),
 	    TEST(a_batch_waits_for_what_is_answered_later),
 	    TEST(a_session_may_end_before_its_answer),
+	    TEST(a_request_may_be_forgotten_after_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
