@@ -48,6 +48,21 @@ static bool is_busy(const struct change *c)
 	return c->apply || c->saving;
 }
 
+/* Clients that have gone leave nothing behind: no more wait than there are clients. */
+static void forget_gone(struct change *c)
+{
+	struct waiting *w, *next;
+
+	for (w = STAILQ_FIRST(&c->waiting); w; w = next) {
+		next = STAILQ_NEXT(w, next);
+		if (!rpc_is_forgotten(w->ticket))
+			continue; /* its client waits */
+		STAILQ_REMOVE(&c->waiting, w, waiting, next);
+		rpc_again(w->ticket);
+		free(w);
+	}
+}
+
 bool change_waits(const struct rpc_call *call)
 {
 	struct manage *m = call->arg;
@@ -55,6 +70,7 @@ bool change_waits(const struct rpc_call *call)
 
 	if (!is_busy(&m->change))
 		return false;
+	forget_gone(&m->change);
 	w = calloc(1, sizeof(*w));
 	if (w)
 		w->ticket = rpc_later(call);

@@ -67,7 +67,8 @@ void rpc_session_close(struct rpc_session *s)
 	if (s->ticket) {
 		s->ticket->session = NULL;
 		json_decref(s->ticket->params);
-		s->ticket->params = NULL;
+		json_decref(s->ticket->id);
+		s->ticket->params = s->ticket->id = NULL;
 	}
 	json_decref(s->batch);
 	buffer_free(&s->in);
@@ -103,9 +104,12 @@ json_t *rpc_answer_json(const json_t *id, json_t *result, struct manage_error *e
 	    result ? "result" : "error", result ? result : error_json(error));
 }
 
+_Static_assert(RPC_ID_MAX == 128, "as the error says");
+
 static bool id_is_right(const json_t *id)
 {
-	return json_is_string(id) || json_is_number(id) || json_is_null(id);
+	return json_is_number(id) || json_is_null(id) ||
+	    (json_is_string(id) && json_string_length(id) <= RPC_ID_MAX);
 }
 
 /* NULL: it is no request. */
@@ -121,8 +125,8 @@ static const char *method_name(const json_t *request, struct manage_error *error
 	else if (!json_is_string(version) || strcmp(json_string_value(version), "2.0") != 0)
 		manage_fail_field(error, MANAGE_REQUEST, "request", "jsonrpc", version, "\"2.0\"");
 	else if (id && !id_is_right(id))
-		manage_fail_field(
-		    error, MANAGE_REQUEST, "request", "id", id, "a text, a number or null");
+		manage_fail_field(error, MANAGE_REQUEST, "request", "id", id,
+		    "a number, null or a text of at most 128 bytes");
 	else if (!json_is_string(name))
 		manage_fail_field(error, MANAGE_REQUEST, "request", "method", name, "a text");
 	else

@@ -11,6 +11,7 @@
  *
  *	a line		RPC_LINE_MAX bytes; RPC_DEPTH_MAX arrays and objects within each other;
  *			RPC_VALUES_MAX values
+ *	an id		a text has RPC_ID_MAX bytes
  *	a batch		RPC_BATCH_MAX requests; no more are answered after RPC_ANSWER_MAX bytes of
  *			answers
  *	output		no request is answered while more than RPC_OUTPUT_STOP bytes of output wait
@@ -32,6 +33,7 @@
 #include "manage/schema.h"
 
 #define RPC_LINE_MAX    (256u << 10)
+#define RPC_ID_MAX      128
 #define RPC_DEPTH_MAX   16
 #define RPC_VALUES_MAX  32768
 #define RPC_BATCH_MAX   128
@@ -106,6 +108,9 @@ struct rpc_ticket *rpc_later(const struct rpc_call *call);
 
 /* Is a request of this session answered later? */
 bool rpc_session_waits(const struct rpc_session *session);
+
+/* Has the session been closed, so that rpc_again() would forget the request? */
+bool rpc_is_forgotten(const struct rpc_ticket *ticket);
 
 /* Answer, and free the ticket. Takes the reference to result; NULL: *error says why. */
 void rpc_answer(struct rpc_ticket *ticket, json_t *result, struct manage_error *error);

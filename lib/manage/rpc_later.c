@@ -60,6 +60,11 @@ void rpc_answer(struct rpc_ticket *t, json_t *result, struct manage_error *error
 	ticket_free(t);
 }
 
+bool rpc_is_forgotten(const struct rpc_ticket *t)
+{
+	return !t->session;
+}
+
 void rpc_again(struct rpc_ticket *t)
 {
 	struct manage_error error = {.code = MANAGE_INTERNAL, .message = "out of memory"};

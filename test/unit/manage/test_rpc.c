@@ -293,6 +293,25 @@ static void what_is_no_request_is_told(void **state)
 	assert_line(SHOWN("1"));
 }
 
+/* An id is kept while its request waits. */
+static void an_id_has_a_limit(void **state)
+{
+	char line[512];
+
+	(void)state;
+	for (int n = RPC_ID_MAX; n <= RPC_ID_MAX + 1; n++) {
+		snprintf(line, sizeof(line),
+		    "{\"jsonrpc\": \"2.0\", \"id\": \"%0*d\", \"method\": \"fail\"}", n, 7);
+		say(line);
+		if (n == RPC_ID_MAX)
+			json_decref(next_line());
+		else
+			assert_fault(MANAGE_REQUEST);
+	}
+	assert_null(next_line());
+	assert_int_equal(rpc_session_requests(session), 2);
+}
+
 static void a_batch_has_one_answer(void **state)
 {
 	(void)state;
@@ -592,6 +611,7 @@ int main(void)
 	    TEST(a_notification_is_not_answered),
 	    TEST(an_error_has_a_code_and_data),
 	    TEST(what_is_no_request_is_told),
+	    TEST(an_id_has_a_limit),
 	    TEST(a_batch_has_one_answer),
 	    TEST(a_batch_has_a_limit),
 	    TEST(the_answers_to_a_batch_have_a_limit),
