@@ -183,6 +183,7 @@ json_t *change_apply(const struct rpc_call *call, const json_t *config, bool dry
 		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
 	m->change.ticket = rpc_later(call);
 	if (m->change.ticket) {
+		rpc_begin(m->change.ticket);
 		event_active(m->change.slice, EV_TIMEOUT, 0);
 		return NULL;
 	}
@@ -306,6 +307,7 @@ json_t *change_save(const struct rpc_call *call)
 		saving_free(s);
 		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
 	}
+	rpc_begin(c->ticket);
 	c->saving = s;
 	if (errand_run(save, s) < 0) {
 		s->error = -ENOMEM;

@@ -424,6 +424,11 @@ bool rpc_session_waits(const struct rpc_session *s)
 	return s->ticket != NULL;
 }
 
+bool rpc_session_is_worked_for(const struct rpc_session *s)
+{
+	return s->ticket && s->ticket->begun;
+}
+
 uint64_t rpc_session_requests(const struct rpc_session *s)
 {
 	return s->requests;

@@ -106,8 +106,12 @@ void rpc_session_set_peer(struct rpc_session *session, const struct rpc_peer *pe
  */
 struct rpc_ticket *rpc_later(const struct rpc_call *call);
 
-/* Is a request of this session answered later? */
+/* The work for the request begins: its session is not disconnected because it is silent. */
+void rpc_begin(struct rpc_ticket *ticket);
+
+/* Is a request of this session answered later? Does somebody work for it? */
 bool rpc_session_waits(const struct rpc_session *session);
+bool rpc_session_is_worked_for(const struct rpc_session *session);
 
 /* Has the session been closed, so that rpc_again() would forget the request? */
 bool rpc_is_forgotten(const struct rpc_ticket *ticket);

@@ -60,6 +60,11 @@ void rpc_answer(struct rpc_ticket *t, json_t *result, struct manage_error *error
 	ticket_free(t);
 }
 
+void rpc_begin(struct rpc_ticket *t)
+{
+	t->begun = true;
+}
+
 bool rpc_is_forgotten(const struct rpc_ticket *t)
 {
 	return !t->session;

@@ -334,13 +334,17 @@ static void open_client(struct rpc_server *server, int fd)
 		find_peer(c);
 }
 
-/* Subscribers are silent because they wait for events, so they go last. */
+/* Clients that are silent because they wait for events or an answer go last. */
+static bool waits(const struct client *c)
+{
+	return rpc_session_subscribed(c->session) || rpc_session_waits(c->session);
+}
+
 static bool goes_before(const struct client *a, const struct client *b)
 {
-	bool a_waits = rpc_session_subscribed(a->session);
-	bool b_waits = rpc_session_subscribed(b->session);
+	bool b_waits = waits(b);
 
-	return a_waits != b_waits ? b_waits : a->active_ms < b->active_ms;
+	return waits(a) != b_waits ? b_waits : a->active_ms < b->active_ms;
 }
 
 /* Disconnect the client that has been silent for longest. False: none has been silent. */
@@ -350,7 +354,8 @@ static bool make_room(struct rpc_server *server)
 	int64_t latest = clock_ms() - RPC_SILENT_MS;
 
 	for (c = TAILQ_FIRST(&server->clients); c; c = TAILQ_NEXT(c, next)) {
-		if (c->active_ms <= latest && (!silent || goes_before(c, silent)))
+		if (c->active_ms <= latest && !rpc_session_is_worked_for(c->session) &&
+		    (!silent || goes_before(c, silent)))
 			silent = c;
 	}
 	if (!silent)

@@ -27,6 +27,7 @@ struct rpc_ticket {
 	json_t *params; /* NULL: the session has been closed */
 	json_t *id;     /* NULL: nobody waits for the answer */
 	bool later;     /* it was put off, perhaps once more */
+	bool begun;     /* somebody works for it */
 };
 
 struct rpc_session {

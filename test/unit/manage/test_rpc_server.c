@@ -64,8 +64,17 @@ static json_t *handle_watch(const struct rpc_call *call)
 	return json_object();
 }
 
-static const struct rpc_method handlers[] = {
-    {"thing.list", handle_list}, {"thing.show", handle_show}, {"watch", handle_watch}, {0}};
+static struct rpc_ticket *ticket;
+
+static json_t *handle_slow(const struct rpc_call *call)
+{
+	ticket = rpc_later(call);
+	rpc_begin(ticket);
+	return NULL;
+}
+
+static const struct rpc_method handlers[] = {{"thing.list", handle_list},
+    {"thing.show", handle_show}, {"watch", handle_watch}, {"slow", handle_slow}, {0}};
 
 static unsigned count_fds(void)
 {
@@ -137,6 +146,7 @@ static void send_text(int fd, const char *text)
 	"\"a\"}}\n"
 #define SHOWN "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"name\":\"a\"}}\n"
 #define LIST  "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"thing.list\"}\n"
+#define SLOW  "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"slow\"}\n"
 #define WATCH "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"watch\"}\n"
 
 /* Bytes that came within the time; -1: the connection is closed. */
@@ -449,6 +459,29 @@ static void a_crowd_of_silent_clients_makes_room(void **state)
 	close(late);
 }
 
+static void a_client_whose_request_is_worked_for_stays(void **state)
+{
+	int fd[RPC_CLIENTS_MAX], late;
+	char bytes[512];
+
+	(void)state;
+	for (unsigned i = 0; i < RPC_CLIENTS_MAX; i++) {
+		fd[i] = join();
+		send_text(fd[i], i ? WATCH : SLOW);
+		turn(2);
+	}
+	late = join();
+	send_text(late, SHOW);
+	run_ms(RPC_SILENT_MS + 300);
+	assert_answer(late);
+	turn(10);
+	rpc_answer(ticket, json_object(), NULL);
+	assert_true(receive(fd[0], bytes, sizeof(bytes), 1000) > 0);
+	for (unsigned i = 0; i < RPC_CLIENTS_MAX; i++)
+		close(fd[i]);
+	close(late);
+}
+
 static void events_reach_subscribers(void **state)
 {
 	char bytes[512];
@@ -496,6 +529,7 @@ int main(void)
 	    TEST(descriptors_are_not_taken),
 	    TEST(clients_may_not_connect_too_often),
 	    TEST(a_crowd_of_silent_clients_makes_room),
+	    TEST(a_client_whose_request_is_worked_for_stays),
 	    TEST(events_reach_subscribers),
 	    TEST(another_switch_keeps_its_socket),
 	};
