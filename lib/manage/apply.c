@@ -6,6 +6,10 @@
  * and only the differences are carried out. A port of the command line that the configuration does
  * not have stays. A port without a socket of its own (a descriptor) is not part of a configuration.
  *
+ * A static address belongs to a single port of its bridge. So the ports give away first what they
+ * do not have in the configuration, and another port can have it then, in whatever order. To undo
+ * this, the ports give away what they got, before each gets what it had.
+ *
  * All or nothing: ports with sockets that no port has had are added first, because this is what can
  * fail. If it fails, they are removed again, and nothing has changed. Then ports are removed, and
  * ports are added whose names or sockets have become free. If one of these cannot be added, the
@@ -31,6 +35,7 @@
 
 #include "base/clock.h"
 #include "base/log_limit.h"
+#include "base/util.h"
 #include "control/ports.h"
 #include "control/switch_port.h"
 #include "control/vswitch.h"
@@ -297,10 +302,83 @@ static bool compare(struct apply *a)
 		return false;
 	a->done = calloc(a->changes.n + 1, sizeof(bool));
 	a->gone = calloc(a->changes.n + 1, sizeof(bool));
-	if (a->done && a->gone)
+	a->taken = calloc(a->changes.n + 1, sizeof(bool));
+	if (a->done && a->gone && a->taken)
 		return false;
 	manage_fail(&a->outcome.error, MANAGE_INTERNAL, "out of memory");
 	return fail_at(a, APPLY_NO_PLACE);
+}
+
+/* Let a port have all settings of this one. */
+static bool set(const struct apply *a, const json_t *port, struct manage_error *error)
+{
+	struct switch_port *sp = vswitch_port_find(a->sw, text_of(port, "name"));
+	struct port_settings settings = {.n_mac_static = 0};
+
+	return manage_read_settings(a->about, port, &settings, error) &&
+	    manage_set_port(sp, a->about, &settings, error);
+}
+
+/* The same with these static addresses. Takes the reference to them. */
+static bool set_static(
+    const struct apply *a, const json_t *port, json_t *addresses, struct manage_error *error)
+{
+	json_t *copy = json_copy((json_t *)(uintptr_t)port);
+	bool right = json_object_set_new(copy, "mac_static", addresses) == 0 && set(a, copy, error);
+
+	json_decref(copy);
+	return right;
+}
+
+/* Are the addresses of these two ports in the same table, if they are the same addresses? */
+static bool same_table(const json_t *a, const json_t *b)
+{
+	static const char *const fields[] = {"bridge", "vlan", "vlan_mode", "trunk"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
+		if (!json_equal(json_object_get(a, fields[i]), json_object_get(b, fields[i])) &&
+		    (json_object_get(a, fields[i]) || json_object_get(b, fields[i])))
+			return false;
+	return true;
+}
+
+/* The static addresses that the port has and keeps. */
+static json_t *kept_addresses(const struct config_change *c)
+{
+	const json_t *now = json_object_get(c->now, "mac_static");
+	const json_t *then = json_object_get(c->then, "mac_static");
+	json_t *kept = json_array(), *one, *other;
+	size_t i, k;
+
+	if (c->action != CONFIG_SET || !same_table(c->now, c->then))
+		return kept;
+	json_array_foreach(now, i, one) json_array_foreach(then, k, other)
+	{
+		if (json_equal(one, other))
+			json_array_append(kept, one);
+	}
+	return kept;
+}
+
+static bool take_away(struct apply *a)
+{
+	const struct config_change *c = &a->changes.change[a->at];
+	size_t before;
+	json_t *kept;
+
+	if (a->at == a->changes.n)
+		return false;
+	before = json_array_size(json_object_get(c->now, "mac_static"));
+	if (c->action == CONFIG_ADD || before == 0)
+		return true;
+	kept = kept_addresses(c);
+	if (json_array_size(kept) == before) {
+		json_decref(kept);
+		return true;
+	}
+	a->taken[a->at] = true;
+	return set_static(a, c->now, kept, &a->outcome.error) ||
+	    fail_at(a, c->then ? place_of_port(a, c->then) : APPLY_NO_PLACE);
 }
 
 static bool add(struct apply *a, size_t i)
@@ -325,16 +403,6 @@ static bool add_freed(struct apply *a)
 	if (a->at == a->changes.n)
 		return false;
 	return a->done[a->at] || a->changes.change[a->at].action == CONFIG_DEL || add(a, a->at);
-}
-
-/* Let a port have all settings of this one. */
-static bool set(const struct apply *a, const json_t *port, struct manage_error *error)
-{
-	struct switch_port *sp = vswitch_port_find(a->sw, text_of(port, "name"));
-	struct port_settings settings = {.n_mac_static = 0};
-
-	return manage_read_settings(a->about, port, &settings, error) &&
-	    manage_set_port(sp, a->about, &settings, error);
 }
 
 static bool set_next(struct apply *a)
@@ -371,7 +439,7 @@ static bool remove_old(struct apply *a)
 	return true;
 }
 
-/* Something could not be added: what was before comes back. */
+/* Something could not be added: what was before comes back. Nobody keeps what is another's. */
 static bool undo_added(struct apply *a)
 {
 	const struct config_change *c = &a->changes.change[a->at];
@@ -383,10 +451,26 @@ static bool undo_added(struct apply *a)
 		return true;
 	if (c->action != CONFIG_SET)
 		vswitch_port_undo(a->sw, vswitch_port_find(a->sw, c->name));
-	else if (!set(a, c->now, &error))
-		log_limited(&a->sw->removed.limit, LOG_ERROR, c->name,
-		    "its settings of before are refused: %s", error.message);
+	else if (!set_static(a, c->then, json_array(), &error))
+		json_decref(error.data); /* undo_set() tells */
+	return true;
+}
+
+static bool undo_set(struct apply *a)
+{
+	const struct config_change *c = &a->changes.change[a->at];
+	struct manage_error error = {.data = NULL};
+	bool was_set;
+
+	if (a->at == a->changes.n)
+		return false;
+	was_set = a->taken[a->at] || (a->done[a->at] && c->action == CONFIG_SET);
+	if (!was_set || a->gone[a->at] || set(a, c->now, &error))
+		return true;
+	log_limited(&a->sw->removed.limit, LOG_ERROR, c->name,
+	    "its settings of before are refused: %s", error.message);
 	json_decref(error.data);
+	a->not_set++;
 	return true;
 }
 
@@ -407,12 +491,12 @@ static bool undo_removed(struct apply *a)
 }
 
 /* The message of the error also says that ports are lost. */
-static void tell_lost(struct manage_error *error, unsigned lost)
+static void tell_lost(struct manage_error *error, unsigned lost, const char *was, const char *again)
 {
 	const struct manage_error before = *error;
 
-	manage_fail(error, before.code, "%.240s; %u %s removed could not be added again",
-	    before.message, lost, lost == 1 ? "port that was" : "ports that were");
+	manage_fail(error, before.code, "%.240s; %u %s %s could not be %s", before.message, lost,
+	    lost == 1 ? "port that was" : "ports that were", was, again);
 	error->data = before.data;
 }
 
@@ -480,7 +564,9 @@ bool apply_work(struct apply *a, int64_t ns)
 struct apply_outcome apply_outcome(struct apply *a)
 {
 	if (a->lost)
-		tell_lost(&a->outcome.error, a->lost);
+		tell_lost(&a->outcome.error, a->lost, "removed", "added again");
+	if (a->not_set)
+		tell_lost(&a->outcome.error, a->not_set, "changed", "set as before");
 	if (!a->failed)
 		a->outcome.changes = list_changes(a);
 	return a->outcome;
@@ -522,5 +608,6 @@ void apply_destroy(struct apply *a)
 	free(a->changes.change);
 	free(a->done);
 	free(a->gone);
+	free(a->taken);
 	free(a);
 }

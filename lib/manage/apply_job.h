@@ -15,12 +15,14 @@
 	X(CHECK, check_next) \
 	X(COMPARE, compare) \
 	X(ADD_BRIDGES, apply_add_bridge) \
+	X(TAKE_AWAY, take_away) \
 	X(ADD_NEW, add_new) \
 	X(REMOVE, remove_old) \
 	X(SET, set_next) \
 	X(ADD_FREED, add_freed) \
 	X(DEL_BRIDGES, apply_del_bridge) \
 	X(UNDO_ADDED, undo_added) \
+	X(UNDO_SET, undo_set) \
 	X(UNDO_REMOVED, undo_removed) \
 	X(UNDO_BRIDGES, apply_undo_bridge) \
 	X(DONE, NULL)
@@ -42,9 +44,11 @@ struct apply {
 	json_t *now, *then; /* ports with all fields */
 	json_t *sockets;    /* an object with the paths of the ports that there are */
 	struct config_changes changes;
-	bool *done;    /* by change: the new port was added */
-	bool *gone;    /* by change: the old port was removed */
-	unsigned lost; /* ports that were removed and could not be added again */
+	bool *done;       /* by change: the new port was added, or the port was set */
+	bool *gone;       /* by change: the old port was removed */
+	bool *taken;      /* by change: the port has lost static addresses that it is to lose */
+	unsigned lost;    /* ports that were removed and could not be added again */
+	unsigned not_set; /* ports that could not be set as they were */
 	bool failed;
 	json_t *given_bridges, *now_bridges, *then_bridges;
 	struct config_changes bridge_changes;

@@ -323,6 +323,46 @@ def test_static_addresses_move_with_a_port_that_is_replaced(setting, client):
     assert len([entry for entry in client.list("fdb.list") if entry["static"]]) == 20
 
 
+def with_address(lab, name, *numbers, **more):
+    return {"name": name, "socket": f"{lab.dir}/{name}.sock", **more,
+            "mac_static": [{"mac": f"52:54:00:00:02:{number:02x}"} for number in numbers]}
+
+
+def test_static_addresses_move_in_any_order(setting, client):
+    def apply(*ports):
+        answer = client.call("config.apply", config={"ports": list(ports)})["entries"]
+        addresses = {entry["mac"][-1]: entry["port"] for entry in client.list("fdb.list") if entry["static"]}
+        assert addresses == {entry["mac"][-1]: port["name"] for port in ports for entry in port["mac_static"]}
+        return [(entry["action"], entry["name"]) for entry in answer]
+
+    def port(name, *numbers, **more):
+        return with_address(setting.lab, name, *numbers, **more)
+
+    apply(port("s1"), port("s2", 1), port("s3", 2))
+    assert apply(port("s1", 1), port("s2"), port("s3", 2)) == [("set", "s1"), ("set", "s2")], "to an earlier port"
+    apply(port("s1", 2), port("s2"), port("s3", 1))
+    apply(port("s1", 1, 3), port("s2"), port("s3", 2)), "a swap"
+    assert apply(port("s4", 1), port("s1", 3), port("s2"), port("s3", 2)) == [("add", "s4"), ("set", "s1")], "to a new port"
+    assert {("add", "s5"), ("del", "s4")} <= set(apply(port("s5", 1), port("s1", 3), port("s2"), port("s3", 2)))
+    apply(port("s5", 1, max_mtu=1400), port("s1"), port("s2", 3), port("s3", 2))
+
+
+def test_static_addresses_that_have_moved_come_back(setting, client):
+    first = [with_address(setting.lab, *port) for port in (("t1", 1, 2), ("t2",), ("t3", 3), ("t4",), ("t5", 4))]
+    client.call("config.apply", config={"ports": first})
+    before = client.call("config.get")
+    late = {"name": "t4", "socket": f"{setting.lab.dir}/{'x' * 120}.sock"}
+    early = {**late, "name": "t6"}
+    for t4, new in ((late, ()), (first[3], (early,))):
+        moved = [with_address(setting.lab, *port) for port in (("t1", 2), ("t2", 1, 3), ("t3", 4))]
+        with pytest.raises(vswitch.Error, match="too long") as caught:
+            client.call("config.apply", config={"ports": [*moved, t4, *new]})
+        assert "could not" not in str(caught.value)
+        after = client.call("config.get")
+        assert sorted(after["ports"], key=str) == sorted(before["ports"], key=str)
+        assert len([entry for entry in client.list("fdb.list") if entry["static"]]) == 4
+
+
 def test_a_port_has_a_policy(setting, client):
     first, second = setting.names
     policy = {"mac_limit": 5, "mac_move_guard": True, "isolated": True, "storm_broadcast": 6, "storm_multicast": 7,
