@@ -9,6 +9,8 @@
  *
  * The walk is recursive, and its depth is that of the tables, at most YAML_DEPTH_MAX. libyaml
  * itself bounds the depth of its own stack by memory only, so the size of the text is limited, too.
+ * libyaml compares each %TAG line with all before, which takes seconds if there are many, so lines
+ * that begin with '%' are refused before it sees them.
  */
 #include "manage/yaml.h"
 
@@ -314,6 +316,54 @@ static json_t *read_document(struct reader *r, const struct schema_object *objec
 	return NULL;
 }
 
+static bool begins_with(const char *text, size_t n, const char *with)
+{
+	return n >= strlen(with) && memcmp(text, with, strlen(with)) == 0;
+}
+
+/* The length of an end of line, as libyaml knows them. 0: it is none. */
+static size_t end_of_line(const char *text, size_t n)
+{
+	static const char *const ends[] = {"\n", "\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ends); i++)
+		if (begins_with(text, n, ends[i]))
+			return strlen(ends[i]);
+	return 0;
+}
+
+/* Where a line begins with '%', perhaps after a byte order mark; n: none does. */
+static size_t find_directive(const char *text, size_t n)
+{
+	bool begins = true;
+	size_t i = 0;
+
+	while (i < n && !(begins && text[i] == '%')) {
+		size_t end = end_of_line(text + i, n - i);
+		bool mark = begins && begins_with(text + i, n - i, "\xef\xbb\xbf");
+
+		begins = end || mark;
+		i += mark ? 3 : MAX(end, (size_t)1);
+	}
+	return i;
+}
+
+/* What libyaml must not see. */
+static bool is_allowed(struct reader *r)
+{
+	size_t directive = find_directive(r->text, r->n);
+
+	if (begins_with(r->text, r->n, "\xff\xfe") || begins_with(r->text, r->n, "\xfe\xff")) {
+		fail(r, "the file is UTF-16; only UTF-8 is allowed here");
+		return false;
+	}
+	if (directive == r->n)
+		return true;
+	fail(r, "a line that begins with %% is not allowed here");
+	place_of_byte(r, directive);
+	return false;
+}
+
 json_t *yaml_read(const struct schema *schema, const struct schema_object *object, const char *text,
     size_t n, struct yaml_fault *ret_fault)
 {
@@ -323,7 +373,7 @@ json_t *yaml_read(const struct schema *schema, const struct schema_object *objec
 	*ret_fault = (struct yaml_fault){.line = 1, .column = 1, .message = "out of memory"};
 	if (n > YAML_BYTES_MAX)
 		return fail(&r, "the file has more than %u bytes", YAML_BYTES_MAX);
-	if (!yaml_parser_initialize(&r.parser))
+	if (!is_allowed(&r) || !yaml_parser_initialize(&r.parser))
 		return NULL;
 	yaml_parser_set_input_string(&r.parser, (const unsigned char *)text, n);
 	json = read_document(&r, object);

@@ -4,8 +4,8 @@
  * So "no" is a text where the field is a text, 010 is ten, and a MAC address needs no quotes.
  *
  * Refused are unknown names and names that are there twice, fields that only the switch tells,
- * anchors, aliases, tags and more than one document, and files that are too large or too deep. The
- * first fault is told with its line and column.
+ * anchors, aliases, tags, directives and more than one document, and files that are too large, too
+ * deep or not UTF-8. The first fault is told with its line and column.
  *
  * Threads: functions without state.
  */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "manage/yaml.h"
 #include "small_schema.h"
@@ -77,6 +78,7 @@ static void objects_and_lists(void **state)
 	means("# only a comment\n", "{}");
 	means("{}", "{}");
 	means("---\nname: a\n...\n", "{\"name\": \"a\"}");
+	means("\xef\xbb\xbfname: \"%a\"\n", "{\"name\": \"%a\"}");
 	means("{\"name\": \"a\", \"on\": true, \"parts\": [{\"size\": 3}, {}]}",
 	    "{\"name\": \"a\", \"on\": true, \"parts\": [{\"size\": 3}, {}]}");
 	means("name: a\nfile-name: /b\ncolours: [red, green]\nparts:\n  - size: 1\n  - {size: 2}\n",
@@ -117,9 +119,35 @@ static void faults_have_a_place(void **state)
 	faulty("name: *x\n", 1, 7, "anchors");
 	faulty("name: !!str a\n", 1, 7, "anchors");
 	faulty("name: a\n---\nname: b\n", 2, 1, "second document");
+	faulty("%YAML 1.1\n---\nname: a\n", 1, 1, "begins with %");
+	faulty("\xef\xbb\xbf%TAG !a! b\n---\nname: a\n", 1, 2, "begins with %");
+	faulty("name: a\n...\n%TAG !a! b\n---\n", 3, 1, "begins with %");
+	faulty("# a\r%TAG !a! b\n---\n", 1, 5, "begins with %");
+	faulty("# a\xe2\x80\xa8%TAG !a! b\n---\n", 1, 5, "begins with %");
+	faulty("\xff\xfe%", 1, 1, "UTF-16");
 	faulty("name: \"a\\0b\"", 1, 7, "is not a text");
 	faulty("name: \"a\\nb\"", 1, 7, "is not a text without control characters");
 	faulty("\"na\\0me\": b", 1, 1, "here must be a name");
+}
+
+/* Each of them would be compared with all before. */
+static void many_directives_cost_little(void **state)
+{
+	static const char line[] = "%TAG !aaaaa! x\n";
+	static char text[YAML_BYTES_MAX];
+	int64_t start = clock_read(CLOCK_PROCESS_CPUTIME_ID);
+	struct yaml_fault fault;
+	size_t n = 0;
+
+	(void)state;
+	for (unsigned i = 0; n + sizeof(line) < sizeof(text); i++) {
+		memcpy(text + n, line, sizeof(line));
+		for (unsigned k = 0; k < 5; k++)
+			text[n + 6 + k] = (char)('a' + (i >> (4 * k)) % 16);
+		n += strlen(line);
+	}
+	assert_null(read_text(text, n, &fault));
+	assert_true(clock_read(CLOCK_PROCESS_CPUTIME_ID) - start < INT64_C(1000000000));
 }
 
 static void any_part_of_a_file_is_read_or_refused(void **state)
@@ -242,6 +270,7 @@ int main(void)
 	    cmocka_unit_test(scalars_have_the_types_of_their_fields),
 	    cmocka_unit_test(objects_and_lists),
 	    cmocka_unit_test(faults_have_a_place),
+	    cmocka_unit_test(many_directives_cost_little),
 	    cmocka_unit_test(any_part_of_a_file_is_read_or_refused),
 	    cmocka_unit_test(large_and_deep_files_are_refused),
 	    cmocka_unit_test(places_are_found_again),
