@@ -3,10 +3,13 @@
  * Theory of operation
  *
  * A configuration is applied for SLICE_NS, and goes on REST_MS later, so that front-ends are served
- * in between. A file is written by an errand, because a disk may take any time; an eventfd tells
- * that it is done. Meanwhile requests that change the switch are put off (rpc.h) and wait in a
- * queue. A client has at most one such request, and what a client has asked is forgotten when it
- * goes.
+ * in between. Meanwhile requests that change the switch are put off (rpc.h) and wait in a queue.
+ * After it one of them is begun every REST_MS. A client has at most one such request. It is
+ * forgotten if its session is closed before it begins; but a client that waits is not read from, so
+ * the switch does not see that it has gone by itself.
+ *
+ * A file is written by an errand, because a disk may take any time; an eventfd tells that it is
+ * done. The text is made before, so only another save and the reading of the file wait for it.
  */
 #include "manage/change.h"
 
@@ -32,10 +35,12 @@
 struct waiting {
 	STAILQ_ENTRY(waiting) next;
 	struct rpc_ticket *ticket;
+	bool saves;
 };
 
 /* A file that is being written. The errand owns it until it writes the eventfd. */
 struct saving {
+	struct rpc_ticket *ticket;
 	const char *path;
 	char *text;
 	size_t n;
@@ -43,9 +48,20 @@ struct saving {
 	int done_fd;
 };
 
-static bool is_busy(const struct change *c)
+/* May it not begin now? `saves`: it uses the file, too. */
+static bool is_busy(const struct change *c, bool saves)
 {
-	return c->apply || c->saving;
+	return c->apply || (saves && c->saving);
+}
+
+/* The request that is next; NULL: none may begin now. */
+static struct waiting *first_waiting(const struct change *c)
+{
+	struct waiting *w = STAILQ_FIRST(&c->waiting);
+
+	while (w && is_busy(c, w->saves))
+		w = STAILQ_NEXT(w, next);
+	return w;
 }
 
 /* Clients that have gone leave nothing behind: no more wait than there are clients. */
@@ -63,15 +79,18 @@ static void forget_gone(struct change *c)
 	}
 }
 
-bool change_waits(const struct rpc_call *call)
+/* One that comes now is behind all that may begin. */
+static bool has_to_wait(const struct rpc_call *call, bool saves)
 {
 	struct manage *m = call->arg;
 	struct waiting *w;
 
-	if (!is_busy(&m->change))
-		return false;
 	forget_gone(&m->change);
+	if (!is_busy(&m->change, saves) && (call->ticket || !first_waiting(&m->change)))
+		return false;
 	w = calloc(1, sizeof(*w));
+	if (w)
+		w->saves = saves;
 	if (w)
 		w->ticket = rpc_later(call);
 	if (!w || !w->ticket) {
@@ -83,6 +102,11 @@ bool change_waits(const struct rpc_call *call)
 	return true;
 }
 
+bool change_waits(const struct rpc_call *call)
+{
+	return has_to_wait(call, false);
+}
+
 static void work_on(struct change *c)
 {
 	const struct timeval rest = {.tv_usec = REST_MS * 1000L};
@@ -90,20 +114,30 @@ static void work_on(struct change *c)
 	event_add(c->slice, &rest);
 }
 
-/* A change has ended: begin what waits, until the next one is under way. */
+/* Begin one that waits: front-ends are served before the next one. */
+static void begin_next(struct change *c)
+{
+	struct waiting *w = first_waiting(c);
+	struct rpc_ticket *ticket;
+
+	if (!w)
+		return;
+	ticket = w->ticket;
+	STAILQ_REMOVE(&c->waiting, w, waiting, next);
+	free(w);
+	rpc_again(ticket);
+}
+
+/* A change has ended. */
 static void go_on(struct manage *m)
 {
-	struct waiting *w;
+	struct change *c = &m->change;
 
-	if (m->change.reload && !is_busy(&m->change))
+	if (c->reload && !is_busy(c, true))
 		change_reload(m);
-	while (!is_busy(&m->change) && (w = STAILQ_FIRST(&m->change.waiting))) {
-		struct rpc_ticket *ticket = w->ticket;
-
-		STAILQ_REMOVE_HEAD(&m->change.waiting, next);
-		free(w);
-		rpc_again(ticket);
-	}
+	begin_next(c);
+	if (!c->apply && first_waiting(c))
+		work_on(c);
 }
 
 static size_t count_changes(const struct apply_outcome *outcome, const char *object)
@@ -155,6 +189,10 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (!c->apply) {
+		go_on(m);
+		return;
+	}
 	if (apply_work(c->apply, SLICE_NS)) {
 		work_on(c);
 		return;
@@ -229,7 +267,7 @@ void change_reload(struct manage *m)
 {
 	struct change *c = &m->change;
 
-	c->reload = is_busy(c);
+	c->reload = is_busy(c, true);
 	if (c->reload)
 		return;
 	if (begin_reload(m))
@@ -269,7 +307,6 @@ static void on_saved(evutil_socket_t fd, short what, void *arg)
 {
 	struct manage *m = arg;
 	struct saving *s = m->change.saving;
-	struct rpc_ticket *ticket = m->change.ticket;
 	struct manage_error error;
 	eventfd_t count;
 
@@ -277,11 +314,10 @@ static void on_saved(evutil_socket_t fd, short what, void *arg)
 	if (eventfd_read(fd, &count) < 0 || !s)
 		return;
 	m->change.saving = NULL;
-	m->change.ticket = NULL;
 	if (s->error)
 		manage_fail(&error, MANAGE_REFUSED, "config.save: %.200s: %s", s->path,
 		    save_error_text(s->error));
-	rpc_answer(ticket, s->error ? NULL : json_object(), &error);
+	rpc_answer(s->ticket, s->error ? NULL : json_object(), &error);
 	saving_free(s);
 	go_on(m);
 }
@@ -293,7 +329,7 @@ json_t *change_save(const struct rpc_call *call)
 	struct saving *s;
 	json_t *config;
 
-	if (change_waits(call))
+	if (has_to_wait(call, true))
 		return NULL;
 	s = calloc(1, sizeof(*s));
 	if (!s)
@@ -302,12 +338,12 @@ json_t *change_save(const struct rpc_call *call)
 	*s = (struct saving){.path = m->config.file, .done_fd = c->done_fd};
 	s->text = yaml_write(config, &s->n);
 	json_decref(config);
-	c->ticket = s->text ? rpc_later(call) : NULL;
-	if (!c->ticket) {
+	s->ticket = s->text ? rpc_later(call) : NULL;
+	if (!s->ticket) {
 		saving_free(s);
 		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
 	}
-	rpc_begin(c->ticket);
+	rpc_begin(s->ticket);
 	c->saving = s;
 	if (errand_run(save, s) < 0) {
 		s->error = -ENOMEM;
@@ -342,6 +378,8 @@ void change_destroy(struct manage *m)
 	}
 	if (c->ticket)
 		rpc_answer(c->ticket, NULL, &error);
+	if (c->saving)
+		rpc_answer(c->saving->ticket, NULL, &error);
 	apply_destroy(c->apply);
 	config_file_free(&c->file);
 	if (c->slice)

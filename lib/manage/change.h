@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Changes that take several turns of the event loop: a configuration that is applied, from a client
- * or from the file, and a configuration that is written. One at a time; requests for other changes
- * wait for its end, in order.
+ * or from the file, and a configuration that is written. Requests for other changes wait, in order,
+ * for the end of a configuration that is applied. Who wants to read or write the file waits for the
+ * end of the writing, too.
  *
  * Threads: the control thread. The file is written by an errand.
  */
@@ -20,8 +21,8 @@ int change_create(struct manage *manage);
 void change_destroy(struct manage *manage);
 
 /*
- * For a handler: is a change under way, so that this one has to wait? Then the handler returns
- * NULL, and is called again later.
+ * For a handler, before it looks at the switch: is a configuration being applied, so that this
+ * change has to wait? Then the handler returns NULL, and is called again later.
  */
 bool change_waits(const struct rpc_call *call);
 

@@ -21,7 +21,7 @@ struct event;
 struct change {
 	struct apply *apply;       /* NULL: no configuration is being applied */
 	struct saving *saving;     /* NULL: no file is being written */
-	struct rpc_ticket *ticket; /* of the client that asked for it; NULL: the file did */
+	struct rpc_ticket *ticket; /* of the client that asked to apply; NULL: the file did */
 	struct config_file file;   /* that is being applied */
 	bool reload;               /* the file is to be read after that */
 	struct event *slice, *done;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A request that takes long is put off: it gets a ticket, and its session stands still. The ticket
- * outlives the session, because somebody works for it. But what was not begun is forgotten with the
- * session, so that clients that come and go leave no requests behind.
+ * outlives the session, because somebody works for it. But what was not begun is forgotten when the
+ * session is closed, so that clients that are disconnected leave no requests behind. A session that
+ * stands still is not read from, so the end of its client is not seen meanwhile.
  */
 #include <stdlib.h>
 

@@ -168,10 +168,90 @@ def test_other_changes_wait_for_a_file_that_is_being_applied(setting):
         setting.switch.signal(signal.SIGHUP)
         assert watcher.receive()["params"]["port"] == "n0"
         assert client.call("switch.show")["ports"] < len(names)
-        client.call("port.add", name="late", socket=f"{setting.lab.dir}/late.sock")
-        added = [watcher.receive()["params"]["port"] for _ in names]
-    assert added == [*names[1:], "late"]
-    assert setting.names() == [*names, "late"]
+        late, asked = [f"late{number}" for number in range(10)], []
+        for name in late:
+            asked.append(ask(setting, "port.add", name=name, socket=f"{setting.lab.dir}/{name}.sock"))
+            time.sleep(0.002)
+        added = [watcher.receive()["params"]["port"] for _ in [*names[1:], *late]]
+    assert added[:len(names) - 1] == names[1:] and sorted(added[len(names) - 1:]) == late
+    assert sorted(setting.names()) == sorted(names + late)
+    assert all("result" in answer_of(raw) for raw in asked)
+
+
+SLOW_DISK = """
+#include <sys/stat.h>
+#include <unistd.h>
+int fsync(int fd)
+{
+	struct stat st;
+	while (stat("GO", &st) < 0)
+		usleep(10000);
+	return 0;
+}
+"""
+
+
+def start_with_slow_disk(setting, *options):
+    """A switch whose files are not written before the file that is returned exists."""
+    source, library, go = (setting.lab.dir / name for name in ("slow.c", "slow.so", "go"))
+    source.write_text(SLOW_DISK.replace("GO", str(go)))
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    setting.start("--no-sandbox", *options, env={**os.environ, "LD_PRELOAD": str(library)})
+    return go
+
+
+def ask(setting, method, **params):
+    """A request whose answer is not waited for."""
+    raw = socket.socket(socket.AF_UNIX)
+    raw.settimeout(10)
+    raw.connect(str(setting.control))
+    raw.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
+    return raw
+
+
+def answer_of(raw):
+    with raw, raw.makefile() as lines:
+        return json.loads(lines.readline())
+
+
+def test_only_the_file_waits_for_a_slow_disk(setting):
+    go = start_with_slow_disk(setting)
+    saves = [ask(setting, "config.save"), ask(setting, "config.save")]
+    time.sleep(0.3)
+    before = len(setting.switch.err())
+    setting.switch.signal(signal.SIGHUP)
+    with setting.client() as client:
+        client.call("port.add", name="vm3", socket=f"{setting.lab.dir}/vm3.sock")
+        config = client.call("config.get")
+        config["ports"].append({"name": "vm4", "socket": f"{setting.lab.dir}/vm4.sock"})
+        assert [entry["name"] for entry in client.call("config.apply", config=config)["entries"]] == ["vm4"]
+        client.call("port.del", name="vm2")
+    assert setting.names() == ["vm1", "vm3", "vm4"]
+    assert "read again" not in setting.switch.err()[before:]
+    for save in saves:
+        save.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            save.recv(1)
+        save.settimeout(10)
+    go.touch()
+    assert [answer_of(save)["result"] for save in saves] == [{}, {}]
+    wait_for(lambda: "read again" in setting.switch.err()[before:], "line of the log")
+
+
+@pytest.mark.parametrize("slow_disk", (False, True))
+def test_a_switch_ends_while_requests_wait(setting, slow_disk):
+    if slow_disk:
+        start_with_slow_disk(setting)
+        ask(setting, "config.save")
+    else:
+        setting.start()
+    ports = [{"name": f"n{number}", "socket": f"{setting.lab.dir}/n{number}.sock"} for number in range(1000)]
+    asked = [ask(setting, "config.apply", config={"ports": ports}), ask(setting, "config.save"),
+             ask(setting, "port.del", name="vm1")]
+    time.sleep(0.2)
+    setting.switch.signal(signal.SIGTERM)
+    assert setting.switch.wait(10) == 0
+    assert len(asked) == 3
 
 
 def test_save_restart_and_get_is_the_identity(setting):
