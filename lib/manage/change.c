@@ -258,8 +258,10 @@ static bool begin_reload(struct manage *m)
 		return false;
 	request.config = c->file.config;
 	c->apply = apply_create(m, &request);
-	if (!c->apply)
+	if (!c->apply) {
+		log_error("%s: out of memory" STAYS, m->config.file);
 		config_file_free(&c->file);
+	}
 	return c->apply != NULL;
 }
 

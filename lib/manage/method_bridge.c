@@ -91,11 +91,14 @@ json_t *method_bridge_add(const struct rpc_call *call)
 json_t *method_bridge_del(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	struct bridge *bridge = manage_find_bridge(call, "name");
+	struct bridge *bridge;
 	struct port_fault fault;
 	int err;
 
-	if (!bridge || change_waits(call))
+	if (change_waits(call))
+		return NULL;
+	bridge = manage_find_bridge(call, "name");
+	if (!bridge)
 		return NULL;
 	err = vswitch_bridge_del(m->config.sw, bridge, &fault);
 	return err ? refuse(call, err, &fault) : json_object();
@@ -104,10 +107,13 @@ json_t *method_bridge_del(const struct rpc_call *call)
 json_t *method_bridge_set(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	struct bridge *bridge = manage_find_bridge(call, "name");
+	struct bridge *bridge;
 	bool drop;
 
-	if (!bridge || change_waits(call))
+	if (change_waits(call))
+		return NULL;
+	bridge = manage_find_bridge(call, "name");
+	if (!bridge)
 		return NULL;
 	drop = vswitch_bridge_config(bridge)->drop_unknown;
 	take_bool(call->params, "drop_unknown", &drop);

@@ -108,11 +108,14 @@ static unsigned find_static(const struct port_settings *s, const struct port_sta
 
 json_t *method_fdb_add(const struct rpc_call *call)
 {
-	struct switch_port *sp = manage_find_port(call, "port");
 	const struct port_static a = address_of(call);
+	struct switch_port *sp;
 	struct port_settings s;
 
-	if (!sp || change_waits(call))
+	if (change_waits(call))
+		return NULL;
+	sp = manage_find_port(call, "port");
+	if (!sp)
 		return NULL;
 	s = *vswitch_port_settings(sp);
 	if (find_static(&s, &a) < s.n_mac_static)
@@ -128,12 +131,15 @@ json_t *method_fdb_add(const struct rpc_call *call)
 
 json_t *method_fdb_del(const struct rpc_call *call)
 {
-	struct switch_port *sp = manage_find_port(call, "port");
 	const struct port_static a = address_of(call);
+	struct switch_port *sp;
 	struct port_settings s;
 	unsigned i;
 
-	if (!sp || change_waits(call))
+	if (change_waits(call))
+		return NULL;
+	sp = manage_find_port(call, "port");
+	if (!sp)
 		return NULL;
 	s = *vswitch_port_settings(sp);
 	i = find_static(&s, &a);

@@ -107,12 +107,13 @@ static bool is_the_same(const struct switch_port *sp, const json_t *port)
 json_t *method_port_add(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 	bool exist_ok = json_is_true(json_object_get(call->params, "exist_ok"));
 	struct port_config config;
+	struct switch_port *sp;
 
 	if (change_waits(call))
 		return NULL;
+	sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 	if (sp && exist_ok && is_the_same(sp, call->params))
 		return manage_port(sp);
 	vswitch_port_defaults(m->config.sw, &config);
@@ -127,10 +128,11 @@ json_t *method_port_add(const struct rpc_call *call)
 json_t *method_port_del(const struct rpc_call *call)
 {
 	const struct manage *m = call->arg;
-	struct switch_port *sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
+	struct switch_port *sp;
 
 	if (change_waits(call))
 		return NULL;
+	sp = vswitch_port_find(m->config.sw, text_of(call->params, "name"));
 	if (!sp && json_is_true(json_object_get(call->params, "missing_ok")))
 		return json_object();
 	if (!sp)
@@ -145,10 +147,13 @@ json_t *method_port_del(const struct rpc_call *call)
 
 json_t *method_port_set(const struct rpc_call *call)
 {
-	struct switch_port *sp = manage_find_port(call, "name");
 	struct port_settings settings;
+	struct switch_port *sp;
 
-	if (!sp || change_waits(call))
+	if (change_waits(call))
+		return NULL;
+	sp = manage_find_port(call, "name");
+	if (!sp)
 		return NULL;
 	settings = *vswitch_port_settings(sp);
 	if (!manage_read_settings(call->method->name, call->params, &settings, call->error) ||

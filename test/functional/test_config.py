@@ -167,8 +167,11 @@ def test_other_changes_wait_for_a_file_that_is_being_applied(setting):
         watcher.call("subscribe", events=["port.added"])
         setting.switch.signal(signal.SIGHUP)
         assert watcher.receive()["params"]["port"] == "n0"
-        assert client.call("switch.show")["ports"] < len(names)
-        late, asked = [f"late{number}" for number in range(10)], []
+        late, asked = [f"late{number}" for number in range(10)], [
+            ask(setting, "port.set", name=names[-1], isolated=True),
+            ask(setting, "fdb.add", mac="52:54:00:00:00:01", port=names[-1]),
+            ask(setting, "bridge.set", name="default", drop_unknown=False),
+        ]
         for name in late:
             asked.append(ask(setting, "port.add", name=name, socket=f"{setting.lab.dir}/{name}.sock"))
             time.sleep(0.002)
