@@ -247,21 +247,6 @@ static bool sockets_differ(struct apply *a)
 	return !a->failed;
 }
 
-size_t apply_second_of_name(const json_t *ports)
-{
-	json_t *names = json_object(), *port;
-	size_t i, found = APPLY_NO_PLACE;
-
-	json_array_foreach(ports, i, port)
-	{
-		if (found == APPLY_NO_PLACE && json_object_get(names, text_of(port, "name")))
-			found = i;
-		json_object_set_new(names, text_of(port, "name"), json_true());
-	}
-	json_decref(names);
-	return found;
-}
-
 /* Where the configuration has this port. */
 static size_t place_of_port(const struct apply *a, const json_t *then)
 {

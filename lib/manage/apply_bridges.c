@@ -64,6 +64,21 @@ bool apply_check_bridge(struct apply *a)
 	return true;
 }
 
+size_t apply_second_of_name(const json_t *list)
+{
+	json_t *names = json_object(), *one;
+	size_t i, found = APPLY_NO_PLACE;
+
+	json_array_foreach(list, i, one)
+	{
+		if (found == APPLY_NO_PLACE && json_object_get(names, text_of(one, "name")))
+			found = i;
+		json_object_set_new(names, text_of(one, "name"), json_true());
+	}
+	json_decref(names);
+	return found;
+}
+
 json_t *manage_bridges(const struct vswitch *sw)
 {
 	json_t *bridges = json_array();
