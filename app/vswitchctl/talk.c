@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * What comes is kept in a buffer, which begins with the next line and grows up to the longest line
+ * that is taken. An answer has a time by which it must have come, whatever comes before it. A
+ * signal handler ends a wait by shutting down the connection.
+ */
 #include "talk.h"
 
 #include <errno.h>

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Theory of operation
+ *
+ * The file is read whole, with a bound, and only if it is a regular file. It is replaced, never
+ * written in place: a new file is written, synced, and given the name of the old one.
+ */
 #include "manage/config_file.h"
 
 #include <errno.h>
