@@ -67,16 +67,19 @@ static struct waiting *first_waiting(const struct change *c)
 /* Clients that have gone leave nothing behind: no more wait than there are clients. */
 static void forget_gone(struct change *c)
 {
-	struct waiting *w, *next;
+	struct waiting_list kept = STAILQ_HEAD_INITIALIZER(kept);
+	struct waiting *w;
 
-	for (w = STAILQ_FIRST(&c->waiting); w; w = next) {
-		next = STAILQ_NEXT(w, next);
-		if (!rpc_is_forgotten(w->ticket))
+	while ((w = STAILQ_FIRST(&c->waiting))) {
+		STAILQ_REMOVE_HEAD(&c->waiting, next);
+		if (!rpc_is_forgotten(w->ticket)) {
+			STAILQ_INSERT_TAIL(&kept, w, next);
 			continue; /* its client waits */
-		STAILQ_REMOVE(&c->waiting, w, waiting, next);
+		}
 		rpc_again(w->ticket);
 		free(w);
 	}
+	STAILQ_CONCAT(&c->waiting, &kept);
 }
 
 /* One that comes now is behind all that may begin. */

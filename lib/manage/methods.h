@@ -26,7 +26,7 @@ struct change {
 	bool reload;               /* the file is to be read after that */
 	struct event *slice, *done;
 	int done_fd; /* an eventfd: the file has been written */
-	STAILQ_HEAD(, waiting) waiting;
+	STAILQ_HEAD(waiting_list, waiting) waiting;
 };
 
 struct manage {
