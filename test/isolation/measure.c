@@ -44,6 +44,17 @@ struct neighbours {
 	uint64_t late_sum, late_max;
 	uint64_t n_delays, room;
 	uint32_t *delay; /* ns */
+	/*
+	 * The worker's waits are read at the end of a turn, just before the thread sleeps. A system
+	 * call between receiving and sending would give a flood the time to fill the rings.
+	 */
+	uint64_t waits;
+	uint64_t n_settled;
+	struct sent_at *sent_at; /* of each delay */
+};
+
+struct sent_at {
+	uint64_t waits, late_sum;
 };
 
 struct asker {
@@ -83,7 +94,7 @@ static void send_one(struct neighbours *n, unsigned way)
 	    .magic = MAGIC + way,
 	    .number = d->sent,
 	    .late_sum = n->late_sum,
-	    .worker_waits = lab_worker_waits(n->lab),
+	    .worker_waits = n->waits,
 	    .ns = now_ns(),
 	};
 
@@ -95,20 +106,31 @@ static void send_one(struct neighbours *n, unsigned way)
 static void take(struct neighbours *n, unsigned way, const struct net_frame *f)
 {
 	struct stamp stamp;
-	uint64_t delay, late, waits;
 
 	if (f->len != FRAME_LEN)
 		return;
 	memcpy(&stamp, f->bytes + 14, sizeof(stamp));
 	if (stamp.magic != MAGIC + way || n->n_delays == n->room)
 		return;
-	delay = now_ns() - stamp.ns;
-	/* Both can have the same cause. So only the longer one is no fault of the switch. */
-	late = n->late_sum - stamp.late_sum;
-	waits = lab_worker_waits(n->lab) - stamp.worker_waits;
-	delay -= MIN(delay, MAX(late, waits));
 	n->way[way].received++;
-	n->delay[n->n_delays++] = MIN(delay, UINT32_MAX);
+	n->sent_at[n->n_delays] = (struct sent_at){stamp.worker_waits, stamp.late_sum};
+	n->delay[n->n_delays++] = MIN(now_ns() - stamp.ns, UINT32_MAX);
+}
+
+/*
+ * Subtract from the delays of the last turn what is no fault of the switch: the time that this
+ * thread was late, or that the worker waited for its CPU. Both can have the same cause, so the
+ * longer one is subtracted.
+ */
+static void settle(struct neighbours *n)
+{
+	n->waits = lab_worker_waits(n->lab);
+	for (; n->n_settled < n->n_delays; n->n_settled++) {
+		const struct sent_at *at = &n->sent_at[n->n_settled];
+		uint64_t fault = MAX(n->waits - at->waits, n->late_sum - at->late_sum);
+
+		n->delay[n->n_settled] -= MIN(n->delay[n->n_settled], fault);
+	}
 }
 
 /* True: there may be more. */
@@ -181,7 +203,10 @@ static void *run_neighbours(void *arg)
 			(n->way[0].received == n->way[0].sent &&
 			    n->way[1].received == n->way[1].sent)))
 			return NULL;
-		if (receive_some(n))
+		bool more = receive_some(n);
+
+		settle(n);
+		if (more)
 			sleep_until(now_ns() + BREATH_NS);
 		else
 			wait_for_call(n, next);
@@ -285,7 +310,9 @@ static void prepare(struct neighbours *n, struct lab *l, double seconds)
 
 	*n = (struct neighbours){.lab = l, .room = 2 * (seconds * 1000 + 1000)};
 	n->delay = calloc(n->room, sizeof(n->delay[0]));
-	must(n->delay != NULL, "no memory");
+	n->sent_at = calloc(n->room, sizeof(n->sent_at[0]));
+	must(n->delay && n->sent_at, "no memory");
+	n->waits = lab_worker_waits(l);
 	for (unsigned way = 0; way < 2; way++) {
 		uint8_t src[6], dst[6];
 
@@ -324,6 +351,7 @@ void measure(struct lab *l, double seconds, struct figures *f)
 	evaluate(&n, f);
 	f->waits = (lab_worker_waits(l) - waits) / 1e6;
 	free(n.delay);
+	free(n.sent_at);
 	f->answers = asker.answers;
 	f->answer_max = asker.max_ns / 1e6;
 	f->newcomer = asker.newcomer;
