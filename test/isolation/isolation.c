@@ -242,7 +242,7 @@ static void run_peer(
 	for (o.tries = 1;; o.tries++) {
 		o.quiet = *quiet;
 		try_once(&o, s, p);
-		if (o.tries == 1 || o.misses < best->misses)
+		if (o.tries == 1 || o.misses < best->misses || is_open(&o))
 			*best = o;
 		best->tries = o.tries;
 		if (o.misses == 0 || o.tries >= s->tries || is_open(&o))
