@@ -156,7 +156,7 @@ enum option_kind {
 
 struct option_spec {
 	const char *name;
-	int letter; /* the short name; 0: there is none */
+	int letter; /* short name; 0: the option has no short name */
 	const char *argument, *help;
 	int group; /* of the help text */
 	enum option_kind kind;
