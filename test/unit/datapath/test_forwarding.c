@@ -210,7 +210,11 @@ static void one_wide_trunk_does_not_make_all_ports_dear(void **state)
 	(void)state;
 	print_message(
 	    "%lu ns, with a wide trunk %lu ns\n", (unsigned long)plain, (unsigned long)with);
-	assert_true(with - MIN(with, plain) < 2000000);
+	/*
+	 * It took 3 times the time, and 49 times with sanitizers on a busy machine. Before the
+	 * members were copied, it took 1,000 times the time.
+	 */
+	assert_true(with < 100 * plain);
 }
 
 int main(void)
