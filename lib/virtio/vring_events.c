@@ -31,13 +31,9 @@ static uint16_t index_word(uint16_t index, bool wrap)
 	return index | (wrap ? 1u << 15 : 0);
 }
 
-void vring_event_add(struct vring_events *events, enum vring_event_kind kind,
+static void write_event(struct vring_event *e, unsigned number, enum vring_event_kind kind,
     const struct vring_position *position, uint32_t value)
 {
-	struct vring_event_log *log = log_of[kind] == CHANGES ? &events->changes : &events->traffic;
-	unsigned n = atomic_fetch_add(&log->n, 1);
-	struct vring_event *e = &log->event[n % VRING_EVENTS_KEPT];
-
 	atomic_store_explicit(&e->number, 0, memory_order_relaxed);
 	/* A reader that sees a new field then sees that the number has changed. */
 	atomic_thread_fence(memory_order_release);
@@ -46,7 +42,22 @@ void vring_event_add(struct vring_events *events, enum vring_event_kind kind,
 	e->ns = clock_ns();
 	e->avail = position ? index_word(position->avail, position->avail_wrap) : 0;
 	e->used = position ? index_word(position->used, position->used_wrap) : 0;
-	atomic_store_explicit(&e->number, n + 1, memory_order_release);
+	atomic_store_explicit(&e->number, number, memory_order_release);
+}
+
+void vring_event_add(struct vring_events *events, enum vring_event_kind kind,
+    const struct vring_position *position, uint32_t value)
+{
+	struct vring_event_log *log = log_of[kind] == CHANGES ? &events->changes : &events->traffic;
+	unsigned n = atomic_fetch_add(&log->n, 1);
+	struct vring_event *e = &log->event[n % VRING_EVENTS_KEPT];
+
+	if (atomic_exchange_explicit(&e->taken, true, memory_order_acquire))
+		return; /* another writer is still here */
+	/* Is what is here older? Numbers wrap. */
+	if (atomic_load_explicit(&e->number, memory_order_relaxed) - (n + 1) > UINT32_MAX / 2)
+		write_event(e, n + 1, kind, position, value);
+	atomic_store_explicit(&e->taken, false, memory_order_release);
 }
 
 uint32_t vring_call_wish(const struct vring *vr)

@@ -6,10 +6,10 @@
  * calls: there are so many of them that they would soon replace all other events. An event has a
  * time, the position of the ring and a value.
  *
- * Threads: any thread may call vring_event(). A writer takes a place with an atomic counter, and
- * writes the event's number last. A reader reads the number before and after the rest of the event,
- * and drops the event if a number is wrong. So an event can be corrupt only if its writer is
- * interrupted while 64 other events are written.
+ * Threads: any thread may call vring_event(). A writer gets its place from an atomic counter. The
+ * event is not kept if another writer was interrupted at this place, or has written a later event
+ * there. A writer writes the event's number last. A reader reads the number before and after the
+ * rest of the event, and drops the event if a number is wrong.
  */
 #pragma once
 
@@ -52,6 +52,7 @@ struct vring_event {
 	int64_t ns;           /* CLOCK_MONOTONIC */
 	uint16_t avail, used; /* the ring's position; packed: bit 15 is the wrap counter */
 	uint8_t kind;
+	atomic_bool taken; /* a writer is at this place */
 };
 
 struct vring_events {

