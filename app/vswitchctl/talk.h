@@ -31,9 +31,12 @@ bool talk_alive(const struct talk *talk);
 void talk_interrupt(void);
 
 /*
- * Call a method. Returns the result, or NULL. Then *ret_error is the error object of the switch,
- * which the caller releases, or NULL: there is no answer. Then errno says why; EAGAIN: none came in
- * time; EMSGSIZE: a line is too long; EPROTO: a line is not JSON; 0: the connection has ended.
+ * Call a method. Returns its result. If there is none, it returns NULL, and there are two cases:
+ *   - the switch has refused the request. *ret_error is the error object, which the caller
+ *     releases;
+ *   - no answer came. *ret_error is NULL, and errno says why. EAGAIN: not in time. EINTR:
+ *     talk_interrupt() was called. EMSGSIZE: a line of the switch is longer than TALK_LINE_MAX.
+ *     EPROTO: a line of the switch is not JSON. 0: the connection has ended.
  */
 json_t *talk_call(struct talk *talk, const char *method, const json_t *params, json_t **ret_error);
 

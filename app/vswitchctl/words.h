@@ -19,9 +19,12 @@ struct words {
 };
 
 /*
- * Split the first n bytes of a line. With `open`, the last word is the word that ends there: it may
- * be empty, and its quotes may be open. 0, or the quote that is missing, or -1: there are too many
- * words, or too little memory. The owner calls words_free(), also then.
+ * Split the first n bytes of a line into words. Returns 0 for success. Returns the quote that is
+ * missing at the end, or -1 if there are too many words or too little memory. The caller frees *ret
+ * with words_free() in all cases.
+ *
+ * open: the user is still typing the last word, for example when it is to be completed. Then the
+ * last word is what ends at byte n. It may be empty, and a missing quote is no fault.
  */
 int words_split(const char *line, size_t n, bool open, struct words *ret);
 void words_free(struct words *words);

@@ -123,8 +123,9 @@ int switch_port_init(struct switch_port *sp, const struct switch_port_ops *ops, 
     const char *name);
 
 /*
- * Give the index back. No worker may use the port, and the address table must have no entry for it.
- * A zeroed port is allowed, too.
+ * Free what the port owns, and give its index back. No worker may use the port, and the address
+ * table must have no entry for it. If sp is all zeros, because switch_port_init() was not called or
+ * has failed, nothing happens.
  */
 void switch_port_cleanup(struct switch_port *sp);
 

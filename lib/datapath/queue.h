@@ -60,8 +60,9 @@ struct queue_ops {
 	bool (*kick_enable)(const struct queue *q);
 	void (*kick_disable)(const struct queue *q);
 	/*
-	 * Find a word that shows when there are frames again. False: there is no such word now, and
-	 * the queue has to be polled.
+	 * Find a word of memory whose value changes when there are frames again, so that looking at
+	 * the queue costs one load. False: the state of the queue has no such word now. Then each
+	 * visit has to try a fetch.
 	 */
 	bool (*peek)(const struct queue *q, struct vring_peek *ret_peek);
 	/* Record an event. Only called if q->events is not NULL. */

@@ -181,8 +181,10 @@ static void gather_head(const struct burst *b, const struct vring_chain *c, unsi
 }
 
 /*
- * The net header is alone in the first segment, or the frame begins behind it. If the head is not
- * in one segment, gather_head() copies it.
+ * Copy the net header and the head of the frame, and find where the rest begins. There are two
+ * usual layouts: the net header has the first segment for itself, or the frame begins behind the
+ * net header in the same segment. gather_head() does all other layouts, for example a head in
+ * several segments, and net headers of another length.
  */
 static ALWAYS_INLINE void copy_head(const struct burst *b, const struct vring_chain *c,
     unsigned hdr_len, bool offloads, struct frame *f, struct head *h)

@@ -37,8 +37,9 @@ struct frontend {
 	uint64_t protocol_features; /* likewise */
 	int channel_fd;             /* our end of the back-end channel; -1: none */
 	/*
-	 * With an IOMMU the driver's addresses (gpa) are IOVAs. The addresses that the front-end
-	 * tells the back-end are the IOVAs plus this number.
+	 * With an IOMMU the driver uses IOVAs, and gpa is the IOVA of a region. The guest address
+	 * of the region in the memory table is gpa plus this number. So a back-end that takes one
+	 * for the other is noticed. Without an IOMMU the number is 0.
 	 */
 	uint64_t iommu_shift;
 	bool iommu_silent; /* do not answer misses */

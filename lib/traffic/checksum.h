@@ -17,9 +17,10 @@ enum checksum_state {
 };
 
 /*
- * len is the frame's length. The first piece contains the headers, with a net header before them.
- * With a request for segmentation only the request is looked at: the sum of the pseudo header
- * depends on the segment, and some back-ends write it anew.
+ * Judge a frame of len bytes without its net header. The first piece contains all headers of the
+ * frame, and the net header is in memory before it. If the frame was sent with a request for
+ * segmentation, only the net header is compared with what was sent. The checksum field is not
+ * compared, because its value depends on the length of a segment, and some back-ends change it.
  */
 enum checksum_state checksum_state(
     const struct stream_template *t, const struct tport_piece pieces[], uint32_t len);

@@ -146,8 +146,9 @@ struct vhost_device_type {
 	/* The direction of this ring's buffers. */
 	enum vring_direction (*ring_direction)(const struct vhost_device *dev, unsigned index);
 	/*
-	 * Some workers may be inside a ring function now. Return when they have left it. NULL: the
-	 * library calls pause and resume instead.
+	 * Return when all bursts that workers have begun by now are finished, for all rings of the
+	 * device. The library calls this before it frees what such a burst may still use. The rings
+	 * keep running. NULL: the library calls pause and resume instead.
 	 */
 	void (*synchronize)(struct vhost_device *dev);
 	/* NET_SET_MTU; NULL: not supported. 0 or -EINVAL. */

@@ -2,18 +2,21 @@
 /*
  * Theory of operation
  *
- * Workers need one struct dirty_log for each ring. It says where the map is, which writes to log,
- * and the guest address of the ring. It must not change while a worker may use it. So each ring has
- * two of these structures, and at most one is in use. To make a change, the control thread fills in
- * the free structure and points the ring at it. Then the type's synchronize() waits until every
- * worker has finished its current burst. After this the old structure is free, and an old map can
- * be unmapped. The ring is not stopped, so no frame is lost.
+ * During a migration workers mark the pages of guest memory that they write, in a bitmap of the
+ * front-end (the map). Workers need one struct dirty_log for each ring. The structure has the
+ * address of the map, the kinds of writes that have to be marked, and the guest address of the
+ * ring. It must not change while a worker may use it. So each ring has two of these structures, and
+ * at most one is in use. To make a change, the control thread fills in the free structure and
+ * points the ring at it. Then vhost_device_synchronize() waits until every worker has finished its
+ * current burst. After this the old structure is free, and an old map can be unmapped. The ring is
+ * not stopped, so no frame is lost.
  *
- * After synchronize() all bursts that began without the log have ended. So from then on every
- * written byte is marked. SET_FEATURES or SET_VRING_ADDR is answered after that.
+ * After vhost_device_synchronize() all bursts that began without the map have ended. So from then
+ * on all these writes are marked. SET_FEATURES, SET_VRING_ADDR and SET_LOG_BASE are answered only
+ * then.
  *
- * The map is a file of the front-end. Marks beyond it are ignored and counted. The count is logged
- * when the log is unmapped.
+ * Marks beyond the end of the map are ignored and counted. The count is written to the switch's log
+ * when marking ends, or when the front-end disconnects.
  */
 #include "vhost/log.h"
 

@@ -359,8 +359,8 @@ static void ring_note_obstacle(struct vhost_device *dev, unsigned index, enum ob
 }
 
 /*
- * Must the ring be started anew? Without a message about this ring, a translation or the ring's
- * direction may have changed.
+ * Do the ring's areas lie elsewhere now, or has its direction changed? This may happen although no
+ * message named the ring: the IOMMU or the memory table may map its areas to other addresses.
  */
 static bool ring_moved(const struct vhost_vring *ring, const struct vring_config *config)
 {

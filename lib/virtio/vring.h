@@ -247,16 +247,16 @@ struct vring_position vring_position_initial(bool packed);
 /*
  * The memory of a packed ring does not show the device's position. So the position is kept in a
  * journal: one word of memory that outlives the process. While a batch is being completed, the word
- * also contains the number of slots of the batch. After a crash the first slot of the batch shows
- * whether the batch was completed.
+ * also contains the number of slots of the batch. The device marks the first slot of a batch as
+ * used last. So after a crash this slot shows whether the driver has seen the batch.
  *
  * vring_journal_word() returns the word of a ring that is not completing a batch.
  *
  * vring_recover() finds the position of a packed ring that ran with config and left this word in
- * its journal. It returns false if the contents of the ring do not agree with the word: the word
- * belongs to another ring, or the ring was reset later. vring_recover() reads guest memory. It may
- * also write to the ring: if a crash interrupted a batch, it marks the slots of the batch that are
- * still to be marked.
+ * its journal. It returns false if the contents of the ring do not agree with the word, because the
+ * word belongs to another ring, or because the driver has reset the ring since the word was
+ * written. vring_recover() reads guest memory. It may also write to it: if the crash was between
+ * the marks of a batch, it hands over the slots that were marked, by marking the first slot.
  */
 uint64_t vring_journal_word(const struct vring_position *position);
 bool vring_recover(

@@ -83,6 +83,8 @@ unsigned idle_wait(struct idle *idle, uint64_t ret_kicked[]);
 unsigned idle_more_kicks(struct idle *idle, uint64_t ret_kicked[]);
 
 /*
- * To be called after a sleep of so many cycles. If a kick ended it early, the next spin is longer.
+ * Choose how long the worker polls before its next sleep. To be called after a sleep, which took
+ * `slept` TSC cycles. If a kick ended the sleep, the time is doubled after a short sleep and halved
+ * after a long one.
  */
 void idle_adapt(struct idle *idle, uint64_t slept);
