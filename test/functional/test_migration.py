@@ -99,7 +99,7 @@ def stream_survives(lab, name):
     pair.peer.run(STOP)
     received = guest.finish(mark, timeout=120).split()[0]
     assert int(pair.peer.run("cat /tmp/pieces")) > 20
-    assert pair.peer.run(SUM_SENT, timeout=120).split()[0] == received
+    assert pair.peer.run(SUM_SENT, timeout=120 + 10 * MOVES).split()[0] == received
     assert ping(pair.peer, guest, count=5) == (5, 5)
     for each in (pair.here, pair.there):
         settled(each)
