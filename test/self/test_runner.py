@@ -283,6 +283,34 @@ def test_every_runner_counts(project):
     assert output.partition("s  done\n")[2].count("FAILED: ") == 5
 
 
+def test_what_measures_no_time_runs_first_and_what_does_runs_alone(project):
+    made = project()
+    timeless, timed = ["blk", "uml"], ["guests", "iommu", "crash"]
+    for name in timeless + timed:
+        made.pytest(f"functional/test_{name}", DIARY.format(name=name, diary=made.folder / "diary"))
+    assert made.run("guests", "crash")[::2] == (0, (STEPS + 5, 0, 0))
+    lines = (made.folder / "diary").read_text().splitlines()
+    assert sorted(lines[:2]) == ["begin blk", "begin uml"], "beside each other"
+    assert sorted(lines[2:4]) == ["end blk", "end uml"]
+    assert lines[4:] == [f"{word} {name}" for name in timed for word in ("begin", "end")]
+
+
+DIARY = """
+import os, time
+def note(word):
+    fd = os.open("{diary}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(fd, (word + " {name}\\n").encode())
+def test_it():
+    note("begin")
+    if "{name}" in ("blk", "uml"):  # each waits for the other one
+        for _ in range(1000):
+            if open("{diary}").read().count("begin") == 2:
+                break
+            time.sleep(0.02)
+    note("end")
+"""
+
+
 def test_what_has_to_be_tested_is_demanded(project):
     made = project("skip")
     for may_lack, failures in (("sun,moon", 0), ("sun", 1)):
