@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Real Linux guests in QEMU (TCG), controlled over their serial console."""
 
+import atexit
+import functools
 import itertools
 import re
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -28,13 +31,21 @@ def kernel():
     return images[-1], images[-1].name.removeprefix("vmlinuz-")
 
 
-def initramfs(lab):
-    """The guests' initramfs, built once per lab."""
-    path = lab.dir / "initramfs.gz"
-    if not path.exists():
-        programs = [p for p in [ROOT / "build/test/blk/blkcheck"] if p.exists()]
-        subprocess.run([HERE / "guest/mkinitramfs", kernel()[1], path, *programs], check=True)
+@functools.cache
+def usual_initramfs():
+    """Built once, and removed when this program ends."""
+    folder = tempfile.TemporaryDirectory(prefix="vswitch-guest.")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "initramfs.gz"
+    programs = [p for p in [ROOT / "build/test/blk/blkcheck"] if p.exists()]
+    subprocess.run([HERE / "guest/mkinitramfs", kernel()[1], path, *programs], check=True)
     return path
+
+
+def initramfs(lab):
+    """The lab's own initramfs, if somebody has put one there, or the usual one."""
+    own = lab.dir / "initramfs.gz"
+    return own if own.exists() else usual_initramfs()
 
 
 class Guest(Process):
