@@ -107,6 +107,25 @@ static void refused(struct lab *l, const char *reason, unsigned at_least)
 	must(n >= at_least, "the attack did not reach the switch");
 }
 
+/*
+ * Wait until the switch has taken n frames of the attacker. If the ring were overrun, that would be
+ * another attack.
+ */
+static void taken(struct lab *l, uint64_t n)
+{
+	uint64_t frames = 0;
+
+	for (unsigned tries = 0; tries < 500 && frames < n; tries++) {
+		json_t *stats;
+
+		run(l, 20);
+		stats = switch_stats(&l->sw);
+		frames = switch_counter(stats, ATTACKER, "ingress", "frames");
+		json_decref(stats);
+	}
+	must(frames >= n, "the switch does not take the attacker's frames");
+}
+
 static void *ring_memory(struct lab *l, unsigned ring, unsigned area)
 {
 	struct net_queue *q = &l->nd[ATTACKER]->queue[ring];
@@ -261,6 +280,8 @@ static void checksums_beyond_the_frame(struct lab *l)
 		station_mac(frame + 18, ATTACKER, 0);
 		put(l, NET_BUFFERS_GPA, sizeof(h) + 60, 0);
 		kick(l);
+		if (i % 64 == 0)
+			taken(l, i + 1);
 	}
 	refused(l, "bad-offload", 200);
 	end(l);
