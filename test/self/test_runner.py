@@ -387,6 +387,21 @@ def test_meson_is_believed_only_with_results(tmp_path, results, status, counts):
     assert count("meson", tmp_path, "unit", status) == counts
 
 
+def test_what_the_tests_of_a_suite_need_is_built(tmp_path):
+    """What they run, what they are given, and no program of another suite; a suite without programs fails."""
+    write(tmp_path / "meson-info/meson-info.json", json.dumps({"directories": {"build": str(tmp_path)}}))
+    write(tmp_path / "meson-info/intro-targets.json", json.dumps(
+        [{"id": f"{name}@exe", "filename": [str(tmp_path / "test" / name)]} for name in ("one", "given", "two", "other")]))
+    write(tmp_path / "meson-info/intro-tests.json", json.dumps(
+        [{"suite": ["project:unit"], "depends": ["one@exe", "given@exe"]},
+         {"suite": ["project:unit", "project:race"], "depends": ["two@exe"]},
+         {"suite": ["project:else"], "depends": ["other@exe"]}]))
+    for suite, programs in (("unit", ["given", "one", "two"]), ("race", ["two"]), ("nothing", [])):
+        done = subprocess.run([ROOT / "scripts/count-results", "programs", tmp_path, suite], stdout=subprocess.PIPE,
+                              text=True, check=False)
+        assert (done.returncode, done.stdout.split()) == (0 if programs else 1, [f"test/{name}" for name in programs])
+
+
 def test_a_suite_without_tests_fails(tmp_path):
     write(tmp_path / "meson-info/intro-tests.json", "[]")
     assert count("meson", tmp_path, "unit", 0) == (0, 1, 0)
