@@ -193,10 +193,23 @@ static inline uint64_t fdb_key(const struct fdb *fdb, uint64_t place)
 	return place >> fdb->bucket_bits << FDB_REST_SHIFT | FDB_USED;
 }
 
-/* Prefetch the line that a look-up of a place reads first, as destination or as source. */
-static inline void fdb_prefetch(const struct fdb *fdb, uint64_t place)
+/* Where an address is if it is in its home bucket. Nearly all are. */
+struct fdb_spot {
+	const struct fdb_bucket *home;
+	uint64_t key; /* see fdb_key() */
+};
+
+static ALWAYS_INLINE struct fdb_spot fdb_spot(const struct fdb *fdb, uint64_t address)
 {
-	__builtin_prefetch(&fdb->bucket[fdb_home(fdb, place)]);
+	uint64_t place = fdb_place(fdb, address);
+
+	return (struct fdb_spot){&fdb->bucket[fdb_home(fdb, place)], fdb_key(fdb, place)};
+}
+
+/* Prefetch the line that a look-up reads first, as destination or as source. */
+static ALWAYS_INLINE void fdb_prefetch(const struct fdb_spot *spot)
+{
+	__builtin_prefetch(spot->home);
 }
 
 /*
@@ -214,25 +227,19 @@ static inline uint16_t fdb_bucket_match(const struct fdb_bucket *bucket, uint64_
 	return FDB_NONE;
 }
 
-/* See fdb_lookup(). place: of the address. */
-static inline uint16_t fdb_lookup_at(const struct fdb *fdb, uint64_t place)
-{
-	uint32_t h = fdb_home(fdb, place);
-	uint64_t key = fdb_key(fdb, place);
-	uint16_t port = fdb_bucket_match(&fdb->bucket[h], key);
-
-	if (LIKELY(port != FDB_NONE))
-		return port;
-	return fdb_bucket_match(&fdb->bucket[h ^ 1], key | FDB_ASIDE);
-}
-
 /*
  * The port on which the address was last seen, or FDB_NONE. Its MAC is neither 0 nor a group
  * address.
  */
 static inline uint16_t fdb_lookup(const struct fdb *fdb, uint64_t address)
 {
-	return fdb_lookup_at(fdb, fdb_place(fdb, address));
+	uint64_t place = fdb_place(fdb, address), key = fdb_key(fdb, place);
+	uint32_t h = fdb_home(fdb, place);
+	uint16_t port = fdb_bucket_match(&fdb->bucket[h], key);
+
+	if (LIKELY(port != FDB_NONE))
+		return port;
+	return fdb_bucket_match(&fdb->bucket[h ^ 1], key | FDB_ASIDE);
 }
 
 /* The stamp of an entry that is confirmed in second now_s. */
@@ -247,18 +254,11 @@ static inline uint64_t fdb_ending(const struct fdb *fdb, uint16_t port, uint32_t
 	return (uint64_t)fdb_stamp(fdb, now_s) << FDB_STAMP_SHIFT | port;
 }
 
-/* See fdb_known(). place: of the address. */
-static inline bool fdb_known_at(const struct fdb *fdb, uint64_t place, uint64_t ending)
+/* Is this entry in the bucket? */
+static inline bool fdb_bucket_holds(const struct fdb_bucket *bucket, uint64_t entry)
 {
-	uint32_t h = fdb_home(fdb, place);
-	uint64_t entry = fdb_key(fdb, place) | ending;
-
 	for (unsigned i = 0; i < FDB_BUCKET_SLOTS; i++)
-		if (__atomic_load_n(&fdb->bucket[h].slot[i], __ATOMIC_RELAXED) == entry)
-			return true;
-	entry |= FDB_ASIDE;
-	for (unsigned i = 0; i < FDB_BUCKET_SLOTS; i++)
-		if (__atomic_load_n(&fdb->bucket[h ^ 1].slot[i], __ATOMIC_RELAXED) == entry)
+		if (__atomic_load_n(&bucket->slot[i], __ATOMIC_RELAXED) == entry)
 			return true;
 	return false;
 }
@@ -270,7 +270,11 @@ static inline bool fdb_known_at(const struct fdb *fdb, uint64_t place, uint64_t 
  */
 static inline bool fdb_known(const struct fdb *fdb, uint64_t address, uint64_t ending)
 {
-	return fdb_known_at(fdb, fdb_place(fdb, address), ending);
+	uint64_t place = fdb_place(fdb, address), entry = fdb_key(fdb, place) | ending;
+	uint32_t h = fdb_home(fdb, place);
+
+	return fdb_bucket_holds(&fdb->bucket[h], entry) ||
+	    fdb_bucket_holds(&fdb->bucket[h ^ 1], entry | FDB_ASIDE);
 }
 
 /*

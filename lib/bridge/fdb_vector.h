@@ -27,40 +27,26 @@ static ALWAYS_INLINE CPU_AVX512 __mmask8 fdb_match_avx512(
 	return _mm512_cmplt_epu64_mask(*ret_differ, _mm512_set1_epi64(FDB_BELOW_KEY));
 }
 
-/* See fdb_lookup_at. */
-static inline CPU_AVX512 uint16_t fdb_lookup_at_avx512(const struct fdb *fdb, uint64_t place)
+/* See fdb_bucket_match. */
+static ALWAYS_INLINE CPU_AVX512 uint16_t fdb_bucket_match_avx512(
+    const struct fdb_bucket *bucket, uint64_t key)
 {
-	uint32_t h = fdb_home(fdb, place);
-	uint64_t key = fdb_key(fdb, place);
 	__m512i differ;
-	__mmask8 match = fdb_match_avx512(&fdb->bucket[h], key, &differ);
+	__mmask8 match = fdb_match_avx512(bucket, key, &differ);
 
-	if (UNLIKELY(!match)) {
-		match = fdb_match_avx512(&fdb->bucket[h ^ 1], key | FDB_ASIDE, &differ);
-		if (!match)
-			return FDB_NONE;
-	}
+	if (UNLIKELY(!match))
+		return FDB_NONE;
 	/* A writer may drop an entry and add it elsewhere during the read: take the first match. */
 	differ = _mm512_maskz_compress_epi64(match, differ);
 	return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(differ)) % FDB_PORTS_MAX;
 }
 
-static ALWAYS_INLINE CPU_AVX512 bool fdb_holds_avx512(
+/* See fdb_bucket_holds. */
+static ALWAYS_INLINE CPU_AVX512 bool fdb_bucket_holds_avx512(
     const struct fdb_bucket *bucket, uint64_t entry)
 {
 	return _mm512_cmpeq_epi64_mask(
 	    _mm512_load_si512(bucket), _mm512_set1_epi64((long long)entry));
-}
-
-/* See fdb_known_at. */
-static inline CPU_AVX512 bool fdb_known_at_avx512(
-    const struct fdb *fdb, uint64_t place, uint64_t ending)
-{
-	uint64_t entry = fdb_key(fdb, place) | ending;
-	uint32_t h = fdb_home(fdb, place);
-
-	return LIKELY(fdb_holds_avx512(&fdb->bucket[h], entry)) ||
-	    fdb_holds_avx512(&fdb->bucket[h ^ 1], entry | FDB_ASIDE);
 }
 
 /* See fdb_match_avx512. */
@@ -83,23 +69,19 @@ static ALWAYS_INLINE CPU_AVX2 unsigned fdb_match_avx2(
 	return match;
 }
 
-/* See fdb_lookup_at. */
-static inline CPU_AVX2 uint16_t fdb_lookup_at_avx2(const struct fdb *fdb, uint64_t place)
+/* See fdb_bucket_match. */
+static ALWAYS_INLINE CPU_AVX2 uint16_t fdb_bucket_match_avx2(
+    const struct fdb_bucket *bucket, uint64_t key)
 {
 	uint64_t differ[FDB_BUCKET_SLOTS];
-	uint32_t h = fdb_home(fdb, place);
-	uint64_t key = fdb_key(fdb, place);
-	unsigned match = fdb_match_avx2(&fdb->bucket[h], key, differ);
+	unsigned match = fdb_match_avx2(bucket, key, differ);
 
-	if (UNLIKELY(!match)) {
-		match = fdb_match_avx2(&fdb->bucket[h ^ 1], key | FDB_ASIDE, differ);
-		if (!match)
-			return FDB_NONE;
-	}
-	return differ[__builtin_ctz(match)] % FDB_PORTS_MAX;
+	return LIKELY(match) ? differ[__builtin_ctz(match)] % FDB_PORTS_MAX : FDB_NONE;
 }
 
-static ALWAYS_INLINE CPU_AVX2 bool fdb_holds_avx2(const struct fdb_bucket *bucket, uint64_t entry)
+/* See fdb_bucket_holds. */
+static ALWAYS_INLINE CPU_AVX2 bool fdb_bucket_holds_avx2(
+    const struct fdb_bucket *bucket, uint64_t entry)
 {
 	const __m256i *half = (const __m256i *)(const void *)bucket;
 	__m256i all = _mm256_set1_epi64x((long long)entry);
@@ -108,20 +90,9 @@ static ALWAYS_INLINE CPU_AVX2 bool fdb_holds_avx2(const struct fdb_bucket *bucke
 
 	return !_mm256_testz_si256(same, same);
 }
-
-/* See fdb_known_at. */
-static inline CPU_AVX2 bool fdb_known_at_avx2(
-    const struct fdb *fdb, uint64_t place, uint64_t ending)
-{
-	uint64_t entry = fdb_key(fdb, place) | ending;
-	uint32_t h = fdb_home(fdb, place);
-
-	return LIKELY(fdb_holds_avx2(&fdb->bucket[h], entry)) ||
-	    fdb_holds_avx2(&fdb->bucket[h ^ 1], entry | FDB_ASIDE);
-}
 #else
-#define fdb_lookup_at_avx2   fdb_lookup_at
-#define fdb_lookup_at_avx512 fdb_lookup_at
-#define fdb_known_at_avx2    fdb_known_at
-#define fdb_known_at_avx512  fdb_known_at
+#define fdb_bucket_match_avx2   fdb_bucket_match
+#define fdb_bucket_match_avx512 fdb_bucket_match
+#define fdb_bucket_holds_avx2   fdb_bucket_holds
+#define fdb_bucket_holds_avx512 fdb_bucket_holds
 #endif

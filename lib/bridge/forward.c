@@ -8,7 +8,10 @@
 #define LINK_LOCAL_MASK UINT64_C(0xf0ffffffffff)
 #define PAUSE           UINT64_C(0x010000c28001)
 
-/* The verdict for a group address or address 0. */
+/* No frame has this address. */
+#define NO_ADDRESS UINT64_MAX
+
+/* The verdict for a group address. */
 static uint16_t decide_group(const struct fdb *fdb, uint64_t dst)
 {
 	if ((dst & LINK_LOCAL_MASK) != LINK_LOCAL)
@@ -19,51 +22,79 @@ static uint16_t decide_group(const struct fdb *fdb, uint64_t dst)
 
 /* The look-up functions of one CPU level. Callers pass constants, so they are inlined. */
 struct ways {
-	uint16_t (*lookup)(const struct fdb *fdb, uint64_t place);
-	bool (*known)(const struct fdb *fdb, uint64_t place, uint64_t ending);
+	uint16_t (*match)(const struct fdb_bucket *bucket, uint64_t key);
+	bool (*holds)(const struct fdb_bucket *bucket, uint64_t entry);
 };
 
-static ALWAYS_INLINE uint16_t decide(
-    const struct fdb *fdb, struct ways ways, uint16_t in_port, uint64_t dst, uint64_t place)
+static __attribute__((noinline)) uint16_t find_aside(const struct fdb *fdb, uint64_t dst)
+{
+	return fdb_lookup(fdb, dst);
+}
+
+static ALWAYS_INLINE uint16_t decide(const struct fdb *fdb, struct ways ways, uint16_t in_port,
+    uint64_t dst, const struct fdb_spot *spot)
 {
 	uint16_t port;
 
-	if (UNLIKELY(mac_is_group(dst) || (dst & FDB_MAC) == 0))
+	if (UNLIKELY(mac_is_group(dst)))
 		return decide_group(fdb, dst);
-	port = ways.lookup(fdb, place);
+	port = ways.match(spot->home, spot->key);
+	if (UNLIKELY(port == FDB_NONE))
+		port = find_aside(fdb, dst);
 	if (UNLIKELY(port == in_port))
 		return FORWARD_DROP_HAIRPIN;
-	return port == FDB_NONE ? FORWARD_FLOOD : port;
-}
-
-/* The places of the addresses of a burst. */
-struct places {
-	uint64_t dst[FORWARD_BURST], src[FORWARD_BURST];
-};
-
-/* The place of address i, and its prefetch. An address that repeats is skipped. */
-static ALWAYS_INLINE void place_one(
-    const struct fdb *fdb, unsigned i, const uint64_t address[], uint64_t place[])
-{
-	if (i && address[i] == address[i - 1]) {
-		place[i] = place[i - 1];
-		return;
-	}
-	place[i] = fdb_place(fdb, address[i]);
-	if (i)
-		fdb_prefetch(fdb, place[i]);
+	return port == FDB_NONE ? FORWARD_FLOOD : port; /* address 0 is never known */
 }
 
 /*
- * Find all places first, and prefetch their buckets, so that cache misses overlap. The first frame
+ * The source is not in its home bucket with this ending. Learn it, unless it is in the other
+ * bucket. False: no station can have this address.
+ */
+static __attribute__((noinline)) bool learn(
+    struct fdb *fdb, uint64_t src, uint16_t in_port, uint32_t now_s)
+{
+	if (!fdb_is_station(src))
+		return false;
+	if (!fdb_known(fdb, src, fdb_ending(fdb, in_port, now_s)))
+		fdb_learn(fdb, src, in_port, now_s);
+	return true;
+}
+
+/*
+ * The spot of an address, and its prefetch. *last and *last_spot are those of the address before
+ * it.
+ */
+static ALWAYS_INLINE struct fdb_spot next_spot(
+    const struct fdb *fdb, uint64_t address, uint64_t *last, struct fdb_spot *last_spot)
+{
+	if (address != *last) {
+		*last = address;
+		*last_spot = fdb_spot(fdb, address);
+		fdb_prefetch(last_spot);
+	}
+	return *last_spot;
+}
+
+/* The spots of the addresses of a burst. */
+struct spots {
+	struct fdb_spot dst[FORWARD_BURST], src[FORWARD_BURST];
+};
+
+/*
+ * Find all spots first, and prefetch their buckets, so that cache misses overlap. The first frame
  * is looked up at once, so a prefetch for it would be too late.
  */
-static ALWAYS_INLINE void find_places(const struct fdb *fdb, unsigned n, const uint64_t dst[],
-    const uint64_t src[], struct places *ret)
+static ALWAYS_INLINE void find_spots(const struct fdb *fdb, unsigned n, const uint64_t dst[],
+    const uint64_t src[], struct spots *ret)
 {
-	for (unsigned i = 0; i < n; i++) {
-		place_one(fdb, i, dst, ret->dst);
-		place_one(fdb, i, src, ret->src);
+	uint64_t last_dst = dst[0], last_src = src[0];
+	struct fdb_spot dst_spot = fdb_spot(fdb, last_dst), src_spot = fdb_spot(fdb, last_src);
+
+	ret->dst[0] = dst_spot;
+	ret->src[0] = src_spot;
+	for (unsigned i = 1; i < n; i++) {
+		ret->dst[i] = next_spot(fdb, dst[i], &last_dst, &dst_spot);
+		ret->src[i] = next_spot(fdb, src[i], &last_src, &src_spot);
 	}
 }
 
@@ -71,29 +102,32 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
     uint32_t now_s, unsigned n, const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
 	uint64_t ending = fdb_ending(fdb, in_port, now_s);
-	/* Addresses and verdict of the previous frame. 0 is never a valid source. */
-	uint64_t last_src = 0, last_dst = 0;
+	/* Addresses and verdict of the previous frame. */
+	uint64_t last_src = NO_ADDRESS, last_dst = NO_ADDRESS;
 	uint16_t last_verdict = 0;
-	bool have_dst = false;
-	struct places place;
+	struct spots spot;
 
-	find_places(fdb, n, dst, src, &place);
+	if (n == 0)
+		return;
+	find_spots(fdb, n, dst, src, &spot);
 	for (unsigned i = 0; i < n; i++) {
-		if (UNLIKELY(src[i] != last_src || src[i] == 0)) {
-			if (!fdb_is_station(src[i])) {
+		bool again = src[i] == last_src && dst[i] == last_dst;
+
+		if (UNLIKELY(src[i] != last_src)) {
+			/* A group address may have the spot of a known address. */
+			if ((UNLIKELY(mac_is_group(src[i])) ||
+				UNLIKELY(
+				    !ways.holds(spot.src[i].home, spot.src[i].key | ending))) &&
+			    !learn(fdb, src[i], in_port, now_s)) {
 				ret_verdict[i] = FORWARD_DROP_BAD_SOURCE;
-				continue;
+				continue; /* dropped */
 			}
-			if (UNLIKELY(!ways.known(fdb, place.src[i], ending)))
-				fdb_learn(fdb, src[i], in_port, now_s);
 			last_src = src[i];
-			/* What was learned may change the verdict for the same destination. */
-			have_dst = false;
 		}
-		if (UNLIKELY(dst[i] != last_dst || !have_dst)) {
-			last_verdict = decide(fdb, ways, in_port, dst[i], place.dst[i]);
+		/* If a source was learned, the verdict for the same destination may be another. */
+		if (UNLIKELY(!again)) {
+			last_verdict = decide(fdb, ways, in_port, dst[i], &spot.dst[i]);
 			last_dst = dst[i];
-			have_dst = true;
 		}
 		ret_verdict[i] = last_verdict;
 	}
@@ -102,15 +136,15 @@ static ALWAYS_INLINE void forward(struct fdb *fdb, struct ways ways, uint16_t in
 static CPU_AVX2 void forward_avx2(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
     const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
-	forward(fdb, (struct ways){fdb_lookup_at_avx2, fdb_known_at_avx2}, in_port, now_s, n, dst,
-	    src, ret_verdict);
+	forward(fdb, (struct ways){fdb_bucket_match_avx2, fdb_bucket_holds_avx2}, in_port, now_s, n,
+	    dst, src, ret_verdict);
 }
 
 static CPU_AVX512 void forward_avx512(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
     const uint64_t dst[], const uint64_t src[], uint16_t ret_verdict[])
 {
-	forward(fdb, (struct ways){fdb_lookup_at_avx512, fdb_known_at_avx512}, in_port, now_s, n,
-	    dst, src, ret_verdict);
+	forward(fdb, (struct ways){fdb_bucket_match_avx512, fdb_bucket_holds_avx512}, in_port,
+	    now_s, n, dst, src, ret_verdict);
 }
 
 void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n,
@@ -121,8 +155,8 @@ void forward_burst(struct fdb *fdb, uint16_t in_port, uint32_t now_s, unsigned n
 	else if (fdb->level == CPU_LEVEL_AVX2)
 		forward_avx2(fdb, in_port, now_s, n, dst, src, ret_verdict);
 	else
-		forward(fdb, (struct ways){fdb_lookup_at, fdb_known_at}, in_port, now_s, n, dst,
-		    src, ret_verdict);
+		forward(fdb, (struct ways){fdb_bucket_match, fdb_bucket_holds}, in_port, now_s, n,
+		    dst, src, ret_verdict);
 }
 
 void forward_link_local_too(struct fdb *fdb)

@@ -96,31 +96,36 @@ static double measure(struct fdb *fdb)
 
 /* Only look up, with prefetches for a burst ahead. */
 static ALWAYS_INLINE uint64_t look_up(
-    const struct fdb *fdb, uint16_t (*way)(const struct fdb *, uint64_t))
+    const struct fdb *fdb, uint16_t (*match)(const struct fdb_bucket *, uint64_t))
 {
 	uint64_t sum = 0;
 
 	for (unsigned b = 0; b < BURSTS; b++) {
-		uint64_t place[BURST];
+		struct fdb_spot spot[BURST];
 
 		for (unsigned i = 0; i < BURST; i++) {
-			place[i] = fdb_place(fdb, dst[b * BURST + i]);
-			fdb_prefetch(fdb, place[i]);
+			spot[i] = fdb_spot(fdb, dst[b * BURST + i]);
+			fdb_prefetch(&spot[i]);
 		}
-		for (unsigned i = 0; i < BURST; i++)
-			sum += way(fdb, place[i]);
+		for (unsigned i = 0; i < BURST; i++) {
+			uint16_t port = match(spot[i].home, spot[i].key);
+
+			if (UNLIKELY(port == FDB_NONE))
+				port = fdb_lookup(fdb, dst[b * BURST + i]);
+			sum += port;
+		}
 	}
 	return sum;
 }
 
 static CPU_AVX2 uint64_t look_up_avx2(const struct fdb *fdb)
 {
-	return look_up(fdb, fdb_lookup_at_avx2);
+	return look_up(fdb, fdb_bucket_match_avx2);
 }
 
 static CPU_AVX512 uint64_t look_up_avx512(const struct fdb *fdb)
 {
-	return look_up(fdb, fdb_lookup_at_avx512);
+	return look_up(fdb, fdb_bucket_match_avx512);
 }
 
 static uint64_t look_up_all(const struct fdb *fdb)
@@ -129,7 +134,7 @@ static uint64_t look_up_all(const struct fdb *fdb)
 		return look_up_avx512(fdb);
 	if (fdb->level == CPU_LEVEL_AVX2)
 		return look_up_avx2(fdb);
-	return look_up(fdb, fdb_lookup_at);
+	return look_up(fdb, fdb_bucket_match);
 }
 
 static double measure_lookup(const struct fdb *fdb)
