@@ -66,9 +66,12 @@ void rpc_session_close(struct rpc_session *s)
 	TAILQ_REMOVE(&s->rpc->sessions, s, next);
 	if (s->ticket) {
 		s->ticket->session = NULL;
-		json_decref(s->ticket->params);
 		json_decref(s->ticket->id);
-		s->ticket->params = s->ticket->id = NULL;
+		s->ticket->id = NULL;
+		if (!s->ticket->begun) {
+			json_decref(s->ticket->params);
+			s->ticket->params = NULL;
+		}
 	}
 	json_decref(s->batch);
 	buffer_free(&s->in);

@@ -78,8 +78,8 @@ struct rpc_config {
 	/* A session has output that was not caused by its own input. It may not be closed here. */
 	void (*output)(void *opaque);
 	/*
-	 * A method that changes the switch has succeeded. params NULL: the client has gone before.
-	 * May be NULL.
+	 * A method that changes the switch has succeeded with these parameters. changed may be
+	 * NULL.
 	 */
 	void (*changed)(void *arg, const struct rpc_peer *peer, const struct schema_method *method,
 	    const json_t *params);

@@ -24,7 +24,7 @@ struct rpc_ticket {
 	struct rpc_session *session; /* NULL: it has been closed */
 	struct rpc_peer peer;
 	const struct schema_method *method;
-	json_t *params; /* NULL: the session has been closed */
+	json_t *params; /* NULL: the session has been closed before it was begun */
 	json_t *id;     /* NULL: nobody waits for the answer */
 	bool later;     /* it was put off, perhaps once more */
 	bool begun;     /* somebody works for it */
