@@ -169,6 +169,23 @@ static bool refuse(const char *about, const char *field, const json_t *value, co
 	return false;
 }
 
+/* "native" is "vlan" of a trunk, and of nothing else. */
+static bool take_native(
+    const char *about, const json_t *port, struct vlan_config *vlan, struct manage_error *error)
+{
+	const json_t *native = json_object_get(port, "native");
+	const json_t *number = json_object_get(port, "vlan");
+
+	if (!native)
+		return true;
+	if (!vlan->set || vlan->mode != VLAN_TRUNK)
+		return refuse(about, "native", native, "used without a trunk", error);
+	if (number && !json_equal(number, native))
+		return refuse(about, "native", native, "the same as vlan", error);
+	vlan->vlan = (uint16_t)json_integer_value(native);
+	return true;
+}
+
 static bool take_vlan(
     const char *about, const json_t *port, struct vlan_config *vlan, struct manage_error *error)
 {
@@ -198,7 +215,7 @@ static bool take_vlan(
 	if (vlan->set && !is_trunk && !vlan->vlan)
 		return refuse(
 		    about, "vlan", NULL, "vlan_mode access and qinq need the VLAN", error);
-	return true;
+	return take_native(about, port, vlan, error);
 }
 
 static bool take_statics(

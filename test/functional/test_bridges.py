@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "python"))
 
 import vswitch  # noqa: E402
 
+VSWITCHCTL = Path(VSWITCHD).resolve().parents[1] / "vswitchctl/vswitchctl"
 PKTGEN = Path(VSWITCHD).resolve().parents[1] / "pktgen/vswitch-pktgen"
 
 
@@ -150,7 +151,26 @@ def test_a_mode_that_is_not_given_follows_from_the_vlans(setting, client):
         client.call("port.set", name=name, vlan_mode="none")
 
 
+def test_native_is_a_word_for_the_vlan_of_a_trunk(setting, client):
+    name = setting.names[0]
+    told = {"bridge": "default", "vlan_mode": "trunk", "trunk": "10,20-29", "vlan": 10}
+    subprocess.run([VSWITCHCTL, "-s", setting.path, "port", "set", name, *"trunk 10,20-29 native 10".split()],
+                   check=True)
+    assert settings_of(client, name) == told
+    client.call("port.set", name=name, native=20)
+    assert settings_of(client, name) == {**told, "vlan": 20}
+    wanted = {"ports": [{"name": name, "socket": name, "trunk": "10,20-29", "native": 20}]}
+    assert client.call("config.diff", config=wanted)["entries"] == []
+    wanted["ports"][0]["native"] = 29
+    assert client.call("config.apply", config=wanted)["entries"] != []
+    assert settings_of(client, name) == {**told, "vlan": 29}
+
+
 @pytest.mark.parametrize("params, code, words", (
+    ({"vlan_mode": "access", "vlan": 5, "native": 5}, -32602, "native: 5 is not used without a trunk"),
+    ({"native": 5}, -32602, "native: 5 is not used without a trunk"),
+    ({"trunk": "5-7", "vlan": 5, "native": 6}, -32602, "native: 6 is not the same as vlan"),
+    ({"trunk": "5-7", "native": 4095}, -32602, "native: 4095 .*1 to 4094"),
     ({"vlan_mode": "none", "vlan": 5}, -32602, "vlan: 5 is not used with vlan_mode none"),
     ({"vlan_mode": "none", "trunk": "5"}, -32602, "trunk: .* is not used without vlan_mode trunk"),
     ({"vlan_mode": "access", "vlan": 5, "trunk": "5"}, -32602, "trunk: .* is not used without"),
