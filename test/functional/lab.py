@@ -220,6 +220,11 @@ def dropped(stats):
     return total
 
 
+def drops_of(port, reason):
+    """Frames that were dropped for a reason at any queue, in an answer of port.stats."""
+    return sum(drop["frames"] for queue in port["queues"] for drop in queue["drops"] if drop["reason"] == reason)
+
+
 def assert_balanced(stats):
     """Every frame that came in went out or has a reason; recomputed from the queues."""
     for queue in queues(stats, "ingress"):
