@@ -2,11 +2,16 @@
 """Real Linux guests reach each other through the switch, over every kind of ring that they use."""
 
 import json
+import sys
 
 import pytest
 
 from guest import Guest, ping
-from lab import Lab, Switch, assert_balanced, dropped, queues, wait_for
+from lab import ROOT, Lab, Switch, assert_balanced, dropped, drops_of, queues, wait_for
+
+sys.path.insert(0, str(ROOT / "python"))
+
+import vswitch  # noqa: E402
 
 PLAIN = dict(offloads=False)
 PACKED = dict(packed=True)
@@ -279,3 +284,127 @@ def test_memory_that_is_not_shared_is_reported(lab):
     guests[1].run("sleep 2")
     lines = [line for line in switch.err().splitlines() if "share=on of" in line]
     assert len(lines) == 1 and "private.sock: the driver kicks" in lines[0], lines
+
+
+class Bare:
+    """Two guests on a switch that started without ports. A client adds the ports while the guests wait."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.switch = Switch(lab, [], "--control", lab.dir / "control.sock")
+        self.client = vswitch.Client(lab.dir / "control.sock")
+        assert list(self.client.list("port.list")) == []
+        self.guests = [Guest(lab, n, lab.dir / f"vm{n}.sock", packed=n == 2, reconnect=True) for n in (1, 2)]
+        self.add(1)
+        self.add(2)
+        for guest in self.guests:
+            guest.wait_boot()
+
+    def add(self, number):
+        self.client.call("port.add", name=f"vm{number}", socket=str(self.guests[number - 1].path), vlan=10)
+
+    def set(self, number, **settings):
+        self.client.call("port.set", name=f"vm{number}", **settings)
+
+    def stats(self, number):
+        return self.client.call("port.stats", name=f"vm{number}")
+
+    def drops(self, number, reason):
+        return drops_of(self.stats(number), reason)
+
+    def received(self, number):
+        """Frames and bytes that the guest was given."""
+        given = [queue for queue in self.stats(number)["queues"] if queue["direction"] == "egress"]
+        return [sum(queue[name] for queue in given) for name in ("frames", "bytes")]
+
+
+@pytest.fixture(scope="module")
+def bare():
+    with Lab() as lab:
+        try:
+            yield Bare(lab)
+        except Exception:
+            print(lab.story())
+            raise
+
+
+@pytest.fixture(autouse=True)
+def totals_of_run_time_ports_balance(request):
+    """The same for ports that come and go: the totals contain those that have gone."""
+    yield
+    if "bare" in request.fixturenames:
+        switch = request.getfixturevalue("bare").switch
+        assert switch.alive(), switch.err()
+        assert switch.quiet_stats()["totals"]["balanced"]
+
+
+def ping_at_last(source, target):
+    """Once addresses are resolved, nothing is lost."""
+    wait_for(lambda: ping(source, target, count=1) == (1, 1), "answer to a ping", 20)
+    assert ping(source, target, count=5) == (5, 5)
+
+
+def test_a_guest_moves_to_another_vlan_and_back(bare):
+    one, two = bare.guests
+    ping_at_last(one, two)
+    bare.set(2, vlan=20)
+    before = two.counter("rx_packets"), bare.drops(1, "no-destination")
+    assert ping(one, two, count=3) == (3, 0)
+    assert two.counter("rx_packets") == before[0], "nothing of VLAN 10 is heard in VLAN 20"
+    assert bare.drops(1, "no-destination") >= before[1] + 3
+    bare.set(2, vlan=10)
+    ping_at_last(one, two)
+    ping_at_last(two, one)
+
+
+def test_a_port_goes_and_comes_back_while_its_guest_sends(bare):
+    one, two = bare.guests
+    ping_at_last(one, two)
+    two.run(f"ping -i 0.02 -W 1 {one.ip} >/dev/null 2>&1 & echo $! >/tmp/ping")
+    bare.client.call("port.del", name="vm2")
+    wait_for(lambda: two.run("cat /sys/class/net/eth0/carrier") == "0", "end of the connection", 10)
+    assert ping(one, two, count=2) == (2, 0)
+    bare.add(2)
+    wait_for(lambda: two.run("cat /sys/class/net/eth0/carrier") == "1", "another connection", 20, 0.1)
+    two.run("kill $(cat /tmp/ping)")
+    ping_at_last(one, two)
+
+
+@pytest.fixture
+def trunk(bare):
+    """The second guest has its address on a VLAN interface; its port is a trunk, with VLAN 5 without tags."""
+    two = bare.guests[1]
+    two.run("[ -d /proc/net/vlan ] || for module in /modules/vlan/*.ko; do insmod $module; done")
+    two.run("ip link add link eth0 name eth0.10 type vlan id 10 && ip link set eth0.10 up && "
+            f"ip addr del {two.ip}/24 dev eth0 && ip addr add {two.ip}/24 dev eth0.10")
+    bare.set(2, vlan_mode="trunk", trunk="10", vlan=5)
+    yield bare
+    two.run(f"ip link del eth0.10 && ip addr add {two.ip}/24 dev eth0")
+    bare.set(2, vlan_mode="access", vlan=10)
+
+
+def test_a_trunk_reaches_a_guest_without_tags(trunk):
+    one, two = trunk.guests
+    ping_at_last(two, one)
+    for size in (56, 1472):
+        assert ping(two, one, count=5, size=size) == (5, 5), size
+        assert ping(one, two, count=5, size=size) == (5, 5), size
+    before = trunk.drops(2, "vlan")
+    trunk.set(2, trunk="30")
+    assert ping(two, one, count=2) == (2, 0), "VLAN 10 is not in the trunk"
+    assert trunk.drops(2, "vlan") >= before + 2
+    trunk.set(2, trunk="10,30")
+    ping_at_last(two, one)
+
+
+@pytest.mark.parametrize("direction", (1, -1), ids=("tags-are-added", "tags-are-removed"))
+def test_offloaded_streams_between_a_trunk_and_a_guest_without_tags(trunk, direction):
+    """Frames of many segments, whose checksums are not there yet, get and lose a tag."""
+    source, target = trunk.guests[::direction]
+    before = trunk.received(target.number)
+    errors = sum(protocol_counters(target)[name] for name in CHECKSUMS)
+    end = iperf(source, target, seconds=2)
+    frames, length = (new - old for new, old in zip(trunk.received(target.number), before))
+    assert end["sum_received"]["bytes"] > 500000
+    assert length > 2000 * frames, "they are longer than a segment"
+    assert sum(protocol_counters(target)[name] for name in CHECKSUMS) == errors
