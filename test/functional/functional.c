@@ -367,7 +367,12 @@ static int compare_ns(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static uint64_t one_delay(struct net_driver *nd[2], uint64_t number)
+void sort_delays(uint64_t ns[], unsigned n)
+{
+	qsort(ns, n, sizeof(*ns), compare_ns);
+}
+
+uint64_t measure_delay(struct net_driver *nd[2], uint64_t number)
 {
 	uint8_t frame[64], src[6], dst[6];
 	uint64_t start, magic = 0x646c6179 + (number << 32);
@@ -401,10 +406,10 @@ void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
 			meanwhile(arg);
 		while (net_receive(nd[0], 0, &f) > 0 || now_ns() < next)
 			;
-		ret_ns[i] = one_delay(nd, i);
+		ret_ns[i] = measure_delay(nd, i);
 		next = now_ns() + 1000000;
 	}
-	qsort(ret_ns, n, sizeof(*ret_ns), compare_ns);
+	sort_delays(ret_ns, n);
 }
 
 void fill_eventfd(int fd)

@@ -135,5 +135,9 @@ void streams_settle(struct stream s[], unsigned n);
 void measure_delays(struct net_driver *nd[2], uint64_t ret_ns[], unsigned n,
     void (*meanwhile)(void *arg), void *arg);
 
+/* One such frame, and its time. The number makes it different from the frame before. */
+uint64_t measure_delay(struct net_driver *nd[2], uint64_t number);
+void sort_delays(uint64_t ns[], unsigned n);
+
 /* Make an eventfd full and blocking: a write to it waits until it is read. */
 void fill_eventfd(int fd);
