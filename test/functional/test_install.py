@@ -37,10 +37,22 @@ def test_all_is_there(root):
     files = installed(root)
     assert files == {
         "/usr/local/bin/vswitchd", "/usr/local/bin/vswitchctl", "/usr/local/bin/vswitch-pktgen",
-        "/usr/local/share/man/man8/vswitchctl.8", "/usr/local/share/bash-completion/completions/vswitchctl.bash",
+        "/usr/local/share/man/man8/vswitchctl.8", "/usr/local/share/man/man8/vswitchd.8",
+        "/usr/local/share/bash-completion/completions/vswitchctl.bash",
         "/usr/local/lib/systemd/system/vswitchd.service", "/usr/local/share/qemu/vhost-user/50-vswitchd.json",
         f"{python_directory(files)}/vswitch.py",
     }
+
+
+def test_a_man_page_has_every_option(root):
+    text = subprocess.run([root / "usr/local/bin/vswitchd", "--help"], capture_output=True, text=True, timeout=20).stdout
+    page = (root / "usr/local/share/man/man8/vswitchd.8").read_text()
+    page = re.sub(r"\\f.", "", page).replace("\\-", "-").splitlines()
+    options = re.findall(r"^  (--\S+(?: [A-Z]\S*)?)  ", text, re.M)
+    assert len(options) > 30
+    for option in options:
+        assert page[page.index(option) - 1] == ".TP", option
+    assert any("SIGHUP reads the file" in line for line in page)
 
 
 def test_programs_run(root):
