@@ -69,6 +69,29 @@ static void kicks_and_calls_do_not_push_out_changes(void **state)
 	free(events);
 }
 
+static void every_kind_has_a_name(void **state)
+{
+	(void)state;
+#define X(id, log, name, what) assert_string_equal(vring_event_name(VRING_EVENT_##id), (name));
+	VRING_EVENTS(X)
+#undef X
+}
+
+/* As a driver of a ring with two entries writes it: flags, index, two entries, used event. */
+static void the_wish_of_a_driver_is_read(void **state)
+{
+	uint16_t avail[] = {1, 7, 0, 0, 9};
+	struct vring_packed_event event = {.off_wrap = 0x8003, .flags = 2};
+	struct vring split = {.size = 2, .split.avail = (void *)avail};
+	struct vring packed = {.is_packed = true, .packed.driver_event = &event};
+
+	(void)state;
+	assert_int_equal(vring_call_wish(&split), 1);
+	split.event_idx = true;
+	assert_int_equal(vring_call_wish(&split), 9);
+	assert_int_equal(vring_call_wish(&packed), 0x28003);
+}
+
 struct race {
 	struct vring_events *events;
 	atomic_uint ended;
@@ -129,6 +152,8 @@ int main(void)
 	    cmocka_unit_test(nothing_is_recorded_unless_asked_for),
 	    cmocka_unit_test(the_last_events_are_kept_with_position_and_value),
 	    cmocka_unit_test(kicks_and_calls_do_not_push_out_changes),
+	    cmocka_unit_test(every_kind_has_a_name),
+	    cmocka_unit_test(the_wish_of_a_driver_is_read),
 	    cmocka_unit_test(what_is_read_while_others_write_is_whole),
 	};
 
