@@ -224,7 +224,15 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		disable_kicks(moves[i].queue);
 	publish(sw, with);
+	for (unsigned i = 0; i < n && sw->move_listener.fn; i++)
+		sw->move_listener.fn(&moves[i], sw->move_listener.arg);
 	return 0;
+}
+
+void vswitch_moves_listen(
+    struct vswitch *sw, void (*fn)(const struct vswitch_move *move, void *arg), void *arg)
+{
+	sw->move_listener = (struct move_listener){.fn = fn, .arg = arg};
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)

@@ -26,6 +26,8 @@ struct fdb;
 
 #define PORT_LISTENERS_MAX 4
 
+struct vswitch_move;
+
 struct vswitch {
 	struct event_base *base;
 	struct event *tick;
@@ -57,6 +59,10 @@ struct vswitch {
 		void (*fn)(struct switch_port *sp, enum port_event event, void *arg);
 		void *arg;
 	} listener[PORT_LISTENERS_MAX];
+	struct move_listener {
+		void (*fn)(const struct vswitch_move *move, void *arg); /* NULL: none */
+		void *arg;
+	} move_listener;
 	unsigned n_ports;                    /* 1 + the highest index that a port has had */
 	struct switch_port *port[PORTS_MAX]; /* by index; NULL: none has it */
 };
@@ -122,3 +128,7 @@ struct vswitch_move {
  * worker that would lose the queue; -ENOMEM.
  */
 int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n);
+
+/* Call fn(move, arg) after each move from now on. There is one such function. */
+void vswitch_moves_listen(
+    struct vswitch *sw, void (*fn)(const struct vswitch_move *move, void *arg), void *arg);

@@ -183,6 +183,14 @@ static void end_reload(struct manage *m, struct apply_outcome *outcome)
 		m->config.reloaded(m->config.arg);
 }
 
+static void tell_applied(const struct manage *m, const struct apply_outcome *outcome)
+{
+	if (manage_wanted(m, MANAGE_EVENT_CONFIG_APPLIED))
+		manage_publish(m, MANAGE_EVENT_CONFIG_APPLIED,
+		    json_pack("{s:I, s:I}", "ports", (json_int_t)count_changes(outcome, "port"),
+			"bridges", (json_int_t)count_changes(outcome, "bridge")));
+}
+
 static void on_slice(evutil_socket_t fd, short what, void *arg)
 {
 	struct manage *m = arg;
@@ -201,6 +209,8 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	outcome = apply_outcome(c->apply);
+	if (outcome.changes && !c->dry_run)
+		tell_applied(m, &outcome);
 	apply_destroy(c->apply);
 	c->apply = NULL;
 	c->ticket = NULL;
@@ -219,6 +229,7 @@ json_t *change_apply(const struct rpc_call *call, const json_t *config, bool dry
 
 	if (change_waits(call))
 		return NULL;
+	m->change.dry_run = dry_run;
 	m->change.apply = apply_create(m, &request);
 	if (!m->change.apply)
 		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
@@ -260,6 +271,7 @@ static bool begin_reload(struct manage *m)
 	if (config_file_read(m->config.file, STAYS, &c->file) < 0)
 		return false;
 	request.config = c->file.config;
+	c->dry_run = false;
 	c->apply = apply_create(m, &request);
 	if (!c->apply) {
 		log_error("%s: out of memory" STAYS, m->config.file);

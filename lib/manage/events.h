@@ -8,6 +8,9 @@
 	X(PORT_REMOVED, "port.removed", "a port was removed") \
 	X(PORT_UP, "port.up", "a guest's driver has started its rings") \
 	X(PORT_DOWN, "port.down", "a guest's rings have stopped, or its front-end has gone") \
+	X(CONFIG_APPLIED, "config.applied", \
+	    "a configuration was applied: how many ports and bridges it has changed") \
+	X(QUEUE_MOVED, "queue.moved", "another worker polls an ingress queue of a port") \
 	X(OVERRUN, "overrun", \
 	    "this client reads too slowly and has lost events: it has to read everything again")
 

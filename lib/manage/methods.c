@@ -141,6 +141,16 @@ json_t *method_shutdown(const struct rpc_call *call)
 	return json_object();
 }
 
+bool manage_wanted(const struct manage *m, enum manage_event event)
+{
+	return m->server && rpc_wanted(rpc_server_rpc(m->server), event);
+}
+
+void manage_publish(const struct manage *m, enum manage_event event, json_t *params)
+{
+	rpc_publish(rpc_server_rpc(m->server), event, params);
+}
+
 static void on_port_event(struct switch_port *sp, enum port_event event, void *arg)
 {
 	static const enum manage_event told[] = {
@@ -150,10 +160,20 @@ static void on_port_event(struct switch_port *sp, enum port_event event, void *a
 	    [PORT_DOWN] = MANAGE_EVENT_PORT_DOWN,
 	};
 	const struct manage *m = arg;
-	struct rpc *rpc = m->server ? rpc_server_rpc(m->server) : NULL;
 
-	if (rpc && rpc_wanted(rpc, told[event]))
-		rpc_publish(rpc, told[event], json_pack("{s:o}", "port", manage_text(sp->name)));
+	if (manage_wanted(m, told[event]))
+		manage_publish(m, told[event], json_pack("{s:o}", "port", manage_text(sp->name)));
+}
+
+static void on_move(const struct vswitch_move *move, void *arg)
+{
+	const struct manage *m = arg;
+	const struct switch_port *sp = m->config.sw->port[move->queue->port->index];
+
+	if (sp && manage_wanted(m, MANAGE_EVENT_QUEUE_MOVED))
+		manage_publish(m, MANAGE_EVENT_QUEUE_MOVED,
+		    json_pack("{s:o, s:i, s:i, s:i}", "port", manage_text(sp->name), "queue",
+			(int)move->queue->index, "from", (int)move->from, "to", (int)move->to));
 }
 
 /* Ports that are there before the first client comes are from the command line. */
@@ -216,6 +236,8 @@ static int start(struct manage *m)
 	m->config.loaded = NULL;
 	if (!err && m->config.path)
 		err = rpc_server_create(m->config.base, m->config.path, &rpc, &m->server);
+	if (!err)
+		vswitch_moves_listen(m->config.sw, on_move, m);
 	return err ? err : vswitch_port_listen(m->config.sw, on_port_event, m);
 }
 

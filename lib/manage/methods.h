@@ -12,6 +12,7 @@
 #include "manage/apply.h"
 #include "manage/change.h"
 #include "manage/config_file.h"
+#include "manage/events.h"
 #include "manage/manage.h"
 #include "manage/rpc.h"
 
@@ -23,6 +24,7 @@ struct change {
 	struct saving *saving;     /* NULL: no file is being written */
 	struct rpc_ticket *ticket; /* of the client that asked to apply; NULL: the file did */
 	struct config_file file;   /* that is being applied */
+	bool dry_run;              /* it only looks at what would change */
 	bool reload;               /* the file is to be read after that */
 	struct event *slice, *done;
 	int done_fd; /* an eventfd: the file has been written */
@@ -45,6 +47,11 @@ struct port_settings;
 struct switch_port;
 
 extern const struct rpc_method manage_methods[];
+
+/* Has a client subscribed to this event? If so, the event can be published. */
+bool manage_wanted(const struct manage *manage, enum manage_event event);
+/* Tell it to these clients. Takes the reference to params. */
+void manage_publish(const struct manage *manage, enum manage_event event, json_t *params);
 
 /* X(function): their `arg` is a struct manage */
 #define MANAGE_HANDLERS(X) \

@@ -108,6 +108,32 @@ def test_reading_it_again_carries_out_the_difference(setting):
         assert setting.names() == [given], "ports of the command line stay"
 
 
+def test_clients_are_told_that_a_configuration_was_applied(setting):
+    setting.write(setting.ports("vm1"))
+    setting.start()
+
+    def told(watcher):
+        event = watcher.receive()["params"]
+        return event["event"], event["ports"], event["bridges"]
+
+    with setting.client() as client, setting.client() as watcher:
+        watcher.call("subscribe", events=["config.applied"])
+        watcher.socket.settimeout(10)
+        config = client.call("config.get")
+        wanted = {**config, "bridges": [{"name": "red"}], "ports": [*config["ports"], {"name": "vm2"}]}
+        wanted["ports"][-1]["socket"] = f"{setting.lab.dir}/vm2.sock"
+        client.call("config.apply", config=wanted, dry_run=True)
+        with pytest.raises(vswitch.Error):
+            client.call("config.apply", config={"ports": [{"name": "x", "socket": "/nowhere/x.sock"}]})
+        client.call("config.diff", config=wanted)
+        client.call("config.apply", config=wanted)
+        assert told(watcher) == ("config.applied", 1, 1), "the others have changed nothing"
+        setting.switch.signal(signal.SIGHUP)
+        assert told(watcher) == ("config.applied", 1, 1)
+        client.call("config.apply", config=config)
+        assert told(watcher) == ("config.applied", 0, 0)
+
+
 def test_a_wrong_file_changes_nothing_and_is_told_in_one_line(setting):
     setting.start()
     for text, line in (

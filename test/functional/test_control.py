@@ -696,6 +696,9 @@ def test_queues_can_be_given_to_workers(lab, mode):
         def worker():
             return next(queue["worker"] for queue in client.call("port.stats", name=port)["queues"] if queue["index"] == 1)
 
+        watcher = setting.client()
+        watcher.call("subscribe", events=["queue.moved"])
+        watcher.socket.settimeout(10)
         for _ in range(20):
             other = 1 - worker()
             moved = client.call("switch.show")["queues_moved"]
@@ -703,6 +706,11 @@ def test_queues_can_be_given_to_workers(lab, mode):
             assert client.call("switch.show")["queues_moved"] in (moved + 1, moved + 2)
             assert worker() == other or mode == "rotate"
             client.call("worker.move", port=port, queue=1, to=worker())
+            while (event := watcher.receive()["params"])["port"] != port:
+                pass  # "rotate" moves the other port's queue, too
+            assert event == {"event": "queue.moved", "time": event["time"], "port": port, "queue": 1, "from": 1 - event["to"],
+                             "to": event["to"]}
+            assert event["to"] == other or mode == "rotate"
         for wrong, words in (
             ({"queue": 0}, "queue: 0 is not an ingress queue"), ({"queue": 255}, "queue: 255 is not an ingress queue"),
             ({"to": 2}, "to: 2 is not a worker; worker.list"), ({"to": -1}, "to: -1 is not a number from 0 to 127"),
@@ -881,7 +889,7 @@ def test_a_configuration_that_is_too_long_is_refused_and_not_cut_off(lab):
 
 def test_lists_in_requests_have_a_limit(setting, client):
     for method, params, words in (
-        ("subscribe", {"events": ["port.up"] * 6}, "a list of at most 5; each part: one of port.added"),
+        ("subscribe", {"events": ["port.up"] * 8}, "a list of at most 7; each part: one of port.added"),
         ("config.diff", {"config": {"ports": [{"name": f"n{n}", "socket": "/x"} for n in range(1025)]}}, "a list of at most 1024"),
     ):
         with pytest.raises(vswitch.Error, match=f"is not {words}") as caught:
