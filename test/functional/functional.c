@@ -124,6 +124,19 @@ void send_surely(struct net_driver *nd, unsigned pair, const void *frame, uint32
 	must_equal(-err, 0, "errno of net_send");
 }
 
+void wait_handled(struct net_driver *nd)
+{
+	uint64_t deadline = now_ns() + TIMEOUT_NS;
+
+	for (unsigned pair = 0; pair < nd->config.n_pairs; pair++) {
+		while (net_reap_sent(nd, pair) >= 0 && nd->queue[2ul * pair + 1].n_outstanding) {
+			must(now_ns() < deadline, "vswitchd does not return the buffers of frames");
+			usleep(50);
+		}
+		must(net_reap_sent(nd, pair) == 0, "vswitchd wrote nonsense into a ring");
+	}
+}
+
 bool receive_within(
     struct net_driver *nd, unsigned pair, struct net_frame *ret_frame, unsigned timeout_ms)
 {

@@ -70,6 +70,12 @@ void make_frame(
 void send_surely(struct net_driver *nd, unsigned pair, const void *frame, uint32_t len,
     const struct virtio_net_hdr *hdr, const struct net_shape *shape);
 
+/*
+ * Wait until the switch has returned the buffers of all frames that the driver has sent. Then each
+ * of them is delivered, or dropped and counted. Fails the test after a while.
+ */
+void wait_handled(struct net_driver *nd);
+
 /* Wait for a frame on a pair; false after timeout_ms. A broken ring fails the test. */
 bool receive_within(
     struct net_driver *nd, unsigned pair, struct net_frame *ret_frame, unsigned timeout_ms);
