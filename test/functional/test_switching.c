@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -426,6 +427,7 @@ static pid_t other_guest(const struct lab *l)
 	must(pid >= 0, "fork");
 	if (pid)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (net_driver_create(&c, &nd) || net_driver_connect(nd, l->sw.path[2]))
 		_exit(1);
 	for (;;)
