@@ -31,8 +31,7 @@ static uint64_t address_of(const struct fdb *fdb, uint64_t place)
 	return (product * fdb->inverse & FDB_PLACE) << 1;
 }
 
-/* The parts of an entry, which is not 0, in this bucket. */
-static struct fdb_entry take_apart(const struct fdb *fdb, uint32_t bucket, uint64_t entry)
+struct fdb_entry fdb_take_apart(const struct fdb *fdb, uint32_t bucket, uint64_t entry)
 {
 	uint32_t home = bucket ^ !!(entry & FDB_ASIDE);
 	uint64_t place = entry >> FDB_REST_SHIFT << fdb->bucket_bits | home;
@@ -61,7 +60,7 @@ void fdb_foreach_from(
 
 		if (word == 0)
 			continue; /* an empty slot */
-		entry = take_apart(fdb, k / FDB_BUCKET_SLOTS, word);
+		entry = fdb_take_apart(fdb, k / FDB_BUCKET_SLOTS, word);
 		visit(&entry, arg);
 	}
 }

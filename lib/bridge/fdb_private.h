@@ -71,6 +71,9 @@ static inline unsigned entry_age(const struct fdb *fdb, uint64_t entry, uint32_t
 	return age < FDB_STAMPS - FDB_TICKS_AHEAD ? age : 0;
 }
 
+/* The parts of an entry, which is not 0, in this bucket. */
+struct fdb_entry fdb_take_apart(const struct fdb *fdb, uint32_t bucket, uint64_t entry);
+
 static inline uint64_t slot_read(const uint64_t *slot)
 {
 	return __atomic_load_n(slot, __ATOMIC_RELAXED);

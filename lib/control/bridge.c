@@ -76,7 +76,7 @@ static int create(struct vswitch *sw, uint16_t number, const struct bridge_confi
 
 	if (!bridge)
 		return err;
-	*bridge = (struct bridge){.config = *config, .number = number};
+	*bridge = (struct bridge){.config = *config, .number = number, .id = ++sw->n_bridges_made};
 	bridge->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
 	if (!bridge->fdb) {
 		err = -errno;

@@ -15,6 +15,7 @@
 struct bridge {
 	struct bridge_config config;
 	uint16_t number; /* in the forwarding; it can be used again */
+	uint64_t id;     /* not 0; no other bridge ever has it */
 	struct fdb *fdb;
 	unsigned n_ports; /* also ports that are being removed */
 	unsigned n_vlan;  /* ports of these that have a VLAN setting */

@@ -37,6 +37,7 @@ struct vswitch {
 	struct watchdog *watchdog;
 	struct fdb *fdb;                    /* of the default bridge */
 	unsigned n_bridges;                 /* 1 + the highest number that a bridge has had */
+	uint64_t n_bridges_made;
 	struct bridge *bridge[BRIDGES_MAX]; /* by number; NULL: none has it */
 	struct workers *workers;
 	struct scheduler *scheduler;

@@ -11,6 +11,10 @@
 	X(CONFIG_APPLIED, "config.applied", \
 	    "a configuration was applied: how many ports and bridges it has changed") \
 	X(QUEUE_MOVED, "queue.moved", "another worker polls an ingress queue of a port") \
+	X(ADDRESS_LEARNED, "address.learned", "an address is known now, or static") \
+	X(ADDRESS_MOVED, "address.moved", "an address is on another port now") \
+	X(ADDRESS_FORGOTTEN, "address.forgotten", \
+	    "an address is not known any more: it was aged, removed or replaced by another one") \
 	X(OVERRUN, "overrun", \
 	    "this client reads too slowly and has lost events: it has to read everything again")
 

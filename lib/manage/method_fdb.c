@@ -25,17 +25,12 @@ static void list_address(const struct fdb_entry *entry, void *arg)
 	const struct listing *l = arg;
 	const struct switch_port *sp = entry->port < PORTS_MAX ? l->sw->port[entry->port] : NULL;
 	unsigned age = entry->is_static ? 0 : fdb_stamp_age(l->fdb, entry->stamp, l->now_s);
-	unsigned byte[6];
 
 	if (!sp || (l->only >= 0 && entry->port != l->only))
 		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(byte); i++)
-		byte[i] = (unsigned)(entry->mac >> 8 * i) & 0xff;
 	json_array_append_new(l->entries,
-	    json_pack("{s:o, s:o, s:o, s:i, s:b}", "mac",
-		json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", byte[0], byte[1], byte[2], byte[3],
-		    byte[4], byte[5]),
-		"vlan", entry->domain ? json_integer(entry->domain) : json_null(), "port",
+	    json_pack("{s:o, s:o, s:o, s:i, s:b}", "mac", manage_mac(entry->mac), "vlan",
+		entry->domain ? json_integer(entry->domain) : json_null(), "port",
 		manage_text(sp->name), "age", (int)age, "static", (int)entry->is_static));
 }
 

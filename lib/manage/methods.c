@@ -16,6 +16,7 @@
 #include "base/log_limit.h"
 #include "base/util.h"
 #include "control/vswitch.h"
+#include "manage/address_watch.h"
 #include "manage/rpc_server.h"
 #include "manage/schema_json.h"
 
@@ -53,6 +54,16 @@ const struct rpc_method manage_methods[] = {
     {"shutdown", method_shutdown},
     {0},
 };
+
+json_t *manage_mac(uint64_t mac)
+{
+	unsigned byte[6];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(byte); i++)
+		byte[i] = (unsigned)(mac >> 8 * i) & 0xff;
+	return json_sprintf(
+	    "%02x:%02x:%02x:%02x:%02x:%02x", byte[0], byte[1], byte[2], byte[3], byte[4], byte[5]);
+}
 
 json_t *manage_text(const char *text)
 {
@@ -98,6 +109,10 @@ json_t *method_schema_get(const struct rpc_call *call)
 	return schema_to_json(&schema_switch);
 }
 
+#define ADDRESS_EVENTS \
+	(1u << MANAGE_EVENT_ADDRESS_LEARNED | 1u << MANAGE_EVENT_ADDRESS_MOVED | \
+	    1u << MANAGE_EVENT_ADDRESS_FORGOTTEN)
+
 static unsigned event_bit(const char *name)
 {
 	static const char *const names[] = {
@@ -120,6 +135,8 @@ json_t *method_subscribe(const struct rpc_call *call)
 	json_t *name;
 
 	json_array_foreach(names, i, name) events |= event_bit(json_string_value(name));
+	if ((events & ADDRESS_EVENTS) && address_watch_waits(call))
+		return NULL;
 	rpc_session_subscribe(call->session, events);
 	return json_object();
 }
@@ -231,6 +248,8 @@ static int start(struct manage *m)
 	    .schema = &schema_switch, .methods = manage_methods, .arg = m, .changed = on_changed};
 	int err = change_create(m);
 
+	if (!err)
+		err = address_watch_create(m);
 	if (!err && m->config.loaded)
 		err = change_load(m, m->config.loaded);
 	m->config.loaded = NULL;
@@ -265,6 +284,7 @@ void manage_destroy(struct manage *m)
 	if (!m)
 		return;
 	rpc_server_destroy(m->server);
+	address_watch_destroy(m);
 	change_destroy(m);
 	json_decref(m->given);
 	free(m);

@@ -16,6 +16,7 @@
 #include "manage/manage.h"
 #include "manage/rpc.h"
 
+struct address_watch;
 struct event;
 
 /* Of change.c: what is under way. */
@@ -38,6 +39,7 @@ struct manage {
 	int64_t started_ms;
 	json_t *given; /* an object with the names of the ports that the command line gave */
 	struct change change;
+	struct address_watch *addresses;
 };
 
 struct bridge;
@@ -150,6 +152,9 @@ bool manage_allows_socket(
 
 /* A name that may be no UTF-8, because it is a path: then it is shown with question marks. */
 json_t *manage_text(const char *text);
+
+/* The text of a MAC, which is as mac_load() returns it. */
+json_t *manage_mac(uint64_t mac);
 
 /* The answer of a list. Takes the reference to entries. */
 json_t *manage_list(json_t *entries, json_t *next);

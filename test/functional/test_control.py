@@ -665,6 +665,64 @@ class Guested:
         return vswitch.Client(self.path)
 
 
+def test_clients_are_told_of_addresses(lab):
+    setting = Guested(lab)
+    a, b = setting.names
+    with setting.client() as client, setting.client() as watcher:
+        def told():
+            event = watcher.receive()["params"]
+            return event["event"].removeprefix("address."), event["mac"], event["vlan"], event.get("port")
+
+        watcher.socket.settimeout(10)
+        client.call("fdb.add", mac="52:54:00:00:00:01", port=a)
+        watcher.call("subscribe", events=["address.learned", "address.moved", "address.forgotten"])
+        client.call("fdb.add", mac="52:54:00:00:00:02", port=a)
+        assert told() == ("learned", "52:54:00:00:00:02", None, a), "only what has changed since then"
+        client.call("fdb.del", mac="52:54:00:00:00:01", port=a)
+        assert told() == ("forgotten", "52:54:00:00:00:01", None, None)
+        start_guests(setting, client, "--rate", "1k", "--duration", 60)
+        kind, mac, vlan, port = sorted([told(), told()])[0]
+        assert (kind, vlan, port in (a, b)) == ("learned", None, True)
+        other = b if port == a else a
+        client.call("fdb.add", mac=mac, port=other)
+        assert told() == ("moved", mac, None, other)
+        client.call("bridge.add", name="red")
+        client.call("port.add", name="c", socket=f"{lab.dir}/c.sock", bridge="red", vlan=7)
+        client.call("fdb.add", mac="52:54:00:00:00:03", port="c", vlan=7)
+        assert told() == ("learned", "52:54:00:00:00:03", 7, "c")
+        client.call("port.del", name="c")
+        assert told() == ("forgotten", "52:54:00:00:00:03", 7, None)
+        client.call("bridge.del", name="red")
+        client.call("bridge.add", name="green")  # in its place
+        client.call("port.add", name="c", socket=f"{lab.dir}/c.sock", bridge="green")
+        client.call("fdb.add", mac="52:54:00:00:00:04", port="c")
+        assert told() == ("learned", "52:54:00:00:00:04", None, "c")
+
+
+def test_addresses_cost_nothing_when_no_client_wants_to_know(lab):
+    """And a client that comes again gets all that changes, however large the table is."""
+    setting = Guested(lab, "--mac-table", "4000000")
+
+    def slept():
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", Path(f"/proc/{setting.switch.pid}/status").read_text(), re.M)[1])
+
+    def wakes():
+        before = slept()
+        time.sleep(1)
+        return slept() - before
+
+    with setting.client() as client:
+        quiet = wakes()
+        for n in range(2):
+            with setting.client() as watcher:
+                watcher.socket.settimeout(20)
+                watcher.call("subscribe", events=["address.learned"])
+                client.call("fdb.add", mac=f"52:54:00:00:01:{n:02x}", port=setting.names[0])
+                assert watcher.receive()["params"]["mac"] == f"52:54:00:00:01:{n:02x}"
+                assert wakes() > quiet + 10
+            wait_for(lambda: wakes() < quiet + 5, "the end of the watch", 20)
+
+
 def test_addresses_can_be_forgotten(lab):
     setting = Guested(lab, "--forget-after", "1000")
     with setting.client() as client:
@@ -889,7 +947,7 @@ def test_a_configuration_that_is_too_long_is_refused_and_not_cut_off(lab):
 
 def test_lists_in_requests_have_a_limit(setting, client):
     for method, params, words in (
-        ("subscribe", {"events": ["port.up"] * 8}, "a list of at most 7; each part: one of port.added"),
+        ("subscribe", {"events": ["port.up"] * 11}, "a list of at most 10; each part: one of port.added"),
         ("config.diff", {"config": {"ports": [{"name": f"n{n}", "socket": "/x"} for n in range(1025)]}}, "a list of at most 1024"),
     ):
         with pytest.raises(vswitch.Error, match=f"is not {words}") as caught:
