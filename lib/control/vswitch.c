@@ -194,6 +194,13 @@ static void give(struct queue *q, uint16_t worker)
 	q->tenure++;
 }
 
+static void tell_moved(const struct vswitch *sw, const struct vswitch_move moves[], unsigned n)
+{
+	for (unsigned i = 0; i < n && sw->move_listener.fn; i++)
+		if (moves[i].from != moves[i].to)
+			sw->move_listener.fn(&moves[i], sw->move_listener.arg);
+}
+
 int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 {
 	struct forwarding *without, *with;
@@ -224,8 +231,7 @@ int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		disable_kicks(moves[i].queue);
 	publish(sw, with);
-	for (unsigned i = 0; i < n && sw->move_listener.fn; i++)
-		sw->move_listener.fn(&moves[i], sw->move_listener.arg);
+	tell_moved(sw, moves, n);
 	return 0;
 }
 

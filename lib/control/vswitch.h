@@ -130,6 +130,9 @@ struct vswitch_move {
  */
 int vswitch_move(struct vswitch *sw, struct vswitch_move moves[], unsigned n);
 
-/* Call fn(move, arg) after each move from now on. There is one such function. */
+/*
+ * Call fn(move, arg) after each move from now on, for as long as the switch exists. The move is
+ * valid during the call. There is one such function.
+ */
 void vswitch_moves_listen(
     struct vswitch *sw, void (*fn)(const struct vswitch_move *move, void *arg), void *arg);

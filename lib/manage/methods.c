@@ -256,8 +256,10 @@ static int start(struct manage *m)
 	if (!err && m->config.path)
 		err = rpc_server_create(m->config.base, m->config.path, &rpc, &m->server);
 	if (!err)
+		err = vswitch_port_listen(m->config.sw, on_port_event, m);
+	if (!err)
 		vswitch_moves_listen(m->config.sw, on_move, m);
-	return err ? err : vswitch_port_listen(m->config.sw, on_port_event, m);
+	return err;
 }
 
 int manage_create(const struct manage_config *config, struct manage **ret_manage)

@@ -562,23 +562,40 @@ def test_sockets_of_a_configuration_differ(lab):
 
 def test_every_event_has_a_cause(lab):
     path = lab.dir / "control.sock"
-    switch = Switch(lab, ["a.sock", "b.sock"], "--control", path)
+    switch = Switch(lab, ["a.sock", "b.sock"], "--control", path, "--workers", "2", "--balance", "off")
     ports = [word for name in switch.paths for word in ("--port", name)]
     vm = {"name": "v" * 100, "socket": f"{lab.dir}/vm.sock"}
     with vswitch.Client(path) as client, vswitch.Client(path, timeout=20) as watcher:
-        promised = set(client.call("schema.get")["$defs"]["event"]["properties"]["event"]["enum"])
+        defs = client.call("schema.get")["$defs"]
+        promised = set(defs["event"]["properties"]["event"]["enum"])
         watcher.call("subscribe")
         guests = Process(lab, "pktgen", [PKTGEN, "--no-huge", *ports, "--rate", "1k", "--duration", 60])
         wait_for(lambda: client.call("switch.show")["ports_up"] == 2, "guests", 15)
+        told = {}
+
+        def take(name):
+            while name not in told:
+                event = watcher.receive()["params"]
+                assert_valid(defs["event"], event, defs)
+                told[event["event"]] = event
+
+        take("address.learned")
+        address = told["address.learned"]
+        client.call("worker.move", port=address["port"], queue=1, to=0)
+        client.call("worker.move", port=address["port"], queue=1, to=1)
+        client.call("config.apply", config=client.call("config.get"))
+        other = next(str(name) for name in switch.paths if str(name) != address["port"])
+        client.call("fdb.add", mac=address["mac"], port=other)
+        take("address.moved")
         guests.signal(signal.SIGKILL)
         wait_for(lambda: client.call("switch.show")["ports_up"] == 0, "end of the guests", 15)
+        client.call("fdb.flush")
+        take("address.forgotten")
         for _ in range(1200):  # more events than the buffers for a client that does not read
             client.call("port.add", **vm)
             client.call("port.del", name=vm["name"])
-        told = set()
-        while "overrun" not in told:
-            told.add(watcher.receive()["params"]["event"])
-        assert told == promised
+        take("overrun")
+        assert set(told) == promised
 
 
 def test_a_port_that_is_removed_while_its_guest_sends(lab):

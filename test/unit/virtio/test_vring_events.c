@@ -69,12 +69,14 @@ static void kicks_and_calls_do_not_push_out_changes(void **state)
 	free(events);
 }
 
-static void every_kind_has_a_name(void **state)
+static void every_kind_has_a_name_of_its_own(void **state)
 {
 	(void)state;
-#define X(id, log, name, what) assert_string_equal(vring_event_name(VRING_EVENT_##id), (name));
-	VRING_EVENTS(X)
-#undef X
+	for (unsigned kind = 0; kind < VRING_EVENT_KINDS; kind++) {
+		assert_true(*vring_event_name(kind) != '\0');
+		for (unsigned other = 0; other < kind; other++)
+			assert_string_not_equal(vring_event_name(kind), vring_event_name(other));
+	}
 }
 
 /* As a driver of a ring with two entries writes it: flags, index, two entries, used event. */
@@ -152,7 +154,7 @@ int main(void)
 	    cmocka_unit_test(nothing_is_recorded_unless_asked_for),
 	    cmocka_unit_test(the_last_events_are_kept_with_position_and_value),
 	    cmocka_unit_test(kicks_and_calls_do_not_push_out_changes),
-	    cmocka_unit_test(every_kind_has_a_name),
+	    cmocka_unit_test(every_kind_has_a_name_of_its_own),
 	    cmocka_unit_test(the_wish_of_a_driver_is_read),
 	    cmocka_unit_test(what_is_read_while_others_write_is_whole),
 	};
