@@ -14,12 +14,24 @@
 #include "client.h"
 #include "command.h"
 
-#define WIDTH 100
-#define NAMES 32 /* columns for the words of a command */
+#define WIDTH       100
+#define NAMES       32 /* columns for the words of a command */
+#define FIELD       19 /* columns before what is said of a field */
+#define WORDS_SHOWN 6
 
 static const char *bare_name(const struct schema_field *f)
 {
 	return f->type == SCHEMA_OBJECT ? "FILE" : "NAME";
+}
+
+/* Are there so many words that the usage does not show them? */
+static bool has_many_words(const struct schema_field *f)
+{
+	unsigned n = 0;
+
+	while (f->words && f->words[n])
+		n++;
+	return n > WORDS_SHOWN;
 }
 
 /* What stands for a value: "NUMBER", or the words that it can be. */
@@ -27,6 +39,10 @@ static void print_value(const struct schema_field *f, FILE *out)
 {
 	const char *bar = "";
 
+	if (f->type == SCHEMA_WORD && has_many_words(f)) {
+		fputs(f->flags & SCHEMA_LIST ? "WORD,..." : "WORD", out);
+		return;
+	}
 	if (f->type != SCHEMA_WORD) {
 		for (const char *c = schema_type_name(f->type); *c; c++)
 			fputc(toupper((unsigned char)*c), out);
@@ -111,14 +127,14 @@ static void print_usage(
 
 static void print_param(const struct schema_field *f, bool required, FILE *out)
 {
-	char expected[400];
+	char expected[400], text[500];
 
 	command_expected(f, expected, sizeof(expected));
 	fprintf(out, "  %-16s  %s\n", command_is_bare(f) ? bare_name(f) : f->name, f->about);
-	fprintf(out, "  %-16s  (%s", "", expected);
-	if (f->preset)
-		fprintf(out, "; default %s", f->preset);
-	fputs(required ? "; necessary)\n" : ")\n", out);
+	snprintf(text, sizeof(text), "(%s%s%s%s)", expected, f->preset ? "; default " : "",
+	    f->preset ? f->preset : "", required ? "; necessary" : "");
+	fprintf(out, "  %-16s ", "");
+	print_wrapped(text, FIELD, FIELD, out);
 }
 
 static void print_method(

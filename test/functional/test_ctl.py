@@ -131,7 +131,9 @@ def test_what_a_new_user_tries(switch):
         assert (done.returncode, done.stdout.splitlines()[0]) == (0, usage)
     assert "Commands:\n  port add NAME socket PATH [...]" in ctl(switch, "port", "--help").stdout
     assert re.search(r"busy +part of .*, in thousandths\n", ctl(switch, "help", "worker", "list").stdout)
-    assert ctl(switch, "help", "monitor").stdout.startswith("usage: vswitchctl monitor [events port.added|")
+    monitor = ctl(switch, "help", "monitor").stdout
+    assert monitor.startswith("usage: vswitchctl monitor [events WORD,...]\n") and " port.added, port.removed," in monitor
+    assert max(map(len, monitor.splitlines())) <= 100
     assert "NAME  name of the port\n" in ctl(switch, "help", "port", "add").stdout.replace(" " * 12, "")
     overview = ctl(switch, "help").stdout.splitlines()
     assert max(map(len, overview)) <= 100
