@@ -35,8 +35,8 @@ struct vswitch {
 	bool changed;          /* some port has changed since the last commit */
 	uint64_t forwardings;  /* forwardings published so far */
 	struct watchdog *watchdog;
-	struct fdb *fdb;                    /* of the default bridge */
-	unsigned n_bridges;                 /* 1 + the highest number that a bridge has had */
+	struct fdb *fdb;    /* of the default bridge */
+	unsigned n_bridges; /* 1 + the highest number that a bridge has had */
 	uint64_t n_bridges_made;
 	struct bridge *bridge[BRIDGES_MAX]; /* by number; NULL: none has it */
 	struct workers *workers;

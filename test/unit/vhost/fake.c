@@ -314,8 +314,6 @@ int fake_teardown(void **state)
 	fake_destroy(*state);
 	free(*state);
 	wait_for_calls(5000);
-	for (unsigned i = 0; errand_pending() && i < 5000; i++)
-		usleep(1000);
 	assert_int_equal(count_fds(), fds_before);
 	assert_int_equal(count_mapped(), 0);
 	return 0;
@@ -494,9 +492,12 @@ int event_file(void)
 
 unsigned count_fds(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
 	unsigned n = 0;
+	DIR *dir;
 
+	for (unsigned i = 0; errand_pending() && i < 5000; i++)
+		usleep(1000);
+	dir = opendir("/proc/self/fd");
 	assert_non_null(dir);
 	while (readdir(dir))
 		n++;

@@ -109,7 +109,7 @@ void fake_negotiate(struct fake *f);
 int memory_file(size_t size);
 int event_file(void);
 
-/* Open descriptors of this process. */
+/* Open descriptors of this process. Waits for errands, which may still have one. */
 unsigned count_fds(void);
 
 /* Bytes of memory_file() files mapped into this process. */

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "../emulated.h"
-#include "base/errand.h"
 #include "vhost/message.h"
 
 #define N_MESSAGES 44
@@ -513,8 +512,6 @@ static void random_messages_do_no_harm(void **state)
 		    spec ? MIN(spec->payload_max, 300) : 0, fds, MIN(n_fds, 2));
 		if (fake_run(f) < 0 || random() % 100 == 0) {
 			fake_disconnect(f);
-			for (unsigned k = 0; errand_pending() && k < 5000; k++)
-				usleep(1000); /* an errand may still have a descriptor */
 			assert_int_equal(count_fds(), before - 2);
 			fake_connect(f);
 			fake_negotiate(f);
