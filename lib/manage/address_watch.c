@@ -3,8 +3,8 @@
  * Theory of operation
  *
  * There is one fdb_watch for each bridge. While clients are subscribed, a timer looks at a part of
- * one table each time, and then at the next table. So what a client can make it cost is bounded: 20
- * times a second a millisecond or two, and some hundred events.
+ * one table each time, and then at the next table. The part and its events are bounded, so clients
+ * and guests that send from many addresses cost a bounded part of the control thread's time.
  *
  * A client that subscribes is answered when the first round over all tables has ended, because
  * changes are told only from then on. Until then the parts follow each other without a pause, and
@@ -20,11 +20,12 @@
 
 #include <event2/event.h>
 
-#include "base/log.h"
+#include "base/log_limit.h"
 #include "bridge/fdb_watch.h"
 #include "control/bridge.h"
 #include "control/vswitch.h"
 #include "manage/methods.h"
+#include "manage/rpc_server.h"
 
 #define TICK_US      50000
 #define BUCKETS_ONCE 8192 /* half a megabyte of memory, and as much of the copy */
@@ -90,8 +91,9 @@ static void stop(struct address_watch *a)
 }
 
 /* drop_removed() has dropped what is not of this bridge. */
-static struct watched *watched_of(struct address_watch *a, const struct bridge *bridge)
+static struct watched *watched_of(const struct manage *m, const struct bridge *bridge)
 {
+	struct address_watch *a = m->addresses;
 	struct watched *w = &a->of[bridge->number];
 
 	if (w->bridge)
@@ -99,8 +101,8 @@ static struct watched *watched_of(struct address_watch *a, const struct bridge *
 	w->bridge = bridge->id;
 	w->watch = fdb_watch_create(bridge->fdb, !a->first_round);
 	if (!w->watch)
-		log_warn(
-		    "bridge %s: no memory to tell clients of its addresses", bridge->config.name);
+		log_limited(rpc_server_change_limit(m->server), LOG_WARN, "control socket",
+		    "no memory to tell clients of the addresses of bridge %s", bridge->config.name);
 	return w;
 }
 
@@ -110,7 +112,7 @@ static bool look(struct manage *m)
 	struct address_watch *a = m->addresses;
 	const struct vswitch *sw = m->config.sw;
 	struct telling t = {.m = m, .bridge = vswitch_bridge_next(sw, &a->at)};
-	struct watched *w = t.bridge ? watched_of(a, t.bridge) : NULL;
+	struct watched *w = t.bridge ? watched_of(m, t.bridge) : NULL;
 
 	if (w && w->watch && !fdb_watch_some(w->watch, BUCKETS_ONCE, CHANGES_ONCE, on_change, &t))
 		a->at = t.bridge->number; /* it is not at its end */

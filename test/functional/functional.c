@@ -124,6 +124,17 @@ void send_surely(struct net_driver *nd, unsigned pair, const void *frame, uint32
 	must_equal(-err, 0, "errno of net_send");
 }
 
+void make_flow(uint8_t frame[FLOW_LEN], const uint8_t dst[6], const uint8_t src[6], uint8_t flow)
+{
+	const uint8_t headers[] = {8, 0, 0x45, 0, 0, 50, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10,
+	    0, 0, 2, 4, flow, 0, 53, 0, 30};
+
+	memset(frame, 0, FLOW_LEN);
+	memcpy(frame, dst, 6);
+	memcpy(frame + 6, src, 6);
+	memcpy(frame + 12, headers, sizeof(headers));
+}
+
 void wait_handled(struct net_driver *nd)
 {
 	uint64_t deadline = now_ns() + TIMEOUT_NS;

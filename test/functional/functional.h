@@ -70,6 +70,10 @@ void make_frame(
 void send_surely(struct net_driver *nd, unsigned pair, const void *frame, uint32_t len,
     const struct virtio_net_hdr *hdr, const struct net_shape *shape);
 
+/* A frame of IPv4 and UDP, without payload. The flow is a part of the source port. */
+#define FLOW_LEN 64
+void make_flow(uint8_t frame[FLOW_LEN], const uint8_t dst[6], const uint8_t src[6], uint8_t flow);
+
 /*
  * Wait until the switch has returned the buffers of all frames that the driver has sent. Then each
  * of them is delivered, or dropped and counted. Fails the test after a while.

@@ -740,6 +740,24 @@ def test_addresses_cost_nothing_when_no_client_wants_to_know(lab):
             wait_for(lambda: wakes() < quiet + 5, "the end of the watch", 20)
 
 
+def test_many_new_addresses_cost_the_control_thread_little(lab):
+    """Guests that send from a million addresses, and a client that is told of as many as it can take."""
+    setting = Guested(lab)
+
+    def used():
+        return int(Path(f"/proc/{setting.switch.pid}/task/{setting.switch.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    with setting.client() as client, setting.client() as watcher:
+        watcher.call("subscribe", events=["address.learned", "address.moved", "address.forgotten"])
+        start_guests(setting, client, "--rate", "200k", "--duration", 60, "--macs", 1000000)
+        wait_for(lambda: client.call("switch.show")["ports_up"] == 2, "guests", 15)
+        begun, before, told = time.monotonic(), used(), 0
+        while time.monotonic() < begun + 3:
+            told += watcher.receive()["params"]["event"].startswith("address.")
+        assert told > 1000
+        assert (used() - before) / (time.monotonic() - begun) < 0.25
+
+
 def test_addresses_can_be_forgotten(lab):
     setting = Guested(lab, "--forget-after", "1000")
     with setting.client() as client:

@@ -510,14 +510,9 @@ struct flows {
 static void send_round(struct lab *l, unsigned k)
 {
 	for (unsigned flow = 0; flow < FLOWS; flow++) {
-		uint8_t frame[64] = {0};
+		uint8_t frame[FLOW_LEN];
 
-		memcpy(frame, l->mac[1], 6);
-		memcpy(frame + 6, l->mac[0], 6);
-		memcpy(frame + 12,
-		    (uint8_t[]){8, 0, 0x45, 0, 0, 50, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0,
-			0, 2, 4, flow, 0, 53, 0, 30},
-		    28);
+		make_flow(frame, l->mac[1], l->mac[0], flow);
 		frame[50] = k;
 		send_surely(l->nd[0], flow % PAIRS, frame, sizeof(frame), NULL, NULL);
 	}
