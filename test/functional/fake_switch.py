@@ -13,7 +13,8 @@ class FakeSwitch:
     """
 
     def __init__(self, path, **results):
-        self.path, self.results, self.asked = path, results, []
+        self.path, self.results = path, results
+        self.asked, self.answered = [], []  # the methods of the requests; a client does not see events before its answer
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
@@ -39,6 +40,7 @@ class FakeSwitch:
                 self.send(peer, answer | (given(peer, request["params"]) if callable(given) else given))
             except OSError:
                 return  # the client has gone
+            self.answered.append(request["method"])
 
     def send(self, peer, document):
         peer.sendall(json.dumps(document, ensure_ascii=False).encode() + b"\n")

@@ -255,7 +255,7 @@ def test_a_lost_switch_is_one_line_and_the_next_command_connects(shells, tmp_pat
     shell.type("version\n")
     assert "vswitchctl: " not in shell.expect("version +2nd.*?" + PROMPT)[0]
     shell.type("monitor\n")
-    wait_for(lambda: "subscribe" in again.asked, "subscription")
+    wait_for(lambda: "subscribe" in again.answered, "subscription")
     again.close()
     shown = shell.expect("vswitchctl: .*?" + PROMPT)
     assert shown[0] == f"vswitchctl: the switch at {fake.path} has gone: the connection has ended\r\n{PROMPT}"

@@ -57,7 +57,7 @@ def test_no_control_character_reaches_the_terminal(show, tmp_path):
                                      timeout=10).stdout) == port
     for count, words in enumerate((["monitor"], ["-j", "monitor"]), 1):
         watch = show(fake.path, *words, columns=300)
-        wait_for(lambda count=count: fake.asked.count("subscribe") == count, "subscription")
+        wait_for(lambda count=count: fake.answered.count("subscribe") == count, "subscription")
         fake.event(event=EVIL, port=EVIL, time=1)
         assert_harmless(watch.expect(r"u00[^\n]*u00[^\n]*\n")[0])
 
@@ -70,7 +70,7 @@ def test_the_monitor_tells_what_was_lost_and_how_it_ended(tmp_path):
         fake = FakeSwitch(tmp_path / f"fake{len(option)}")
         watch = subprocess.Popen([CTL, "-s", fake.path, *option, "monitor", "events", "port.up"],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: "subscribe" in fake.asked, "subscription")
+        wait_for(lambda: "subscribe" in fake.answered, "subscription")
         fake.event(event="port.up", time=1, port="vm")
         fake.event(event="overrun", time=2, lost=7)
         assert watch.stdout.readline().endswith(out)
