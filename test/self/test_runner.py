@@ -56,6 +56,9 @@ int main(int argc, char **argv)
         puts("not tested: moon: only at night");
     if (!strcmp(what, "cmocka-skip"))
         puts("[  SKIPPED ] a_test");
+    if (!strcmp(what, "fail"))
+        for (int i = 1; i <= 20; i++)
+            fprintf(stderr, "word %d of a failure\n", i);
     return !strcmp(what, "fail") ? 1 : !strcmp(what, "skip") ? 77 : 0;
 }
 """
@@ -166,6 +169,21 @@ def test_what_does_not_pass_fails(project):
     for name in ("skip", "cmocka-skip"):
         assert f"skipped: {name} " in output
     assert "environment: not tested: moon: only at night; other: cmocka-skip" in output
+
+
+def test_the_end_shows_what_failed_tests_said(project):
+    """The end of it only: a log may be cut, and its end is what is kept."""
+    made = project("fail")
+    made.script("lint", "echo a size is wrong; exit 1")
+    made.pytest("functional/test_migration", "def test_it():\n    guest = 3\n    assert guest == 4, 'one is silent'")
+    status, output, counts = made.run("unit", "lint", "migration")
+    assert (status, counts) == (1, (STEPS + 1, 3, 0))
+    end = output.partition("s  done\n")[2]
+    assert "    | word 9 of a failure\n" in end and "    | word 20 of a failure\n" in end
+    assert "word 8 of" not in end
+    assert "    | a size is wrong\n" in end
+    assert "    | >       assert guest == 4, 'one is silent'\n    | E       AssertionError: one is silent\n" in end
+    assert "    | test/functional/test_migration.py:3: AssertionError\n" in end
 
 
 def test_a_test_that_hangs_is_fault_enough(project):
