@@ -31,6 +31,7 @@
 
 #include "base/clock.h"
 #include "base/log_limit.h"
+#include "base/run_delay.h"
 #include "base/util.h"
 #include "manage/rpc_receive.h"
 #include "vhost/allowance.h"
@@ -115,15 +116,17 @@ static void wait_for_turn(
 	vhost_work_add(work, due);
 }
 
-static void charge(struct rpc_server *server, struct allowance *own, uint64_t start)
+/* Count a visit that began at start, when run_delay_ns() was delay. */
+static void charge(struct rpc_server *server, struct allowance *own, uint64_t start, uint64_t delay)
 {
-	uint64_t now = clock_ns();
+	uint64_t now = clock_ns(), took = now - start;
 
-	allowance_charge(&server->allowance, start, now, 0);
+	vhost_work_spend(took);
+	took -= MIN(took, run_delay_ns() - delay);
+	allowance_charge(&server->allowance, start, start + took, 0);
 	if (own)
-		allowance_charge(own, start, now, 0);
-	vhost_work_spend(now - start);
-	server->used_ns += now - start;
+		allowance_charge(own, start, start + took, 0);
+	server->used_ns += took;
 	if (server->used_ns >= REST_AFTER_NS) {
 		server->rest_until_ns = now + MIN(server->used_ns, REST_MAX_NS);
 		server->used_ns = 0;
@@ -246,7 +249,7 @@ static void visit(void *arg)
 {
 	struct client *c = arg;
 	struct rpc_server *server = c->server;
-	uint64_t start = clock_ns();
+	uint64_t delay = run_delay_ns(), start = clock_ns();
 	int more;
 	bool whole;
 	size_t waits;
@@ -265,10 +268,10 @@ static void visit(void *arg)
 	if (more < 0 || !whole ||
 	    (c->ended && more == 0 && waits == 0 && !rpc_session_waits(c->session))) {
 		close_client(c);
-		charge(server, NULL, start);
+		charge(server, NULL, start, delay);
 		return;
 	}
-	charge(server, &c->allowance, start);
+	charge(server, &c->allowance, start, delay);
 	if (more)
 		wait_for_turn(server, &c->work, &c->allowance);
 	else
@@ -396,7 +399,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 static void take_client(void *arg)
 {
 	struct rpc_server *server = arg;
-	uint64_t start = clock_ns();
+	uint64_t delay = run_delay_ns(), start = clock_ns();
 	bool none_free = false;
 	int fd;
 
@@ -411,7 +414,7 @@ static void take_client(void *arg)
 	} else {
 		none_free = errno != EAGAIN && errno != ECONNABORTED;
 	}
-	charge(server, NULL, start);
+	charge(server, NULL, start, delay);
 	if (none_free)
 		rest(server);
 	else

@@ -15,9 +15,10 @@
  *		port is not served for 20 times the excess of these visits.
  *
  * Time in which a visit waits for workers is not counted, because another port may be the cause.
- * The visit of an honest front-end can take long, too, if the control thread loses its CPU. So the
- * first ALLOWANCE_FREE_NS of long visits have no effect, and a single visit counts as at most
- * ALLOWANCE_LONG_MAX_NS.
+ * Time in which other threads have the CPU of the control thread is not counted, either. But if a
+ * hypervisor takes the CPU away, the kernel may not know it, and the visit of an honest front-end
+ * seems long. So the first ALLOWANCE_FREE_NS of long visits have no effect, and a single visit
+ * counts as at most ALLOWANCE_LONG_MAX_NS.
  */
 #pragma once
 
@@ -31,7 +32,7 @@
 #define ALLOWANCE_SHARES      1000               /* ports that may use an equal part of the time */
 #define ALLOWANCE_DUE_MAX_NS  UINT64_C(10000000000) /* no port is due later than this */
 #define ALLOWANCE_LONG_NS     UINT64_C(5000000)     /* the time of a visit beyond this is long */
-#define ALLOWANCE_LONG_MAX_NS UINT64_C(250000000)
+#define ALLOWANCE_LONG_MAX_NS UINT64_C(100000000)
 #define ALLOWANCE_LONG_TIMES  20
 #define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* long time that has no effect */
 
@@ -45,7 +46,10 @@ struct allowance {
 	uint64_t visit_ns; /* average time of the last few visits */
 };
 
-/* Count a visit. waited_ns: the part of its time in which it waited for workers. */
+/*
+ * Count a visit. end_ns: when it would have ended if no other thread had got the CPU. waited_ns:
+ * the part of its time in which it waited for workers.
+ */
 static inline void allowance_charge(
     struct allowance *a, uint64_t start_ns, uint64_t end_ns, uint64_t waited_ns)
 {

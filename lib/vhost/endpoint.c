@@ -40,6 +40,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/run_delay.h"
 #include "base/util.h"
 #include "vhost/allowance.h"
 #include "vhost/descriptor.h"
@@ -101,14 +102,26 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 	event_add(ep->timer, &tv);
 }
 
-/* Count a visit that began at start_ns, when dev->waited_ns was waited_ns. */
-static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited_ns)
-{
-	uint64_t now = clock_ns(), waited = ep->dev->waited_ns - waited_ns;
+/* Clocks and counters at the beginning of a visit. */
+struct visit {
+	uint64_t start_ns, waited_ns, delay_ns;
+};
 
-	allowance_charge(&ep->allowance, start_ns, now, waited);
-	vhost_work_spend(now - start_ns);
-	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
+static struct visit visit_begin(const struct vhost_endpoint *ep)
+{
+	return (struct visit){
+	    .delay_ns = run_delay_ns(), .waited_ns = ep->dev->waited_ns, .start_ns = clock_ns()};
+}
+
+/* Count the visit. */
+static void visit_end(struct vhost_endpoint *ep, const struct visit *v)
+{
+	uint64_t all = clock_ns() - v->start_ns, waited = ep->dev->waited_ns - v->waited_ns;
+	uint64_t took = all - MIN(all, run_delay_ns() - v->delay_ns);
+
+	allowance_charge(&ep->allowance, v->start_ns, v->start_ns + took, waited);
+	vhost_work_spend(all);
+	ep->longest_ns = MAX(ep->longest_ns, took - MIN(took, waited));
 }
 
 /* Wait for the next front-end, as soon as the next one is allowed. */
@@ -151,10 +164,10 @@ static void close_session(struct vhost_endpoint *ep)
 /* The front-end has disconnected, or is to be disconnected. */
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
-	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
+	const struct visit visit = visit_begin(ep);
 
 	close_session(ep);
-	charge(ep, start, waited);
+	visit_end(ep, &visit);
 	vhost_tell(ep->dev, LOG_INFO, "front-end %s", how);
 	ep->since_ms = clock_ms();
 	wait_for_frontend(ep);
@@ -170,14 +183,14 @@ static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
 	struct vhost_endpoint *ep = arg;
-	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
+	const struct visit visit = visit_begin(ep);
 
 	(void)fd;
 	if ((what & EV_READ) && vhost_inband_service(ep->dev) == -EAGAIN)
 		event_add(ep->inband_retry, &later);
 	else
 		event_add(ep->inband_event, NULL);
-	charge(ep, start, waited);
+	visit_end(ep, &visit);
 }
 
 static void watch_inband(struct vhost_endpoint *ep)
@@ -242,8 +255,8 @@ static void note_awaited(struct vhost_endpoint *ep)
 
 static void serve(struct vhost_endpoint *ep)
 {
-	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
-	uint64_t pause = allowance_rest(&ep->allowance, start);
+	const struct visit visit = visit_begin(ep);
+	uint64_t pause = allowance_rest(&ep->allowance, visit.start_ns);
 	int error;
 
 	if (pause) {
@@ -253,7 +266,7 @@ static void serve(struct vhost_endpoint *ep)
 	}
 	/* Read nothing while too many descriptors of the port are still being closed. */
 	error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
-	charge(ep, start, waited);
+	visit_end(ep, &visit);
 	note_awaited(ep);
 	if (error == SESSION_RESTS)
 		rest(ep, 0);
@@ -309,13 +322,13 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 
 static void accept_front_end(struct vhost_endpoint *ep)
 {
-	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
+	const struct visit visit = visit_begin(ep);
 	/* syscalls: accept4 socket connect getsockopt */
 	int accepted = accept4(ep->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (accepted >= 0) {
 		open_session(ep, accepted);
-		charge(ep, start, waited);
+		visit_end(ep, &visit);
 		return;
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)

@@ -29,7 +29,10 @@ struct vhost_work {
 	void *arg;
 };
 
-/* Each user of the queue opens it once and closes it once, also after -ENOMEM. */
+/*
+ * Each user of the queue opens it once and closes it once, also after -ENOMEM. run_delay_ns() can
+ * be used meanwhile.
+ */
 int vhost_work_open(struct event_base *base);
 void vhost_work_close(void);
 
