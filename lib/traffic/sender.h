@@ -2,8 +2,14 @@
 /* A port that sends frames in a trial; for trial.c only. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "traffic/replay.h"
-#include "traffic/trial.h"
+#include "traffic/stream.h"
+#include "traffic/tport.h"
+
+struct trial_result;
 
 struct sender {
 	struct tport *port;
