@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/util.h"
+#include "virtio/driver.h"
 #include "virtio/driver_slot.h"
 
 /* The flags of an available descriptor on a lap with this wrap counter (2.8.1). */

@@ -9,7 +9,13 @@
  */
 #pragma once
 
-#include "virtio/driver.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/virtio.h"
+
+struct driver_buffer;
+struct driver_ring;
 
 struct driver_slot {
 	void *token;

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/util.h"
+#include "virtio/driver.h"
 #include "virtio/driver_slot.h"
 
 static uint16_t *used_event(struct driver_ring *dr)
