@@ -8,7 +8,6 @@
 
 #include "base/closer.h"
 #include "base/errand.h"
-#include "manage/rpc_server.h"
 
 #define FDS_AT_ONCE  253                 /* no message has more: SCM_MAX_FD of the kernel */
 #define CLOSER_OWNER (CLOSER_OWNERS - 1) /* the numbers of ports are lower */

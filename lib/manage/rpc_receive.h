@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#define RPC_CLOSING_MAX 16 /* descriptors of clients */
+
 /* As recv(). -1 with EPROTO: descriptors came, which nobody needs. They are closed. */
 ssize_t rpc_receive(int fd, char *bytes, size_t room);
 

@@ -28,7 +28,6 @@
 #define RPC_HELD_MAX     (16u << 20)
 #define RPC_ACCEPT_BURST INT64_C(64)
 #define RPC_ACCEPT_MS    INT64_C(10)
-#define RPC_CLOSING_MAX  16
 
 struct event_base;
 struct log_limit;
