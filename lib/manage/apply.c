@@ -26,7 +26,7 @@
  * only the comparison is one piece. Whoever calls sees to it that nothing else adds or removes
  * ports meanwhile.
  */
-#include "manage/apply_job.h"
+#include "manage/apply.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,6 +39,7 @@
 #include "control/ports.h"
 #include "control/switch_port.h"
 #include "control/vswitch.h"
+#include "manage/apply_job.h"
 #include "manage/check.h"
 #include "manage/methods.h"
 

@@ -9,15 +9,12 @@
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
-#include "manage/error.h"
+#include "manage/apply_outcome.h"
 
 struct apply;
 struct manage;
-
-/* The fault has no place in the configuration. */
-#define APPLY_NO_PLACE SIZE_MAX
 
 struct apply_request {
 	const char *about;    /* begins the message; it stays */
@@ -26,13 +23,6 @@ struct apply_request {
 	/* Sockets may be in any directory, because the file says so, not a client. */
 	bool any_socket;
 	bool at_once; /* there is no event loop yet, so there is nothing to wait for */
-};
-
-struct apply_outcome {
-	json_t *changes; /* the answer of config.apply; NULL: nothing has changed, see error */
-	struct manage_error error;
-	const char *list; /* "ports" or "bridges": where the fault is */
-	size_t index;     /* in this list; or APPLY_NO_PLACE */
 };
 
 /* NULL: no memory. */

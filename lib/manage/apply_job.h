@@ -6,7 +6,12 @@
  */
 #pragma once
 
-#include "manage/apply.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "manage/apply_outcome.h"
 #include "manage/config.h"
 
 /* X(id, function): what comes one after the other. A function does the step at *at. */

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -24,6 +25,7 @@
 #include "base/errand.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "manage/apply.h"
 #include "manage/config_file.h"
 #include "manage/methods.h"
 #include "manage/yaml.h"
@@ -46,6 +48,19 @@ struct saving {
 	size_t n;
 	int error;
 	int done_fd;
+};
+
+/* What is under way. */
+struct change {
+	struct apply *apply;       /* NULL: no configuration is being applied */
+	struct saving *saving;     /* NULL: no file is being written */
+	struct rpc_ticket *ticket; /* of the client that asked to apply; NULL: the file did */
+	struct config_file file;   /* that is being applied */
+	bool dry_run;              /* it only looks at what would change */
+	bool reload;               /* the file is to be read after that */
+	struct event *slice, *done;
+	int done_fd; /* an eventfd: the file has been written */
+	STAILQ_HEAD(waiting_list, waiting) waiting;
 };
 
 /* May it not begin now? `saves`: it uses the file, too. */
@@ -88,8 +103,8 @@ static bool has_to_wait(const struct rpc_call *call, bool saves)
 	struct manage *m = call->arg;
 	struct waiting *w;
 
-	forget_gone(&m->change);
-	if (!is_busy(&m->change, saves) && (call->ticket || !first_waiting(&m->change)))
+	forget_gone(m->change);
+	if (!is_busy(m->change, saves) && (call->ticket || !first_waiting(m->change)))
 		return false;
 	w = calloc(1, sizeof(*w));
 	if (w)
@@ -101,7 +116,7 @@ static bool has_to_wait(const struct rpc_call *call, bool saves)
 		manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
 		return true;
 	}
-	STAILQ_INSERT_TAIL(&m->change.waiting, w, next);
+	STAILQ_INSERT_TAIL(&m->change->waiting, w, next);
 	return true;
 }
 
@@ -134,7 +149,7 @@ static void begin_next(struct change *c)
 /* A change has ended. */
 static void go_on(struct manage *m)
 {
-	struct change *c = &m->change;
+	struct change *c = m->change;
 
 	if (c->reload && !is_busy(c, true))
 		change_reload(m);
@@ -171,7 +186,7 @@ static const char about_file[] = "file";
 
 static void end_reload(struct manage *m, struct apply_outcome *outcome)
 {
-	struct change *c = &m->change;
+	struct change *c = m->change;
 
 	if (outcome->changes)
 		tell_reloaded(&c->file, outcome);
@@ -194,7 +209,7 @@ static void tell_applied(const struct manage *m, const struct apply_outcome *out
 static void on_slice(evutil_socket_t fd, short what, void *arg)
 {
 	struct manage *m = arg;
-	struct change *c = &m->change;
+	struct change *c = m->change;
 	struct apply_outcome outcome;
 	struct rpc_ticket *ticket = c->ticket;
 
@@ -229,18 +244,18 @@ json_t *change_apply(const struct rpc_call *call, const json_t *config, bool dry
 
 	if (change_waits(call))
 		return NULL;
-	m->change.dry_run = dry_run;
-	m->change.apply = apply_create(m, &request);
-	if (!m->change.apply)
+	m->change->dry_run = dry_run;
+	m->change->apply = apply_create(m, &request);
+	if (!m->change->apply)
 		return manage_fail(call->error, MANAGE_INTERNAL, "out of memory");
-	m->change.ticket = rpc_later(call);
-	if (m->change.ticket) {
-		rpc_begin(m->change.ticket);
-		event_active(m->change.slice, EV_TIMEOUT, 0);
+	m->change->ticket = rpc_later(call);
+	if (m->change->ticket) {
+		rpc_begin(m->change->ticket);
+		event_active(m->change->slice, EV_TIMEOUT, 0);
 		return NULL;
 	}
-	apply_destroy(m->change.apply);
-	m->change.apply = NULL;
+	apply_destroy(m->change->apply);
+	m->change->apply = NULL;
 	return NULL;
 }
 
@@ -265,7 +280,7 @@ int change_load(struct manage *m, const struct config_file *file)
 
 static bool begin_reload(struct manage *m)
 {
-	struct change *c = &m->change;
+	struct change *c = m->change;
 	struct apply_request request = {.about = about_file, .any_socket = true};
 
 	if (config_file_read(m->config.file, STAYS, &c->file) < 0)
@@ -282,7 +297,7 @@ static bool begin_reload(struct manage *m)
 
 void change_reload(struct manage *m)
 {
-	struct change *c = &m->change;
+	struct change *c = m->change;
 
 	c->reload = is_busy(c, true);
 	if (c->reload)
@@ -323,14 +338,14 @@ static const char *save_error_text(int err)
 static void on_saved(evutil_socket_t fd, short what, void *arg)
 {
 	struct manage *m = arg;
-	struct saving *s = m->change.saving;
+	struct saving *s = m->change->saving;
 	struct manage_error error;
 	eventfd_t count;
 
 	(void)what;
 	if (eventfd_read(fd, &count) < 0 || !s)
 		return;
-	m->change.saving = NULL;
+	m->change->saving = NULL;
 	if (s->error)
 		manage_fail(&error, MANAGE_REFUSED, "config.save: %.200s: %s", s->path,
 		    save_error_text(s->error));
@@ -342,7 +357,7 @@ static void on_saved(evutil_socket_t fd, short what, void *arg)
 json_t *change_save(const struct rpc_call *call)
 {
 	struct manage *m = call->arg;
-	struct change *c = &m->change;
+	struct change *c = m->change;
 	struct saving *s;
 	json_t *config;
 
@@ -371,8 +386,11 @@ json_t *change_save(const struct rpc_call *call)
 
 int change_create(struct manage *m)
 {
-	struct change *c = &m->change;
+	struct change *c = calloc(1, sizeof(*c));
 
+	if (!c)
+		return -ENOMEM;
+	m->change = c;
 	STAILQ_INIT(&c->waiting);
 	c->slice = evtimer_new(m->config.base, on_slice, m);
 	/* syscalls: eventfd2 */
@@ -384,10 +402,12 @@ int change_create(struct manage *m)
 /* The errand may hang in a disk: what it works with stays. */
 void change_destroy(struct manage *m)
 {
-	struct change *c = &m->change;
+	struct change *c = m->change;
 	struct manage_error error = {.data = NULL};
 	struct waiting *w;
 
+	if (!c)
+		return;
 	while ((w = STAILQ_FIRST(&c->waiting))) {
 		STAILQ_REMOVE_HEAD(&c->waiting, next);
 		rpc_again(w->ticket);
@@ -405,4 +425,5 @@ void change_destroy(struct manage *m)
 		event_free(c->done);
 	if (c->done_fd >= 0 && !c->saving)
 		close(c->done_fd);
+	free(c);
 }

@@ -9,7 +9,6 @@
  */
 #pragma once
 
-#include "manage/apply.h"
 #include "manage/rpc.h"
 
 struct config_file;

@@ -19,7 +19,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "manage/apply.h"
+#include "manage/apply_outcome.h"
 #include "manage/yaml.h"
 
 /* syscalls: openat fstat newfstatat lstat read close write fsync fchmod linkat rename unlink */

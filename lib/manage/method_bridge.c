@@ -8,6 +8,7 @@
 #include "control/port_settings.h"
 #include "control/ports.h"
 #include "control/vswitch.h"
+#include "manage/change.h"
 
 json_t *manage_bridge_config(const struct bridge_config *c)
 {

@@ -3,6 +3,7 @@
 
 #include "control/ports.h"
 #include "control/vswitch.h"
+#include "manage/change.h"
 
 static json_t *port_defaults(const struct vswitch *sw)
 {

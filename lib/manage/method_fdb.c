@@ -5,6 +5,7 @@
 
 #include "bridge/fdb.h"
 #include "control/vswitch.h"
+#include "manage/change.h"
 
 /*
  * The most buckets that one answer looks at: a megabyte of memory. Workers write the table

@@ -7,6 +7,7 @@
 #include "base/util.h"
 #include "control/ports.h"
 #include "control/switch_port.h"
+#include "manage/change.h"
 
 static const char *text_of(const json_t *port, const char *name)
 {

@@ -7,30 +7,17 @@
  */
 #pragma once
 
-#include <sys/queue.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-#include "manage/apply.h"
-#include "manage/change.h"
-#include "manage/config_file.h"
+#include "manage/error.h"
 #include "manage/events.h"
 #include "manage/manage.h"
 #include "manage/rpc.h"
 
 struct address_watch;
-struct event;
-
-/* Of change.c: what is under way. */
-struct change {
-	struct apply *apply;       /* NULL: no configuration is being applied */
-	struct saving *saving;     /* NULL: no file is being written */
-	struct rpc_ticket *ticket; /* of the client that asked to apply; NULL: the file did */
-	struct config_file file;   /* that is being applied */
-	bool dry_run;              /* it only looks at what would change */
-	bool reload;               /* the file is to be read after that */
-	struct event *slice, *done;
-	int done_fd; /* an eventfd: the file has been written */
-	STAILQ_HEAD(waiting_list, waiting) waiting;
-};
+struct change;
 
 struct manage {
 	struct manage_config config;
@@ -38,7 +25,7 @@ struct manage {
 	struct rpc_server *server; /* NULL: there is no control socket */
 	int64_t started_ms;
 	json_t *given; /* an object with the names of the ports that the command line gave */
-	struct change change;
+	struct change *change;
 	struct address_watch *addresses;
 };
 
