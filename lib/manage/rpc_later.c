@@ -5,6 +5,8 @@
  * session is closed, so that clients that are disconnected leave no requests behind. A session that
  * stands still is not read from, so the end of its client is not seen meanwhile.
  */
+#include "manage/rpc.h"
+
 #include <stdlib.h>
 
 #include "manage/rpc_session.h"

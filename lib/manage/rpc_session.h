@@ -6,10 +6,14 @@
  */
 #pragma once
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "manage/buffer.h"
-#include "manage/rpc.h"
+#include "manage/rpc_call.h"
 
 /* An object of jansson with one member, in bytes of the heap. */
 #define VALUE_BYTES 256u
