@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "bridge/fdb.h"
 #include "bridge/fdb_private.h"
 
 #define NO_SLOT PAIR_SLOTS

@@ -11,7 +11,13 @@
  */
 #pragma once
 
-#include "bridge/fdb.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cpu.h"
+#include "bridge/fdb_table.h"
+
+struct fdb_entry;
 
 #define PAIR_SLOTS (2 * FDB_BUCKET_SLOTS)
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Here entries are dropped because they are too old, or because their port is flushed. */
+#include "bridge/fdb.h"
 #include "bridge/fdb_private.h"
 
 /* In fdb->flush[], for each port. */
