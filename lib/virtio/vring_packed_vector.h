@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "virtio/vring_packed.h"
+#include "virtio/vring_packed_slot.h"
 
 #ifdef __x86_64__
 #include "virtio/vring_vector.h"
