@@ -48,6 +48,11 @@ struct device {
 	struct device_pair pair[TPORT_PAIRS_MAX];
 };
 
+bool device_is_named(const char *spec)
+{
+	return strncmp(spec, "vdev:", 5) == 0 || strncmp(spec, "pci:", 4) == 0;
+}
+
 static struct device *device_of(struct tport *tp)
 {
 	return (struct device *)tp;

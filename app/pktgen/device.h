@@ -10,9 +10,14 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "traffic/tport.h"
+
+/* Does this --port name a DPDK device? Then devices_start() must come first. */
+bool device_is_named(const char *spec);
 
 struct device_config {
 	unsigned n_pairs;

@@ -58,7 +58,7 @@ static int start_devices(struct pktgen *g, uint32_t longest)
 	int err;
 
 	for (unsigned i = 0; i < o->n_ports; i++) {
-		if (port_is_device(o->port[i]))
+		if (device_is_named(o->port[i]))
 			specs[n++] = o->port[i];
 	}
 	if (n == 0)

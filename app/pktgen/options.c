@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "ports.h"
+#include "device.h"
 #include "traffic/mix.h"
 #include "traffic/vport.h"
 
@@ -267,7 +267,7 @@ static void finish_csum(struct argp_state *state, struct options *o)
 	if (o->no_guest_csum && (!o->profile.csum || gso))
 		argp_error(state, "--no-guest-csum is for --csum without segmentation");
 	for (unsigned i = 0; i < o->n_ports; i++) {
-		if ((o->acknowledge || (o->profile.csum && !gso)) && port_is_device(o->port[i]))
+		if ((o->acknowledge || (o->profile.csum && !gso)) && device_is_named(o->port[i]))
 			argp_error(state, "--csum and --mix linux-tcp are not for devices");
 	}
 }

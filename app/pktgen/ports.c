@@ -109,11 +109,6 @@ static int open_socket(
 	return err;
 }
 
-bool port_is_device(const char *spec)
-{
-	return strncmp(spec, "vdev:", 5) == 0 || strncmp(spec, "pci:", 4) == 0;
-}
-
 int port_open(
     const struct options *o, const char *spec, uint32_t frame_max, struct tport **ret_port)
 {
@@ -124,7 +119,7 @@ int port_open(
 	    .segment = o->profile.gso != 0,
 	};
 
-	if (port_is_device(spec))
+	if (device_is_named(spec))
 		return device_open(spec, &config, ret_port);
 	return open_socket(o, spec, frame_max, ret_port);
 }

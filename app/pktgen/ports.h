@@ -5,9 +5,6 @@
 #include "options.h"
 #include "traffic/tport.h"
 
-/* Is it a DPDK device? Then devices_start() must come first. */
-bool port_is_device(const char *spec);
-
 /* Open the port for frames up to frame_max bytes. Prints what is wrong. 0 or -errno. */
 int port_open(
     const struct options *o, const char *spec, uint32_t frame_max, struct tport **ret_port);
