@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "client.h"
 #include "command.h"
+#include "status.h"
 
 #define WIDTH       100
 #define NAMES       32 /* columns for the words of a command */
