@@ -27,7 +27,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "net/net_device.h"
+#include "net/net_data.h"
 #include "vhost/call.h"
 #include "vhost/ring.h"
 #include "virtio/vhost_user.h"

@@ -8,29 +8,10 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
-struct event;
 struct vhost_device;
 struct vhost_vring;
 struct net_device;
-
-struct net_control_counts {
-	uint64_t commands; /* answered with OK */
-	uint64_t refused;  /* answered with an error, or no buffer for the answer */
-	uint64_t waits;    /* how often the queue had to rest */
-};
-
-/* The control queue of one port. All zero: the switch serves no control queue of this port. */
-struct net_control {
-	struct vhost_vring *ring; /* the ring that is served; NULL: none */
-	struct event *kick;       /* NULL: there is no eventfd, the timer checks the ring */
-	struct event *timer;
-	unsigned pairs;     /* how many pairs the driver uses; 0: not known, all enabled pairs */
-	unsigned left;      /* commands that may still be served in this window */
-	uint64_t window_ms; /* when the window began */
-	struct net_control_counts counts;
-};
 
 /*
  * Is this ring the control queue? If the front-end has its own configuration space, it does not

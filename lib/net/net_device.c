@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "bridge/fdb.h"
 #include "bridge/rarp.h"
+#include "net/net_control.h"
 #include "net/net_features.h"
 #include "net/net_queues.h"
 #include "net/net_state.h"

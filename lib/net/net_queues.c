@@ -35,7 +35,7 @@
 #include "datapath/queue.h"
 #include "datapath/vhost_queue.h"
 #include "net/net_control.h"
-#include "net/net_device.h"
+#include "net/net_data.h"
 #include "vhost/call.h"
 #include "worker/worker.h"
 

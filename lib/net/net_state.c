@@ -7,7 +7,7 @@
 
 #include "bridge/fdb.h"
 #include "datapath/policy.h"
-#include "net/net_device.h"
+#include "net/net_data.h"
 #include "worker/worker.h"
 
 #define MAGIC   0x4e777376u
