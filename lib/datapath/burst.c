@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "datapath/burst.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
-#include "base/cpu.h"
-#include "datapath/deliver.h"
-#include "datapath/fallback.h"
+#include "base/util.h"
 
 unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *source,
     uint32_t now_s, unsigned max)
@@ -33,29 +28,4 @@ unsigned burst_run(struct burst *b, const struct forwarding *fwd, struct queue *
 	}
 	burst_complete(b);
 	return MAX(b->n, 1u);
-}
-
-int burst_create(struct burst **ret_burst)
-{
-	size_t size = (sizeof(struct burst) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
-	struct burst *b = aligned_alloc(CACHE_LINE, size);
-
-	if (!b)
-		return -ENOMEM;
-	*b = (struct burst){.level = cpu_level(), .slow_call = UINT64_MAX};
-	b->fallback = fallback_create();
-	if (!b->fallback) {
-		free(b);
-		return -ENOMEM;
-	}
-	*ret_burst = b;
-	return 0;
-}
-
-void burst_destroy(struct burst *b)
-{
-	if (!b)
-		return;
-	fallback_destroy(b->fallback);
-	free(b);
 }

@@ -28,8 +28,8 @@
 #include "base/cpu.h"
 #include "bridge/fdb.h"
 #include "datapath/port.h"
-#include "datapath/queue.h"
 #include "virtio/virtio.h"
+#include "virtio/vring.h"
 
 #define BURST_FRAMES     32
 #define HEAD_BYTES       64 /* of each frame, after the net header */
@@ -210,11 +210,12 @@ static inline void burst_drop(struct burst *b, unsigned i, enum drop_reason reas
 	b->frame[i].hash = reason;
 }
 
+/* For burst_keep(): give back frames; n is less than b->n. */
+void burst_give_back(struct burst *b, unsigned n);
+
 /* Give all frames but the first n back to the source. */
 static inline void burst_keep(struct burst *b, unsigned n)
 {
-	if (n == b->n)
-		return;
-	queue_unfetch(b->source, &b->in, n);
-	b->n = n;
+	if (n != b->n)
+		burst_give_back(b, n);
 }

@@ -2,6 +2,7 @@
 /* Stage 7: give the source its buffers back, count its frames, and call drivers. */
 #include "datapath/burst.h"
 #include "datapath/notify.h"
+#include "datapath/queue.h"
 
 void burst_complete(struct burst *b)
 {

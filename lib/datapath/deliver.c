@@ -25,6 +25,7 @@
 #include "datapath/copy.h"
 #include "datapath/fallback.h"
 #include "datapath/notify.h"
+#include "datapath/queue.h"
 
 /* After a visit that wrote most headers, skip the comparison for this many visits. */
 #define HEADERS_BLIND 64
@@ -37,11 +38,6 @@ void deliver_drop_rest(struct group *g)
 	q->stats.drops[q->ops->lack(q)] += n;
 	g->done = g->n;
 	g->part = g->rest = 0;
-}
-
-void deliver_drop_unreserved(struct queue *q, enum vring_reserve_status status)
-{
-	q->stats.drops[status == VRING_RESERVE_TOO_SMALL ? DROP_TOO_SMALL : DROP_BAD_BUFFER]++;
 }
 
 /*
@@ -167,7 +163,7 @@ static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
 		if (UNLIKELY(reserved[k].status != VRING_RESERVE_OK)) {
 			if (reserved[k].status == VRING_RESERVE_NONE)
 				break;
-			deliver_drop_unreserved(q, reserved[k].status);
+			queue_drop_unreserved(q, reserved[k].status);
 			continue;
 		}
 		first = &b->out.segment[b->out.chain[reserved[k].chain].segment];

@@ -21,6 +21,3 @@ void deliver_group(struct burst *b, struct group *g);
 
 /* Drop the frames of the group that are not done. The caller holds the queue's lock. */
 void deliver_drop_rest(struct group *g);
-
-/* Count a dropped frame for which vring_reserve() decided neither OK nor NONE. */
-void deliver_drop_unreserved(struct queue *q, enum vring_reserve_status status);

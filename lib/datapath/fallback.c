@@ -15,9 +15,10 @@
 
 #include <stdlib.h>
 
+#include "datapath/burst.h"
 #include "datapath/copy.h"
-#include "datapath/deliver.h"
 #include "datapath/offload.h"
+#include "datapath/queue.h"
 
 #define BATCH BURST_FRAMES
 
@@ -127,7 +128,7 @@ static unsigned offer(struct burst *b, struct queue *q, unsigned from, unsigned 
 		if (reserved[k].status == VRING_RESERVE_OK)
 			write_result(b, q, from + k, &reserved[k]);
 		else
-			deliver_drop_unreserved(q, reserved[k].status);
+			queue_drop_unreserved(q, reserved[k].status);
 	}
 	queue_complete(q, &b->out);
 	spend(b, k * GSO_SEGMENT_WORK);

@@ -23,6 +23,7 @@
 #include "datapath/edit.h"
 #include "datapath/flow_hash.h"
 #include "datapath/notify.h"
+#include "datapath/queue.h"
 
 #define RETRY_PAUSE 6
 

@@ -9,7 +9,7 @@
 
 #include "base/off_cpu.h"
 #include "datapath/burst.h"
-#include "datapath/queue.h"
+#include "datapath/queue_ops.h"
 
 /* Did the write take more than slow_call, without the time for which this thread had no CPU? */
 static bool was_slow(struct burst *b, uint64_t cycles)
@@ -39,7 +39,7 @@ static void note_slow(struct burst *b, struct queue *q, uint64_t cycles, bool in
 /* If several workers write the queue, the position may be some frames old. */
 void vhost_queue_record_call(const struct queue *q, enum vring_event_kind kind)
 {
-	queue_record(q, kind, vring_call_wish(vhost_queue_ring(q)));
+	queue_record(q, kind, vring_call_wish(q->ring));
 }
 
 static void record_written(const struct queue *q, int error)
@@ -101,6 +101,6 @@ void vhost_queue_call(struct burst *b, struct queue *q)
 
 void vhost_queue_write_misses(struct queue *q)
 {
-	vhost_queue_ring(q)->translation.news = false;
+	q->ring->translation.news = false;
 	eventfd_write(q->miss_fd, 1);
 }

@@ -2,7 +2,7 @@
 /* The table of virtqueues, and its rare operations. vhost_call.c has the calls. */
 #include "datapath/vhost_queue.h"
 
-#include "datapath/queue.h"
+#include "datapath/queue_ops.h"
 
 static struct vring_peek more(const struct queue *q)
 {

@@ -30,6 +30,7 @@
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
 #include "datapath/forwarding.h"
+#include "datapath/vhost_queue.h"
 #include "virtio/driver.h"
 
 #define FRAMES    BURST_FRAMES

@@ -9,6 +9,7 @@
 #include "bridge/fdb.h"
 #include "datapath/burst.h"
 #include "datapath/forwarding.h"
+#include "datapath/vhost_queue.h"
 #include "input.h"
 
 #define BUFFER 80000

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "datapath/vhost_queue.h"
+
 struct world w;
 
 int __wrap_eventfd_write(int fd, eventfd_t value);

@@ -15,6 +15,7 @@
 #include <rte_cycles.h>
 
 #include "datapath/forwarding.h"
+#include "datapath/queue_ops.h"
 #include "worker/sweep.h"
 
 #define QUEUES    1000
