@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "traffic/trial.h"
+#include "traffic/trial_result.h"
 
 #define AHEAD 2 /* frames to prefetch ahead if every byte is written */
 

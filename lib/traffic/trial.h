@@ -29,9 +29,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "traffic/histogram.h"
 #include "traffic/stream.h"
 #include "traffic/tport.h"
+#include "traffic/trial_result.h"
 
 #define TRIAL_LATE_NS    100000
 #define TRIAL_DRAIN_NS   100000000
@@ -39,7 +39,6 @@
 #define TRIAL_LATE_SHARE 0.01
 
 struct replay;
-struct trial_result;
 struct sender;
 
 /* All trials since traffic_create(), to compare with the switch's counters. */
@@ -71,21 +70,6 @@ struct trial_config {
 	double rate; /* frames per second, all streams together; 0: full speed; without answers */
 	uint64_t frames; /* per port; 0: only the time is a limit */
 	double speed;    /* of a replay: how many times the recorded speed; 0: use the rate */
-};
-
-struct trial_result {
-	double seconds;   /* of sending */
-	uint64_t offered; /* frames due in that time; with rate 0: sent */
-	struct stream_counts sum;
-	uint64_t lost;
-	uint64_t extra;   /* of a replay: received but not sent, so flooded or from others */
-	uint64_t foreign; /* received at the wrong port, or from an unknown sender */
-	uint64_t corrupt_unknown; /* corrupt frames of unknown streams; part of the sum */
-	uint64_t late, refused;   /* late frames; how often a ring had less room than wanted */
-	uint64_t broken;          /* queues with a device that broke the rules */
-	/* The generator's time in cycles: with frames, and looking for frames. */
-	uint64_t busy_cycles, idle_cycles;
-	struct histogram latency; /* nanoseconds */
 };
 
 /* Group the streams by port. 0 or -ENOMEM. Takes 50 ms to measure tsc_hz. */
