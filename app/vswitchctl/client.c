@@ -2,10 +2,9 @@
 /*
  * Theory of operation
  *
- * A command is a method of the switch, or one of a few that are carried out here. Of a connection
- * that did not answer, nothing is expected any more: it is closed, and the next command opens a new
- * one. A connection that the switch has closed between two commands is noticed before it is used,
- * so the command is not lost.
+ * Of a connection that did not answer, nothing is expected any more: it is closed, and the next
+ * command opens a new one. A connection that the switch has closed between two commands is noticed
+ * before it is used, so the command is not lost.
  */
 #include "client.h"
 
@@ -15,9 +14,6 @@
 
 #include "base/util.h"
 #include "command.h"
-#include "complete.h"
-#include "help.h"
-#include "manage/schema_json.h"
 #include "show.h"
 #include "talk.h"
 #include "text.h"
@@ -34,7 +30,7 @@ static void complain(const char *text)
 }
 
 /* The words again, a caret under the wrong one, and what was expected. */
-static enum client_status usage(int n, char *const words[], const struct usage_fault *fault)
+enum client_status client_usage(int n, char *const words[], const struct usage_fault *fault)
 {
 	unsigned column = 0;
 
@@ -295,7 +291,7 @@ static enum client_status monitor(struct client *c, const struct command *comman
 	return CLIENT_NO_SWITCH;
 }
 
-static enum client_status ask(struct client *c, int n, char *const words[], bool monitors)
+enum client_status client_method(struct client *c, int n, char *const words[], bool monitors)
 {
 	struct command command = {0};
 	struct usage_fault fault;
@@ -304,7 +300,7 @@ static enum client_status ask(struct client *c, int n, char *const words[], bool
 
 	if (command_parse(&schema_switch, n, words, &command, &fault) < 0) {
 		json_decref(command.params);
-		return usage(n, words, &fault);
+		return client_usage(n, words, &fault);
 	}
 	error = connected(c);
 	if (error)
@@ -313,85 +309,6 @@ static enum client_status ask(struct client *c, int n, char *const words[], bool
 		status = monitors ? monitor(c, &command) : call(c, &command);
 	json_decref(command.params);
 	return status;
-}
-
-static enum client_status help(const struct client *c, int n, char *const words[])
-{
-	struct usage_fault fault;
-
-	if (help_print(&schema_switch, n - 1, words + 1, c->shell, stdout, &fault) == 0)
-		return CLIENT_DONE;
-	fault.word++;
-	return usage(n, words, &fault);
-}
-
-static enum client_status completion(int n, char *const words[])
-{
-	bool bash = n > 1 && strcmp(words[1], "bash") == 0;
-	struct usage_fault fault;
-
-	if (n != 2 || !bash) {
-		candidates_fault_at(&fault, bash ? 2 : 1, bash ? "no more words" : "bash");
-		return usage(n, words, &fault);
-	}
-	complete_bash(stdout);
-	return CLIENT_DONE;
-}
-
-/* "complete" and "describe" are for scripts: for completion, and for scripts/reference-doc. */
-static bool for_scripts(struct client *c, int n, char *const words[])
-{
-	json_t *json;
-
-	if (strcmp(words[0], "complete") == 0) {
-		complete_print(c, n - 1, words + 1, stdout);
-		return true;
-	}
-	if (strcmp(words[0], "describe") != 0)
-		return false;
-	json = schema_to_json(&schema_switch);
-	text_print_json(json, JSON_INDENT(2), stdout);
-	json_decref(json);
-	return true;
-}
-
-static bool asks_for_help(const char *word)
-{
-	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
-}
-
-/* The words of a command, and an option at the end. */
-static enum client_status help_at_end(const struct client *c, int n, char *const words[])
-{
-	struct usage_fault fault;
-
-	if (help_print(&schema_switch, n - 1, words, c->shell, stdout, &fault) == 0)
-		return CLIENT_DONE;
-	return usage(n, words, &fault);
-}
-
-enum client_status client_run(struct client *c, int n, char *const words[])
-{
-	enum command_local local = command_local(&schema_switch, words[0]);
-
-	if (asks_for_help(words[n - 1]) && strcmp(words[0], "complete") != 0)
-		return help_at_end(c, n, words);
-	if (local == COMMAND_HELP)
-		return help(c, n, words);
-	if (local == COMMAND_COMPLETION)
-		return completion(n, words);
-	if (for_scripts(c, n, words))
-		return CLIENT_DONE;
-	return ask(c, n, words, local == COMMAND_MONITOR);
-}
-
-enum client_status client_run_word(struct client *c, const char *word)
-{
-	char text[SCHEMA_NAME_MAX];
-	char *const words[] = {text, NULL};
-
-	snprintf(text, sizeof(text), "%s", word);
-	return client_run(c, 1, words);
 }
 
 int client_options(struct client *c, int n, char *const words[])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Carry out commands: ask the switch, and print what it answers. */
+/* Ask the switch, and print what it answers. */
 #pragma once
 
 #include <jansson.h>
@@ -9,6 +9,7 @@
 #include "status.h"
 
 struct talk;
+struct usage_fault;
 
 struct client {
 	const char *path;  /* of the socket */
@@ -17,11 +18,14 @@ struct client {
 	struct talk *talk; /* NULL: not connected */
 };
 
-/* Carry out the command that these words are, at least one; errors are printed. */
-enum client_status client_run(struct client *c, int n, char *const words[]);
+/*
+ * Carry out the command that these words are, which is a method of the switch. Errors are printed.
+ * monitors: events are printed until the connection ends.
+ */
+enum client_status client_method(struct client *c, int n, char *const words[], bool monitors);
 
-/* The same for one word. */
-enum client_status client_run_word(struct client *c, const char *word);
+/* Print these words, a mark under the one that is wrong, and what was expected. */
+enum client_status client_usage(int n, char *const words[], const struct usage_fault *fault);
 
 /* Call a method without parameters, for all that it lists. NULL: no result; nothing is printed. */
 json_t *client_ask(struct client *c, const char *method);

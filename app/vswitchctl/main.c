@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "run.h"
 #include "shell.h"
 #include "talk.h"
 
@@ -37,7 +37,7 @@ int main(int argc, char *argv[])
 			client.path = optarg;
 			break;
 		case 'h':
-			return (int)client_run_word(&client, "help");
+			return (int)run_word(&client, "help");
 		case 'V':
 			puts("vswitchctl " VSWITCHD_VERSION);
 			return CLIENT_DONE;
@@ -47,11 +47,11 @@ int main(int argc, char *argv[])
 		}
 	}
 	if (optind < argc)
-		status = (int)client_run(&client, argc - optind, argv + optind);
+		status = (int)run_words(&client, argc - optind, argv + optind);
 	else if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		status = shell_run(&client);
 	else
-		status = (int)client_run_word(&client, "help");
+		status = (int)run_word(&client, "help");
 	client_close(&client);
 	return status;
 }

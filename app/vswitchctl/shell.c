@@ -33,6 +33,7 @@
 #include "command.h"
 #include "complete.h"
 #include "history.h"
+#include "run.h"
 #include "show.h"
 #include "talk.h"
 #include "text.h"
@@ -322,7 +323,7 @@ static void carry_out(struct client *client, int n, char **words)
 	if (n == 0)
 		return;
 	begin_running();
-	client_run(&one, n, words);
+	run_words(&one, n, words);
 	end_running();
 	client->talk = one.talk;
 	fflush(stdout);
@@ -400,7 +401,7 @@ static bool open_shell(struct shell *s)
 static void greet(struct client *client)
 {
 	begin_running();
-	client_run_word(client, "version");
+	run_word(client, "version");
 	end_running();
 	puts("\"help\" lists the commands, the tab key completes words, \"exit\" or ctrl-D ends "
 	     "this "
@@ -428,7 +429,7 @@ int shell_run(struct client *client)
 
 int shell_run(struct client *client)
 {
-	client_run_word(client, "help");
+	run_word(client, "help");
 	puts("\nThis vswitchctl was built without libedit, so it has no shell.");
 	return CLIENT_DONE;
 }
