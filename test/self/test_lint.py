@@ -27,7 +27,7 @@ def lint(tmp_path):
     def run(source, *without, compiled=True, **more):
         project, programs = tmp_path / "project", tmp_path / "bin"
         (project / "scripts").mkdir(parents=True)
-        for name in ("scripts/lint", "scripts/tidy", ".clang-format", ".clang-tidy"):
+        for name in ("scripts/lint", "scripts/cycles", "scripts/tidy", ".clang-format", ".clang-tidy"):
             shutil.copy2(ROOT / name, project / name)
         sources = {"file.c": source, **{f"{name}.c".replace("_", "/"): text for name, text in more.items()}}
         for path, text in sources.items():
@@ -113,3 +113,32 @@ def test_clang_tidy_finds_a_fault(lint, right, wrong):
 
 def test_a_source_that_is_not_compiled_is_no_success_of_clang_tidy(lint):
     assert lint(SOUND, compiled=False)[0]["clang-tidy"] == "FAILED"
+
+
+CYCLES = "no more files need each other"
+
+
+def ring(files):
+    """Sources of which each includes the next one, and the last one the first."""
+    return {f"lib_base_f{i}": f'{SPDX}#pragma once\n#include "base/f{(i + 1) % files}.c"\n' for i in range(files)}
+
+
+def test_files_that_need_each_other_are_counted(lint):
+    verdicts, _ = lint(SHORT, compiled=False, **ring(46), lib_base_f46=f'{SPDX}#include "base/f0.c"\n')
+    assert verdicts[CYCLES] == "ok"
+
+
+def test_one_more_file_that_needs_others_is_found(lint):
+    verdicts, faults = lint(SHORT, compiled=False, **ring(47))
+    assert verdicts[CYCLES] == "FAILED"
+    assert "47 files need each other; at most 46 may:" in faults
+
+
+def test_files_and_their_headers_are_one_file(tmp_path):
+    for path, needed in {"lib/base/one.c": "base/two.h", "lib/base/one.h": "", "lib/base/two.c": "two.h",
+                         "lib/base/two.h": "one.h", "lib/base/alone.c": "alone.h", "lib/base/alone.h": "",
+                         "app/end/main.c": "base/two.h"}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f'#include "{needed}"\n' if needed else "")
+    done = subprocess.run([ROOT / "scripts/cycles"], cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "2 files need each other; at most 0 may:\nlib/base/one lib/base/two\n"
