@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "run.h"
+
 #ifdef WITH_SHELL
 
 #include <errno.h>
@@ -33,7 +35,6 @@
 #include "command.h"
 #include "complete.h"
 #include "history.h"
-#include "run.h"
 #include "show.h"
 #include "talk.h"
 #include "text.h"
