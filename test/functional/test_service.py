@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "python"))
 import vswitch  # noqa: E402
 
 PERIOD = 0.8  # of the watchdog; it is told four times as often
+FADES = 1.2  # after this time nothing of before is on its way, even on a busy machine
 
 
 class Systemd:
@@ -228,7 +229,7 @@ def test_it_is_not_told_so_while_a_worker_stands_still(lab):
     (worker,) = workers(switch)
     systemd.until("WATCHDOG")
     with Stopped(worker):
-        systemd.count("WATCHDOG", PERIOD / 2)  # what was on its way
+        systemd.count("WATCHDOG", FADES)
         assert systemd.count("WATCHDOG", 2 * PERIOD) == 0
         assert switch.err().count("stands still: systemd's watchdog is not told") == 1
     assert systemd.until("WATCHDOG", 2 * PERIOD)
@@ -238,7 +239,7 @@ def test_it_is_not_told_so_while_the_control_thread_stands_still(lab):
     systemd = Systemd(lab)
     switch = start_watched(lab, systemd)
     with Stopped(switch.pid):
-        systemd.count("WATCHDOG", PERIOD / 2)
+        systemd.count("WATCHDOG", FADES)
         assert systemd.count("WATCHDOG", 2 * PERIOD) == 0
     assert systemd.until("WATCHDOG", 2 * PERIOD)
 
