@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RUN_MS  5000 /* a tenth of it would show a value that is read twice */
+#define RUN_MS  2000 /* a quarter of it would show a value that is read twice */
 #define FRAME   1500
 #define FLIPPED 32 /* slots that are flipped at a time */
 
