@@ -206,10 +206,21 @@ fail:
 	return NULL;
 }
 
+/*
+ * Give large memory back in steps, because an mmap in another thread waits until a step has ended.
+ */
+static void give_back(void *p, size_t bytes)
+{
+	/* syscalls: madvise */
+	for (size_t done = 0; p && done + LARGE_PAGE <= bytes; done += LARGE_PAGE)
+		madvise((char *)p + done, LARGE_PAGE, MADV_DONTNEED);
+}
+
 void fdb_destroy(struct fdb *fdb)
 {
 	if (!fdb)
 		return;
+	give_back(fdb->bucket, (size_t)fdb_buckets(fdb) * sizeof(*fdb->bucket));
 	free(fdb->lock);
 	free(fdb->bucket);
 	free(fdb);

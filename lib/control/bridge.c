@@ -9,6 +9,9 @@
  * A bridge is removed when it has no ports. Workers may still use its table, so a forwarding
  * without the bridge is published first.
  *
+ * While the switch runs, errands make and free the tables (bridge_table.h). At most one table is
+ * being made. Until it is there, there is no bridge.
+ *
  * Threads: the control thread.
  */
 #include "control/bridge.h"
@@ -21,6 +24,7 @@
 #include "base/util.h"
 #include "bridge/fdb.h"
 #include "bridge/forward.h"
+#include "control/bridge_table.h"
 #include "control/vswitch.h"
 
 static bool name_valid(const char *name)
@@ -69,20 +73,23 @@ static int check_room(
 	return 0;
 }
 
-static int create(struct vswitch *sw, uint16_t number, const struct bridge_config *config)
+/* Takes the table; NULL: makes it. */
+static int create(
+    struct vswitch *sw, unsigned number, const struct bridge_config *config, struct fdb *fdb)
 {
 	struct bridge *bridge = calloc(1, sizeof(*bridge));
-	int err = -ENOMEM;
 
-	if (!bridge)
-		return err;
-	*bridge = (struct bridge){.config = *config, .number = number, .id = ++sw->n_bridges_made};
-	bridge->fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
-	if (!bridge->fdb) {
-		err = -errno;
+	if (bridge && !fdb)
+		fdb = fdb_create(config->fdb_entries, config->fdb_age_s);
+	if (!bridge || !fdb) {
+		int err = bridge ? -errno : -ENOMEM;
+
+		fdb_destroy(fdb);
 		free(bridge);
 		return err;
 	}
+	*bridge = (struct bridge){
+	    .config = *config, .number = (uint16_t)number, .id = ++sw->n_bridges_made, .fdb = fdb};
 	if (config->forward_bpdu)
 		forward_link_local_too(bridge->fdb);
 	sw->bridge[number] = bridge;
@@ -90,15 +97,9 @@ static int create(struct vswitch *sw, uint16_t number, const struct bridge_confi
 	return 0;
 }
 
-static void destroy(struct bridge *bridge)
-{
-	fdb_destroy(bridge->fdb);
-	free(bridge);
-}
-
 int bridges_create(struct vswitch *sw, const struct bridge_config *config)
 {
-	int err = create(sw, 0, config);
+	int err = create(sw, 0, config, NULL);
 
 	if (!err)
 		sw->fdb = sw->bridge[0]->fdb;
@@ -109,8 +110,11 @@ void bridges_destroy(struct vswitch *sw)
 {
 	struct bridge *bridge;
 
-	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));)
-		destroy(bridge);
+	vswitch_bridge_give_up(sw);
+	for (unsigned at = 0; (bridge = vswitch_bridge_next(sw, &at));) {
+		fdb_destroy(bridge->fdb);
+		free(bridge);
+	}
 	sw->n_bridges = 0;
 	sw->fdb = NULL;
 }
@@ -194,8 +198,9 @@ void vswitch_bridge_defaults(const struct vswitch *sw, struct bridge_config *ret
 	ret_config->drop_unknown = false;
 }
 
-int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
-    struct bridge **ret_bridge, struct port_fault *ret_fault)
+/* May there be such a bridge, too? Then *ret_number is its number. */
+static int may_add(const struct vswitch *sw, const struct bridge_config *config,
+    unsigned *ret_number, struct port_fault *ret_fault)
 {
 	unsigned number = 0;
 	int err;
@@ -209,15 +214,74 @@ int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
 	if (number == BRIDGES_MAX)
 		return vswitch_refuse(ret_fault, -ENOSPC, NULL, "%s: more than %u bridges",
 		    config->name, BRIDGES_MAX);
-	err = check_room(sw, config, ret_fault);
+	*ret_number = number;
+	return check_room(sw, config, ret_fault);
+}
+
+static int tell_failed(const struct bridge_config *config, int err, struct port_fault *ret_fault)
+{
+	if (err == -ENOMEM)
+		return vswitch_refuse(ret_fault, err, "fdb_entries",
+		    "%s: no memory for a table of %u addresses", config->name, config->fdb_entries);
+	return vswitch_refuse(ret_fault, err, NULL, "%s: %s", config->name, error_text(-err));
+}
+
+int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
+    struct bridge **ret_bridge, struct port_fault *ret_fault)
+{
+	unsigned number;
+	int err = may_add(sw, config, &number, ret_fault);
+
 	if (err)
 		return err;
-	err = create(sw, number, config);
+	err = create(sw, number, config, NULL);
 	if (err)
-		return vswitch_refuse(
-		    ret_fault, err, NULL, "%s: %s", config->name, error_text(-err));
+		return tell_failed(config, err, ret_fault);
 	*ret_bridge = sw->bridge[number];
 	return 0;
+}
+
+/* The table for this bridge, from an errand. -EAGAIN: it is not there yet. */
+static int take_table(struct vswitch *sw, const struct bridge_config *config, struct fdb **ret_fdb)
+{
+	int err;
+
+	if (sw->table && !bridge_table_is_for(sw->table, config))
+		vswitch_bridge_give_up(sw);
+	if (!sw->table) {
+		sw->table = bridge_table_begin(config);
+		return sw->table ? -EAGAIN : -ENOMEM;
+	}
+	err = bridge_table_take(sw->table, ret_fdb);
+	if (err != -EAGAIN)
+		sw->table = NULL;
+	return err;
+}
+
+int vswitch_bridge_add_soon(struct vswitch *sw, const struct bridge_config *config,
+    struct bridge **ret_bridge, struct port_fault *ret_fault)
+{
+	struct fdb *fdb;
+	unsigned number;
+	int err = may_add(sw, config, &number, ret_fault);
+
+	if (err)
+		return err;
+	err = take_table(sw, config, &fdb);
+	if (err == -EAGAIN)
+		return err;
+	if (!err)
+		err = create(sw, number, config, fdb);
+	if (err)
+		return tell_failed(config, err, ret_fault);
+	*ret_bridge = sw->bridge[number];
+	return 0;
+}
+
+void vswitch_bridge_give_up(struct vswitch *sw)
+{
+	bridge_table_give_up(sw->table);
+	sw->table = NULL;
 }
 
 int vswitch_bridge_del(struct vswitch *sw, struct bridge *bridge, struct port_fault *ret_fault)
@@ -235,7 +299,8 @@ int vswitch_bridge_del(struct vswitch *sw, struct bridge *bridge, struct port_fa
 	sw->bridge[bridge->number] = NULL;
 	/* Now, because the table is freed next. */
 	vswitch_commit_bridges(sw);
-	destroy(bridge);
+	bridge_table_free(bridge->fdb, bridge->config.fdb_entries);
+	free(bridge);
 	return 0;
 }
 

@@ -103,9 +103,21 @@ struct bridge;
 /* The values of the default bridge as the command line gave them, for bridges that say nothing. */
 void vswitch_bridge_defaults(const struct vswitch *sw, struct bridge_config *ret_config);
 
-/* -EEXIST; -ENOSPC: BRIDGES_MAX, BRIDGES_ENTRIES_MAX; -EINVAL; -ENOMEM. *ret_fault says why. */
+/*
+ * A large table takes the calling thread a tenth of a second. -EEXIST; -ENOSPC: BRIDGES_MAX,
+ * BRIDGES_ENTRIES_MAX; -EINVAL; -ENOMEM. *ret_fault says why.
+ */
 int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
     struct bridge **ret_bridge, struct port_fault *ret_fault);
+
+/*
+ * The same for a running switch: an errand makes the table. Also -EAGAIN: it is not there yet, so
+ * call again some time later, with the same config. A call with another config, or
+ * vswitch_bridge_give_up(), gives up the bridge for which there is no table yet.
+ */
+int vswitch_bridge_add_soon(struct vswitch *sw, const struct bridge_config *config,
+    struct bridge **ret_bridge, struct port_fault *ret_fault);
+void vswitch_bridge_give_up(struct vswitch *sw);
 
 /* -EBUSY: it has ports; -EINVAL: it is the default bridge. *ret_fault says why. */
 int vswitch_bridge_del(struct vswitch *sw, struct bridge *bridge, struct port_fault *ret_fault);

@@ -39,6 +39,7 @@ struct vswitch {
 	unsigned n_bridges; /* 1 + the highest number that a bridge has had */
 	uint64_t n_bridges_made;
 	struct bridge *bridge[BRIDGES_MAX]; /* by number; NULL: none has it */
+	struct bridge_table *table;         /* that an errand makes; NULL: none */
 	struct workers *workers;
 	struct scheduler *scheduler;
 	struct port_config port_defaults;

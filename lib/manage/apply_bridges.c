@@ -215,29 +215,40 @@ static void set(const struct apply *a, const char *name, const json_t *bridge)
 	    json_is_true(json_object_get(bridge, "drop_unknown")));
 }
 
-bool apply_add_bridge(struct apply *a)
+/* Add a bridge, or let the step be done again, because an errand makes the table. */
+static bool add_bridge(struct apply *a, const struct config_change *c)
 {
-	const struct config_change *c = change_at(a);
 	struct bridge_config config;
 	struct port_fault fault;
 	struct bridge *bridge;
+	int err;
+
+	vswitch_bridge_defaults(a->sw, &config);
+	manage_read_bridge(c->then, &config);
+	if (a->at_once)
+		err = vswitch_bridge_add(a->sw, &config, &bridge, &fault);
+	else
+		err = vswitch_bridge_add_soon(a->sw, &config, &bridge, &fault);
+	a->again = err == -EAGAIN;
+	if (!err || a->again)
+		return true;
+	manage_fail(&a->outcome.error, MANAGE_REFUSED, "%s: %s", a->about, fault.text);
+	return apply_fail_at(a, "bridges", place_of_bridge(a, c->name));
+}
+
+bool apply_add_bridge(struct apply *a)
+{
+	const struct config_change *c = change_at(a);
 
 	if (!c)
 		return false;
 	if (c->action == CONFIG_DEL)
 		return true;
-	if (c->action == CONFIG_SET) {
+	if (c->action == CONFIG_SET)
 		set(a, c->name, c->then);
-	} else {
-		vswitch_bridge_defaults(a->sw, &config);
-		manage_read_bridge(c->then, &config);
-		if (vswitch_bridge_add(a->sw, &config, &bridge, &fault) < 0) {
-			manage_fail(
-			    &a->outcome.error, MANAGE_REFUSED, "%s: %s", a->about, fault.text);
-			return apply_fail_at(a, "bridges", place_of_bridge(a, c->name));
-		}
-	}
-	a->bridge_done[a->at] = true;
+	else if (!add_bridge(a, c))
+		return false;
+	a->bridge_done[a->at] = !a->again;
 	return true;
 }
 

@@ -8,6 +8,9 @@
  * forgotten if its session is closed before it begins; but a client that waits is not read from, so
  * the switch does not see that it has gone by itself.
  *
+ * A request that goes on (change_goes_on()) is called again every REST_MS, until it is answered. If
+ * its session is closed meanwhile, what it had begun is given up.
+ *
  * A file is written by an errand, because a disk may take any time; an eventfd tells that it is
  * done. The text is made before, so only another save and the reading of the file wait for it.
  */
@@ -25,6 +28,7 @@
 #include "base/errand.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "control/port_settings.h"
 #include "manage/apply.h"
 #include "manage/config_file.h"
 #include "manage/methods.h"
@@ -54,6 +58,7 @@ struct saving {
 struct change {
 	struct apply *apply;       /* NULL: no configuration is being applied */
 	struct saving *saving;     /* NULL: no file is being written */
+	struct rpc_ticket *going;  /* of change_goes_on(); NULL: none */
 	struct rpc_ticket *ticket; /* of the client that asked to apply; NULL: the file did */
 	struct config_file file;   /* that is being applied */
 	bool dry_run;              /* it only looks at what would change */
@@ -66,7 +71,7 @@ struct change {
 /* May it not begin now? `saves`: it uses the file, too. */
 static bool is_busy(const struct change *c, bool saves)
 {
-	return c->apply || (saves && c->saving);
+	return c->apply || c->going || (saves && c->saving);
 }
 
 /* The request that is next; NULL: none may begin now. */
@@ -132,6 +137,17 @@ static void work_on(struct change *c)
 	event_add(c->slice, &rest);
 }
 
+void change_goes_on(const struct rpc_call *call)
+{
+	struct change *c = ((struct manage *)call->arg)->change;
+
+	c->going = rpc_later(call);
+	if (!c->going)
+		return;
+	rpc_begin(c->going);
+	work_on(c);
+}
+
 /* Begin one that waits: front-ends are served before the next one. */
 static void begin_next(struct change *c)
 {
@@ -143,6 +159,17 @@ static void begin_next(struct change *c)
 	ticket = w->ticket;
 	STAILQ_REMOVE(&c->waiting, w, waiting, next);
 	free(w);
+	rpc_again(ticket);
+}
+
+/* The request that goes on has the next turn, or nobody waits for it any more. */
+static void call_again(struct manage *m)
+{
+	struct rpc_ticket *ticket = m->change->going;
+
+	m->change->going = NULL;
+	if (rpc_is_forgotten(ticket))
+		vswitch_bridge_give_up(m->config.sw);
 	rpc_again(ticket);
 }
 
@@ -215,6 +242,8 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (c->going)
+		call_again(m);
 	if (!c->apply) {
 		go_on(m);
 		return;
@@ -413,6 +442,8 @@ void change_destroy(struct manage *m)
 		rpc_again(w->ticket);
 		free(w);
 	}
+	if (c->going)
+		rpc_again(c->going);
 	if (c->ticket)
 		rpc_answer(c->ticket, NULL, &error);
 	if (c->saving)

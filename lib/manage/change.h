@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Changes that take several turns of the event loop: a configuration that is applied, from a client
- * or from the file, and a configuration that is written. Requests for other changes wait, in order,
- * for the end of a configuration that is applied. Who wants to read or write the file waits for the
- * end of the writing, too.
+ * or from the file; a bridge that is added; and a configuration that is written. Requests for other
+ * changes wait, in order, for the end of the first two. Who wants to read or write the file waits
+ * for the end of the writing, too.
  *
  * Threads: the control thread. The file is written by an errand.
  */
@@ -20,10 +20,16 @@ int change_create(struct manage *manage);
 void change_destroy(struct manage *manage);
 
 /*
- * For a handler, before it looks at the switch: is a configuration being applied, so that this
- * change has to wait? Then the handler returns NULL, and is called again later.
+ * For a handler, before it looks at the switch: is another change under way, so that this one has
+ * to wait? Then the handler returns NULL, and is called again later.
  */
 bool change_waits(const struct rpc_call *call);
+
+/*
+ * For a handler that change_waits() let go: the change takes longer. The handler returns NULL. It
+ * is called again about a millisecond later, and no other change begins before that.
+ */
+void change_goes_on(const struct rpc_call *call);
 
 /* For a handler that returns the result: apply a configuration, in slices. Returns NULL. */
 json_t *change_apply(const struct rpc_call *call, const json_t *config, bool dry_run);

@@ -85,7 +85,11 @@ json_t *method_bridge_add(const struct rpc_call *call)
 		return NULL;
 	vswitch_bridge_defaults(m->config.sw, &config);
 	manage_read_bridge(call->params, &config);
-	err = vswitch_bridge_add(m->config.sw, &config, &bridge, &fault);
+	err = vswitch_bridge_add_soon(m->config.sw, &config, &bridge, &fault);
+	if (err == -EAGAIN) {
+		change_goes_on(call);
+		return NULL;
+	}
 	return err ? refuse(call, err, &fault) : bridge_json(bridge);
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/errand.h"
 #include "base/ethernet.h"
 #include "bridge/fdb.h"
 #include "control/report.h"
@@ -80,6 +81,14 @@ static void del_bridge(void *arg)
 	struct ask *a = arg;
 
 	a->err = vswitch_bridge_del(inside, vswitch_bridge_find(inside, a->bridge.name), &a->fault);
+}
+
+static void add_bridge_soon(void *arg)
+{
+	struct ask *a = arg;
+	struct bridge *bridge;
+
+	a->err = vswitch_bridge_add_soon(inside, &a->bridge, &bridge, &a->fault);
 }
 
 static void count_addresses(void *arg)
@@ -365,6 +374,46 @@ static void the_tables_of_all_bridges_have_a_limit(void **state)
 	must_work(del_bridge, &small);
 }
 
+static size_t address_space(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	size_t pages = 0;
+
+	must(f && fscanf(f, "%zu", &pages) == 1, "statm");
+	fclose(f);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Another bridge is wanted before there is the table of the first one. */
+static void a_table_that_nobody_waits_for_is_freed(void **state)
+{
+	struct ask large = {
+	    .bridge = {.name = "large", .fdb_entries = BRIDGES_ENTRIES_MAX, .fdb_age_s = 60}};
+	struct ask small = {.bridge = {.name = "small", .fdb_entries = 1, .fdb_age_s = 60}};
+	size_t before = address_space();
+
+	(void)state;
+	for (unsigned round = 0; round < 16; round++) {
+		inside_call(add_bridge_soon, &large);
+		must_equal(-large.err, EAGAIN, "errno of the large bridge");
+		usleep(round % 2 * 300000); /* its errand has ended, or it has not */
+		inside_call(add_bridge_soon, &small);
+		for (unsigned tries = 0; small.err == -EAGAIN; tries++) {
+			must(tries < 5000, "there is no table");
+			usleep(1000);
+			inside_call(add_bridge_soon, &small);
+		}
+		must_equal(-small.err, 0, small.fault.text);
+		must_work(del_bridge, &small);
+	}
+	for (unsigned tries = 0; errand_pending(); tries++) {
+		must(tries < 5000, "tables are not freed");
+		usleep(1000);
+	}
+	must(address_space() < before + ((size_t)400 << 20),
+	    "tables that nobody waits for stay in memory");
+}
+
 static struct ask with_static(unsigned port, unsigned station)
 {
 	struct ask a = {.port = port, .settings.n_mac_static = 1};
@@ -488,6 +537,7 @@ static int tests(void)
 	    cmocka_unit_test(a_bridge_keeps_its_frames),
 	    cmocka_unit_test(what_is_impossible_changes_nothing),
 	    cmocka_unit_test(the_tables_of_all_bridges_have_a_limit),
+	    cmocka_unit_test(a_table_that_nobody_waits_for_is_freed),
 	    cmocka_unit_test(a_static_address_is_its_ports),
 	    cmocka_unit_test(a_port_sends_from_its_addresses_only),
 	    cmocka_unit_test(a_bridge_may_drop_frames_to_unknown_addresses),
