@@ -8,7 +8,7 @@
 
 #include "base/errand.h"
 #include "bridge/fdb.h"
-#include "control/port_settings.h"
+#include "control/bridge_config.h"
 
 /* It belongs to the control thread and to the errand. The one that comes second frees it. */
 struct bridge_table {

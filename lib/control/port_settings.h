@@ -18,12 +18,9 @@
 #include <stdint.h>
 
 #include "bridge/vlan.h"
+#include "control/bridge_config.h"
 #include "datapath/policy.h"
 
-#define BRIDGES_MAX          64           /* with the default bridge */
-#define BRIDGES_ENTRIES_MAX  (64 * 65536) /* addresses of all bridges but the default bridge */
-#define BRIDGE_NAME_MAX      32           /* characters */
-#define BRIDGE_DEFAULT       "default"
 #define PORT_MACS_ALLOW_MAX  POLICY_MACS_MAX
 #define PORT_MACS_STATIC_MAX 64
 #define PORT_MAC_LIMIT_MAX   (1u << 24)
@@ -88,14 +85,6 @@ int vswitch_port_set(
 
 /* The settings as they were given last. */
 const struct port_settings *vswitch_port_settings(const struct switch_port *sp);
-
-struct bridge_config {
-	char name[BRIDGE_NAME_MAX + 1]; /* letters, digits, "-", "_", "." */
-	uint32_t fdb_entries;           /* 1 to FDB_ENTRIES_MAX */
-	unsigned fdb_age_s;             /* 1 to FDB_AGE_MAX_S */
-	bool forward_bpdu;              /* flood link-local frames, too */
-	bool drop_unknown;              /* unicast frames to unknown addresses are dropped */
-};
 
 /* Private to lib/control, but for what the functions below tell. */
 struct bridge;

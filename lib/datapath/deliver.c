@@ -164,7 +164,7 @@ static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
 			if (reserved[k].status == VRING_RESERVE_NONE)
 				break;
 			queue_drop_unreserved(q, reserved[k].status);
-			continue;
+			continue; /* the frame is dropped, and counted */
 		}
 		first = &b->out.segment[b->out.chain[reserved[k].chain].segment];
 		/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): n of need[] are set */

@@ -31,7 +31,6 @@
 
 #include "base/clock.h"
 #include "base/log_limit.h"
-#include "base/run_delay.h"
 #include "base/util.h"
 #include "manage/rpc_receive.h"
 #include "vhost/allowance.h"
@@ -116,13 +115,11 @@ static void wait_for_turn(
 	vhost_work_add(work, due);
 }
 
-/* Count a visit that began at start, when run_delay_ns() was delay. */
-static void charge(struct rpc_server *server, struct allowance *own, uint64_t start, uint64_t delay)
+static void charge(struct rpc_server *server, struct allowance *own, const struct visit *v)
 {
-	uint64_t now = clock_ns(), took = now - start;
+	uint64_t now = clock_ns(), took = visit_took(v, now), start = v->start_ns;
 
-	vhost_work_spend(took);
-	took -= MIN(took, run_delay_ns() - delay);
+	vhost_work_spend(now - start);
 	allowance_charge(&server->allowance, start, start + took, 0);
 	if (own)
 		allowance_charge(own, start, start + took, 0);
@@ -249,16 +246,16 @@ static void visit(void *arg)
 {
 	struct client *c = arg;
 	struct rpc_server *server = c->server;
-	uint64_t delay = run_delay_ns(), start = clock_ns();
+	const struct visit v = visit_begin(0);
 	int more;
 	bool whole;
 	size_t waits;
 
-	if (start < server->rest_until_ns) {
-		visit_later(c, (server->rest_until_ns - start) / 1000000 + 1);
+	if (v.start_ns < server->rest_until_ns) {
+		visit_later(c, (server->rest_until_ns - v.start_ns) / 1000000 + 1);
 		return;
 	}
-	more = serve(c, start);
+	more = serve(c, v.start_ns);
 	whole = write_some(c);
 	/* Output that was taken lets requests be answered that had to wait for it. */
 	if (more == 0 && whole)
@@ -268,10 +265,10 @@ static void visit(void *arg)
 	if (more < 0 || !whole ||
 	    (c->ended && more == 0 && waits == 0 && !rpc_session_waits(c->session))) {
 		close_client(c);
-		charge(server, NULL, start, delay);
+		charge(server, NULL, &v);
 		return;
 	}
-	charge(server, &c->allowance, start, delay);
+	charge(server, &c->allowance, &v);
 	if (more)
 		wait_for_turn(server, &c->work, &c->allowance);
 	else
@@ -399,7 +396,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 static void take_client(void *arg)
 {
 	struct rpc_server *server = arg;
-	uint64_t delay = run_delay_ns(), start = clock_ns();
+	const struct visit v = visit_begin(0);
 	bool none_free = false;
 	int fd;
 
@@ -414,7 +411,7 @@ static void take_client(void *arg)
 	} else {
 		none_free = errno != EAGAIN && errno != ECONNABORTED;
 	}
-	charge(server, NULL, start, delay);
+	charge(server, NULL, &v);
 	if (none_free)
 		rest(server);
 	else

@@ -25,6 +25,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+#include "base/run_delay.h"
 #include "base/util.h"
 
 #define ALLOWANCE_BUSY_TIMES  10
@@ -45,6 +47,27 @@ struct allowance {
 	uint64_t share_until_ns, busy_until_ns, long_until_ns;
 	uint64_t visit_ns; /* average time of the last few visits */
 };
+
+/* A visit that has begun. */
+struct visit {
+	uint64_t start_ns, delay_ns;
+	uint64_t waited_ns; /* for the caller */
+};
+
+static inline struct visit visit_begin(uint64_t waited_ns)
+{
+	uint64_t delay_ns = run_delay_ns();
+
+	return (struct visit){clock_ns(), delay_ns, waited_ns};
+}
+
+/* The part of the time from the beginning to now in which the thread had not lost its CPU. */
+static inline uint64_t visit_took(const struct visit *v, uint64_t now_ns)
+{
+	uint64_t all = now_ns - v->start_ns;
+
+	return all - MIN(all, run_delay_ns() - v->delay_ns);
+}
 
 /*
  * Count a visit. end_ns: when it would have ended if no other thread had got the CPU. waited_ns:

@@ -16,9 +16,8 @@
  *
  * A peer that connects and disconnects all the time costs much. So the rate of connections is
  * limited: ACCEPT_BURST at once, and then one in ACCEPT_MS. If there are more, the listener is
- * disarmed until the timer arms it again. This is also done in two other cases: if
- * vhost_endpoint_drop_for() dropped the front-end, and if the system has no free descriptors,
- * because then the listener stays readable all the time.
+ * disarmed until the timer arms it again. This is also done if vhost_endpoint_drop_for() dropped
+ *the front-end, and if there are no free descriptors and the listener would always be readable.
  *
  * The time that the control thread spends on a front-end is measured (allowance.h). If the
  * front-end used much time, or if the event loop is late, an event of the socket only puts the
@@ -40,7 +39,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/run_delay.h"
 #include "base/util.h"
 #include "vhost/allowance.h"
 #include "vhost/descriptor.h"
@@ -102,25 +100,14 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 	event_add(ep->timer, &tv);
 }
 
-/* Clocks and counters at the beginning of a visit. */
-struct visit {
-	uint64_t start_ns, waited_ns, delay_ns;
-};
-
-static struct visit visit_begin(const struct vhost_endpoint *ep)
+/* Count a visit that began with visit_begin(dev->waited_ns). */
+static void charge(struct vhost_endpoint *ep, const struct visit *v)
 {
-	return (struct visit){
-	    .delay_ns = run_delay_ns(), .waited_ns = ep->dev->waited_ns, .start_ns = clock_ns()};
-}
-
-/* Count the visit. */
-static void visit_end(struct vhost_endpoint *ep, const struct visit *v)
-{
-	uint64_t all = clock_ns() - v->start_ns, waited = ep->dev->waited_ns - v->waited_ns;
-	uint64_t took = all - MIN(all, run_delay_ns() - v->delay_ns);
+	uint64_t now = clock_ns(), took = visit_took(v, now),
+		 waited = ep->dev->waited_ns - v->waited_ns;
 
 	allowance_charge(&ep->allowance, v->start_ns, v->start_ns + took, waited);
-	vhost_work_spend(all);
+	vhost_work_spend(now - v->start_ns);
 	ep->longest_ns = MAX(ep->longest_ns, took - MIN(took, waited));
 }
 
@@ -164,10 +151,10 @@ static void close_session(struct vhost_endpoint *ep)
 /* The front-end has disconnected, or is to be disconnected. */
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
-	const struct visit visit = visit_begin(ep);
+	const struct visit visit = visit_begin(ep->dev->waited_ns);
 
 	close_session(ep);
-	visit_end(ep, &visit);
+	charge(ep, &visit);
 	vhost_tell(ep->dev, LOG_INFO, "front-end %s", how);
 	ep->since_ms = clock_ms();
 	wait_for_frontend(ep);
@@ -183,14 +170,14 @@ static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
 	struct vhost_endpoint *ep = arg;
-	const struct visit visit = visit_begin(ep);
+	const struct visit visit = visit_begin(ep->dev->waited_ns);
 
 	(void)fd;
 	if ((what & EV_READ) && vhost_inband_service(ep->dev) == -EAGAIN)
 		event_add(ep->inband_retry, &later);
 	else
 		event_add(ep->inband_event, NULL);
-	visit_end(ep, &visit);
+	charge(ep, &visit);
 }
 
 static void watch_inband(struct vhost_endpoint *ep)
@@ -255,7 +242,7 @@ static void note_awaited(struct vhost_endpoint *ep)
 
 static void serve(struct vhost_endpoint *ep)
 {
-	const struct visit visit = visit_begin(ep);
+	const struct visit visit = visit_begin(ep->dev->waited_ns);
 	uint64_t pause = allowance_rest(&ep->allowance, visit.start_ns);
 	int error;
 
@@ -266,7 +253,7 @@ static void serve(struct vhost_endpoint *ep)
 	}
 	/* Read nothing while too many descriptors of the port are still being closed. */
 	error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
-	visit_end(ep, &visit);
+	charge(ep, &visit);
 	note_awaited(ep);
 	if (error == SESSION_RESTS)
 		rest(ep, 0);
@@ -322,13 +309,13 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 
 static void accept_front_end(struct vhost_endpoint *ep)
 {
-	const struct visit visit = visit_begin(ep);
+	const struct visit visit = visit_begin(ep->dev->waited_ns);
 	/* syscalls: accept4 socket connect getsockopt */
 	int accepted = accept4(ep->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (accepted >= 0) {
 		open_session(ep, accepted);
-		visit_end(ep, &visit);
+		charge(ep, &visit);
 		return;
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
