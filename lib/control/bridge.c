@@ -223,6 +223,11 @@ static int tell_failed(const struct bridge_config *config, int err, struct port_
 	if (err == -ENOMEM)
 		return vswitch_refuse(ret_fault, err, "fdb_entries",
 		    "%s: no memory for a table of %u addresses", config->name, config->fdb_entries);
+	if (err == -ETIMEDOUT)
+		return vswitch_refuse(ret_fault, err, "fdb_entries",
+		    "%s: a table of %u addresses could not be made in time: threads of the switch "
+		    "are held up, perhaps by front-ends",
+		    config->name, config->fdb_entries);
 	return vswitch_refuse(ret_fault, err, NULL, "%s: %s", config->name, error_text(-err));
 }
 

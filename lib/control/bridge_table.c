@@ -6,13 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/errand.h"
 #include "bridge/fdb.h"
 #include "control/bridge_config.h"
 
+/* The errand has so long to begin and to end. It may stand behind many others. */
+#define WAIT_MS 5000
+
 /* It belongs to the control thread and to the errand. The one that comes second frees it. */
 struct bridge_table {
 	struct bridge_config config;
+	int64_t until_ms;
+	bool begun;      /* there is an errand */
 	struct fdb *fdb; /* these two when `left` is true */
 	int err;
 	atomic_bool left; /* the errand has ended, or the control thread has given it up */
@@ -24,13 +30,22 @@ struct unused {
 	uint32_t entries;
 };
 
-/* Addresses of the tables that errands are freeing. They may run longer than there is a switch. */
-static _Atomic(uint32_t) unused_entries;
+/*
+ * Addresses of the tables that errands are making or freeing, and of the tables that nobody has
+ * taken. Only the control thread adds to the sum. Errands may run longer than there is a switch.
+ */
+static _Atomic(uint32_t) loose_entries;
 
-static void table_free(struct bridge_table *table)
+static bool may_add(uint32_t entries)
 {
-	fdb_destroy(table->fdb);
-	free(table);
+	return atomic_load(&loose_entries) + entries <= BRIDGES_ENTRIES_MAX;
+}
+
+/* Free a table whose addresses are in the sum. */
+static void destroy(struct fdb *fdb, uint32_t entries)
+{
+	fdb_destroy(fdb);
+	atomic_fetch_sub(&loose_entries, entries);
 }
 
 static void make(void *arg)
@@ -39,8 +54,26 @@ static void make(void *arg)
 
 	table->fdb = fdb_create(table->config.fdb_entries, table->config.fdb_age_s);
 	table->err = table->fdb ? 0 : -errno;
-	if (atomic_exchange(&table->left, true))
-		table_free(table);
+	if (atomic_exchange(&table->left, true)) {
+		destroy(table->fdb, table->config.fdb_entries);
+		free(table);
+	}
+}
+
+/* If there is room for it now, begin the errand. 0 or -ENOMEM. */
+static int begin(struct bridge_table *table)
+{
+	uint32_t entries = table->config.fdb_entries;
+
+	if (table->begun || !may_add(entries))
+		return 0;
+	atomic_fetch_add(&loose_entries, entries);
+	if (errand_run(make, table) < 0) {
+		atomic_fetch_sub(&loose_entries, entries);
+		return -ENOMEM;
+	}
+	table->begun = true;
+	return 0;
 }
 
 struct bridge_table *bridge_table_begin(const struct bridge_config *config)
@@ -50,7 +83,8 @@ struct bridge_table *bridge_table_begin(const struct bridge_config *config)
 	if (!table)
 		return NULL;
 	table->config = *config;
-	if (errand_run(make, table) == 0)
+	table->until_ms = clock_ms() + WAIT_MS;
+	if (begin(table) == 0)
 		return table;
 	free(table);
 	return NULL;
@@ -65,47 +99,61 @@ bool bridge_table_is_for(const struct bridge_table *table, const struct bridge_c
 
 int bridge_table_take(struct bridge_table *table, struct fdb **ret_fdb)
 {
-	int err;
+	int err = begin(table);
 
-	if (!atomic_load(&table->left))
-		return -EAGAIN;
+	if (!err && !atomic_load(&table->left))
+		err = clock_ms() < table->until_ms ? -EAGAIN : -ETIMEDOUT;
+	if (err == -EAGAIN)
+		return err;
+	if (err) {
+		bridge_table_give_up(table);
+		return err;
+	}
 	*ret_fdb = table->fdb;
 	err = table->err;
+	atomic_fetch_sub(&loose_entries, table->config.fdb_entries);
 	free(table);
 	return err;
-}
-
-void bridge_table_give_up(struct bridge_table *table)
-{
-	if (!table || !atomic_exchange(&table->left, true))
-		return;
-	bridge_table_free(table->fdb, table->config.fdb_entries);
-	free(table);
 }
 
 static void free_unused(void *arg)
 {
 	struct unused *unused = arg;
 
-	fdb_destroy(unused->fdb);
-	atomic_fetch_sub(&unused_entries, unused->entries);
+	destroy(unused->fdb, unused->entries);
 	free(unused);
+}
+
+/* Let an errand free a table whose addresses are in the sum. */
+static void destroy_soon(struct fdb *fdb, uint32_t entries)
+{
+	struct unused *unused = malloc(sizeof(*unused));
+
+	if (unused) {
+		*unused = (struct unused){.fdb = fdb, .entries = entries};
+		if (errand_run(free_unused, unused) == 0)
+			return;
+		free(unused);
+	}
+	destroy(fdb, entries);
+}
+
+void bridge_table_give_up(struct bridge_table *table)
+{
+	if (!table || (table->begun && !atomic_exchange(&table->left, true)))
+		return;
+	if (table->begun)
+		destroy_soon(table->fdb, table->config.fdb_entries);
+	free(table);
 }
 
 void bridge_table_free(struct fdb *fdb, uint32_t entries)
 {
-	struct unused *unused = NULL;
+	bool soon = may_add(entries);
 
-	/* Only this thread adds to the sum. */
-	if (atomic_load(&unused_entries) + entries <= BRIDGES_ENTRIES_MAX)
-		unused = malloc(sizeof(*unused));
-	if (unused) {
-		*unused = (struct unused){.fdb = fdb, .entries = entries};
-		atomic_fetch_add(&unused_entries, entries);
-		if (errand_run(free_unused, unused) == 0)
-			return;
-		atomic_fetch_sub(&unused_entries, entries);
-		free(unused);
-	}
-	fdb_destroy(fdb);
+	atomic_fetch_add(&loose_entries, entries);
+	if (soon)
+		destroy_soon(fdb, entries);
+	else
+		destroy(fdb, entries);
 }

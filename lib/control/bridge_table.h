@@ -14,7 +14,10 @@ struct bridge_config;
 struct bridge_table;
 struct fdb;
 
-/* An errand makes a table for this bridge. NULL: no memory. */
+/*
+ * An errand makes a table for this bridge. It begins when the tables that errands make and free
+ * have no more than BRIDGES_ENTRIES_MAX addresses with it. NULL: no memory.
+ */
 struct bridge_table *bridge_table_begin(const struct bridge_config *config);
 
 /* Is this the table of such a bridge? */
@@ -22,7 +25,7 @@ bool bridge_table_is_for(const struct bridge_table *table, const struct bridge_c
 
 /*
  * -EAGAIN: the errand has not ended. Otherwise table is freed, and the result is 0 with the table
- * in *ret_fdb, or an error of fdb_create().
+ * in *ret_fdb; an error of fdb_create(); or -ETIMEDOUT, because the errand took too long.
  */
 int bridge_table_take(struct bridge_table *table, struct fdb **ret_fdb);
 
@@ -30,7 +33,7 @@ int bridge_table_take(struct bridge_table *table, struct fdb **ret_fdb);
 void bridge_table_give_up(struct bridge_table *table);
 
 /*
- * Let an errand free a table, which no thread uses any more. If the tables that errands are freeing
- * have BRIDGES_ENTRIES_MAX addresses, the control thread frees it.
+ * Let an errand free a table, which no thread uses any more. If the tables that errands make and
+ * free would have more than BRIDGES_ENTRIES_MAX addresses with it, the control thread frees it.
  */
 void bridge_table_free(struct fdb *fdb, uint32_t entries);

@@ -100,8 +100,8 @@ int vswitch_bridge_add(struct vswitch *sw, const struct bridge_config *config,
     struct bridge **ret_bridge, struct port_fault *ret_fault);
 
 /*
- * The same for a running switch: an errand makes the table. Also -EAGAIN: it is not there yet, so
- * call again some time later, with the same config. A call with another config, or
+ * The same for a running switch: an errand makes the table. Also -ETIMEDOUT; -EAGAIN: it is not
+ * there yet, so call again some time later, with the same config. A call with another config, or
  * vswitch_bridge_give_up(), gives up the bridge for which there is no table yet.
  */
 int vswitch_bridge_add_soon(struct vswitch *sw, const struct bridge_config *config,

@@ -142,8 +142,10 @@ void change_goes_on(const struct rpc_call *call)
 	struct change *c = ((struct manage *)call->arg)->change;
 
 	c->going = rpc_later(call);
-	if (!c->going)
+	if (!c->going) {
+		vswitch_bridge_give_up(((struct manage *)call->arg)->config.sw);
 		return;
+	}
 	rpc_begin(c->going);
 	work_on(c);
 }

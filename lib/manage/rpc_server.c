@@ -117,7 +117,7 @@ static void wait_for_turn(
 
 static void charge(struct rpc_server *server, struct allowance *own, const struct visit *v)
 {
-	uint64_t now = clock_ns(), took = visit_took(v, now), start = v->start_ns;
+	uint64_t now, took = visit_took(v, &now), start = v->start_ns;
 
 	vhost_work_spend(now - start);
 	allowance_charge(&server->allowance, start, start + took, 0);

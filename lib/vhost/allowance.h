@@ -34,7 +34,7 @@
 #define ALLOWANCE_SHARES      1000               /* ports that may use an equal part of the time */
 #define ALLOWANCE_DUE_MAX_NS  UINT64_C(10000000000) /* no port is due later than this */
 #define ALLOWANCE_LONG_NS     UINT64_C(5000000)     /* the time of a visit beyond this is long */
-#define ALLOWANCE_LONG_MAX_NS UINT64_C(100000000)
+#define ALLOWANCE_LONG_MAX_NS UINT64_C(250000000)
 #define ALLOWANCE_LONG_TIMES  20
 #define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* long time that has no effect */
 
@@ -56,17 +56,22 @@ struct visit {
 
 static inline struct visit visit_begin(uint64_t waited_ns)
 {
-	uint64_t delay_ns = run_delay_ns();
+	struct visit v = {.start_ns = clock_ns(), .waited_ns = waited_ns};
 
-	return (struct visit){clock_ns(), delay_ns, waited_ns};
+	v.delay_ns = run_delay_ns();
+	return v;
 }
 
-/* The part of the time from the beginning to now in which the thread had not lost its CPU. */
-static inline uint64_t visit_took(const struct visit *v, uint64_t now_ns)
+/* The part of its time in which the thread had not lost its CPU, if it ends now. */
+static inline uint64_t visit_took(const struct visit *v, uint64_t *ret_now_ns)
 {
-	uint64_t all = now_ns - v->start_ns;
+	uint64_t delay_ns = run_delay_ns(), all;
 
-	return all - MIN(all, run_delay_ns() - v->delay_ns);
+	*ret_now_ns = clock_ns();
+	all = *ret_now_ns - v->start_ns;
+	if (v->delay_ns == 0 || delay_ns < v->delay_ns)
+		return all; /* the kernel does not count */
+	return all - MIN(all, delay_ns - v->delay_ns);
 }
 
 /*

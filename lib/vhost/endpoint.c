@@ -103,8 +103,7 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 /* Count a visit that began with visit_begin(dev->waited_ns). */
 static void charge(struct vhost_endpoint *ep, const struct visit *v)
 {
-	uint64_t now = clock_ns(), took = visit_took(v, now),
-		 waited = ep->dev->waited_ns - v->waited_ns;
+	uint64_t now, took = visit_took(v, &now), waited = ep->dev->waited_ns - v->waited_ns;
 
 	allowance_charge(&ep->allowance, v->start_ns, v->start_ns + took, waited);
 	vhost_work_spend(now - v->start_ns);

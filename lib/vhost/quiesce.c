@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vhost/quiesce.h"
 
-#include "base/clock.h"
+#include "vhost/allowance.h"
 #include "vhost/call.h"
 
 /* The time of these calls counts as time of waiting for workers, not as time of the front-end. */
 #define WAIT(dev, call) \
 	do { \
-		uint64_t start = clock_ns(); \
+		const struct visit wait = visit_begin(0); \
+		uint64_t end_ns; \
 		call; \
-		(dev)->waited_ns += clock_ns() - start; \
+		(dev)->waited_ns += visit_took(&wait, &end_ns); \
 	} while (0)
 
 static bool any_in_use(const struct vhost_device *dev)

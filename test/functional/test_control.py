@@ -716,7 +716,7 @@ def test_clients_are_told_of_addresses(lab):
         assert told() == ("learned", "52:54:00:00:00:04", None, "c")
 
 
-def test_addresses_cost_nothing_when_no_client_wants_to_know(lab):
+def test_the_copy_of_a_table_goes_when_no_client_wants_to_know(lab):
     """And a client that comes again gets all that changes, however large the table is."""
     setting = Guested(lab, "--mac-table", "1000000")
 

@@ -63,8 +63,10 @@ class Setting:
         done, results, longest = threading.Event(), [], 0
 
         def work():
-            results.append(call())
-            done.set()
+            try:
+                results.append(call())
+            finally:
+                done.set()
 
         with self.client() as other:
             other.call("version")

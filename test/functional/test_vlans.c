@@ -414,6 +414,48 @@ static void a_table_that_nobody_waits_for_is_freed(void **state)
 	    "tables that nobody waits for stay in memory");
 }
 
+static bool held_up;
+
+static void hold_up(void *arg)
+{
+	(void)arg;
+	while (__atomic_load_n(&held_up, __ATOMIC_ACQUIRE))
+		usleep(1000);
+}
+
+/* Ask again until the bridge is there or is refused. */
+static void add_until_known(struct ask *a)
+{
+	uint64_t deadline = now_ns() + 20 * UINT64_C(1000000000);
+
+	inside_call(add_bridge_soon, a);
+	while (a->err == -EAGAIN) {
+		must(now_ns() < deadline, "a bridge is neither added nor refused");
+		usleep(1000);
+		inside_call(add_bridge_soon, a);
+	}
+}
+
+/* All threads for errands are busy for longer than a table may take. */
+static void a_table_that_no_errand_makes_is_given_up(void **state)
+{
+	struct ask large = {
+	    .bridge = {.name = "large", .fdb_entries = BRIDGES_ENTRIES_MAX, .fdb_age_s = 60}};
+
+	(void)state;
+	held_up = true;
+	for (unsigned i = 0; i < 2 * ERRAND_THREADS_MAX; i++)
+		must_equal(-errand_run(hold_up, NULL), 0, "errno of errand_run");
+	add_until_known(&large);
+	must_equal(-large.err, ETIMEDOUT, "errno of the bridge");
+	must(strstr(large.fault.text, "could not be made in time") != NULL, large.fault.text);
+	__atomic_store_n(&held_up, false, __ATOMIC_RELEASE);
+	/* There is room for another table as soon as the first one was freed. */
+	add_until_known(&large);
+	must_equal(-large.err, 0, large.fault.text);
+	must_work(del_bridge, &large);
+}
+
 static struct ask with_static(unsigned port, unsigned station)
 {
 	struct ask a = {.port = port, .settings.n_mac_static = 1};
@@ -538,6 +580,7 @@ static int tests(void)
 	    cmocka_unit_test(what_is_impossible_changes_nothing),
 	    cmocka_unit_test(the_tables_of_all_bridges_have_a_limit),
 	    cmocka_unit_test(a_table_that_nobody_waits_for_is_freed),
+	    cmocka_unit_test(a_table_that_no_errand_makes_is_given_up),
 	    cmocka_unit_test(a_static_address_is_its_ports),
 	    cmocka_unit_test(a_port_sends_from_its_addresses_only),
 	    cmocka_unit_test(a_bridge_may_drop_frames_to_unknown_addresses),

@@ -143,7 +143,7 @@ static void connections_have_a_rate(void **state)
 		event_base_loop(t.base, EVLOOP_NONBLOCK);
 	}
 	/* The limit is 20 at once, and 20 a second after that. */
-	assert_in_range(connects, 25, 62);
+	assert_in_range(connects, 40, 62);
 	run_ms(1000);
 	assert_int_equal(connects, disconnects);
 	int fd = front_end();
