@@ -115,15 +115,15 @@ static void wait_for_turn(
 	vhost_work_add(work, due);
 }
 
-static void charge(struct rpc_server *server, struct allowance *own, const struct visit *v)
+static void charge(struct rpc_server *server, struct allowance *own, uint64_t start)
 {
-	uint64_t now, took = visit_took(v, &now), start = v->start_ns;
+	uint64_t now = clock_ns();
 
-	vhost_work_spend(now - start);
-	allowance_charge(&server->allowance, start, start + took, 0);
+	allowance_charge(&server->allowance, start, now, 0);
 	if (own)
-		allowance_charge(own, start, start + took, 0);
-	server->used_ns += took;
+		allowance_charge(own, start, now, 0);
+	vhost_work_spend(now - start);
+	server->used_ns += now - start;
 	if (server->used_ns >= REST_AFTER_NS) {
 		server->rest_until_ns = now + MIN(server->used_ns, REST_MAX_NS);
 		server->used_ns = 0;
@@ -246,16 +246,16 @@ static void visit(void *arg)
 {
 	struct client *c = arg;
 	struct rpc_server *server = c->server;
-	const struct visit v = visit_begin(0);
+	uint64_t start = clock_ns();
 	int more;
 	bool whole;
 	size_t waits;
 
-	if (v.start_ns < server->rest_until_ns) {
-		visit_later(c, (server->rest_until_ns - v.start_ns) / 1000000 + 1);
+	if (start < server->rest_until_ns) {
+		visit_later(c, (server->rest_until_ns - start) / 1000000 + 1);
 		return;
 	}
-	more = serve(c, v.start_ns);
+	more = serve(c, start);
 	whole = write_some(c);
 	/* Output that was taken lets requests be answered that had to wait for it. */
 	if (more == 0 && whole)
@@ -265,10 +265,10 @@ static void visit(void *arg)
 	if (more < 0 || !whole ||
 	    (c->ended && more == 0 && waits == 0 && !rpc_session_waits(c->session))) {
 		close_client(c);
-		charge(server, NULL, &v);
+		charge(server, NULL, start);
 		return;
 	}
-	charge(server, &c->allowance, &v);
+	charge(server, &c->allowance, start);
 	if (more)
 		wait_for_turn(server, &c->work, &c->allowance);
 	else
@@ -396,7 +396,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 static void take_client(void *arg)
 {
 	struct rpc_server *server = arg;
-	const struct visit v = visit_begin(0);
+	uint64_t start = clock_ns();
 	bool none_free = false;
 	int fd;
 
@@ -411,7 +411,7 @@ static void take_client(void *arg)
 	} else {
 		none_free = errno != EAGAIN && errno != ECONNABORTED;
 	}
-	charge(server, NULL, &v);
+	charge(server, NULL, start);
 	if (none_free)
 		rest(server);
 	else

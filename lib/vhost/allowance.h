@@ -15,18 +15,15 @@
  *		port is not served for 20 times the excess of these visits.
  *
  * Time in which a visit waits for workers is not counted, because another port may be the cause.
- * Time in which other threads have the CPU of the control thread is not counted, either. But if a
- * hypervisor takes the CPU away, the kernel may not know it, and the visit of an honest front-end
- * seems long. So the first ALLOWANCE_FREE_NS of long visits have no effect, and a single visit
- * counts as at most ALLOWANCE_LONG_MAX_NS.
+ * The visit of an honest front-end can take long, too, if the control thread loses its CPU. So the
+ * first ALLOWANCE_FREE_NS of long visits have no effect, and a single visit counts as at most
+ * ALLOWANCE_LONG_MAX_NS.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/clock.h"
-#include "base/run_delay.h"
 #include "base/util.h"
 
 #define ALLOWANCE_BUSY_TIMES  10
@@ -48,36 +45,7 @@ struct allowance {
 	uint64_t visit_ns; /* average time of the last few visits */
 };
 
-/* A visit that has begun. */
-struct visit {
-	uint64_t start_ns, delay_ns;
-	uint64_t waited_ns; /* for the caller */
-};
-
-static inline struct visit visit_begin(uint64_t waited_ns)
-{
-	struct visit v = {.start_ns = clock_ns(), .waited_ns = waited_ns};
-
-	v.delay_ns = run_delay_ns();
-	return v;
-}
-
-/* The part of its time in which the thread had not lost its CPU, if it ends now. */
-static inline uint64_t visit_took(const struct visit *v, uint64_t *ret_now_ns)
-{
-	uint64_t delay_ns = run_delay_ns(), all;
-
-	*ret_now_ns = clock_ns();
-	all = *ret_now_ns - v->start_ns;
-	if (v->delay_ns == 0 || delay_ns < v->delay_ns)
-		return all; /* the kernel does not count */
-	return all - MIN(all, delay_ns - v->delay_ns);
-}
-
-/*
- * Count a visit. end_ns: when it would have ended if no other thread had got the CPU. waited_ns:
- * the part of its time in which it waited for workers.
- */
+/* Count a visit. waited_ns: the part of its time in which it waited for workers. */
 static inline void allowance_charge(
     struct allowance *a, uint64_t start_ns, uint64_t end_ns, uint64_t waited_ns)
 {

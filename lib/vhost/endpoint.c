@@ -16,8 +16,9 @@
  *
  * A peer that connects and disconnects all the time costs much. So the rate of connections is
  * limited: ACCEPT_BURST at once, and then one in ACCEPT_MS. If there are more, the listener is
- * disarmed until the timer arms it again. This is also done if vhost_endpoint_drop_for() dropped
- *the front-end, and if there are no free descriptors and the listener would always be readable.
+ * disarmed until the timer arms it again. This is also done in two other cases: if
+ * vhost_endpoint_drop_for() dropped the front-end, and if the system has no free descriptors,
+ * because then the listener stays readable all the time.
  *
  * The time that the control thread spends on a front-end is measured (allowance.h). If the
  * front-end used much time, or if the event loop is late, an event of the socket only puts the
@@ -100,14 +101,14 @@ static void wait_ms(struct vhost_endpoint *ep, unsigned ms)
 	event_add(ep->timer, &tv);
 }
 
-/* Count a visit that began with visit_begin(dev->waited_ns). */
-static void charge(struct vhost_endpoint *ep, const struct visit *v)
+/* Count a visit that began at start_ns, when dev->waited_ns was waited_ns. */
+static void charge(struct vhost_endpoint *ep, uint64_t start_ns, uint64_t waited_ns)
 {
-	uint64_t now, took = visit_took(v, &now), waited = ep->dev->waited_ns - v->waited_ns;
+	uint64_t now = clock_ns(), waited = ep->dev->waited_ns - waited_ns;
 
-	allowance_charge(&ep->allowance, v->start_ns, v->start_ns + took, waited);
-	vhost_work_spend(now - v->start_ns);
-	ep->longest_ns = MAX(ep->longest_ns, took - MIN(took, waited));
+	allowance_charge(&ep->allowance, start_ns, now, waited);
+	vhost_work_spend(now - start_ns);
+	ep->longest_ns = MAX(ep->longest_ns, now - start_ns - MIN(now - start_ns, waited));
 }
 
 /* Wait for the next front-end, as soon as the next one is allowed. */
@@ -150,10 +151,10 @@ static void close_session(struct vhost_endpoint *ep)
 /* The front-end has disconnected, or is to be disconnected. */
 static void end_session(struct vhost_endpoint *ep, const char *how)
 {
-	const struct visit visit = visit_begin(ep->dev->waited_ns);
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 
 	close_session(ep);
-	charge(ep, &visit);
+	charge(ep, start, waited);
 	vhost_tell(ep->dev, LOG_INFO, "front-end %s", how);
 	ep->since_ms = clock_ms();
 	wait_for_frontend(ep);
@@ -169,14 +170,14 @@ static void on_inband(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval later = {.tv_usec = INBAND_RETRY_US};
 	struct vhost_endpoint *ep = arg;
-	const struct visit visit = visit_begin(ep->dev->waited_ns);
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 
 	(void)fd;
 	if ((what & EV_READ) && vhost_inband_service(ep->dev) == -EAGAIN)
 		event_add(ep->inband_retry, &later);
 	else
 		event_add(ep->inband_event, NULL);
-	charge(ep, &visit);
+	charge(ep, start, waited);
 }
 
 static void watch_inband(struct vhost_endpoint *ep)
@@ -241,8 +242,8 @@ static void note_awaited(struct vhost_endpoint *ep)
 
 static void serve(struct vhost_endpoint *ep)
 {
-	const struct visit visit = visit_begin(ep->dev->waited_ns);
-	uint64_t pause = allowance_rest(&ep->allowance, visit.start_ns);
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
+	uint64_t pause = allowance_rest(&ep->allowance, start);
 	int error;
 
 	if (pause) {
@@ -252,7 +253,7 @@ static void serve(struct vhost_endpoint *ep)
 	}
 	/* Read nothing while too many descriptors of the port are still being closed. */
 	error = vhost_fd_flooded(ep->dev) ? SESSION_RESTS : session_receive(ep->session);
-	charge(ep, &visit);
+	charge(ep, start, waited);
 	note_awaited(ep);
 	if (error == SESSION_RESTS)
 		rest(ep, 0);
@@ -308,13 +309,13 @@ static void open_session(struct vhost_endpoint *ep, int fd)
 
 static void accept_front_end(struct vhost_endpoint *ep)
 {
-	const struct visit visit = visit_begin(ep->dev->waited_ns);
+	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 	/* syscalls: accept4 socket connect getsockopt */
 	int accepted = accept4(ep->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (accepted >= 0) {
 		open_session(ep, accepted);
-		charge(ep, &visit);
+		charge(ep, start, waited);
 		return;
 	}
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)

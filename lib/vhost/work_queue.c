@@ -6,8 +6,6 @@
 
 #include <event2/event.h>
 
-#include "base/run_delay.h"
-
 static TAILQ_HEAD(, vhost_work) line = TAILQ_HEAD_INITIALIZER(line);
 static struct event *next_work;
 static unsigned users;
@@ -53,7 +51,6 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
 
 int vhost_work_open(struct event_base *base)
 {
-	run_delay_open();
 	if (users++ == 0)
 		next_work = evtimer_new(base, on_work, NULL);
 	return next_work ? 0 : -ENOMEM;
@@ -61,7 +58,6 @@ int vhost_work_open(struct event_base *base)
 
 void vhost_work_close(void)
 {
-	run_delay_close();
 	if (--users)
 		return;
 	if (next_work)

@@ -29,10 +29,7 @@ struct vhost_work {
 	void *arg;
 };
 
-/*
- * Each user of the queue opens it once and closes it once, also after -ENOMEM. run_delay_ns() can
- * be used meanwhile.
- */
+/* Each user of the queue opens it once and closes it once, also after -ENOMEM. */
 int vhost_work_open(struct event_base *base);
 void vhost_work_close(void);
 

@@ -91,6 +91,8 @@ struct net_driver *attach(struct switch_process *sw, unsigned port, const struct
 	int err = net_driver_create(c, &nd);
 
 	must_equal(-err, 0, "errno of net_driver_create");
+	/* If the control thread loses its CPU, the front-end may have to rest for 4.6 s. */
+	nd->fe.timeout_ms = 8000;
 	err = net_driver_connect(nd, sw->path[port]);
 	must_equal(-err, 0, "errno of net_driver_connect");
 	return nd;

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/errand.h"
 #include "base/log.h"
 #include "base/nudge.h"
@@ -123,14 +121,6 @@ static enum vring_direction fake_ring_direction(const struct vhost_device *dev, 
 	return index % 2 ? VRING_TRANSMIT : VRING_RECEIVE;
 }
 
-static void yield_for(unsigned us)
-{
-	int64_t end = clock_ns() + us * INT64_C(1000);
-
-	while (clock_ns() < end)
-		sched_yield();
-}
-
 static int fake_set_mtu(struct vhost_device *dev, uint16_t mtu)
 {
 	struct fake *f = dev->opaque;
@@ -138,10 +128,7 @@ static int fake_set_mtu(struct vhost_device *dev, uint16_t mtu)
 	if (mtu == 1000)
 		return -EINVAL;
 	f->mtu = mtu;
-	if (f->yields)
-		yield_for(f->delay_us);
-	else
-		usleep(f->delay_us);
+	usleep(f->delay_us);
 	return 0;
 }
 

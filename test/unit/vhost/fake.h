@@ -41,7 +41,6 @@ struct fake {
 	unsigned pauses, ring_pauses, resumes, synchronizes, calls_set;
 	uint16_t mtu;
 	unsigned delay_us; /* how long set_mtu() takes */
-	bool yields;       /* and then it leaves the CPU to other threads instead of sleeping */
 	uint8_t config[FAKE_CONFIG];
 	uint8_t announced[6];
 	uint8_t state[1000]; /* saved and loaded; a first byte of 0xff is refused */

@@ -3,9 +3,6 @@
  * The order in which front-ends are served. Some of them wait, are silent, connect too often, or
  * were dropped before.
  */
-#include <pthread.h>
-#include <sched.h>
-
 #include "endpoint_fixture.h"
 #include "vhost/work_queue.h"
 
@@ -45,46 +42,6 @@ static void be_slow_and_go(void)
 	close(fd);
 	run_until(&disconnects, 1);
 	connects = disconnects = 0;
-}
-
-static void *spin(void *end)
-{
-	while (!__atomic_load_n((bool *)end, __ATOMIC_RELAXED))
-		;
-	return NULL;
-}
-
-/* Serving the front-end takes long, but most of the time another thread has the CPU. */
-static void a_thread_that_takes_the_cpu_costs_no_front_end_time(void **state)
-{
-	cpu_set_t before, one;
-	pthread_t thread;
-	bool end = false;
-	int cpu = 0;
-
-	(void)state;
-	assert_int_equal(serve(t.path), 0);
-	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
-	while (!CPU_ISSET(cpu, &before))
-		cpu++;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
-	assert_int_equal(pthread_create(&thread, NULL, spin, &end), 0);
-	int fd = front_end();
-	converse(fd);
-	t.fake.dev->state.features = VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-	t.fake.dev->state.protocol_features = VHOST_PROTOCOL_BIT(NET_MTU);
-	t.fake.yields = true;
-	t.fake.delay_us = 80000;
-	send_mtus(fd, 3);
-	run_ms(500); /* the front-end would rest for more than a second after the first message */
-	assert_int_equal(t.fake.mtu, 1502);
-	__atomic_store_n(&end, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
-	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
-	close(fd);
-	run_until(&disconnects, 1);
 }
 
 static void a_silent_front_end_gives_way_to_one_that_waits(void **state)
@@ -274,7 +231,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_front_end_that_talks_keeps_its_socket),
-	    TEST(a_thread_that_takes_the_cpu_costs_no_front_end_time),
 	    TEST(a_silent_front_end_gives_way_to_one_that_waits),
 	    TEST(a_silent_front_end_may_stay_while_nobody_waits),
 	    TEST(connections_have_a_rate),
