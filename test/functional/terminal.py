@@ -56,6 +56,10 @@ class Terminal:
         return re.search(pattern, self.shown, re.S)
 
     def type(self, text):
+        if "\x04" in text:
+            # An end of file becomes a NUL if the program changes to single characters after it.
+            wait_for(lambda: not termios.tcgetattr(self.fd)[3] & termios.ICANON,
+                     "program that reads single characters", 5)
         os.write(self.fd, text.encode())
 
     def end(self):
