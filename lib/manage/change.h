@@ -2,8 +2,8 @@
 /*
  * Changes that take several turns of the event loop: a configuration that is applied, from a client
  * or from the file; a bridge that is added; and a configuration that is written. Requests for other
- * changes wait, in order, for the end of the first two. Who wants to read or write the file waits
- * for the end of the writing, too.
+ * changes wait, in order, for the end of the first two. A request that reads or writes the
+ * file also waits for the end of the writing.
  *
  * Threads: the control thread. The file is written by an errand.
  */

@@ -85,15 +85,23 @@ struct net_config usual_config(uint64_t features, unsigned n_pairs)
 	};
 }
 
+int connect_patiently(struct net_driver *nd, const char *path)
+{
+	int usual_ms = nd->fe.timeout_ms, err;
+
+	nd->fe.timeout_ms = 8000;
+	err = net_driver_connect(nd, path);
+	nd->fe.timeout_ms = usual_ms;
+	return err;
+}
+
 struct net_driver *attach(struct switch_process *sw, unsigned port, const struct net_config *c)
 {
 	struct net_driver *nd;
 	int err = net_driver_create(c, &nd);
 
 	must_equal(-err, 0, "errno of net_driver_create");
-	/* If the control thread loses its CPU, the front-end may have to rest for 4.6 s. */
-	nd->fe.timeout_ms = 8000;
-	err = net_driver_connect(nd, sw->path[port]);
+	err = connect_patiently(nd, sw->path[port]);
 	must_equal(-err, 0, "errno of net_driver_connect");
 	return nd;
 }

@@ -54,6 +54,12 @@ void random_fill(uint64_t *state, void *bytes, uint32_t len);
 /* Receive buffers of 2 KiB in one piece; 256 entries; n_pairs queue pairs. */
 struct net_config usual_config(uint64_t features, unsigned n_pairs);
 
+/*
+ * net_driver_connect(), which may take 8 s. If the control thread loses its CPU while it serves a
+ * front-end, the front-end has to rest for up to 4.6 s. 0 or -errno.
+ */
+int connect_patiently(struct net_driver *nd, const char *path);
+
 /* Create a driver and connect it to port p, or end the test. */
 struct net_driver *attach(struct switch_process *sw, unsigned port, const struct net_config *c);
 

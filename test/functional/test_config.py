@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import ROOT, VSWITCHD, Lab, Process, Switch, dropped, wait_for
+from raw_client import answer_of, ask
 
 sys.path.insert(0, str(ROOT / "python"))
 
@@ -194,12 +194,12 @@ def test_other_changes_wait_for_a_file_that_is_being_applied(setting):
         setting.switch.signal(signal.SIGHUP)
         assert watcher.receive()["params"]["port"] == "n0"
         late, asked = [f"late{number}" for number in range(10)], [
-            ask(setting, "port.set", name=names[-1], isolated=True),
-            ask(setting, "fdb.add", mac="52:54:00:00:00:01", port=names[-1]),
-            ask(setting, "bridge.set", name="default", drop_unknown=False),
+            ask(setting.control, "port.set", name=names[-1], isolated=True),
+            ask(setting.control, "fdb.add", mac="52:54:00:00:00:01", port=names[-1]),
+            ask(setting.control, "bridge.set", name="default", drop_unknown=False),
         ]
         for name in late:
-            asked.append(ask(setting, "port.add", name=name, socket=f"{setting.lab.dir}/{name}.sock"))
+            asked.append(ask(setting.control, "port.add", name=name, socket=f"{setting.lab.dir}/{name}.sock"))
             time.sleep(0.002)
         added = [watcher.receive()["params"]["port"] for _ in [*names[1:], *late]]
     assert added[:len(names) - 1] == names[1:] and sorted(added[len(names) - 1:]) == late
@@ -229,23 +229,9 @@ def start_with_slow_disk(setting, *options):
     return go
 
 
-def ask(setting, method, **params):
-    """A request whose answer is not waited for."""
-    raw = socket.socket(socket.AF_UNIX)
-    raw.settimeout(10)
-    raw.connect(str(setting.control))
-    raw.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
-    return raw
-
-
-def answer_of(raw):
-    with raw, raw.makefile() as lines:
-        return json.loads(lines.readline())
-
-
 def test_only_the_file_waits_for_a_slow_disk(setting):
     go = start_with_slow_disk(setting)
-    saves = [ask(setting, "config.save"), ask(setting, "config.save")]
+    saves = [ask(setting.control, "config.save"), ask(setting.control, "config.save")]
     time.sleep(0.3)
     before = len(setting.switch.err())
     setting.switch.signal(signal.SIGHUP)
@@ -271,12 +257,12 @@ def test_only_the_file_waits_for_a_slow_disk(setting):
 def test_a_switch_ends_while_requests_wait(setting, slow_disk):
     if slow_disk:
         start_with_slow_disk(setting)
-        ask(setting, "config.save")
+        ask(setting.control, "config.save")
     else:
         setting.start()
     ports = [{"name": f"n{number}", "socket": f"{setting.lab.dir}/n{number}.sock"} for number in range(1000)]
-    asked = [ask(setting, "config.apply", config={"ports": ports}), ask(setting, "config.save"),
-             ask(setting, "port.del", name="vm1")]
+    asked = [ask(setting.control, "config.apply", config={"ports": ports}), ask(setting.control, "config.save"),
+             ask(setting.control, "port.del", name="vm1")]
     time.sleep(0.2)
     setting.switch.signal(signal.SIGTERM)
     assert setting.switch.wait(10) == 0

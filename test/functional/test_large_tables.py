@@ -2,9 +2,7 @@
 """Bridges with large address tables come and go while others are answered at once."""
 
 import ctypes
-import json
 import resource
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import ROOT, Switch, wait_for
+from raw_client import answer_of, ask
 
 sys.path.insert(0, str(ROOT / "python"))
 
@@ -95,19 +94,6 @@ def bridges(*sizes):
     return [{"name": f"b{number}", "mac_table": size} for number, size in enumerate(sizes)]
 
 
-def send(setting, method, **params):
-    raw = socket.socket(socket.AF_UNIX)
-    raw.settimeout(20)
-    raw.connect(str(setting.path))
-    raw.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
-    return raw
-
-
-def answer(raw):
-    with raw:
-        return json.loads(raw.makefile("rb").readline())
-
-
 def test_a_large_table_delays_nobody(setting):
     with setting.client() as client:
         client.call("bridge.add", name="first", mac_table=1)  # begins the thread for errands
@@ -142,7 +128,7 @@ def test_the_end_of_a_large_table_delays_nobody(setting):
 def begin(setting, name):
     """Ask for a bridge, and return when its table is being made. There is no other large table."""
     wait_for(lambda: setting.memory() < setting.at_first + (32 << 20), "memory")
-    raw = send(setting, "bridge.add", name=name, mac_table=LARGEST - 9)
+    raw = ask(setting.path, "bridge.add", name=name, mac_table=LARGEST - 9)
     wait_for(lambda: setting.memory() > setting.at_first + (32 << 20), "table", interval=0.001)
     return raw
 
@@ -150,19 +136,19 @@ def begin(setting, name):
 def test_changes_wait_until_a_table_is_there(setting):
     with setting.client() as client:
         first = begin(setting, "red")
-        same = send(setting, "bridge.add", name="red", mac_table=7)
-        assert answer(first)["result"]["mac_table"] == LARGEST - 9
-        assert "there is a bridge of this name" in answer(same)["error"]["message"]
+        same = ask(setting.path, "bridge.add", name="red", mac_table=7)
+        assert answer_of(first)["result"]["mac_table"] == LARGEST - 9
+        assert "there is a bridge of this name" in answer_of(same)["error"]["message"]
         client.call("bridge.del", name="red")
 
         first = begin(setting, "red")
         assert client.call("bridge.del", name="red") == {}
-        assert answer(first)["result"]["name"] == "red" and names(client) == ["default"]
+        assert answer_of(first)["result"]["name"] == "red" and names(client) == ["default"]
 
         first = begin(setting, "red")
         changes = client.call("config.apply", config={"ports": [], "bridges": bridges(5)})["entries"]
         assert sorted((change["action"], change["name"]) for change in changes) == [("add", "b0"), ("del", "red")]
-        assert answer(first)["result"]["name"] == "red" and names(client) == ["default", "b0"]
+        assert answer_of(first)["result"]["name"] == "red" and names(client) == ["default", "b0"]
 
 
 def test_a_client_may_go_before_its_table_is_there(setting):

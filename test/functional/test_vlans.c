@@ -212,9 +212,7 @@ static int set_up(void **state)
 		snprintf(path[p], sizeof(path[p]), "%s/%u.sock", inside_dir, p);
 		must_work(add_port, &a);
 		must_equal(-net_driver_create(&c, &nd[p]), 0, "errno of net_driver_create");
-		/* If the control thread loses its CPU, the front-end may have to rest for 4.6 s. */
-		nd[p]->fe.timeout_ms = 8000;
-		must_equal(-net_driver_connect(nd[p], path[p]), 0, "errno of net_driver_connect");
+		must_equal(-connect_patiently(nd[p], path[p]), 0, "errno of net_driver_connect");
 	}
 	introduce(nd, N);
 	s[0] = usual_stream(nd, 0, 1, 1);

@@ -274,7 +274,7 @@ static bool storm_is_over(unsigned from, const struct sent *f)
 	return true;
 }
 
-/* Note who gets the flooded frame. */
+/* Note which ports get the flooded frame. */
 static void flood(unsigned from, struct sent *f, unsigned number)
 {
 	const struct setting *s = &model.of[from];

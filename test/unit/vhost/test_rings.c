@@ -335,11 +335,13 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 	struct fake *f = *state;
 	int error = LIVES;
 	int64_t last = clock_ns();
+	uint64_t held;
 	unsigned n;
 
 	start_device(f, SPLIT);
 	for (n = 0; !error && n < 2 * RATE_BURST; n++) {
 		struct vhost_wire_vring_state wire = {1, n % 2};
+		uint64_t holds = f->dev->holds;
 		int64_t now = clock_ns();
 
 		/* No time passes for the rate, however slow the machine is. */
@@ -347,11 +349,13 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 		last = now;
 		fake_send(f, VHOST_USER_SET_VRING_ENABLE, 0, &wire, sizeof(wire), NULL, 0);
 		error = fake_run(f);
+		assert_in_range(f->dev->holds - holds, 0, 1);
 	}
 	assert_int_equal(error, SESSION_RESTS);
 	assert_in_range(n, RATE_BURST - 100, 2 * RATE_BURST - 1);
 	/* On a slow machine the wait of a message may be over before the test sees it. */
 	assert_true(f->dev->holds >= 1);
+	held = f->dev->holds;
 	/*
 	 * If a message comes meanwhile, it waits. The test adds ten seconds to the wait, so that
 	 * the wait cannot end too early on a busy machine.
@@ -359,6 +363,7 @@ static void who_disturbs_workers_all_the_time_has_to_rest(void **state)
 	rate_add(&f->dev->rate, more, clock_ns());
 	fake_send(f, VHOST_USER_SET_OWNER, 0, NULL, 0, NULL, 0);
 	assert_int_equal(fake_run(f), SESSION_RESTS);
+	assert_int_equal(f->dev->holds, held);
 	f->dev->rate.until_ns -= more * RATE_PERIOD_NS;
 	usleep(2 * SESSION_REST_MS * 1000);
 	assert_int_equal(fake_run(f), LIVES);
