@@ -39,13 +39,24 @@ void inside_begin(void (*fn)(void *arg), void *arg, _Atomic(bool) *done)
 	must_equal(write(requests[1], &request, sizeof(request)), sizeof(request), "a request");
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/*
+ * The control thread publishes changes at the end of a turn of its event loop. It reads the second
+ * request in a later turn.
+ */
 void inside_call(void (*fn)(void *arg), void *arg)
 {
 	static _Atomic(bool) done;
 
-	inside_begin(fn, arg, &done);
-	while (!atomic_load(&done))
-		usleep(20);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		inside_begin(turn ? nothing : fn, arg, &done);
+		while (!atomic_load(&done))
+			usleep(20);
+	}
 }
 
 static void on_request(evutil_socket_t fd, short what, void *arg)
@@ -91,10 +102,12 @@ static void end_loop(void *arg)
 
 static void *in_thread(void *arg)
 {
+	static _Atomic(bool) done;
+
 	(void)arg;
 	sched_setaffinity(0, sizeof(control_cpus), &control_cpus);
 	outcome = all_tests();
-	inside_call(end_loop, NULL);
+	inside_begin(end_loop, NULL, &done);
 	return NULL;
 }
 

@@ -16,8 +16,8 @@ extern char inside_dir[64];
 /* Start the switch with one worker, run tests(), end the switch. Returns what tests() returned. */
 int inside_run(int (*tests)(void));
 
-/* Let the control thread call fn(arg), and wait for its end. */
+/* Let the control thread call fn(arg), and wait until workers use what it has changed. */
 void inside_call(void (*fn)(void *arg), void *arg);
 
-/* The same without waiting: *done becomes true at the end. One at a time. */
+/* The same without waiting: *done becomes true when fn has returned. One at a time. */
 void inside_begin(void (*fn)(void *arg), void *arg, _Atomic(bool) *done);
