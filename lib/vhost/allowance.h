@@ -10,14 +10,14 @@
  *
  *	busy	Its front-ends used more than a tenth of the time lately. Front-ends of ports that
  *		are not busy are served first.
- *	resting	Single visits took long. The cause is nearly always something that the front-end
+ *	resting	Visits took long. The cause is nearly always something that the front-end
  *		shares with the switch: a socket with many watchers, or a file that others lock. The
  *		port is not served for 20 times the excess of these visits.
  *
  * Time in which a visit waits for workers is not counted, because another port may be the cause.
  * The visit of an honest front-end can take long, too, if the control thread loses its CPU. So the
- * first ALLOWANCE_FREE_NS of long visits have no effect, and a single visit counts as at most
- * ALLOWANCE_LONG_MAX_NS.
+ * first ALLOWANCE_FREE_NS of long visits have no effect. A visit counts as at most this time if it
+ * is the only long visit in ALLOWANCE_ALONE_NS, and as at most ALLOWANCE_LONG_MAX_NS otherwise.
  */
 #pragma once
 
@@ -34,6 +34,7 @@
 #define ALLOWANCE_LONG_MAX_NS UINT64_C(250000000)
 #define ALLOWANCE_LONG_TIMES  20
 #define ALLOWANCE_FREE_NS     UINT64_C(20000000) /* long time that has no effect */
+#define ALLOWANCE_ALONE_NS    UINT64_C(10000000000)
 
 /* All zero: no time was used yet. */
 struct allowance {
@@ -49,7 +50,7 @@ struct allowance {
 static inline void allowance_charge(
     struct allowance *a, uint64_t start_ns, uint64_t end_ns, uint64_t waited_ns)
 {
-	uint64_t took = end_ns - start_ns;
+	uint64_t took = end_ns - start_ns, most = ALLOWANCE_LONG_MAX_NS;
 
 	a->visit_ns = (3 * a->visit_ns + took) / 4;
 	a->share_until_ns = MAX(a->share_until_ns, start_ns) + took * ALLOWANCE_SHARES;
@@ -58,7 +59,9 @@ static inline void allowance_charge(
 	took -= MIN(took, waited_ns);
 	if (took <= ALLOWANCE_LONG_NS)
 		return;
-	took = MIN(took - ALLOWANCE_LONG_NS, ALLOWANCE_LONG_MAX_NS);
+	if (a->long_until_ns + ALLOWANCE_ALONE_NS <= start_ns)
+		most = ALLOWANCE_FREE_NS;
+	took = MIN(took - ALLOWANCE_LONG_NS, most);
 	a->long_until_ns = MAX(a->long_until_ns, start_ns) + took * ALLOWANCE_LONG_TIMES;
 }
 

@@ -104,11 +104,50 @@ static void what_was_had_long_ago_does_not_count(void **state)
 	assert_int_equal(allowance_due(&a, 30000 * MS), 30000 * MS);
 }
 
+/* The control thread can lose its CPU at any time. */
+static void a_long_visit_alone_has_no_effect(void **state)
+{
+	struct allowance a = {0};
+
+	(void)state;
+	for (uint64_t now = 60000 * MS; now < 120000 * MS; now += 11000 * MS) {
+		allowance_charge(&a, now, now + 500 * MS, 0);
+		assert_int_equal(allowance_rest(&a, now + 500 * MS), 0);
+	}
+}
+
+/* The time that a port gets in nine minutes if its visits take so long, with these pauses. */
+static uint64_t all_visits(uint64_t visit_ns, uint64_t pause_ns)
+{
+	struct allowance a = {0};
+	uint64_t now = 60000 * MS, end = now + 540000 * MS, sum = 0;
+
+	while (now < end) {
+		allowance_charge(&a, now, now + visit_ns, 0);
+		sum += visit_ns;
+		now += visit_ns;
+		now += MAX(allowance_rest(&a, now), pause_ns);
+	}
+	return sum;
+}
+
+static void repeated_long_visits_get_a_ninth_of_the_time_at_most(void **state)
+{
+	(void)state;
+	for (uint64_t visit_ns = 25 * MS; visit_ns <= 500 * MS; visit_ns += 5 * MS) {
+		assert_in_range(all_visits(visit_ns, 0), 1, 60000 * MS);
+		/* Nor does it help to wait until a long visit is alone. */
+		assert_in_range(all_visits(visit_ns, 10400 * MS), 1, 60000 * MS);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_crowd_of_ports_does_not_delay_one_that_wants_little),
 	    cmocka_unit_test(what_was_had_long_ago_does_not_count),
+	    cmocka_unit_test(a_long_visit_alone_has_no_effect),
+	    cmocka_unit_test(repeated_long_visits_get_a_ninth_of_the_time_at_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
