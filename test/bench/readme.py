@@ -2,12 +2,13 @@
 """The README's section on performance, from one record per measured processor.
 
 A record is the part of a result that a reader needs: the machine, every goal with its verdict, and the tables.
-scripts/bench --readme FOLDER writes the record of the processor in FOLDER to doc/bench, replaces an older one,
-and writes the section from all records there.
+scripts/bench --readme FOLDER writes the record of the processor in FOLDER and two of its drawings to doc/bench,
+replaces older ones, and writes the section from all records there.
 """
 
 import json
 import re
+import shutil
 
 import real
 from figures import (
@@ -24,8 +25,11 @@ CASES = [("peers", "64 packed", "64 bytes, packed"), ("peers", "64 split", "64 b
          ("peers", "1518 packed", "1518 bytes, packed"), ("peers", "1518 split", "1518 bytes, split"),
          ("tso", "60000 packed TSO rings of 256", f"{TSO} 256"),
          ("tso", "60000 packed TSO rings of 1024", f"{TSO} 1,024")]
+# Drawings of a result that the README shows, with what they say to a reader who cannot see them.
+DRAWINGS = {"real-cycles": "cycles per frame by traffic", "peers-cycles-packed": "cycles per frame by frame size"}
 TRAFFIC = [(real.SECTION, row.name, row.name) for row in real.ROWS]
 PEERS = (RTE_VHOST, RTE_VHOST_CHAINED, OVS, FLOOR)
+REACHED = ("met", "aim met")
 ONE_ONLY = ("So far only one processor was measured with this version of the bench. A run of it on another one and "
             "`scripts/bench --readme FOLDER` add that one's figures here.")
 
@@ -125,6 +129,22 @@ def latency_table(entry):
                 [[name, *(f"{value:.1f}" for value in values)] for name, values in found["us"].items()])
 
 
+def drawing_lines(entry):
+    name, cpu = slug(entry["machine"]), processor(entry["machine"])
+    return "\n".join(f"![{DRAWINGS[drawing]}, {cpu}](doc/bench/{name}-{drawing}.svg)\n"
+                     for drawing in entry.get("drawings", ())).rstrip()
+
+
+def goal_lines(found):
+    """What was not reached is there at once, the rest on demand."""
+    wanting = [goal for goal in found if goal["verdict"] not in REACHED]
+    parts = ["Every goal was reached."] if not wanting else ["What was not reached:", goal_table(wanting)]
+    others = [goal for goal in found if goal["verdict"] in REACHED]
+    if others:
+        parts += ["<details><summary>The goals that were reached</summary>", goal_table(others), "</details>"]
+    return "\n\n".join(parts)
+
+
 def section(entry):
     """One processor's."""
     m = entry["machine"]
@@ -132,8 +152,8 @@ def section(entry):
             f"{m['when'].split()[0]}, {entry['rounds']} rounds; one core switches, one generates. "
             f"{verdict_line(entry['goals'])}")
     noisy = ", ".join(f"{name} {spread:.0%}" for name, spread in entry["noisy"].items())
-    parts = [f"### {processor(m)}", head, simd_lines(m), goal_table(entry["goals"]), throughput_table(entry),
-             traffic_table(entry), latency_table(entry),
+    parts = [f"### {processor(m)}", head, drawing_lines(entry), throughput_table(entry), traffic_table(entry),
+             latency_table(entry), goal_lines(entry["goals"]), simd_lines(m),
              f"The machine was noisy; by so much did the floor itself spread: {noisy}." if noisy else "",
              *(f"{name} is left out: {why}." for name, why in entry["left_out"].items()),
              *(f"Failed: {fault}." for fault in entry["faults"])]
@@ -155,6 +175,14 @@ def read(folder):
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
+def keep_drawings(folder, kept, name):
+    for drawing in DRAWINGS:
+        copy = kept / f"{name}-{drawing}.svg"
+        copy.unlink(missing_ok=True)
+        if (folder / f"{drawing}.svg").exists():
+            shutil.copyfile(folder / f"{drawing}.svg", copy)
+
+
 def rewrite(path, folder, kept):
     """path: the README; folder: a result; kept: the records. Returns what is wrong, or None."""
     try:
@@ -168,8 +196,11 @@ def rewrite(path, folder, kept):
     if everything["quick"]:
         return f"bench: {folder} is of a quick run, which judges nothing; the README tells of whole ones"
     kept.mkdir(parents=True, exist_ok=True)
-    mine = kept / f"{slug(everything['machine'])}.json"
-    mine.write_text(json.dumps(record(everything), indent=1) + "\n")
+    name = slug(everything["machine"])
+    keep_drawings(folder, kept, name)
+    drawings = [drawing for drawing in DRAWINGS if (kept / f"{name}-{drawing}.svg").exists()]
+    mine = {**record(everything), "drawings": drawings}
+    (kept / f"{name}.json").write_text(json.dumps(mine, indent=1) + "\n")
     path.write_text(f"{before}{BEGIN}\n\n{render(read(kept))}\n\n{END}\n{after}")
     print(f"the performance section of {path} is that of {folder} and of the other processors in {kept}")
     return None

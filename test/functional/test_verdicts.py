@@ -5,6 +5,7 @@ import copy
 import json
 import math
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -434,6 +435,31 @@ def test_the_readme_shows_traffic(page):
     assert "| IMIX |" not in readme.throughput_table(old) + readme.traffic_table(old)
 
 
+def test_the_readme_shows_drawings(page, tmp_path):
+    result = everything(good())
+    report.write(result, tmp_path)
+    assert "![" not in page(result)
+    (tmp_path / "real-cycles.svg").write_text("<svg>1</svg>")
+    link = "doc/bench/a-cpu-26-2-real-cycles.svg"
+    assert f"![cycles per frame by traffic, a CPU (family 26, model 2)]({link})\n" in page(result)
+    (tmp_path / "real-cycles.svg").write_text("<svg>2</svg>")
+    page(result)
+    assert (tmp_path / "kept" / Path(link).name).read_text() == "<svg>2</svg>"
+    # A drawing of an older result does not stay beside newer figures.
+    (tmp_path / "real-cycles.svg").unlink()
+    assert "![" not in page(result) and not list(tmp_path.glob("kept/*.svg"))
+
+
+def test_the_readme_shows_first_what_was_not_reached(page):
+    results = good()
+    text = page(everything(results))
+    assert "Every goal was reached." in text
+    results["peers"]["64 packed"][OURS] = runs(70, rate=10e6, busy=0.6)
+    shown, folded = page(everything(results)).split("<details>")
+    assert " | MISSED | " in shown and " | met | " not in shown
+    assert " | MISSED | " not in folded and " | met | " in folded and folded.count("</details>") == 1
+
+
 def test_the_readme_keeps_every_processors_figures(page):
     text = page(everything(good()))
     assert text.count("### ") == 1 and "### a CPU (family 26, model 2)" in text and readme.ONE_ONLY in text
@@ -460,6 +486,8 @@ def test_the_readme_of_this_tree_is_what_the_records_say():
     assert text.count(readme.BEGIN + "\n") == text.count(readme.END + "\n") == 1
     records = readme.read(ROOT / "doc/bench")
     assert not records or f"{readme.BEGIN}\n\n{readme.render(records)}\n\n{readme.END}\n" in text
+    for drawing in re.findall(r"!\[.*\]\((.*)\)", text):
+        assert (ROOT / drawing).exists(), drawing
 
 
 def test_every_goal_is_of_a_case_that_is_measured():
