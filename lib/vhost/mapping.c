@@ -6,16 +6,22 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/closer.h"
 #include "base/errand.h"
+#include "base/util.h"
 #include "vhost/limits.h"
 #include "vhost/ring.h"
 
 /*
  * The control thread itself unmaps mappings up to this size. An errand unmaps larger mappings, in
- * steps of this size.
+ * steps that begin with this size.
  */
-#define QUICK (UINT64_C(16) << 20)
+#define QUICK    (UINT64_C(16) << 20)
+#define STEP_MAX (UINT64_C(128) << 20)
+/* The time that a step should take. */
+#define STEP_MIN_NS UINT64_C(50000)
+#define STEP_MAX_NS UINT64_C(200000)
 
 /* This is not a part of a port, because an errand may run longer than its port exists. */
 static struct account {
@@ -75,23 +81,34 @@ unsigned vhost_mapping_count(unsigned owner)
 	return owner < CLOSER_OWNERS ? atomic_load(&accounts[owner].pieces) : 0;
 }
 
+/* A step of this size took so long. The time depends on the pages that were in use. */
+static uint64_t next_step(uint64_t step, uint64_t took_ns)
+{
+	if (took_ns < STEP_MIN_NS)
+		return MIN(2 * step, STEP_MAX);
+	return took_ns > STEP_MAX_NS ? MAX(step / 2, QUICK) : step;
+}
+
 /*
- * Unmap in small steps, because an mmap in another thread waits until a munmap has ended. If a page
- * is larger than a step, munmap fails, and the whole mapping is unmapped at once.
+ * Unmap in small steps, because an mmap in another thread waits until a munmap has ended. The steps
+ * grow where no page was used: a mapping can have terabytes of these, and the switch waits for this
+ * errand when it ends. If a page is larger than a step, munmap fails, and the whole mapping is
+ * unmapped at once.
  */
 static void unmap(const struct piece *piece)
 {
-	uint64_t done = 0;
+	uint64_t done = 0, step = QUICK;
 
 	/* syscalls: munmap */
 	while (done < piece->len) {
-		uint64_t step = piece->len - done < QUICK ? piece->len - done : QUICK;
+		uint64_t len = MIN(step, piece->len - done), start = clock_ns();
 
-		if (munmap(piece->base + done, step) < 0) {
+		if (munmap(piece->base + done, len) < 0) {
 			munmap(piece->base + done, piece->len - done);
 			break;
 		}
-		done += step;
+		done += len;
+		step = next_step(step, clock_ns() - start);
 	}
 	give_back(piece->account, piece->len);
 }
