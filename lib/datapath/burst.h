@@ -38,11 +38,13 @@
 #define FRAME_MAX        (65535 + 14 + 8)
 #define BURST_NOTIFY_MAX 64 /* so many queues can wait until burst_notify() has to be called */
 /*
- * The most bytes of a burst, and the most GSO segments that its frames would need if all of them
- * were segmented. The first frame is always taken. Frames beyond the limits wait for the next
- * visit. The limits are enough for eight TSO frames of 64 KiB.
+ * The most bytes of a burst, the most segments of memory that contain them, and the most GSO
+ * segments that its frames would need if all of them were segmented. The first frame is always
+ * taken. Frames beyond the limits wait for the next visit. The limits are enough for eight TSO
+ * frames of 64 KiB. Each segment of memory can cost a page fault.
  */
 #define BURST_BYTES        (8 << 16)
+#define BURST_SEGMENTS     (8 * 36)
 #define BURST_GSO_SEGMENTS 512
 /* How often one burst checks full destinations again, all destinations together. */
 #define BURST_RETRIES 8

@@ -293,17 +293,18 @@ static __attribute__((noinline)) void reject(struct burst *b, unsigned i)
 }
 
 /*
- * The number of frames, from the first on, that together have at most BURST_BYTES. It is at least
- * one.
+ * The number of frames, from the first on, that together have at most BURST_BYTES, in at most
+ * BURST_SEGMENTS. It is at least one.
  */
-static unsigned within_bytes(const struct burst *b)
+static unsigned within_limits(const struct burst *b)
 {
-	uint32_t bytes = 0;
+	uint32_t bytes = 0, segments = 0;
 	unsigned i;
 
 	for (i = 0; i < b->n; i++) {
 		bytes += b->in.chain[i].len;
-		if (i && bytes > BURST_BYTES)
+		segments += b->in.chain[i].n_segments;
+		if (i && (bytes > BURST_BYTES || segments > BURST_SEGMENTS))
 			break;
 	}
 	return i;
@@ -330,7 +331,7 @@ static void snapshot_any(struct burst *b)
 	uint32_t gso_segments = 0, most = port_frame_max(from);
 	uint64_t bytes = 0;
 
-	burst_keep(b, within_bytes(b));
+	burst_keep(b, within_limits(b));
 	prefetch_heads(b, offloads ? 0 : hdr_len);
 	for (i = 0; i < b->n; i++) {
 		const struct vring_chain *c = &b->in.chain[i];

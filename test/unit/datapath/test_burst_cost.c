@@ -46,6 +46,34 @@ static void a_burst_takes_so_many_segments_and_leaves_the_rest(void **state)
 	close_world();
 }
 
+/* Each piece of memory can cost a page fault. */
+static void a_burst_takes_so_many_pieces_of_memory_and_leaves_the_rest(void **state)
+{
+	enum { PIECES = 90, PIECE = 4, FRAMES = 8 };
+
+	(void)state;
+	for (unsigned packed = 0; packed < 2; packed++) {
+		struct driver_buffer piece[PIECES];
+		const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+		uint8_t *frame;
+
+		open_world_with(&(struct world_options){.ports = 2, .packed = packed});
+		offer(&w.to[1], take(BUFFER), BUFFER, FRAMES);
+		fdb_learn(w.fdb, mac_load(mac), 1, 0);
+		frame = make_frame(1, PIECES * PIECE - VIRTIO_NET_HDR_LEN, 0);
+		for (unsigned i = 0; i < PIECES; i++)
+			piece[i] = (struct driver_buffer){
+			    .addr = frame + i * PIECE - w.memory, .len = PIECE};
+		for (unsigned i = 0; i < FRAMES; i++)
+			assert_int_equal(
+			    driver_ring_add(&w.from.driver, piece, PIECES, 0, frame), 0);
+		driver_ring_publish(&w.from.driver);
+		assert_int_equal(run_all(FRAMES, BURST_SEGMENTS / PIECES), 3);
+		assert_int_equal(delivered(1), FRAMES);
+		close_world();
+	}
+}
+
 static void a_frame_of_too_many_segments_is_not_looked_at(void **state)
 {
 	(void)state;
@@ -347,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_burst_takes_so_many_bytes_and_leaves_the_rest),
 	    cmocka_unit_test(a_burst_takes_so_many_segments_and_leaves_the_rest),
+	    cmocka_unit_test(a_burst_takes_so_many_pieces_of_memory_and_leaves_the_rest),
 	    cmocka_unit_test(a_frame_of_too_many_segments_is_not_looked_at),
 	    cmocka_unit_test(frames_longer_than_the_mtu_are_dropped),
 	    cmocka_unit_test(a_header_of_another_kind_is_dropped),
