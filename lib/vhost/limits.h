@@ -27,3 +27,5 @@
  * is not read until fewer are being closed.
  */
 #define VHOST_CLOSING_MAX 16
+/* The same for large mappings that errands unmap. */
+#define VHOST_UNMAPPING_MAX 4

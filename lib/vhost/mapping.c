@@ -26,6 +26,7 @@
 /* This is not a part of a port, because an errand may run longer than its port exists. */
 static struct account {
 	_Atomic(uint64_t) bytes, pieces;
+	_Atomic(unsigned) unmapping; /* pieces that errands unmap, or will unmap */
 } accounts[CLOSER_OWNERS], all;
 
 struct piece {
@@ -115,7 +116,10 @@ static void unmap(const struct piece *piece)
 
 static void unmap_errand(void *arg)
 {
-	unmap(arg);
+	const struct piece *piece = arg;
+
+	unmap(piece);
+	atomic_fetch_sub(&piece->account->unmapping, 1);
 	free(arg);
 }
 
@@ -127,9 +131,16 @@ void vhost_mapping_release(const struct vhost_device *dev, void *base, uint64_t 
 
 	if (copy) {
 		*copy = piece;
+		atomic_fetch_add(&piece.account->unmapping, 1);
 		if (errand_run(unmap_errand, copy) == 0)
 			return;
+		atomic_fetch_sub(&piece.account->unmapping, 1);
 		free(copy);
 	}
 	unmap(&piece);
+}
+
+bool vhost_mapping_flooded(const struct vhost_device *dev)
+{
+	return atomic_load(&account_of(dev)->unmapping) >= VHOST_UNMAPPING_MAX;
 }

@@ -121,6 +121,7 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	X(ring_restart, NEEDS_NOTHING, "GET_VRING_BASE and SET_VRING_KICK of a ring in turn") \
 	X(memory_toggle, NEEDS_NOTHING, "SET_MEM_TABLE with 7 and 8 regions in turn") \
 	X(memory_slots, NEEDS_NOTHING, "ADD_MEM_REG up to the limit and REM_MEM_REG") \
+	X(sparse_slots, NEEDS_NOTHING, "ADD_MEM_REG and REM_MEM_REG of 16 sparse files of 64 GiB") \
 	X(feature_toggle, NEEDS_NOTHING, "SET_FEATURES with and without the dirty log") \
 	X(log_toggle, NEEDS_NOTHING, "SET_LOG_BASE with other sizes") \
 	X(announcements, FLOODS, "SEND_RARP as fast as it goes, each another address") \

@@ -128,6 +128,22 @@ void peer_memory_slots(struct peer_world *w)
 	}
 }
 
+/* No page of the regions is in use. */
+void peer_sparse_slots(struct peer_world *w)
+{
+	struct guest *g = busy_guest(w, 1, VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS));
+	unsigned n = 16;
+
+	add_regions(w, g, n, 64 * 1024 * MIB);
+	peer_attacks(w);
+	for (;;) {
+		for (unsigned i = 2; i < 2 + n; i++)
+			after(w, g, frontend_add_mem_reg(&g->fe, i));
+		for (unsigned i = 2 + n; i-- > 2;)
+			after(w, g, frontend_rem_mem_reg(&g->fe, i));
+	}
+}
+
 void peer_feature_toggle(struct peer_world *w)
 {
 	struct guest *g = busy_guest(w, 8, 0);
