@@ -10,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TIMEOUT_NS UINT64_C(5000000000)
-#define LOST_NS    UINT64_C(300000000) /* a frame that has not arrived by then is lost */
+#define TIMEOUT_NS  UINT64_C(5000000000)
+#define PATIENCE_MS 8000
+#define LOST_NS     UINT64_C(300000000) /* a frame that has not arrived by then is lost */
 
 void must_at(bool condition, const char *what, const char *file, int line)
 {
@@ -89,7 +90,7 @@ int connect_patiently(struct net_driver *nd, const char *path)
 {
 	int usual_ms = nd->fe.timeout_ms, err;
 
-	nd->fe.timeout_ms = 8000;
+	nd->fe.timeout_ms = PATIENCE_MS;
 	err = net_driver_connect(nd, path);
 	nd->fe.timeout_ms = usual_ms;
 	return err;
@@ -103,6 +104,7 @@ struct net_driver *attach(struct switch_process *sw, unsigned port, const struct
 	must_equal(-err, 0, "errno of net_driver_create");
 	err = connect_patiently(nd, sw->path[port]);
 	must_equal(-err, 0, "errno of net_driver_connect");
+	nd->fe.timeout_ms = PATIENCE_MS;
 	return nd;
 }
 

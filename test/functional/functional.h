@@ -60,7 +60,10 @@ struct net_config usual_config(uint64_t features, unsigned n_pairs);
  */
 int connect_patiently(struct net_driver *nd, const char *path);
 
-/* Create a driver and connect it to port p, or end the test. */
+/*
+ * Create a driver and connect it to port p, or end the test. Its front-end goes on waiting 8 s for
+ * each answer.
+ */
 struct net_driver *attach(struct switch_process *sw, unsigned port, const struct net_config *c);
 
 /* 02:00:00:00:0n:mm */

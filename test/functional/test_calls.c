@@ -18,11 +18,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define MS       UINT64_C(1000000)
-#define DELAYS   1000
-#define WATCHERS 150000
-#define RINGS    (2 * NET_PAIRS_MAX)
-#define ANSWERS  40
+#define MS        UINT64_C(1000000)
+#define DELAYS    1000
+#define WATCHERS  150000
+#define RINGS     (2 * NET_PAIRS_MAX)
+#define ANSWERS   40
+#define ANSWER_NS (40 * MS)
 
 struct lab {
 	struct switch_process sw;
@@ -214,7 +215,7 @@ static void test_a_call_is_not_lost_when_its_ring_begins_anew(void **state)
 		usleep(200);
 		/* This starts all rings anew. */
 		must_equal(-frontend_rem_mem_reg(fe, extra), 0, "errno of a region less");
-		lost += poll(&called, 1, 1000) == 0;
+		lost += poll(&called, 1, 2000) == 0;
 		frontend_region_destroy(fe, extra);
 	}
 	printf("%u of 15 calls were lost\n", lost);
@@ -244,34 +245,46 @@ static void *ask(void *arg)
 	return NULL;
 }
 
+/* All rings are started anew. Each of them gets a call, because one may have been lost. */
+static void start_rings_anew(struct lab *l)
+{
+	usleep(50000);
+	for (unsigned i = 0; i < RINGS; i++)
+		fill_eventfd(l->hostile->queue[i].call_fd);
+	frontend_rem_mem_reg(&l->hostile->fe, l->hostile->rings_region);
+	frontend_add_mem_reg(&l->hostile->fe, l->hostile->rings_region);
+}
+
+/* A machine that stands still delays answers, too, so there are three tries. */
 static void test_full_blocking_eventfds_do_not_delay_answers(void **state)
 {
 	static struct lab l;
-	struct asker asker = {.longest = 0};
+	struct asker asker;
 	pthread_t thread;
-	uint64_t start;
+	uint64_t start, longest = UINT64_MAX;
 
 	(void)state;
-	open_lab(&l, 1, NET_PAIRS_MAX);
-	frontend_init(&asker.fe);
-	must_equal(-frontend_connect(&asker.fe, l.sw.path[3]), 0, "errno of a connect");
-	pthread_create(&thread, NULL, ask, &asker);
-	usleep(50000);
-	for (unsigned i = 0; i < RINGS; i++)
-		fill_eventfd(l.hostile->queue[i].call_fd);
-	/* All rings are started anew. Each of them gets a call, because one may have been lost. */
-	frontend_rem_mem_reg(&l.hostile->fe, l.hostile->rings_region);
-	frontend_add_mem_reg(&l.hostile->fe, l.hostile->rings_region);
-	pthread_join(thread, NULL);
-	printf("the longest of %u answers took %lu us\n", asker.answers, asker.longest / 1000);
-	must(!asker.failed, "a front-end got no answer");
-	must(asker.longest < 40 * MS, "another front-end's answer");
+	for (unsigned try = 0; try < 3 && longest >= ANSWER_NS; try++) {
+		if (try)
+			close_lab(&l);
+		open_lab(&l, 1, NET_PAIRS_MAX);
+		asker = (struct asker){.longest = 0};
+		frontend_init(&asker.fe);
+		must_equal(-frontend_connect(&asker.fe, l.sw.path[3]), 0, "errno of a connect");
+		pthread_create(&thread, NULL, ask, &asker);
+		start_rings_anew(&l);
+		pthread_join(thread, NULL);
+		longest = asker.longest;
+		printf("the longest of %u answers took %lu us\n", asker.answers, longest / 1000);
+		must(!asker.failed, "a front-end got no answer");
+		frontend_cleanup(&asker.fe);
+	}
+	must(longest < ANSWER_NS, "another front-end's answer");
 	for (start = now_ns();
 	     !switch_log_contains(&l.sw, "blocks: the front-end has filled it");) {
 		must(now_ns() - start < 5000 * MS, "the log does not say why");
 		usleep(1000);
 	}
-	frontend_cleanup(&asker.fe);
 	close_lab(&l);
 }
 

@@ -292,6 +292,9 @@ static uint64_t change_all_in_one_turn(struct switch_process *sw, struct net_dri
 		    0, "errno of SET_VRING_ENABLE");
 	}
 	kill(sw->pid, SIGCONT);
+	/* A message that has to be answered would make it publish what has changed so far. */
+	for (unsigned tries = 0; tries < 500 && count_snapshots(sw) == before; tries++)
+		usleep(10000);
 	usleep(50000);
 	return count_snapshots(sw) - before;
 }

@@ -149,7 +149,7 @@ static void round_of_rings(struct lab *l)
 	c.ring_size = 128;
 	must_equal(-net_driver_create(&c, &nd), 0, "errno of net_driver_create");
 	must_equal(
-	    -net_driver_connect(nd, l->sw.path[2]), 0, "errno of a good front-end after bad ones");
+	    -connect_patiently(nd, l->sw.path[2]), 0, "errno of a good front-end after bad ones");
 	for (unsigned i = 0; i < 20; i++) {
 		scribble(l, nd, random_next(&l->random) % 2);
 		for (unsigned k = 0; k < 2; k++)

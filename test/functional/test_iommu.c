@@ -13,6 +13,7 @@
 #define PAGE       4096u
 #define IOMMU      VIRTIO_BIT(F_ACCESS_PLATFORM)
 #define FRAMES     300
+#define SLOTS      2000 /* more than those of two rings of 256, with frames that are lost */
 #define TIMEOUT_NS UINT64_C(30000000000)
 
 struct lab {
@@ -108,9 +109,11 @@ static void translated_traffic(uint64_t features)
 		s[i] = usual_stream(l.nd, i, 1 - i, 1 + i);
 		s[i].lossy = true;
 	}
-	/* Use every slot of the rings once. */
-	for (unsigned i = 0; i < 20; i++)
+	/* Use every slot of the rings once, whether its frame is lost or not. */
+	for (uint64_t end = now_ns() + TIMEOUT_NS; s[0].sent < SLOTS || s[1].sent < SLOTS;) {
+		must(now_ns() < end, "the first streams hardly run");
 		streams_run(s, 2, 30);
+	}
 	for (unsigned i = 0; i < 2; i++) {
 		s[i] = usual_stream(l.nd, i, 1 - i, 3 + i);
 		s[i].len_max = 1514;

@@ -347,7 +347,7 @@ static void test_frames_for_a_port_that_left_are_counted(void **state)
 	must_equal(switch_counter(stats, 0, "ingress", "flooded"),
 	    switch_counter(l->before, 0, "ingress", "flooded"), "frames flooded");
 	json_decref(stats);
-	must_equal(-net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a second connection");
+	must_equal(-connect_patiently(l->nd[2], l->sw.path[2]), 0, "errno of a second connection");
 	expect_at(l, 2, broadcast, l->mac[2], 3);
 	expect_at(l, 0, l->mac[2], l->mac[0], 4);
 }
@@ -387,8 +387,7 @@ static void test_a_front_end_that_comes_back_keeps_its_addresses(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		leave_for_a_while(l);
 		must_equal(flooded_for_2(l), 0, "frames flooded while it is away");
-		must_equal(
-		    -net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
+		must_equal(-connect_patiently(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
 		expect_at(l, 0, l->mac[2], l->mac[0], 4);
 	}
 }
@@ -418,7 +417,7 @@ static void test_addresses_of_a_front_end_that_stays_away_are_forgotten(void **s
 	wait_for_log(l, "1 addresses are forgotten: its front-end did not come back");
 	must_equal(flooded_for_2(l), 10, "frames flooded after the time");
 	/* A guest that connects to the socket now gets such frames like all other ports. */
-	must_equal(-net_driver_connect(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
+	must_equal(-connect_patiently(l->nd[2], l->sw.path[2]), 0, "errno of a connection");
 	expect_at(l, 0, l->mac[2], l->mac[0], 6);
 	/* After a frame from the address at another port, frames for it go there. */
 	expect_at(l, 1, broadcast, l->mac[2], 5);
@@ -437,7 +436,7 @@ static pid_t other_guest(const struct lab *l)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (net_driver_create(&c, &nd) || net_driver_connect(nd, l->sw.path[2]))
+	if (net_driver_create(&c, &nd) || connect_patiently(nd, l->sw.path[2]))
 		_exit(1);
 	for (;;)
 		pause();
