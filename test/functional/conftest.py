@@ -8,8 +8,9 @@ import pytest
 from lab import Lab
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Told to end, end as with Ctrl-C: labs are closed, nothing stays behind."""
+    config.addinivalue_line("markers", "alone: judges throughput, or a time shorter than a second; scripts/test runs it alone")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

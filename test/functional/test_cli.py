@@ -321,6 +321,7 @@ def test_fd_is_a_port(lab):
         switch.stop()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("signum", (signal.SIGTERM, signal.SIGINT), ids=("SIGTERM", "SIGINT"))
 def test_signal_ends_it_within_a_second(lab, signum):
     switch = Switch(lab, ["a.sock", "b.sock"])
@@ -329,6 +330,7 @@ def test_signal_ends_it_within_a_second(lab, signum):
     assert not any(path.exists() for path in switch.paths)
 
 
+@pytest.mark.alone
 def test_signal_ends_it_with_a_front_end_connected(lab):
     switch = Switch(lab, ["a.sock", "b.sock"])
     with socket.socket(socket.AF_UNIX) as front_end:
@@ -386,6 +388,7 @@ def start_as_installed(lab, *options):
     return Switch(lab, [], "--socket-path", str(path), *options, as_installed=True)
 
 
+@pytest.mark.alone
 def test_without_huge_pages_it_warns_and_runs(lab, no_huge_pages):
     switch = start_as_installed(lab)
     warnings = [line for line in switch.err().splitlines() if "warning" in line]
@@ -399,6 +402,7 @@ def test_no_huge_is_quiet(lab):
     switch.stop()
 
 
+@pytest.mark.alone
 def test_with_huge_pages_it_is_quiet_and_leaves_no_file(lab):
     if int(HUGE_PAGES.read_text()) < 64:
         pytest.fail("no huge pages on this machine: scripts/setup reserves them")

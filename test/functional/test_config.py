@@ -160,6 +160,7 @@ def test_sighup_without_a_file_is_ignored(lab):
     assert switch.alive() and switch.err() == before
 
 
+@pytest.mark.alone
 def test_ports_that_stay_lose_no_frame(setting):
     setting.start()
     ports = [word for name in ("vm1", "vm2") for word in ("--port", f"{setting.lab.dir}/{name}.sock")]

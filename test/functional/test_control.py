@@ -209,6 +209,7 @@ def typical_time(client):
     return sorted(times)[25]
 
 
+@pytest.mark.alone
 def test_slow_and_half_open_clients_keep_nobody_waiting(setting):
     """A hundred clients that send half a line, or do not read; then an operator comes."""
     memory = memory_kb(setting.switch)
@@ -239,6 +240,7 @@ def test_slow_and_half_open_clients_keep_nobody_waiting(setting):
         assert operator.call("version")
 
 
+@pytest.mark.alone
 def test_the_lines_of_clients_are_limited(setting):
     before = setting.switch.err()
     for _ in range(300):
@@ -441,6 +443,7 @@ def private_kb(switch):
     return int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{switch.pid}/status").read_text())[1])
 
 
+@pytest.mark.alone
 def test_removed_ports_leave_neither_memory_nor_many_lines(lab):
     path = lab.dir / "control.sock"
     switch = Switch(lab, [], "--control", path)
@@ -480,12 +483,13 @@ def test_what_was_removed_comes_back(lab):
         with pytest.raises(vswitch.Error, match="busy.sock") as caught:
             client.call("config.apply", config=wanted)
         assert "could not be added again" not in str(caught.value)
-        assert client.call("config.get") == before
+        after = client.call("config.get")  # a port takes the first index that is free by then
+        assert sorted(after["ports"], key=str) == sorted(before["ports"], key=str)
         assert all(stat.S_ISSOCK(Path(port["socket"]).stat().st_mode) for port in before["ports"])
         with listen(lab.dir / "vm.sock"):
             with pytest.raises(vswitch.Error, match="busy.sock.*; 1 port that was removed could not be added again"):
                 client.call("config.apply", config=wanted)
-        assert names_of(client) == [str(path) for path in switch.paths]
+        assert sorted(names_of(client)) == [str(path) for path in switch.paths]
 
 
 def test_there_is_room_to_come_back(lab):
@@ -735,6 +739,7 @@ def test_the_copy_of_a_table_goes_when_no_client_wants_to_know(lab):
             wait_for(lambda: megabytes() < before + 5, "the end of the watch", 20)
 
 
+@pytest.mark.alone
 def test_many_new_addresses_cost_the_control_thread_little(lab):
     """Guests that send from a million addresses, and a client that is told of as many as it can take."""
     setting = Guested(lab)
@@ -772,6 +777,7 @@ def test_addresses_can_be_forgotten(lab):
             client.call("fdb.flush", port="x")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("mode", ("off", "dry-run", "on", "rotate"))
 def test_queues_can_be_given_to_workers(lab, mode):
     setting = Guested(lab, "--workers", "2", "--balance", mode, "--balance-interval", "3000")
@@ -812,6 +818,7 @@ def test_queues_can_be_given_to_workers(lab, mode):
     assert result["received"] == result["sent"] > 5000 and result["reordered"] == result["corrupt"] == 0
 
 
+@pytest.mark.alone
 def test_the_switch_can_be_set(lab):
     setting = Guested(lab, "--workers", "2", "--balance", "off")
     with setting.client() as client:
@@ -870,6 +877,7 @@ def test_the_log_tells_who_has_changed_what(setting, client):
                     "fdb.flush port logged", "switch.set balance on", "config.apply"]
 
 
+@pytest.mark.alone
 def test_the_lines_about_changes_are_limited(setting, client):
     """Also those about ports that come and go, each of which has a limit of its own."""
     before = len(setting.switch.err())
@@ -985,6 +993,7 @@ def test_lists_in_requests_have_a_limit(setting, client):
         assert caught.value.code == -32602
 
 
+@pytest.mark.alone
 def test_a_large_configuration_keeps_nobody_waiting(lab):
     """Others are served in between, and it takes less than a second of the control thread."""
     path = lab.dir / "control.sock"

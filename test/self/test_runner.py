@@ -76,6 +76,11 @@ if {missing}
 endif
 """
 
+CONFTEST = """
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: runs alone")
+"""
+
 
 def write(path, text, executable=False):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,6 +103,7 @@ class Project:
         write(folder / "meson_options.txt", "option('tests', type: 'feature')\n")
         write(folder / "meson.build", MESON.format(tests=list(tests), missing=str(missing).lower()))
         write(folder / "test/test_it.c", PROGRAM)
+        write(folder / "test/functional/conftest.py", CONFTEST)
         # Every file that scripts/test gives to pytest.
         for name in re.findall(r"(?:self|functional)/test_\w+", (ROOT / "scripts/test").read_text()):
             self.pytest(name, "def test_it(): pass")
@@ -311,6 +317,39 @@ def test_what_measures_no_time_runs_first_and_what_does_runs_alone(project):
     assert sorted(lines[:2]) == ["begin blk", "begin uml"], "beside each other"
     assert sorted(lines[2:4]) == ["end blk", "end uml"]
     assert lines[4:] == [f"{word} {name}" for name in timed for word in ("begin", "end")]
+
+
+KINDS = """
+import pytest
+def note(word):
+    open("{diary}", "a").write(word + " ")
+@pytest.mark.alone
+def test_this(): note("{name}-alone")
+def test_that(): note("{name}-beside")
+"""
+
+
+def test_each_case_of_a_file_with_both_kinds_runs_once(project):
+    """And a file that lacks one of them, or has a mark that nobody knows, fails."""
+    made = project()
+    text = (ROOT / "scripts/test").read_text()
+    files = re.search(r"\[cli\]=\"(.*?)\"", text, re.S)[1].split()
+    names = re.search(r"^for name in ([^;]*); do\n    timeless\[functional/test_\$name\]=some$", text, re.M)[1].split()
+    assert len(names) > 1 and {f"functional/test_{name}" for name in names} <= set(files)
+    some = [f"functional/test_{name}" for name in names[:2]]
+    for name in set(files) - set(some):  # the others take time
+        (made.folder / f"test/{name}.py").unlink()
+        text = re.sub(rf"{name}\b", "", text)
+    (made.folder / "scripts/test").write_text(text)
+    for name in some:
+        made.pytest(name, KINDS.format(name=name, diary=made.folder / "diary"))
+    assert made.run("cli")[::2] == (0, (STEPS + 2 * len(some), 0, 0))
+    words = (made.folder / "diary").read_text().split()
+    assert sorted(words[:len(some)]) == sorted(f"{name}-beside" for name in some)
+    assert sorted(words[len(some):]) == sorted(f"{name}-alone" for name in some)
+    made.pytest(some[0], "def test_it(): pass")
+    made.pytest(some[1], "import pytest\n@pytest.mark.alnoe\ndef test_it(): pass")
+    assert made.run("cli")[::2] == (1, (STEPS + 2 * len(some) - 3, 3, 0)), "of the second one nothing runs, twice"
 
 
 DIARY = """
