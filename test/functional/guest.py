@@ -195,7 +195,7 @@ class Guest(Process):
         return text + f"console: ...\n{tail.decode(errors='replace')}\n".replace("\r", "")
 
 
-def ping(source, target, count=20, size=56, interval=0.05, ipv6=False):
+def ping(source, target, count=20, size=56, interval=0.02, ipv6=False):
     """Ping and return (sent, received)."""
     command = f"ping {'-6 ' if ipv6 else ''}-c {count} -i {interval} -W 2 -s {size} "
     output = source.run(command + (target.ip6 if ipv6 else target.ip), timeout=60, check=False)

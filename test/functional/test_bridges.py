@@ -39,7 +39,7 @@ class Setting:
         """Frames from the first port to the second one; returns how many arrived, and were sent."""
         ports = [word for name in self.names for word in ("--port", name)]
         report = self.lab.dir / "result.json"
-        subprocess.run([PKTGEN, "--no-huge", *ports, "--rate", "500", "--duration", "1", "--pattern", "uni", "--ring-size",
+        subprocess.run([PKTGEN, "--no-huge", *ports, "--rate", "500", "--duration", "0.5", "--pattern", "uni", "--ring-size",
                         "4096", "--json", report, *options], capture_output=True, timeout=60)
         result = json.loads(report.read_text())
         return result["received"], result["sent"]
