@@ -72,7 +72,11 @@ def pktgen_on(ports, *options, check=True, timeout=60, command=()):
     for port in ports:
         argv += ["--port", port]
     argv = [str(word) for word in [*argv, *options]]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
+    for _ in range(3):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout)
+        # If the control thread loses its CPU while it serves a front-end, the front-end has to rest for seconds.
+        if not check or done.returncode != 2 or "it does not answer" not in done.stderr:
+            break
     if check:  # 3: a busy machine made frames late, so only the latencies are worth nothing
         assert done.returncode in (0, 3), (done.returncode, done.stdout, done.stderr)
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
