@@ -265,7 +265,7 @@ static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t fr
 	uint32_t need[BURST_FRAMES];
 
 	if (n == b->n) /* a group of all frames is in order */
-		return queue_reserve_alike(q, &b->out, &b->in, n);
+		return queue_reserve_alike(q, &b->out, &b->in, 0, n);
 	for (unsigned k = 0; k < n; k++) {
 		need[k] = b->in.chain[frames[k]].len;
 		__asm__(""); /* do not vectorize: n is small, and the code before the loop long */

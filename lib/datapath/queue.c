@@ -16,16 +16,19 @@ static void keep_first(struct queue *q, struct vring_batch *batch, unsigned keep
 		q->ops->unfetch(q, batch, keep);
 }
 
-/* The first length is at first_len, and the others follow stride bytes apart. */
+/*
+ * The first length is at first_len, and the others follow stride bytes apart. Each chain has to
+ * hold `more` bytes more.
+ */
 static unsigned reserve_in_order(struct queue *q, struct vring_batch *batch,
-    const uint32_t *first_len, size_t stride, unsigned n)
+    const uint32_t *first_len, size_t stride, int32_t more, unsigned n)
 {
 	const char *at = (const char *)first_len;
 	unsigned i;
 
 	n = fetch_anew(q, batch, n);
 	for (i = 0; batch->single_segment && i < n; i++, at += stride) {
-		uint32_t len = *(const uint32_t *)(const void *)at;
+		uint32_t len = *(const uint32_t *)(const void *)at + more;
 
 		if (batch->chain[i].len < len)
 			break;
@@ -38,13 +41,13 @@ static unsigned reserve_in_order(struct queue *q, struct vring_batch *batch,
 unsigned queue_reserve_single_any(
     struct queue *q, struct vring_batch *batch, const uint32_t len[], unsigned n)
 {
-	return reserve_in_order(q, batch, len, sizeof(len[0]), n);
+	return reserve_in_order(q, batch, len, sizeof(len[0]), 0, n);
 }
 
-unsigned queue_reserve_alike_any(
-    struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n)
+unsigned queue_reserve_alike_any(struct queue *q, struct vring_batch *batch,
+    const struct vring_batch *from, int32_t more, unsigned n)
 {
-	return reserve_in_order(q, batch, &from->chain[0].len, sizeof(from->chain[0]), n);
+	return reserve_in_order(q, batch, &from->chain[0].len, sizeof(from->chain[0]), more, n);
 }
 
 unsigned queue_reserve_any(struct queue *q, struct vring_batch *batch, const uint32_t len[],

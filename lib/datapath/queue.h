@@ -71,8 +71,8 @@ static ALWAYS_INLINE bool queue_wants_call(struct queue *q)
  * would have used it is dropped. This is all that it costs: later frames get the next chains. The
  * other queues of the port do not depend on it, and no flow moves to another queue.
  */
-unsigned queue_reserve_alike_any(
-    struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n);
+unsigned queue_reserve_alike_any(struct queue *q, struct vring_batch *batch,
+    const struct vring_batch *from, int32_t more, unsigned n);
 unsigned queue_reserve_single_any(
     struct queue *q, struct vring_batch *batch, const uint32_t len[], unsigned n);
 unsigned queue_reserve_any(struct queue *q, struct vring_batch *batch, const uint32_t len[],
@@ -82,11 +82,11 @@ unsigned queue_reserve_any(struct queue *q, struct vring_batch *batch, const uin
  * Reserve buffers of an egress queue: vring_reserve_alike(), vring_reserve_single() and
  * vring_reserve() for all kinds.
  */
-static ALWAYS_INLINE unsigned queue_reserve_alike(
-    struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n)
+static ALWAYS_INLINE unsigned queue_reserve_alike(struct queue *q, struct vring_batch *batch,
+    const struct vring_batch *from, int32_t more, unsigned n)
 {
-	return queue_is_vhost(q) ? vhost_queue_reserve_alike(q, batch, from, n)
-				 : queue_reserve_alike_any(q, batch, from, n);
+	return queue_is_vhost(q) ? vhost_queue_reserve_alike(q, batch, from, more, n)
+				 : queue_reserve_alike_any(q, batch, from, more, n);
 }
 
 static ALWAYS_INLINE unsigned queue_reserve_single(

@@ -51,12 +51,12 @@ static ALWAYS_INLINE void vhost_queue_complete(struct queue *q, const struct vri
 	vring_complete(vhost_queue_ring(q), batch);
 }
 
-static ALWAYS_INLINE unsigned vhost_queue_reserve_alike(
-    struct queue *q, struct vring_batch *batch, const struct vring_batch *from, unsigned n)
+static ALWAYS_INLINE unsigned vhost_queue_reserve_alike(struct queue *q, struct vring_batch *batch,
+    const struct vring_batch *from, int32_t more, unsigned n)
 {
 	struct vring *ring = vhost_queue_ring(q);
 
-	n = vring_reserve_alike(ring, batch, from, n);
+	n = vring_reserve_alike(ring, batch, from, more, n);
 	vhost_queue_tell_misses(q, ring);
 	return n;
 }

@@ -260,10 +260,10 @@ static enum vring_reserve_status gather(
 
 /*
  * vring_reserve_single for lengths in memory: the first at first_len, the others stride bytes
- * apart.
+ * apart. Each buffer has to hold `more` bytes more.
  */
 static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_batch *batch,
-    const uint32_t *first_len, size_t stride, unsigned n)
+    const uint32_t *first_len, size_t stride, int32_t more, unsigned n)
 {
 	const char *at = (const char *)first_len;
 	unsigned i = 0;
@@ -273,7 +273,7 @@ static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_ba
 	n = vring_fetch(vr, batch, n);
 	if (LIKELY(batch->single_segment)) {
 		for (; i < n; i++, at += stride) {
-			uint32_t len = *(const uint32_t *)(const void *)at;
+			uint32_t len = *(const uint32_t *)(const void *)at + more;
 
 			if (UNLIKELY(batch->chain[i].len < len))
 				break;
@@ -288,13 +288,17 @@ static ALWAYS_INLINE unsigned reserve_in_order(struct vring *vr, struct vring_ba
 unsigned vring_reserve_single(
     struct vring *vr, struct vring_batch *batch, const uint32_t len[], unsigned n)
 {
-	return reserve_in_order(vr, batch, len, sizeof(len[0]), n);
+	return reserve_in_order(vr, batch, len, sizeof(len[0]), 0, n);
 }
 
-unsigned vring_reserve_alike(
-    struct vring *vr, struct vring_batch *batch, const struct vring_batch *from, unsigned n)
+unsigned vring_reserve_alike(struct vring *vr, struct vring_batch *batch,
+    const struct vring_batch *from, int32_t more, unsigned n)
 {
-	return reserve_in_order(vr, batch, &from->chain[0].len, sizeof(from->chain[0]), n);
+	const uint32_t *len = &from->chain[0].len;
+	size_t stride = sizeof(from->chain[0]);
+
+	return LIKELY(more == 0) ? reserve_in_order(vr, batch, len, stride, 0, n)
+				 : reserve_in_order(vr, batch, len, stride, more, n);
 }
 
 unsigned vring_reserve(struct vring *vr, struct vring_batch *batch, const uint32_t len[],

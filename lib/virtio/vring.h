@@ -467,9 +467,12 @@ struct vring_reservation {
 unsigned vring_reserve_single(
     struct vring *vr, struct vring_batch *batch, const uint32_t len[], unsigned n);
 
-/* The same for n frames, where frame i is as long as chain i of `from`. */
-unsigned vring_reserve_alike(
-    struct vring *vr, struct vring_batch *batch, const struct vring_batch *from, unsigned n);
+/*
+ * The same for n frames, where frame i is `more` bytes longer than chain i of `from`. more may be
+ * negative, but no frame may be shorter than 0.
+ */
+unsigned vring_reserve_alike(struct vring *vr, struct vring_batch *batch,
+    const struct vring_batch *from, int32_t more, unsigned n);
 
 /*
  * Reserve buffers of a receive queue for n frames of len[i] bytes (net header included), in order.

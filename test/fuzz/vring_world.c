@@ -219,7 +219,7 @@ static void reserve_single(struct world *w, const uint32_t len[], unsigned n, bo
 
 	for (unsigned i = 0; i < n; i++)
 		from.chain[i].len = len[i];
-	got = alike ? vring_reserve_alike(&w->ring, &w->batch, &from, n)
+	got = alike ? vring_reserve_alike(&w->ring, &w->batch, &from, 0, n)
 		    : vring_reserve_single(&w->ring, &w->batch, len, n);
 
 	promise(got <= n && got == w->batch.n);
