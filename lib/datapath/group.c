@@ -40,6 +40,16 @@ static unsigned choose_queue(struct burst *b, const struct port *to, unsigned i)
 	return ((uint64_t)f->hash * to->n_egress) >> 32;
 }
 
+static ALWAYS_INLINE void group_init(struct group *group, struct queue *q, uint32_t slot)
+{
+	group->queue = q;
+	group->slot = slot;
+	group->n = 0;
+	group->done = 0;
+	group->needs = 0;
+	group->part = group->rest = 0;
+}
+
 /*
  * Add frame i to the group of its queue. `to` is the port of destination dest. The frame is edited
  * first, so that a flow gets the same queue in floods.
@@ -57,13 +67,7 @@ static struct group *group_add(struct burst *b, unsigned dest, const struct port
 	if (g == 0) {
 		g = ++b->n_groups;
 		b->group_of_slot[slot] = g;
-		group = &b->group[g - 1];
-		group->queue = to->egress[k];
-		group->slot = slot;
-		group->n = 0;
-		group->done = 0;
-		group->needs = 0;
-		group->part = group->rest = 0;
+		group_init(&b->group[g - 1], to->egress[k], slot);
 	}
 	group = &b->group[g - 1];
 	group->frame[group->n++] = i;
@@ -362,7 +366,7 @@ static bool forward_all(struct burst *b, unsigned dest)
 		return false;
 	if (UNLIKELY(b->fwd->dest[dest].edit) && !(b->alike && !edit_needed(b, to, 0)))
 		return false;
-	*group = (struct group){.queue = to->egress[0], .slot = dest * PORT_QUEUES_MAX};
+	group_init(group, to->egress[0], dest * PORT_QUEUES_MAX);
 	group->n = b->n;
 	group->needs = b->plain_needs;
 	for (unsigned i = 0; i < BURST_FRAMES; i++)
