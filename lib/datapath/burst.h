@@ -92,6 +92,12 @@ struct head {
 	struct virtio_net_hdr net;
 } CACHE_ALIGNED;
 
+/* How the copy changes the frames of a group in a plain burst. Zeros: not at all. */
+struct change {
+	int32_t resize; /* VLAN_TAG_LEN: it adds `tag`; -VLAN_TAG_LEN: it removes the outer tag */
+	uint32_t tag;
+};
+
 /* The frames of a burst that go to the same queue with the same edit, in order. */
 struct group {
 	struct queue *queue;
@@ -104,6 +110,7 @@ struct group {
 	 * left.
 	 */
 	uint16_t part, rest;
+	struct change change;
 	struct vring_peek more; /* if frames are left: tells whether the ring got more buffers */
 	uint8_t frame[BURST_FRAMES];
 };
@@ -124,6 +131,7 @@ struct burst {
 	 * set, too. Stages that need other fields call burst_fill_in() first.
 	 */
 	bool plain;
+	bool verbatim;        /* the burst is plain, and no group has a change */
 	bool shorts;          /* in a plain burst: some frame has less than HEAD_BYTES */
 	uint32_t plain_needs; /* in a plain burst: enum offload, of all frames together */
 	enum cpu_level level;

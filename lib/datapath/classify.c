@@ -7,6 +7,9 @@
  * here. With which tag a frame leaves is decided when its destination is known (edit.h).
  */
 #include "datapath/burst.h"
+
+#include <string.h>
+
 #include "datapath/edit.h"
 
 const struct port_policy port_policy_none = {0};
@@ -60,16 +63,49 @@ static bool none_tagged(const struct burst *b)
 	return !tagged;
 }
 
+/* Do all heads have the same `bytes` bytes, less than 8, behind the addresses? */
+static bool same_types(const struct burst *b, unsigned bytes)
+{
+	uint64_t first, word, differ = 0;
+
+	memcpy(&first, b->head[0].data + VLAN_TAG_AT, sizeof(first));
+	for (unsigned i = 1; i < b->n; i++) {
+		memcpy(&word, b->head[i].data + VLAN_TAG_AT, sizeof(word));
+		differ |= first ^ word;
+	}
+	return !(differ << (64 - 8 * bytes)); /* the first bytes are the low ones */
+}
+
+/* Do all frames of a plain burst have the same tag, and one or none behind it; or have none a tag?
+ */
+static bool same_tags(const struct burst *b)
+{
+	if (ethertype_is_tag(load16(b->head[0].data + VLAN_TAG_AT)))
+		return !b->shorts && same_types(b, VLAN_TAG_LEN + 2);
+	return same_types(b, 2) || none_tagged(b);
+}
+
+/* Classify all frames of a plain burst at once. False: they differ, or they are to be dropped. */
+static bool classify_alike(struct burst *b)
+{
+	const struct vlan_port *port = &b->policy->vlan;
+	struct vlan_frame v;
+
+	if (!b->plain || b->plain_needs || !same_tags(b) ||
+	    !vlan_ingress(port, b->head[0].data, b->frame[0].len, &v))
+		return false;
+	for (unsigned i = 0; i < b->n; i++)
+		b->vlan[i] = v;
+	return true;
+}
+
 static void classify_vlan(struct burst *b)
 {
 	const struct vlan_port *port = &b->policy->vlan;
 
 	b->alike = true;
-	if (b->plain && !b->plain_needs && port->untagged != VLAN_NONE && LIKELY(none_tagged(b))) {
-		for (unsigned i = 0; i < b->n; i++)
-			b->vlan[i] = (struct vlan_frame){.domain = port->untagged};
+	if (LIKELY(classify_alike(b)))
 		return;
-	}
 	for (unsigned i = 0; i < b->n; i++) {
 		if (UNLIKELY(dropped(b, i))) {
 			b->vlan[i] = (struct vlan_frame){0};

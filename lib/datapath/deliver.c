@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "datapath/copy.h"
+#include "datapath/edit.h"
 #include "datapath/fallback.h"
 #include "datapath/notify.h"
 #include "datapath/queue.h"
@@ -121,11 +122,14 @@ static void copy_scattered(struct burst *b, const struct frame *f, const struct 
 	}
 }
 
-/* Prefetch the lines of a buffer: for writing, but the net header only for reading if not blind. */
-static ALWAYS_INLINE void prefetch_buffer(const uint8_t *at, bool blind)
+/*
+ * Prefetch the lines of a buffer: those of a head of head_max bytes for writing, but the net header
+ * only for reading if not blind.
+ */
+static ALWAYS_INLINE void prefetch_buffer(const uint8_t *at, uint32_t head_max, bool blind)
 {
 	__builtin_prefetch(at + VIRTIO_NET_HDR_LEN, 1);
-	__builtin_prefetch(at + VIRTIO_NET_HDR_LEN + HEAD_BYTES - 1, 1);
+	__builtin_prefetch(at + VIRTIO_NET_HDR_LEN + head_max - 1, 1);
 	if (blind)
 		__builtin_prefetch(at, 1);
 	else
@@ -138,8 +142,8 @@ static ALWAYS_INLINE void prefetch_reserved(
 	for (unsigned k = 0; k < n; k++) {
 		if (UNLIKELY(reserved[k].status != VRING_RESERVE_OK))
 			continue; /* nothing will be written */
-		prefetch_buffer(
-		    b->out.segment[b->out.chain[reserved[k].chain].segment].addr, blind);
+		prefetch_buffer(b->out.segment[b->out.chain[reserved[k].chain].segment].addr,
+		    HEAD_BYTES, blind);
 	}
 }
 
@@ -185,18 +189,41 @@ static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
 }
 
 /*
+ * Copy the head of a frame of a plain burst, at most n bytes. resize: see struct change. The
+ * addresses keep their place, and the bytes behind them move. No byte outside of the frame is
+ * written.
+ */
+static ALWAYS_INLINE void copy_plain_head(uint8_t *to, const uint8_t *head, uint32_t n, bool shorts,
+    int resize, const uint8_t tag[VLAN_TAG_LEN])
+{
+	uint32_t skip = resize < 0 ? VLAN_TAG_LEN : 0, move = resize > 0 ? VLAN_TAG_LEN : 0;
+
+	if (shorts || skip)
+		copy_short(to + move, head + skip, n - skip);
+	else
+		memcpy(to + move, head, HEAD_BYTES);
+	if (!resize)
+		return;
+	memcpy(to, head, VLAN_TAG_AT);
+	if (move)
+		memcpy(to + VLAN_TAG_AT, tag, VLAN_TAG_LEN);
+}
+
+/*
  * Copy frames of a plain burst into buffers of one segment. frames: the indices of n frames; NULL:
  * the first n frames. shorts: some frames may be shorter than HEAD_BYTES. asks: some frames may ask
- * for a checksum. Returns how many headers were written.
+ * for a checksum. resize, tag: see struct change. Returns how many headers were written.
  */
 static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[], unsigned n,
-    bool blind, bool shorts, bool asks, uint64_t *ret_bytes)
+    bool blind, bool shorts, bool asks, int resize, uint32_t tag, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
 	unsigned wrote = 0;
+	uint8_t tag_bytes[VLAN_TAG_LEN];
 
+	store32(tag_bytes, tag);
 	for (unsigned k = 0; k < n; k++)
-		prefetch_buffer(b->out.segment[k].addr, blind);
+		prefetch_buffer(b->out.segment[k].addr, HEAD_BYTES + MAX(resize, 0), blind);
 	for (unsigned k = 0; k < n; k++) {
 		unsigned i = frames ? frames[k] : k;
 		uint8_t *to = b->out.segment[k].addr;
@@ -205,31 +232,50 @@ static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[]
 
 		bytes += len;
 		wrote += write_header(to, asks ? &b->head[i].net : &no_offload_header, blind);
-		if (shorts)
-			copy_short(to + VIRTIO_NET_HDR_LEN, b->head[i].data, head);
-		else
-			memcpy(to + VIRTIO_NET_HDR_LEN, b->head[i].data, HEAD_BYTES);
+		copy_plain_head(
+		    to + VIRTIO_NET_HDR_LEN, b->head[i].data, head, shorts, resize, tag_bytes);
 		if (rest)
-			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES,
+			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES + resize,
 			    b->in.segment[i].addr + VIRTIO_NET_HDR_LEN + HEAD_BYTES, rest,
 			    b->level);
 	}
-	*ret_bytes = bytes;
+	*ret_bytes = bytes + (int64_t)n * resize;
 	return wrote;
+}
+
+/* Copy frames of a group that loses or gets tags. None of them asks for a checksum. */
+static ALWAYS_INLINE unsigned copy_changed(
+    struct burst *b, const struct group *g, unsigned n, bool blind, int resize, uint64_t *ret_bytes)
+{
+	uint32_t tag = g->change.tag;
+
+	return n == b->n && !b->shorts
+	    ? copy_plain(b, NULL, n, blind, false, false, resize, tag, ret_bytes)
+	    : copy_plain(b, g->frame + g->done, n, blind, true, false, resize, tag, ret_bytes);
+}
+
+static ALWAYS_INLINE unsigned copy_changed_ways(
+    struct burst *b, const struct group *g, unsigned n, bool blind, uint64_t *ret_bytes)
+{
+	if (g->change.resize > 0)
+		return copy_changed(b, g, n, blind, VLAN_TAG_LEN, ret_bytes);
+	if (g->change.resize < 0)
+		return copy_changed(b, g, n, blind, -VLAN_TAG_LEN, ret_bytes);
+	return copy_plain(b, g->frame + g->done, n, blind, true, false, 0, 0, ret_bytes);
 }
 
 static ALWAYS_INLINE unsigned copy_plain_ways(
     struct burst *b, const uint8_t frames[], unsigned n, bool blind, uint64_t *ret_bytes)
 {
 	if (b->plain_needs)
-		return b->shorts ? copy_plain(b, frames, n, blind, true, true, ret_bytes)
-				 : copy_plain(b, frames, n, blind, false, true, ret_bytes);
+		return b->shorts ? copy_plain(b, frames, n, blind, true, true, 0, 0, ret_bytes)
+				 : copy_plain(b, frames, n, blind, false, true, 0, 0, ret_bytes);
 	if (blind)
-		return copy_plain(b, frames, n, true, b->shorts, false, ret_bytes);
+		return copy_plain(b, frames, n, true, b->shorts, false, 0, 0, ret_bytes);
 	if (b->shorts)
-		return copy_plain(b, frames, n, false, true, false, ret_bytes);
-	return frames ? copy_plain(b, frames, n, false, false, false, ret_bytes)
-		      : copy_plain(b, NULL, n, false, false, false, ret_bytes);
+		return copy_plain(b, frames, n, false, true, false, 0, 0, ret_bytes);
+	return frames ? copy_plain(b, frames, n, false, false, false, 0, 0, ret_bytes)
+		      : copy_plain(b, NULL, n, false, false, false, 0, 0, ret_bytes);
 }
 
 static unsigned copy_plain_baseline(
@@ -260,6 +306,34 @@ static unsigned copy_all_plain(
 	return copy_plain_baseline(b, frames, n, blind, ret_bytes);
 }
 
+static unsigned copy_changed_baseline(
+    struct burst *b, const struct group *g, unsigned n, bool blind, uint64_t *ret_bytes)
+{
+	return copy_changed_ways(b, g, n, blind, ret_bytes);
+}
+
+static CPU_AVX2 unsigned copy_changed_avx2(
+    struct burst *b, const struct group *g, unsigned n, bool blind, uint64_t *ret_bytes)
+{
+	return copy_changed_ways(b, g, n, blind, ret_bytes);
+}
+
+static CPU_AVX512 unsigned copy_changed_avx512(
+    struct burst *b, const struct group *g, unsigned n, bool blind, uint64_t *ret_bytes)
+{
+	return copy_changed_ways(b, g, n, blind, ret_bytes);
+}
+
+static unsigned copy_all_changed(
+    struct burst *b, const struct group *g, unsigned n, bool blind, uint64_t *ret_bytes)
+{
+	if (b->level == CPU_LEVEL_AVX512)
+		return copy_changed_avx512(b, g, n, blind, ret_bytes);
+	if (b->level == CPU_LEVEL_AVX2)
+		return copy_changed_avx2(b, g, n, blind, ret_bytes);
+	return copy_changed_baseline(b, g, n, blind, ret_bytes);
+}
+
 static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
 {
 	uint32_t need[BURST_FRAMES];
@@ -273,18 +347,10 @@ static unsigned reserve_plain(struct burst *b, struct queue *q, const uint8_t fr
 	return queue_reserve_single(q, &b->out, need, n);
 }
 
-/*
- * Deliver frames of a plain burst, up to the first buffer that has several segments. Returns how
- * many frames were delivered.
- */
-static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
+/* The frames of a plain burst were copied to the first n buffers: account and complete. */
+static ALWAYS_INLINE void finish_plain(
+    struct burst *b, struct queue *q, unsigned n, bool blind, unsigned wrote, uint64_t bytes)
 {
-	uint64_t bytes;
-	unsigned wrote;
-	bool blind = q->headers_blind > 0;
-
-	n = reserve_plain(b, q, frames, n);
-	wrote = copy_all_plain(b, n == b->n ? NULL : frames, n, blind, &bytes);
 	if (blind)
 		q->headers_blind--;
 	else if (2 * wrote > n)
@@ -292,6 +358,47 @@ static unsigned deliver_plain(struct burst *b, struct queue *q, const uint8_t fr
 	q->stats.frames += n;
 	q->stats.bytes += bytes;
 	queue_complete(q, &b->out);
+}
+
+/*
+ * Deliver frames of a plain burst, up to the first buffer that has several segments. Returns how
+ * many frames were delivered.
+ */
+static ALWAYS_INLINE unsigned deliver_plain(
+    struct burst *b, struct queue *q, const uint8_t frames[], unsigned n)
+{
+	uint64_t bytes;
+	unsigned wrote;
+	bool blind = q->headers_blind > 0;
+
+	n = reserve_plain(b, q, frames, n);
+	wrote = copy_all_plain(b, n == b->n ? NULL : frames, n, blind, &bytes);
+	finish_plain(b, q, n, blind, wrote, bytes);
+	return n;
+}
+
+static unsigned reserve_changed(struct burst *b, const struct group *g)
+{
+	uint32_t need[BURST_FRAMES];
+	unsigned n = g->n - g->done;
+
+	if (n == b->n)
+		return queue_reserve_alike(g->queue, &b->out, &b->in, g->change.resize, n);
+	for (unsigned k = 0; k < n; k++)
+		need[k] = b->in.chain[g->frame[g->done + k]].len + g->change.resize;
+	return queue_reserve_single(g->queue, &b->out, need, n);
+}
+
+/* deliver_plain() for a burst in which groups have changes. */
+static unsigned deliver_changed(struct burst *b, const struct group *g)
+{
+	uint64_t bytes;
+	unsigned wrote, n;
+	bool blind = g->queue->headers_blind > 0;
+
+	n = reserve_changed(b, g);
+	wrote = copy_all_changed(b, g, n, blind, &bytes);
+	finish_plain(b, g->queue, n, blind, wrote, bytes);
 	return n;
 }
 
@@ -356,11 +463,19 @@ static void deliver_mixed(struct burst *b, struct group *g)
 	}
 }
 
+/* A general burst has its changes in the heads. */
+static void edit_rest(struct burst *b, const struct group *g)
+{
+	for (unsigned k = g->done; g->change.resize && k < g->n; k++)
+		edit_head(b, g->frame[k], g->change.tag);
+}
+
 static void deliver_any(struct burst *b, struct group *g)
 {
 	struct queue *q = g->queue;
 
 	burst_fill_in(b);
+	edit_rest(b, g);
 	vring_visit(&b->out);
 	if (LIKELY(!(g->needs & ~q->port->accepts)))
 		g->done += deliver_native(b, q, g->frame + g->done, g->n - g->done);
@@ -368,11 +483,23 @@ static void deliver_any(struct burst *b, struct group *g)
 		deliver_mixed(b, g);
 }
 
-/* Deliver the frames that deliver_plain() did not. */
+/* Can the queue take frames of a plain burst as they are, except their tags? */
+static ALWAYS_INLINE bool takes_plain(const struct burst *b, const struct queue *q)
+{
+	return q->port->hdr_len == VIRTIO_NET_HDR_LEN && !(b->plain_needs & ~q->port->accepts);
+}
+
+/* Deliver the frames that deliver_group() did not. plain: deliver_plain() has been tried. */
 static __attribute__((noinline)) void deliver_rest(struct burst *b, struct group *g, bool plain)
 {
 	struct queue *q = g->queue;
 
+	if (!plain && b->plain && takes_plain(b, q)) {
+		g->done += deliver_changed(b, g);
+		plain = true;
+	}
+	if (g->done == g->n)
+		return;
 	if (!plain || queue_has_avail(q))
 		deliver_any(b, g);
 	g->more = q->ops->more(q);
@@ -381,8 +508,7 @@ static __attribute__((noinline)) void deliver_rest(struct burst *b, struct group
 void deliver_group(struct burst *b, struct group *g)
 {
 	struct queue *q = g->queue;
-	bool plain = b->plain && q->port->hdr_len == VIRTIO_NET_HDR_LEN &&
-	    !(b->plain_needs & ~q->port->accepts);
+	bool plain = b->verbatim && takes_plain(b, q);
 
 	if (q->shared)
 		rte_spinlock_lock(&q->lock);

@@ -28,10 +28,9 @@ static void resize(struct frame *f, struct head *h, int by)
 		h->net.hdr_len = MIN(h->net.hdr_len + by, UINT16_MAX);
 }
 
-void edit_frame(struct burst *b, const struct port *to, unsigned i)
+void edit_head(struct burst *b, unsigned i, uint32_t tag)
 {
 	struct vlan_frame *v = &b->vlan[i];
-	uint32_t tag = vlan_egress(&to->policy->vlan, v);
 
 	if (tag == v->tag)
 		return;
@@ -43,4 +42,31 @@ void edit_frame(struct burst *b, const struct port *to, unsigned i)
 	else
 		store32(b->head[i].data + VLAN_TAG_AT, tag);
 	v->tag = tag;
+}
+
+/*
+ * Can the copy make the change? The queues of a port are chosen by the frames as they leave. This
+ * is the same before the change unless there are several tags (flow_hash.c).
+ */
+static bool copy_can(const struct burst *b, const struct port *to, uint32_t tag)
+{
+	const struct vlan_frame *v = &b->vlan[0];
+
+	return b->plain && b->alike && !b->plain_needs && !(tag && v->tag) &&
+	    (to->n_egress == 1 || !v->tag_follows);
+}
+
+struct change edit_frame(struct burst *b, const struct port *to, unsigned i)
+{
+	const struct vlan_frame *v = &b->vlan[i];
+	uint32_t tag = vlan_egress(&to->policy->vlan, v);
+
+	if (tag == v->tag)
+		return (struct change){0};
+	if (copy_can(b, to, tag)) {
+		b->verbatim = false;
+		return (struct change){tag ? VLAN_TAG_LEN : -VLAN_TAG_LEN, tag};
+	}
+	edit_head(b, i, tag);
+	return (struct change){0};
 }

@@ -5,16 +5,12 @@
  *
  * The tag is in the head of the frame, which is private memory. So an edit moves some bytes there,
  * and the offsets in the net header with them. The copy from guest to guest stays one copy.
+ * If all frames of a plain burst get or lose the same tag, their heads stay as they are, the burst
+ * stays plain, and the copy makes the change (deliver.c).
  */
 #pragma once
 
 #include "datapath/burst.h"
-
-/* Would frame i change on its way to the port? */
-static inline bool edit_needed(const struct burst *b, const struct port *to, unsigned i)
-{
-	return vlan_egress(&to->policy->vlan, &b->vlan[i]) != b->vlan[i].tag;
-}
 
 /* The length with which frame i came. */
 static inline uint32_t edit_taken_len(const struct burst *b, unsigned i)
@@ -33,5 +29,12 @@ static inline uint32_t edit_taken_len(const struct burst *b, unsigned i)
  */
 bool edit_possible(const struct burst *b, unsigned i);
 
-/* Give frame i the tag with which it leaves by the port. A plain burst becomes general. */
-void edit_frame(struct burst *b, const struct port *to, unsigned i);
+/*
+ * Change frame i as its way to the port asks. If the copy can change all frames of the burst that
+ * go there, the frame stays as it is, and the function returns the change. Otherwise it changes the
+ * head, for which a plain burst becomes general, and returns no change.
+ */
+struct change edit_frame(struct burst *b, const struct port *to, unsigned i);
+
+/* Give frame i the outer tag; 0: none. A plain burst becomes general. */
+void edit_head(struct burst *b, unsigned i, uint32_t tag);

@@ -48,17 +48,12 @@ static ALWAYS_INLINE void group_init(struct group *group, struct queue *q, uint3
 	group->done = 0;
 	group->needs = 0;
 	group->part = group->rest = 0;
+	group->change = (struct change){0};
 }
 
-/*
- * Add frame i to the group of its queue. `to` is the port of destination dest. The frame is edited
- * first, so that a flow gets the same queue in floods.
- */
-static struct group *group_add(struct burst *b, unsigned dest, const struct port *to, unsigned i)
+/* Add frame i to the group of its queue. `to` is the port of destination dest. */
+static struct group *group_put(struct burst *b, unsigned dest, const struct port *to, unsigned i)
 {
-	if (UNLIKELY(b->fwd->dest[dest].edit))
-		edit_frame(b, to, i);
-
 	unsigned k = choose_queue(b, to, i);
 	uint32_t slot = dest * PORT_QUEUES_MAX + k;
 	unsigned g = b->group_of_slot[slot];
@@ -73,6 +68,25 @@ static struct group *group_add(struct burst *b, unsigned dest, const struct port
 	group->frame[group->n++] = i;
 	group->needs |= b->plain ? b->plain_needs : b->frame[i].needs;
 	return group;
+}
+
+/* The frame is edited first, so that a flow gets the same queue in floods. */
+static __attribute__((noinline)) struct group *group_put_edited(
+    struct burst *b, unsigned dest, const struct port *to, unsigned i)
+{
+	struct change change = edit_frame(b, to, i);
+	struct group *group = group_put(b, dest, to, i);
+
+	if (change.resize)
+		group->change = change;
+	return group;
+}
+
+/* Edit frame i if destination dest asks for this, and add it to the group of its queue. */
+static struct group *group_add(struct burst *b, unsigned dest, const struct port *to, unsigned i)
+{
+	return UNLIKELY(b->fwd->dest[dest].edit) ? group_put_edited(b, dest, to, i)
+						 : group_put(b, dest, to, i);
 }
 
 static void groups_reset(struct burst *b)
@@ -356,7 +370,15 @@ static unsigned flood_list(struct burst *b, uint8_t frames[])
 	return n;
 }
 
-/* Deliver all frames as one group, if the port has one queue. False: nothing was done. */
+/* Let the copy edit all frames. False: some frames have to be edited one by one. */
+static bool edit_all(struct burst *b, const struct port *to, struct group *group)
+{
+	if (b->alike)
+		group->change = edit_frame(b, to, 0);
+	return b->alike && b->plain;
+}
+
+/* Deliver all frames as one group, if the port has one queue. False: nothing was delivered. */
 static bool forward_all(struct burst *b, unsigned dest)
 {
 	const struct port *to = burst_dest_port(b, dest);
@@ -364,9 +386,9 @@ static bool forward_all(struct burst *b, unsigned dest)
 
 	if (UNLIKELY(!to || to->n_egress != 1))
 		return false;
-	if (UNLIKELY(b->fwd->dest[dest].edit) && !(b->alike && !edit_needed(b, to, 0)))
-		return false;
 	group_init(group, to->egress[0], dest * PORT_QUEUES_MAX);
+	if (UNLIKELY(b->fwd->dest[dest].edit) && !edit_all(b, to, group))
+		return false;
 	group->n = b->n;
 	group->needs = b->plain_needs;
 	for (unsigned i = 0; i < BURST_FRAMES; i++)

@@ -109,7 +109,7 @@ void burst_fill_in(struct burst *b)
 {
 	if (!b->plain)
 		return;
-	b->plain = false;
+	b->plain = b->verbatim = false;
 	for (unsigned i = 0; i < b->n; i++) {
 		struct frame *f = &b->frame[i];
 
@@ -370,7 +370,7 @@ void burst_snapshot(struct burst *b)
 	const struct port *from = b->source->port;
 	bool asked;
 
-	b->plain = b->in.single_segment && from->hdr_len == VIRTIO_NET_HDR_LEN &&
+	b->plain = b->verbatim = b->in.single_segment && from->hdr_len == VIRTIO_NET_HDR_LEN &&
 	    snapshot_if_plain(b, from->sends_offload, &asked) &&
 	    (LIKELY(!asked) || read_plain_headers(b));
 	if (UNLIKELY(!b->plain))

@@ -433,18 +433,20 @@ static void frames_of_several_vlans_share_a_burst(void **state)
 	}
 }
 
-static void a_burst_that_changes_no_frame_stays_plain(void **state)
+static void a_burst_stays_plain_if_its_frames_change_alike(void **state)
 {
 	static const struct {
-		unsigned sender, to, tags;
+		unsigned sender, to, tags, last_tags; /* last_tags: of the last frame */
 		bool plain;
 	} cases[] = {
-	    {0, 1, 0, true},  /* access to access of one VLAN */
-	    {0, 3, 0, false}, /* access to trunk: a tag is added */
-	    {2, 9, 2, true},  /* trunk to trunk */
-	    {2, 1, 2, false}, /* trunk to access: the tag is removed */
-	    {8, 9, 0, true},  /* without a VLAN */
-	    {0, 1, 2, false}, /* dropped */
+	    {0, 1, 0, 0, true},  /* access to access of one VLAN */
+	    {0, 3, 0, 0, true},  /* access to trunk: a tag is added */
+	    {2, 9, 2, 2, true},  /* trunk to trunk */
+	    {2, 1, 2, 2, true},  /* trunk to access: the tag is removed */
+	    {8, 9, 0, 0, true},  /* without a VLAN */
+	    {3, 1, 2, 0, false}, /* only one frame of the VLAN has no tag */
+	    {2, 5, 2, 2, false}, /* trunk to trunk with another TPID: the tag is rewritten */
+	    {0, 1, 2, 2, false}, /* dropped */
 	};
 
 	(void)state;
@@ -453,7 +455,9 @@ static void a_burst_that_changes_no_frame_stays_plain(void **state)
 		w.port[SENDER].sends_offload = false;
 		n_sent = 8;
 		for (unsigned i = 0; i < n_sent; i++) {
-			make_sent(&sent[i], i, &all_tags[cases[c].tags], 100, NO_OFFLOAD);
+			unsigned tags = i < 7 ? cases[c].tags : cases[c].last_tags;
+
+			make_sent(&sent[i], i, &all_tags[tags], 100, NO_OFFLOAD);
 			to_port(&sent[i], &w.port[SENDER].policy->vlan, cases[c].to);
 			send_pieces(&sent[i], 0);
 		}
@@ -547,7 +551,7 @@ int main(void)
 	    cmocka_unit_test(checksums_in_software_begin_at_the_right_byte),
 	    cmocka_unit_test(segments_in_software_have_the_tag),
 	    cmocka_unit_test(frames_of_several_vlans_share_a_burst),
-	    cmocka_unit_test(a_burst_that_changes_no_frame_stays_plain),
+	    cmocka_unit_test(a_burst_stays_plain_if_its_frames_change_alike),
 	    cmocka_unit_test(a_checksum_in_the_tag_is_refused),
 	    cmocka_unit_test(a_flood_in_parts_counts_what_came),
 	    cmocka_unit_test(bridges_are_apart),
