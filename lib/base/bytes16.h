@@ -28,6 +28,14 @@ static ALWAYS_INLINE void bytes16_store(void *at, bytes16 value)
 	memcpy(at, &value, sizeof(value));
 }
 
+/* The first 12 bytes of a, and the last 4 of b. */
+static ALWAYS_INLINE bytes16 bytes16_join(bytes16 a, bytes16 b)
+{
+	typedef uint32_t words __attribute__((vector_size(16)));
+
+	return (bytes16)__builtin_shufflevector((words)a, (words)b, 0, 1, 2, 7);
+}
+
 /* Is any bit set both in a and in b? */
 static ALWAYS_INLINE bool bytes16_meet(bytes16 a, bytes16 b)
 {

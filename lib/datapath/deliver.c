@@ -190,11 +190,11 @@ static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
 
 /*
  * Copy the head of a frame of a plain burst, at most n bytes. resize: see struct change. The
- * addresses keep their place, and the bytes behind them move. No byte outside of the frame is
- * written.
+ * addresses keep their place, and the bytes behind them move. tag: its last bytes are the tag. No
+ * byte outside of the frame is written.
  */
-static ALWAYS_INLINE void copy_plain_head(uint8_t *to, const uint8_t *head, uint32_t n, bool shorts,
-    int resize, const uint8_t tag[VLAN_TAG_LEN])
+static ALWAYS_INLINE void copy_plain_head(
+    uint8_t *to, const uint8_t *head, uint32_t n, bool shorts, int resize, bytes16 tag)
 {
 	uint32_t skip = resize < 0 ? VLAN_TAG_LEN : 0, move = resize > 0 ? VLAN_TAG_LEN : 0;
 
@@ -202,11 +202,12 @@ static ALWAYS_INLINE void copy_plain_head(uint8_t *to, const uint8_t *head, uint
 		copy_short(to + move, head + skip, n - skip);
 	else
 		memcpy(to + move, head, HEAD_BYTES);
-	if (!resize)
-		return;
-	memcpy(to, head, VLAN_TAG_AT);
 	if (move)
-		memcpy(to + VLAN_TAG_AT, tag, VLAN_TAG_LEN);
+		bytes16_store(to, bytes16_join(bytes16_load(head), tag));
+	else if (skip && shorts) /* there may be less than 16 bytes */
+		memcpy(to, head, VLAN_TAG_AT);
+	else if (skip)
+		bytes16_store(to, bytes16_join(bytes16_load(head), bytes16_load(head + skip)));
 }
 
 /*
@@ -219,9 +220,9 @@ static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[]
 {
 	uint64_t bytes = 0;
 	unsigned wrote = 0;
-	uint8_t tag_bytes[VLAN_TAG_LEN];
+	uint8_t tag_bytes[VLAN_TAG_AT + VLAN_TAG_LEN] = {0};
 
-	store32(tag_bytes, tag);
+	store32(tag_bytes + VLAN_TAG_AT, tag);
 	for (unsigned k = 0; k < n; k++)
 		prefetch_buffer(b->out.segment[k].addr, HEAD_BYTES + MAX(resize, 0), blind);
 	for (unsigned k = 0; k < n; k++) {
@@ -232,8 +233,8 @@ static ALWAYS_INLINE unsigned copy_plain(struct burst *b, const uint8_t frames[]
 
 		bytes += len;
 		wrote += write_header(to, asks ? &b->head[i].net : &no_offload_header, blind);
-		copy_plain_head(
-		    to + VIRTIO_NET_HDR_LEN, b->head[i].data, head, shorts, resize, tag_bytes);
+		copy_plain_head(to + VIRTIO_NET_HDR_LEN, b->head[i].data, head, shorts, resize,
+		    bytes16_load(tag_bytes));
 		if (rest)
 			copy_bytes(to + VIRTIO_NET_HDR_LEN + HEAD_BYTES + resize,
 			    b->in.segment[i].addr + VIRTIO_NET_HDR_LEN + HEAD_BYTES, rest,

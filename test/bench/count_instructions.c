@@ -98,7 +98,6 @@ static const struct bench_case {
     {"push-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH, NEVER, ONE},
     {"pop-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP, NEVER, ONE},
     {"push-60-avx512", true, false, 1, 1, CPU_LEVEL_AVX512, 60, 60, PUSH, NEVER, ONE},
-    {"push-16-targets-avx512", true, false, 16, 1, CPU_LEVEL_AVX512, 64, 64, PUSH, NEVER, ONE},
     {"split-push-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, PUSH, NEVER, ONE},
     {"split-pop-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, POP, NEVER, ONE},
     {"split-chain-avx512", false, false, 1, 1, CPU_LEVEL_AVX512, 64, 64, NO_POLICY, ALL, TWO},
