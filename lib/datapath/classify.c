@@ -76,8 +76,7 @@ static bool same_types(const struct burst *b, unsigned bytes)
 	return !(differ << (64 - 8 * bytes)); /* the first bytes are the low ones */
 }
 
-/* Do all frames of a plain burst have the same tag, and one or none behind it; or have none a tag?
- */
+/* Do all frames of a plain burst have the same outer tag and the same type behind it, or no tag? */
 static bool same_tags(const struct burst *b)
 {
 	if (ethertype_is_tag(load16(b->head[0].data + VLAN_TAG_AT)))

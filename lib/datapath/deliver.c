@@ -190,8 +190,8 @@ static ALWAYS_INLINE unsigned deliver_reserved(struct burst *b, struct queue *q,
 
 /*
  * Copy the head of a frame of a plain burst, at most n bytes. resize: see struct change. The
- * addresses keep their place, and the bytes behind them move. tag: its last bytes are the tag. No
- * byte outside of the frame is written.
+ * addresses keep their place, and the bytes behind them move. tag: its last 4 bytes are the tag.
+ * No byte outside of the frame is written.
  */
 static ALWAYS_INLINE void copy_plain_head(
     uint8_t *to, const uint8_t *head, uint32_t n, bool shorts, int resize, bytes16 tag)

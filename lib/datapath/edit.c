@@ -45,8 +45,8 @@ void edit_head(struct burst *b, unsigned i, uint32_t tag)
 }
 
 /*
- * Can the copy make the change? The queues of a port are chosen by the frames as they leave. This
- * is the same before the change unless there are several tags (flow_hash.c).
+ * Can the copy make the change? The queues of a port are chosen by the frames as they leave. The
+ * choice is the same before the change unless there are several tags (flow_hash.c).
  */
 static bool copy_can(const struct burst *b, const struct port *to, uint32_t tag)
 {

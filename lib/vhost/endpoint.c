@@ -46,7 +46,6 @@
 #include "vhost/handshake.h"
 #include "vhost/inband.h"
 #include "vhost/listener.h"
-#include "vhost/mapping.h"
 #include "vhost/session.h"
 #include "vhost/work_queue.h"
 
@@ -245,7 +244,6 @@ static void serve(struct vhost_endpoint *ep)
 {
 	uint64_t start = clock_ns(), waited = ep->dev->waited_ns;
 	uint64_t pause = allowance_rest(&ep->allowance, start);
-	bool flooded;
 	int error;
 
 	if (pause) {
@@ -253,9 +251,7 @@ static void serve(struct vhost_endpoint *ep)
 		rest(ep, pause);
 		return;
 	}
-	/* Read nothing while too much of the port is still being closed or unmapped. */
-	flooded = vhost_fd_flooded(ep->dev) || vhost_mapping_flooded(ep->dev);
-	error = flooded ? SESSION_RESTS : session_receive(ep->session);
+	error = session_receive(ep->session);
 	charge(ep, start, waited);
 	note_awaited(ep);
 	if (error == SESSION_RESTS)

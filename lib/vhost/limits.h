@@ -27,5 +27,5 @@
  * is not read until fewer are being closed.
  */
 #define VHOST_CLOSING_MAX 16
-/* The same for large mappings that errands unmap. */
+/* The number of mappings of one port that errands unmap, before its next mapping must wait. */
 #define VHOST_UNMAPPING_MAX 4

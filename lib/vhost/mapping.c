@@ -87,7 +87,7 @@ static uint64_t next_step(uint64_t step, uint64_t took_ns)
 {
 	if (took_ns < STEP_MIN_NS)
 		return MIN(2 * step, STEP_MAX);
-	return took_ns > STEP_MAX_NS ? MAX(step / 2, QUICK) : step;
+	return took_ns > STEP_MAX_NS ? QUICK : step;
 }
 
 /*

@@ -24,5 +24,5 @@ void vhost_mapping_release(const struct vhost_device *dev, void *base, uint64_t 
 /* How many mappings of devices with this owner (closer.h) count. */
 unsigned vhost_mapping_count(unsigned owner);
 
-/* Are too many of the device's mappings still being unmapped? Then no more should be made. */
+/* Are too many of the port's mappings still being unmapped? Then no more should be made. */
 bool vhost_mapping_flooded(const struct vhost_device *dev);

@@ -40,6 +40,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "vhost/descriptor.h"
+#include "vhost/mapping.h"
 #include "vhost/message.h"
 #include "vhost/quiesce.h"
 #include "vhost/rate.h"
@@ -324,9 +325,11 @@ static void count_disturbances(struct vhost_session *session, unsigned n)
 	dev->holds++;
 }
 
-/* Must the front-end still wait? */
+/* Must the front-end still wait? Also while too many of its descriptors are being closed. */
 static bool rests(struct vhost_session *session)
 {
+	if (vhost_fd_flooded(session->dev))
+		return true;
 	if (UNLIKELY(session->rests))
 		session->rests = rate_exceeded(&session->dev->rate, clock_ns());
 	return session->rests;
@@ -341,6 +344,22 @@ static bool has_hung_up(const struct vhost_session *session)
 	struct pollfd look = {.fd = session->fd};
 
 	return poll(&look, 1, 0) == 1 && look.revents & POLLHUP; /* syscalls: poll */
+}
+
+/* Messages that map or unmap wait while too many mappings of the port are being unmapped. */
+static bool waits_for_unmapping(const struct vhost_session *session)
+{
+	switch (session->msg.header.request) {
+	case VHOST_USER_SET_MEM_TABLE:
+	case VHOST_USER_ADD_MEM_REG:
+	case VHOST_USER_REM_MEM_REG:
+	case VHOST_USER_SET_LOG_BASE:
+	case VHOST_USER_GET_INFLIGHT_FD:
+	case VHOST_USER_SET_INFLIGHT_FD:
+		return vhost_mapping_flooded(session->dev);
+	default:
+		return false;
+	}
 }
 
 int session_receive(struct vhost_session *session)
@@ -359,6 +378,8 @@ int session_receive(struct vhost_session *session)
 		session->spoken = true;
 		if (vhost_transfer_delays(session->dev, session->msg.header.request))
 			return SESSION_RESTS; /* it stays in session->msg until then */
+		if (waits_for_unmapping(session))
+			return has_hung_up(session) ? -EPIPE : SESSION_RESTS;
 		error = handle_message(session);
 		if (session->dev->disturbances != before)
 			count_disturbances(session, session->dev->disturbances - before);
