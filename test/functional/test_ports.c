@@ -722,14 +722,15 @@ static void read_removed(void *arg)
 	*(bool *)arg = many.removed == many.n;
 }
 
-static void many_removals_need_one_forwarding(void **state)
+/* Add all ports, and remove them at once. Returns the longest turn, in ns of CPU time. */
+static uint64_t remove_all_at_once(void)
 {
 	struct usage before = usage_at_rest(), after;
 	uint64_t deadline;
 	bool all = false;
 	int err;
 
-	(void)state;
+	memset(&many, 0, sizeof(many));
 	/* With one index something is left; it is the last to be taken. */
 	inside_call(leave_mapping, &err);
 	must_equal(-err, 0, "errno of the claim");
@@ -754,13 +755,27 @@ static void many_removals_need_one_forwarding(void **state)
 		net_driver_destroy(many.driver[i]);
 	printf("%u ports removed at once: the longest turn took %u us\n", many.n,
 	    (unsigned)(many.longest / 1000));
-	must(many.longest < TURN_MAX_NS, "a turn takes long");
 	streams_settle(s, STEADY);
 	must_equal(many.forwardings, 1, "forwardings for all removals");
 	after = usage_at_rest();
 	must_equal(after.fds, before.fds, "descriptors in the end");
 	must_equal(after.files, before.files, "files in the end");
 	must_be_in_state("steady1", "connected; running");
+	return many.longest;
+}
+
+/*
+ * A hypervisor can take the CPU away. The kernel counts this time as CPU time of the thread, so
+ * there are three tries.
+ */
+static void many_removals_need_one_forwarding(void **state)
+{
+	uint64_t longest = UINT64_MAX;
+
+	(void)state;
+	for (unsigned try = 0; try < 3 && longest >= TURN_MAX_NS; try++)
+		longest = remove_all_at_once();
+	must(longest < TURN_MAX_NS, "a turn takes long");
 }
 
 /* A removal whose commit takes long. */

@@ -163,7 +163,7 @@ void peer_watch(struct peer_world *w, int fd, unsigned n);
 	X(turning_blocking, NEEDS_NOTHING, "call eventfds that are quick, then full and block") \
 	X(turning_slow, LASTS, "call eventfds that are quick, then have 100,000 epoll entries") \
 	X(full_kicks, NEEDS_NOTHING, "kick eventfds that are full and stay readable") \
-	X(slow_close_epoll, NEEDS_NOTHING, "the last descriptor of 100,000 epoll entries") \
+	X(slow_close_epoll, LASTS, "the last descriptor of 100,000 epoll entries") \
 	X(slow_close_memory, NEEDS_NOTHING, "the last descriptor of a file of 1 GiB in memory") \
 	X(slow_unmap, NEEDS_NOTHING, "guest memory of 1 GiB whose last user is the switch") \
 	X(nested_sockets, NEEDS_NOTHING, "sockets with 250 descriptors under way in each") \
