@@ -60,6 +60,7 @@ struct vhost_session {
 	size_t got; /* bytes of the current message */
 	bool spoken;
 	bool rests;  /* waits until the rate allows more */
+	bool held;   /* the message in msg waits, and was counted */
 	bool rested; /* it was logged that it rests */
 	struct vhost_message msg;
 };
@@ -378,8 +379,12 @@ int session_receive(struct vhost_session *session)
 		session->spoken = true;
 		if (vhost_transfer_delays(session->dev, session->msg.header.request))
 			return SESSION_RESTS; /* it stays in session->msg until then */
-		if (waits_for_unmapping(session))
+		if (waits_for_unmapping(session)) {
+			session->dev->holds += !session->held;
+			session->held = true;
 			return has_hung_up(session) ? -EPIPE : SESSION_RESTS;
+		}
+		session->held = false;
 		error = handle_message(session);
 		if (session->dev->disturbances != before)
 			count_disturbances(session, session->dev->disturbances - before);

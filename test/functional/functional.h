@@ -55,8 +55,8 @@ void random_fill(uint64_t *state, void *bytes, uint32_t len);
 struct net_config usual_config(uint64_t features, unsigned n_pairs);
 
 /*
- * net_driver_connect(), which may take 8 s. If the control thread loses its CPU while it serves a
- * front-end, the front-end has to rest for up to 4.6 s. 0 or -errno.
+ * net_driver_connect(), which may take 8 s. If the control thread loses its CPU twice in ten
+ * seconds while it serves a front-end, the front-end has to rest for up to 5 s. 0 or -errno.
  */
 int connect_patiently(struct net_driver *nd, const char *path);
 

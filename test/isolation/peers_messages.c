@@ -113,12 +113,10 @@ void peer_memory_toggle(struct peer_world *w)
 	}
 }
 
-void peer_memory_slots(struct peer_world *w)
+/* Add n regions of this size and remove them, all the time. */
+static void toggle_slots(struct peer_world *w, struct guest *g, unsigned n, uint64_t size)
 {
-	struct guest *g = busy_guest(w, 8, VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS));
-	unsigned n = 200;
-
-	add_regions(w, g, n, 2 * MIB);
+	add_regions(w, g, n, size);
 	peer_attacks(w);
 	for (;;) {
 		for (unsigned i = 2; i < 2 + n; i++)
@@ -128,20 +126,19 @@ void peer_memory_slots(struct peer_world *w)
 	}
 }
 
+void peer_memory_slots(struct peer_world *w)
+{
+	struct guest *g = busy_guest(w, 8, VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS));
+
+	toggle_slots(w, g, 200, 2 * MIB);
+}
+
 /* No page of the regions is in use. */
 void peer_sparse_slots(struct peer_world *w)
 {
 	struct guest *g = busy_guest(w, 1, VHOST_PROTOCOL_BIT(CONFIGURE_MEM_SLOTS));
-	unsigned n = 16;
 
-	add_regions(w, g, n, 64 * 1024 * MIB);
-	peer_attacks(w);
-	for (;;) {
-		for (unsigned i = 2; i < 2 + n; i++)
-			after(w, g, frontend_add_mem_reg(&g->fe, i));
-		for (unsigned i = 2 + n; i-- > 2;)
-			after(w, g, frontend_rem_mem_reg(&g->fe, i));
-	}
+	toggle_slots(w, g, 16, 64 * 1024 * MIB);
 }
 
 void peer_feature_toggle(struct peer_world *w)

@@ -159,31 +159,42 @@ static void only_the_port_itself_waits(void **state)
 	assert_int_equal(kernel.sum, VHOST_UNMAPPING_MAX * LARGE);
 }
 
-static void flood(struct fake *f)
+/* A device with a front-end, of which so many mappings wait that the next one has to wait. */
+static void open_flooded(struct fake *f)
 {
+	fake_create(f);
+	fake_connect(f);
+	fake_negotiate(f);
 	hold_errands();
 	for (unsigned i = 0; i < VHOST_UNMAPPING_MAX; i++)
 		unmap(f->dev, LARGE);
 }
 
-static void only_messages_about_memory_wait(void **state)
+/* Send a region that is to be added. The caller closes its file. */
+static int send_region(struct fake *f)
 {
 	struct vhost_wire_mem_region mem = {.region = {.gpa = 0, .size = 4096}};
+	int fd = memory_file(4096);
+
+	fake_send(f, VHOST_USER_ADD_MEM_REG, VHOST_NEED_REPLY, &mem, sizeof(mem), &fd, 1);
+	return fd;
+}
+
+static void only_messages_about_memory_wait(void **state)
+{
 	struct vhost_header header;
 	union vhost_payload reply;
-	int fd = memory_file(4096);
 	struct fake f;
+	int fd;
 
 	(void)state;
-	fake_create(&f);
-	fake_connect(&f);
-	fake_negotiate(&f);
-	flood(&f);
+	open_flooded(&f);
 	assert_true(fake_get(&f, VHOST_USER_GET_FEATURES) != 0);
-	fake_send(&f, VHOST_USER_ADD_MEM_REG, VHOST_NEED_REPLY, &mem, sizeof(mem), &fd, 1);
+	fd = send_region(&f);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(fake_run(&f), SESSION_RESTS);
 	assert_false(fake_reply(&f, &header, &reply));
+	assert_int_equal(f.dev->holds, 1);
 	may_go_on = true;
 	finish_errands();
 	assert_int_equal(fake_run(&f), LIVES);
@@ -195,16 +206,12 @@ static void only_messages_about_memory_wait(void **state)
 
 static void the_end_of_a_front_end_that_waits_is_noticed(void **state)
 {
-	struct vhost_wire_mem_region mem = {.region = {.gpa = 0, .size = 4096}};
-	int fd = memory_file(4096);
 	struct fake f;
+	int fd;
 
 	(void)state;
-	fake_create(&f);
-	fake_connect(&f);
-	fake_negotiate(&f);
-	flood(&f);
-	fake_send(&f, VHOST_USER_ADD_MEM_REG, VHOST_NEED_REPLY, &mem, sizeof(mem), &fd, 1);
+	open_flooded(&f);
+	fd = send_region(&f);
 	assert_int_equal(fake_run(&f), SESSION_RESTS);
 	close(f.peer);
 	f.peer = -1;
